@@ -1,0 +1,155 @@
+"""The block of PoseMamba: a gated, convolved, four-direction scan and an MLP (paper, figure 2)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from posemamba import ops, reference
+from posemamba.config import PoseMambaConfig
+
+#: How a model computes its scan. ``fused``: one native op. ``generic``: gather, the native Mamba-1
+#: scan, merge. ``reference``: the same in plain PyTorch, slow, differentiable, float64 too.
+ScanBackend = Literal["fused", "generic", "reference"]
+SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "reference")
+
+_DT_MIN, _DT_MAX = 1e-3, 0.1  # range of the initial step sizes (Mamba, section 3.6)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drop a residual branch for whole clips (Huang et al. 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return branch
+        keep = 1.0 - self.rate
+        shape = (branch.shape[0],) + (1,) * (branch.dim() - 1)
+        return branch * branch.new_empty(shape).bernoulli_(keep).div_(keep)
+
+
+class Mlp(nn.Module):
+    """Linear, exact GELU, linear."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.act(self.fc1(x))
+        output: Tensor = self.fc2(hidden)
+        return output
+
+
+class SpatioTemporalScan(nn.Module):
+    """The paper's bidirectional global-local spatio-temporal SSM.
+
+    Parameter names are those of the authors' checkpoints.
+    """
+
+    def __init__(self, config: PoseMambaConfig) -> None:
+        super().__init__()
+        inner, state, rank = config.d_inner, config.d_state, config.dt_rank
+        self.table = config.order
+        self.limb_index = config.limb_index
+        self.d_state = state
+        self.dt_rank = rank
+        self.scan: ScanBackend = "fused"
+        directions = self.table.directions
+        self.in_proj = nn.Linear(config.d_model, 2 * inner, bias=False)
+        self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
+        self.act = nn.SiLU()
+        self.x_proj_weight = nn.Parameter(torch.empty(directions, rank + 2 * state, inner))
+        self.dt_projs_weight = nn.Parameter(torch.empty(directions, inner, rank))
+        self.dt_projs_bias = nn.Parameter(torch.empty(directions, inner))
+        self.A_logs = nn.Parameter(torch.empty(directions * inner, state))
+        self.Ds = nn.Parameter(torch.ones(directions * inner))
+        self.out_norm = nn.LayerNorm(inner)
+        self.out_proj = nn.Linear(inner, config.d_model, bias=False)
+        self._reset_scan_parameters()
+
+    def _reset_scan_parameters(self) -> None:
+        """Initialise as Mamba does: A = -(1..N), step sizes log-uniform in [1e-3, 0.1]."""
+        nn.init.uniform_(self.x_proj_weight, -1, 1)
+        nn.init.uniform_(self.dt_projs_weight, -1, 1)
+        with torch.no_grad():
+            self.x_proj_weight.mul_(self.x_proj_weight.shape[2] ** -0.5)
+            self.dt_projs_weight.mul_(self.dt_rank**-0.5)
+            span = math.log(_DT_MAX) - math.log(_DT_MIN)
+            dt = torch.exp(torch.rand_like(self.dt_projs_bias) * span + math.log(_DT_MIN))
+            self.dt_projs_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # inverse softplus
+            rates = torch.arange(1, self.d_state + 1, dtype=self.A_logs.dtype)
+            self.A_logs.copy_(rates.log().expand_as(self.A_logs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, joints, d_model) to the same."""
+        x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, frames, joints, d_inner) each
+        x = self.conv2d(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # over (frames, joints)
+        x = self.act(x)
+        # One GEMM in position order for all directions: (batch, frames, joints, K * (R + 2N)).
+        x_dbl = F.linear(x, self.x_proj_weight.flatten(0, 1))
+        y = self.out_norm(self._scan(x, x_dbl)) * self.act(z)
+        output: Tensor = self.out_proj(y)
+        return output
+
+    def _scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+        weight, bias = self.dt_projs_weight, self.dt_projs_bias  # (K, d_inner, R), (K, d_inner)
+        rates = -torch.exp(self.A_logs)  # (K * d_inner, N)
+        table = self.table
+        order, reverse, limb_mask = list(table.order), list(table.reverse), list(table.limb_mask)
+        limbs = list(self.limb_index)
+        if self.scan == "generic":
+            u, delta, B, C = reference.directional_inputs(
+                x, x_dbl, weight, self.d_state, order, limb_mask, limbs
+            )
+            y = ops.selective_scan(
+                u, delta, rates, B, C, self.Ds, bias.flatten(), None, True, reverse
+            )
+            return reference.merge_directions(y, order, x.shape[1], x.shape[2])
+        rates = rates.unflatten(0, (table.directions, -1))  # (K, d_inner, N)
+        skip = self.Ds.unflatten(0, (table.directions, -1))  # (K, d_inner)
+        if self.scan == "fused":
+            y = ops.cross_selective_scan(
+                x,
+                x_dbl,
+                weight,
+                bias,
+                rates,
+                skip,
+                self.d_state,
+                self.dt_rank,
+                order,
+                reverse,
+                limb_mask,
+                limbs,
+            )
+            return y
+        return reference.cross_selective_scan(
+            x, x_dbl, weight, bias, rates, skip, self.d_state, order, reverse, limb_mask, limbs
+        )
+
+
+class PoseMambaBlock(nn.Module):
+    """``x += DropPath(op(LN(x)))``, then ``x += DropPath(MLP(LN(x)))``."""
+
+    def __init__(self, config: PoseMambaConfig, drop_path: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model, eps=1e-6)
+        self.op = SpatioTemporalScan(config)
+        self.norm2 = nn.LayerNorm(config.d_model, eps=1e-6)
+        self.mlp = Mlp(config.d_model, config.mlp_ratio * config.d_model)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, joints, d_model) to the same."""
+        x = x + self.drop_path(self.op(self.norm(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -1,0 +1,109 @@
+"""Size and scan order of a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from posemamba.errors import InputError
+from posemamba.scan_order import ScanOrder, get_scan_order
+from posemamba.skeleton import LIMB_INDEX, NUM_JOINTS
+
+MAX_FRAMES = 243
+"""Longest clip the paper trains on; a position embedding holds no more frames than it has rows."""
+
+
+@dataclass(frozen=True)
+class PoseMambaConfig:
+    """Everything that fixes a PoseMamba network.
+
+    Attributes:
+        d_model: channels of the residual stream.
+        depth: pairs of blocks; the network has ``2 * depth`` blocks (the paper's N).
+        frames: rows of the temporal position embedding, the longest clip in frames.
+        joints: joints per frame; the limb list is defined for 17.
+        d_state: states per channel of the selective scan.
+        expand: ``d_inner / d_model``.
+        mlp_ratio: hidden channels of the MLP over ``d_model``.
+        drop_path: stochastic depth rate of the last pair of blocks (training only).
+        scan_order: a name in :data:`posemamba.scan_order.SCAN_ORDERS`.
+        limb_index: limb neighbour of each joint, length ``joints``.
+
+    Raises:
+        InputError: a value that no model can have.
+    """
+
+    d_model: int
+    depth: int
+    frames: int = MAX_FRAMES
+    joints: int = NUM_JOINTS
+    d_state: int = 16
+    expand: int = 2
+    mlp_ratio: int = 2
+    drop_path: float = 0.2
+    scan_order: str = "global-local"
+    limb_index: tuple[int, ...] = LIMB_INDEX
+
+    def __post_init__(self) -> None:
+        for field in ("d_model", "depth", "frames", "joints", "d_state", "expand", "mlp_ratio"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{field} is {value!r}: it must be a positive integer")
+        if self.frames > MAX_FRAMES:
+            raise InputError(f"frames is {self.frames}: PoseMamba takes at most {MAX_FRAMES}")
+        if not 0.0 <= self.drop_path < 1.0:
+            raise InputError(f"drop_path is {self.drop_path}: it must be in [0, 1)")
+        if len(self.limb_index) != self.joints or not all(
+            0 <= j < self.joints for j in self.limb_index
+        ):
+            raise InputError(
+                f"limb_index has {len(self.limb_index)} entries for {self.joints} joints: "
+                "it must name one joint for each"
+            )
+        # The canonical spelling, so that equal configurations compare equal.
+        object.__setattr__(self, "scan_order", get_scan_order(self.scan_order).name)
+
+    @property
+    def d_inner(self) -> int:
+        return self.expand * self.d_model
+
+    @property
+    def dt_rank(self) -> int:
+        return math.ceil(self.d_model / 16)
+
+    @property
+    def order(self) -> ScanOrder:
+        return get_scan_order(self.scan_order)
+
+    @property
+    def variant(self) -> str:
+        """``S``, ``B``, ``L`` or ``X`` where depth and width are the paper's, else ``custom``."""
+        for name, (depth, d_model) in VARIANTS.items():
+            if (self.depth, self.d_model) == (depth, d_model):
+                return name
+        return "custom"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_variant(cls, variant: str, **overrides: Any) -> PoseMambaConfig:  # noqa: ANN401
+        """Configuration of a size of the paper's Table 2.
+
+        Raises:
+            InputError: no such size.
+        """
+        if variant.upper() not in VARIANTS:
+            raise InputError(f"unknown variant '{variant}': use one of {', '.join(VARIANTS)}")
+        depth, d_model = VARIANTS[variant.upper()]
+        return cls(d_model=d_model, depth=depth, **overrides)
+
+
+#: (depth, d_model) of the paper's sizes.
+VARIANTS: dict[str, tuple[int, int]] = {
+    "S": (10, 64),
+    "B": (10, 128),
+    "L": (20, 128),
+    "X": (20, 256),
+}

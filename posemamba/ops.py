@@ -1,0 +1,231 @@
+"""The two scan operators as PyTorch custom ops, namespace ``posemamba``.
+
+They run the project's native kernels, have fake kernels (so ``torch.export`` and ``torch.compile``
+see through them) and true gradients (recomputed through the reference). Neither mamba-ssm nor a GPU
+is needed. ``docs/ops.md`` specifies both; the ONNX operators of the same names are identical.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posemamba import native, reference
+from posemamba.errors import InputError
+
+_DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
+
+
+def _dtype_code(tensor: Tensor, op: str) -> int:
+    try:
+        return _DTYPE_CODES[tensor.dtype]
+    except KeyError:
+        raise InputError(
+            f"{op} takes float32 or float16, not {tensor.dtype}: convert the model, "
+            "or use scan='reference'"
+        ) from None
+
+
+def _position_rows(tensor: Tensor) -> tuple[Tensor, int]:
+    """A tensor whose positions are evenly spaced rows, and their distance in elements.
+
+    Slices of the last axis pass without a copy; anything else is made contiguous.
+    """
+    _, frames, joints, width = tensor.shape
+    stride = tensor.stride(2) if joints > 1 else (tensor.stride(1) if frames > 1 else width)
+    expected = (frames * joints * stride, joints * stride, stride, 1)
+    even = all(
+        size == 1 or have == want
+        for size, have, want in zip(tensor.shape, tensor.stride(), expected, strict=True)
+    )
+    if not even or stride < width:
+        return tensor.contiguous(), width
+    return tensor, stride
+
+
+def _run(name: str, params: ctypes.Structure) -> None:
+    library = native.load_cpu_library()
+    threads = torch.get_num_threads()
+    size = getattr(library, f"pm_cpu_{name}_workspace")(ctypes.byref(params), threads)
+    workspace = torch.empty(size, dtype=torch.uint8)
+    launch = getattr(library, f"pm_cpu_{name}")
+    status = launch(ctypes.byref(params), workspace.data_ptr(), library.pm_cpu_pool(threads))
+    if status != 0:
+        raise InputError(f"posemamba::{name}: {library.pm_status_string(status).decode()}")
+
+
+@torch.library.custom_op("posemamba::cross_selective_scan", mutates_args=(), device_types="cpu")
+def cross_selective_scan(
+    x: Tensor,
+    x_dbl: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    d_state: int,
+    dt_rank: int,
+    order: Sequence[int],
+    reverse: Sequence[int],
+    limb_mask: Sequence[int],
+    limb_index: Sequence[int],
+) -> Tensor:
+    """K selective scans over the (frames, joints) grid and their sum, in one pass.
+
+    PoseMamba (arXiv 2408.03540), section 3.2; Mamba (arXiv 2312.00752), algorithm 2.
+
+    Args:
+        x: (batch, frames, joints, d_inner), float32 or float16.
+        x_dbl: (batch, frames, joints, K * (dt_rank + 2 * d_state)), dtype of ``x``; per direction
+            the raw step sizes, B and C, in position order and before any limb sum.
+        dt_weight: (K, d_inner, dt_rank) float32.
+        dt_bias, D: (K, d_inner) float32.
+        A: (K, d_inner, d_state) float32, already ``-exp(A_log)``.
+        order, reverse, limb_mask: per direction, as :class:`posemamba.scan_order.ScanOrder`.
+        limb_index: limb neighbour of each joint.
+
+    Returns:
+        (batch, frames, joints, d_inner), dtype of ``x``, accumulated in float32.
+
+    Raises:
+        InputError: a dtype or size the kernels do not take, or the native library is missing.
+    """
+    x, x_stride = _position_rows(x)
+    x_dbl, x_dbl_stride = _position_rows(x_dbl.to(x.dtype))
+    weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
+    y = torch.empty(x.shape, dtype=x.dtype)
+    params = native.CrossScanParams(
+        x=x.data_ptr(),
+        x_dbl=x_dbl.data_ptr(),
+        dt_weight=weights[0].data_ptr(),
+        dt_bias=weights[1].data_ptr(),
+        A=weights[2].data_ptr(),
+        D=weights[3].data_ptr(),
+        y=y.data_ptr(),
+        batch=x.shape[0],
+        frames=x.shape[1],
+        x_stride=x_stride,
+        x_dbl_stride=x_dbl_stride,
+        y_stride=x.shape[3],
+        joints=x.shape[2],
+        d_inner=x.shape[3],
+        d_state=d_state,
+        dt_rank=dt_rank,
+        directions=len(order),
+        dtype=_dtype_code(x, "cross_selective_scan"),
+        order=native.int_array(order, native.MAX_DIRECTIONS),
+        reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
+        limb_mask=native.int_array(limb_mask, native.MAX_DIRECTIONS),
+        limb_index=native.int_array(limb_index, native.MAX_JOINTS),
+    )
+    if y.numel():
+        _run("cross_scan", params)
+    return y
+
+
+@cross_selective_scan.register_fake
+def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+    return x.new_empty(x.shape)
+
+
+@torch.library.custom_op("posemamba::selective_scan", mutates_args=(), device_types="cpu")
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    delta_bias: Tensor,
+    z: Tensor | None,
+    delta_softplus: bool,
+    reverse: Sequence[int],
+) -> Tensor:
+    """The Mamba-1 scan, what ``mamba_ssm``'s ``selective_scan_fn`` computes.
+
+    Shapes as :func:`posemamba.reference.selective_scan`; float32 or float16 activations, float32
+    ``A``, ``D`` and ``delta_bias``.
+
+    Raises:
+        InputError: a dtype or size the kernels do not take, or the native library is missing.
+    """
+    u, delta, B, C = (t.to(u.dtype).contiguous() for t in (u, delta, B, C))
+    z = None if z is None else z.to(u.dtype).contiguous()
+    weights = [t.to(torch.float32).contiguous() for t in (A, D, delta_bias)]
+    y = torch.empty_like(u)
+    params = native.ScanParams(
+        u=u.data_ptr(),
+        delta=delta.data_ptr(),
+        A=weights[0].data_ptr(),
+        B=B.data_ptr(),
+        C=C.data_ptr(),
+        D=weights[1].data_ptr(),
+        z=None if z is None else z.data_ptr(),
+        delta_bias=weights[2].data_ptr(),
+        y=y.data_ptr(),
+        batch=u.shape[0],
+        length=u.shape[2],
+        groups=B.shape[1],
+        channels=u.shape[1] // B.shape[1],
+        d_state=A.shape[1],
+        delta_softplus=int(delta_softplus),
+        dtype=_dtype_code(u, "selective_scan"),
+        reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
+    )
+    if y.numel():
+        _run("scan", params)
+    return y
+
+
+@selective_scan.register_fake
+def _(u: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+    return u.new_empty(u.shape)
+
+
+def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    tensors = [v if isinstance(v, Tensor) else None for v in inputs]
+    ctx.save_for_backward(*tensors)
+    ctx.constants = [None if isinstance(v, Tensor) else v for v in inputs]
+
+
+def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    """Gradients through the reference, of the inputs that need them."""
+    values = [
+        constant if saved is None else saved.detach().requires_grad_(ctx.needs_input_grad[i])
+        for i, (saved, constant) in enumerate(zip(ctx.saved_tensors, ctx.constants, strict=True))
+    ]
+    wanted = [i for i, need in enumerate(ctx.needs_input_grad) if need]
+    with torch.enable_grad():
+        output = function(*values)
+    found = torch.autograd.grad(output, [values[i] for i in wanted], grad)
+    gradients: list[Tensor | None] = [None] * len(values)
+    for i, gradient in zip(wanted, found, strict=True):
+        gradients[i] = gradient
+    return tuple(gradients)
+
+
+def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
+    tensors, d_state, _dt_rank, *table = values[:6], *values[6:]
+    return reference.cross_selective_scan(*tensors, d_state, *table)
+
+
+def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
+    u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse = values
+    return reference.selective_scan(
+        u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse)
+    )
+
+
+def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+    return _recomputed_gradients(ctx, grad, _cross_reference)
+
+
+def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+    return _recomputed_gradients(ctx, grad, _scan_reference)
+
+
+cross_selective_scan.register_autograd(_cross_backward, setup_context=_save_inputs)
+selective_scan.register_autograd(_scan_backward, setup_context=_save_inputs)

@@ -1,0 +1,123 @@
+/* Launcher API of the PoseMamba scan kernels: plain C, no framework, one header for every adapter.
+ *
+ * Two operators (ONNX domain `posemamba`, version 1; docs/ops.md has the specification):
+ *   CrossSelectiveScan  order gather, limb sum, dt projection, softplus, K directional scans and
+ *                       their sum, with nothing materialised K times;
+ *   SelectiveScan       the Mamba-1 scan (Gu & Dao 2023, algorithm 2), grouped B and C.
+ *
+ * Rules every launcher keeps: it validates and returns a status; it never allocates, throws, logs
+ * or ends the process. Caller and callee agree on the layout through PM_ABI_VERSION.
+ */
+#ifndef POSEMAMBA_SCAN_H_
+#define POSEMAMBA_SCAN_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define PM_API __declspec(dllexport)
+#else
+#define PM_API __attribute__((visibility("default")))
+#endif
+
+#define PM_ABI_VERSION 1
+#define PM_MAX_DIRECTIONS 8
+#define PM_MAX_JOINTS 64
+#define PM_MAX_STATE 64
+#define PM_MAX_DT_RANK 128
+
+/* Type of the activations (x, x_dbl, y, u, delta, B, C, z). Parameters are always float32. */
+typedef enum pm_dtype { PM_FLOAT32 = 0, PM_FLOAT16 = 1 } pm_dtype;
+
+typedef enum pm_status {
+  PM_OK = 0,
+  PM_NULL_POINTER = 1, /* a required pointer is null */
+  PM_BAD_SHAPE = 2,    /* a size is zero, negative or beyond a PM_MAX_* limit */
+  PM_BAD_STRIDE = 3,   /* a position stride is smaller than the row it steps over */
+  PM_BAD_ORDER = 4,    /* an order code, flag or limb index is out of range */
+  PM_BAD_DTYPE = 5,    /* not a pm_dtype */
+  PM_UNSUPPORTED = 6   /* valid, but this back end cannot run it (its documentation says when) */
+} pm_status;
+
+/* How a direction walks the (frames, joints) grid. Position of a token is always t * joints + j. */
+typedef enum pm_order {
+  PM_FRAME_MAJOR = 0,         /* frame by frame, joints ascending inside a frame */
+  PM_JOINT_MAJOR = 1,         /* joint by joint, frames ascending inside a joint */
+  PM_FRAME_MAJOR_FLIPPED = 2, /* frame by frame, joints descending inside a frame */
+  PM_JOINT_MAJOR_FLIPPED = 3  /* joint by joint, frames descending inside a joint */
+} pm_order;
+
+/* y[b,p,:] = sum_k scan_k(...)[b, step of p in direction k, :], accumulated in float32.
+ *
+ * A "position" is one (frame, joint) pair; rows are contiguous, positions are `*_stride` elements
+ * apart, batch items `frames * joints * *_stride` apart, so a slice of the last axis needs no copy.
+ *   x          [batch, frames, joints, d_inner]
+ *   x_dbl      [batch, frames, joints, directions * (dt_rank + 2 * d_state)], per direction dt, B,
+ * C dt_weight  [directions, d_inner, dt_rank]     dt_bias [directions, d_inner] A [directions,
+ * d_inner, d_state], already -exp(A_log)      D [directions, d_inner] y          [batch, frames,
+ * joints, d_inner] Where limb_mask[k] is set, direction k reads x[p] + x[limb(p)] and x_dbl[p] +
+ * x_dbl[limb(p)], limb(t, j) = (t, limb_index[j]); x_proj is linear, so this equals projecting the
+ * summed x.
+ */
+typedef struct pm_cross_scan_params {
+  const void* x;
+  const void* x_dbl;
+  const float* dt_weight;
+  const float* dt_bias;
+  const float* A;
+  const float* D;
+  void* y;
+  int64_t batch;
+  int64_t frames;
+  int64_t x_stride;
+  int64_t x_dbl_stride;
+  int64_t y_stride;
+  int32_t joints;
+  int32_t d_inner;
+  int32_t d_state;
+  int32_t dt_rank;
+  int32_t directions;
+  int32_t dtype;                        /* pm_dtype */
+  int32_t order[PM_MAX_DIRECTIONS];     /* pm_order */
+  int32_t reverse[PM_MAX_DIRECTIONS];   /* 0 or 1: walk the order backwards */
+  int32_t limb_mask[PM_MAX_DIRECTIONS]; /* 0 or 1: add the limb neighbour first */
+  int32_t limb_index[PM_MAX_JOINTS];
+} pm_cross_scan_params;
+
+/* Mamba-1 scan over rows of length L; channel c = g * channels + i belongs to group g.
+ *   u, delta, z, y  [batch, groups * channels, length]      A [groups * channels, d_state]
+ *   B, C            [batch, groups, d_state, length]        D, delta_bias [groups * channels]
+ * D, z, delta_bias may be null. With z the output is y * silu(z). reverse[g] walks group g from its
+ * last step to its first. Every tensor is contiguous.
+ */
+typedef struct pm_scan_params {
+  const void* u;
+  const void* delta;
+  const float* A;
+  const void* B;
+  const void* C;
+  const float* D;
+  const void* z;
+  const float* delta_bias;
+  void* y;
+  int64_t batch;
+  int64_t length;
+  int32_t groups;
+  int32_t channels; /* per group */
+  int32_t d_state;
+  int32_t delta_softplus; /* 0 or 1 */
+  int32_t dtype;          /* pm_dtype */
+  int32_t reverse[PM_MAX_DIRECTIONS];
+} pm_scan_params;
+
+PM_API int32_t pm_abi_version(void);
+PM_API const char* pm_status_string(pm_status status); /* one clause, static storage */
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* POSEMAMBA_SCAN_H_ */

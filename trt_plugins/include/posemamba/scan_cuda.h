@@ -1,0 +1,43 @@
+/* CUDA launchers. Asynchronous on `stream`; no allocation, no synchronisation, no default stream,
+ * so a launch can be captured in a CUDA graph. Limits beyond those of scan.h: d_inner (channels)
+ * must be a multiple of 8; d_state 16 is fast, other sizes up to PM_MAX_STATE are correct. */
+#ifndef POSEMAMBA_SCAN_CUDA_H_
+#define POSEMAMBA_SCAN_CUDA_H_
+
+#include <cuda_runtime_api.h>
+
+#include "posemamba/scan.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which kernel design runs; PM_CUDA_AUTO picks by the heuristic docs/kernels.md describes. */
+typedef enum pm_cuda_variant {
+  PM_CUDA_AUTO = 0,
+  PM_CUDA_CHUNKED = 1,
+  PM_CUDA_SERIAL = 2
+} pm_cuda_variant;
+
+/* Tuning overrides; zero means automatic. */
+typedef struct pm_cuda_tuning {
+  int32_t variant; /* pm_cuda_variant */
+  int32_t chunks;  /* how many pieces PM_CUDA_CHUNKED cuts a sequence into */
+} pm_cuda_tuning;
+
+/* Bytes of device workspace (256-byte aligned by the caller), 0 for invalid params. `tuning` may be
+ * null. */
+PM_API size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
+                                           const pm_cuda_tuning* tuning);
+PM_API cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,
+                                      const pm_cuda_tuning* tuning, void* workspace,
+                                      cudaStream_t stream);
+
+PM_API size_t pm_cuda_scan_workspace(const pm_scan_params* params, const pm_cuda_tuning* tuning);
+PM_API cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuning* tuning,
+                                void* workspace, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* POSEMAMBA_SCAN_CUDA_H_ */
