@@ -111,31 +111,19 @@ class SpatioTemporalScan(nn.Module):
             u, delta, B, C = reference.directional_inputs(
                 x, x_dbl, weight, self.d_state, order, limb_mask, limbs
             )
-            y = ops.selective_scan(
+            y: Tensor = ops.selective_scan(
                 u, delta, rates, B, C, self.Ds, bias.flatten(), None, True, reverse
             )
             return reference.merge_directions(y, order, x.shape[1], x.shape[2])
-        rates = rates.unflatten(0, (table.directions, -1))  # (K, d_inner, N)
-        skip = self.Ds.unflatten(0, (table.directions, -1))  # (K, d_inner)
+        rates = torch.unflatten(rates, 0, (table.directions, -1))  # (K, d_inner, N)
+        skip = torch.unflatten(self.Ds, 0, (table.directions, -1))  # (K, d_inner)
+        tensors = (x, x_dbl, weight, bias, rates, skip)
+        walk = (order, reverse, limb_mask, limbs)
         if self.scan == "fused":
-            y = ops.cross_selective_scan(
-                x,
-                x_dbl,
-                weight,
-                bias,
-                rates,
-                skip,
-                self.d_state,
-                self.dt_rank,
-                order,
-                reverse,
-                limb_mask,
-                limbs,
-            )
-            return y
-        return reference.cross_selective_scan(
-            x, x_dbl, weight, bias, rates, skip, self.d_state, order, reverse, limb_mask, limbs
-        )
+            y = ops.cross_selective_scan(*tensors, self.d_state, self.dt_rank, *walk)
+        else:
+            y = reference.cross_selective_scan(*tensors, self.d_state, *walk)
+        return y
 
 
 class PoseMambaBlock(nn.Module):
@@ -152,4 +140,5 @@ class PoseMambaBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, joints, d_model) to the same."""
         x = x + self.drop_path(self.op(self.norm(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x

@@ -208,8 +208,7 @@ def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, .
 
 
 def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
-    tensors, d_state, _dt_rank, *table = values[:6], *values[6:]
-    return reference.cross_selective_scan(*tensors, d_state, *table)
+    return reference.cross_selective_scan(*values[:7], *values[8:])  # all but dt_rank
 
 
 def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401

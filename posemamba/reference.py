@@ -122,7 +122,7 @@ def directional_inputs(
             source = x + x[:, :, limbs]
             projected = projected + projected[:, :, limbs]
         steps = arrange(projected, order[k]).to(dt_weight.dtype)  # (batch, L, R + 2N)
-        dt_raw, b, c = steps.split([dt_weight.shape[2], d_state, d_state], dim=-1)
+        dt_raw, b, c = torch.split(steps, [dt_weight.shape[2], d_state, d_state], dim=-1)
         u.append(arrange(source, order[k]).transpose(1, 2))
         delta.append(F.linear(dt_raw, dt_weight[k]).transpose(1, 2))
         B.append(b.transpose(1, 2))

@@ -93,7 +93,7 @@ def restore(sequence: Tensor, order: int, frames: int, joints: int) -> Tensor:
     """Undo :func:`arrange`: (batch, L, c) -> (batch, frames, joints, c)."""
     joint_major = order in (Order.JOINT_MAJOR, Order.JOINT_MAJOR_FLIPPED)
     outer, inner = (joints, frames) if joint_major else (frames, joints)
-    grid = sequence.unflatten(1, (outer, inner))
+    grid = torch.unflatten(sequence, 1, (outer, inner))
     if order in (Order.FRAME_MAJOR_FLIPPED, Order.JOINT_MAJOR_FLIPPED):
         grid = grid.flip(2)
     return grid.transpose(1, 2) if joint_major else grid

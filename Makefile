@@ -1,0 +1,41 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each creates .venv and works there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# What the installed package is built from; a change reinstalls it.
+SOURCES := $(shell find posemamba export trt_plugins cmake -type f ! -path '*/__pycache__/*') \
+           CMakeLists.txt pyproject.toml constraints.txt
+CPP_SOURCES := $(shell find trt_plugins tests -name '*.h' -o -name '*.cc' -o -name '*.cpp' \
+                 -o -name '*.cu' -o -name '*.cuh')
+
+.PHONY: demo test lint format clean env
+
+demo: env
+	$(BIN)/python scripts/demo.py
+
+test: lint
+	$(BIN)/pytest -m "not gpu"
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CPP_SOURCES)
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP_SOURCES)
+
+env: $(READY)
+
+$(READY): $(SOURCES)
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
+	  || { echo "Python 3.10 to 3.12 is needed; name one with: make PYTHON=/path/to/python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist out

@@ -1,0 +1,69 @@
+#include "selective_scan.h"
+
+namespace posemamba::ort {
+namespace {
+enum InputIndex : size_t { kU, kDelta, kA, kB, kC, kD, kDeltaBias, kZ };
+}
+
+Status* SelectiveScan::Read(const KernelInfo* info) {
+  node = pm_scan_params{};
+  node.dtype = dtype;
+  PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "delta_softplus", &node.delta_softplus));
+  size_t groups = 0;
+  PM_ORT_RETURN_IF_ERROR(ReadInts(api, info, "reverse", node.reverse, PM_MAX_DIRECTIONS, &groups));
+  node.groups = static_cast<int32_t>(groups);
+  return nullptr;
+}
+
+Status* SelectiveScan::Compute(KernelContext* context) const {
+  Tensor u, delta, A, B, C, D, delta_bias, z;
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kU, 3, kName, &u));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kDelta, 3, kName, &delta));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kA, 2, kName, &A));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kB, 4, kName, &B));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kC, 4, kName, &C));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kD, 1, kName, &D));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, kDeltaBias, 1, kName, &delta_bias));
+  size_t inputs = 0;
+  PM_ORT_RETURN_IF_ERROR(
+      KernelContext_GetInputCount(api, static_cast<const KernelContext*>(context), &inputs));
+  if (inputs > kZ) PM_ORT_RETURN_IF_ERROR(Input(api, context, kZ, 3, kName, &z));
+
+  const int64_t batch = u.dims[0], rows = u.dims[1], length = u.dims[2];
+  const int64_t groups = node.groups, n = A.dims[1];
+  const auto is = [](const Tensor& t, std::array<int64_t, 4> dims) { return t.dims == dims; };
+  if (groups == 0 || rows % groups != 0 || delta.dims != u.dims ||
+      !is(B, {batch, groups, n, length}) || C.dims != B.dims) {
+    return Invalid(
+        api, kName,
+        "u and delta must be [batch, groups * d, L], B and C [batch, groups, N, L], with "
+        "one entry of `reverse` for each group");
+  }
+  if (!is(A, {rows, n}) || !is(D, {rows}) || !is(delta_bias, {rows}) ||
+      (z.data != nullptr && z.dims != u.dims)) {
+    return Invalid(api, kName, "A, D, delta_bias or z does not match u");
+  }
+
+  pm_scan_params params = node;
+  params.u = u.data;
+  params.delta = delta.data;
+  params.A = static_cast<const float*>(A.data);
+  params.B = B.data;
+  params.C = C.data;
+  params.D = static_cast<const float*>(D.data);
+  params.z = z.data;
+  params.delta_bias = static_cast<const float*>(delta_bias.data);
+  params.batch = batch;
+  params.length = length;
+  params.channels = static_cast<int32_t>(rows / groups);
+  params.d_state = static_cast<int32_t>(n);
+  PM_ORT_RETURN_IF_ERROR(Output(api, context, u, &params.y));
+
+  HostThreads threads(api, context);
+  Workspace workspace(api, context);
+  PM_ORT_RETURN_IF_ERROR(
+      workspace.Allocate(pm_cpu_scan_workspace(&params, threads.parallel()->threads)));
+  return FromLauncher(api, kName, pm_cpu_scan(&params, workspace.data(), threads.parallel()));
+}
+
+}  // namespace posemamba::ort
