@@ -1,0 +1,235 @@
+"""What happens to keypoints before the network, and to poses after it.
+
+Reading, scaling and cutting (:func:`normalize_2d` to :func:`merge_clips`) are the input-output
+side: NumPy. :func:`flip` and :func:`flip_tta` sit around the network and take NumPy arrays or
+torch tensors, whichever the runtime speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from posemamba.config import MAX_FRAMES
+from posemamba.errors import InputError
+from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, RIGHT_JOINTS, ROOT
+
+Array = npt.NDArray[Any]
+ArrayOrTensor = TypeVar("ArrayOrTensor", Array, Tensor)
+
+_SWAP = dict(zip(LEFT_JOINTS + RIGHT_JOINTS, RIGHT_JOINTS + LEFT_JOINTS, strict=True))
+#: Joint that each joint becomes in a mirror.
+MIRROR: tuple[int, ...] = tuple(_SWAP.get(joint, joint) for joint in range(NUM_JOINTS))
+
+
+def normalize_2d(points_px: npt.ArrayLike, width: float, height: float) -> Array:
+    """Pixels to the network's units: ``p / width * 2 - [1, height / width]``.
+
+    x spans -1 to 1; y uses the same scale, so that nothing is squeezed.
+
+    Args:
+        points_px: (..., 2) pixels, x right and y down.
+        width: image width in pixels.
+        height: image height in pixels.
+
+    Returns:
+        (..., 2), float32 if the input is, else float64.
+
+    Raises:
+        InputError: an image without area, or a last dimension that is not 2.
+    """
+    values = _floats(points_px, 2)
+    _check_image(width, height)
+    return _like(values / width * 2.0 - np.array([1.0, height / width]), points_px)
+
+
+def denormalize_2d(keypoints_2d: npt.ArrayLike, width: float, height: float) -> Array:
+    """The network's units to pixels, the inverse of :func:`normalize_2d`."""
+    values = _floats(keypoints_2d, 2)
+    _check_image(width, height)
+    return _like((values + np.array([1.0, height / width])) * (width / 2.0), keypoints_2d)
+
+
+def denormalize_3d(poses_3d: npt.ArrayLike, width: float, height: float) -> Array:
+    """Poses in the network's units to pixels: xy as in 2D, z times ``width / 2``.
+
+    Multiply by the clip's millimetres per pixel (Human3.6M's ``2.5d_factor``) for millimetres, and
+    take the root off there: as the labels, a pose whose root is 0 sits in the image's middle.
+
+    Args:
+        poses_3d: (..., 3).
+        width: image width in pixels.
+        height: image height in pixels.
+
+    Returns:
+        (..., 3), float32 if the input is, else float64.
+
+    Raises:
+        InputError: an image without area, or a last dimension that is not 3.
+    """
+    values = _floats(poses_3d, 3)
+    _check_image(width, height)
+    return _like((values + np.array([1.0, height / width, 0.0])) * (width / 2.0), poses_3d)
+
+
+def resample(sequence: npt.ArrayLike, frames: int, *, linear: bool = True) -> Array:
+    """Stretch or shrink a sequence to a number of frames.
+
+    Args:
+        sequence: (frames, ...).
+        frames: frames wanted.
+        linear: interpolate between the neighbouring frames, first and last kept. If False, frame
+            ``floor(i * old / new)`` is taken, which is how the authors' data code brings short
+            clips to length.
+
+    Returns:
+        (frames, ...), float32 if the input is, else float64.
+
+    Raises:
+        InputError: no frame in the sequence, or fewer than one wanted.
+    """
+    values = np.asarray(sequence, dtype=np.float64)
+    old = _count_frames(values)
+    _check_frames(frames)
+    if not linear:
+        return _like(values[np.arange(frames) * old // frames], sequence)
+    place = np.linspace(0.0, old - 1.0, frames)  # (frames,) position in the old sequence
+    before = np.floor(place).astype(np.int64)
+    after = np.minimum(before + 1, old - 1)
+    share = (place - before).reshape(-1, *[1] * (values.ndim - 1))
+    return _like(values[before] * (1.0 - share) + values[after] * share, sequence)
+
+
+def clip_starts(total: int, frames: int = MAX_FRAMES) -> list[int]:
+    """First frames of the clips a sequence is cut into.
+
+    Clips follow each other without a gap. Where the length is not a multiple of ``frames``, the
+    last clip starts early enough to be full, and so overlaps the one before. A sequence shorter
+    than ``frames`` is one clip of its own length: the network needs no padding.
+    """
+    _check_frames(frames)
+    if total < 1:
+        raise InputError("the sequence has no frames: give at least one")
+    if total <= frames:
+        return [0]
+    starts = list(range(0, total - frames + 1, frames))
+    if starts[-1] + frames < total:
+        starts.append(total - frames)
+    return starts
+
+
+def split_clips(sequence: npt.ArrayLike, frames: int = MAX_FRAMES) -> Array:
+    """Cut a sequence into clips for the network, as :func:`clip_starts` says.
+
+    Args:
+        sequence: (total, ...).
+        frames: frames a clip.
+
+    Returns:
+        (clips, min(frames, total), ...), of the sequence's type.
+
+    Raises:
+        InputError: no frame in the sequence, or fewer than one a clip.
+    """
+    values = np.asarray(sequence)
+    total = _count_frames(values)
+    length = min(frames, total)
+    return np.stack([values[start : start + length] for start in clip_starts(total, frames)])
+
+
+def merge_clips(clips: npt.ArrayLike, total: int) -> Array:
+    """Join what the network made of :func:`split_clips`' clips.
+
+    Where the last two clips overlap, each frame counts by its distance to the nearer end of its
+    clip (frames at an end saw less context), which fades one clip into the other without a jump.
+
+    Args:
+        clips: (clips, frames, ...).
+        total: length of the sequence that was cut.
+
+    Returns:
+        (total, ...), float32 if the input is, else float64.
+
+    Raises:
+        InputError: a number of clips that ``total`` frames do not give.
+    """
+    values = np.asarray(clips, dtype=np.float64)
+    length = values.shape[1] if values.ndim >= 2 else 0
+    if length < 1 or length > total or len(clip_starts(total, length)) != values.shape[0]:
+        raise InputError(
+            f"clips have shape {values.shape}, which {total} frames are not cut into: "
+            "give what split_clips returned, and the length of its input"
+        )
+    ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1.0
+    weight = ramp.reshape(-1, *[1] * (values.ndim - 2))  # (frames, 1, ...)
+    merged = np.zeros((total, *values.shape[2:]))
+    weights = np.zeros((total, *weight.shape[1:]))
+    for clip, start in zip(values, clip_starts(total, length), strict=True):
+        merged[start : start + length] += clip * weight
+        weights[start : start + length] += weight
+    return _like(merged / weights, clips)
+
+
+def flip(values: ArrayOrTensor) -> ArrayOrTensor:
+    """Mirror a person: negate x and swap left with right.
+
+    Args:
+        values: (..., 17, c), x first: normalised 2D keypoints (with a confidence or without), or
+            3D poses. Not pixels, whose mirror is not at 0.
+
+    Returns:
+        a new array or tensor of the same shape and type.
+    """
+    if values.ndim < 2 or values.shape[-2] != NUM_JOINTS:
+        raise InputError(f"cannot flip shape {tuple(values.shape)}: expected (..., 17, channels)")
+    mirrored = values[..., list(MIRROR), :]  # indexing by a list copies
+    mirrored[..., 0] = -mirrored[..., 0]
+    return mirrored
+
+
+def flip_tta(
+    fn: Callable[[ArrayOrTensor], ArrayOrTensor], keypoints_2d: ArrayOrTensor
+) -> ArrayOrTensor:
+    """Flip test-time augmentation, as the authors evaluate: twice the time for a better pose.
+
+    Args:
+        fn: the network, (batch, frames, 17, 2) to (batch, frames, 17, 3).
+        keypoints_2d: (batch, frames, 17, 2) normalised.
+
+    Returns:
+        (batch, frames, 17, 3): mean of f(x) and unflip(f(flip(x))), then root := 0.
+    """
+    poses = (fn(keypoints_2d) + flip(fn(flip(keypoints_2d)))) / 2
+    poses[..., ROOT, :] = 0.0
+    return poses
+
+
+def _floats(values: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:
+    result = np.asarray(values, dtype=np.float64)
+    if result.ndim == 0 or result.shape[-1] != channels:
+        raise InputError(f"points have shape {result.shape}: expected (..., {channels})")
+    return result
+
+
+def _like(result: Array, source: npt.ArrayLike) -> Array:
+    return result.astype(np.float32) if np.asarray(source).dtype == np.float32 else result
+
+
+def _check_image(width: float, height: float) -> None:
+    if not (0 < width < np.inf and 0 < height < np.inf):
+        raise InputError(f"image size is {width} x {height}: give width and height in pixels")
+
+
+def _check_frames(frames: int) -> None:
+    if frames < 1:
+        raise InputError(f"{frames} frames wanted: give at least 1")
+
+
+def _count_frames(values: Array) -> int:
+    if values.ndim == 0 or values.shape[0] == 0:
+        raise InputError(f"the sequence has shape {values.shape}: give (frames, ...) with a frame")
+    return int(values.shape[0])
