@@ -19,7 +19,11 @@ ABI_VERSION = 1
 MAX_DIRECTIONS = 8
 MAX_JOINTS = 64
 LIBRARY_VARIABLE = "POSEMAMBA_KERNELS_LIB"
-_LIBRARY = Path(__file__).parent / "lib" / "libposemamba_kernels.so"
+#: By device type: the variable that names another build, and the file installed with the package.
+_LIBRARIES = {
+    "cpu": (LIBRARY_VARIABLE, "libposemamba_kernels.so"),
+    "cuda": ("POSEMAMBA_CUDA_LIB", "libposemamba_cuda.so"),
+}
 
 
 class CrossScanParams(Structure):
@@ -75,6 +79,9 @@ class ScanParams(Structure):
     )
 
 
+_LAUNCHERS = {"cross_scan": CrossScanParams, "scan": ScanParams}
+
+
 def int_array(values: Sequence[int], length: int) -> ctypes.Array[c_int32]:
     """A fixed-size C array of ``values``, padded with zeros.
 
@@ -86,9 +93,33 @@ def int_array(values: Sequence[int], length: int) -> ctypes.Array[c_int32]:
     return (c_int32 * length)(*[int(v) for v in values])
 
 
-def library_path() -> Path:
-    """The kernel library in use: ``$POSEMAMBA_KERNELS_LIB``, else the one installed with us."""
-    return Path(os.environ.get(LIBRARY_VARIABLE, _LIBRARY))
+def library_path(device: str = "cpu") -> Path:
+    """The kernel library in use for a device type, ``cpu`` or ``cuda``.
+
+    ``$POSEMAMBA_KERNELS_LIB`` or ``$POSEMAMBA_CUDA_LIB``, else the one installed with this package.
+    """
+    variable, name = _LIBRARIES[device]
+    return Path(os.environ.get(variable, Path(__file__).parent / "lib" / name))
+
+
+def _open(device: str, remedy: str) -> ctypes.CDLL:
+    path = library_path(device)
+    if not path.is_file():
+        raise InputError(f"native {device} kernels not found at '{path}': {remedy}")
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise InputError(
+            f"native {device} kernels '{path}' cannot be loaded: {error}; {remedy}"
+        ) from None
+    library.pm_abi_version.restype = c_int32
+    found = library.pm_abi_version()
+    if found != ABI_VERSION:
+        raise InputError(
+            f"native {device} kernels '{path}' have ABI {found}, this package needs "
+            f"{ABI_VERSION}: {remedy}"
+        )
+    return library
 
 
 @lru_cache(maxsize=1)
@@ -98,33 +129,41 @@ def load_cpu_library() -> ctypes.CDLL:
     Raises:
         InputError: the library is missing, cannot be loaded, or is of another ABI.
     """
-    path = library_path()
-    if not path.is_file():
-        raise InputError(
-            f"native kernels not found at '{path}': build them with 'pip install .', "
-            f"or choose the slow PyTorch scan with scan='reference'"
-        )
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise InputError(f"native kernels '{path}' cannot be loaded: {error}") from None
-    library.pm_abi_version.restype = c_int32
-    found = library.pm_abi_version()
-    if found != ABI_VERSION:
-        raise InputError(
-            f"native kernels '{path}' have ABI {found}, this package needs {ABI_VERSION}: "
-            "reinstall with 'pip install .'"
-        )
+    library = _open(
+        "cpu",
+        "build them with 'pip install .', or choose the slow PyTorch scan with scan='reference'",
+    )
     library.pm_status_string.restype = c_char_p
     library.pm_status_string.argtypes = [c_int32]
     library.pm_cpu_isa.restype = c_char_p
     library.pm_cpu_pool.restype = c_void_p
     library.pm_cpu_pool.argtypes = [c_int32]
-    for name, params in (("cross_scan", CrossScanParams), ("scan", ScanParams)):
+    for name, params in _LAUNCHERS.items():
         workspace = getattr(library, f"pm_cpu_{name}_workspace")
         workspace.restype = c_size_t
         workspace.argtypes = [POINTER(params), c_int32]
         launch = getattr(library, f"pm_cpu_{name}")
         launch.restype = c_int32
         launch.argtypes = [POINTER(params), c_void_p, c_void_p]
+    return library
+
+
+@lru_cache(maxsize=1)
+def load_cuda_library() -> ctypes.CDLL:
+    """Load the CUDA kernels once.
+
+    Raises:
+        InputError: the library is missing, cannot be loaded, or is of another ABI.
+    """
+    library = _open(
+        "cuda",
+        "install where nvcc is found with 'pip install .', or move the model to the CPU",
+    )
+    for name, params in _LAUNCHERS.items():
+        workspace = getattr(library, f"pm_cuda_{name}_workspace")
+        workspace.restype = c_size_t
+        workspace.argtypes = [POINTER(params), c_void_p]
+        launch = getattr(library, f"pm_cuda_{name}")
+        launch.restype = c_int32  # cudaError_t
+        launch.argtypes = [POINTER(params), c_void_p, c_void_p, c_void_p]
     return library

@@ -47,7 +47,10 @@ def _position_rows(tensor: Tensor) -> tuple[Tensor, int]:
     return tensor, stride
 
 
-def _run(name: str, params: ctypes.Structure) -> None:
+def _run(name: str, params: ctypes.Structure, device: torch.device) -> None:
+    if device.type == "cuda":
+        _run_cuda(name, params, device)
+        return
     library = native.load_cpu_library()
     threads = torch.get_num_threads()
     size = getattr(library, f"pm_cpu_{name}_workspace")(ctypes.byref(params), threads)
@@ -58,7 +61,25 @@ def _run(name: str, params: ctypes.Structure) -> None:
         raise InputError(f"posemamba::{name}: {library.pm_status_string(status).decode()}")
 
 
-@torch.library.custom_op("posemamba::cross_selective_scan", mutates_args=(), device_types="cpu")
+def _run_cuda(name: str, params: ctypes.Structure, device: torch.device) -> None:
+    library = native.load_cuda_library()
+    with torch.cuda.device(device):
+        size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), None)
+        # The caching allocator hands it to the same stream again, so it may be freed at once.
+        workspace = torch.empty(size, dtype=torch.uint8, device=device)
+        stream = torch.cuda.current_stream(device).cuda_stream
+        launch = getattr(library, f"pm_cuda_{name}")
+        error = launch(ctypes.byref(params), None, workspace.data_ptr(), stream)
+    if error != 0:
+        raise InputError(
+            f"posemamba::{name}: CUDA error {error}; the kernels take d_inner in multiples of 8 "
+            "and the sizes of posemamba/scan.h"
+        )
+
+
+@torch.library.custom_op(
+    "posemamba::cross_selective_scan", mutates_args=(), device_types=("cpu", "cuda")
+)
 def cross_selective_scan(
     x: Tensor,
     x_dbl: Tensor,
@@ -96,7 +117,7 @@ def cross_selective_scan(
     x, x_stride = _position_rows(x)
     x_dbl, x_dbl_stride = _position_rows(x_dbl.to(x.dtype))
     weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
-    y = torch.empty(x.shape, dtype=x.dtype)
+    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     params = native.CrossScanParams(
         x=x.data_ptr(),
         x_dbl=x_dbl.data_ptr(),
@@ -122,7 +143,7 @@ def cross_selective_scan(
         limb_index=native.int_array(limb_index, native.MAX_JOINTS),
     )
     if y.numel():
-        _run("cross_scan", params)
+        _run("cross_scan", params, x.device)
     return y
 
 
@@ -131,7 +152,7 @@ def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
     return x.new_empty(x.shape)
 
 
-@torch.library.custom_op("posemamba::selective_scan", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("posemamba::selective_scan", mutates_args=(), device_types=("cpu", "cuda"))
 def selective_scan(
     u: Tensor,
     delta: Tensor,
@@ -176,7 +197,7 @@ def selective_scan(
         reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
     )
     if y.numel():
-        _run("scan", params)
+        _run("scan", params, u.device)
     return y
 
 

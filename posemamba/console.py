@@ -1,0 +1,143 @@
+"""What the command-line tools share: one-line errors, exit codes, near-miss correction, tables.
+
+Nothing here imports torch, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from posemamba.errors import InputError
+
+#: The exit codes every command keeps to.
+SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
+
+TRACEBACK_VARIABLE = "POSEMAMBA_TRACEBACK"
+
+
+def one_line(text: object) -> str:
+    """A message without line breaks or control characters: the tools promise one line an error."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def describe(error: BaseException) -> str:
+    """The line a user reads for an exception."""
+    if isinstance(error, click.ClickException):
+        return one_line(error.format_message())
+    if isinstance(error, OSError) and error.strerror:
+        name = f"'{error.filename}': " if error.filename else ""
+        return one_line(f"{name}{error.strerror}")
+    if isinstance(error, MemoryError):
+        return "not enough memory: use a smaller --batch or --frames"
+    if isinstance(error, InputError):
+        return one_line(error)
+    return one_line(
+        f"{type(error).__name__}: {str(error).strip() or 'no message'} "
+        f"(not expected: set {TRACEBACK_VARIABLE}=1 to see where, and report it)"
+    )
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print ``Error: message`` on stderr and leave with ``code``."""
+    click.echo(click.style("Error: ", fg="red") + message, err=True)
+    sys.exit(code)
+
+
+class Tool(click.Group):
+    """A command group that never shows a traceback and keeps to the exit codes."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:  # noqa: ANN401
+        """As :meth:`click.Group.main`; without ``standalone_mode`` errors reach the caller."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except (click.Abort, _Interrupted):
+            fail("interrupted", INTERRUPTED)
+        except Exception as error:
+            if os.environ.get(TRACEBACK_VARIABLE):
+                raise
+            fail(describe(error), BAD_REQUEST)
+        sys.exit(code if isinstance(code, int) else SUCCESS)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                if not sys.warnoptions:  # ours are for users; those of torch and onnx are not
+                    warnings.simplefilter("ignore")
+                    warnings.filterwarnings("default", module=r"(posemamba|pmexport)(\.|$)")
+                return super().invoke(ctx)
+        except KeyboardInterrupt:  # before click turns it into Abort and an empty line on stderr
+            raise _Interrupted from None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            known = self.list_commands(ctx)
+            raise click.UsageError(f"no command '{args[0]}'{suggestion(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+
+def _show_warning(message: Warning | str, *_place: object) -> None:
+    click.echo(click.style("Warning: ", fg="yellow") + one_line(message), err=True)
+
+
+class _Interrupted(Exception):
+    """Ctrl-C while a command ran."""
+
+
+def suggestion(value: str, known: Sequence[str]) -> str:
+    """``: did you mean 'fp16'?``, or the list of what there is when nothing is near."""
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
+    if near:
+        return f": did you mean '{folded[near[0]]}'? There are {', '.join(known)}"
+    return f": use one of {', '.join(known)}"
+
+
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:  # click 8.1 has no generic Choice
+    _Choice = click.Choice
+
+
+class NearChoice(_Choice):
+    """A choice, case-insensitive, that corrects a near miss."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        super().__init__(choices, case_sensitive=False)
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter:
+            hint = suggestion(str(value), list(self.choices))
+            self.fail(f"'{value}' is not a choice{hint}", param, ctx)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, two spaces apart; the first is left-aligned."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = []
+    for row in cells:
+        padded = [
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)

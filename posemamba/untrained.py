@@ -1,0 +1,34 @@
+"""Checkpoints of random weights, for trying the chain where no trained ones are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from posemamba.checkpoint import save_checkpoint
+from posemamba.config import PoseMambaConfig
+from posemamba.model import PoseMamba
+
+
+def save_untrained(path: Path, *, variant: str, frames: int, seed: int) -> int:
+    """Write a freshly initialised network; the file's header says that it is untrained.
+
+    Args:
+        path: ends in ``.safetensors``.
+        variant: a size of the paper.
+        frames: rows of the temporal position embedding.
+        seed: of PyTorch's generator, whose state is left as it was.
+
+    Returns:
+        Number of parameters.
+
+    Raises:
+        InputError: as :func:`posemamba.checkpoint.save_checkpoint`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = PoseMamba(PoseMambaConfig.from_variant(variant, frames=frames))
+    note = f"UNTRAINED: random weights, seed {seed}"
+    save_checkpoint(network, path, metadata={"training": note})
+    return sum(parameter.numel() for parameter in network.parameters())
