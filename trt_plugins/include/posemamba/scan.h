@@ -55,22 +55,17 @@ typedef enum pm_order {
  *
  * A "position" is one (frame, joint) pair; rows are contiguous, positions are `*_stride` elements
  * apart, batch items `frames * joints * *_stride` apart, so a slice of the last axis needs no copy.
- *   x          [batch, frames, joints, d_inner]
- *   x_dbl      [batch, frames, joints, directions * (dt_rank + 2 * d_state)], per direction dt, B,
- * C dt_weight  [directions, d_inner, dt_rank]     dt_bias [directions, d_inner] A [directions,
- * d_inner, d_state], already -exp(A_log)      D [directions, d_inner] y          [batch, frames,
- * joints, d_inner] Where limb_mask[k] is set, direction k reads x[p] + x[limb(p)] and x_dbl[p] +
- * x_dbl[limb(p)], limb(t, j) = (t, limb_index[j]); x_proj is linear, so this equals projecting the
- * summed x.
+ * Where limb_mask[k] is set, direction k reads x[p] + x[limb(p)] and x_dbl[p] + x_dbl[limb(p)] with
+ * limb(t, j) = (t, limb_index[j]); x_proj is linear, so this equals projecting the summed x.
  */
 typedef struct pm_cross_scan_params {
-  const void* x;
-  const void* x_dbl;
-  const float* dt_weight;
-  const float* dt_bias;
-  const float* A;
-  const float* D;
-  void* y;
+  const void* x;     /* [batch, frames, joints, d_inner] */
+  const void* x_dbl; /* [batch, frames, joints, directions * (dt_rank + 2 * d_state)]: dt, B, C */
+  const float* dt_weight; /* [directions, d_inner, dt_rank] */
+  const float* dt_bias;   /* [directions, d_inner] */
+  const float* A;         /* [directions, d_inner, d_state], already -exp(A_log) */
+  const float* D;         /* [directions, d_inner] */
+  void* y;                /* [batch, frames, joints, d_inner] */
   int64_t batch;
   int64_t frames;
   int64_t x_stride;
@@ -89,21 +84,19 @@ typedef struct pm_cross_scan_params {
 } pm_cross_scan_params;
 
 /* Mamba-1 scan over rows of length L; channel c = g * channels + i belongs to group g.
- *   u, delta, z, y  [batch, groups * channels, length]      A [groups * channels, d_state]
- *   B, C            [batch, groups, d_state, length]        D, delta_bias [groups * channels]
  * D, z, delta_bias may be null. With z the output is y * silu(z). reverse[g] walks group g from its
  * last step to its first. Every tensor is contiguous.
  */
 typedef struct pm_scan_params {
-  const void* u;
-  const void* delta;
-  const float* A;
-  const void* B;
-  const void* C;
-  const float* D;
-  const void* z;
-  const float* delta_bias;
-  void* y;
+  const void* u;           /* [batch, groups * channels, length] */
+  const void* delta;       /* as u */
+  const float* A;          /* [groups * channels, d_state] */
+  const void* B;           /* [batch, groups, d_state, length] */
+  const void* C;           /* as B */
+  const float* D;          /* [groups * channels] */
+  const void* z;           /* as u */
+  const float* delta_bias; /* [groups * channels] */
+  void* y;                 /* as u */
   int64_t batch;
   int64_t length;
   int32_t groups;

@@ -17,7 +17,8 @@ typedef struct pm_parallel {
   void (*run)(void* context, int64_t tasks, void (*task)(void* arg, int64_t index), void* arg);
 } pm_parallel;
 
-/* Bytes of workspace the launch needs (64-byte aligned by the caller), or 0 for invalid params. */
+/* Bytes of workspace the launch needs (64-byte aligned by the caller), or 0 for invalid params;
+ * pointers in params are not looked at. `threads`: at least what `parallel` has at the launch. */
 PM_API size_t pm_cpu_cross_scan_workspace(const pm_cross_scan_params* params, int32_t threads);
 PM_API pm_status pm_cpu_cross_scan(const pm_cross_scan_params* params, void* workspace,
                                    const pm_parallel* parallel);

@@ -1,0 +1,19 @@
+// Parameter checks shared by every back end (CPU, CUDA): no allocation, no exceptions.
+#ifndef POSEMAMBA_KERNELS_COMMON_VALIDATE_H_
+#define POSEMAMBA_KERNELS_COMMON_VALIDATE_H_
+
+#include "posemamba/scan.h"
+
+namespace posemamba {
+
+// Sizes, strides, order codes, limb indices and dtype; pointers are not looked at, so a host can
+// ask for a workspace before its tensors exist. Limb indices count only where a limb_mask is set.
+pm_status validate_layout(const pm_cross_scan_params* params);
+pm_status validate_layout(const pm_scan_params* params);
+
+// The layout, and every required pointer.
+pm_status validate(const pm_cross_scan_params* params);
+pm_status validate(const pm_scan_params* params);
+
+}  // namespace posemamba
+#endif  // POSEMAMBA_KERNELS_COMMON_VALIDATE_H_

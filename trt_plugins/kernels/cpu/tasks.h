@@ -1,0 +1,55 @@
+// What one instruction set offers: functions that run one task of a launch. The launchers plan,
+// the tasks compute; nothing here depends on how a task was compiled.
+#ifndef POSEMAMBA_KERNELS_CPU_TASKS_H_
+#define POSEMAMBA_KERNELS_CPU_TASKS_H_
+
+#include "posemamba/scan_cpu.h"
+
+namespace posemamba {
+
+// Channels that tasks and accumulators are counted in: one cache line of float32, and a whole
+// number of vectors on every instruction set.
+constexpr int kChunk = 16;
+// Limits of a task's tables on its stack, in chunks of kChunk floats.
+constexpr int kMaxStateChunks = 128;   // chunks a task * d_state
+constexpr int kMaxWeightChunks = 256;  // chunks a task * dt_rank
+constexpr int kMaxTaskChunks = 8;      // chunks a task
+
+struct CrossScanPlan {
+  const pm_cross_scan_params* params;
+  int64_t positions;        // frames * joints
+  int64_t first_item;       // batch items [first_item, first_item + items) are in this wave
+  int64_t items;            //
+  int64_t chunks;           // of kChunk channels, last one perhaps partial
+  int64_t chunks_per_task;  //
+  int64_t groups;           // ceil(chunks / chunks_per_task)
+  int64_t parts;            // partial sums a chunk: 1, or `directions` when they run apart
+  int64_t merge_tiles;      // tasks over positions that write y from the partial sums
+  float* sums;              // [items, chunks, parts, positions, kChunk]
+};
+
+struct ScanPlan {
+  const pm_scan_params* params;
+  int64_t chunks;           // of a group
+  int64_t chunks_per_task;  //
+  int64_t tasks_per_group;  // ceil(chunks / chunks_per_task)
+};
+
+struct IsaKernels {
+  const char* name;
+  // Tasks of all three are independent of each other; arguments are a plan and a task's index.
+  void (*cross_scan)(void* plan, int64_t index);   // [items, groups] or [items, chunks, parts]
+  void (*cross_merge)(void* plan, int64_t index);  // [items, chunks, merge_tiles]
+  void (*scan)(void* plan, int64_t index);         // [batch, groups, tasks_per_group]
+};
+
+// Each is defined where the architecture has it; the caller checks that the machine does.
+const IsaKernels* kernels_avx512();
+const IsaKernels* kernels_avx2();
+const IsaKernels* kernels_baseline();
+
+// The instruction set in use (chosen once, or forced by pm_cpu_set_isa).
+const IsaKernels& active_kernels();
+
+}  // namespace posemamba
+#endif  // POSEMAMBA_KERNELS_CPU_TASKS_H_
