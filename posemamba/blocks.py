@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from posemamba import ops, reference
+from posemamba import mamba_ssm_scan, ops, reference
 from posemamba.config import PoseMambaConfig
 
-#: How a model computes its scan. ``fused``: one native op. ``generic``: gather, the native Mamba-1
-#: scan, merge. ``reference``: the same in plain PyTorch, slow, differentiable, float64 too.
-ScanBackend = Literal["fused", "generic", "reference"]
-SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "reference")
+#: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
+#: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around that package's
+#: CUDA scan. ``reference``: in plain PyTorch, slow, float64 too.
+ScanBackend = Literal["fused", "generic", "mamba-ssm", "reference"]
+SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "reference")
 
 _DT_MIN, _DT_MAX = 1e-3, 0.1  # range of the initial step sizes (Mamba, section 3.6)
 
@@ -107,13 +108,16 @@ class SpatioTemporalScan(nn.Module):
         table = self.table
         order, reverse, limb_mask = list(table.order), list(table.reverse), list(table.limb_mask)
         limbs = list(self.limb_index)
-        if self.scan == "generic":
+        y: Tensor
+        if self.scan in ("generic", "mamba-ssm"):
             u, delta, B, C = reference.directional_inputs(
                 x, x_dbl, weight, self.d_state, order, limb_mask, limbs
             )
-            y: Tensor = ops.selective_scan(
-                u, delta, rates, B, C, self.Ds, bias.flatten(), None, True, reverse
-            )
+            inputs = (u, delta, rates, B, C, self.Ds, bias.flatten())
+            if self.scan == "generic":
+                y = ops.selective_scan(*inputs, None, True, reverse)
+            else:
+                y = mamba_ssm_scan.selective_scan(*inputs, reverse)
             return reference.merge_directions(y, order, x.shape[1], x.shape[2])
         rates = torch.unflatten(rates, 0, (table.directions, -1))  # (K, d_inner, N)
         skip = torch.unflatten(self.Ds, 0, (table.directions, -1))  # (K, d_inner)

@@ -49,15 +49,15 @@ def selective_scan(
         ``u`` is float64.
     """
     groups = B.shape[1]
-    steps = [_flip_groups(t, reverse, groups) for t in (u, delta, B, C)]
+    steps = [flip_groups(t, reverse, groups) for t in (u, delta, B, C)]
     y = _scan_forward(steps[0], steps[1], A, steps[2], steps[3], D, delta_bias, delta_softplus)
-    y = _flip_groups(y, reverse, groups)  # (batch, groups * channels, L)
+    y = flip_groups(y, reverse, groups)  # (batch, groups * channels, L)
     if z is not None:
         y = y * F.silu(z.to(y.dtype))
     return y.to(u.dtype)
 
 
-def _flip_groups(tensor: Tensor, reverse: Sequence[int] | None, groups: int) -> Tensor:
+def flip_groups(tensor: Tensor, reverse: Sequence[int] | None, groups: int) -> Tensor:
     """Reverse time in the marked groups of (batch, groups * c, L) or (batch, groups, N, L)."""
     if reverse is None or not any(reverse):
         return tensor
