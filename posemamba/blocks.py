@@ -13,8 +13,8 @@ from posemamba import mamba_ssm_scan, ops, reference
 from posemamba.config import PoseMambaConfig
 
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
-#: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around that package's
-#: CUDA scan. ``reference``: in plain PyTorch, slow, float64 too.
+#: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
+#: of that package. ``reference``: in plain PyTorch, slow, float64 too.
 ScanBackend = Literal["fused", "generic", "mamba-ssm", "reference"]
 SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "reference")
 

@@ -11,6 +11,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,21 @@ def build(variant: str) -> PoseMamba:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02)
-    return model.cuda()
+    return model
+
+
+@cache
+def expected_poses(variant: str) -> list[Tensor]:
+    """Float32 poses of the bundled real clips from the CPU kernels."""
+    model = build(variant)
+    with torch.no_grad():
+        return [model(torch.from_numpy(clip)[None]) for clip in bundled_clips().values()]
 
 
 def milliseconds(call: Callable[[], object]) -> float:
     """Median time on the GPU of one call."""
     times: list[float] = []
-    while len(times) < REPEATS and sum(times) < 1e3 * TARGET_SECONDS or len(times) < 5:
+    while (len(times) < REPEATS and sum(times) < 1e3 * TARGET_SECONDS) or len(times) < 5:
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         call()
@@ -66,17 +75,13 @@ def breakdown(call: Callable[[], object]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["us"])
 
 
-def drift_mm(model: PoseMamba, lift: Callable[[Tensor], Tensor]) -> float:
-    """Largest MPJPE over the bundled real clips between ``lift`` and the float32 network."""
-    worst = 0.0
-    for clip in bundled_clips().values():
-        keypoints = torch.from_numpy(clip)[None].cuda()
-        with torch.no_grad():
-            expected = model(keypoints)
-        got = lift(keypoints)
-        error = mpjpe(got.cpu().numpy(), expected.cpu().numpy())
-        worst = max(worst, float(error) * MM_PER_UNIT)
-    return worst
+def drift_mm(variant: str, lift: Callable[[Tensor], Tensor]) -> float:
+    """Largest MPJPE over the bundled real clips between ``lift`` and the float32 CPU network."""
+    pairs = zip(bundled_clips().values(), expected_poses(variant), strict=True)
+    return MM_PER_UNIT * max(
+        mpjpe(lift(torch.from_numpy(clip)[None].cuda()).cpu().numpy(), expected.numpy())
+        for clip, expected in pairs
+    )
 
 
 def official_flow(model: PoseMamba) -> Callable[[Tensor], Tensor]:
@@ -94,14 +99,14 @@ def official_flow(model: PoseMamba) -> Callable[[Tensor], Tensor]:
 
 def measure(variant: str, batch: int, baseline: bool) -> list[dict[str, Any]]:
     """Rows for one size and batch: ours in fp16 and fp32, and the mamba-ssm flow."""
-    model = build(variant)
+    model = build(variant).cuda()
     keypoints = torch.rand(batch, FRAMES, 17, 2, device="cuda") * 2 - 1
     runs: dict[str, Callable[[Tensor], Tensor]] = {
         "ours fp16": PoseMambaInference(model, torch.float16),
         "ours fp32": PoseMambaInference(model, torch.float32),
     }
     if baseline:
-        runs["mamba-ssm flow fp16"] = official_flow(build(variant))
+        runs["mamba-ssm flow fp16"] = official_flow(build(variant).cuda())
     rows = []
     for name, lift in runs.items():
         torch.cuda.reset_peak_memory_stats()
@@ -114,7 +119,7 @@ def measure(variant: str, batch: int, baseline: bool) -> list[dict[str, Any]]:
             "ms": round(ms, 3),
             "ms_per_clip": round(ms / batch, 3),
             "peak_mib": round(torch.cuda.max_memory_allocated() / 2**20),
-            "drift_mm": round(drift_mm(model, lift), 4),
+            "drift_mm": round(drift_mm(variant, lift), 4),
         }
         if name == "ours fp16" and batch in (1, 32):
             row["breakdown"] = breakdown(lambda graph=graph: graph(keypoints))
