@@ -31,21 +31,26 @@ CROSS_ATTRIBUTES = {
     "plugin_version": "1",
     "plugin_namespace": "posemamba",
 }
+SCAN_INPUTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "z")
+SCAN_ATTRIBUTES: dict[str, object] = {"delta_softplus": 1, "reverse": [0, 1]}
 
 
 def session(
-    op: str, inputs: Arrays, attributes: dict[str, object], threads: int = 2, missing: int = 0
+    op: str,
+    inputs: Arrays,
+    attributes: dict[str, object],
+    threads: int = 2,
+    absent: tuple[str, ...] = (),
 ) -> ort.InferenceSession:
-    """A session over one node of ours; ``missing`` trailing inputs are left out."""
-    names = list(inputs)
+    """A session over one node of ours; optional inputs in ``absent`` are left empty."""
     infos = [
         helper.make_tensor_value_info(n, TYPES[a.dtype], [None] * a.ndim) for n, a in inputs.items()
     ]
-    kept = names[: len(names) - missing]
-    node = helper.make_node(op, kept, ["y"], domain="posemamba", **attributes)
-    first = inputs[names[0]]
+    names = ["" if n in absent else n for n in (SCAN_INPUTS if op == "SelectiveScan" else inputs)]
+    node = helper.make_node(op, names, ["y"], domain="posemamba", **attributes)
+    first = next(iter(inputs.values()))
     output = helper.make_tensor_value_info("y", TYPES[first.dtype], [None] * first.ndim)
-    graph = helper.make_graph([node], "one", infos[: len(kept)], [output])
+    graph = helper.make_graph([node], "one", infos, [output])
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("posemamba", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     options = ort.SessionOptions()
@@ -94,18 +99,16 @@ def scan_inputs(dtype: npt.DTypeLike = np.float32) -> Arrays:
     }
 
 
-def scan_expected(inputs: Arrays, with_z: bool) -> npt.NDArray[np.float64]:
+def scan_expected(inputs: Arrays) -> npt.NDArray[np.float64]:
     t = {n: torch.from_numpy(a.astype(np.float64)) for n, a in inputs.items()}
-    z = t["z"] if with_z else None
+    u, delta, A, B, C = (t[n] for n in SCAN_INPUTS[:5])
     y = reference.selective_scan(
-        t["u"], t["delta"], t["A"], t["B"], t["C"], t["D"], z, t["delta_bias"], True, [0, 1]
+        u, delta, A, B, C, t.get("D"), t.get("z"), t.get("delta_bias"), True, [0, 1]
     )
     return y.numpy()
 
 
-def relative_error(
-    got: npt.NDArray[np.generic], expected: npt.NDArray[np.float64]
-) -> np.floating:
+def relative_error(got: npt.NDArray[np.generic], expected: npt.NDArray[np.float64]) -> np.floating:
     return np.abs(got.astype(np.float64) - expected).max() / np.abs(expected).max()
 
 
@@ -123,15 +126,14 @@ def test_cross_selective_scan(dtype: type, bound: float, threads: int) -> None:
 
 
 @pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
-@pytest.mark.parametrize("with_z", [False, True])
-def test_selective_scan(dtype: type, bound: float, with_z: bool) -> None:
-    inputs = scan_inputs(dtype)
-    attributes = {"delta_softplus": 1, "reverse": [0, 1]}
-    run = session("SelectiveScan", inputs, attributes, missing=0 if with_z else 1)
-    feeds = inputs if with_z else {n: a for n, a in inputs.items() if n != "z"}
-    (got,) = run.run(None, feeds)
+@pytest.mark.parametrize(
+    "absent", [(), ("z",), ("D", "delta_bias", "z"), ("D",), ("delta_bias",)], ids=str
+)
+def test_selective_scan(dtype: type, bound: float, absent: tuple[str, ...]) -> None:
+    inputs = {n: a for n, a in scan_inputs(dtype).items() if n not in absent}
+    (got,) = session("SelectiveScan", inputs, SCAN_ATTRIBUTES, absent=absent).run(None, inputs)
     assert got.dtype == dtype
-    assert relative_error(got, scan_expected(inputs, with_z)) < bound
+    assert relative_error(got, scan_expected(inputs)) < bound
 
 
 def test_one_session_serves_several_threads_and_lengths() -> None:

@@ -22,11 +22,13 @@ Status* SelectiveScan::Compute(KernelContext* context) const {
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kA, 2, kName, &A));
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kB, 4, kName, &B));
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kC, 4, kName, &C));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kD, 1, kName, &D));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kDeltaBias, 1, kName, &delta_bias));
-  size_t inputs = 0;
+  size_t inputs = 0;  // trailing inputs may be left out, inner ones be empty
   PM_ORT_RETURN_IF_ERROR(
       KernelContext_GetInputCount(api, static_cast<const KernelContext*>(context), &inputs));
+  if (inputs > kD) PM_ORT_RETURN_IF_ERROR(Input(api, context, kD, 1, kName, &D));
+  if (inputs > kDeltaBias) {
+    PM_ORT_RETURN_IF_ERROR(Input(api, context, kDeltaBias, 1, kName, &delta_bias));
+  }
   if (inputs > kZ) PM_ORT_RETURN_IF_ERROR(Input(api, context, kZ, 3, kName, &z));
 
   const int64_t batch = u.dims[0], rows = u.dims[1], length = u.dims[2];
@@ -39,7 +41,8 @@ Status* SelectiveScan::Compute(KernelContext* context) const {
         "u and delta must be [batch, groups * d, L], B and C [batch, groups, N, L], with "
         "one entry of `reverse` for each group");
   }
-  if (!is(A, {rows, n}) || !is(D, {rows}) || !is(delta_bias, {rows}) ||
+  if (!is(A, {rows, n}) || (D.data != nullptr && !is(D, {rows})) ||
+      (delta_bias.data != nullptr && !is(delta_bias, {rows})) ||
       (z.data != nullptr && z.dims != u.dims)) {
     return Invalid(api, kName, "A, D, delta_bias or z does not match u");
   }

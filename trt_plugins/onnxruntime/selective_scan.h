@@ -8,7 +8,7 @@ namespace posemamba::ort {
 struct SelectiveScan {
   static constexpr const char* kName = "SelectiveScan";
   static constexpr const char* kInputs = "TTfTTffT";  // u, delta, A, B, C, D, delta_bias, z
-  static constexpr size_t kRequired = 7;
+  static constexpr size_t kRequired = 5;              // D, delta_bias and z may be absent
 
   const Api* api;
   pm_dtype dtype;
