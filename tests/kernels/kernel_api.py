@@ -6,13 +6,13 @@ The mirror of the structs is written by hand on purpose: a layout that drifts fa
 from __future__ import annotations
 
 import ctypes
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from posemamba import native
+
 OK, NULL_POINTER, BAD_SHAPE, BAD_STRIDE, BAD_ORDER, BAD_DTYPE, UNSUPPORTED = range(7)
 FRAME_MAJOR, JOINT_MAJOR, FRAME_MAJOR_FLIPPED, JOINT_MAJOR_FLIPPED = range(4)
 MAX_DIRECTIONS, MAX_JOINTS, MAX_STATE, MAX_DT_RANK = 8, 64, 64, 128
@@ -59,16 +59,9 @@ class Parallel(ctypes.Structure):
 
 
 def library_path() -> Path:
-    """The library under test: POSEMAMBA_KERNELS_LIB, else the one in the tree."""
-    path = Path(
-        os.environ.get("POSEMAMBA_KERNELS_LIB")
-        or ROOT / "posemamba" / "lib" / "libposemamba_kernels.so"
-    )
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: not built; run `cmake -S . -B build && cmake --build build`, "
-            "or set POSEMAMBA_KERNELS_LIB"
-        )
+    """The library under test, the one the package uses (``$POSEMAMBA_KERNELS_LIB``)."""
+    path = native.library_path()
+    assert path.is_file(), f"{path}: not built; run `make env`, or set POSEMAMBA_KERNELS_LIB"
     return path
 
 
