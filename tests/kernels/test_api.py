@@ -22,7 +22,6 @@ from kernel_api import (
     BAD_STRIDE,
     NULL_POINTER,
     OK,
-    ROOT,
     UNSUPPORTED,
     CrossScanParams,
     ScanParams,
@@ -68,6 +67,8 @@ SCAN_MISTAKES = [
     (("reverse", 1), 2, BAD_ORDER),
     ("dtype", 7, BAD_DTYPE),
 ]
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def spoil(params: ctypes.Structure, field: str | tuple[str, int], value: int | None) -> None:
