@@ -234,7 +234,7 @@ def test_process_with_sleeping_workers_ends_cleanly() -> None:
     )
     here = str(Path(__file__).parent)
     done = subprocess.run(
-        [sys.executable, "-c", code, here], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, here], cwd=here, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
 

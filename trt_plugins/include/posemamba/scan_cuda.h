@@ -1,6 +1,8 @@
 /* CUDA launchers. Asynchronous on `stream`; no allocation, no synchronisation, no default stream,
  * so a launch can be captured in a CUDA graph. Limits beyond those of scan.h: d_inner (channels)
- * must be a multiple of 8; d_state 16 is fast, other sizes up to PM_MAX_STATE are correct. */
+ * must be a multiple of 8, batch at most 65535, and one batch item's x and x_dbl at most 2 GiB when
+ * counted as float32 (cudaErrorNotSupported otherwise; cudaErrorInvalidValue for params that
+ * validation rejects). d_state 16 is fast, other sizes up to PM_MAX_STATE are correct. */
 #ifndef POSEMAMBA_SCAN_CUDA_H_
 #define POSEMAMBA_SCAN_CUDA_H_
 
@@ -12,7 +14,8 @@
 extern "C" {
 #endif
 
-/* Which kernel design runs; PM_CUDA_AUTO picks by the heuristic docs/kernels.md describes. */
+/* Whether a sequence is cut into chunks (two passes) or scanned serially; PM_CUDA_AUTO picks by the
+ * heuristic docs/kernels.md describes. */
 typedef enum pm_cuda_variant {
   PM_CUDA_AUTO = 0,
   PM_CUDA_CHUNKED = 1,
@@ -23,10 +26,12 @@ typedef enum pm_cuda_variant {
 typedef struct pm_cuda_tuning {
   int32_t variant; /* pm_cuda_variant */
   int32_t chunks;  /* how many pieces PM_CUDA_CHUNKED cuts a sequence into */
+  int32_t config;  /* kernel configuration, counted from 1; docs/kernels.md lists them */
 } pm_cuda_tuning;
 
-/* Bytes of device workspace (256-byte aligned by the caller), 0 for invalid params. `tuning` may be
- * null. */
+/* Bytes of device workspace (256-byte aligned by the caller), 0 for invalid params, unsupported
+ * sizes, impossible tuning or no usable device. `tuning` may be null. The answer depends on the
+ * current device: ask and launch on the same one, with the same tuning. */
 PM_API size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
                                            const pm_cuda_tuning* tuning);
 PM_API cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,

@@ -1,0 +1,158 @@
+"""CrossSelectiveScan on the GPU against the sequential float64 oracle.
+
+One base case, and rows that vary one parameter. Outputs and workspace are poisoned with NaN, so an
+element nobody wrote or a carry nobody saved fails the comparison.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+
+import oracle
+import pytest
+import torch
+from pmcuda import CrossInputs, Directions, Op, Tuning
+
+pytestmark = pytest.mark.gpu
+
+CONFIGS = (1, 2)
+HALF, SINGLE = torch.float16, torch.float32
+
+
+def check(lib: ctypes.CDLL, inputs: CrossInputs, tuning: Tuning | None = None) -> None:
+    """At most twice the error of PyTorch with a float32 interior and outputs in the same type.
+
+    The float32 floor of 4e-6 is that of ex2.approx (2^-22 per decay) accumulated over a state's
+    memory of some hundred steps; PyTorch's own float32 error can be ten times smaller.
+    """
+    expected = oracle.cross_scan(inputs, torch.float64)
+    baseline = oracle.cross_scan(inputs, torch.float32).to(inputs.x.dtype)
+    y = torch.full_like(inputs.x, float("nan"), memory_format=torch.contiguous_format)
+    found = Op(lib, inputs, y, tuning, poison=True)()
+    limit = 2 * oracle.error(baseline, expected) + 4e-6
+    assert oracle.error(found, expected) <= limit
+
+
+@pytest.mark.parametrize("dtype", [HALF, SINGLE])
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("chunks", [1, 2, 3, 9])
+def test_every_variant(lib: ctypes.CDLL, dtype: torch.dtype, config: int, chunks: int) -> None:
+    check(lib, oracle.make_cross(dtype=dtype), Tuning(0, chunks, config))
+
+
+@pytest.mark.parametrize(
+    ("frames", "joints"),
+    [(1, 1), (2, 1), (1, 31), (16, 2), (3, 11), (43, 3), (27, 17), (81, 17), (243, 17)],
+    ids=["1", "2", "31", "32", "33", "129", "459", "1377", "4131"],
+)
+@pytest.mark.parametrize("chunks", [0, 5])
+def test_length(lib: ctypes.CDLL, frames: int, joints: int, chunks: int) -> None:
+    limb = tuple(max(j - 1, 0) for j in range(joints))
+    inputs = oracle.make_cross(frames=frames, joints=joints, directions=Directions(limb_index=limb))
+    check(lib, inputs, Tuning(0, chunks, 0))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize(("d_inner", "rank"), [(128, 4), (256, 8), (512, 16)])
+def test_published_sizes(lib: ctypes.CDLL, batch: int, d_inner: int, rank: int) -> None:
+    check(lib, oracle.make_cross(batch=batch, frames=81, d_inner=d_inner, rank=rank))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+@pytest.mark.parametrize("reverse", [0, 1])
+@pytest.mark.parametrize("mask", [0, 1])
+def test_walks(lib: ctypes.CDLL, order: int, reverse: int, mask: int) -> None:
+    directions = Directions(order=(order,), reverse=(reverse,), limb_mask=(mask,))
+    for dtype in (HALF, SINGLE):
+        check(lib, oracle.make_cross(directions=directions, dtype=dtype), Tuning(0, 3, 0))
+
+
+def test_many_directions(lib: ctypes.CDLL) -> None:
+    directions = Directions(
+        order=(0, 1, 2, 3, 0, 1, 2), reverse=(0, 1, 0, 1, 1, 0, 1), limb_mask=(1, 1, 0, 0, 1, 0, 1)
+    )
+    check(lib, oracle.make_cross(directions=directions))
+
+
+@pytest.mark.parametrize("rank", [1, 4, 5, 8, 16, 33])
+@pytest.mark.parametrize("dtype", [HALF, SINGLE])
+def test_dt_rank(lib: ctypes.CDLL, rank: int, dtype: torch.dtype) -> None:
+    check(lib, oracle.make_cross(rank=rank, dtype=dtype))
+
+
+@pytest.mark.parametrize("n", [1, 8, 15, 16, 17, 40, 64])
+@pytest.mark.parametrize("chunks", [1, 4])
+def test_d_state(lib: ctypes.CDLL, n: int, chunks: int) -> None:
+    for dtype in (HALF, SINGLE):
+        check(lib, oracle.make_cross(n=n, dtype=dtype), Tuning(0, chunks, 0))
+
+
+@pytest.mark.parametrize("d_inner", [8, 24, 40, 72, 136])
+@pytest.mark.parametrize("config", CONFIGS)
+def test_partial_blocks(lib: ctypes.CDLL, d_inner: int, config: int) -> None:
+    check(lib, oracle.make_cross(d_inner=d_inner), Tuning(0, 3, config))
+
+
+@pytest.mark.parametrize("shift", [-12.0, -6.0, 6.0, 25.0])
+def test_extreme_dt(lib: ctypes.CDLL, shift: float) -> None:
+    """dt from 1e-8 (log1p must keep its digits) to 25 (softplus is the identity, decay is 0)."""
+    inputs = oracle.make_cross(dt_shift=shift, dtype=SINGLE)
+    check(lib, inputs, Tuning(0, 5, 0))
+    if shift < 20:  # beyond it the outputs leave float16's range
+        check(lib, oracle.make_cross(dt_shift=shift), Tuning(0, 5, 0))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 30.0, 1e4])
+def test_large_decay(lib: ctypes.CDLL, scale: float) -> None:
+    check(lib, oracle.make_cross(a_scale=scale), Tuning(0, 5, 0))
+
+
+@pytest.mark.parametrize("dtype", [HALF, SINGLE])
+@pytest.mark.parametrize("offset", [1, 2, 8])
+def test_slices(lib: ctypes.CDLL, dtype: torch.dtype, offset: int) -> None:
+    """Inputs and output are slices of wider tensors, at odd offsets and strides; the rest of the
+    output keeps its guard value."""
+    inputs = oracle.make_cross(dtype=dtype)
+    expected = oracle.cross_scan(inputs, torch.float64)
+
+    def widen(t: torch.Tensor) -> torch.Tensor:
+        wide = torch.full((*t.shape[:-1], t.shape[-1] + offset + 5), torch.nan, device="cuda")
+        wide = wide.to(dtype)
+        wide[..., offset : offset + t.shape[-1]] = t
+        return wide[..., offset : offset + t.shape[-1]]
+
+    sliced = replace(inputs, x=widen(inputs.x), x_dbl=widen(inputs.x_dbl))
+    guard = torch.full((*inputs.x.shape[:-1], 128 + offset + 5), 7.0, device="cuda").to(dtype)
+    Op(lib, sliced, guard[..., offset : offset + 128], poison=True)()
+    assert oracle.error(guard[..., offset : offset + 128], expected) < 1e-3  # fp16 output: 2e-4
+    assert bool((guard[..., :offset] == 7).all())
+    assert bool((guard[..., offset + 128 :] == 7).all())
+
+
+def test_guard_bands(lib: ctypes.CDLL) -> None:
+    """Nothing is written before or after the output and the workspace."""
+    inputs = oracle.make_cross(d_inner=40, frames=19)
+    flat = torch.full((inputs.x.numel() + 512,), 7.0, dtype=HALF, device="cuda")
+    y = flat[256:-256].view(inputs.x.shape)
+    op = Op(lib, inputs, y, Tuning(0, 3, 0))
+    words = op.workspace_bytes // 4
+    arena = torch.full((words + 128,), 7.0, device="cuda")
+    op.workspace = arena[64:-64]
+    op()
+    torch.cuda.synchronize()
+    assert bool((flat[:256] == 7).all())
+    assert bool((flat[-256:] == 7).all())
+    assert bool((arena[:64] == 7).all())
+    assert bool((arena[-64:] == 7).all())
+
+
+@pytest.mark.parametrize("chunks", [1, 9])
+@pytest.mark.parametrize("config", CONFIGS)
+def test_same_bits_twice(lib: ctypes.CDLL, config: int, chunks: int) -> None:
+    inputs = oracle.make_cross(batch=3, frames=81, d_inner=256, rank=8)
+    op = Op(lib, inputs, torch.empty_like(inputs.x), Tuning(0, chunks, config))
+    first = op().clone()
+    for _ in range(5):
+        op.workspace.fill_(float("nan"))
+        assert torch.equal(op(), first)

@@ -1,0 +1,17 @@
+// The compiled configurations, in the order `pm_cuda_tuning::config` counts them (from 1).
+#ifndef POSEMAMBA_KERNELS_CUDA_CONFIG_LIST_H_
+#define POSEMAMBA_KERNELS_CUDA_CONFIG_LIST_H_
+
+#include <tuple>
+
+#include "cuda/config.h"
+
+namespace posemamba::cuda {
+
+using Configs = std::tuple<Config<16, 2, 64, 4, 2>,   // 1: two channels a lane
+                           Config<16, 1, 32, 4, 2>,   // 2: one, for few channels
+                           Config<64, 1, 16, 2, 1>>;  // 3: d_state 17 to 64
+constexpr int kConfigs = std::tuple_size_v<Configs>;
+
+}  // namespace posemamba::cuda
+#endif  // POSEMAMBA_KERNELS_CUDA_CONFIG_LIST_H_

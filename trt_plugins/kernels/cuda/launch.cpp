@@ -1,0 +1,61 @@
+#include "cuda/launch.h"
+
+#include <atomic>
+
+namespace posemamba::cuda {
+namespace {
+
+constexpr std::size_t kDefaultShared = 48 * 1024;
+constexpr int kMaxDevices = 64;
+std::atomic<uint32_t> cached[kMaxDevices];  // multiprocessors << 8 | major; 0 means not yet asked
+
+uint32_t query(int device) {
+  int multiprocessors = 0;
+  int major = 0;
+  if (cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) !=
+          cudaSuccess ||
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess) {
+    return 0;
+  }
+  return static_cast<uint32_t>(multiprocessors) << 8 | static_cast<uint32_t>(major);
+}
+
+}  // namespace
+
+Device current_device() {
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || device < 0) return {0, 0};
+  uint32_t facts = device < kMaxDevices ? cached[device].load(std::memory_order_relaxed) : 0;
+  if (facts == 0) {
+    facts = query(device);
+    if (device < kMaxDevices) cached[device].store(facts, std::memory_order_relaxed);
+  }
+  return {static_cast<int32_t>(facts >> 8), static_cast<int32_t>(facts & 0xff)};
+}
+
+cudaError_t error_of(pm_status status) {
+  if (status == PM_OK) return cudaSuccess;
+  return status == PM_UNSUPPORTED ? cudaErrorNotSupported : cudaErrorInvalidValue;
+}
+
+cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
+                   const Device& device, cudaStream_t stream, std::size_t shared) {
+  if (shared > kDefaultShared) {  // idempotent, allowed while a stream captures
+    const cudaError_t error = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) return error;
+  }
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  config.attrs = &attribute;
+  config.numAttrs = overlap && device.major >= 9 ? 1 : 0;
+  return cudaLaunchKernelExC(&config, kernel, args);
+}
+
+}  // namespace posemamba::cuda

@@ -1,0 +1,37 @@
+// Shared by the launchers: device facts, status translation, kernel launches.
+#ifndef POSEMAMBA_KERNELS_CUDA_LAUNCH_H_
+#define POSEMAMBA_KERNELS_CUDA_LAUNCH_H_
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "posemamba/scan.h"
+
+namespace posemamba::cuda {
+
+struct Device {
+  int32_t multiprocessors;  // 0: no usable device
+  int32_t major;            // compute capability
+};
+
+// The current device; queried once per device, cached for the life of the process.
+Device current_device();
+
+struct Kernel {
+  const void* function;
+  std::size_t shared;  // bytes of dynamic shared memory
+};
+
+cudaError_t error_of(pm_status status);
+
+// `overlap`: the kernel waits for its predecessor itself (programmatic dependent launch), so its
+// prologue may run early. Only where the device has it. `shared`: bytes of dynamic shared memory.
+cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
+                   const Device& device, cudaStream_t stream, std::size_t shared = 0);
+
+constexpr std::size_t align_up(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+}  // namespace posemamba::cuda
+#endif  // POSEMAMBA_KERNELS_CUDA_LAUNCH_H_

@@ -1,0 +1,98 @@
+#include "cuda/plan.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "cuda/config_list.h"
+
+namespace posemamba::cuda {
+namespace {
+
+struct Shape {
+  int32_t states;
+  int32_t channels;
+  int32_t threads;
+};
+
+template <std::size_t... I>
+constexpr std::array<Shape, sizeof...(I)> shapes(std::index_sequence<I...>) {
+  return {Shape{std::tuple_element_t<I, Configs>::kStates,
+                std::tuple_element_t<I, Configs>::kChannels,
+                std::tuple_element_t<I, Configs>::kThreads}...};
+}
+constexpr auto kShapes = shapes(std::make_index_sequence<kConfigs>());
+
+// Indices into Configs.
+constexpr int32_t kPaired = 0;
+constexpr int32_t kNarrow = 1;
+constexpr int32_t kManyStates = 2;
+
+constexpr int32_t kChunkGrain = 8;   // chunks are whole register blocks
+constexpr int32_t kLeastChunk = 64;  // steps; below it the carries cost more than they save
+constexpr int32_t kManyChunks = 20;  // beyond it narrow blocks beat more chunks
+constexpr int32_t kBlocksPerSm = 2;  // thread blocks a chunked launch aims at
+
+int32_t ceil_div(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
+
+Plan with(const Problem& p, int32_t config, int32_t chunks) {
+  const Shape& s = kShapes[static_cast<std::size_t>(config)];
+  Plan plan{};
+  plan.config = config;
+  chunks = std::clamp(chunks, 1, std::max(1, p.steps / kChunkGrain));
+  if (chunks == 1) {
+    plan.chunk_steps = p.steps;
+  } else {
+    // Chunk 0 makes outputs in the first launch, beside chunks that only find their end state: it
+    // gets four fifths of their length. Chunk 0 then takes what whole grains leave over.
+    plan.chunk_steps =
+        ceil_div(ceil_div(int64_t{5} * p.steps, 5 * int64_t{chunks} - 1), kChunkGrain) *
+        kChunkGrain;
+  }
+  plan.chunks = ceil_div(p.steps, plan.chunk_steps);
+  plan.first_steps = p.steps - (plan.chunks - 1) * plan.chunk_steps;
+  plan.blocks_per_row = ceil_div(p.channels, s.channels);
+  plan.states = s.states;
+  plan.threads = s.threads;
+  plan.block_channels = s.channels;
+  return plan;
+}
+
+// Chunks that give every SM kBlocksPerSm blocks. Two chunks would be a serial scan cut in half, so
+// they become one. Unchunked work is never repeated: with enough blocks it wins, sooner for paired
+// lanes (a block there has twice the work per instruction fetched).
+int32_t automatic_chunks(const Problem& p, int32_t config, int32_t multiprocessors) {
+  const int64_t blocks = with(p, config, 1).blocks_per_row * p.rows;
+  const int64_t enough_percent = config == kPaired ? 90 : 150;
+  if (blocks * 100 >= multiprocessors * enough_percent) return 1;
+  const int64_t wanted = 1 + int64_t{kBlocksPerSm} * multiprocessors / blocks;
+  const auto chunks = static_cast<int32_t>(std::min<int64_t>(wanted, 1 + p.steps / kLeastChunk));
+  return chunks <= 2 ? 1 : chunks;
+}
+
+int32_t automatic_config(const Problem& p, int32_t multiprocessors) {
+  if (p.d_state > kShapes[kPaired].states) return kManyStates;
+  if (!p.fused || p.channels <= kShapes[kNarrow].channels) return kNarrow;
+  const int64_t blocks = with(p, kPaired, 1).blocks_per_row * p.rows;
+  return blocks * kManyChunks < int64_t{kBlocksPerSm} * multiprocessors ? kNarrow : kPaired;
+}
+
+}  // namespace
+
+Plan make_plan(const Problem& p, const pm_cuda_tuning* tuning, int32_t multiprocessors) {
+  const pm_cuda_tuning ask = tuning == nullptr ? pm_cuda_tuning{} : *tuning;
+  Plan refused{};
+  refused.config = -1;
+  if (ask.config < 0 || ask.config > kConfigs || ask.chunks < 0 || ask.variant < PM_CUDA_AUTO ||
+      ask.variant > PM_CUDA_SERIAL) {
+    return refused;
+  }
+  const int32_t config = ask.config > 0 ? ask.config - 1 : automatic_config(p, multiprocessors);
+  if (kShapes[static_cast<std::size_t>(config)].states < p.d_state) return refused;
+  if (ask.variant == PM_CUDA_SERIAL) return with(p, config, 1);
+  if (ask.chunks > 0) return with(p, config, ask.chunks);
+  const int32_t chunks = automatic_chunks(p, config, multiprocessors);
+  return with(p, config, ask.variant == PM_CUDA_CHUNKED ? std::max(chunks, 3) : chunks);
+}
+
+}  // namespace posemamba::cuda
