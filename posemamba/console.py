@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -53,12 +54,20 @@ def fail(message: str, code: int) -> NoReturn:
 class Tool(click.Group):
     """A command group that never shows a traceback and keeps to the exit codes."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:  # noqa: ANN401
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         """As :meth:`click.Group.main`; without ``standalone_mode`` errors reach the caller."""
+        run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return run()
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code: object = run()
         except (click.Abort, _Interrupted):
             fail("interrupted", INTERRUPTED)
         except Exception as error:
@@ -90,7 +99,7 @@ class Tool(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _show_warning(message: Warning | str, *_place: object) -> None:
+def _show_warning(message: Warning | str, *_place: object, **_more: object) -> None:
     click.echo(click.style("Warning: ", fg="yellow") + one_line(message), err=True)
 
 

@@ -99,7 +99,8 @@ SAFE = safetensors.torch.save(golden_state())
 
 for cut in (1, 4, 30, 100, 5000, 60_000, 200_000, len(ZIP) - 2000, len(ZIP) - 1):
     case(f"zip cut at {cut}", ": ", written(ZIP[:cut]))
-for cut in (1, 2, 20, 150, 3000, 9000, 60_000, len(LEGACY) - 3):
+# Its length differs from run to run (storage keys are addresses), so it names no case.
+for cut in (1, 2, 20, 150, 3000, 9000, 60_000, -3):
     case(f"legacy cut at {cut}", ": ", written(LEGACY[:cut]))
 for cut in (4, 8, 100, 5000, 60_000, len(SAFE) - 1):
     case(f"safetensors cut at {cut}", "safetensors", written(SAFE[:cut], "bad.safetensors"))

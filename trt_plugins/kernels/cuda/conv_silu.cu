@@ -8,11 +8,12 @@ namespace posemamba::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kFrames = 4;  // outputs a thread makes down one joint: 18 row reads instead of 36
 
-// A thread owns four channels of one joint over kFrames frames. Bound by memory: every input row is
-// read from DRAM once and up to 4.5 times from L1 and L2. 36 weights in registers, 3 blocks an SM.
-template <typename T>
+// A thread owns four channels of one joint over kFrames frames: with 4 it reads 18 rows for what
+// would be 36, with 2 there are twice the threads to hide latency where one clip cannot fill the
+// GPU. Every input row comes from DRAM once, again from L1 and L2. 36 weights in registers, 3
+// blocks an SM.
+template <typename T, int kFrames>
 __global__ void __launch_bounds__(kThreads, 3)
     conv_silu_kernel(const __grid_constant__ pm_conv_silu_params a, int quads, int strips) {
   const int64_t id = int64_t{blockIdx.x} * kThreads + threadIdx.x;
@@ -22,7 +23,7 @@ __global__ void __launch_bounds__(kThreads, 3)
   const int64_t strip = place / a.joints;
   const int64_t batch = strip / strips;
   if (batch >= a.batch) return;
-  const int64_t first = (strip - batch * strips) * kFrames;
+  const int first = static_cast<int>(strip - batch * strips) * kFrames;
 
   float4 weight[9];
 #pragma unroll
@@ -33,16 +34,17 @@ __global__ void __launch_bounds__(kThreads, 3)
   for (int f = 0; f < kFrames; ++f) sum[f] = bias;
 
   dependency_wait();  // x comes from the previous launch; the weights do not
+  const int row_stride = static_cast<int>(a.x_stride);  // one batch item is under 2^31 elements
   const T* x = static_cast<const T*>(a.x) + batch * a.frames * a.joints * a.x_stride + channel;
 #pragma unroll
   for (int row = -1; row <= kFrames; ++row) {
-    const int64_t frame = first + row;
+    const int frame = first + row;
     if (frame < 0 || frame >= a.frames) continue;
 #pragma unroll
     for (int column = -1; column <= 1; ++column) {
       const int at = joint + column;
       if (at < 0 || at >= a.joints) continue;
-      const float4 value = read_quad(x + (frame * a.joints + at) * a.x_stride);
+      const float4 value = read_quad(x + (frame * a.joints + at) * row_stride);
 #pragma unroll
       for (int f = 0; f < kFrames; ++f) {
         const int tap_row = row - f + 1;  // which row of the kernel meets this input
@@ -62,6 +64,27 @@ __global__ void __launch_bounds__(kThreads, 3)
   }
 }
 
+template <typename T, int kFrames>
+cudaError_t run(const pm_conv_silu_params& params, const Device& device, cudaStream_t stream) {
+  int quads = params.channels / 4;
+  int strips = static_cast<int>((params.frames + kFrames - 1) / kFrames);
+  const int64_t threads = params.batch * strips * params.joints * quads;
+  const int64_t blocks = (threads + kThreads - 1) / kThreads;
+  if (blocks > INT32_MAX) return cudaErrorInvalidValue;
+  pm_conv_silu_params copy = params;
+  void* args[] = {&copy, &quads, &strips};
+  const auto kernel = reinterpret_cast<const void*>(&conv_silu_kernel<T, kFrames>);
+  return launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), args, true, device,
+                stream);
+}
+
+template <typename T>
+cudaError_t run(const pm_conv_silu_params& params, const Device& device, cudaStream_t stream) {
+  const int64_t outputs = params.batch * params.frames * params.joints * (params.channels / 4);
+  const bool fills = outputs / 4 >= int64_t{device.multiprocessors} * 3 * kThreads;
+  return fills ? run<T, 4>(params, device, stream) : run<T, 2>(params, device, stream);
+}
+
 }  // namespace
 }  // namespace posemamba::cuda
 
@@ -71,21 +94,12 @@ extern "C" cudaError_t pm_cuda_conv_silu(const pm_conv_silu_params* params, cuda
       params->bias == nullptr || params->y == nullptr || params->batch < 1 || params->frames < 1 ||
       params->joints < 1 || params->channels < 4 || params->channels % 4 != 0 ||
       params->x_stride < params->channels || params->x_stride % 4 != 0 ||
+      params->frames > INT32_MAX / params->joints / params->x_stride ||
       (params->dtype != PM_FLOAT32 && params->dtype != PM_FLOAT16)) {
     return cudaErrorInvalidValue;
   }
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
-  int quads = params->channels / 4;
-  int strips = static_cast<int>((params->frames + kFrames - 1) / kFrames);
-  const int64_t threads = params->batch * strips * params->joints * quads;
-  const int64_t blocks = (threads + kThreads - 1) / kThreads;
-  if (blocks > INT32_MAX) return cudaErrorInvalidValue;
-  pm_conv_silu_params copy = *params;
-  void* args[] = {&copy, &quads, &strips};
-  const void* kernel = params->dtype == PM_FLOAT16
-                           ? reinterpret_cast<const void*>(&conv_silu_kernel<__half>)
-                           : reinterpret_cast<const void*>(&conv_silu_kernel<float>);
-  return launch(kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), args, true, device,
-                stream);
+  return params->dtype == PM_FLOAT16 ? run<__half>(*params, device, stream)
+                                     : run<float>(*params, device, stream);
 }

@@ -55,8 +55,9 @@ struct Row {
     float squares = 0.0f;
 #pragma unroll
     for (int i = 0; i < kQuads; ++i) {
+      if (channel(i) >= channels) continue;  // must stay zero: a second norm sums over all lanes
       quad[i] = quad[i] + make_float4(-mean, -mean, -mean, -mean);
-      if (channel(i) < channels) squares += sum4(fma4(quad[i], quad[i], make_float4(0, 0, 0, 0)));
+      squares += sum4(fma4(quad[i], quad[i], make_float4(0, 0, 0, 0)));
     }
     const float scale = rsqrtf(warp_sum(squares) / count + epsilon);
 #pragma unroll

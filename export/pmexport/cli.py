@@ -1,0 +1,215 @@
+"""``pmexport``: parse, call, print. Heavy imports wait for the command that needs them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pmexport.console import CountOrDynamic, Positive, size_text
+from posemamba.console import CHECK_FAILED, NearChoice, Tool
+
+if TYPE_CHECKING:
+    from pmexport.check import CheckReport, CheckRequest
+
+VARIANTS = ("auto", "S", "B", "L", "X")
+ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
+RUNTIMES = ("ort-cpu", "torch")
+MAX_FRAMES = 243
+
+PATH = click.Path(path_type=Path)
+CKPT = click.option("--ckpt", required=True, type=PATH, help="Checkpoint file or unpacked folder.")
+ORDER = click.option(
+    "--scan-order",
+    type=NearChoice(ORDERS),
+    default="auto",
+    show_default=True,
+    help="Scan order, where the checkpoint does not tell it.",
+)
+
+
+@click.group(cls=Tool, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pmexport", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Export PoseMamba checkpoints, and check what was exported.
+
+    Exit codes: 0 success, 1 the check failed, 2 the request or an input was wrong.
+    """
+
+
+@cli.command()
+@CKPT
+@click.option("--variant", type=NearChoice(VARIANTS), default="auto", show_default=True,
+              help="Refuse a checkpoint of another size.")  # fmt: skip
+@ORDER
+@click.option("--frames", type=CountOrDynamic(MAX_FRAMES, "PoseMamba takes"), default="dynamic",
+              show_default=True, help="Frames of a clip.")  # fmt: skip
+@click.option("--batch", type=CountOrDynamic(), default="dynamic", show_default=True,
+              help="Clips at once.")  # fmt: skip
+@click.option("--opset", type=int, default=20, show_default=True, help="ONNX operator set.")
+@click.option("--ops", type=NearChoice(("fused", "generic", "standard")), default="fused",
+              show_default=True,
+              help="One scan op a block; the plain Mamba op; or ONNX operators only.")  # fmt: skip
+@click.option("--precision", type=NearChoice(("fp32", "fp16")), default="fp32", show_default=True,
+              help="Types inside the graph; scan constants and norms stay fp32.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, help="ONNX file  [default: as L.fp32.onnx, here]")
+@click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
+def onnx(
+    ckpt: Path,
+    variant: str,
+    scan_order: str,
+    frames: int | None,
+    batch: int | None,
+    opset: int,
+    ops: Any,  # noqa: ANN401 (a Literal of ExportOptions)
+    precision: Any,  # noqa: ANN401
+    output: Path | None,
+    no_check: bool,
+) -> None:
+    """Write a checkpoint as one ONNX model, and check it."""
+    from pmexport.check import CheckRequest
+    from pmexport.job import ExportRequest, prepare_export, run_export
+    from pmexport.onnx_export import ExportOptions
+
+    options = ExportOptions(frames=frames, batch=batch, opset=opset, ops=ops, precision=precision)
+    request = ExportRequest(
+        ckpt, _named(variant), _named(scan_order), options, output, check=not no_check
+    )
+    job = prepare_export(request)
+    click.echo(job.title)
+    report = run_export(job, lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"))
+    click.echo(
+        f"ONNX: success in {sum(report.seconds.values()):.1f} s, saved as {report.path} "
+        f"({size_text(report.size_bytes)}), {report.scan_nodes} scan nodes of {report.node_count}"
+    )
+    passed = no_check or _check(
+        CheckRequest(report.path, ckpt, scan_order=job.checkpoint.config.scan_order)
+    )
+    click.echo("\n".join(["Next:", *(f"  {command}" for command in job.next_commands())]))
+    if not passed:
+        sys.exit(CHECK_FAILED)
+
+
+@cli.command()
+@click.argument("model", type=PATH)
+@CKPT
+@ORDER
+@click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/cli.md.")
+@click.option("--runtime", "runtimes", type=NearChoice(RUNTIMES), multiple=True,
+              default=("ort-cpu",), show_default=True,
+              help="What to hold against PyTorch; may be repeated.")  # fmt: skip
+@click.option("--atol", type=Positive(), help="Largest difference of a coordinate, network units.")
+@click.option("--mpjpe-mm", type=Positive(), help="Largest mean joint drift of a run, mm.")
+@click.option("--mm-per-unit", type=Positive(), default=1000.0, show_default=True,
+              help="Millimetres of one network unit.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads of both sides.")
+@click.option("--any-ckpt", is_flag=True,
+              help="Compare even if the model came from another file.")  # fmt: skip
+@click.option("--per-joint", is_flag=True, help="Print the drift of every joint.")
+@click.option("--json", "json_path", type=PATH, help="Write the report there, ending in .json.")
+def check(
+    model: Path,
+    ckpt: Path,
+    scan_order: str,
+    inputs: Path | None,
+    runtimes: tuple[str, ...],
+    atol: float | None,
+    mpjpe_mm: float | None,
+    mm_per_unit: float,
+    threads: int | None,
+    any_ckpt: bool,
+    per_joint: bool,
+    json_path: Path | None,
+) -> None:
+    """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
+    from pmexport.check import CheckRequest
+    from pmexport.files import check_target
+
+    if json_path is not None:
+        check_target(json_path, ".json")
+    request = CheckRequest(
+        model=model,
+        checkpoint=ckpt,
+        runtimes=runtimes,
+        inputs=inputs,
+        scan_order=_named(scan_order),
+        atol=atol,
+        mpjpe_mm=mpjpe_mm,
+        mm_per_unit=mm_per_unit,
+        any_checkpoint=any_ckpt,
+        threads=threads,
+    )
+    if not _check(request, per_joint=per_joint, json_path=json_path):
+        sys.exit(CHECK_FAILED)
+
+
+@cli.command()
+@click.argument("file", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what is in an exported FILE: sizes, operators, precision, origin."""
+    from pmexport.inspect import inspect_onnx
+
+    found = inspect_onnx(file)
+    click.echo(json.dumps(found, indent=2) if as_json else _plain(found))
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Show what this machine has and lacks, and try the operators."""
+    from pmexport.doctor import diagnose, doctor_lines
+
+    diagnosis = diagnose()
+    text = json.dumps(diagnosis.to_dict(), indent=2) if as_json else "\n".join(
+        doctor_lines(diagnosis)
+    )  # fmt: skip
+    click.echo(text)
+    if not diagnosis.ok:
+        sys.exit(CHECK_FAILED)
+
+
+def _named(choice: str) -> str | None:
+    return None if choice == "auto" else choice
+
+
+def _check(request: CheckRequest, per_joint: bool = False, json_path: Path | None = None) -> bool:
+    from pmexport.check import run_check
+    from pmexport.report import check_lines
+    from posemamba.atomic import replacing
+
+    report: CheckReport = run_check(request, _progress)
+    click.echo("\n".join(check_lines(report, per_joint=per_joint)))
+    if json_path is not None:
+        with replacing(json_path) as partial:
+            partial.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return report.passed
+
+
+def _progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
+    """A bar on an interactive terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(runs, desc=side, unit="run", leave=False, disable=None)
+
+
+def _plain(values: Any, indent: str = "") -> str:  # noqa: ANN401
+    """Nested dicts as indented ``name: value`` lines, small ones on one line."""
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            short = ", ".join(f"{key} {_scalar(inner)}" for key, inner in value.items())
+            if any(isinstance(inner, dict) for inner in value.values()) or len(short) > 80:
+                lines += [f"{indent}{name}:", _plain(value, indent + "  ")]
+            else:
+                lines.append(f"{indent}{name}: {short or '-'}")
+        else:
+            lines.append(f"{indent}{name}: {_scalar(value)}")
+    return "\n".join(lines)
+
+
+def _scalar(value: Any) -> str:  # noqa: ANN401
+    return value if isinstance(value, str) else json.dumps(value)

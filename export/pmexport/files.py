@@ -1,0 +1,49 @@
+"""Output files are refused before any work when they cannot be written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from posemamba.errors import InputError
+
+
+def check_target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
+    """Make sure a file can be written at ``path``; nothing is left behind.
+
+    Args:
+        suffix: the extension the file must have.
+        inputs: files that must not be overwritten.
+
+    Raises:
+        InputError: a wrong extension, a directory, a missing or unwritable folder, an input.
+    """
+    if path.is_dir():
+        raise InputError(f"'{path}' is a directory: name a file in it, such as '{path}/M{suffix}'")
+    if path.suffix.lower() != suffix:
+        raise InputError(f"'{path}' must end in '{suffix}'")
+    for other in inputs:
+        if path.exists() and other.exists() and path.samefile(other):
+            raise InputError(f"'{path}' is the input: writing there would overwrite it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"'{path}' is not a regular file: name another output")
+    check_folder(path.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure a file can be created in ``folder``.
+
+    Raises:
+        InputError: no such folder, or it takes no new files.
+    """
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"output folder '{folder}' {what}: create it with 'mkdir -p'")
+    try:  # access rights say nothing for root, full disks and /proc: try it
+        with tempfile.NamedTemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        raise InputError(
+            f"output folder '{folder}' cannot be written: {error.strerror or error}"
+        ) from None

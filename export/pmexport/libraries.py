@@ -1,0 +1,28 @@
+"""Where the native libraries are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from posemamba.errors import InputError
+
+ORT_LIBRARY_VARIABLE = "POSEMAMBA_ORT_LIB"
+_ORT_LIBRARY = Path(__file__).parent / "lib" / "libposemamba_ort.so"
+
+
+def custom_op_library() -> str:
+    """The file for ``SessionOptions.register_custom_ops_library``.
+
+    It is ``$POSEMAMBA_ORT_LIB``, else the one installed with this package.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    path = Path(os.environ.get(ORT_LIBRARY_VARIABLE, _ORT_LIBRARY))
+    if not path.is_file():
+        raise InputError(
+            f"no custom-op library at '{path}': build it with 'pip install .', or point "
+            f"{ORT_LIBRARY_VARIABLE} at libposemamba_ort.so"
+        )
+    return str(path)

@@ -1,0 +1,78 @@
+"""Commands in the documentation work as printed.
+
+Every ``console`` block of README.md and docs/*.md is read; its lines that begin with ``$ pmexport``
+or ``$ posemamba`` run in order, one directory a file, which holds what a reader would have: a
+checkpoint ``tiny.pth.tr`` and keypoints ``clips.npz``. Other lines of a block are output or need
+more than this machine has. A line that ends in ``# exits 1`` or ``# exits 2`` must do so.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from posemamba.clips import bundled_clips
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "data" / "golden" / "official_tiny.pth.tr"
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+         if page.is_file()]  # fmt: skip
+
+_BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"^\$ ((?:pmexport|posemamba)\b.*?)(?:\s+# exits (\d))?$", re.MULTILINE)
+
+
+def commands(text: str) -> list[tuple[str, int]]:
+    """Command lines and the exit code each must have."""
+    lines = []
+    for block in _BLOCK.findall(text):
+        joined = block.replace("\\\n", " ")
+        lines += [(line, int(code or 0)) for line, code in _COMMAND.findall(joined)]
+    return lines
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_run(page: Path, tmp_path: Path) -> None:
+    shutil.copy(GOLDEN, tmp_path / "tiny.pth.tr")
+    np.savez(tmp_path / "clips.npz", **bundled_clips())
+    for line, code in commands(page.read_text(encoding="utf-8")):
+        tool, *arguments = shlex.split(line)
+        done = subprocess.run(
+            [sys.executable, "-m", tool, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == code, f"{page.name}: $ {line}\n{done.stdout}{done.stderr}"
+
+
+def test_harness_finds_commands() -> None:
+    page = (
+        "```console\n$ pmexport doctor\nDoctor: ok\n$ make demo\n"
+        "$ posemamba init \\\n  -o a.safetensors\n$ pmexport check m  # exits 1\n```\n"
+        "```bash\n$ pmexport onnx\n```\n"
+    )
+    found = [(" ".join(line.split()), code) for line, code in commands(page)]
+    assert found == [
+        ("pmexport doctor", 0),
+        ("posemamba init -o a.safetensors", 0),
+        ("pmexport check m", 1),
+    ]
+
+
+def test_the_command_page_shows_every_command() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    shown = {line.split()[0] + " " + line.split()[1] for line, _ in commands(text)}
+    assert shown == {
+        *(f"pmexport {name}" for name in ("onnx", "check", "inspect", "doctor")),
+        *(f"posemamba {name}" for name in ("count", "init")),
+    }
