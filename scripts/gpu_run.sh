@@ -67,7 +67,7 @@ forward() {
   "$PYTHON" scripts/gpu_forward.py "${baseline[@]}" --json "$OUT/forward.json"
 }
 
-host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider -n 12 tests/kernels tests/model tests/unit; }
+host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/kernels tests/model tests/unit; }
 
 if (($# == 0)); then set -- build test sanitize bench forward; fi
 for step in "$@"; do

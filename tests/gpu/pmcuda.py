@@ -73,9 +73,9 @@ class Tuning(ctypes.Structure):
 
 
 def library() -> ctypes.CDLL:
-    """The library named by POSEMAMBA_CUDA_LIB (default: build/cuda)."""
-    root = Path(__file__).resolve().parents[2]
-    path = Path(os.environ.get("POSEMAMBA_CUDA_LIB", root / "build/cuda/libposemamba_cuda.so"))
+    """The library named by POSEMAMBA_CUDA_LIB (default: the build of scripts/gpu_run.sh)."""
+    built = Path(__file__).resolve().parents[2] / "build/gpu/trt_plugins/kernels/cuda"
+    path = Path(os.environ.get("POSEMAMBA_CUDA_LIB", built / "libposemamba_cuda.so"))
     lib = ctypes.CDLL(str(path))
     found = lib.pm_abi_version()
     if found != ABI_VERSION:

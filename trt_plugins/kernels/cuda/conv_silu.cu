@@ -16,14 +16,15 @@ constexpr int kThreads = 256;
 template <typename T, int kFrames>
 __global__ void __launch_bounds__(kThreads, 3)
     conv_silu_kernel(const __grid_constant__ pm_conv_silu_params a, int quads, int strips) {
-  const int64_t id = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const int channel = static_cast<int>(id % quads) * 4;
-  const int64_t place = id / quads;
-  const int joint = static_cast<int>(place % a.joints);
-  const int64_t strip = place / a.joints;
-  const int64_t batch = strip / strips;
+  // 32-bit indices: four divisions in 64 bits would cost more than the convolution.
+  const unsigned id = blockIdx.x * kThreads + threadIdx.x;
+  const unsigned place = id / static_cast<unsigned>(quads);
+  const int channel = static_cast<int>(id - place * static_cast<unsigned>(quads)) * 4;
+  const unsigned strip = place / static_cast<unsigned>(a.joints);
+  const int joint = static_cast<int>(place - strip * static_cast<unsigned>(a.joints));
+  const unsigned batch = strip / static_cast<unsigned>(strips);
   if (batch >= a.batch) return;
-  const int first = static_cast<int>(strip - batch * strips) * kFrames;
+  const int first = static_cast<int>(strip - batch * static_cast<unsigned>(strips)) * kFrames;
 
   float4 weight[9];
 #pragma unroll
@@ -35,7 +36,8 @@ __global__ void __launch_bounds__(kThreads, 3)
 
   dependency_wait();  // x comes from the previous launch; the weights do not
   const int row_stride = static_cast<int>(a.x_stride);  // one batch item is under 2^31 elements
-  const T* x = static_cast<const T*>(a.x) + batch * a.frames * a.joints * a.x_stride + channel;
+  const T* x =
+      static_cast<const T*>(a.x) + int64_t{batch} * a.frames * a.joints * a.x_stride + channel;
 #pragma unroll
   for (int row = -1; row <= kFrames; ++row) {
     const int frame = first + row;
@@ -59,7 +61,7 @@ __global__ void __launch_bounds__(kThreads, 3)
   for (int f = 0; f < kFrames; ++f) {
     if (first + f >= a.frames) break;
     const float4 v = make_float4(silu(sum[f].x), silu(sum[f].y), silu(sum[f].z), silu(sum[f].w));
-    const int64_t position = (batch * a.frames + first + f) * a.joints + joint;
+    const int64_t position = (int64_t{batch} * a.frames + first + f) * a.joints + joint;
     write_quad(y + position * a.channels, v);
   }
 }
@@ -70,7 +72,7 @@ cudaError_t run(const pm_conv_silu_params& params, const Device& device, cudaStr
   int strips = static_cast<int>((params.frames + kFrames - 1) / kFrames);
   const int64_t threads = params.batch * strips * params.joints * quads;
   const int64_t blocks = (threads + kThreads - 1) / kThreads;
-  if (blocks > INT32_MAX) return cudaErrorInvalidValue;
+  if (threads > INT32_MAX) return cudaErrorInvalidValue;  // the kernel counts in 32 bits
   pm_conv_silu_params copy = params;
   void* args[] = {&copy, &quads, &strips};
   const auto kernel = reinterpret_cast<const void*>(&conv_silu_kernel<T, kFrames>);
