@@ -122,6 +122,19 @@ def _open(device: str, remedy: str) -> ctypes.CDLL:
     return library
 
 
+def _declare(
+    library: ctypes.CDLL, device: str, workspace: Sequence[type], launch: Sequence[type]
+) -> None:
+    """Give both launchers of a device their types; ``params`` comes first everywhere."""
+    for name, params in _LAUNCHERS.items():
+        size = getattr(library, f"pm_{device}_{name}_workspace")
+        size.restype = c_size_t
+        size.argtypes = [POINTER(params), *workspace]
+        run = getattr(library, f"pm_{device}_{name}")
+        run.restype = c_int32
+        run.argtypes = [POINTER(params), *launch]
+
+
 @lru_cache(maxsize=1)
 def load_cpu_library() -> ctypes.CDLL:
     """Load the CPU kernels once.
@@ -138,13 +151,7 @@ def load_cpu_library() -> ctypes.CDLL:
     library.pm_cpu_isa.restype = c_char_p
     library.pm_cpu_pool.restype = c_void_p
     library.pm_cpu_pool.argtypes = [c_int32]
-    for name, params in _LAUNCHERS.items():
-        workspace = getattr(library, f"pm_cpu_{name}_workspace")
-        workspace.restype = c_size_t
-        workspace.argtypes = [POINTER(params), c_int32]
-        launch = getattr(library, f"pm_cpu_{name}")
-        launch.restype = c_int32
-        launch.argtypes = [POINTER(params), c_void_p, c_void_p]
+    _declare(library, "cpu", [c_int32], [c_void_p, c_void_p])  # threads; workspace, threads
     return library
 
 
@@ -159,11 +166,6 @@ def load_cuda_library() -> ctypes.CDLL:
         "cuda",
         "install where nvcc is found with 'pip install .', or move the model to the CPU",
     )
-    for name, params in _LAUNCHERS.items():
-        workspace = getattr(library, f"pm_cuda_{name}_workspace")
-        workspace.restype = c_size_t
-        workspace.argtypes = [POINTER(params), c_void_p]
-        launch = getattr(library, f"pm_cuda_{name}")
-        launch.restype = c_int32  # cudaError_t
-        launch.argtypes = [POINTER(params), c_void_p, c_void_p, c_void_p]
+    # tuning; tuning, workspace, stream. The launches return a cudaError_t.
+    _declare(library, "cuda", [c_void_p], [c_void_p, c_void_p, c_void_p])
     return library

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from golden_cases import CASES, CHECKPOINT
 
 from posemamba import PoseMamba, PoseMambaConfig, load_checkpoint
 from posemamba.errors import InputError
 from posemamba.inference import PoseMambaInference
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
-
 
 def test_fp32_reproduces_the_official_output() -> None:
-    golden = np.load(GOLDEN / "official_tiny_io.npz")
-    lift = PoseMambaInference(load_checkpoint(GOLDEN / "official_tiny.pth.tr"), torch.float32)
+    golden = np.load(CASES["global-local"])
+    lift = PoseMambaInference(load_checkpoint(CHECKPOINT), torch.float32)
     poses_3d = lift(torch.from_numpy(golden["keypoints_2d"])).numpy()
     assert np.abs(poses_3d - golden["poses_3d"]).max() < 2e-5  # as tests/model/test_golden.py
 

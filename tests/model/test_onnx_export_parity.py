@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 import torch
+from golden_cases import CASES, CHECKPOINT
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
@@ -21,15 +22,6 @@ from pmexport.runtimes import OrtCpu
 from posemamba import PoseMamba, PoseMambaConfig, ops, reference
 from posemamba.checkpoint import load_checkpoint
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
-CASES = {
-    "global-local": "official_tiny_io.npz",
-    "bidirectional": "official_tiny_v2_io.npz",
-    "fs-ft": "official_tiny_v2_fs_ft_io.npz",
-    "fs-bt": "official_tiny_v2_fs_bt_io.npz",
-    "bs-ft": "official_tiny_v2_bs_ft_io.npz",
-    "bs-bt": "official_tiny_v2_bs_bt_io.npz",
-}
 MODES: tuple[OpsMode, ...] = ("fused", "generic", "standard")
 #: The project's promise for fp32: rounding of 459 steps and four blocks; about 1e-6 is measured.
 TOLERANCE = 2e-5
@@ -71,7 +63,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exporter:
     @cache
     def export(order: str, mode: OpsMode, precision: Precision = "fp32") -> Path:
         path = folder / f"{order}.{mode}.{precision}.onnx"
-        network = load_checkpoint(GOLDEN / "official_tiny.pth.tr", scan_order=order)
+        network = load_checkpoint(CHECKPOINT, scan_order=order)
         export_onnx(network, path, ExportOptions(ops=mode, precision=precision))
         return path
 
@@ -85,7 +77,7 @@ def largest(got: Array, expected: Array) -> float:
 
 
 def expected_poses(order: str, keypoints_2d: Array) -> Array:
-    network = load_checkpoint(GOLDEN / "official_tiny.pth.tr", scan_order=order)
+    network = load_checkpoint(CHECKPOINT, scan_order=order)
     with torch.inference_mode():
         poses_3d: Array = network.set_scan("reference")(torch.from_numpy(keypoints_2d)).numpy()
     return poses_3d
@@ -98,7 +90,7 @@ def random_clip(batch: int, frames: int) -> Array:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("order", CASES)
 def test_golden_poses(order: str, mode: OpsMode, exported: Exporter) -> None:
-    golden = np.load(GOLDEN / CASES[order])
+    golden = np.load(CASES[order])
     poses_3d = OrtCpu().load(exported(order, mode))(golden["keypoints_2d"])
     assert largest(poses_3d, golden["poses_3d"]) < TOLERANCE
 
@@ -126,7 +118,7 @@ def test_onnx_evaluator_agrees(order: str, mode: OpsMode, exported: Exporter) ->
 
 @pytest.mark.parametrize("mode", MODES)
 def test_fp16_in_onnx_runtime(mode: OpsMode, exported: Exporter) -> None:
-    golden = np.load(GOLDEN / CASES["global-local"])
+    golden = np.load(CASES["global-local"])
     poses_3d = OrtCpu().load(exported("global-local", mode, "fp16"))(golden["keypoints_2d"])
     # Above zero: something was really rounded.
     assert TOLERANCE < largest(poses_3d, golden["poses_3d"]) < FP16_TOLERANCE
@@ -143,7 +135,7 @@ def test_fp16_rounds_every_step(exported: Exporter) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_fixed_sizes(mode: OpsMode, tmp_path: Path) -> None:
-    network = load_checkpoint(GOLDEN / "official_tiny.pth.tr")
+    network = load_checkpoint(CHECKPOINT)
     path = tmp_path / "fixed.onnx"
     export_onnx(network, path, ExportOptions(frames=9, batch=2, ops=mode))
     clip = random_clip(2, 9)

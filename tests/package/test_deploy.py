@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from golden_cases import CHECKPOINT
 
 from pmexport import custom_op_library
 from pmexport.onnx_export import ExportOptions, export_onnx
@@ -17,7 +18,6 @@ from posemamba.clips import bundled_clips
 
 ROOT = Path(__file__).parents[2]
 LIFT = ROOT / "deploy" / "python" / "lift.py"
-GOLDEN = ROOT / "tests" / "data" / "golden" / "official_tiny.pth.tr"
 
 
 def lift(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,7 +33,7 @@ def lift(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("deploy") / "tiny.onnx"
-    export_onnx(load_checkpoint(GOLDEN), path, ExportOptions())
+    export_onnx(load_checkpoint(CHECKPOINT), path, ExportOptions())
     return path
 
 
@@ -44,7 +44,7 @@ def test_recordings_of_any_length(model: Path, tmp_path: Path) -> None:
     files = (str(model), str(tmp_path / "in.npz"), "-o", str(tmp_path / "out.npz"))
     done = lift(*files, "--custom-ops", custom_op_library())
     assert (done.returncode, done.stderr) == (0, "")
-    network = load_checkpoint(GOLDEN)
+    network = load_checkpoint(CHECKPOINT)
     with np.load(tmp_path / "out.npz") as poses:
         assert set(poses.files) == set(recordings)
         for name, keypoints in recordings.items():
