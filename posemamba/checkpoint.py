@@ -274,6 +274,22 @@ def save_checkpoint(
         raise problem(target, f"metadata key '{_CONFIG_KEY}' is reserved for the configuration")
     header |= {"format": "pt", _CONFIG_KEY: json.dumps(model.config.to_dict())}
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    data: bytes = safetensors.torch.save(tensors, metadata=header)
+    data = _with_sorted_metadata(safetensors.torch.save(tensors, metadata=header))
     with replacing(target) as temporary:
         temporary.write_bytes(data)
+
+
+def _with_sorted_metadata(data: bytes) -> bytes:
+    """The same safetensors file with its metadata in order.
+
+    The library writes them in an order that changes from call to call, and a checkpoint is known by
+    its SHA-256: the same weights must give the same bytes. Format: eight bytes of header length,
+    the header in JSON padded with spaces to a multiple of eight, the tensors.
+    """
+    start = 8
+    end = start + int.from_bytes(data[:start], "little")
+    header = json.loads(data[start:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(start, "little") + text + data[end:]

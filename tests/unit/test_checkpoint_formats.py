@@ -252,6 +252,17 @@ def test_save_and_load_again(tmp_path: Path) -> None:
         assert json.loads(file.metadata()["config"])["scan_order"] == "bs-bt"
 
 
+def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
+    model = load_checkpoint(GOLDEN)
+    path = tmp_path / "same.safetensors"
+    written = set()
+    for _ in range(8):  # safetensors alone would order the header at random each time
+        save_checkpoint(model, path, {"note": "one", "training": "two", "licence": "three"})
+        written.add(path.read_bytes())
+    assert len(written) == 1
+    assert load_checkpoint(path).config == model.config
+
+
 @pytest.mark.parametrize(
     ("name", "metadata", "says"),
     [
