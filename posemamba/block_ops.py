@@ -16,8 +16,7 @@ from torch.nn import functional as F
 
 from posemamba import native
 from posemamba.errors import InputError
-
-_DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
+from posemamba.ops import dtype_code
 
 
 class _ConvSiluParams(ctypes.Structure):
@@ -115,7 +114,7 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         x_stride=_rows(x),
         joints=joints,
         channels=channels,
-        dtype=_DTYPE_CODES[x.dtype],
+        dtype=dtype_code(x, "conv_silu"),
     )
     _launch("conv_silu", params, x.device)
     return y
@@ -154,7 +153,7 @@ def gated_norm(y: Tensor, z: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
         rows=y.numel() // y.shape[-1],
         z_stride=_rows(z),
         channels=y.shape[-1],
-        dtype=_DTYPE_CODES[y.dtype],
+        dtype=dtype_code(y, "gated_norm"),
         epsilon=epsilon,
     )
     _launch("gated_norm", params, y.device)
@@ -208,7 +207,7 @@ def add_norm(
         out=out.data_ptr(),
         rows=residual.numel() // residual.shape[-1],
         channels=residual.shape[-1],
-        dtype=_DTYPE_CODES[branch.dtype],
+        dtype=dtype_code(branch, "add_norm"),
         shared_epsilon=shared_epsilon,
         epsilon=epsilon,
     )

@@ -60,6 +60,12 @@ class Checkpoint:
     epoch: int | None = None
     min_loss: float | None = None
 
+    def build(self) -> PoseMamba:
+        """The network with these weights, in eval mode, on the CPU."""
+        model = PoseMamba(self.config)
+        model.load_state_dict(self.state)
+        return model.eval()
+
 
 def load_checkpoint(path: str | os.PathLike[str], *, scan_order: str | None = None) -> PoseMamba:
     """Build the network a checkpoint holds, in eval mode, on the CPU.
@@ -71,10 +77,7 @@ def load_checkpoint(path: str | os.PathLike[str], *, scan_order: str | None = No
     Raises:
         InputError: see :func:`read_checkpoint`.
     """
-    checkpoint = read_checkpoint(path, scan_order=scan_order)
-    model = PoseMamba(checkpoint.config)
-    model.load_state_dict(checkpoint.state)
-    return model.eval()
+    return read_checkpoint(path, scan_order=scan_order).build()
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, scan_order: str | None = None) -> Checkpoint:

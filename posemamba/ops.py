@@ -20,7 +20,12 @@ from posemamba.errors import InputError
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
 
 
-def _dtype_code(tensor: Tensor, op: str) -> int:
+def dtype_code(tensor: Tensor, op: str) -> int:
+    """The launchers' ``pm_dtype`` of a tensor.
+
+    Raises:
+        InputError: neither float32 nor float16.
+    """
     try:
         return _DTYPE_CODES[tensor.dtype]
     except KeyError:
@@ -136,7 +141,7 @@ def cross_selective_scan(
         d_state=d_state,
         dt_rank=dt_rank,
         directions=len(order),
-        dtype=_dtype_code(x, "cross_selective_scan"),
+        dtype=dtype_code(x, "cross_selective_scan"),
         order=native.int_array(order, native.MAX_DIRECTIONS),
         reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
         limb_mask=native.int_array(limb_mask, native.MAX_DIRECTIONS),
@@ -193,7 +198,7 @@ def selective_scan(
         channels=u.shape[1] // B.shape[1],
         d_state=A.shape[1],
         delta_softplus=int(delta_softplus),
-        dtype=_dtype_code(u, "selective_scan"),
+        dtype=dtype_code(u, "selective_scan"),
         reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
     )
     if y.numel():

@@ -174,7 +174,6 @@ def run_check(
     from pmexport.inspect import read_facts
     from posemamba.checkpoint import read_checkpoint
     from posemamba.clips import bundled_clips, load_clips
-    from posemamba.model import PoseMamba
 
     facts = read_facts(request.model)
     order = request.scan_order or facts.scan_order
@@ -193,9 +192,7 @@ def run_check(
             f"{config.frames}: give the checkpoint it was exported from"
         )
 
-    network = PoseMamba(config)
-    network.load_state_dict(checkpoint.state)
-    network.eval()
+    network = checkpoint.build()
     cases = build_cases(clips, longest=config.frames, frames=facts.frames, batch=facts.batch)
     each = progress or (lambda runs, _side: runs)
     baseline = _baseline(network, cases[0].keypoints_2d, request.threads)

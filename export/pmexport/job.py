@@ -115,15 +115,11 @@ def run_export(job: ExportJob, on_stage: Callable[[str, float], Any] | None = No
         InputError: as :func:`pmexport.onnx_export.export_onnx`.
     """
     from pmexport.onnx_export import export_onnx
-    from posemamba.model import PoseMamba
 
-    network = PoseMamba(job.checkpoint.config)
-    network.load_state_dict(job.checkpoint.state)
     source = {
         "checkpoint": job.checkpoint.path.name,
         "checkpoint_sha256": job.checkpoint.sha256,
         "scan_order_source": job.checkpoint.scan_order_source,
     }
-    return export_onnx(
-        network.eval(), job.output, job.request.options, source=source, on_stage=on_stage
-    )
+    network = job.checkpoint.build()
+    return export_onnx(network, job.output, job.request.options, source=source, on_stage=on_stage)

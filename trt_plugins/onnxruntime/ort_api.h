@@ -87,7 +87,6 @@ struct CustomOp {
   X(ReleaseStatus, 93, void, (Status*))                                                    \
   X(ReleaseMemoryInfo, 94, void, (MemoryInfo*))                                            \
   X(ReleaseTensorTypeAndShapeInfo, 99, void, (TensorInfo*))                                \
-  X(ReleaseCustomOpDomain, 101, void, (CustomOpDomain*))                                   \
   X(ReleaseAllocator, 132, void, (Allocator*))                                             \
   X(KernelInfoGetAttributeArray_int64, 163, Status*,                                       \
     (const KernelInfo*, const char*, int64_t*, size_t*))                                   \
