@@ -4,8 +4,8 @@
 # (variable or environment), in the folders of scripts/trt_headers.py, and where the SDK's packages
 # and JetPack put them.
 #
-# Sets TensorRT_FOUND, TensorRT_INCLUDE_DIR, TensorRT_VERSION and TensorRT_FLAVOR ("TensorRT" or
-# "TensorRT-RTX").
+# Sets TensorRT_FOUND, TensorRT_INCLUDE_DIR, TensorRT_VERSION, TensorRT_FLAVOR ("TensorRT" or
+# "TensorRT-RTX") and TensorRT_SUPPORTED (whether the plugins are made for that release).
 set(TENSORRT_INCLUDE_DIR "" CACHE PATH "Folder of NvInferRuntime.h; empty: look for it")
 if(TENSORRT_INCLUDE_DIR)
   find_file(TensorRT_HEADER NvInferRuntime.h PATHS "${TENSORRT_INCLUDE_DIR}" NO_DEFAULT_PATH NO_CACHE)
@@ -27,18 +27,24 @@ if(TensorRT_HEADER)
   file(READ "${TensorRT_INCLUDE_DIR}/NvInferVersion.h" _text)
   set(TensorRT_FLAVOR "TensorRT")
   set(_suffix "ENTERPRISE")
-  if(_text MATCHES "#define TRT_MAJOR_RTX ")
+  if(_text MATCHES "#define TRT_MAJOR_RTX +[0-9]")
     set(TensorRT_FLAVOR "TensorRT-RTX")
     set(_suffix "RTX")
   endif()
   set(_parts "")
   foreach(_part MAJOR MINOR PATCH)
     # Newer headers define TRT_MAJOR_ENTERPRISE 10, older ones NV_TENSORRT_MAJOR 10.
-    if(_text MATCHES "#define (TRT_${_part}_${_suffix}|NV_TENSORRT_${_part}) ([0-9]+)")
+    if(_text MATCHES "#define (TRT_${_part}_${_suffix}|NV_TENSORRT_${_part}) +([0-9]+)")
       list(APPEND _parts "${CMAKE_MATCH_2}")
     endif()
   endforeach()
   list(JOIN _parts "." TensorRT_VERSION)
+  set(TensorRT_SUPPORTED OFF)
+  if(TensorRT_FLAVOR STREQUAL "TensorRT-RTX" AND TensorRT_VERSION VERSION_LESS 2)
+    set(TensorRT_SUPPORTED ON)
+  elseif(TensorRT_VERSION VERSION_GREATER_EQUAL 10.3 AND TensorRT_VERSION VERSION_LESS 12)
+    set(TensorRT_SUPPORTED ON)
+  endif()
 endif()
 
 include(FindPackageHandleStandardArgs)
