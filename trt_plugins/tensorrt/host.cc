@@ -22,10 +22,13 @@ std::atomic<void*> runtime_finder{nullptr};
 // TensorRT 11.0 and TensorRT-RTX 1.5 made them derive from IVersionedInterface, whose four entries
 // (getAPILanguage, getInterfaceInfo, two destructors) now come first. So that one build logs in
 // every release, the function is called by its place in the table of the release that is running.
+// -1 for an unknown or future release, whose tables nobody here has seen.
 int FunctionSlot(const Release& release) {
-  const bool versioned =
-      release.rtx() ? release.major > 1 || release.minor >= 5 : release.major >= 11;
-  return versioned ? 4 : 0;
+  constexpr int kPlain = 0;
+  constexpr int kVersioned = 4;
+  if (!release.known() || release.future()) return -1;
+  if (release.rtx()) return release.minor >= 5 ? kVersioned : kPlain;
+  return release.major >= 11 ? kVersioned : kPlain;
 }
 
 // A virtual call by slot, as the Itanium C++ ABI of every Linux compiler has it.
@@ -36,11 +39,10 @@ Result CallSlot(void* object, int slot, Arguments... arguments) {
   return reinterpret_cast<Function>(table[slot])(object, arguments...);
 }
 
-// The ILogger to use on this thread, or null. Without a known release no table can be read.
-void* FindLogger(const Release& release) {
-  if (release.major == 0) return nullptr;
+// The ILogger to use on this thread, or null.
+void* FindLogger(int slot) {
   void* finder = runtime_finder.load();
-  void* logger = finder == nullptr ? nullptr : CallSlot<void*>(finder, FunctionSlot(release));
+  void* logger = finder == nullptr ? nullptr : CallSlot<void*>(finder, slot);
   const LoggerFunction get_logger = runtime_logger.load();
   return logger == nullptr && get_logger != nullptr ? get_logger() : logger;
 }
@@ -49,10 +51,10 @@ void Log(nvinfer1::ILogger::Severity severity, const char* format, va_list argum
   char message[512];
   int used = std::snprintf(message, sizeof message, "posemamba: ");
   std::vsnprintf(message + used, sizeof message - static_cast<size_t>(used), format, arguments);
-  const Release release = runtime.load();
-  void* logger = FindLogger(release);
+  const int slot = FunctionSlot(runtime.load());
+  void* logger = slot < 0 ? nullptr : FindLogger(slot);
   if (logger != nullptr) {
-    CallSlot<void>(logger, FunctionSlot(release), severity, static_cast<const char*>(message));
+    CallSlot<void>(logger, slot, severity, static_cast<const char*>(message));
   } else if (severity == nvinfer1::ILogger::Severity::kERROR) {
     std::fprintf(stderr, "%s\n", message);
   }
@@ -80,10 +82,7 @@ void AdoptFinder(void* finder) { runtime_finder.store(finder); }
 
 bool RuntimeIsSupported() {
   const Release release = runtime.load();
-  if (release.major == 0 || release.major == 1 || release.major == 11 ||
-      (release.major == 10 && release.minor >= 3)) {
-    return true;
-  }
+  if (!release.known() || release.supported()) return true;
   LogError(
       "these plugins run in TensorRT 10.3 to 11.x and TensorRT-RTX 1.x, and %s %d.%d has loaded "
       "them: use one of those, or a later pmexport; no plugin is registered",

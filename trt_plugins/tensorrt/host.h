@@ -9,7 +9,10 @@ namespace posemamba::trt {
 struct Release {
   int32_t major = 0;
   int32_t minor = 0;
-  bool rtx() const { return major > 0 && major < 8; }
+  bool known() const { return major > 0; }
+  bool rtx() const { return known() && major < 8; }
+  bool supported() const { return rtx() ? major == 1 : major == 11 || (major == 10 && minor >= 3); }
+  bool future() const { return rtx() ? major > 1 : major > 11; }
 };
 
 // Remembers the runtime that holds `caller`, the address of code that called into this library. A
