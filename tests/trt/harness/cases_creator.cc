@@ -35,7 +35,7 @@ CASE(releases) {
         Release{1, 0}, Release{1, 4}, Release{1, 5}, Release{1, 7}}) {
     const std::string name = std::to_string(release.major) + "." + std::to_string(release.minor);
     Pretend(release);
-    for (const Finder finder : {Finder::kGiven, Finder::kNull}) {
+    for (const Finder finder : {Finder::kGiven, Finder::kNull, Finder::kNeverSet}) {
       TakeLog();
       const Library library(plugin_path, finder);
       EXPECT(library.count() == 2, name);
