@@ -1,14 +1,15 @@
 """Build a small engine of both operators with TensorRT-RTX, for GPUs this machine does not have.
 
-    python rtx_build.py PLUGIN_LIBRARY float32|float16 [d_state]
+    python rtx_build.py PLUGIN_LIBRARY float32|float16 [--d-state N] [--carry]
 
 Run by test_rtx.py in a process of its own, since TensorRT ends the process on some errors and its
-library path must be set before it starts. Prints one JSON object. ``d_state`` other than the true
-one makes a node that contradicts its inputs.
+library path must be set before it starts. Prints one JSON object. ``--d-state`` other than the true
+one makes a node that contradicts its inputs; ``--carry`` puts the plugin library into the plan.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -113,7 +114,7 @@ def model(dtype: np.dtype[Any], d_state: int) -> bytes:
     return made.SerializeToString()
 
 
-def build(library: Path, dtype: np.dtype[Any], d_state: int) -> dict[str, object]:
+def build(library: Path, dtype: np.dtype[Any], d_state: int, carry: bool) -> dict[str, object]:
     """What happened, step by step."""
     log = Log()
     builder = trt.Builder(log)
@@ -140,6 +141,8 @@ def build(library: Path, dtype: np.dtype[Any], d_state: int) -> dict[str, object
         shapes = [[size if d == -1 else d for d in tensor.shape] for size in (1, 2, 8)]
         profile.set_shape(tensor.name, *shapes)
     config.add_optimization_profile(profile)
+    if carry:
+        config.plugins_to_serialize = [str(library)]
     plan = builder.build_serialized_network(network, config) if parsed else None
     layers = [network.get_layer(i) for i in range(network.num_layers)]
     return {
@@ -160,9 +163,14 @@ def build(library: Path, dtype: np.dtype[Any], d_state: int) -> dict[str, object
 
 
 def main() -> None:
-    library, dtype, *rest = sys.argv[1:]
-    d_state = int(rest[0]) if rest else STATE
-    sys.stdout.write(json.dumps(build(Path(library), np.dtype(dtype), d_state)) + "\n")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("library", type=Path)
+    parser.add_argument("dtype", type=np.dtype)
+    parser.add_argument("--d-state", type=int, default=STATE)
+    parser.add_argument("--carry", action="store_true")
+    asked = parser.parse_args()
+    result = build(asked.library, asked.dtype, asked.d_state, asked.carry)
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

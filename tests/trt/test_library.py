@@ -49,6 +49,6 @@ def test_compiles_against_headers(folder: Path, tmp_path: Path) -> None:
     if trt_harness.nvcc() is None:
         pytest.skip("needs nvcc for CUDA's headers")
     defines = ['-DPOSEMAMBA_VERSION="test"', '-DPOSEMAMBA_TENSORRT_FLAVOR="test"']
-    options = ["-Xcompiler", "-fno-exceptions,-fsyntax-only", *defines]
     for source in SOURCES:
-        trt_harness.compile_with(folder, *options, "-c", source, "-o", tmp_path / "unused.o")
+        options = ["-isystem", folder, "-Xcompiler", "-fno-exceptions", *defines]
+        trt_harness.compile_cpp(*options, "-c", source, "-o", tmp_path / f"{source.stem}.o")

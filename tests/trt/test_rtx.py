@@ -72,8 +72,13 @@ def test_a_second_load_is_refused_and_harmless(plugin: Path, environment: dict[s
     assert result["plan_bytes"] > 0
 
 
+def test_a_plan_may_carry_the_library(plugin: Path, environment: dict[str, str]) -> None:
+    result = build(environment, plugin, "float32", "--carry")
+    assert result["plan_bytes"] > plugin.stat().st_size, result["errors"]
+
+
 def test_a_contradiction_is_one_sentence(plugin: Path, environment: dict[str, str]) -> None:
-    result = build(environment, plugin, "float32", "8")
+    result = build(environment, plugin, "float32", "--d-state", "8")
     assert result["plan_bytes"] == 0
     errors = [line for line in result["plugin_log"] if line.startswith("ERROR")]
     assert errors == [

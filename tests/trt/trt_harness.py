@@ -47,14 +47,14 @@ def nvcc() -> str | None:
     return shutil.which(os.environ.get("CUDACXX", "nvcc"))
 
 
-def compile_with(folder: Path, *arguments: str | Path) -> None:
-    """Run nvcc as a C++ compiler on code that uses the TensorRT headers in ``folder``.
+def compile_cpp(*arguments: str | Path) -> None:
+    """Run nvcc as a C++ compiler; it brings CUDA's headers and runtime.
 
     Raises:
         AssertionError: it failed; the message is the compiler's.
     """
     command = [nvcc() or "nvcc", "-std=c++17", "-O1", "-cudart", "static"]
-    command += ["-Xcompiler", "-Wall,-Wextra,-Wshadow,-Werror", "-isystem", str(folder)]
+    command += ["-Xcompiler", "-Wall,-Wextra,-Wshadow,-Werror"]
     command += ["-I", str(ROOT / "trt_plugins" / "include"), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
@@ -62,8 +62,8 @@ def compile_with(folder: Path, *arguments: str | Path) -> None:
 
 def build(folder: Path, to: Path) -> Path:
     """The conformance program, exporting its symbols: it stands in for TensorRT's library."""
-    extra = ["-I", str(ROOT / "tests" / "kernels"), "-Xlinker", "--export-dynamic", "-ldl"]
-    compile_with(folder, *extra, *SOURCES, "-o", to)
+    extra = ["-isystem", folder, "-I", ROOT / "tests" / "kernels"]
+    compile_cpp(*extra, "-Xlinker", "--export-dynamic", "-ldl", *SOURCES, "-o", to)
     return to
 
 
