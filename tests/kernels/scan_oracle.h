@@ -133,7 +133,8 @@ struct Cross {
   }
 };
 
-// SelectiveScan of one batch item and two groups, the second reversed, with every option on.
+// SelectiveScan of one batch item and two groups, the second reversed, with every option on; the
+// gate is left out where p.z is set to null.
 struct Plain {
   pm_scan_params p{};  // points into the vectors; y is null
   Floats u, delta, A, B, C, D, z, bias;
@@ -175,7 +176,7 @@ struct Plain {
           hn = std::exp(dt * A[static_cast<size_t>(c * p.d_state + n)]) * hn + dt * u[at] * B[bc];
           sum += C[bc] * hn;
         }
-        y[at] = sum * z[at] / (1 + std::exp(-double{z[at]}));
+        y[at] = p.z == nullptr ? sum : sum * z[at] / (1 + std::exp(-double{z[at]}));
       }
     }
     return y;

@@ -31,11 +31,32 @@ def plugin() -> Path:
 
 
 @pytest.fixture(scope="session")
-def conformance(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The conformance program, compiled against the headers there are."""
+def headers() -> Path:
+    """A folder of TensorRT headers, with nvcc there to compile against them."""
     folder = trt_harness.headers()
     if folder is None or trt_harness.nvcc() is None:
+        reason = "the harness needs TensorRT headers (scripts/trt_headers.py) and nvcc"
         if os.environ.get("POSEMAMBA_REQUIRE_TRT"):
-            pytest.fail("the harness needs TensorRT headers (scripts/trt_headers.py) and nvcc")
-        pytest.skip("the harness needs TensorRT headers and nvcc")
-    return trt_harness.build(folder, tmp_path_factory.mktemp("conformance") / "conformance")
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def harness(headers: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The harness's object files."""
+    return trt_harness.compile_harness(headers, tmp_path_factory.mktemp("objects"))
+
+
+@pytest.fixture(scope="session")
+def conformance(harness: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The conformance program."""
+    return trt_harness.link(harness, tmp_path_factory.mktemp("conformance") / "conformance")
+
+
+@pytest.fixture(scope="session")
+def twin(
+    headers: Path, harness: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The conformance program and the plugin's twin over the CPU kernels."""
+    return trt_harness.link_twin(headers, harness, tmp_path_factory.mktemp("twin"))

@@ -9,8 +9,8 @@ import pytest
 import trt_harness
 
 
-def passes(conformance: Path, plugin: Path, case: str) -> None:
-    done = trt_harness.play(conformance, plugin, case)
+def passes(program: Path, plugin: Path, case: str, launchers: Path | None = None) -> None:
+    done = trt_harness.play(program, plugin, case, launchers=launchers)
     assert done.returncode == 0, f"exit {done.returncode}\n{done.stdout}{done.stderr}"
     assert f"{case}: ok" in done.stdout
 
@@ -18,6 +18,13 @@ def passes(conformance: Path, plugin: Path, case: str) -> None:
 @pytest.mark.parametrize("case", trt_harness.cases(gpu=False))
 def test_protocol(conformance: Path, plugin: Path, case: str) -> None:
     passes(conformance, plugin, case)
+
+
+@pytest.mark.parametrize("case", [c for c in trt_harness.cases(gpu=True) if c != "gpu_graph"])
+def test_launches_over_the_cpu_kernels(twin: tuple[Path, Path], case: str) -> None:
+    """What the plugin hands to a launcher gives the oracle's answer, with no GPU."""
+    program, plugin = twin
+    passes(program, plugin, case, launchers=plugin)
 
 
 @pytest.mark.gpu

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import trt_harness
 
-SOURCES = sorted((trt_harness.ROOT / "trt_plugins" / "tensorrt").glob("*.cc"))
 #: Weak ones need not be there; the loader resolves the rest from libc and libgcc's helpers.
 FROM_LIBC = re.compile(r"@GLIBC")
 
@@ -49,6 +48,6 @@ def test_compiles_against_headers(folder: Path, tmp_path: Path) -> None:
     if trt_harness.nvcc() is None:
         pytest.skip("needs nvcc for CUDA's headers")
     defines = ['-DPOSEMAMBA_VERSION="test"', '-DPOSEMAMBA_TENSORRT_FLAVOR="test"']
-    for source in SOURCES:
+    for source in trt_harness.PLUGIN_SOURCES:
         options = ["-isystem", folder, "-Xcompiler", "-fno-exceptions", *defines]
         trt_harness.compile_cpp(*options, "-c", source, "-o", tmp_path / f"{source.stem}.o")

@@ -42,9 +42,11 @@ std::vector<int32_t> TacticsHere(const Library& library, const Node& node) {
   return TacticsOf(*plugin);
 }
 
-// batch, frames, joints, d_inner, d_state, dt_rank; SelectiveScan's oracle has one batch item.
-constexpr Sizes kSizes[] = {{1, 1, 17, 32, 16, 4},  {1, 27, 17, 128, 16, 8}, {1, 9, 17, 40, 5, 3},
-                            {3, 5, 17, 64, 16, 4},  {1, 81, 17, 64, 16, 4},  {1, 5, 7, 24, 64, 16},
+// batch, frames, joints, d_inner, d_state, dt_rank, gated; SelectiveScan's oracle has one batch
+// item.
+constexpr Sizes kSizes[] = {{1, 1, 17, 32, 16, 4},         {1, 27, 17, 128, 16, 8},
+                            {1, 9, 17, 40, 5, 3, false},   {3, 5, 17, 64, 16, 4},
+                            {1, 81, 17, 64, 16, 4, false}, {1, 5, 7, 24, 64, 16},
                             {2, 12, 13, 136, 16, 9}};
 
 }  // namespace

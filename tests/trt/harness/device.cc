@@ -37,8 +37,9 @@ void RoundToHalf(std::vector<float>* values) {
   for (float& v : *values) v = __half2float(__float2half(v));
 }
 
+// `data` has what the node's inputs hold, and may have more.
 void Upload(Problem* problem, const std::vector<const std::vector<float>*>& data) {
-  for (size_t i = 0; i < data.size(); ++i) {
+  for (size_t i = 0; i < problem->node.inputs.size(); ++i) {
     const bool half = problem->node.inputs[i].activation && problem->node.type == DataType::kHALF;
     const std::vector<unsigned char> bytes = Encode(*data[i], half);
     problem->inputs.push_back(std::make_unique<Buffer>(bytes.size()));
@@ -73,6 +74,7 @@ Problem MakePlain(const Sizes& s, DataType type, uint64_t seed) {
   if (type == DataType::kHALF) {
     for (auto* values : {&plain.u, &plain.delta, &plain.B, &plain.C, &plain.z}) RoundToHalf(values);
   }
+  if (!s.gated) plain.p.z = nullptr;
   problem.answer = plain.answer();
   Upload(&problem,
          {&plain.u, &plain.delta, &plain.A, &plain.B, &plain.C, &plain.D, &plain.bias, &plain.z});
@@ -195,7 +197,7 @@ std::vector<unsigned char> Launcher::Run(const Problem& problem,
   } else {
     pm_scan_params p = PlainParams(problem.node);
     p.u = in[0], p.delta = in[1], p.A = floats(2), p.B = in[3], p.C = in[4], p.D = floats(5);
-    p.delta_bias = floats(6), p.z = in[7], p.y = output.data();
+    p.delta_bias = floats(6), p.z = in.size() > 7 ? in[7] : nullptr, p.y = output.data();
     error = scan_(&p, &tuning, workspace.data(), nullptr);
   }
   Must(cudaDeviceSynchronize());

@@ -60,6 +60,7 @@ Node PlainNode(const Sizes& s) {
                  {"D", false, {rows}},
                  {"delta_bias", false, {rows}},
                  {"z", true, {s.batch, rows, s.length()}}};
+  if (!s.gated) node.inputs.pop_back();
   return node;
 }
 

@@ -41,6 +41,7 @@ struct Node {
 // Sizes a node is made with; what an operator does not have is ignored.
 struct Sizes {
   int64_t batch = 2, frames = 9, joints = 17, d_inner = 32, d_state = 16, dt_rank = 4;
+  bool gated = true;  // SelectiveScan has its last input, z
   int64_t length() const { return frames * joints; }
 };
 Node CrossNode(const Sizes& sizes = {});
