@@ -12,13 +12,14 @@ mkdir -p "$OUT"
 export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1
 export PYTHONPATH=$PWD:$PWD/export:${PYTHONPATH:-}
 export POSEMAMBA_TRT_LIB=$PWD/build/gpu/trt_plugins/tensorrt/libposemamba_trt.so
+export POSEMAMBA_KERNELS_LIB=$PWD/build/gpu/trt_plugins/kernels/libposemamba_kernels.so
 export POSEMAMBA_CUDA_LIB=$PWD/build/gpu/trt_plugins/kernels/cuda/libposemamba_cuda.so
 CONFORMANCE=build/gpu/trt_conformance
 
 build() {
   cmake -S . -B build/gpu -G Ninja -DPOSEMAMBA_CUDA=ON -DPOSEMAMBA_TENSORRT=ON \
     -DCMAKE_CUDA_ARCHITECTURES=native | grep -i tensorrt | tee "$OUT/build.txt"
-  cmake --build build/gpu --target posemamba_trt posemamba_cuda_shared | tail -2
+  cmake --build build/gpu --target posemamba_trt posemamba_cuda_shared posemamba_kernels | tail -2
   "$PYTHON" -c "
 import pathlib, sys
 sys.path.insert(0, 'tests/trt')
