@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -209,12 +210,15 @@ class Plugin final : public nvinfer1::IPluginV3,
                     sizeof description_ - static_cast<size_t>(used));
   }
 
-  template <class... Values>
-  int32_t Fail(const char* format, Values... values) const {
-    Reason reason;
-    reason.Refuse(format, values...);
+  // Logs a sentence about this node; the status to return.
+  [[gnu::format(printf, 2, 3)]] int32_t Fail(const char* format, ...) const {
+    char text[sizeof(Reason::text)];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
     LogError("%s%s%s%s: %s", Operator::kName, node_[0] == 0 ? "" : " '", node_,
-             node_[0] == 0 ? "" : "'", reason.text);
+             node_[0] == 0 ? "" : "'", text);
     return kFailed;
   }
 
