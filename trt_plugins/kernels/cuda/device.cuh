@@ -33,7 +33,7 @@ __device__ __forceinline__ float softplus(float v) {
   return fmaf(e, p, fmaxf(v, 0.0f));
 }
 
-__device__ __forceinline__ float silu(float v) { return v / (1.0f + __expf(-v)); }
+__device__ __forceinline__ float silu(float v) { return __fdividef(v, 1.0f + __expf(-v)); }
 
 // Raw bits kept in registers between a prefetch and its use.
 template <typename T>
@@ -60,6 +60,10 @@ struct Io<__half> {
     return __half22float2(*reinterpret_cast<const __half2*>(&p));
   }
   static __device__ __forceinline__ void store(__half* p, float v) { *p = __float2half_rn(v); }
+  // 4-byte aligned p.
+  static __device__ __forceinline__ void store_pair(__half* p, float lo, float hi) {
+    *reinterpret_cast<__half2*>(p) = __floats2half2_rn(lo, hi);
+  }
 };
 
 template <>
@@ -75,6 +79,10 @@ struct Io<float> {
   static __device__ __forceinline__ float value(Scalar s) { return s; }
   static __device__ __forceinline__ float2 value2(Pair p) { return p; }
   static __device__ __forceinline__ void store(float* p, float v) { *p = v; }
+  // 8-byte aligned p.
+  static __device__ __forceinline__ void store_pair(float* p, float lo, float hi) {
+    *reinterpret_cast<float2*>(p) = make_float2(lo, hi);
+  }
 };
 
 // Arrival barriers in shared memory (PTX mbarrier): `arrive` releases the caller's earlier memory
