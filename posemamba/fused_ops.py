@@ -25,10 +25,6 @@ from posemamba.errors import InputError
 WIDTHS = (64, 128, 256)
 
 
-class _Norm(ctypes.Structure):
-    _fields_ = (("gamma", c_void_p), ("beta", c_void_p), ("epsilon", c_float))
-
-
 class _ConvProjParams(ctypes.Structure):
     _fields_ = (
         ("x", c_void_p),
@@ -48,12 +44,12 @@ class _ConvProjParams(ctypes.Structure):
 
 class _NextParams(ctypes.Structure):
     _fields_ = (
-        ("norm", _Norm),
         ("in_proj", c_void_p),
         ("xz", c_void_p),
         ("head_weight", c_void_p),
         ("head_bias", c_void_p),
         ("poses_3d", c_void_p),
+        ("epsilon", c_float),
     )
 
 
@@ -62,19 +58,18 @@ class _BlockTailParams(ctypes.Structure):
         ("scan", native.CrossScanParams),
         ("z", c_void_p),
         ("z_stride", c_int64),
-        ("out_norm", _Norm),
+        ("vectors", c_void_p),
         ("out_proj", c_void_p),
-        ("residual", c_void_p),
-        ("norm2", _Norm),
         ("fc1", c_void_p),
-        ("fc1_bias", c_void_p),
         ("fc2", c_void_p),
-        ("fc2_bias", c_void_p),
-        ("shared_norm", _Norm),
+        ("residual", c_void_p),
         ("position", c_void_p),
         ("stream", c_void_p),
         ("next", _NextParams),
         ("d_model", c_int32),
+        ("out_epsilon", c_float),
+        ("norm2_epsilon", c_float),
+        ("shared_epsilon", c_float),
     )
 
 
@@ -84,6 +79,7 @@ class _EmbedParams(ctypes.Structure):
         ("weight", c_void_p),
         ("bias", c_void_p),
         ("joint_position", c_void_p),
+        ("next_norm", c_void_p),
         ("stream", c_void_p),
         ("next", _NextParams),
         ("batch", c_int64),
@@ -93,20 +89,31 @@ class _EmbedParams(ctypes.Structure):
     )
 
 
-class TailWeights(NamedTuple):
-    """What ``block_tail`` takes as ``weights``, in order; matrices packed, the rest float32."""
+class TailVectors(NamedTuple):
+    """The vectors of ``block_tail``, float32, in the order the kernel finds them; d is d_model."""
 
     out_gamma: Tensor  # (2d,)
     out_beta: Tensor
-    out_proj: Tensor  # packed (d, 2d)
+    skip: Tensor  # sum of D over the directions
+    limb_skip: Tensor  # sum of D over the directions with a limb sum
     norm2_gamma: Tensor  # (d,)
     norm2_beta: Tensor
-    fc1: Tensor  # packed (2d, d)
-    fc1_bias: Tensor
-    fc2: Tensor  # packed (d, 2d)
-    fc2_bias: Tensor
-    shared_gamma: Tensor  # (d,)
+    shared_gamma: Tensor
     shared_beta: Tensor
+    next_gamma: Tensor
+    next_beta: Tensor
+    fc1_bias: Tensor  # (2d,)
+    fc2_bias: Tensor  # (d,)
+
+    def pack(self) -> Tensor:
+        """(17d,)"""
+        return torch.cat(self)
+
+    @classmethod
+    def unpack(cls, packed: Tensor) -> TailVectors:
+        """Views of what :meth:`pack` returned."""
+        d = packed.shape[0] // 17
+        return cls(*torch.split(packed, [2 * d] * 4 + [d] * 6 + [2 * d, d]))
 
 
 def pack_weight(weight: Tensor) -> Tensor:
@@ -153,28 +160,29 @@ def _launch(name: str, params: ctypes.Structure, device: torch.device, *middle: 
 
 
 def _next(weights: Sequence[Tensor], epsilon: float, output: Tensor) -> _NextParams:
-    gamma, beta, matrix = weights[:3]
-    params = _NextParams(norm=_Norm(gamma.data_ptr(), beta.data_ptr(), epsilon))
-    if len(weights) == 3:
-        params.in_proj, params.xz = matrix.data_ptr(), output.data_ptr()
+    params = _NextParams(epsilon=epsilon)
+    if len(weights) == 1:
+        params.in_proj, params.xz = weights[0].data_ptr(), output.data_ptr()
     else:
-        params.head_weight, params.head_bias = matrix.data_ptr(), weights[3].data_ptr()
+        params.head_weight, params.head_bias = (weight.data_ptr() for weight in weights)
         params.poses_3d = output.data_ptr()
     return params
 
 
 def _empty_next(weights: Sequence[Tensor], stream: Tensor) -> Tensor:
     """(..., 4 * d_model) float16 for an in_proj, (..., 3) float32 for a head."""
-    if len(weights) == 3:
+    if len(weights) == 1:
         return stream.new_empty((*stream.shape[:-1], 4 * stream.shape[-1]), dtype=torch.float16)
     return stream.new_empty((*stream.shape[:-1], 3))
 
 
-def _run_next(weights: Sequence[Tensor], epsilon: float, stream: Tensor) -> Tensor:
-    normed = F.layer_norm(stream, stream.shape[-1:], weights[0], weights[1], epsilon)
-    if len(weights) == 3:
-        return F.linear(normed.half(), unpack_weight(weights[2]))
-    return F.linear(normed, weights[2], weights[3])
+def _run_next(
+    weights: Sequence[Tensor], gamma: Tensor, beta: Tensor, epsilon: float, stream: Tensor
+) -> Tensor:
+    normed = F.layer_norm(stream, stream.shape[-1:], gamma, beta, epsilon)
+    if len(weights) == 1:
+        return F.linear(normed.half(), unpack_weight(weights[0]))
+    return F.linear(normed, *weights)
 
 
 @torch.library.custom_op("posemamba::conv_proj", mutates_args=(), device_types="cuda")
@@ -230,7 +238,8 @@ def block_tail(
     z: Tensor,
     residual: Tensor,
     scan_weights: Sequence[Tensor],
-    weights: Sequence[Tensor],
+    vectors: Tensor,
+    matrices: Sequence[Tensor],
     next_weights: Sequence[Tensor],
     position: Tensor | None,
     epsilons: Sequence[float],
@@ -249,28 +258,21 @@ def block_tail(
         z: as ``u``; a slice of the last axis needs no copy.
         residual: (batch, frames, joints, d) float32, contiguous.
         scan_weights: ``dt_weight, dt_bias, A, D`` of :func:`posemamba.ops.cross_selective_scan`.
-        weights: a :class:`TailWeights`.
-        next_weights: the next norm's ``gamma, beta`` and its packed in_proj (4d, d); or, after the
-            last block, the head's ``gamma, beta, weight (3, d), bias (3,)``.
+        vectors: a packed :class:`TailVectors`.
+        matrices: packed out_proj (d, 2d), fc1 (2d, d) and fc2 (d, 2d).
+        next_weights: the next block's packed in_proj (4d, d); or, after the last block, the head's
+            weight (3, d) and bias (3,), float32.
         position: float32, a row of d for every frame, added to the stream; or None.
         epsilons: of out_norm, norm2, the shared norm and the next norm.
 
     Returns:
         The float32 stream, shaped as ``residual``, and float16 (..., 4d) or float32 (..., 3).
     """
-    w = TailWeights(*weights)
     d_inner = u.shape[3]
     stream = torch.empty_like(residual)
     output = _empty_next(next_weights, stream)
-    norms = [
-        _Norm(gamma.data_ptr(), beta.data_ptr(), epsilon)
-        for gamma, beta, epsilon in zip(
-            (w.out_gamma, w.norm2_gamma, w.shared_gamma),
-            (w.out_beta, w.norm2_beta, w.shared_beta),
-            epsilons[:3],
-            strict=True,
-        )
-    ]
+    out_proj, fc1, fc2 = matrices
+    out_epsilon, norm2_epsilon, shared_epsilon, next_epsilon = epsilons
     walk = (order, reverse, limb_mask, limb_index)
     scan = ops.cross_scan_params(
         u, d_inner, x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, *walk
@@ -279,19 +281,18 @@ def block_tail(
         scan=scan,
         z=z.data_ptr(),
         z_stride=ops.row_stride(z),
-        out_norm=norms[0],
-        out_proj=w.out_proj.data_ptr(),
+        vectors=vectors.data_ptr(),
+        out_proj=out_proj.data_ptr(),
+        fc1=fc1.data_ptr(),
+        fc2=fc2.data_ptr(),
         residual=residual.data_ptr(),
-        norm2=norms[1],
-        fc1=w.fc1.data_ptr(),
-        fc1_bias=w.fc1_bias.data_ptr(),
-        fc2=w.fc2.data_ptr(),
-        fc2_bias=w.fc2_bias.data_ptr(),
-        shared_norm=norms[2],
         position=None if position is None else position.data_ptr(),
         stream=stream.data_ptr(),
-        next=_next(next_weights, epsilons[3], output),
+        next=_next(next_weights, next_epsilon, output),
         d_model=residual.shape[3],
+        out_epsilon=out_epsilon,
+        norm2_epsilon=norm2_epsilon,
+        shared_epsilon=shared_epsilon,
     )
     workspace = ops.cuda_workspace("cross_scan", scan, u.device)
     _launch("block_tail", params, u.device, workspace.data_ptr())
@@ -305,7 +306,8 @@ def _(
     z: Tensor,
     residual: Tensor,
     scan_weights: Sequence[Tensor],
-    weights: Sequence[Tensor],
+    vectors: Tensor,
+    matrices: Sequence[Tensor],
     next_weights: Sequence[Tensor],
     position: Tensor | None,
     epsilons: Sequence[float],
@@ -316,21 +318,21 @@ def _(
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    w = TailWeights(*weights)
+    w = TailVectors.unpack(vectors)
+    out_proj, fc1, fc2 = (unpack_weight(matrix) for matrix in matrices)
     walk = (order, reverse, limb_mask, limb_index)
     y = ops.cross_selective_scan(u, x_dbl, *scan_weights, d_state, dt_rank, *walk)
     normed = F.layer_norm(y.float(), y.shape[-1:], w.out_gamma, w.out_beta, epsilons[0])
     gated = (normed * F.silu(z.float())).half()
-    stream = residual + F.linear(gated, unpack_weight(w.out_proj)).float()
-    normed = F.layer_norm(stream, stream.shape[-1:], w.norm2_gamma, w.norm2_beta, epsilons[1])
-    hidden = F.linear(normed.half(), unpack_weight(w.fc1)).float() + w.fc1_bias
-    product = F.linear(F.gelu(hidden).half(), unpack_weight(w.fc2)).float() + w.fc2_bias
-    stream = F.layer_norm(
-        stream + product, stream.shape[-1:], w.shared_gamma, w.shared_beta, epsilons[2]
-    )
+    stream = residual + F.linear(gated, out_proj).float()
+    width = stream.shape[-1:]
+    normed = F.layer_norm(stream, width, w.norm2_gamma, w.norm2_beta, epsilons[1])
+    hidden = F.linear(normed.half(), fc1).float() + w.fc1_bias
+    stream = stream + F.linear(F.gelu(hidden).half(), fc2).float() + w.fc2_bias
+    stream = F.layer_norm(stream, width, w.shared_gamma, w.shared_beta, epsilons[2])
     if position is not None:
         stream = stream + position[: stream.shape[1], None]  # (frames, 1, d)
-    return stream, _run_next(next_weights, epsilons[3], stream)
+    return stream, _run_next(next_weights, w.next_gamma, w.next_beta, epsilons[3], stream)
 
 
 @block_tail.register_fake
@@ -340,7 +342,8 @@ def _(
     z: Tensor,
     residual: Tensor,
     scan_weights: Sequence[Tensor],
-    weights: Sequence[Tensor],
+    vectors: Tensor,
+    matrices: Sequence[Tensor],
     next_weights: Sequence[Tensor],
     *_rest: object,
 ) -> tuple[Tensor, Tensor]:
@@ -354,6 +357,7 @@ def embed(
     weight: Tensor,
     bias: Tensor,
     joint_position: Tensor,
+    next_norm: Tensor,
     next_weights: Sequence[Tensor],
     epsilon: float,
 ) -> tuple[Tensor, Tensor]:
@@ -363,7 +367,9 @@ def embed(
         keypoints_2d: (batch, frames, joints, 2) float32, contiguous.
         weight, bias: (d, 2) and (d,) float32.
         joint_position: (joints, d) float32.
-        next_weights, epsilon: the first block's norm and packed in_proj, as in :func:`block_tail`.
+        next_norm: gamma and beta of the first block's norm, (2, d) float32.
+        next_weights: that block's packed in_proj alone.
+        epsilon: of that norm.
 
     Returns:
         float32 (batch, frames, joints, d) and float16 (batch, frames, joints, 4d).
@@ -376,6 +382,7 @@ def embed(
         weight=weight.data_ptr(),
         bias=bias.data_ptr(),
         joint_position=joint_position.data_ptr(),
+        next_norm=next_norm.data_ptr(),
         stream=stream.data_ptr(),
         next=_next(next_weights, epsilon, output),
         batch=batch,
@@ -393,11 +400,12 @@ def _(
     weight: Tensor,
     bias: Tensor,
     joint_position: Tensor,
+    next_norm: Tensor,
     next_weights: Sequence[Tensor],
     epsilon: float,
 ) -> tuple[Tensor, Tensor]:
     stream = F.linear(keypoints_2d, weight, bias) + joint_position
-    return stream, _run_next(next_weights, epsilon, stream)
+    return stream, _run_next(next_weights, next_norm[0], next_norm[1], epsilon, stream)
 
 
 @embed.register_fake
@@ -406,6 +414,7 @@ def _(
     weight: Tensor,
     bias: Tensor,
     joint_position: Tensor,
+    next_norm: Tensor,
     next_weights: Sequence[Tensor],
     epsilon: float,
 ) -> tuple[Tensor, Tensor]:

@@ -85,6 +85,14 @@ class _Block:
         return F.linear(F.gelu(F.linear(x, *self.fc1)), *self.fc2)
 
 
+def _skips(block: PoseMambaBlock) -> tuple[Tensor, Tensor]:
+    """Sums of D over the directions, and over those with a limb sum: (inner,) each."""
+    table = block.op.table
+    skip = torch.unflatten(block.op.Ds.detach().float(), 0, (table.directions, -1))
+    masked = torch.tensor(table.limb_mask, dtype=skip.dtype, device=skip.device)
+    return skip.sum(0), (skip * masked[:, None]).sum(0)
+
+
 class _Network:
     """What both paths hold of a network: float32 parameters outside the blocks."""
 
@@ -145,23 +153,25 @@ class _FusedPath:
         with torch.no_grad():
             self.projections = [pack(b.op.x_proj_weight.flatten(0, 1)) for b in net.modules]
             in_projs = [pack(block.op.in_proj.weight) for block in net.modules]
-            self.tails = [
-                fused_ops.TailWeights(
+            self.vectors = [
+                fused_ops.TailVectors(
                     *_norm(block.op.out_norm)[:2],
-                    pack(block.op.out_proj.weight),
+                    *_skips(block),
                     *_norm(block.norm2)[:2],
-                    pack(block.mlp.fc1.weight),
-                    block.mlp.fc1.bias.float(),
-                    pack(block.mlp.fc2.weight),
-                    block.mlp.fc2.bias.float(),
                     *net.shared[index % 2][:2],
-                )
+                    *net.norms[index + 1][:2],
+                    block.mlp.fc1.bias.float(),
+                    block.mlp.fc2.bias.float(),
+                ).pack()
                 for index, block in enumerate(net.modules)
             ]
-        #: What follows each block, the embedding first.
-        self.nexts = [
-            [*norm[:2], in_proj] for norm, in_proj in zip(net.norms, in_projs, strict=False)
-        ] + [[*net.norms[-1][:2], *net.head]]
+            self.matrices = [
+                [pack(m.weight) for m in (block.op.out_proj, block.mlp.fc1, block.mlp.fc2)]
+                for block in net.modules
+            ]
+            self.first_norm = torch.stack(net.norms[0][:2])  # (2, d_model)
+        #: What each norm's rows are multiplied by: the blocks' in_proj, then the head.
+        self.nexts = [[in_proj] for in_proj in in_projs] + [list(net.head)]
         self.epsilons = [
             [
                 float(block.op.out_norm.eps),
@@ -189,10 +199,11 @@ class _FusedPath:
             keypoints_2d.contiguous(),
             *net.embedding,
             net.joint_position,
+            self.first_norm,
             self.nexts[0],
             net.norms[0][2],
         )
-        for index, (scan, tail) in enumerate(zip(self.scans, self.tails, strict=True)):
+        for index, scan in enumerate(self.scans):
             # x is (batch, frames, joints, 2 * inner): what is scanned, then the gate
             u, x_dbl = fused_ops.conv_proj(
                 x[..., : scan.inner], scan.taps, scan.conv_bias, self.projections[index]
@@ -203,7 +214,8 @@ class _FusedPath:
                 x[..., scan.inner :],
                 stream,
                 scan.weights,
-                tail,
+                self.vectors[index],
+                self.matrices[index],
                 self.nexts[index + 1],
                 # the temporal position enters once, after the first spatial block
                 net.frame_position if index == 0 else None,

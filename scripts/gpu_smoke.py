@@ -28,7 +28,7 @@ def main() -> None:
                 Op(lib, cross, torch.empty_like(cross.x), tuning)()
                 scan = oracle.make_scan(groups=2, channels=40, length=117, n=n, dtype=dtype)
                 Op(lib, scan, torch.empty_like(scan.u), tuning)()
-    for width in fused_ops.WIDTHS:  # the fused path; 40 clips give thread blocks 64 positions
+    for width in fused_ops.WIDTHS:  # the fused path; 40 clips give an SM several thread blocks
         for batch, frames in ((1, 5), (40, 9)):
             config = PoseMambaConfig(d_model=width, depth=1, frames=frames)
             lift = PoseMambaInference(PoseMamba(config).cuda(), torch.float16)

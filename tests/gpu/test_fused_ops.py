@@ -8,7 +8,7 @@ tests ask.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import oracle
 import pytest
@@ -64,7 +64,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
         (1, 1, 17, 128, 144),
         (1, 243, 17, 256, 160),
         (3, 2, 17, 512, 192),
-        (9, 243, 17, 256, 160),  # enough for 64 positions a thread block
+        (9, 243, 17, 256, 160),  # more than one thread block an SM: 8 warps each
         (1, 33, 1, 128, 16),  # no neighbouring joint
         (1, 4, 3, 256, 80),
     ],
@@ -96,10 +96,10 @@ class TailCase:
     scan: CrossInputs
     z: Tensor
     residual: Tensor
-    weights: fused_ops.TailWeights
+    vectors: fused_ops.TailVectors
+    matrices: list[Tensor]
     next_weights: list[Tensor]
     position: Tensor | None
-    arguments: list[object] = field(default_factory=list)
 
     def call(self, device: str) -> tuple[Tensor, Tensor]:
         move = (lambda values: list(values)) if device == "cuda" else on_cpu
@@ -111,7 +111,8 @@ class TailCase:
         stream, out = fused_ops.block_tail(
             *move([s.x, s.x_dbl, z, self.residual]),
             move(scan_weights),
-            move(self.weights),
+            self.vectors.pack().to(device),
+            move(self.matrices),
             move(self.next_weights),
             position,
             EPSILONS,
@@ -126,27 +127,23 @@ class TailCase:
 
     def exact(self) -> tuple[Tensor, Tensor]:
         """In float64, without any rounding between."""
-        w = fused_ops.TailWeights(
-            *(
-                fused_ops.unpack_weight(v).double() if v.dim() == 4 else v.double()
-                for v in self.weights
-            )
-        )
+        w = fused_ops.TailVectors(*(vector.double() for vector in self.vectors))
+        out_proj, fc1, fc2 = (fused_ops.unpack_weight(m).double() for m in self.matrices)
         y = oracle.cross_scan(self.scan, torch.float64)
         normed = F.layer_norm(y, y.shape[-1:], w.out_gamma, w.out_beta, EPSILONS[0])
-        stream = self.residual.double() + normed * F.silu(self.z.double()) @ w.out_proj.t()
+        stream = self.residual.double() + normed * F.silu(self.z.double()) @ out_proj.t()
         width = stream.shape[-1:]
         normed = F.layer_norm(stream, width, w.norm2_gamma, w.norm2_beta, EPSILONS[1])
-        hidden = F.gelu(F.linear(normed, w.fc1, w.fc1_bias))
-        stream = stream + F.linear(hidden, w.fc2, w.fc2_bias)
+        hidden = F.gelu(F.linear(normed, fc1, w.fc1_bias))
+        stream = stream + F.linear(hidden, fc2, w.fc2_bias)
         stream = F.layer_norm(stream, width, w.shared_gamma, w.shared_beta, EPSILONS[2])
         if self.position is not None:
             stream = stream + self.position[: stream.shape[1], None].double()
-        gamma, beta, matrix = (v.double() for v in self.next_weights[:3])
-        normed = F.layer_norm(stream, width, gamma, beta, EPSILONS[3])
-        if len(self.next_weights) == 3:
-            return stream, normed @ fused_ops.unpack_weight(self.next_weights[2]).double().t()
-        return stream, F.linear(normed, matrix, self.next_weights[3].double())
+        normed = F.layer_norm(stream, width, w.next_gamma, w.next_beta, EPSILONS[3])
+        following = [weight.double() for weight in self.next_weights]
+        if len(following) == 1:
+            return stream, normed @ fused_ops.unpack_weight(self.next_weights[0]).double().t()
+        return stream, F.linear(normed, *following)
 
 
 def make_tail(
@@ -175,16 +172,18 @@ def make_tail(
         return 1 + draw(generator, width, scale=0.1), draw(generator, width, scale=0.1)
 
     d = d_model
-    weights = fused_ops.TailWeights(
+    masked = torch.tensor(scan.directions.limb_mask).cuda()[:, None]
+    vectors = fused_ops.TailVectors(
         *norm(2 * d),
-        matrix(d, 2 * d),
+        scan.D.sum(0),
+        (scan.D * masked).sum(0),
         *norm(d),
-        matrix(2 * d, d),
+        *norm(d),
+        *norm(d),
         draw(generator, 2 * d, scale=0.1),
-        matrix(d, 2 * d),
         draw(generator, d, scale=0.1),
-        *norm(d),
     )
+    matrices = [matrix(d, 2 * d), matrix(2 * d, d), matrix(d, 2 * d)]
     following = [draw(generator, 3, d, scale=d**-0.5), draw(generator, 3)]
     if not head:
         following = [matrix(4 * d, d)]
@@ -192,8 +191,9 @@ def make_tail(
         scan,
         draw(generator, batch, frames, joints, 2 * d).half(),
         draw(generator, batch, frames, joints, d),
-        weights,
-        [*norm(d), *following],
+        vectors,
+        matrices,
+        following,
         draw(generator, frames + 3, d) if position else None,
     )
 
@@ -213,7 +213,7 @@ FIVE = Directions(order=(0, 1, 2, 3, 0), reverse=(0, 1, 0, 1, 1), limb_mask=(1, 
         {"frames": 243},
         {"d_model": 128, "frames": 243, "batch": 1},
         {"batch": 3},
-        {"batch": 33, "frames": 33},  # more than one thread block an SM: 64 positions each
+        {"batch": 33, "frames": 33},  # more than one thread block an SM: 8 warps each
         {"d_model": 128, "batch": 9, "frames": 129},
         {"d_model": 256, "batch": 9, "frames": 129},
         {"joints": 1, "directions": replace(BIDIRECTIONAL, limb_index=(0,))},
@@ -247,12 +247,12 @@ def test_embed(d_model: int, batch: int, frames: int, joints: int) -> None:
     keypoints = draw(generator, batch, frames, joints, 2)
     weight, bias = draw(generator, d_model, 2), draw(generator, d_model)
     position = draw(generator, joints, d_model)
-    gamma, beta = 1 + draw(generator, d_model, scale=0.1), draw(generator, d_model)
+    norm = torch.stack([1 + draw(generator, d_model, scale=0.1), draw(generator, d_model)])
     in_proj = draw(generator, 4 * d_model, d_model, scale=d_model**-0.5).half()
-    following = [gamma, beta, fused_ops.pack_weight(in_proj)]
-    stream, xz = fused_ops.embed(keypoints, weight, bias, position, following, 1e-6)
+    following = [fused_ops.pack_weight(in_proj)]
+    stream, xz = fused_ops.embed(keypoints, weight, bias, position, norm, following, 1e-6)
     expected = F.linear(keypoints.double(), weight.double(), bias.double()) + position.double()
-    normed = F.layer_norm(expected, (d_model,), gamma.double(), beta.double(), 1e-6)
+    normed = F.layer_norm(expected, (d_model,), *norm.double(), 1e-6)
     assert relative(stream, expected) < 2e-7  # float32
     # Rounded to float16 before the product and after it: half a unit in the last place each.
     assert relative(xz, normed @ in_proj.double().t()) < 4e-4

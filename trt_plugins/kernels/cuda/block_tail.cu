@@ -1,4 +1,7 @@
 // Launchers of the fused path's row-wise kernels: a block from its scan on, and the embedding.
+#include <algorithm>
+#include <initializer_list>
+
 #include "common/validate.h"
 #include "cuda/block_tail.cuh"
 #include "cuda/cross_launch.h"
@@ -10,62 +13,57 @@ namespace {
 
 bool on_16_bytes(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-bool complete(const pm_norm& norm) {
-  return norm.gamma != nullptr && norm.beta != nullptr && norm.epsilon >= 0.0f;
+bool on_16_bytes_all(std::initializer_list<const void*> pointers) {
+  return std::all_of(pointers.begin(), pointers.end(),
+                     [](const void* p) { return p != nullptr && on_16_bytes(p); });
 }
 
 bool complete(const pm_next_params& next) {
-  if (!complete(next.norm)) return false;
   if (next.xz == nullptr) {
     return next.head_weight != nullptr && next.head_bias != nullptr && next.poses_3d != nullptr;
   }
-  return next.in_proj != nullptr && on_16_bytes(next.in_proj) && on_16_bytes(next.xz);
+  return on_16_bytes_all({next.in_proj, next.xz});
 }
 
 bool complete(const pm_block_tail_params& p) {
   const pm_cross_scan_params& s = p.scan;
-  return s.x != nullptr && s.x_dbl != nullptr && s.dt_weight != nullptr && s.dt_bias != nullptr &&
-         s.A != nullptr && s.D != nullptr && s.dtype == PM_FLOAT16 && s.d_inner == 2 * p.d_model &&
-         on_16_bytes(s.x) && s.x_stride % 8 == 0 && p.z != nullptr && on_16_bytes(p.z) &&
-         p.z_stride % 4 == 0 && p.z_stride >= s.d_inner && complete(p.out_norm) &&
-         complete(p.norm2) && complete(p.shared_norm) && p.out_proj != nullptr &&
-         p.fc1 != nullptr && p.fc1_bias != nullptr && p.fc2 != nullptr && p.fc2_bias != nullptr &&
-         on_16_bytes(p.out_proj) && on_16_bytes(p.fc1) && on_16_bytes(p.fc2) &&
-         p.residual != nullptr && on_16_bytes(p.residual) && p.stream != nullptr &&
-         on_16_bytes(p.stream) && complete(p.next);
+  return s.x_dbl != nullptr && s.dt_weight != nullptr && s.dt_bias != nullptr && s.A != nullptr &&
+         s.dtype == PM_FLOAT16 && s.d_inner == 2 * p.d_model && s.x_stride % 8 == 0 &&
+         p.z_stride % 8 == 0 && p.z_stride >= s.d_inner &&
+         on_16_bytes_all({s.x, p.z, p.vectors, p.out_proj, p.fc1, p.fc2, p.residual, p.stream}) &&
+         on_16_bytes(p.position) && complete(p.next);
 }
 
-dim3 grid_of(int64_t steps, int64_t batch, int rows) {
-  return dim3(static_cast<unsigned>((steps + rows - 1) / rows), static_cast<unsigned>(batch));
+dim3 grid_of(int64_t steps, int64_t batch) {
+  return dim3(static_cast<unsigned>((steps + kTailRows - 1) / kTailRows),
+              static_cast<unsigned>(batch));
 }
 
-template <int D, int Groups>
+template <int D, int Warps>
 cudaError_t run_tail(const pm_block_tail_params& params, CrossArgs& scan, const Device& device,
                      cudaStream_t stream) {
   pm_block_tail_params copy = params;
   void* args[] = {&scan, &copy};
-  const dim3 grid = grid_of(scan.steps, params.scan.batch, kGroupRows * Groups);
-  return launch(reinterpret_cast<const void*>(&block_tail_kernel<D, Groups>), grid,
-                dim3(kGroupThreads * Groups), args, true, device, stream,
-                sizeof(TailShared<D, Groups>));
+  return launch(reinterpret_cast<const void*>(&block_tail_kernel<D, Warps>),
+                grid_of(scan.steps, params.scan.batch), dim3(32 * Warps), args, true, device,
+                stream, sizeof(TailShared<D>));
 }
 
 template <int D>
 cudaError_t run_tail(const pm_block_tail_params& params, CrossArgs& scan, const Device& device,
                      cudaStream_t stream) {
-  const bool wide = two_groups(params.scan.batch, scan.steps, device) &&
-                    sizeof(TailShared<D, 2>) <= device.shared_bytes;
-  return wide ? run_tail<D, 2>(params, scan, device, stream)
-              : run_tail<D, 1>(params, scan, device, stream);
+  return few_blocks(params.scan.batch, scan.steps, device)
+             ? run_tail<D, 16>(params, scan, device, stream)
+             : run_tail<D, 8>(params, scan, device, stream);
 }
 
 template <int D>
 cudaError_t run_embed(const pm_embed_params& params, const Device& device, cudaStream_t stream) {
   pm_embed_params copy = params;
   void* args[] = {&copy};
-  const dim3 grid = grid_of(params.frames * params.joints, params.batch, kGroupRows);
-  return launch(reinterpret_cast<const void*>(&embed_kernel<D>), grid, dim3(kGroupThreads), args,
-                true, device, stream, sizeof(TailShared<D, 1>));
+  return launch(reinterpret_cast<const void*>(&embed_kernel<D>),
+                grid_of(params.frames * params.joints, params.batch), dim3(256), args, true, device,
+                stream, sizeof(TailShared<D>));
 }
 
 bool known_width(int32_t d_model) { return d_model == 64 || d_model == 128 || d_model == 256; }
@@ -94,10 +92,10 @@ extern "C" cudaError_t pm_cuda_block_tail(const pm_block_tail_params* params, vo
 
 extern "C" cudaError_t pm_cuda_embed(const pm_embed_params* params, cudaStream_t stream) {
   using namespace posemamba::cuda;
-  if (params == nullptr || params->keypoints_2d == nullptr || params->weight == nullptr ||
-      params->bias == nullptr || params->joint_position == nullptr || params->stream == nullptr ||
-      !on_16_bytes(params->stream) || params->next.xz == nullptr || !complete(params->next) ||
-      params->batch < 1 || params->batch > 65535 || params->frames < 1 || params->joints < 1 ||
+  if (params == nullptr || params->keypoints_2d == nullptr || params->next_norm == nullptr ||
+      !on_16_bytes_all({params->stream, params->weight, params->bias, params->joint_position}) ||
+      params->next.xz == nullptr || !complete(params->next) || params->batch < 1 ||
+      params->batch > 65535 || params->frames < 1 || params->joints < 1 ||
       params->frames > INT32_MAX / params->joints) {
     return cudaErrorInvalidValue;
   }

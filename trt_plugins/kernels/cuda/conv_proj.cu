@@ -8,8 +8,12 @@
 namespace posemamba::cuda {
 namespace {
 
-constexpr int kGroupThreads = 256;  // a group of 8 warps works on 32 positions
-constexpr int kGroupRows = 32;
+constexpr int kRows = 32;  // positions of a thread block
+
+struct Edge {
+  bool first;  // no joint before it
+  bool last;   // none after it
+};
 
 __device__ __forceinline__ void to_floats(const uint4& bits, float (&to)[8]) {
   const float4 low = quad_of(make_uint2(bits.x, bits.y));
@@ -23,15 +27,16 @@ __device__ __forceinline__ void to_floats(const uint4& bits, float (&to)[8]) {
 // shares its reads; a position outside the item is also outside the grid.
 template <int kRun>
 __device__ __forceinline__ void add_taps(const pm_conv_proj_params& a, const __half* x, int from,
-                                         int steps, const float* weight, const int (&joint)[kRun],
+                                         int steps, const float* weight, const Edge (&edge)[kRun],
                                          float (&sum)[kRun][8]) {
   uint4 bits[kRun + 2];
+  const __half* at = x + (int64_t{from} - 1) * a.x_stride;
 #pragma unroll
-  for (int i = 0; i < kRun + 2; ++i) {
-    const int at = from + i - 1;
+  for (int i = 0; i < kRun + 2; ++i, at += a.x_stride) {
     bits[i] = make_uint4(0, 0, 0, 0);
-    if (at >= 0 && at < steps) {
-      bits[i] = __ldg(reinterpret_cast<const uint4*>(x + int64_t{at} * a.x_stride));
+    // Unsigned: a position before the first is beyond the last, too.
+    if (static_cast<unsigned>(from + i - 1) < static_cast<unsigned>(steps)) {
+      bits[i] = __ldg(reinterpret_cast<const uint4*>(at));
     }
   }
   float taps[3][8];
@@ -50,38 +55,40 @@ __device__ __forceinline__ void add_taps(const pm_conv_proj_params& a, const __h
     for (int t = 0; t < 3; ++t) {
       const int target = i - t;  // tap t of this position's run reads the joint t - 1 further
       if (target < 0 || target >= kRun) continue;
-      const int reached = joint[target] + t - 1;
-      if (reached < 0 || reached >= a.joints) continue;
+      if ((t == 0 && edge[target].first) || (t == 2 && edge[target].last)) continue;
 #pragma unroll
       for (int c = 0; c < 8; ++c) sum[target][c] = fmaf(taps[t][c], value[c], sum[target][c]);
     }
   }
 }
 
-// A block owns 32 * Groups positions of one batch item. Per 32 positions 8 warps convolve them into
-// shared memory and, behind one barrier, multiply: every warp all 32 rows by 16 columns at a time.
-// One or two blocks an SM (128 registers); rows of shared memory are padded for ldmatrix.
-template <int Channels, int Groups>
-__global__ void __launch_bounds__(kGroupThreads* Groups, 2 / Groups)
+// A block owns 32 positions of one batch item: Warps warps convolve them into shared memory and,
+// behind one barrier, multiply, every warp all 32 rows by 16 columns at a time. 16 warps run one
+// block an SM, 8 warps three (80 registers); rows of shared memory are padded for ldmatrix.
+template <int Channels, int Warps>
+__global__ void __launch_bounds__(32 * Warps, Warps == 8 ? 3 : 1)
     conv_proj_kernel(const __grid_constant__ pm_conv_proj_params a) {
-  constexpr int kLanes = Channels / 8;                             // threads across the channels
-  constexpr int kPositions = kGroupRows * kLanes / kGroupThreads;  // per thread
-  constexpr int kRun = kPositions < 4 ? kPositions : 4;            // at once, for the registers
+  constexpr int kThreads = 32 * Warps;
+  constexpr int kLanes = Channels / 8;                   // threads across the channels
+  constexpr int kPositions = kRows * kLanes / kThreads;  // per thread
+  constexpr int kMostRun = Warps == 8 ? 2 : 4;           // at once, for the registers
+  constexpr int kRun = kPositions < kMostRun ? kPositions : kMostRun;
+  constexpr int kTapRows = Warps == 8 ? 1 : 3;  // whose reads are in flight together
   constexpr int kStride = Channels + kRowPad;
-  using Product = WarpProduct<Channels, 2, 1, 2>;  // the convolution needs the registers
+  using Product = WarpProduct<Channels, 2, 1, 4>;
   extern __shared__ __align__(16) unsigned char memory[];
   __half* rows = reinterpret_cast<__half*>(memory);
 
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;
-  const int group_row = thread / kGroupThreads * kGroupRows;
-  const int warp = thread % kGroupThreads / 32;
+  const int warp = thread / 32;
   const int tiles = a.columns / 16;
   Product product;
-  if (warp < tiles) product.prime(a.projection, warp, lane);
+  // Where blocks share an SM the others hide this latency, and the convolution needs the registers.
+  if (Warps == 16 && warp < tiles) product.prime(a.projection, warp, lane);
 
   const int steps = static_cast<int>(a.frames) * a.joints;
-  const int first = static_cast<int>(blockIdx.x) * kGroupRows * Groups;
+  const int first = static_cast<int>(blockIdx.x) * kRows;
   const int channel = thread % kLanes * 8;
   const int64_t item = int64_t{blockIdx.y} * steps;
   const __half* x = static_cast<const __half*>(a.x) + item * a.x_stride + channel;
@@ -92,20 +99,22 @@ __global__ void __launch_bounds__(kGroupThreads* Groups, 2 / Groups)
   for (int part = 0; part < kPositions; part += kRun) {
     const int row = thread / kLanes * kPositions + part;
     const int position = first + row;
-    int joint[kRun];
+    Edge edge[kRun];
     float sum[kRun][8];
+    int joint = position % a.joints;
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
-      joint[i] = (position + i) % a.joints;
+      edge[i] = {joint == 0, joint == a.joints - 1};
+      if (++joint == a.joints) joint = 0;
       const float4 low = read_quad(a.bias + channel);
       const float4 high = read_quad(a.bias + channel + 4);
       sum[i][0] = low.x, sum[i][1] = low.y, sum[i][2] = low.z, sum[i][3] = low.w;
       sum[i][4] = high.x, sum[i][5] = high.y, sum[i][6] = high.z, sum[i][7] = high.w;
     }
-#pragma unroll
+#pragma unroll kTapRows
     for (int tap_row = 0; tap_row < 3; ++tap_row) {
       add_taps<kRun>(a, x, position + (tap_row - 1) * a.joints, steps,
-                     a.weight + tap_row * 3 * a.channels + channel, joint, sum);
+                     a.weight + tap_row * 3 * a.channels + channel, edge, sum);
     }
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
@@ -122,35 +131,34 @@ __global__ void __launch_bounds__(kGroupThreads* Groups, 2 / Groups)
   }
   __syncthreads();  // the rows are complete
 
-  __half* x_dbl = static_cast<__half*>(a.x_dbl) + item * a.columns;
-  for (int tile = warp; tile < tiles; tile += 8) {
-    if (tile != warp) product.prime(a.projection, tile, lane);
-    product.run(rows, kStride, group_row, lane);
-    product.each(group_row, lane, [&](int row, int column, float2 v) {
-      const int64_t position = first + row;
-      if (position < steps) put_half2(x_dbl + position * a.columns + tile * 16 + column, v);
+  __half* x_dbl = static_cast<__half*>(a.x_dbl) + (item + first) * a.columns;
+  const int left = steps - first;
+  for (int tile = warp; tile < tiles; tile += Warps) {
+    if (Warps == 8 || tile != warp) product.prime(a.projection, tile, lane);
+    product.run(rows, kStride, 0, lane);
+    product.each(0, lane, [&](int row, int column, float2 v) {
+      if (row < left) put_half2(x_dbl + row * a.columns + tile * 16 + column, v);
     });
   }
 }
 
-template <int Channels, int Groups>
+template <int Channels, int Warps>
 cudaError_t run(const pm_conv_proj_params& params, const Device& device, cudaStream_t stream) {
-  constexpr int kRows = kGroupRows * Groups;
   const int64_t steps = params.frames * params.joints;
   const dim3 grid(static_cast<unsigned>((steps + kRows - 1) / kRows),
                   static_cast<unsigned>(params.batch));
   pm_conv_proj_params copy = params;
   void* args[] = {&copy};
-  return launch(reinterpret_cast<const void*>(&conv_proj_kernel<Channels, Groups>), grid,
-                dim3(kGroupThreads * Groups), args, true, device, stream,
+  return launch(reinterpret_cast<const void*>(&conv_proj_kernel<Channels, Warps>), grid,
+                dim3(32 * Warps), args, true, device, stream,
                 kRows * (Channels + kRowPad) * sizeof(__half));
 }
 
 template <int Channels>
 cudaError_t run(const pm_conv_proj_params& params, const Device& device, cudaStream_t stream) {
-  return two_groups(params.batch, params.frames * params.joints, device)
-             ? run<Channels, 2>(params, device, stream)
-             : run<Channels, 1>(params, device, stream);
+  return few_blocks(params.batch, params.frames * params.joints, device)
+             ? run<Channels, 16>(params, device, stream)
+             : run<Channels, 8>(params, device, stream);
 }
 
 bool valid(const pm_conv_proj_params& p) {

@@ -130,8 +130,12 @@ cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tunin
   const auto run = [&](int phase, int chunks) {
     args->phase = phase;
     void* arguments[] = {args};
+    // Blocks that start while the previous kernel still drains go where there is room, two to an SM
+    // if they fit; with no more blocks than SMs that would leave half of the GPU idle.
+    const bool overlap =
+        plan.blocks_per_sm == 1 || int64_t{blocks} * chunks > device.multiprocessors;
     return launch(kernel.function, dim3(blocks, static_cast<unsigned>(chunks)),
-                  dim3(static_cast<unsigned>(plan.threads)), arguments, true, device, stream,
+                  dim3(static_cast<unsigned>(plan.threads)), arguments, overlap, device, stream,
                   kernel.shared);
   };
   if (plan.chunks == 1) return run(kSerial, 1);

@@ -32,10 +32,10 @@ cudaError_t error_of(pm_status status);
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
                    const Device& device, cudaStream_t stream, std::size_t shared = 0);
 
-// Whether a row-wise kernel should give a thread block 64 positions instead of 32: half the weight
-// traffic, worth it once 32 would already fill every SM twice.
-inline bool two_groups(int64_t batch, int64_t positions, const Device& device) {
-  return batch * ((positions + 31) / 32) >= int64_t{2} * device.multiprocessors;
+// Whether a row-wise kernel should put 16 warps on its 32 positions rather than 8: twice the
+// parallelism a block, for grids that give an SM no second block.
+inline bool few_blocks(int64_t batch, int64_t positions, const Device& device) {
+  return batch * ((positions + 31) / 32) <= device.multiprocessors;
 }
 
 constexpr std::size_t align_up(std::size_t bytes) { return (bytes + 255) / 256 * 256; }

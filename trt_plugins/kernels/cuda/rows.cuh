@@ -25,7 +25,9 @@ struct RowGroup {
 
   float4 quad[Count][kQuads];
 
-  static __device__ __forceinline__ int channel(int q, int lane) { return q * 128 + lane * 4; }
+  static __device__ __forceinline__ int channel(int q, int lane) {
+    return Channels < 256 ? lane * 4 : q / 2 * 256 + lane * 8 + q % 2 * 4;
+  }
   static __device__ __forceinline__ bool used(int lane) {
     return Channels >= 128 || lane * 4 < Channels;
   }
@@ -65,6 +67,27 @@ struct RowGroup {
         const float scale = rsqrtf(fmaf(squares[r], kInverse, epsilon));
         const float4 v = quad[r][q];
         quad[r][q] = fma4(make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale), g, b);
+      }
+    }
+  }
+};
+
+// One row of halves as they lie in memory, in RowGroup's layout.
+template <int Channels>
+struct RowBits {
+  using Group = RowGroup<Channels, 1>;
+  uint2 quad[Group::kQuads];
+
+  __device__ __forceinline__ void load(const __half* row, int lane) {
+    if constexpr (Channels < 256) {
+      quad[0] = make_uint2(0, 0);
+      if (Group::used(lane)) quad[0] = *reinterpret_cast<const uint2*>(row + lane * 4);
+    } else {
+#pragma unroll
+      for (int q = 0; q < Group::kQuads; q += 2) {
+        const uint4 v = *reinterpret_cast<const uint4*>(row + Group::channel(q, lane));
+        quad[q] = make_uint2(v.x, v.y);
+        quad[q + 1] = make_uint2(v.z, v.w);
       }
     }
   }
