@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from posemamba.commands_train import evaluate, train
 from posemamba.console import NearChoice, Tool, table
 
 MAX_FRAMES = 243
@@ -68,3 +69,7 @@ def init(variant: str, frames: int, seed: int, output: Path) -> None:
         f"Init: saved as {output}, size {variant}, {count:,} parameters, {frames} frames: "
         f"UNTRAINED (random weights, seed {seed}), its poses mean nothing"
     )
+
+
+cli.add_command(train)
+cli.add_command(evaluate)

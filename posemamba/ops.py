@@ -1,8 +1,8 @@
 """The two scan operators as PyTorch custom ops, namespace ``posemamba``.
 
 They run the project's native kernels, have fake kernels (so ``torch.export`` and ``torch.compile``
-see through them) and true gradients (recomputed through the reference). Neither mamba-ssm nor a GPU
-is needed. ``docs/ops.md`` specifies both; the ONNX operators of the same names are identical.
+see through them) and true gradients (recomputed through the chunked scan). Neither mamba-ssm nor a
+GPU is needed. ``docs/ops.md`` specifies both; the ONNX operators of the same names are identical.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from posemamba import native, reference
+from posemamba import chunked_scan, native, reference
 from posemamba.errors import InputError
 
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
@@ -268,7 +268,7 @@ def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # 
 
 
 def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    """Gradients through the reference, of the inputs that need them."""
+    """Gradients through a plain scan, of the inputs that need them."""
     values = [
         constant if saved is None else saved.detach().requires_grad_(ctx.needs_input_grad[i])
         for i, (saved, constant) in enumerate(zip(ctx.saved_tensors, ctx.constants, strict=True))
@@ -284,12 +284,21 @@ def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, .
 
 
 def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
-    return reference.cross_selective_scan(*values[:7], *values[8:])  # all but dt_rank
+    x, x_dbl, dt_weight, dt_bias, A, D, d_state, _, order, reverse, limb_mask, limb_index = values
+    work = torch.float64 if x.dtype == torch.float64 else torch.float32
+    inputs = reference.directional_inputs(
+        x.to(work), x_dbl.to(work), dt_weight, d_state, order, limb_mask, limb_index
+    )
+    u, delta, B, C = inputs
+    y = chunked_scan.selective_scan(
+        u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True, list(reverse)
+    )
+    return reference.merge_directions(y, order, x.shape[1], x.shape[2]).to(x.dtype)
 
 
 def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
     u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse = values
-    return reference.selective_scan(
+    return chunked_scan.selective_scan(
         u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse)
     )
 
