@@ -6,7 +6,7 @@ enum InputIndex : size_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD };
 }
 
 Status* CrossSelectiveScan::Read(const KernelInfo* info) {
-  node = pm_cross_scan_params{};
+  node = Params{};
   node.dtype = dtype;
   PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "d_state", &node.d_state));
   PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "dt_rank", &node.dt_rank));
@@ -21,7 +21,7 @@ Status* CrossSelectiveScan::Read(const KernelInfo* info) {
   return ReadInts(api, info, "limb_index", node.limb_index, PM_MAX_JOINTS, &limb_count);
 }
 
-Status* CrossSelectiveScan::Compute(KernelContext* context) const {
+Status* CrossSelectiveScan::Bind(KernelContext* context, Params* bound) const {
   Tensor x, x_dbl, dt_weight, dt_bias, A, D;
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kX, 4, kName, &x));
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kXDbl, 4, kName, &x_dbl));
@@ -37,22 +37,22 @@ Status* CrossSelectiveScan::Compute(KernelContext* context) const {
     return Invalid(api, kName,
                    "x_dbl must be [batch, frames, joints, K * (dt_rank + 2 * d_state)]");
   }
-  const auto is = [](const Tensor& t, std::array<int64_t, 4> dims) { return t.dims == dims; };
-  if (!is(dt_weight, {k, inner, r}) || !is(dt_bias, {k, inner}) || !is(A, {k, inner, n}) ||
-      !is(D, {k, inner})) {
+  if (!dt_weight.Is({k, inner, r}) || !dt_bias.Is({k, inner}) || !A.Is({k, inner, n}) ||
+      !D.Is({k, inner})) {
     return Invalid(api, kName, "dt_weight, dt_bias, A or D does not match x and the attributes");
   }
   if (static_cast<int64_t>(limb_count) != x.dims[2]) {
     return Invalid(api, kName, "limb_index must have one entry for each joint of x");
   }
 
-  pm_cross_scan_params params = node;
+  Params& params = *bound;
+  params = node;
   params.x = x.data;
   params.x_dbl = x_dbl.data;
-  params.dt_weight = static_cast<const float*>(dt_weight.data);
-  params.dt_bias = static_cast<const float*>(dt_bias.data);
-  params.A = static_cast<const float*>(A.data);
-  params.D = static_cast<const float*>(D.data);
+  params.dt_weight = dt_weight.floats();
+  params.dt_bias = dt_bias.floats();
+  params.A = A.floats();
+  params.D = D.floats();
   params.batch = x.dims[0];
   params.frames = x.dims[1];
   params.joints = static_cast<int32_t>(x.dims[2]);
@@ -60,13 +60,7 @@ Status* CrossSelectiveScan::Compute(KernelContext* context) const {
   params.x_stride = inner;
   params.x_dbl_stride = x_dbl.dims[3];
   params.y_stride = inner;
-  PM_ORT_RETURN_IF_ERROR(Output(api, context, x, &params.y));
-
-  HostThreads threads(api, context);
-  Workspace workspace(api, context);
-  PM_ORT_RETURN_IF_ERROR(
-      workspace.Allocate(pm_cpu_cross_scan_workspace(&params, threads.parallel()->threads)));
-  return FromLauncher(api, kName, pm_cpu_cross_scan(&params, workspace.data(), threads.parallel()));
+  return Output(api, context, 0, x.dims, x.rank, &params.y);
 }
 
 }  // namespace posemamba::ort
