@@ -1,4 +1,4 @@
-"""Rewrite an exported graph for ONNX Runtime's CUDA provider: channels last, fewer and larger nodes.
+"""Rewrite an exported graph for ONNX Runtime's CUDA provider: channels last, fewer, larger nodes.
 
 The file ``pmexport onnx`` writes is portable: one scan node a block, standard operators around it.
 On a GPU those cost more in memory traffic and launches than in arithmetic. Here
@@ -131,7 +131,8 @@ def _node(
         value.type = None if dtype is None else ir.TensorType(dtype)
         value.shape = shape
     graph.insert_before(before, node)
-    return node.outputs
+    made: Sequence[ir.Value] = node.outputs
+    return made
 
 
 def _array(value: ir.Value | None) -> Any:  # noqa: ANN401
