@@ -248,6 +248,7 @@ def _load_cuda_libraries() -> None:
     import onnxruntime as ort
     import torch
 
+    ort.set_default_logger_severity(4)  # a failure reaches us, and is said once
     if torch.version.cuda is None and hasattr(ort, "preload_dlls"):  # else PyTorch's serve
         import contextlib
         import io
