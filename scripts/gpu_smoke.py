@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/gpu"))
 import oracle
 from pmcuda import Op, Tuning, library
 
+from posemamba import PoseMamba, PoseMambaConfig, fused_ops
+from posemamba.inference import PoseMambaInference
+
 
 def main() -> None:
     lib = library()
@@ -25,6 +28,11 @@ def main() -> None:
                 Op(lib, cross, torch.empty_like(cross.x), tuning)()
                 scan = oracle.make_scan(groups=2, channels=40, length=117, n=n, dtype=dtype)
                 Op(lib, scan, torch.empty_like(scan.u), tuning)()
+    for width in fused_ops.WIDTHS:  # the fused path; 40 clips give an SM several thread blocks
+        for batch, frames in ((1, 5), (40, 9)):
+            config = PoseMambaConfig(d_model=width, depth=1, frames=frames)
+            lift = PoseMambaInference(PoseMamba(config).cuda(), torch.float16)
+            lift(torch.rand(batch, frames, 17, 2, device="cuda"))
     torch.cuda.synchronize()
 
 

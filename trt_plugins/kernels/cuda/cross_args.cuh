@@ -15,7 +15,7 @@ struct CrossArgs {
   const float* A;
   const float* D;
   void* y;
-  float* partial;  // [batch * directions][steps][d_inner]
+  void* partial;  // [batch * directions][steps][d_inner], in the type of x
   Carry carry;
   int64_t x_stride;
   int64_t x_dbl_stride;

@@ -42,6 +42,17 @@ __device__ __forceinline__ void store_quad(T* p, float4 v, bool aligned) {
   Io<T>::store(p + 2, v.z), Io<T>::store(p + 3, v.w);
 }
 
+// Four channels of a direction's output, read once and then dead: out of the caches first.
+__device__ __forceinline__ float4 load_partial(const float* p) {
+  return __ldcs(reinterpret_cast<const float4*>(p));
+}
+__device__ __forceinline__ float4 load_partial(const __half* p) {
+  const uint2 v = __ldcs(reinterpret_cast<const uint2*>(p));
+  const float2 lo = Io<__half>::value2(v.x);
+  const float2 hi = Io<__half>::value2(v.y);
+  return make_float4(lo.x, lo.y, hi.x, hi.y);
+}
+
 __device__ __forceinline__ void add_scaled(float4& sum, const float4& d, const float4& u) {
   sum.x = fmaf(d.x, u.x, sum.x), sum.y = fmaf(d.y, u.y, sum.y);
   sum.z = fmaf(d.z, u.z, sum.z), sum.w = fmaf(d.w, u.w, sum.w);
@@ -65,7 +76,7 @@ __global__ void __launch_bounds__(kMergeThreads, 3)
   const int64_t batch = blockIdx.y;
   const T* x = static_cast<const T*>(a.x) + batch * a.steps * a.x_stride;
   T* y = static_cast<T*>(a.y) + batch * a.steps * a.y_stride;
-  const float* partial = a.partial + batch * a.directions * plane;
+  const T* partial = static_cast<const T*>(a.partial) + batch * a.directions * plane;
   const int rows = static_cast<int>(blockDim.y);
   const int first =
       static_cast<int>(blockIdx.x) * a.merge_positions * rows + static_cast<int>(threadIdx.y);
@@ -104,9 +115,9 @@ __global__ void __launch_bounds__(kMergeThreads, 3)
           for (int q = 0; q < 4; ++q) {
             const int64_t step = a.step_base[k + q] + a.step_frame[k + q] * frame[i] +
                                  a.step_joint[k + q] * joint[i];
-            const float* from = partial + (k + q) * plane + step * a.d_inner + channel;
-            v[i][q] = k + q < a.directions ? __ldcs(reinterpret_cast<const float4*>(from))
-                                           : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+            const T* from = partial + (k + q) * plane + step * a.d_inner + channel;
+            v[i][q] =
+                k + q < a.directions ? load_partial(from) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
           }
         }
 #pragma unroll

@@ -13,13 +13,14 @@ struct Shape {
   int32_t states;
   int32_t channels;
   int32_t threads;
+  int32_t blocks_per_sm;
 };
 
 template <std::size_t... I>
 constexpr std::array<Shape, sizeof...(I)> shapes(std::index_sequence<I...>) {
-  return {Shape{std::tuple_element_t<I, Configs>::kStates,
-                std::tuple_element_t<I, Configs>::kChannels,
-                std::tuple_element_t<I, Configs>::kThreads}...};
+  return {Shape{
+      std::tuple_element_t<I, Configs>::kStates, std::tuple_element_t<I, Configs>::kChannels,
+      std::tuple_element_t<I, Configs>::kThreads, std::tuple_element_t<I, Configs>::kMinBlocks}...};
 }
 constexpr auto kShapes = shapes(std::make_index_sequence<kConfigs>());
 
@@ -54,6 +55,7 @@ Plan with(const Problem& p, int32_t config, int32_t chunks) {
   plan.blocks_per_row = ceil_div(p.channels, s.channels);
   plan.states = s.states;
   plan.threads = s.threads;
+  plan.blocks_per_sm = s.blocks_per_sm;
   plan.block_channels = s.channels;
   return plan;
 }
