@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 VARIANTS = ("auto", "S", "B", "L", "X")
 ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
 RUNTIMES = ("ort-cpu", "torch", "ort-cuda", "torch-cuda")
+FUSIONS = ("auto", "fused", "composed")
 MAX_FRAMES = 243
 
 PATH = click.Path(path_type=Path)
@@ -151,13 +152,20 @@ def check(
 @cli.command()
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, help="ONNX file  [default: as M.cuda.onnx, beside it]")
+@click.option("--fusion", type=NearChoice(FUSIONS), default="auto", show_default=True,
+              help="Two nodes a block; standard products between ours; what fits.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Threads of the check.")
-def optimize(model: Path, output: Path | None, threads: int | None) -> None:
+def optimize(
+    model: Path,
+    output: Path | None,
+    fusion: Any,  # noqa: ANN401 (a Literal of optimize_file)
+    threads: int | None,
+) -> None:
     """Rewrite MODEL for ONNX Runtime on an NVIDIA GPU, and check it."""
     from pmexport.optimize import optimize_file, report_lines
 
-    report = optimize_file(model, output or model.with_suffix(".cuda.onnx"), threads)
-    click.echo("\n".join([f"Optimize: saved as {report.path}", *report_lines(report)]))
+    report = optimize_file(model, output or model.with_suffix(".cuda.onnx"), fusion, threads)
+    click.echo("\n".join(report_lines(report)))
     if not report.passed:
         sys.exit(CHECK_FAILED)
 
@@ -180,7 +188,7 @@ def optimize(model: Path, output: Path | None, threads: int | None) -> None:
 @click.option("--threads", type=click.IntRange(1), help="Threads on the CPU.")
 @click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,
               help="Record and replay the work on a GPU.")  # fmt: skip
-@click.option("--optimize/--no-optimize", default=True, show_default=True,
+@click.option("--optimize", type=NearChoice((*FUSIONS, "off")), default="auto", show_default=True,
               help="Rewrite the model in memory for ort-cuda.")  # fmt: skip
 @click.option("--tf32", is_flag=True, help="Let float32 products on a GPU round their inputs.")
 @click.option("--json", "json_path", type=PATH, help="Write the report there, ending in .json.")
@@ -197,7 +205,7 @@ def bench(
     runs: int,
     threads: int | None,
     cuda_graph: bool,
-    optimize: bool,
+    optimize: Any,  # noqa: ANN401
     tf32: bool,
     json_path: Path | None,
     markdown_path: Path | None,

@@ -1,4 +1,4 @@
-"""Rewrite an exported graph for ONNX Runtime's CUDA provider: channels last, fewer, larger nodes.
+"""The composed rewrite for ONNX Runtime CUDA: channels last, standard products between our nodes.
 
 The file ``pmexport onnx`` writes is portable: one scan node a block, standard operators around it.
 On a GPU those cost more in memory traffic and launches than in arithmetic. Here
@@ -8,7 +8,8 @@ On a GPU those cost more in memory traffic and launches than in arithmetic. Here
 - LayerNormalization, SiLU and the gate are one ``GatedNorm``;
 - a residual sum and the norms that read it are one ``AddNorm``.
 
-All in domain ``posemamba``; ``docs/onnxruntime.md`` specifies them.
+All in domain ``posemamba``, float32 and float16; ``docs/onnxruntime.md`` specifies them. Sizes the
+fused kernels are compiled for go further, see :mod:`pmexport.fused_rewrite`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,10 @@ from pmexport.onnx_ops import OP_DOMAIN, PLUGIN_ATTRIBUTES
 from pmexport.scan_match import Mixer, ResidualNorm, find_mixers, find_residual_norms
 
 CONV_SILU, GATED_NORM, ADD_NORM = "ConvSilu", "GatedNorm", "AddNorm"
-TARGET_KEY = "posemamba.target"
-TARGET = "onnxruntime-cuda"
-
 _Outputs = Sequence[tuple[ir.DataType | None, ir.Shape | None]]
 
 
-def rewrite_for_cuda(model: ir.Model) -> None:
+def rewrite_composed(model: ir.Model) -> None:
     """Rewrite a graph of ``pmexport onnx --ops fused`` in place; what it computes stays the same.
 
     Raises:
@@ -45,7 +43,6 @@ def rewrite_for_cuda(model: ir.Model) -> None:
     for found in list(find_residual_norms(graph, dtype)):
         _rewrite_residual_norm(graph, found, dtype)
     prune(model)
-    model.metadata_props[TARGET_KEY] = TARGET
 
 
 def _rewrite_mixer(graph: ir.Graph, mixer: Mixer) -> None:

@@ -32,7 +32,7 @@ class OrtCuda:
     """ONNX Runtime on an NVIDIA GPU, with the project's operators in its CUDA provider.
 
     A model of ``pmexport onnx --ops fused`` is rewritten in memory first, as by ``pmexport
-    optimize``, unless the options say not to.
+    optimize``, unless the options say ``off``.
     """
 
     name: ClassVar[str] = "ort-cuda"
@@ -81,8 +81,9 @@ class OrtCuda:
 
         _load_cuda_libraries()
         model = None
-        if self.options.optimize and own_operators(path) and not already_optimized(path):
-            model = optimize_model(path)
+        how = self.options.optimize
+        if how != "off" and own_operators(path) and not already_optimized(path):
+            model = optimize_model(path, how)
         provider = {
             "use_tf32": str(int(self.options.tf32)),
             "enable_cuda_graph": str(int(cuda_graph)),

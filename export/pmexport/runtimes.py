@@ -39,7 +39,8 @@ class RuntimeOptions:
         scan_order: the checkpoint's scan order where only the caller knows it.
         precision: of a runtime that reads the checkpoint on a GPU; a model has its own.
         cuda_graph: record the work of one input shape and replay it, where a runtime can.
-        optimize: rewrite a model for the runtime's device first, where there is a rewrite.
+        optimize: how a model is rewritten for the runtime's device first, where there is a rewrite:
+            see :data:`pmexport.optimize.Fusion`, or ``off``.
         tf32: let float32 products on a GPU round their inputs to 10 bits.
     """
 
@@ -47,7 +48,7 @@ class RuntimeOptions:
     scan_order: str | None = None
     precision: Literal["fp32", "fp16"] = "fp32"
     cuda_graph: bool = True
-    optimize: bool = True
+    optimize: Literal["auto", "fused", "composed", "off"] = "auto"
     tf32: bool = False
 
 
@@ -310,6 +311,12 @@ def _session_error(error: Exception) -> str:
         return (
             f"it needs the operator {missing.group(1)}, which this custom-op library lacks: "
             "update it with 'pip install .'"
+        )
+    homeless = re.search(r"Could not find an implementation for (\w+)\(", text)
+    if homeless:
+        return (
+            f"its operator {homeless.group(1)} has no kernel on this device: a file of 'pmexport "
+            "optimize' runs with --runtime ort-cuda, the one it was made from anywhere"
         )
     return f"ONNX Runtime cannot load it: {_reason(error)}"
 

@@ -115,23 +115,23 @@ def readers(value: ir.Value) -> list[ir.Node]:
 
 def _mixer(scan: ir.Node) -> Mixer:
     u = _input(scan, 0)
-    conv = _made_by(_made_by(_silu_of(u), "Transpose").inputs[0], "Conv")
-    x = _made_by(_made_by(conv.inputs[0], "Transpose").inputs[0], "MatMul")
-    out_norm = _only(scan.outputs[0], "LayerNormalization")
-    gate = _only(out_norm.outputs[0], "Mul")
+    conv = made_by(made_by(_silu_of(u), "Transpose").inputs[0], "Conv")
+    x = made_by(made_by(conv.inputs[0], "Transpose").inputs[0], "MatMul")
+    out_norm = only_reader(scan.outputs[0], "LayerNormalization")
+    gate = only_reader(out_norm.outputs[0], "Mul")
     other = [v for v in gate.inputs if before_casts(_given(v, gate)) is not out_norm.outputs[0]]
     if len(other) != 1:
-        raise _unexpected(gate)
-    z = _made_by(_silu_of(_given(other[0], gate)), "MatMul")
+        raise unexpected(gate)
+    z = made_by(_silu_of(_given(other[0], gate)), "MatMul")
     normed = _input(x, 0)
     if z.inputs[0] is not normed:
-        raise _unexpected(z)
+        raise unexpected(z)
     weights = [_input(node, 1) for node in (x, z)]
     for node, weight in zip((x, z), weights, strict=True):
         if not is_constant(weight):
-            raise _unexpected(node)
+            raise unexpected(node)
     if not all(is_constant(value) for value in (*conv.inputs[1:], *out_norm.inputs[1:])):
-        raise _unexpected(conv)
+        raise unexpected(conv)
     name = str(scan.name).removesuffix(".scan")
     return Mixer(name, normed, weights[0], weights[1], conv, u, scan, out_norm, gate.outputs[0])
 
@@ -164,7 +164,7 @@ def _as_read(value: ir.Value) -> Iterator[ir.Value]:
 
 def _silu_of(value: ir.Value) -> ir.Value:
     """``a`` where ``value`` is ``a * Sigmoid(a)``."""
-    product = _made_by(value, "Mul")
+    product = made_by(value, "Mul")
     for value_a, value_b in (product.inputs, product.inputs[::-1]):
         a, b = before_casts(_given(value_a, product)), _given(value_b, product)
         sigmoid = before_casts(b).producer()
@@ -172,10 +172,15 @@ def _silu_of(value: ir.Value) -> ir.Value:
             if before_casts(_input(sigmoid, 0)) is not a:
                 break
             return a
-    raise _unexpected(product)
+    raise unexpected(product)
 
 
-def _made_by(value: ir.Value | None, op_type: str) -> ir.Node:
+def made_by(value: ir.Value | None, op_type: str) -> ir.Node:
+    """The node of this type behind a value, casts left out.
+
+    Raises:
+        InputError: it is of another type.
+    """
     node = None if value is None else before_casts(value).producer()
     if node is None or node.op_type != op_type:
         raise InputError(
@@ -185,8 +190,12 @@ def _made_by(value: ir.Value | None, op_type: str) -> ir.Node:
     return node
 
 
-def _only(value: ir.Value, op_type: str) -> ir.Node:
-    """The one reader of a value."""
+def only_reader(value: ir.Value, op_type: str) -> ir.Node:
+    """The one reader of a value, casts left out.
+
+    Raises:
+        InputError: there are several, or it is of another type.
+    """
     found = readers(value)
     if len(found) != 1 or found[0].op_type != op_type:
         raise InputError(
@@ -202,12 +211,14 @@ def _input(node: ir.Node, index: int) -> ir.Value:
 
 def _given(value: ir.Value | None, node: ir.Node) -> ir.Value:
     if value is None:
-        raise _unexpected(node)
+        raise unexpected(node)
     return value
 
 
-def _unexpected(node: ir.Node) -> InputError:
+def unexpected(node: ir.Node | None) -> InputError:
+    """What to raise for a node that the exporter would not write there."""
+    name = "(none)" if node is None else node.name
     return InputError(
-        f"node '{node.name}' is not as 'pmexport onnx --ops fused' writes it: export the "
-        "checkpoint again"
+        f"node '{name}' is not as 'pmexport onnx --ops fused' writes it: export the checkpoint "
+        "again"
     )

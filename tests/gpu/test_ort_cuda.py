@@ -126,8 +126,8 @@ def expected_poses(network: PoseMamba, clip: np.ndarray[Any, Any]) -> np.ndarray
         return network(torch.from_numpy(clip)).numpy()
 
 
-@pytest.mark.parametrize("optimize", [True, False])
-def test_network(network: PoseMamba, model: tuple[Path, float], optimize: bool) -> None:
+@pytest.mark.parametrize("optimize", ["auto", "composed", "off"])
+def test_network(network: PoseMamba, model: tuple[Path, float], optimize: Any) -> None:  # noqa: ANN401
     path, bound = model
     lift = OrtCuda(RuntimeOptions(optimize=optimize)).load(path)
     for shape in ((2, 81), (1, 1), (3, 27)):
@@ -135,10 +135,10 @@ def test_network(network: PoseMamba, model: tuple[Path, float], optimize: bool) 
         assert np.abs(lift(clip) - expected_poses(network, clip)).max() < bound
 
 
-@pytest.mark.parametrize("optimize", [True, False])
-def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: bool) -> None:
-    """Bound buffers and the provider's CUDA graph give the bits that plain runs give."""
-    path, _ = model
+@pytest.mark.parametrize("optimize", ["auto", "composed", "off"])
+def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: Any) -> None:  # noqa: ANN401
+    """Bound buffers and the provider's CUDA graph give what plain runs give."""
+    path, limit = model
     runtime = OrtCuda(RuntimeOptions(optimize=optimize, cuda_graph=True))
     plain = OrtCuda(RuntimeOptions(optimize=optimize)).load(path)
     first = keypoints(1)
@@ -149,10 +149,19 @@ def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: bool
         first[...] = clip  # the array the bound model uploads from
         bound.upload()
         bound.compute()
-        assert np.array_equal(bound.download(), plain(clip))
+        got, want = bound.download(), plain(clip)
+        # Our kernels give the same bits; cuBLAS may choose others while a graph is recorded.
+        assert np.abs(got - want).max() < limit
+        if optimize == "auto" and path.parent.name.startswith("fp16"):
+            assert np.array_equal(got, want)
 
 
-def test_graph_is_wholly_on_the_gpu(model: tuple[Path, float], tmp_path: Path) -> None:
+@pytest.mark.parametrize("fusion", ["auto", "composed"])
+def test_graph_is_wholly_on_the_gpu(
+    model: tuple[Path, float],
+    fusion: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
     """After the rewrite nothing but the shape's arithmetic is left to the CPU, and no copy."""
     path, _ = model
     from pmexport import custom_op_library
@@ -162,7 +171,8 @@ def test_graph_is_wholly_on_the_gpu(model: tuple[Path, float], tmp_path: Path) -
     options.enable_profiling = True
     options.profile_file_prefix = str(tmp_path / "profile")
     options.register_custom_ops_library(custom_op_library())
-    session = ort.InferenceSession(optimize_model(path), options, providers=[CUDA_PROVIDER])
+    model = optimize_model(path, fusion)
+    session = ort.InferenceSession(model, options, providers=[CUDA_PROVIDER])
     session.run(None, {"keypoints_2d": keypoints(1)})
     events = json.loads(Path(session.end_profiling()).read_text())
     nodes = [e["args"] for e in events if "op_name" in e.get("args", {})]

@@ -15,16 +15,14 @@ bool SameGrid(const Tensor& a, const Tensor& b) {
 }  // namespace
 
 Status* ConvSilu::InferShape(const Api* api, ShapeInferContext* context) {
-  TensorInfo *xz = nullptr, *bias = nullptr;  // the context's own copies, for us to use
+  TensorInfo *xz = nullptr, *bias = nullptr;
   PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{0}, &xz));
   PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{2}, &bias));
-  std::array<int64_t, 4> dims{};
+  ElementType type = kOrtFloat;
   int64_t channels = 0;
-  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, xz, dims.data(), dims.size()));
+  PM_ORT_RETURN_IF_ERROR(GetTensorElementType(api, xz, &type));
   PM_ORT_RETURN_IF_ERROR(GetDimensions(api, bias, &channels, size_t{1}));
-  dims[3] = channels;
-  PM_ORT_RETURN_IF_ERROR(SetDimensions(api, xz, dims.data(), dims.size()));
-  return ShapeInferContext_SetOutputTypeShape(api, context, size_t{0}, xz);
+  return OutputOnGrid(api, context, 0, 0, channels, type);
 }
 
 Status* ConvSilu::Bind(KernelContext* context, Params* params) const {

@@ -86,4 +86,16 @@ Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t outpu
   return ShapeInferContext_SetOutputTypeShape(api, context, output, info);
 }
 
+Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                     int64_t channels, ElementType type) {
+  TensorInfo* info = nullptr;  // the context's own copy, for us to change
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, input, &info));
+  std::array<int64_t, 4> dims{};
+  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, info, dims.data(), dims.size()));
+  dims[3] = channels;
+  PM_ORT_RETURN_IF_ERROR(SetDimensions(api, info, dims.data(), dims.size()));
+  PM_ORT_RETURN_IF_ERROR(SetTensorElementType(api, info, type));
+  return ShapeInferContext_SetOutputTypeShape(api, context, output, info);
+}
+
 }  // namespace posemamba::ort

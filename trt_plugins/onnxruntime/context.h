@@ -37,6 +37,10 @@ Status* Output(const Api* api, KernelContext* context, size_t index,
 // Shape inference: the output has the type and shape of the input.
 Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input);
 
+// Shape inference: the output has the (batch, frames, joints) of the input, `channels` and a type.
+Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                     int64_t channels, ElementType type);
+
 // A block's start, moved up to a multiple of `alignment`, a power of two.
 inline void* AlignUp(void* block, uintptr_t alignment) {
   return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(block) + alignment - 1) &

@@ -22,6 +22,9 @@ struct CrossSelectiveScan {
   }
   Status* Read(const KernelInfo* info);
   Status* Bind(KernelContext* context, Params* params) const;
+  // Checks the inputs of operator `op` against the attributes; params->y is left for the caller.
+  Status* Fill(const char* op, const Tensor& x, const Tensor& x_dbl, const Tensor& dt_weight,
+               const Tensor& dt_bias, const Tensor& A, const Tensor& D, Params* params) const;
 };
 
 }  // namespace posemamba::ort

@@ -2,7 +2,6 @@
 
 #include <cstdio>
 
-#include "posemamba/block_cuda.h"
 #include "posemamba/scan_cuda.h"
 
 namespace posemamba::ort {
@@ -119,6 +118,25 @@ Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* o
 Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
                            const pm_add_norm_params& params) {
   return LaunchPlain(api, context, op, params, &pm_cuda_add_norm);
+}
+
+Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+                           const pm_embed_params& params) {
+  return LaunchPlain(api, context, op, params, &pm_cuda_embed);
+}
+
+Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+                           const pm_conv_proj_params& params) {
+  return LaunchPlain(api, context, op, params, &pm_cuda_conv_proj);
+}
+
+Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+                           const pm_block_tail_params& params) {
+  Place place;
+  PM_ORT_RETURN_IF_ERROR(Find(api, context, op, &place));
+  Workspace workspace(api, context, place);
+  PM_ORT_RETURN_IF_ERROR(workspace.Allocate(pm_cuda_cross_scan_workspace(&params.scan, nullptr)));
+  return FromCuda(api, op, pm_cuda_block_tail(&params, workspace.data(), place.stream));
 }
 
 }  // namespace posemamba::ort

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "context.h"
-#include "posemamba/block.h"
+#include "posemamba/block_cuda.h"
 
 namespace posemamba::ort {
 
@@ -22,6 +22,12 @@ struct CudaDevice {
                         const pm_gated_norm_params& params);
   static Status* Launch(const Api* api, KernelContext* context, const char* op,
                         const pm_add_norm_params& params);
+  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_embed_params& params);
+  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_conv_proj_params& params);
+  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_block_tail_params& params);
 };
 
 }  // namespace posemamba::ort

@@ -75,7 +75,9 @@ struct CustomOp {
   X(CustomOpDomain_Add, 27, Status*, (CustomOpDomain*, const CustomOp*))                   \
   X(AddCustomOpDomain, 28, Status*, (SessionOptions*, CustomOpDomain*))                    \
   X(GetTensorMutableData, 51, Status*, (Value*, void**))                                   \
+  X(SetTensorElementType, 58, Status*, (TensorInfo*, ElementType))                         \
   X(SetDimensions, 59, Status*, (TensorInfo*, const int64_t*, size_t))                     \
+  X(GetTensorElementType, 60, Status*, (const TensorInfo*, ElementType*))                  \
   X(GetDimensionsCount, 61, Status*, (const TensorInfo*, size_t*))                         \
   X(GetDimensions, 62, Status*, (const TensorInfo*, int64_t*, size_t))                     \
   X(GetTensorTypeAndShape, 65, Status*, (const Value*, TensorInfo**))                      \

@@ -6,26 +6,27 @@
 #include "selective_scan.h"
 #ifdef POSEMAMBA_ORT_CUDA
 #include "cuda_device.h"
+#include "fused_ops.h"
 #endif
 
 namespace posemamba::ort {
 namespace {
 
-// A row for each operator and activation type. ONNX Runtime picks by the provider a node is on.
-template <class Device, class... Kernels>
+// A row for each operator, in one activation type. ONNX Runtime picks by type, and by the provider
+// a node is on.
+template <class Device, ElementType Activation, class... Kernels>
 Status* AddRows(const Api* api, CustomOpDomain* domain) {
-  const CustomOp* const rows[] = {OpRow<Kernels, Device, kOrtFloat>::Get(api)...,
-                                  OpRow<Kernels, Device, kOrtFloat16>::Get(api)...};
+  const CustomOp* const rows[] = {OpRow<Kernels, Device, Activation>::Get(api)...};
   for (const CustomOp* row : rows) {
     PM_ORT_RETURN_IF_ERROR(CustomOpDomain_Add(api, domain, row));
   }
   return nullptr;
 }
 
-template <class Device>
-Status* AddDevice(const Api* api, CustomOpDomain* domain) {
-  return AddRows<Device, CrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm, AddNorm>(api,
-                                                                                          domain);
+template <class Device, ElementType Activation>
+Status* AddComposed(const Api* api, CustomOpDomain* domain) {
+  return AddRows<Device, Activation, CrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm,
+                 AddNorm>(api, domain);
 }
 
 Status* Register(const Api* api, SessionOptions* options) {
@@ -33,9 +34,13 @@ Status* Register(const Api* api, SessionOptions* options) {
   static CustomOpDomain* domain = nullptr;
   static Status* failed = [api] {
     PM_ORT_RETURN_IF_ERROR(CreateCustomOpDomain(api, "posemamba", &domain));
-    PM_ORT_RETURN_IF_ERROR(AddDevice<CpuDevice>(api, domain));
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CpuDevice, kOrtFloat>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CpuDevice, kOrtFloat16>(api, domain)));
 #ifdef POSEMAMBA_ORT_CUDA
-    PM_ORT_RETURN_IF_ERROR(AddDevice<CudaDevice>(api, domain));
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CudaDevice, kOrtFloat>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CudaDevice, kOrtFloat16>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR(
+        (AddRows<CudaDevice, kOrtFloat16, Embed, ConvProj, BlockTail, LastBlockTail>(api, domain)));
 #endif
     return static_cast<Status*>(nullptr);
   }();

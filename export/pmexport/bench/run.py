@@ -45,7 +45,7 @@ class BenchRequest:
     effort: Effort = Effort()  # noqa: RUF009 (frozen)
     threads: int | None = None
     cuda_graph: bool = True
-    optimize: bool = True
+    optimize: Literal["auto", "fused", "composed", "off"] = "auto"
     tf32: bool = False
 
 
