@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from onnxscript import ir
 
 from pmexport.fused_rewrite import BLOCK_TAIL, CONV_PROJ, EMBED, LAST_BLOCK_TAIL
-from pmexport.runtimes import FloatArray, Lift
+from pmexport.runtimes import Lift, torch_lift
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +20,7 @@ _EPSILONS = ("out_epsilon", "norm2_epsilon", "shared_epsilon", "next_epsilon")
 _WALK = ("d_state", "dt_rank", "order", "reverse", "limb_mask", "limb_index")
 
 
-def fused_lift(model: ir.Model) -> Lift:
+def fused_lift(model: ir.Model, threads: int | None = None) -> Lift:
     """A graph of :func:`pmexport.fused_rewrite.rewrite_fused` as a function of host arrays."""
     import torch
 
@@ -30,17 +30,15 @@ def fused_lift(model: ir.Model) -> Lift:
         for value in graph.initializers.values()
     }
 
-    @torch.inference_mode()
-    def lift(keypoints_2d: FloatArray) -> FloatArray:
-        values = constants | {graph.inputs[0].name: torch.from_numpy(keypoints_2d)}
+    def network(keypoints_2d: Tensor) -> Tensor:
+        values = constants | {graph.inputs[0].name: keypoints_2d}
         for node in graph:
             inputs = [None if v is None else values[v.name] for v in node.inputs]
             results = _OPERATORS[node.op_type](node, inputs)
             values |= {v.name: r for v, r in zip(node.outputs, results, strict=True)}
-        poses_3d: FloatArray = values[graph.outputs[0].name].numpy()
-        return poses_3d
+        return values[graph.outputs[0].name]
 
-    return lift
+    return torch_lift(network, threads)
 
 
 def _embed(node: ir.Node, inputs: list[Any]) -> tuple[Tensor, Tensor]:

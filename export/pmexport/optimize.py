@@ -14,6 +14,7 @@ from pmexport.check import TOLERANCES
 from pmexport.cuda_rewrite import rewrite_composed
 from pmexport.files import check_target
 from pmexport.fused_rewrite import find_fusable, rewrite_fused
+from pmexport.network_match import Network
 from pmexport.runtimes import FloatArray, Lift, OrtCpu, RuntimeOptions, read_onnx
 from posemamba.console import table
 from posemamba.errors import InputError
@@ -86,7 +87,7 @@ def optimize_file(
     if used == "fused":  # onnxruntime has these operators on CUDA alone
         from pmexport.fused_evaluate import fused_lift
 
-        lift = fused_lift(model)
+        lift = fused_lift(model, threads)
     else:
         lift = cpu.load(output)
     apart = float(np.abs(lift(clip) - cpu.load(path)(clip)).max())
@@ -132,7 +133,7 @@ def _rewritten(path: Path, fusion: Fusion) -> tuple[ir.Model, Fusion, Counter[st
     before = _types(model)
     used: Fusion = "composed"
     try:
-        network = find_fusable(model) if fusion != "composed" else None
+        network = _fusable(model, fusion)
         if network is not None:
             used = "fused"
             rewrite_fused(model, network)
@@ -147,6 +148,18 @@ def _rewritten(path: Path, fusion: Fusion) -> tuple[ir.Model, Fusion, Counter[st
         raise InputError(f"'{path}': {error}") from None
     model.metadata_props[TARGET_KEY] = TARGET
     return model, used, before
+
+
+def _fusable(model: ir.Model, fusion: Fusion) -> Network | None:
+    """The network to fuse; None to compose."""
+    if fusion == "composed":
+        return None
+    try:
+        return find_fusable(model)
+    except InputError:  # such as an older operator set, whose GELU is several nodes
+        if fusion == "fused":
+            raise
+        return None
 
 
 def _serialised(model: ir.Model) -> bytes:
