@@ -19,7 +19,7 @@ from posemamba.inference import PoseMambaInference
 def main() -> None:
     lib = library()
     for dtype in (torch.float16, torch.float32):
-        for config, n in ((1, 16), (2, 16), (2, 9), (3, 40)):
+        for config, n in ((1, 16), (2, 16), (2, 9), (3, 40), (4, 16), (5, 16)):
             for chunks, rank in ((1, 4), (3, 8), (3, 16), (2, 5)):
                 tuning = Tuning(0, chunks, config)
                 cross = oracle.make_cross(

@@ -33,7 +33,7 @@ struct CrossArgs {
   int phase;
   int merge_positions;  // per thread of the merge, even
   bool pairs_aligned;   // x may be read two channels at a time
-  bool quads_aligned;   // x and y may be accessed four channels at a time
+  bool words_aligned;   // x and y may be accessed 16 bytes at a time
   int order[PM_MAX_DIRECTIONS];
   int reverse[PM_MAX_DIRECTIONS];
   int limb_mask[PM_MAX_DIRECTIONS];

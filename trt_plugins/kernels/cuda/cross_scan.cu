@@ -85,7 +85,8 @@ CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout&
   a.blocks_per_row = plan.blocks_per_row, a.chunk_steps = plan.chunk_steps;
   a.first_steps = plan.first_steps;
   a.pairs_aligned = aligned(p.x, p.x_stride, 2, size);
-  a.quads_aligned = aligned(p.x, p.x_stride, 4, size) && aligned(p.y, p.y_stride, 4, size);
+  const int word = static_cast<int>(16 / size);  // channels
+  a.words_aligned = aligned(p.x, p.x_stride, word, size) && aligned(p.y, p.y_stride, word, size);
   std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
   std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
   std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
@@ -100,8 +101,9 @@ CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout&
 
 cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& device,
                   cudaStream_t stream) {
-  unsigned lanes = 2;  // threads across the channels, four each
-  while (lanes * 4 < static_cast<unsigned>(p.d_inner) && lanes < kMergeThreads) lanes *= 2;
+  const unsigned word = 16 / static_cast<unsigned>(size_of(p.dtype));  // channels a thread
+  unsigned lanes = 1;
+  while (lanes * word < static_cast<unsigned>(p.d_inner) && lanes < kMergeThreads) lanes *= 2;
   const dim3 block(lanes, kMergeThreads / lanes);
   // Four positions a thread amortise its D sums; two spread a small problem over more SMs.
   const int64_t threads = p.batch * a.steps * lanes;
