@@ -15,6 +15,12 @@ export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1 CUDA_MODULE_LOADING=LAZY
 export POSEMAMBA_KERNELS_LIB=$PWD/$BUILD/trt_plugins/kernels/libposemamba_kernels.so
 export POSEMAMBA_CUDA_LIB=$PWD/$BUILD/trt_plugins/kernels/cuda/libposemamba_cuda.so
 export POSEMAMBA_ORT_LIB=$PWD/$BUILD/trt_plugins/onnxruntime/libposemamba_ort.so
+# CUDA and cuDNN of the Python packages, which onnxruntime looks for by name alone.
+packages=$("$PYTHON" -c 'import glob, importlib.util
+found = importlib.util.find_spec("nvidia")
+roots = list(found.submodule_search_locations) if found else []
+print(":".join(path for root in roots for path in sorted(glob.glob(f"{root}/*/lib"))))')
+export LD_LIBRARY_PATH=${packages:+$packages:}${LD_LIBRARY_PATH:-}
 export PYTHONPATH=${ORT_DIR:+$ORT_DIR:}$PWD:$PWD/export:${PYTHONPATH:-}
 
 build() {
