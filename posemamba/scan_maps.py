@@ -36,7 +36,8 @@ from posemamba.scan_order import Order, ScanOrder
 Map = npt.NDArray[np.float64]
 Stack = Literal["STE", "TTE"]
 
-_JOINT_MAJOR = (Order.JOINT_MAJOR, Order.JOINT_MAJOR_FLIPPED)
+#: Orders that run joint by joint.
+JOINT_MAJOR = (Order.JOINT_MAJOR, Order.JOINT_MAJOR_FLIPPED)
 _FLIPPED = (Order.FRAME_MAJOR_FLIPPED, Order.JOINT_MAJOR_FLIPPED)
 
 
@@ -67,7 +68,7 @@ class ScanMaps:
         parts = [
             part
             for part, code in zip(self.directions, self.order.order, strict=True)
-            if (code in _JOINT_MAJOR) == joint_major
+            if (code in JOINT_MAJOR) == joint_major
         ]
         total: Map = np.sum(parts, axis=0)
         return total
@@ -116,7 +117,7 @@ def _maps_of(scan: SpatioTemporalScan, normed: Tensor) -> ScanMaps:
     limbs = torch.tensor(scan.limb_index)
     maps = []
     for k, code in enumerate(table.order):
-        size = (joints, frames) if code in _JOINT_MAJOR else (frames, joints)
+        size = (joints, frames) if code in JOINT_MAJOR else (frames, joints)
         part = slice(k * channels, (k + 1) * channels)
         maps.append(
             _direction_map(
