@@ -17,7 +17,7 @@ _ckpt = click.option("--ckpt", required=True, type=_file, help="Checkpoint, as f
 _order = click.option("--scan-order", type=NearChoice(SCAN_ORDERS), default="auto",
                       show_default=True, help="Where the checkpoint does not tell.")  # fmt: skip
 _inputs = click.option("--inputs", type=_file,
-                       help="Clip set or .npz of 2D clips; the bundled clips if absent.")  # fmt: skip
+                       help="Clip set or .npz of 2D clips; bundled ones if absent.")  # fmt: skip
 _clip = click.option("--clip", metavar="NAME", help="Clip of the file; the first if absent.")
 _output = click.option("-o", "--output", required=True, type=_file,
                        help="Picture to write; its ending is its format.")  # fmt: skip

@@ -91,8 +91,9 @@ def lift_clip(model: PoseMamba, keypoints_2d: Array) -> Array:
         (frames, 17, 3) float32.
     """
     pieces = split_clips(keypoints_2d, model.config.frames)  # (clips, frames, 17, 2)
-    with torch.inference_mode():
-        lifted = model(torch.from_numpy(np.ascontiguousarray(pieces, dtype=np.float32)))
+    inputs = torch.from_numpy(np.ascontiguousarray(pieces, dtype=np.float32))
+    with torch.inference_mode():  # one at a time: memory does not grow with the clip
+        lifted = torch.cat([model(piece[None]) for piece in inputs])
     return merge_clips(lifted.numpy(), len(keypoints_2d))
 
 

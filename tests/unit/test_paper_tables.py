@@ -23,7 +23,7 @@ def test_nothing_measured_is_dashes() -> None:
     assert errors["S"] == ["41.8", "-", "-", "20.0", "-"]
     assert errors["L"] == ["38.1", "-", "-", "15.6", "-"]
     assert errors["X"] == ["-"] * 5
-    assert cells(text, "MPI-INF-3DHP")["B"] == ["-"] * 3
+    assert cells(text, "MPI-INF-3DHP, ground")["B"] == ["-"] * 3
     assert cells(text, "Sizes")["L"][0] == "9,450,499"
 
 
@@ -39,7 +39,11 @@ def test_measured_rows_stand_beside_the_published_ones() -> None:
     assert errors["L, other.pth"] == ["38.1", "-", "-", "15.6", "-"]
     assert errors["odd.pth"] == ["-", "50.0", "-", "-", "30.0"]
     assert "L" not in errors
-    assert cells(tables.markdown(), "MPI-INF-3DHP")["L, other.pth"] == ["15.0", "98.5", "84.2"]
+    assert cells(tables.markdown(), "MPI-INF-3DHP, ground")["L, other.pth"] == [
+        "15.0",
+        "98.5",
+        "84.2",
+    ]
 
 
 def test_text_and_json_hold_the_same_figures() -> None:
@@ -49,7 +53,10 @@ def test_text_and_json_hold_the_same_figures() -> None:
     assert row["variant"] == "S"
     assert row["macs"]["total"] == sum(row["macs"][part] for part in
                                        ("linear_conv", "projections", "scan"))  # fmt: skip
-    assert report["published_h36m_mpjpe_mm"]["rows"]["L"] == {"detected": 38.1, "ground_truth": 15.6}
+    assert report["published_h36m_mpjpe_mm"]["rows"]["L"] == {
+        "detected": 38.1,
+        "ground_truth": 15.6,
+    }
     assert report["measured"][0]["h36m_p1"] == 42.5
     assert report["measured"][0]["h36m_p2"] is None
     text = tables.text()

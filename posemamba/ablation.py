@@ -1,0 +1,246 @@
+"""Runs the ablation: every cell the same number of steps, in parallel, resumable.
+
+A folder holds ``settings.json``, one JSON a finished run under ``runs/``, and the report. A run
+that was interrupted starts again; a finished one is kept as long as the settings are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from posemamba.ablation_cell import run_cell
+from posemamba.ablation_table import FULL, ROWS, AblationReport, Cell, Row, cells
+from posemamba.atomic import replacing
+from posemamba.errors import InputError
+
+SETTINGS, RUNS = "settings.json", "runs"
+
+#: Steps of the two probes that tell start-up from steps.
+_PROBES = (20, 60)
+#: Share of the budget that is planned: evaluation and slow stragglers take some.
+_PLANNED = 0.85
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs have in common.
+
+    Attributes:
+        data: clip sets to train on.
+        val: name to clip set to measure on.
+        steps: optimizer steps of every run; 0 until planned by :func:`plan_steps`.
+        seeds: runs of every row, seeds 0, 1, ...
+        depth, d_model, frames: of the network.
+        batch: clips a step.
+        learning_rate: at the start.
+        device: ``cpu`` or ``cuda``.
+        scan: a differentiable scan backend.
+        digests: SHA-256 of each file, filled in here: a changed file is another experiment.
+    """
+
+    data: tuple[str, ...]
+    val: Mapping[str, str]
+    steps: int
+    seeds: int
+    depth: int
+    d_model: int
+    frames: int
+    batch: int
+    learning_rate: float
+    device: str
+    scan: str
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def with_digests(self) -> Settings:
+        """A copy that names the content of its files.
+
+        Raises:
+            InputError: a file that cannot be read.
+        """
+        digests = {}
+        for path in (*self.data, *self.val.values()):
+            try:
+                digests[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        return replace(self, digests=digests)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; paths do not matter for equality, contents do."""
+        plain = asdict(self)
+        return plain | {"data": list(self.data), "val": dict(self.val)}
+
+
+Progress = Callable[[int, int, str], None]
+"""Finished runs, all runs, what just finished."""
+
+
+def run(
+    settings: Settings,
+    folder: Path,
+    *,
+    jobs: int,
+    rows: Sequence[Row] = ROWS,
+    minutes: float | None = None,
+    on_progress: Progress = lambda _done, _all, _text: None,
+) -> AblationReport:
+    """Run what has not been run, and report.
+
+    Args:
+        settings: of all runs.
+        folder: made if missing; resumed if it holds the same settings.
+        jobs: runs at a time, each a process; small networks leave a GPU waiting for its host.
+        rows: of the table.
+        minutes: plan the steps to take about so long, unless the folder already says how many.
+        on_progress: called after every run.
+
+    Raises:
+        InputError: the folder holds other settings, a file is missing or wrong, or a budget too
+            short for one step.
+    """
+    settings = settings.with_digests()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RUNS).mkdir(exist_ok=True)
+    wanted = cells(rows, settings.seeds)
+    with _workers(jobs) as pool:
+        earlier = _earlier_settings(folder)
+        if minutes is not None:
+            steps = int(earlier["steps"]) if earlier else 0
+            steps = steps or plan_steps(settings, len(wanted), jobs, minutes, pool)
+            settings = replace(settings, steps=steps)
+        _keep_settings(settings, earlier, folder)
+        figures = _finished(wanted, folder)
+        todo = [cell for cell in wanted if cell.key not in figures]
+        pending = {pool.submit(_run_and_save, cell, settings, folder): cell for cell in todo}
+        try:
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    cell = pending.pop(future)
+                    figures[cell.key] = future.result()["figures"]
+                    on_progress(len(figures), len(wanted), cell.key)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return AblationReport(settings.to_dict(), tuple(rows), figures, environment(settings.device))
+
+
+def plan_steps(
+    settings: Settings, runs: int, jobs: int, minutes: float, pool: ProcessPoolExecutor
+) -> int:
+    """Steps every run may take so that all of them fit, from two short probes, ``jobs`` at a time.
+
+    Raises:
+        InputError: the budget is too short for one step a run.
+    """
+    seconds = []
+    for steps in _PROBES:
+        probe = replace(settings, steps=steps)
+        futures: list[Future[dict[str, Any]]] = [
+            pool.submit(run_cell, Cell(FULL, (), seed), probe) for seed in range(jobs)
+        ]
+        seconds.append(max(future.result()["seconds"] for future in futures))
+    a_step = max((seconds[1] - seconds[0]) / (_PROBES[1] - _PROBES[0]), 1e-6)
+    overhead = max(seconds[0] - _PROBES[0] * a_step, 0.0)
+    for_one = minutes * 60.0 * _PLANNED / math.ceil(runs / jobs)  # seconds
+    steps = int((for_one - overhead) / a_step)
+    if steps < 1:
+        raise InputError(
+            f"{minutes:g} minutes are too few: {runs} runs, {jobs} at a time, need "
+            f"{overhead + a_step:.1f} s each for a single step; allow more, or fewer seeds"
+        )
+    return steps
+
+
+def _workers(jobs: int) -> ProcessPoolExecutor:
+    # spawn: CUDA cannot be used in a forked child.
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(threads,))
+
+
+def _start(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _run_and_save(cell: Cell, settings: Settings, folder: Path) -> dict[str, Any]:
+    result = run_cell(cell, settings)
+    with replacing(folder / RUNS / f"{cell.key}.json") as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _finished(wanted: Sequence[Cell], folder: Path) -> dict[str, Any]:
+    figures = {}
+    for cell in wanted:
+        path = folder / RUNS / f"{cell.key}.json"
+        if path.exists():
+            figures[cell.key] = _read_json(path)["figures"]
+    return figures
+
+
+def _earlier_settings(folder: Path) -> dict[str, Any] | None:
+    path = folder / SETTINGS
+    return _read_json(path) if path.exists() else None
+
+
+def _keep_settings(settings: Settings, earlier: dict[str, Any] | None, folder: Path) -> None:
+    mine = settings.to_dict()
+    if earlier is None:
+        with replacing(folder / SETTINGS) as temporary:
+            temporary.write_text(json.dumps(mine, indent=1) + "\n")
+        return
+    # Moving a file is no change; what it holds is.
+    ours, theirs = _comparable(mine), _comparable(earlier)
+    changed = [name for name in ours if ours[name] != theirs.get(name)]
+    if changed:
+        name = changed[0]
+        raise InputError(
+            f"{folder}: holds runs with other settings ({name} was {theirs.get(name)}, is now "
+            f"{ours[name]}): name another --out, or keep the settings"
+        )
+
+
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    digests = settings.get("digests", {})
+    val = settings.get("val", {})
+    return {name: value for name, value in settings.items() if name != "digests"} | {
+        "data": [digests.get(path, path)[:12] for path in settings.get("data", [])],
+        "val": {name: digests.get(path, path)[:12] for name, path in val.items()},
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); remove it to run again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a mapping; remove it to run again")
+    return content
+
+
+def environment(device: str) -> dict[str, str]:
+    """Versions and hardware a report must name."""
+    import torch
+
+    hardware = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": hardware,
+        "cpus": str(os.cpu_count()),
+    }
