@@ -120,19 +120,23 @@ def run(
             steps = steps or plan_steps(settings, len(wanted), jobs, minutes, pool)
             settings = replace(settings, steps=steps)
         _keep_settings(settings, earlier, folder)
-        figures = _finished(wanted, folder)
-        todo = [cell for cell in wanted if cell.key not in figures]
+        results = _finished(wanted, folder)
+        todo = [cell for cell in wanted if cell.key not in results]
         pending = {pool.submit(_run_and_save, cell, settings, folder): cell for cell in todo}
         try:
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     cell = pending.pop(future)
-                    figures[cell.key] = future.result()["figures"]
-                    on_progress(len(figures), len(wanted), cell.key)
+                    results[cell.key] = future.result()
+                    on_progress(len(results), len(wanted), cell.key)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return AblationReport(settings.to_dict(), tuple(rows), figures, environment(settings.device))
+    figures = {key: result["figures"] for key, result in results.items()}
+    machines = {json.dumps(result["environment"]): None for result in results.values()}
+    return AblationReport(
+        settings.to_dict(), tuple(rows), figures, tuple(json.loads(text) for text in machines)
+    )
 
 
 def plan_steps(
@@ -176,19 +180,15 @@ def _start(threads: int) -> None:
 
 
 def _run_and_save(cell: Cell, settings: Settings, folder: Path) -> dict[str, Any]:
-    result = run_cell(cell, settings)
+    result = run_cell(cell, settings) | {"environment": environment(settings.device)}
     with replacing(folder / RUNS / f"{cell.key}.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     return result
 
 
 def _finished(wanted: Sequence[Cell], folder: Path) -> dict[str, Any]:
-    figures = {}
-    for cell in wanted:
-        path = folder / RUNS / f"{cell.key}.json"
-        if path.exists():
-            figures[cell.key] = _read_json(path)["figures"]
-    return figures
+    paths = {cell.key: folder / RUNS / f"{cell.key}.json" for cell in wanted}
+    return {key: _read_json(path) for key, path in paths.items() if path.exists()}
 
 
 def _earlier_settings(folder: Path) -> dict[str, Any] | None:

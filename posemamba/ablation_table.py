@@ -62,7 +62,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Its file's name; also what people see."""
-        terms = "+".join(self.off) if self.off else "none"
+        terms = "-".join(self.off) if self.off else "none"
         return f"{self.scan_order}.off-{terms}.seed{self.seed}"
 
 
@@ -154,13 +154,13 @@ class AblationReport:
         settings: of all runs, see :class:`posemamba.ablation.Settings`.
         rows: the table's lines.
         figures: of the finished runs.
-        environment: versions and hardware.
+        environments: versions and hardware of the runs, each once.
     """
 
     settings: Mapping[str, Any]
     rows: tuple[Row, ...]
     figures: Figures
-    environment: Mapping[str, str]
+    environments: tuple[Mapping[str, str], ...]
 
     @property
     def missing(self) -> list[str]:
@@ -183,7 +183,7 @@ class AblationReport:
         return {
             "schema": 1,
             "settings": dict(self.settings),
-            "environment": dict(self.environment),
+            "environments": [dict(entry) for entry in self.environments],
             "missing": self.missing,
             "rows": [asdict(row) for row in self.rows],
             "summary": summaries,
@@ -213,6 +213,8 @@ class AblationReport:
             "own standard deviation: positive is worse, and a difference within its deviation "
             "shows nothing. Demonstration data: no conclusion on Human3.6M may be drawn."
         )
+        machines = [", ".join(f"{k} {v}" for k, v in entry.items()) for entry in self.environments]
+        parts.append(f"Run with {'; and '.join(machines)}.")
         if self.missing:
             parts.append(f"NOT FINISHED: {len(self.missing)} runs are missing.")
         return "\n\n".join(parts) + "\n"

@@ -2,16 +2,14 @@
 
 * :func:`constant_pose`: the mean pose of the training clips, whatever the input.
 * :func:`fit_linear`: ridge regression from the 2D keypoints of a frame, or of a window of frames
-  around it, to its 3D pose (Martinez et al., ICCV 2017, compare with such a map).
-* :func:`untrained`: a network as it is initialised.
+  around it, to its 3D pose.
 
-Each is a function of (batch, frames, 17, 2) normalised keypoints to (batch, frames, 17, 3) poses in
-the network's unit, as a trained network is.
+Each is a :data:`posemamba.lifting.Lift`, as a network is; an untrained one
+(:func:`posemamba.untrained.untrained_network`) is the third thing to beat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,11 +20,9 @@ from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
 
 if TYPE_CHECKING:
-    from posemamba.config import PoseMambaConfig
     from posemamba.data.clip_set import ClipSet
 
 Floats = npt.NDArray[np.float32]
-Lift = Callable[[Floats], Floats]
 
 #: Weight of the penalty, relative to the mean square of the features: small enough to leave a
 #: well-posed fit alone, large enough for joints that always move together.
@@ -101,7 +97,7 @@ def fit_linear(train: ClipSet, *, window: int = 1, ridge: float = RIDGE) -> Line
     penalty[-1] = 0.0
     # Least squares, not solve: with ridge 0 the joints may be linearly dependent.
     weight = np.linalg.lstsq(gram + np.diag(penalty), cross, rcond=None)[0]
-    return LinearLifter(weight, window)
+    return LinearLifter(weight.astype(np.float64), window)
 
 
 def _features(keypoints_2d: Floats, window: int) -> npt.NDArray[np.float64]:
@@ -113,21 +109,3 @@ def _features(keypoints_2d: Floats, window: int) -> npt.NDArray[np.float64]:
     windows = keypoints_2d.astype(np.float64)[:, place]  # (batch, frames, window, 17, 2)
     flat = windows.reshape(batch * frames, -1)
     return np.concatenate([flat, np.ones((len(flat), 1))], axis=1)
-
-
-def untrained(config: PoseMambaConfig, seed: int = 0) -> Lift:
-    """A freshly initialised network in eval mode on the CPU, as a function of arrays."""
-    import torch
-
-    from posemamba.model import PoseMamba
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = PoseMamba(config).eval()
-
-    def lift(keypoints_2d: Floats) -> Floats:
-        with torch.inference_mode():
-            poses: Floats = model(torch.from_numpy(keypoints_2d)).numpy()
-        return poses
-
-    return lift

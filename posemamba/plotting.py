@@ -11,14 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from posemamba.checkpoint import Checkpoint, read_checkpoint
+from posemamba.checkpoint import read_checkpoint
 from posemamba.clips import bundled_clips, load_clips
 from posemamba.console import suggestion
 from posemamba.draw import animate_comparison, draw_comparison
 from posemamba.draw_maps import draw_scan_maps
 from posemamba.errors import InputError
-from posemamba.model import PoseMamba
-from posemamba.preprocess import merge_clips, split_clips
+from posemamba.lifting import lift_clip
 from posemamba.scan_maps import Stack, scan_maps
 
 Array = npt.NDArray[Any]
@@ -81,22 +80,6 @@ def _is_clip_set(path: Path) -> bool:
         return False
 
 
-def lift_clip(model: PoseMamba, keypoints_2d: Array) -> Array:
-    """Poses of a clip of any length: cut, lifted, joined.
-
-    Args:
-        keypoints_2d: (frames, 17, 2) normalised.
-
-    Returns:
-        (frames, 17, 3) float32.
-    """
-    pieces = split_clips(keypoints_2d, model.config.frames)  # (clips, frames, 17, 2)
-    inputs = torch.from_numpy(np.ascontiguousarray(pieces, dtype=np.float32))
-    with torch.inference_mode():  # one at a time: memory does not grow with the clip
-        lifted = torch.cat([model(piece[None]) for piece in inputs])
-    return merge_clips(lifted.numpy(), len(keypoints_2d))
-
-
 def plot_skeleton(
     ckpt: Path,
     clip: Clip,
@@ -130,7 +113,7 @@ def plot_scan_maps(
     Raises:
         InputError: see :mod:`posemamba.scan_maps` and :mod:`posemamba.draw_maps`.
     """
-    checkpoint: Checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
+    checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
     model = checkpoint.build()
     piece = np.ascontiguousarray(clip.keypoints_2d[: model.config.frames], dtype=np.float32)
     maps = scan_maps(model, torch.from_numpy(piece)[None], stack, index)

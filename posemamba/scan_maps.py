@@ -121,10 +121,10 @@ def _maps_of(scan: SpatioTemporalScan, normed: Tensor) -> ScanMaps:
         part = slice(k * channels, (k + 1) * channels)
         maps.append(
             _direction_map(
-                delta[0, part].T.unflatten(0, size),  # (outer, inner, channels)
+                torch.unflatten(delta[0, part].T, 0, size),  # (outer, inner, channels)
                 rates[part],
-                B[0, k].T.unflatten(0, size),  # (outer, inner, N)
-                C[0, k].T.unflatten(0, size),
+                torch.unflatten(B[0, k].T, 0, size),  # (outer, inner, N)
+                torch.unflatten(C[0, k].T, 0, size),
                 # Steps of a reversed direction, and of a flipped order, descend inside a block;
                 # both together ascend again.
                 descending=bool(table.reverse[k]) != (code in _FLIPPED),

@@ -15,7 +15,7 @@ from PIL import Image
 from posemamba.checkpoint import load_checkpoint
 from posemamba.cli import cli
 from posemamba.clips import bundled_clips
-from posemamba.plotting import lift_clip
+from posemamba.lifting import lift_clip
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "official_tiny.pth.tr"
 CKPT = ("--ckpt", "tiny.pth.tr")

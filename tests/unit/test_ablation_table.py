@@ -34,7 +34,7 @@ def figures(values: dict[str, list[float]]) -> dict[str, dict[str, dict[str, flo
 
 
 def report(values: dict[str, list[float]]) -> AblationReport:
-    return AblationReport(SETTINGS, SMALL, figures(values), {"torch": "2"})
+    return AblationReport(SETTINGS, SMALL, figures(values), ({"torch": "2"},))
 
 
 def test_rows_are_those_of_the_papers_table_and_every_loss_term() -> None:
@@ -74,6 +74,7 @@ def test_markdown_shows_spread_differences_and_what_is_missing() -> None:
     assert "| scan order: fs-ft | 15.00 ± 3.00 | 7.50 ± 1.50 | 1.50 ± 0.30 | +3.00 ± 2.65 |" in text
     assert "| loss: all terms | 12.00 ± 2.00 | 6.00 ± 1.00 | 1.20 ± 0.20 | - |" in text
     assert "1,000 steps of 4 clips" in text
+    assert "Run with torch 2." in text
     assert "NOT FINISHED" not in text
     unfinished = report({FULL: [10.0]})
     assert "NOT FINISHED: 5 runs are missing" in unfinished.markdown()

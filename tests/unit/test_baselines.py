@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from posemamba.baselines import constant_pose, fit_linear, untrained
+from posemamba.baselines import constant_pose, fit_linear
+from posemamba.clip_errors import clip_errors
 from posemamba.config import PoseMambaConfig
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
+from posemamba.lifting import as_lift
 from posemamba.model import PoseMamba
+from posemamba.untrained import untrained_network
 
 CLIPS, FRAMES = 20, 12
 
@@ -105,10 +110,33 @@ def test_untrained_is_the_seeded_network_and_leaves_the_generator_alone() -> Non
     torch.manual_seed(5)
     model = PoseMamba(config).eval()
     state = torch.get_rng_state()
-    found = untrained(config, seed=5)(clip)
+    found = as_lift(untrained_network(config, 5))(clip)
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(found, model(torch.from_numpy(clip)).detach().numpy())
-    assert np.abs(untrained(config, seed=6)(clip) - found).max() > 1e-3
+    assert np.abs(as_lift(untrained_network(config, 6))(clip) - found).max() > 1e-3
+
+
+def test_errors_of_a_clip_set_are_in_each_clips_millimetres() -> None:
+    """Against sums spelled out; a lifter that is off by a metre of root does not lose by it."""
+    keypoints = random_keypoints(7)[:3]
+    truth = np.random.default_rng(8).normal(size=(3, FRAMES, 17, 3))
+    truth -= truth[:, :, :1]
+    scales = np.array([10.0, 100.0, 1000.0])
+    data = dataclasses.replace(clip_set(truth, keypoints), mm_per_unit=scales.astype(np.float32))
+    offset = np.zeros((FRAMES, 17, 3), dtype=np.float32)
+    offset[:, 5, 0] = 0.17  # one joint of 17, so 0.01 on average
+    offset[::2, 5, 1] = 0.34
+    truths = iter(data.poses_3d)
+    found = clip_errors(lambda _: (next(truths) + offset + 1.0)[None], data)
+    per_frame = np.linalg.norm(offset, axis=-1).mean(axis=-1)
+    assert found["mpjpe_mm"] == pytest.approx(per_frame.mean() * scales.mean(), rel=1e-5)
+    # From frame to frame joint 5 jumps by 0.34 to and fro: 0.02 a joint.
+    assert found["mpjve_mm"] == pytest.approx(0.02 * scales.mean(), rel=1e-5)
+    assert found["p_mpjpe_mm"] > 1.0  # bending one joint is no similarity
+    perfect = iter(data.poses_3d)
+    zero = clip_errors(lambda _: 3.0 * next(perfect)[None], data)
+    assert zero["p_mpjpe_mm"] < 1e-3  # float32 poses of up to some 10 m, aligned in float64
+    assert zero["mpjpe_mm"] > 1.0
 
 
 @pytest.mark.parametrize(
