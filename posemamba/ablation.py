@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,6 @@ class Settings:
         return plain | {"data": list(self.data), "val": dict(self.val)}
 
 
-Progress = Callable[[int, int, str], None]
-"""Finished runs, all runs, what just finished."""
-
-
 def run(
     settings: Settings,
     folder: Path,
@@ -93,7 +90,7 @@ def run(
     jobs: int,
     rows: Sequence[Row] = ROWS,
     minutes: float | None = None,
-    on_progress: Progress = lambda _done, _all, _text: None,
+    on_report: Callable[[AblationReport], None] = lambda _report: None,
 ) -> AblationReport:
     """Run what has not been run, and report.
 
@@ -103,7 +100,7 @@ def run(
         jobs: runs at a time, each a process; small networks leave a GPU waiting for its host.
         rows: of the table.
         minutes: plan the steps to take about so long, unless the folder already says how many.
-        on_progress: called after every run.
+        on_report: called with what there is so far, at the start and after every run.
 
     Raises:
         InputError: the folder holds other settings, a file is missing or wrong, or a budget too
@@ -121,22 +118,39 @@ def run(
             settings = replace(settings, steps=steps)
         _keep_settings(settings, earlier, folder)
         results = _finished(wanted, folder)
+        on_report(_report(settings, rows, results))
         todo = [cell for cell in wanted if cell.key not in results]
         pending = {pool.submit(_run_and_save, cell, settings, folder): cell for cell in todo}
         try:
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    cell = pending.pop(future)
-                    results[cell.key] = future.result()
-                    on_progress(len(results), len(wanted), cell.key)
+                    results[pending.pop(future).key] = future.result()
+                    on_report(_report(settings, rows, results))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return _report(settings, rows, results)
+
+
+def _report(
+    settings: Settings, rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]
+) -> AblationReport:
     figures = {key: result["figures"] for key, result in results.items()}
     machines = {json.dumps(result["environment"]): None for result in results.values()}
-    return AblationReport(
-        settings.to_dict(), tuple(rows), figures, tuple(json.loads(text) for text in machines)
-    )
+    environments = tuple(json.loads(text) for text in machines)
+    return AblationReport(settings.to_dict(), tuple(rows), figures, environments)
+
+
+def write_report(report: AblationReport, folder: Path, *, plot: bool = False) -> bool:
+    """Write ``ablation.json``, ``.md`` and, if asked, ``.svg``; False if matplotlib is missing."""
+    texts = {"json": json.dumps(report.to_dict(), indent=1) + "\n", "md": report.markdown()}
+    for ending, text in texts.items():
+        with replacing(folder / f"ablation.{ending}") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    if not plot or find_spec("matplotlib") is None:
+        return False
+    report.plot(folder / "ablation.svg")
+    return True
 
 
 def plan_steps(
@@ -229,7 +243,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error}); remove it to run again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a mapping; remove it to run again")
-    return content
+    return dict(content)
 
 
 def environment(device: str) -> dict[str, str]:

@@ -163,6 +163,11 @@ class AblationReport:
     environments: tuple[Mapping[str, str], ...]
 
     @property
+    def runs_wanted(self) -> int:
+        """Runs the table needs."""
+        return len(cells(self.rows, int(self.settings["seeds"])))
+
+    @property
     def missing(self) -> list[str]:
         """Keys of the runs that have not finished."""
         wanted = cells(self.rows, int(self.settings["seeds"]))
@@ -214,7 +219,8 @@ class AblationReport:
             "shows nothing. Demonstration data: no conclusion on Human3.6M may be drawn."
         )
         machines = [", ".join(f"{k} {v}" for k, v in entry.items()) for entry in self.environments]
-        parts.append(f"Run with {'; and '.join(machines)}.")
+        if machines:
+            parts.append(f"Run with {'; and '.join(machines)}.")
         if self.missing:
             parts.append(f"NOT FINISHED: {len(self.missing)} runs are missing.")
         return "\n\n".join(parts) + "\n"
