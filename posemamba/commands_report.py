@@ -92,7 +92,7 @@ def table(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | N
               help="Runs at a time.")  # fmt: skip
 @click.option("--device", type=NearChoice(("cpu", "cuda")), default="cpu", show_default=True)
 @click.option("--scan", type=NearChoice(("chunked", "mamba-ssm", "reference")),
-              help="Differentiable scan.  [default: mamba-ssm on cuda, else chunked]")  # fmt: skip
+              help="Differentiable scan.  [default: the fastest]")  # fmt: skip
 @click.option("-o", "--out", required=True, type=_file, help="Folder; resumed if it exists.")
 def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int | None,
            minutes: float | None, seeds: int, variant: str | None, depth: int | None,
@@ -124,7 +124,7 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int | None,
         batch=batch,
         learning_rate=learning_rate,
         device=device,
-        scan=scan or ("mamba-ssm" if device == "cuda" else "chunked"),
+        scan=scan or _fastest_scan(device),
     )
     with tqdm(desc="ablate", unit="run", disable=not sys.stderr.isatty()) as bar:
 
@@ -188,6 +188,15 @@ def scan_map(ckpt: Path, scan_order: str, inputs: Path | None, clip: str | None,
     plot_scan_maps(ckpt, drawn, output, stack=cast("Literal['STE', 'TTE']", stack),
                    index=int(index), scan_order=_given(scan_order))  # fmt: skip
     click.echo(f"Plot: scan maps of {stack} {index} for {drawn.name}, saved as {output}")
+
+
+def _fastest_scan(device: str) -> str:
+    """The quickest differentiable scan there is for a device."""
+    from posemamba.blocks import SCAN_BACKENDS
+
+    if device == "cuda":
+        return "mamba-ssm"
+    return "chunked" if "chunked" in SCAN_BACKENDS else "reference"
 
 
 def _given(scan_order: str) -> str | None:

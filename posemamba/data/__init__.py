@@ -1,0 +1,1 @@
+"""Clips with true poses: what networks are trained on and measured with."""
