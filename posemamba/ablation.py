@@ -27,8 +27,9 @@ from posemamba.errors import InputError
 
 SETTINGS, RUNS = "settings.json", "runs"
 
-#: Steps of the two probes that tell start-up from steps.
-_PROBES = (20, 60)
+#: Steps of the probes: the first warms the workers up and is not timed, the others tell what a run
+#: costs besides its steps from what a step costs.
+_WARM_UP, _PROBES = 2, (2, 62)
 #: Share of the budget that is planned: evaluation and slow stragglers take some.
 _PLANNED = 0.85
 
@@ -110,6 +111,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RUNS).mkdir(exist_ok=True)
     wanted = cells(rows, settings.seeds)
+    others = set(multiprocessing.active_children())
     with _workers(jobs) as pool:
         earlier = _earlier_settings(folder)
         if minutes is not None:
@@ -128,6 +130,8 @@ def run(
                     on_report(_report(settings, rows, results))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # leaving the pool would wait for the runs in progress
             raise
     return _report(settings, rows, results)
 
@@ -161,16 +165,19 @@ def plan_steps(
     Raises:
         InputError: the budget is too short for one step a run.
     """
+    start = time.perf_counter()
     seconds = []
-    for steps in _PROBES:
+    for steps in (_WARM_UP, *_PROBES):
         probe = replace(settings, steps=steps)
         futures: list[Future[dict[str, Any]]] = [
             pool.submit(run_cell, Cell(FULL, (), seed), probe) for seed in range(jobs)
         ]
         seconds.append(max(future.result()["seconds"] for future in futures))
-    a_step = max((seconds[1] - seconds[0]) / (_PROBES[1] - _PROBES[0]), 1e-6)
-    overhead = max(seconds[0] - _PROBES[0] * a_step, 0.0)
-    for_one = minutes * 60.0 * _PLANNED / math.ceil(runs / jobs)  # seconds
+    _, short, long = seconds
+    a_step = max((long - short) / (_PROBES[1] - _PROBES[0]), 1e-6)
+    overhead = max(short - _PROBES[0] * a_step, 0.0)
+    left = minutes * 60.0 - (time.perf_counter() - start)
+    for_one = left * _PLANNED / math.ceil(runs / jobs)  # seconds
     steps = int((for_one - overhead) / a_step)
     if steps < 1:
         raise InputError(

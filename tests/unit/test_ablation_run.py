@@ -137,11 +137,11 @@ def test_steps_are_planned_once_and_kept(runs: Runs, settings: Settings) -> None
     unplanned = dataclasses.replace(settings, steps=0)
     report = run(unplanned, Path("out"), jobs=2, rows=SMALL, minutes=1.0)
     steps = int((60 * 0.85 / 2 - 2.0) / 0.1)
-    assert report.settings["steps"] == steps == 235
-    assert len(runs.seen) == 4 + 4  # two probes, two at a time
+    assert abs(report.settings["steps"] - steps) <= 1  # the probes took milliseconds
+    assert len(runs.seen) == 4 + 6  # warm-up and two probes, two at a time
     again = run(unplanned, Path("out"), jobs=1, rows=SMALL, minutes=5.0)
-    assert again.settings["steps"] == steps
-    assert len(runs.seen) == 8
+    assert again.settings["steps"] == report.settings["steps"]
+    assert len(runs.seen) == 10
 
 
 def test_a_budget_too_short_is_refused(runs: Runs, settings: Settings) -> None:
