@@ -49,6 +49,7 @@ class Settings:
         learning_rate: at the start.
         device: ``cpu`` or ``cuda``.
         scan: a differentiable scan backend.
+        cuda_graph: capture the training step, see :class:`posemamba.training.config.TrainConfig`.
         digests: SHA-256 of each file, filled in here: a changed file is another experiment.
     """
 
@@ -63,6 +64,7 @@ class Settings:
     learning_rate: float
     device: str
     scan: str
+    cuda_graph: bool = False
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def with_digests(self) -> Settings:

@@ -91,13 +91,14 @@ def table(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | N
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Runs at a time.")  # fmt: skip
 @click.option("--device", type=NearChoice(("cpu", "cuda")), default="cpu", show_default=True)
-@click.option("--scan", type=NearChoice(("chunked", "mamba-ssm", "reference")),
-              help="Differentiable scan.  [default: the fastest]")  # fmt: skip
+@click.option("--scan", type=NearChoice(("chunked", "mamba-ssm")),
+              help="Differentiable scan.  [default: mamba-ssm on cuda, else chunked]")  # fmt: skip
+@click.option("--cuda-graph", is_flag=True, help="Capture the training step in a CUDA graph.")
 @click.option("-o", "--out", required=True, type=_file, help="Folder; resumed if it exists.")
 def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int | None,
            minutes: float | None, seeds: int, variant: str | None, depth: int | None,
            d_model: int | None, frames: int, batch: int, learning_rate: float, jobs: int,
-           device: str, scan: str | None, out: Path) -> None:  # fmt: skip
+           device: str, scan: str | None, cuda_graph: bool, out: Path) -> None:  # fmt: skip
     """The paper's ablation of scan orders and loss terms, equal steps, several seeds."""
     from tqdm import tqdm
 
@@ -124,7 +125,8 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int | None,
         batch=batch,
         learning_rate=learning_rate,
         device=device,
-        scan=scan or _fastest_scan(device),
+        scan=scan or ("mamba-ssm" if device == "cuda" else "chunked"),
+        cuda_graph=cuda_graph,
     )
     with tqdm(desc="ablate", unit="run", disable=not sys.stderr.isatty()) as bar:
 
@@ -188,15 +190,6 @@ def scan_map(ckpt: Path, scan_order: str, inputs: Path | None, clip: str | None,
     plot_scan_maps(ckpt, drawn, output, stack=cast("Literal['STE', 'TTE']", stack),
                    index=int(index), scan_order=_given(scan_order))  # fmt: skip
     click.echo(f"Plot: scan maps of {stack} {index} for {drawn.name}, saved as {output}")
-
-
-def _fastest_scan(device: str) -> str:
-    """The quickest differentiable scan there is for a device."""
-    from posemamba.blocks import SCAN_BACKENDS
-
-    if device == "cuda":
-        return "mamba-ssm"
-    return "chunked" if "chunked" in SCAN_BACKENDS else "reference"
 
 
 def _given(scan_order: str) -> str | None:

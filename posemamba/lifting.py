@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from posemamba.model import PoseMamba
-from posemamba.preprocess import merge_clips, split_clips
+from posemamba.preprocess import flip_tta, merge_clips, split_clips
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,3 +42,12 @@ def as_lift(model: PoseMamba) -> Lift:
         return np.stack([lift_clip(model, clip) for clip in keypoints_2d])
 
     return lift
+
+
+def with_flip(lift: Lift) -> Lift:
+    """``lift`` averaged with the mirror of what it makes of the mirrored clip."""
+
+    def lift_both(keypoints_2d: Floats) -> Floats:
+        return flip_tta(lift, keypoints_2d)
+
+    return lift_both

@@ -36,12 +36,8 @@ def measure(
     lift = as_lift(checkpoint.build())
     figures: dict[str, float] = {}
     with tqdm(desc=ckpt.name, unit="clip", disable=None) as bar:
-
-        def advance(*_counts: object) -> None:
-            bar.update()
-
         if h36m is not None:
-            common: dict[str, Any] = {"flip": True, "on_progress": advance}
+            common: dict[str, Any] = {"flip": True, "on_progress": bar.update}
             found = protocols.evaluate_h36m(lift, h36m, use_ground_truth_2d=False, **common)
             exact = protocols.evaluate_h36m(lift, h36m, use_ground_truth_2d=True, **common)
             detected, truth = found.to_dict(), exact.to_dict()
@@ -51,7 +47,7 @@ def measure(
         if mpi is not None:
             frames = checkpoint.config.frames
             report = protocols.evaluate_3dhp(
-                lift, mpi, frames=frames, flip=True, on_progress=advance
+                lift, mpi, frames=frames, flip=True, on_progress=bar.update
             ).to_dict()
             figures["mpi_mpjpe"] = float(report["mpjpe_mm"])
             figures["mpi_pck"] = float(report["pck"])

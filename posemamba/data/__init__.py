@@ -1,1 +1,1 @@
-"""Clips with true poses: what networks are trained on and measured with."""
+"""Clips to train and evaluate on: readers, synthetic cameras, motion from package registries."""

@@ -1,36 +1,37 @@
-"""Sets of clips with true poses, in ``.npz`` files."""
+"""A set of clips with 2D input and 3D truth, and its file.
+
+Every reader and generator ends here, and training, evaluation and reports start here.
+"""
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import problem
 from posemamba.atomic import replacing
 from posemamba.errors import InputError
-from posemamba.skeleton import NUM_JOINTS
 
 FloatArray = npt.NDArray[np.float32]
-
-_KEYS = ("keypoints_2d", "poses_3d", "mm_per_unit", "names")
 
 
 @dataclass(frozen=True)
 class ClipSet:
-    """Clips of one length.
+    """Clips of equal length.
 
     Attributes:
-        keypoints_2d: (clips, frames, 17, 2) float32, as :func:`posemamba.preprocess.normalize_2d`.
-        poses_3d: (clips, frames, 17, 3) float32, root-relative, in the network's unit.
-        mm_per_unit: (clips,) float32; ``poses_3d`` times it are millimetres.
-        names: one a clip, ``motion/camera/start``.
+        keypoints_2d: (clips, frames, joints, 2) float32, normalised as
+            :func:`posemamba.preprocess.normalize_2d`.
+        poses_3d: (clips, frames, joints, 3) float32, root-relative, in the unit of the network's
+            output: that of ``keypoints_2d`` at the root's depth.
+        mm_per_unit: (clips,) float32; ``poses_3d * mm_per_unit`` is in millimetres.
+        names: one per clip, ``motion/camera/start``.
 
     Raises:
-        InputError: shapes that do not fit, another dtype, NaN or infinity, a scale not above 0.
+        InputError: shapes that do not belong together, or a value that is no number.
     """
 
     keypoints_2d: FloatArray
@@ -39,55 +40,34 @@ class ClipSet:
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        clips, frames = (*self.poses_3d.shape, 0, 0)[:2]
-        expected = {
-            "keypoints_2d": (clips, frames, NUM_JOINTS, 2),
-            "poses_3d": (clips, frames, NUM_JOINTS, 3),
-            "mm_per_unit": (clips,),
-        }
-        for name, shape in expected.items():
-            values: npt.NDArray[Any] = getattr(self, name)
-            if values.dtype != np.float32 or values.shape != shape or values.size == 0:
-                raise InputError(
-                    f"{name} is {values.dtype} {values.shape}: expected float32 {shape}, not empty"
-                )
+        shape = self.keypoints_2d.shape
+        if len(shape) != 4 or shape[3] != 2 or 0 in shape:
+            raise InputError(f"keypoints_2d has shape {shape}, not (clips, frames, joints, 2)")
+        if self.poses_3d.shape != (*shape[:3], 3):
+            raise InputError(f"poses_3d has shape {self.poses_3d.shape}, not {(*shape[:3], 3)}")
+        if self.mm_per_unit.shape != shape[:1] or len(self.names) != shape[0]:
+            raise InputError(
+                f"{shape[0]} clips have {self.mm_per_unit.shape} scales and {len(self.names)} names"
+            )
+        for name in ("keypoints_2d", "poses_3d", "mm_per_unit"):
+            values = getattr(self, name)
+            if values.dtype != np.float32:
+                raise InputError(f"{name} is {values.dtype}, not float32")
             if not np.isfinite(values).all():
-                raise InputError(f"{name} holds NaN or infinite values: leave those clips out")
+                raise InputError(f"{name} holds a value that is no number")
         if not (self.mm_per_unit > 0).all():
-            raise InputError("mm_per_unit holds values that are not above 0")
-        if len(self.names) != clips:
-            raise InputError(f"there are {len(self.names)} names for {clips} clips")
+            raise InputError("mm_per_unit holds a value that is not positive")
 
+    def __len__(self) -> int:
+        return len(self.names)
 
-def load_clip_set(path: Path) -> ClipSet:
-    """Read a clip set; nothing in the file is executed.
-
-    Raises:
-        InputError: one line naming the file and what is wrong.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            missing = [key for key in _KEYS if key not in content]
-            if missing:
-                raise problem(path, f"no array '{missing[0]}': not a clip set")
-            keypoints_2d, poses_3d, mm_per_unit, names = (content[key] for key in _KEYS)
-    except InputError:
-        raise
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise problem(path, f"cannot be read as a clip set ({reason})") from None
-    try:
-        return ClipSet(keypoints_2d, poses_3d, mm_per_unit, tuple(map(str, names)))
-    except InputError as error:
-        raise problem(path, str(error)) from None
+    @property
+    def frames(self) -> int:
+        return int(self.keypoints_2d.shape[1])
 
 
 def save_clip_set(path: Path, clips: ClipSet) -> None:
-    """Write a clip set, whole or not at all.
-
-    Raises:
-        InputError: the path cannot be written.
-    """
+    """Write a compressed NPZ, whole or not at all."""
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,
@@ -96,3 +76,27 @@ def save_clip_set(path: Path, clips: ClipSet) -> None:
             mm_per_unit=clips.mm_per_unit,
             names=np.array(clips.names),
         )
+
+
+def load_clip_set(path: Path) -> ClipSet:
+    """Read what :func:`save_clip_set` wrote.
+
+    Raises:
+        InputError: no such file, not an NPZ, an array missing or wrong.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {
+                name: np.asarray(arrays[name], dtype=np.float32)
+                for name in ("keypoints_2d", "poses_3d", "mm_per_unit")
+            }
+            names = tuple(str(name) for name in arrays["names"])
+        return ClipSet(names=names, **found)
+    except FileNotFoundError:
+        raise InputError(f"no clip set at '{path}': make one with 'posemamba data'") from None
+    except KeyError as error:
+        raise InputError(f"'{path}' is no clip set: {error}") from None
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"'{path}' cannot be read as a clip set: {error}") from None
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None

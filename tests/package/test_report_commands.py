@@ -17,14 +17,14 @@ from click.testing import CliRunner
 
 from posemamba import commands_report, config, scan_order
 from posemamba.ablation import Settings
-from posemamba.ablation_cell import pose_loss, run_cell
+from posemamba.ablation_cell import run_cell
 from posemamba.ablation_table import FULL, Cell
 from posemamba.cli import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "official_tiny.pth.tr"
-TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "reference")
+TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "chunked")
 
 
 def clips(seed: int, count: int, frames: int = 12) -> ClipSet:
@@ -43,7 +43,7 @@ def clips(seed: int, count: int, frames: int = 12) -> ClipSet:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(GOLDEN, tmp_path / "tiny.pth.tr")
     for seed, name in enumerate(("train", "val_motions", "val_cameras")):
-        save_clip_set(tmp_path / f"{name}.npz", clips(seed, 3))
+        save_clip_set(tmp_path / f"{name}.npz", clips(seed, 6))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -81,7 +81,7 @@ def test_table_measures_through_the_protocols(monkeypatch: pytest.MonkeyPatch) -
                       on_progress: Any) -> Report:  # noqa: ANN401  # fmt: skip
         poses = lift(np.zeros((2, 40, 17, 2), dtype=np.float32))
         assert poses.shape == (2, 40, 17, 3)
-        on_progress(1, 2)
+        on_progress(2)
         asked.append((path.name, flip, use_ground_truth_2d))
         return Report(mpjpe_mm=17.0 if use_ground_truth_2d else 47.04, p_mpjpe_mm=36.0)
 
@@ -135,7 +135,7 @@ def settings() -> Iterator[Settings]:
     torch.set_num_threads(1)
     yield Settings(
         data=("train.npz",), val={"val": "val_motions.npz"}, steps=20, seeds=1, depth=1,
-        d_model=8, frames=3, batch=4, learning_rate=5e-3, device="cpu", scan="reference",
+        d_model=8, frames=3, batch=4, learning_rate=5e-3, device="cpu", scan="chunked",
     )  # fmt: skip
     torch.set_num_threads(threads)
 
@@ -150,34 +150,12 @@ def test_a_run_learns_and_repeats_itself(settings: Settings) -> None:
     assert run_cell(Cell(FULL, (), 1), settings)["loss"] != first["loss"]
 
 
-def test_loss_terms_by_hand_and_off() -> None:
-    """All joints off by 0.3 in x in frame 0 and by 0.3 times 2 in frame 1; truth at x = 1."""
-    target = torch.zeros(1, 2, 17, 3)
-    target[..., 0] = 1.0
-    predicted = target.clone()
-    predicted[:, 0] *= 1.3
-    predicted[:, 1] *= 1.6
-    difference = 0.09 * sum((1, 1, 2.5, 2.5, 1, 2.5, 2.5, 1, 1, 1, 1.5, 1.5, 4, 4, 1.5, 4, 4))
-    terms = {
-        "": 0.45,
-        "lambda_3d_velocity": 20.0 * 0.3,
-        "lambda_diff": 0.5 * difference / (17 * 3),
-        "lambda_scale": 0.0,  # a scale mends it all
-    }
-    for off in (set(), {"lambda_diff"}, {"lambda_3d_velocity"}, set(terms)):
-        expected = sum(value for name, value in terms.items() if not name or name not in off)
-        assert float(pose_loss(predicted, target, off)) == pytest.approx(expected, rel=1e-5)
-    bent = predicted.clone()
-    bent[..., 5, 1] += 0.2
-    assert pose_loss(bent, target) > pose_loss(bent, target, {"lambda_scale"}) + 0.004
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"frames": 13}, "train.npz: clips have 12 frames, fewer than --frames 13"),
+        ({"frames": 13}, "clips of 12 frames cannot train a network on 13"),
         ({"device": "cuda"}, "finds no CUDA device"),
-        ({"scan": "quick"}, "unknown scan 'quick'"),
+        ({"scan": "quick"}, "scan 'quick'"),
         ({"learning_rate": 1e30, "steps": 3}, "use a smaller --learning-rate"),
         ({"data": ("gone.npz",)}, "gone.npz"),
     ],
@@ -205,7 +183,7 @@ DATA = ("ablate", "--data", "train.npz", "--val", "val_motions.npz")
         ((*DATA, "--steps", "0", "-o", "o"), "0"),
         ((*DATA, "--steps", "1", "--variant", "S", "--depth", "2", "-o", "o"), "--variant fixes"),
         ((*DATA, "--steps", "1", "--variant", "Q", "-o", "o"), "'Q' is not a choice"),
-        ((*DATA, "--steps", "1", "--scan", "fused", "-o", "o"), "'fused' is not a choice"),
+        ((*DATA, "--steps", "1", "--scan", "reference", "-o", "o"), "'reference' is not a choice"),
         ((*DATA, "--steps", "1", "--device", "tpu", "-o", "o"), "'tpu' is not a choice"),
         ((*DATA, "--val", "val_motions.npz", "--steps", "1", "-o", "o"), "have the same name"),
         ((*DATA, "--val", "gone.npz", "--steps", "1", "-o", "o"), "gone.npz: cannot be read"),
