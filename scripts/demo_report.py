@@ -2,8 +2,9 @@
 
     python scripts/demo_report.py --ckpt demo_S.safetensors --train train.npz \\
         --val val_motions.npz --val val_cameras.npz --val val_both.npz --real pose2sim.npz \\
-        --log run/log.csv --training run/training.json --out cards/demo_S
+        --log run/log.csv --training facts.json --out cards/demo_S
 
+(``facts.json``: what the log does not tell, such as ``{"hardware": "one H100", "seed": 0}``)
 writes ``report.json``, ``curves.svg`` and ``MODEL_CARD.md``; the card's numbers come from the JSON
 alone, and ``--card-only`` writes it again from there.
 """
@@ -106,6 +107,7 @@ def make_report(
     train: Path,
     vals: tuple[Path, ...],
     reals: tuple[Path, ...],
+    log: Path | None,
     training: Path | None,
 ) -> dict[str, Any]:
     """Everything the card says in numbers."""
@@ -115,7 +117,7 @@ def make_report(
     from posemamba.data.clip_set import load_clip_set
     from posemamba.model_card import SCHEMA
 
-    facts = read_json(training) if training else {"steps": "not recorded"}
+    facts = (logged_facts(log) if log else {}) | (read_json(training) if training else {})
     checkpoint = read_checkpoint(ckpt)
     files = {path.stem: path for path in (train, *vals)}
     sets = {name: load_clip_set(path) for name, path in files.items()}
@@ -149,6 +151,21 @@ def make_report(
     return report
 
 
+def logged_facts(log: Path) -> dict[str, Any]:
+    """What the last row of a training log tells."""
+    from posemamba.curves import read_log
+
+    last = {name: values[-1] for name, values in read_log(log).items()}
+    facts: dict[str, Any] = {}
+    if last:
+        facts["steps"] = int(max(step for step, _ in last.values()))
+    if "epoch" in last:
+        facts["epochs"] = last["epoch"][1]
+    if "seconds" in last:
+        facts["minutes"] = round(last["seconds"][1] / 60.0, 1)
+    return facts
+
+
 def write_curves(log: Path, path: Path) -> None:
     """Loss and validation error over the steps."""
     from posemamba.curves import draw_curves, read_log
@@ -174,7 +191,7 @@ def write_text(path: Path, text: str) -> None:
 @click.option("--real", "reals", type=_path, multiple=True,
               help="Clip set with marker truth, for P-MPJPE only; repeatable.")  # fmt: skip
 @click.option("--log", type=_path, help="CSV log of the training run.")
-@click.option("--training", type=_path, help="JSON of what the card says on training.")
+@click.option("--training", type=_path, help="JSON of what else the card says on training.")
 @click.option("--out", required=True, type=_path, help="Folder to write into.")
 @click.option("--card-only", is_flag=True, help="Write the card again from the folder's report.")
 def main(
@@ -197,7 +214,7 @@ def main(
             if ckpt is None or train is None or not vals:
                 raise InputError("--ckpt, --train and at least one --val are needed")
             out.mkdir(parents=True, exist_ok=True)
-            report = make_report(ckpt, train, vals, reals, training)
+            report = make_report(ckpt, train, vals, reals, log, training)
             if log is not None:
                 write_curves(log, out / CURVES)
                 report["curves"] = CURVES

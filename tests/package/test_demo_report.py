@@ -50,9 +50,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for seed, (name, count) in enumerate((("train", 6), ("val_a", 2), ("val_b", 2), ("real", 1))):
         save_clip_set(tmp_path / f"{name}.npz", clips(seed, count))
     (tmp_path / "log.csv").write_text(
-        "step,loss,loss_3d,val_mpjpe_mm\n0,3.0,1.0,\n10,2.0,0.5,210.0\n20,1.5,0.4,180.0\n"
+        "step,epoch,learning_rate,loss,seconds,val_mpjpe_mm\n"
+        "10,0.5,2e-4,2.0,60.0,210.0\n20,1.0,1e-4,1.5,90.0,\n"
     )
-    (tmp_path / "training.json").write_text(json.dumps({"steps": 54321, "hardware": "one GPU"}))
+    (tmp_path / "training.json").write_text(json.dumps({"seed": 54321, "hardware": "one GPU"}))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -80,6 +81,7 @@ def test_report_and_card(here: Path) -> None:
     card = Path("card/MODEL_CARD.md").read_text()
     for text in (
         "No accuracy on Human3.6M", "zlib licence", "BSD-3-Clause", "54,321", "one GPU",
+        "- steps: 20\n- epochs: 1\n- minutes: 1.5\n",
         f"| trained | {measured['mpjpe_mm']:.1f} | {measured['p_mpjpe_mm']:.1f} | "
         f"{measured['mpjve_mm']:.1f} |", report["model"]["sha256"], "curves.svg",
     ):  # fmt: skip
