@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from posemamba import native
 from posemamba.errors import InputError
-from posemamba.ops import dtype_code
+from posemamba.ops import dtype_code, row_stride
 
 
 class _ConvSiluParams(ctypes.Structure):
@@ -79,17 +79,6 @@ def _launch(name: str, params: ctypes.Structure, device: torch.device) -> None:
         )
 
 
-def _rows(tensor: Tensor) -> int:
-    """Distance in elements between the rows of a slice of a contiguous tensor's last axis."""
-    stride = tensor.stride(-2)
-    expected = stride
-    for size, have in zip(tensor.shape[-2::-1], tensor.stride()[-2::-1], strict=True):
-        if size != 1 and have != expected:
-            raise InputError(f"rows of a tensor of strides {tensor.stride()} are not evenly spaced")
-        expected = expected * size
-    return stride
-
-
 @torch.library.custom_op("posemamba::conv_silu", mutates_args=(), device_types="cuda")
 def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Depthwise 3x3 convolution over (frames, joints), padding 1, then SiLU.
@@ -111,7 +100,7 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         y=y.data_ptr(),
         batch=batch,
         frames=frames,
-        x_stride=_rows(x),
+        x_stride=row_stride(x),
         joints=joints,
         channels=channels,
         dtype=dtype_code(x, "conv_silu"),
@@ -151,7 +140,7 @@ def gated_norm(y: Tensor, z: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
         beta=beta.data_ptr(),
         out=out.data_ptr(),
         rows=y.numel() // y.shape[-1],
-        z_stride=_rows(z),
+        z_stride=row_stride(z),
         channels=y.shape[-1],
         dtype=dtype_code(y, "gated_norm"),
         epsilon=epsilon,

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from posemamba import mamba_ssm_scan, ops, reference
+from posemamba import chunked_scan, mamba_ssm_scan, ops, reference
 from posemamba.config import PoseMambaConfig
+from posemamba.errors import InputError
 
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
 #: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
-#: of that package. ``reference``: in plain PyTorch, slow, float64 too.
-ScanBackend = Literal["fused", "generic", "mamba-ssm", "reference"]
-SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "reference")
+#: of that package. ``chunked``: in plain PyTorch, many steps at once. ``reference``: one by one. To
+#: train, choose ``mamba-ssm`` on CUDA and ``chunked`` elsewhere; both plain ones take float64.
+ScanBackend = Literal["fused", "generic", "mamba-ssm", "chunked", "reference"]
+SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "chunked", "reference")
 
 _DT_MIN, _DT_MAX = 1e-3, 0.1  # range of the initial step sizes (Mamba, section 3.6)
 
@@ -65,6 +67,7 @@ class SpatioTemporalScan(nn.Module):
         self.d_state = state
         self.dt_rank = rank
         self.scan: ScanBackend = "fused"
+        self.official_limb_gradient = False  # see PoseMamba.set_official_limb_gradient
         directions = self.table.directions
         self.in_proj = nn.Linear(config.d_model, 2 * inner, bias=False)
         self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
@@ -93,41 +96,86 @@ class SpatioTemporalScan(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, joints, d_model) to the same."""
-        x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, frames, joints, d_inner) each
-        x = self.conv2d(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # over (frames, joints)
-        x = self.act(x)
-        # One GEMM in position order for all directions: (batch, frames, joints, K * (R + 2N)).
-        x_dbl = F.linear(x, self.x_proj_weight.flatten(0, 1))
+        x, x_dbl, z = self.scan_inputs(x)
         y = self.out_norm(self._scan(x, x_dbl)) * self.act(z)
         output: Tensor = self.out_proj(y)
         return output
 
+    def scan_inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the scan and its gate read: (batch, frames, joints, d_model) to three tensors.
+
+        Returns:
+            the scan's input (batch, frames, joints, d_inner); in position order for all
+            directions, the raw step sizes, B and C (batch, frames, joints, K * (R + 2N)); the
+            gate before its SiLU (batch, frames, joints, d_inner).
+        """
+        x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, frames, joints, d_inner) each
+        x = self.conv2d(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # over (frames, joints)
+        x = self.act(x)
+        # One GEMM in position order for all directions.
+        return x, F.linear(x, self.x_proj_weight.flatten(0, 1)), z
+
     def _scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
-        weight, bias = self.dt_projs_weight, self.dt_projs_bias  # (K, d_inner, R), (K, d_inner)
-        rates = -torch.exp(self.A_logs)  # (K * d_inner, N)
-        table = self.table
-        order, reverse, limb_mask = list(table.order), list(table.reverse), list(table.limb_mask)
-        limbs = list(self.limb_index)
-        y: Tensor
-        if self.scan in ("generic", "mamba-ssm"):
-            u, delta, B, C = reference.directional_inputs(
-                x, x_dbl, weight, self.d_state, order, limb_mask, limbs
+        # Under autocast, too, the scan is float32; the native ops hold half precision themselves.
+        with torch.autocast(x.device.type, enabled=False):
+            if self.scan == "fused":
+                return self._fused_scan(x, x_dbl)
+            return self._directional_scan(x, x_dbl)
+
+    def _fused_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+        if self.official_limb_gradient and x.requires_grad:
+            raise InputError(
+                "scan='fused' has the true gradient only: choose scan='chunked' or 'mamba-ssm'"
             )
-            inputs = (u, delta, rates, B, C, self.Ds, bias.flatten())
-            if self.scan == "generic":
-                y = ops.selective_scan(*inputs, None, True, reverse)
-            else:
-                y = mamba_ssm_scan.selective_scan(*inputs, reverse)
-            return reference.merge_directions(y, order, x.shape[1], x.shape[2])
-        rates = torch.unflatten(rates, 0, (table.directions, -1))  # (K, d_inner, N)
+        table = self.table
+        rates = torch.unflatten(-torch.exp(self.A_logs), 0, (table.directions, -1))
         skip = torch.unflatten(self.Ds, 0, (table.directions, -1))  # (K, d_inner)
-        tensors = (x, x_dbl, weight, bias, rates, skip)
-        walk = (order, reverse, limb_mask, limbs)
-        if self.scan == "fused":
-            y = ops.cross_selective_scan(*tensors, self.d_state, self.dt_rank, *walk)
-        else:
-            y = reference.cross_selective_scan(*tensors, self.d_state, *walk)
+        y: Tensor = ops.cross_selective_scan(
+            x,
+            x_dbl,
+            self.dt_projs_weight,  # (K, d_inner, R)
+            self.dt_projs_bias,  # (K, d_inner)
+            rates,  # (K, d_inner, N)
+            skip,
+            self.d_state,
+            self.dt_rank,
+            list(table.order),
+            list(table.reverse),
+            list(table.limb_mask),
+            list(self.limb_index),
+        )
         return y
+
+    def _directional_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+        table = self.table
+        order, reverse = list(table.order), list(table.reverse)
+        plain = self.scan in ("chunked", "reference")
+        if x.dtype != torch.float64 and (plain or self.scan == "mamba-ssm"):
+            x, x_dbl = x.float(), x_dbl.float()
+        limb_source = None
+        if self.official_limb_gradient:
+            stopped = x.detach()  # the weight still learns from what the neighbours contribute
+            limb_source = (stopped, F.linear(stopped, self.x_proj_weight.flatten(0, 1).to(x.dtype)))
+        u, delta, B, C = reference.directional_inputs(
+            x,
+            x_dbl,
+            self.dt_projs_weight,
+            self.d_state,
+            order,
+            list(table.limb_mask),
+            list(self.limb_index),
+            limb_source,
+        )
+        rates = -torch.exp(self.A_logs)  # (K * d_inner, N)
+        bias = self.dt_projs_bias.flatten()
+        if self.scan == "generic":
+            y = ops.selective_scan(u, delta, rates, B, C, self.Ds, bias, None, True, reverse)
+        elif self.scan == "mamba-ssm":
+            y = mamba_ssm_scan.selective_scan(u, delta, rates, B, C, self.Ds, bias, reverse)
+        else:
+            scan = chunked_scan if self.scan == "chunked" else reference
+            y = scan.selective_scan(u, delta, rates, B, C, self.Ds, None, bias, True, reverse)
+        return reference.merge_directions(y, order, x.shape[1], x.shape[2])
 
 
 class PoseMambaBlock(nn.Module):

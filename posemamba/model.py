@@ -50,6 +50,18 @@ class PoseMamba(nn.Module):
                 module.scan = scan
         return self
 
+    def set_official_limb_gradient(self, official: bool) -> PoseMamba:
+        """Choose what the backward pass of the limb sum does; returns self.
+
+        True: as the authors' kernel, which drops the gradient through the gather, so that a joint
+        learns nothing from the neighbours that read it. False: the true gradient. The forward pass
+        is the same.
+        """
+        for module in self.modules():
+            if isinstance(module, SpatioTemporalScan):
+                module.official_limb_gradient = official
+        return self
+
     def forward(self, keypoints_2d: Tensor) -> Tensor:
         """Lift clips.
 

@@ -1,8 +1,8 @@
 """The two scan operators as PyTorch custom ops, namespace ``posemamba``.
 
 They run the project's native kernels, have fake kernels (so ``torch.export`` and ``torch.compile``
-see through them) and true gradients (recomputed through the reference). Neither mamba-ssm nor a GPU
-is needed. ``docs/ops.md`` specifies both; the ONNX operators of the same names are identical.
+see through them) and true gradients (recomputed through the chunked scan). Neither mamba-ssm nor a
+GPU is needed. ``docs/ops.md`` specifies both; the ONNX operators of the same names are identical.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from posemamba import native, reference
+from posemamba import chunked_scan, native, reference
 from posemamba.errors import InputError
 
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
@@ -52,6 +52,78 @@ def _position_rows(tensor: Tensor) -> tuple[Tensor, int]:
     return tensor, stride
 
 
+def row_stride(tensor: Tensor) -> int:
+    """Distance in elements between the rows of a slice of a contiguous tensor's last axis.
+
+    Raises:
+        InputError: rows that are not evenly spaced.
+    """
+    stride = tensor.stride(-2)
+    expected = stride
+    for size, have in zip(tensor.shape[-2::-1], tensor.stride()[-2::-1], strict=True):
+        if size != 1 and have != expected:
+            raise InputError(f"rows of a tensor of strides {tensor.stride()} are not evenly spaced")
+        expected = expected * size
+    return stride
+
+
+def cross_scan_params(
+    x: Tensor,
+    x_stride: int,
+    x_dbl: Tensor,
+    x_dbl_stride: int,
+    weights: Sequence[Tensor],
+    d_state: int,
+    dt_rank: int,
+    order: Sequence[int],
+    reverse: Sequence[int],
+    limb_mask: Sequence[int],
+    limb_index: Sequence[int],
+    y: int | None = None,
+) -> native.CrossScanParams:
+    """The launchers' parameters; arguments as :func:`cross_selective_scan`, ``y`` an address.
+
+    Args:
+        x_stride, x_dbl_stride: distance between positions in elements.
+        weights: ``dt_weight, dt_bias, A, D``, float32 and contiguous.
+    """
+    dt_weight, dt_bias, A, D = weights
+    return native.CrossScanParams(
+        x=x.data_ptr(),
+        x_dbl=x_dbl.data_ptr(),
+        dt_weight=dt_weight.data_ptr(),
+        dt_bias=dt_bias.data_ptr(),
+        A=A.data_ptr(),
+        D=D.data_ptr(),
+        y=y,
+        batch=x.shape[0],
+        frames=x.shape[1],
+        x_stride=x_stride,
+        x_dbl_stride=x_dbl_stride,
+        y_stride=x.shape[3],
+        joints=x.shape[2],
+        d_inner=x.shape[3],
+        d_state=d_state,
+        dt_rank=dt_rank,
+        directions=len(order),
+        dtype=dtype_code(x, "cross_selective_scan"),
+        order=native.int_array(order, native.MAX_DIRECTIONS),
+        reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
+        limb_mask=native.int_array(limb_mask, native.MAX_DIRECTIONS),
+        limb_index=native.int_array(limb_index, native.MAX_JOINTS),
+    )
+
+
+def cuda_workspace(name: str, params: ctypes.Structure, device: torch.device) -> Tensor:
+    """Device memory for one launch, of the size the launcher asks for on the current device.
+
+    The caching allocator hands it to the same stream again, so it may be freed after the launch.
+    """
+    library = native.load_cuda_library()
+    size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), None)
+    return torch.empty(size, dtype=torch.uint8, device=device)
+
+
 def _run(name: str, params: ctypes.Structure, device: torch.device) -> None:
     if device.type == "cuda":
         _run_cuda(name, params, device)
@@ -69,9 +141,7 @@ def _run(name: str, params: ctypes.Structure, device: torch.device) -> None:
 def _run_cuda(name: str, params: ctypes.Structure, device: torch.device) -> None:
     library = native.load_cuda_library()
     with torch.cuda.device(device):
-        size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), None)
-        # The caching allocator hands it to the same stream again, so it may be freed at once.
-        workspace = torch.empty(size, dtype=torch.uint8, device=device)
+        workspace = cuda_workspace(name, params, device)
         stream = torch.cuda.current_stream(device).cuda_stream
         launch = getattr(library, f"pm_cuda_{name}")
         error = launch(ctypes.byref(params), None, workspace.data_ptr(), stream)
@@ -123,29 +193,9 @@ def cross_selective_scan(
     x_dbl, x_dbl_stride = _position_rows(x_dbl.to(x.dtype))
     weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    params = native.CrossScanParams(
-        x=x.data_ptr(),
-        x_dbl=x_dbl.data_ptr(),
-        dt_weight=weights[0].data_ptr(),
-        dt_bias=weights[1].data_ptr(),
-        A=weights[2].data_ptr(),
-        D=weights[3].data_ptr(),
-        y=y.data_ptr(),
-        batch=x.shape[0],
-        frames=x.shape[1],
-        x_stride=x_stride,
-        x_dbl_stride=x_dbl_stride,
-        y_stride=x.shape[3],
-        joints=x.shape[2],
-        d_inner=x.shape[3],
-        d_state=d_state,
-        dt_rank=dt_rank,
-        directions=len(order),
-        dtype=dtype_code(x, "cross_selective_scan"),
-        order=native.int_array(order, native.MAX_DIRECTIONS),
-        reverse=native.int_array(reverse, native.MAX_DIRECTIONS),
-        limb_mask=native.int_array(limb_mask, native.MAX_DIRECTIONS),
-        limb_index=native.int_array(limb_index, native.MAX_JOINTS),
+    walk = (order, reverse, limb_mask, limb_index)
+    params = cross_scan_params(
+        x, x_stride, x_dbl, x_dbl_stride, weights, d_state, dt_rank, *walk, y=y.data_ptr()
     )
     if y.numel():
         _run("cross_scan", params, x.device)
@@ -218,7 +268,7 @@ def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # 
 
 
 def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    """Gradients through the reference, of the inputs that need them."""
+    """Gradients through a plain scan, of the inputs that need them."""
     values = [
         constant if saved is None else saved.detach().requires_grad_(ctx.needs_input_grad[i])
         for i, (saved, constant) in enumerate(zip(ctx.saved_tensors, ctx.constants, strict=True))
@@ -234,12 +284,21 @@ def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, .
 
 
 def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
-    return reference.cross_selective_scan(*values[:7], *values[8:])  # all but dt_rank
+    x, x_dbl, dt_weight, dt_bias, A, D, d_state, _, order, reverse, limb_mask, limb_index = values
+    work = torch.float64 if x.dtype == torch.float64 else torch.float32
+    inputs = reference.directional_inputs(
+        x.to(work), x_dbl.to(work), dt_weight, d_state, order, limb_mask, limb_index
+    )
+    u, delta, B, C = inputs
+    y = chunked_scan.selective_scan(
+        u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True, list(reverse)
+    )
+    return reference.merge_directions(y, order, x.shape[1], x.shape[2]).to(x.dtype)
 
 
 def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
     u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse = values
-    return reference.selective_scan(
+    return chunked_scan.selective_scan(
         u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse)
     )
 

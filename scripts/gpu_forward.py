@@ -102,8 +102,9 @@ def measure(variant: str, batch: int, baseline: bool) -> list[dict[str, Any]]:
     model = build(variant).cuda()
     keypoints = torch.rand(batch, FRAMES, 17, 2, device="cuda") * 2 - 1
     runs: dict[str, Callable[[Tensor], Tensor]] = {
-        "ours fp16": PoseMambaInference(model, torch.float16),
-        "ours fp32": PoseMambaInference(model, torch.float32),
+        "fused fp16": PoseMambaInference(model, torch.float16),
+        "composed fp16": PoseMambaInference(model, torch.float16, fused=False),
+        "composed fp32": PoseMambaInference(model, torch.float32),
     }
     if baseline:
         runs["mamba-ssm flow fp16"] = official_flow(build(variant).cuda())
@@ -121,7 +122,7 @@ def measure(variant: str, batch: int, baseline: bool) -> list[dict[str, Any]]:
             "peak_mib": round(torch.cuda.max_memory_allocated() / 2**20),
             "drift_mm": round(drift_mm(variant, lift), 4),
         }
-        if name == "ours fp16" and batch in (1, 32):
+        if name == "fused fp16" and batch in (1, 32):
             row["breakdown"] = breakdown(lambda graph=graph: graph(keypoints))
         rows.append(row)
         del graph

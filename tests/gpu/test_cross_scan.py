@@ -16,7 +16,7 @@ from pmcuda import CrossInputs, Directions, Op, Tuning
 
 pytestmark = pytest.mark.gpu
 
-CONFIGS = (1, 2)
+CONFIGS = (1, 2, 4, 5)
 HALF, SINGLE = torch.float16, torch.float32
 
 

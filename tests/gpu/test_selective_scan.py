@@ -22,7 +22,7 @@ def check(lib: ctypes.CDLL, inputs: ScanInputs, tuning: Tuning | None = None) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
-@pytest.mark.parametrize("config", [1, 2])
+@pytest.mark.parametrize("config", [1, 2, 4, 5])
 @pytest.mark.parametrize("chunks", [1, 2, 5])
 def test_every_variant(lib: ctypes.CDLL, dtype: torch.dtype, config: int, chunks: int) -> None:
     check(lib, oracle.make_scan(dtype=dtype), Tuning(0, chunks, config))

@@ -194,7 +194,7 @@ CASE(workspace) {
     EXPECT(WorkspaceOf(*plugin, wrong, wrong) == 0, op);
     TakeLog();
   }
-  // CrossSelectiveScan keeps what each direction makes, in float32, until they are summed.
+  // CrossSelectiveScan keeps what each direction makes until they are summed.
   const Node node = CrossNode({4, 81});
   EXPECT(WorkspaceOf(*Create(library, node), node, node) >= 4u * 4 * 81 * 17 * 32 * 4, "");
 }

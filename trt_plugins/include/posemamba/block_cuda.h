@@ -1,17 +1,14 @@
-/* CUDA launchers of what surrounds the scan in a PoseMamba block, channels last throughout, so that
- * no layout copy is left between the matrix products. Same rules as scan_cuda.h: asynchronous on
- * `stream`, no allocation, no synchronisation, capturable.
- *
- * Activations are float32 or float16 (pm_dtype); parameters and the residual stream are float32.
- * `channels` must be a multiple of 4, at most PM_MAX_NORM_CHANNELS in the norms; every row starts
- * on a multiple of four elements. Rows may lie further apart than they are long (`*_stride`).
+/* CUDA launchers of what surrounds the scan in a PoseMamba block, channels last throughout, see
+ * block.h. Same rules as scan_cuda.h: asynchronous on `stream`, no allocation, no synchronisation,
+ * capturable. `channels` must be a multiple of 4, at most PM_MAX_NORM_CHANNELS in the norms; every
+ * row starts on a multiple of four elements.
  */
 #ifndef POSEMAMBA_BLOCK_CUDA_H_
 #define POSEMAMBA_BLOCK_CUDA_H_
 
 #include <cuda_runtime_api.h>
 
-#include "posemamba/scan.h"
+#include "posemamba/block.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,50 +16,86 @@ extern "C" {
 
 #define PM_MAX_NORM_CHANNELS 1024
 
-/* y = SiLU(depthwise 3x3 convolution of x over (frames, joints), zero padding 1, plus bias). */
-typedef struct pm_conv_silu_params {
-  const void* x;       /* [batch, frames, joints, channels], positions x_stride elements apart */
-  const float* weight; /* [9, channels], tap (frame - 1) * 3 + (joint - 1) first */
-  const float* bias;   /* [channels] */
-  void* y;             /* [batch, frames, joints, channels], contiguous */
+/* The fused path, float16 activations only (products on the tensor cores, everything else float32):
+ * embed, then per block conv_proj and block_tail, which runs the scan too. A block of d_model
+ * channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is 64, 128 or 256
+ * (cudaErrorNotSupported otherwise). Matrices are packed: a row-major [outputs, inputs] matrix in
+ * float16, cut into 16x16 tiles in the order the tensor cores read (docs/kernels.md). Activations,
+ * packed matrices and vectors start on 16 bytes. */
+
+/* u = SiLU(depthwise 3x3 convolution of x, plus bias); x_dbl = u * projection^T. */
+typedef struct pm_conv_proj_params {
+  const void* x;          /* [batch, frames, joints, channels], positions x_stride apart */
+  const float* weight;    /* [9, channels], as pm_conv_silu_params */
+  const float* bias;      /* [channels] */
+  const void* projection; /* packed [columns, channels] */
+  void* u;                /* [batch, frames, joints, channels], contiguous */
+  void* x_dbl;            /* [batch, frames, joints, columns], contiguous */
   int64_t batch;
   int64_t frames;
-  int64_t x_stride;
+  int64_t x_stride; /* a multiple of 8 */
   int32_t joints;
-  int32_t channels;
-  int32_t dtype;
-} pm_conv_silu_params;
+  int32_t channels; /* 128, 256 or 512 */
+  int32_t columns;  /* a multiple of 16 */
+} pm_conv_proj_params;
 
-/* out = LayerNorm(y) * SiLU(z), row by row. */
-typedef struct pm_gated_norm_params {
-  const void* y; /* [rows, channels], contiguous */
-  const void* z; /* [rows, channels], rows z_stride elements apart */
-  const float* gamma;
-  const float* beta;
-  void* out; /* [rows, channels], contiguous */
-  int64_t rows;
-  int64_t z_stride;
-  int32_t channels;
-  int32_t dtype;
+/* What follows the stream: LayerNorm, then the next block's in_proj or (xz null) the head. */
+typedef struct pm_next_params {
+  const void* in_proj;      /* packed [4 * d_model, d_model] */
+  void* xz;                 /* [positions, 4 * d_model]; may be where this block's z lies */
+  const float* head_weight; /* [3, d_model] */
+  const float* head_bias;   /* [3] */
+  float* poses_3d;          /* [positions, 3] */
   float epsilon;
-} pm_gated_norm_params;
+} pm_next_params;
 
-/* sum = residual + branch; stream = shared ? LayerNorm(sum) : sum; out = LayerNorm(stream). */
-typedef struct pm_add_norm_params {
-  const float* residual;     /* [rows, channels] */
-  const void* branch;        /* [rows, channels] */
-  const float* shared_gamma; /* null where no norm follows the sum itself */
-  const float* shared_beta;
-  const float* gamma;
-  const float* beta;
-  float* stream; /* [rows, channels]; may be `residual` */
-  void* out;     /* [rows, channels] */
-  int64_t rows;
-  int32_t channels;
-  int32_t dtype; /* of branch and out */
+/* One block from the inputs of its scan on, positions = batch * frames * joints:
+ *   y = the scan; g = LayerNorm(y) * SiLU(z); s = residual + g * out_proj^T;
+ *   s = LayerNorm_shared(s + MLP(LayerNorm(s))) + position; then `next` of s.
+ * y is never stored: the tail sums the directions itself.
+ *
+ * `vectors`, 17 * d_model floats, joins what is read whole by every thread block, d = d_model:
+ *   out_norm gamma, beta; sum of D over the directions, over those with limb_mask   (2d each)
+ *   norm2 gamma, beta; shared norm gamma, beta; next norm gamma, beta                (d each)
+ *   fc1 bias (2d); fc2 bias (d) */
+typedef struct pm_block_tail_params {
+  pm_cross_scan_params scan; /* y and D are not used */
+  const void* z;             /* [positions, 2 * d_model], rows z_stride elements apart */
+  int64_t z_stride;          /* a multiple of 8 */
+  const float* vectors;
+  const void* out_proj;  /* packed [d_model, 2 * d_model] */
+  const void* fc1;       /* packed [2 * d_model, d_model] */
+  const void* fc2;       /* packed [d_model, 2 * d_model] */
+  const float* residual; /* [positions, d_model] */
+  const float* position; /* [frames, d_model] to add, or null */
+  float* stream;         /* [positions, d_model]; may be `residual` */
+  pm_next_params next;
+  int32_t d_model;
+  float out_epsilon;
+  float norm2_epsilon;
   float shared_epsilon;
-  float epsilon;
-} pm_add_norm_params;
+} pm_block_tail_params;
+
+/* stream = keypoints_2d * weight^T + bias + joint position; then `next` of it. */
+typedef struct pm_embed_params {
+  const float* keypoints_2d;   /* [batch, frames, joints, 2] */
+  const float* weight;         /* [d_model, 2] */
+  const float* bias;           /* [d_model] */
+  const float* joint_position; /* [joints, d_model] */
+  const float* next_norm;      /* gamma, beta: [2, d_model] */
+  float* stream;               /* [positions, d_model] */
+  pm_next_params next;         /* xz must not be null */
+  int64_t batch;
+  int64_t frames;
+  int32_t joints;
+  int32_t d_model;
+} pm_embed_params;
+
+PM_API cudaError_t pm_cuda_embed(const pm_embed_params* params, cudaStream_t stream);
+PM_API cudaError_t pm_cuda_conv_proj(const pm_conv_proj_params* params, cudaStream_t stream);
+/* Workspace as pm_cuda_cross_scan_workspace of params->scan. */
+PM_API cudaError_t pm_cuda_block_tail(const pm_block_tail_params* params, void* workspace,
+                                      cudaStream_t stream);
 
 PM_API cudaError_t pm_cuda_conv_silu(const pm_conv_silu_params* params, cudaStream_t stream);
 PM_API cudaError_t pm_cuda_gated_norm(const pm_gated_norm_params* params, cudaStream_t stream);

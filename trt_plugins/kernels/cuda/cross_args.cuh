@@ -15,7 +15,7 @@ struct CrossArgs {
   const float* A;
   const float* D;
   void* y;
-  float* partial;  // [batch * directions][steps][d_inner]
+  void* partial;  // [batch * directions][steps][d_inner], in the type of x
   Carry carry;
   int64_t x_stride;
   int64_t x_dbl_stride;
@@ -33,7 +33,7 @@ struct CrossArgs {
   int phase;
   int merge_positions;  // per thread of the merge, even
   bool pairs_aligned;   // x may be read two channels at a time
-  bool quads_aligned;   // x and y may be accessed four channels at a time
+  bool words_aligned;   // x and y may be accessed 16 bytes at a time
   int order[PM_MAX_DIRECTIONS];
   int reverse[PM_MAX_DIRECTIONS];
   int limb_mask[PM_MAX_DIRECTIONS];

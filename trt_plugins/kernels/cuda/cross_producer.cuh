@@ -30,13 +30,14 @@ class CrossProducer {
   static constexpr int kQuads = kSteps / (4 * kWide);  // groups of 4 steps per lane
   static constexpr int kWords = 2 * C::kStates / 32;   // B and C words per lane and step
   static constexpr bool kPrefetch = kWords == 1;       // more would not fit the registers
-  static constexpr int kRaw = Rank ? kSteps * Rank / 32 : 1;
+  static constexpr int kRawWords = kSteps * Rank;
+  static constexpr int kRaw = Rank ? (kRawWords + 31) / 32 : 1;  // per lane
   // More registers would cost the second thread block per SM; the others read shared memory.
   static constexpr bool kKeepWeights = Rank > 0 && Rank <= 8;
   static constexpr int kSharedWeights = Rank > 8 ? Rank * C::kChannels : 0;
   using Scratch = ProducerScratch<kSteps, Rank>;
   static_assert(kPairLanes <= 32 && kQuads >= 1 && kSteps <= 32, "producer layout");
-  static_assert(Rank == 0 || kRaw * 32 == kSteps * Rank, "dt layout");
+  static_assert(kRawWords % 32 == 0 || kRawWords < 32, "dt layout");
 
   __device__ __forceinline__ CrossProducer(const CrossArgs& args, int batch, int direction,
                                            int first, int begin, int end, const unsigned char* limb,
@@ -165,10 +166,15 @@ class CrossProducer {
     }
   }
 
+  // Lanes beyond a short tile's words repeat them.
+  __device__ __forceinline__ int raw_word(int m) const {
+    return kRawWords < 32 ? lane_ % (kRawWords ? kRawWords : 1) : lane_ + 32 * m;
+  }
+
   __device__ __forceinline__ void load_raw(const unsigned* offsets, Scalar (&to)[kRaw]) const {
 #pragma unroll
     for (int m = 0; m < kRaw; ++m) {
-      const int word = lane_ + 32 * m;
+      const int word = raw_word(m);
       const auto in = static_cast<unsigned>(word % Rank * sizeof(T));
       to[m] = Io<T>::load(at(dbl_, offsets[word / Rank] + in));
     }
@@ -180,7 +186,7 @@ class CrossProducer {
     for (int m = 0; m < kRaw; ++m) {
       float v = Io<T>::value(raw_own_[m]);
       if (masked_) v += Io<T>::value(raw_limb_[m]);
-      scratch_.raw[lane_ + 32 * m] = v;
+      scratch_.raw[raw_word(m)] = v;
     }
     __syncwarp();
   }

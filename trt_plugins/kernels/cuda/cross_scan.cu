@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "common/validate.h"
+#include "cuda/cross_launch.h"
 #include "cuda/cross_scan.cuh"
 #include "cuda/kernels.h"
 #include "cuda/launch.h"
@@ -19,6 +20,8 @@ struct Layout {
 
   std::size_t total() const { return partial + state + dt_sum; }
 };
+
+std::size_t size_of(int32_t dtype) { return dtype == PM_FLOAT16 ? 2 : 4; }
 
 bool supported(const pm_cross_scan_params& p) {
   // Step numbers are 32 bits wide; the grid's first dimension counts blocks.
@@ -43,7 +46,7 @@ Layout layout_of(const pm_cross_scan_params& p, const Plan& plan) {
   const std::size_t carried = plan.chunks > 1 ? rows * static_cast<std::size_t>(plan.chunks) *
                                                     static_cast<std::size_t>(plan.channels())
                                               : 0;
-  return {align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * sizeof(float)),
+  return {align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
           align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
           align_up(carried * sizeof(float))};
 }
@@ -69,12 +72,12 @@ void invert_walk(CrossArgs& a, int k) {
 
 CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout& layout,
                   void* workspace) {
-  const std::size_t size = p.dtype == PM_FLOAT16 ? 2 : 4;
+  const std::size_t size = size_of(p.dtype);
   auto* bytes = static_cast<unsigned char*>(workspace);
   CrossArgs a{};
   a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
   a.A = p.A, a.D = p.D, a.y = p.y;
-  a.partial = reinterpret_cast<float*>(bytes);
+  a.partial = bytes;
   a.carry.state = reinterpret_cast<float*>(bytes + layout.partial);
   a.carry.dt_sum = reinterpret_cast<float*>(bytes + layout.partial + layout.state);
   a.carry.chunks = plan.chunks, a.carry.channels = plan.channels();
@@ -85,7 +88,8 @@ CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout&
   a.blocks_per_row = plan.blocks_per_row, a.chunk_steps = plan.chunk_steps;
   a.first_steps = plan.first_steps;
   a.pairs_aligned = aligned(p.x, p.x_stride, 2, size);
-  a.quads_aligned = aligned(p.x, p.x_stride, 4, size) && aligned(p.y, p.y_stride, 4, size);
+  const int word = static_cast<int>(16 / size);  // channels
+  a.words_aligned = aligned(p.x, p.x_stride, word, size) && aligned(p.y, p.y_stride, word, size);
   std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
   std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
   std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
@@ -100,8 +104,9 @@ CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout&
 
 cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& device,
                   cudaStream_t stream) {
-  unsigned lanes = 2;  // threads across the channels, four each
-  while (lanes * 4 < static_cast<unsigned>(p.d_inner) && lanes < kMergeThreads) lanes *= 2;
+  const unsigned word = 16 / static_cast<unsigned>(size_of(p.dtype));  // channels a thread
+  unsigned lanes = 1;
+  while (lanes * word < static_cast<unsigned>(p.d_inner) && lanes < kMergeThreads) lanes *= 2;
   const dim3 block(lanes, kMergeThreads / lanes);
   // Four positions a thread amortise its D sums; two spread a small problem over more SMs.
   const int64_t threads = p.batch * a.steps * lanes;
@@ -115,6 +120,34 @@ cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& dev
 }
 
 }  // namespace
+
+cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning,
+                              void* workspace, const Device& device, cudaStream_t stream,
+                              CrossArgs* args) {
+  if (!supported(p)) return cudaErrorNotSupported;
+  if (workspace == nullptr) return cudaErrorInvalidValue;
+  const Plan plan = plan_of(p, tuning, device);
+  if (plan.config < 0) return cudaErrorInvalidValue;
+  *args = args_of(p, plan, layout_of(p, plan), workspace);
+  const Kernel kernel = p.dtype == PM_FLOAT16 ? cross_kernel_f16(plan.config, p.dt_rank)
+                                              : cross_kernel_f32(plan.config, p.dt_rank);
+  const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{plan.blocks_per_row});
+  const auto run = [&](int phase, int chunks) {
+    args->phase = phase;
+    void* arguments[] = {args};
+    // Blocks that start while the previous kernel still drains go where there is room, two to an SM
+    // if they fit; with no more blocks than SMs that would leave half of the GPU idle.
+    const bool overlap =
+        plan.blocks_per_sm == 1 || int64_t{blocks} * chunks > device.multiprocessors;
+    return launch(kernel.function, dim3(blocks, static_cast<unsigned>(chunks)),
+                  dim3(static_cast<unsigned>(plan.threads)), arguments, overlap, device, stream,
+                  kernel.shared);
+  };
+  if (plan.chunks == 1) return run(kSerial, 1);
+  const cudaError_t error = run(kStates, plan.chunks - 1);
+  return error != cudaSuccess ? error : run(kOutputs, plan.chunks - 1);
+}
+
 }  // namespace posemamba::cuda
 
 extern "C" size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
@@ -139,34 +172,9 @@ extern "C" cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,
   using namespace posemamba::cuda;
   const pm_status status = posemamba::validate(params);
   if (status != PM_OK) return error_of(status);
-  const pm_cross_scan_params& p = *params;
-  if (!supported(p)) return cudaErrorNotSupported;
-  if (workspace == nullptr) return cudaErrorInvalidValue;
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
-  const Plan plan = plan_of(p, tuning, device);
-  if (plan.config < 0) return cudaErrorInvalidValue;
-
-  CrossArgs a = args_of(p, plan, layout_of(p, plan), workspace);
-  const Kernel kernel = p.dtype == PM_FLOAT16 ? cross_kernel_f16(plan.config, p.dt_rank)
-                                              : cross_kernel_f32(plan.config, p.dt_rank);
-  const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{plan.blocks_per_row});
-  const dim3 block(static_cast<unsigned>(plan.threads));
-  void* args[] = {&a};
-  if (plan.chunks == 1) {
-    a.phase = kSerial;
-    const cudaError_t error =
-        launch(kernel.function, dim3(blocks), block, args, false, device, stream, kernel.shared);
-    if (error != cudaSuccess) return error;
-  } else {
-    const dim3 grid(blocks, static_cast<unsigned>(plan.chunks - 1));
-    a.phase = kStates;
-    cudaError_t error =
-        launch(kernel.function, grid, block, args, false, device, stream, kernel.shared);
-    if (error != cudaSuccess) return error;
-    a.phase = kOutputs;
-    error = launch(kernel.function, grid, block, args, true, device, stream, kernel.shared);
-    if (error != cudaSuccess) return error;
-  }
-  return merge(p, a, device, stream);
+  CrossArgs args;
+  const cudaError_t error = launch_cross_scan(*params, tuning, workspace, device, stream, &args);
+  return error != cudaSuccess ? error : merge(*params, args, device, stream);
 }

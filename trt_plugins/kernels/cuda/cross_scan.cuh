@@ -1,6 +1,6 @@
 // The scan kernel of CrossSelectiveScan. A thread block owns `Channels` channels of one (batch
 // item, direction, chunk); producer warps gather, convert and project the next tile while scan
-// warps work on this one. Outputs are fp32, in step order, one per direction.
+// warps work on this one. Outputs go out in step order, one buffer per direction, in the type of x.
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
 
@@ -55,6 +55,10 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
     share_weights<C, Rank>(a, direction, first, shared.weights);
   }
   if (thread == 0) ring.init();
+  // x, x_dbl and (kOutputs) the end states come from earlier launches. Releasing only after the
+  // wait keeps that true for the next launch too: when it starts, everything before this one is
+  // done.
+  if (a.phase != kOutputs) dependency_wait();
   __syncthreads();  // the ring, the limb table and the weights are ready
   dependency_release();
 
@@ -91,7 +95,7 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
     dependency_wait();  // the end states come from the previous launch
     load_carry<C>(scan, a.carry, row, chunk, first);
   }
-  float* out = a.partial + (int64_t{row} * a.steps + begin) * a.d_inner + channel;
+  T* out = static_cast<T*>(a.partial) + (int64_t{row} * a.steps + begin) * a.d_inner + channel;
   const bool outputs = a.phase != kStates || chunk == 0;
 #pragma unroll 1
   for (int i = 0; i < tiles; ++i) {
@@ -101,12 +105,12 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
     if (outputs) {
       scan.template tile<true>(stages[s], steps, [&](int step, const float (&y)[C::kCpt]) {
         if (step >= steps || !owned) return;
-        float* at = out + int64_t{step} * a.d_inner;
+        T* at = out + int64_t{step} * a.d_inner;
         if constexpr (C::kCpt == 2) {
-          *reinterpret_cast<float2*>(at) = make_float2(y[0], y[1]);
+          Io<T>::store_pair(at, y[0], y[1]);
         } else {
 #pragma unroll
-          for (int q = 0; q < C::kCpt; ++q) at[q] = y[q];
+          for (int q = 0; q < C::kCpt; ++q) Io<T>::store(at + q, y[q]);
         }
       });
       out += int64_t{C::kTile} * a.d_inner;

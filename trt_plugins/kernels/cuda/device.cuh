@@ -33,7 +33,30 @@ __device__ __forceinline__ float softplus(float v) {
   return fmaf(e, p, fmaxf(v, 0.0f));
 }
 
-__device__ __forceinline__ float silu(float v) { return v / (1.0f + __expf(-v)); }
+// 1 / x on the special function unit, relative error 2^-23; 0 for infinity.
+__device__ __forceinline__ float reciprocal_fast(float x) {
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+
+__device__ __forceinline__ float silu(float v) {
+  return v * reciprocal_fast(1.0f + exp2_fast(-v * kLog2e));
+}
+
+// Exact (erf) GELU. erfc(x) = p(t) exp(-x^2) with t = 1 / (1 + 0.3275911 x), x >= 0, absolute error
+// 1.5e-7 (Abramowitz and Stegun 7.1.26); no branch, where erff has one.
+__device__ __forceinline__ float gelu(float v) {
+  const float x = fabsf(v) * 0.70710678118654752440f;
+  const float t = reciprocal_fast(fmaf(0.3275911f, x, 1.0f));
+  float p = 1.061405429f;
+  p = fmaf(p, t, -1.453152027f);
+  p = fmaf(p, t, 1.421413741f);
+  p = fmaf(p, t, -0.284496736f);
+  p = fmaf(p, t, 0.254829592f);
+  const float tail = 0.5f * p * t * exp2_fast(-x * x * kLog2e);  // half of erfc(x)
+  return v * (v < 0.0f ? tail : 1.0f - tail);
+}
 
 // Raw bits kept in registers between a prefetch and its use.
 template <typename T>
@@ -60,6 +83,10 @@ struct Io<__half> {
     return __half22float2(*reinterpret_cast<const __half2*>(&p));
   }
   static __device__ __forceinline__ void store(__half* p, float v) { *p = __float2half_rn(v); }
+  // 4-byte aligned p.
+  static __device__ __forceinline__ void store_pair(__half* p, float lo, float hi) {
+    *reinterpret_cast<__half2*>(p) = __floats2half2_rn(lo, hi);
+  }
 };
 
 template <>
@@ -75,6 +102,10 @@ struct Io<float> {
   static __device__ __forceinline__ float value(Scalar s) { return s; }
   static __device__ __forceinline__ float2 value2(Pair p) { return p; }
   static __device__ __forceinline__ void store(float* p, float v) { *p = v; }
+  // 8-byte aligned p.
+  static __device__ __forceinline__ void store_pair(float* p, float lo, float hi) {
+    *reinterpret_cast<float2*>(p) = make_float2(lo, hi);
+  }
 };
 
 // Arrival barriers in shared memory (PTX mbarrier): `arrive` releases the caller's earlier memory

@@ -7,30 +7,36 @@ namespace {
 
 constexpr std::size_t kDefaultShared = 48 * 1024;
 constexpr int kMaxDevices = 64;
-std::atomic<uint32_t> cached[kMaxDevices];  // multiprocessors << 8 | major; 0 means not yet asked
+// shared bytes << 32 | multiprocessors << 8 | major; 0 means not yet asked
+std::atomic<uint64_t> cached[kMaxDevices];
 
-uint32_t query(int device) {
+uint64_t query(int device) {
   int multiprocessors = 0;
   int major = 0;
+  int shared = 0;
   if (cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device) !=
           cudaSuccess ||
-      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess) {
+      cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
+          cudaSuccess) {
     return 0;
   }
-  return static_cast<uint32_t>(multiprocessors) << 8 | static_cast<uint32_t>(major);
+  return static_cast<uint64_t>(shared) << 32 | static_cast<uint64_t>(multiprocessors) << 8 |
+         static_cast<uint64_t>(major);
 }
 
 }  // namespace
 
 Device current_device() {
   int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || device < 0) return {0, 0};
-  uint32_t facts = device < kMaxDevices ? cached[device].load(std::memory_order_relaxed) : 0;
+  if (cudaGetDevice(&device) != cudaSuccess || device < 0) return {0, 0, 0};
+  uint64_t facts = device < kMaxDevices ? cached[device].load(std::memory_order_relaxed) : 0;
   if (facts == 0) {
     facts = query(device);
     if (device < kMaxDevices) cached[device].store(facts, std::memory_order_relaxed);
   }
-  return {static_cast<int32_t>(facts >> 8), static_cast<int32_t>(facts & 0xff)};
+  return {static_cast<int32_t>(facts >> 8 & 0xffffff), static_cast<int32_t>(facts & 0xff),
+          static_cast<std::size_t>(facts >> 32)};
 }
 
 cudaError_t error_of(pm_status status) {

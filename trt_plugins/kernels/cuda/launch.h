@@ -12,8 +12,9 @@
 namespace posemamba::cuda {
 
 struct Device {
-  int32_t multiprocessors;  // 0: no usable device
-  int32_t major;            // compute capability
+  int32_t multiprocessors;   // 0: no usable device
+  int32_t major;             // compute capability
+  std::size_t shared_bytes;  // most shared memory of a thread block
 };
 
 // The current device; queried once per device, cached for the life of the process.
@@ -30,6 +31,12 @@ cudaError_t error_of(pm_status status);
 // prologue may run early. Only where the device has it. `shared`: bytes of dynamic shared memory.
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
                    const Device& device, cudaStream_t stream, std::size_t shared = 0);
+
+// Whether a row-wise kernel should put 16 warps on its 32 positions rather than 8: twice the
+// parallelism a block, for grids that give an SM no second block.
+inline bool few_blocks(int64_t batch, int64_t positions, const Device& device) {
+  return batch * ((positions + 31) / 32) <= device.multiprocessors;
+}
 
 constexpr std::size_t align_up(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 

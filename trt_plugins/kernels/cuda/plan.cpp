@@ -14,13 +14,14 @@ struct Shape {
   int32_t states;
   int32_t channels;
   int32_t threads;
+  int32_t blocks_per_sm;
 };
 
 template <std::size_t... I>
 constexpr std::array<Shape, sizeof...(I)> shapes(std::index_sequence<I...>) {
-  return {Shape{std::tuple_element_t<I, Configs>::kStates,
-                std::tuple_element_t<I, Configs>::kChannels,
-                std::tuple_element_t<I, Configs>::kThreads}...};
+  return {Shape{
+      std::tuple_element_t<I, Configs>::kStates, std::tuple_element_t<I, Configs>::kChannels,
+      std::tuple_element_t<I, Configs>::kThreads, std::tuple_element_t<I, Configs>::kMinBlocks}...};
 }
 constexpr auto kShapes = shapes(std::make_index_sequence<kConfigs>());
 
@@ -28,16 +29,18 @@ constexpr auto kShapes = shapes(std::make_index_sequence<kConfigs>());
 constexpr int32_t kPaired = 0;
 constexpr int32_t kNarrow = 1;
 constexpr int32_t kManyStates = 2;
+constexpr int32_t kWide = 3;
+constexpr int32_t kWideGeneric = 4;
 
-constexpr int32_t kChunkGrain = 8;   // chunks are whole register blocks
-constexpr int32_t kLeastChunk = 64;  // steps; below it the carries cost more than they save
-constexpr int32_t kManyChunks = 20;  // beyond it narrow blocks beat more chunks
-constexpr int32_t kBlocksPerSm = 2;  // thread blocks a chunked launch aims at
+constexpr int32_t kChunkGrain = 8;    // chunks are whole register blocks
+constexpr int32_t kLeastChunk = 64;   // steps; below it the carries cost more than they save
+constexpr int32_t kManyChunks = 20;   // beyond it narrow blocks beat more chunks
+constexpr int32_t kPairedBlocks = 2;  // of kPaired, that a chunked launch puts on an SM
 constexpr int32_t kFewestChunks = 3;
 constexpr int32_t kMostSms = 256;  // a larger device is planned for as this one; bounds carry_limit
 
 // Blocks, in percent of the SMs, from which on a serial scan wins.
-constexpr int64_t enough_percent(int32_t config) { return config == kPaired ? 90 : 150; }
+constexpr int64_t enough_percent(int32_t config) { return config == kNarrow ? 150 : 90; }
 
 int32_t ceil_div(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
 
@@ -60,26 +63,32 @@ Plan with(const Problem& p, int32_t config, int32_t chunks) {
   plan.blocks_per_row = ceil_div(p.channels, s.channels);
   plan.states = s.states;
   plan.threads = s.threads;
+  plan.blocks_per_sm = s.blocks_per_sm;
   plan.block_channels = s.channels;
   return plan;
 }
 
-// Chunks that give every SM kBlocksPerSm blocks. Two chunks would be a serial scan cut in half, so
-// they become one. Unchunked work is never repeated: with enough blocks it wins, sooner for paired
-// lanes (a block there has twice the work per instruction fetched).
+// Chunks that give every SM as many blocks as it holds. Two chunks would be a serial scan cut in
+// half, so they become one. Unchunked work is never repeated: with enough blocks it wins, later for
+// narrow ones (a block there does half the work per instruction fetched).
 int32_t automatic_chunks(const Problem& p, int32_t config, int32_t multiprocessors) {
-  const int64_t blocks = with(p, config, 1).blocks_per_row * p.rows;
+  const Plan serial = with(p, config, 1);
+  const int64_t blocks = serial.blocks_per_row * p.rows;
   if (blocks * 100 >= multiprocessors * enough_percent(config)) return 1;
-  const int64_t wanted = 1 + int64_t{kBlocksPerSm} * multiprocessors / blocks;
+  const int64_t wanted = 1 + int64_t{serial.blocks_per_sm} * multiprocessors / blocks;
   const auto chunks = static_cast<int32_t>(std::min<int64_t>(wanted, 1 + p.steps / kLeastChunk));
   return chunks < kFewestChunks ? 1 : chunks;
 }
 
 int32_t automatic_config(const Problem& p, int32_t multiprocessors) {
   if (p.d_state > kShapes[kPaired].states) return kManyStates;
-  if (!p.fused || p.channels <= kShapes[kNarrow].channels) return kNarrow;
+  if (p.channels <= kShapes[kNarrow].channels) return kNarrow;
+  if (!p.fused) return kWideGeneric;
   const int64_t blocks = with(p, kPaired, 1).blocks_per_row * p.rows;
-  return blocks * kManyChunks < int64_t{kBlocksPerSm} * multiprocessors ? kNarrow : kPaired;
+  if (blocks * kManyChunks < int64_t{kPairedBlocks} * multiprocessors) return kNarrow;
+  // One serial block an SM: only a wide one keeps its schedulers busy.
+  const bool one_each = automatic_chunks(p, kPaired, multiprocessors) == 1;
+  return one_each && blocks <= multiprocessors ? kWide : kPaired;
 }
 
 }  // namespace
@@ -107,9 +116,9 @@ std::size_t carry_limit(const Problem& largest) {
     const Plan plan = with(largest, config, 1);
     if (plan.states < largest.d_state) continue;
     const int64_t blocks = plan.blocks_per_row * largest.rows;
-    // automatic_chunks: blocks < enough, and blocks * chunks <= blocks + kBlocksPerSm * SMs.
+    // automatic_chunks: blocks < enough, and blocks * chunks <= blocks + blocks_per_sm * SMs.
     const int64_t device =
-        kMostSms * enough_percent(config) / 100 + int64_t{kBlocksPerSm} * kMostSms;
+        kMostSms * enough_percent(config) / 100 + int64_t{plan.blocks_per_sm} * kMostSms;
     const int64_t automatic = std::min(device, blocks * (1 + largest.steps / kLeastChunk));
     const int64_t forced = blocks * std::clamp(largest.steps / kChunkGrain, 1, kFewestChunks);
     const auto channels =

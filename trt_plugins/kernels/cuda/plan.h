@@ -26,6 +26,7 @@ struct Plan {
   int32_t blocks_per_row;
   int32_t states;  // padded d_state
   int32_t threads;
+  int32_t blocks_per_sm;  // at most at a time
 
   int32_t channels() const { return blocks_per_row * block_channels; }
   int32_t block_channels;

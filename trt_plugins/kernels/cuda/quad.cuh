@@ -12,20 +12,26 @@ namespace posemamba::cuda {
 __device__ __forceinline__ float4 read_quad(const float* p) {
   return *reinterpret_cast<const float4*>(p);
 }
-__device__ __forceinline__ float4 read_quad(const __half* p) {
-  const uint2 bits = *reinterpret_cast<const uint2*>(p);
+// Four halves as they lie in memory, and their values.
+__device__ __forceinline__ float4 quad_of(uint2 bits) {
   const float2 low = __half22float2(*reinterpret_cast<const __half2*>(&bits.x));
   const float2 high = __half22float2(*reinterpret_cast<const __half2*>(&bits.y));
   return make_float4(low.x, low.y, high.x, high.y);
+}
+__device__ __forceinline__ uint2 bits_of(float4 v) {
+  const __half2 low = __floats2half2_rn(v.x, v.y);
+  const __half2 high = __floats2half2_rn(v.z, v.w);
+  return make_uint2(*reinterpret_cast<const uint32_t*>(&low),
+                    *reinterpret_cast<const uint32_t*>(&high));
+}
+__device__ __forceinline__ float4 read_quad(const __half* p) {
+  return quad_of(*reinterpret_cast<const uint2*>(p));
 }
 __device__ __forceinline__ void write_quad(float* p, float4 v) {
   *reinterpret_cast<float4*>(p) = v;
 }
 __device__ __forceinline__ void write_quad(__half* p, float4 v) {
-  const __half2 low = __floats2half2_rn(v.x, v.y);
-  const __half2 high = __floats2half2_rn(v.z, v.w);
-  *reinterpret_cast<uint2*>(p) = make_uint2(*reinterpret_cast<const uint32_t*>(&low),
-                                            *reinterpret_cast<const uint32_t*>(&high));
+  *reinterpret_cast<uint2*>(p) = bits_of(v);
 }
 
 __device__ __forceinline__ float4 operator+(float4 a, float4 b) {

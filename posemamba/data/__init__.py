@@ -1,0 +1,1 @@
+"""Clips to train and evaluate on: readers, synthetic cameras, motion from package registries."""

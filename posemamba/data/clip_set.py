@@ -1,0 +1,102 @@
+"""A set of clips with 2D input and 3D truth, and its file.
+
+Every reader and generator ends here, and training, evaluation and reports start here.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from posemamba.atomic import replacing
+from posemamba.errors import InputError
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Clips of equal length.
+
+    Attributes:
+        keypoints_2d: (clips, frames, joints, 2) float32, normalised as
+            :func:`posemamba.preprocess.normalize_2d`.
+        poses_3d: (clips, frames, joints, 3) float32, root-relative, in the unit of the network's
+            output: that of ``keypoints_2d`` at the root's depth.
+        mm_per_unit: (clips,) float32; ``poses_3d * mm_per_unit`` is in millimetres.
+        names: one per clip, ``motion/camera/start``.
+
+    Raises:
+        InputError: shapes that do not belong together, or a value that is no number.
+    """
+
+    keypoints_2d: FloatArray
+    poses_3d: FloatArray
+    mm_per_unit: FloatArray
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        shape = self.keypoints_2d.shape
+        if len(shape) != 4 or shape[3] != 2 or 0 in shape:
+            raise InputError(f"keypoints_2d has shape {shape}, not (clips, frames, joints, 2)")
+        if self.poses_3d.shape != (*shape[:3], 3):
+            raise InputError(f"poses_3d has shape {self.poses_3d.shape}, not {(*shape[:3], 3)}")
+        if self.mm_per_unit.shape != shape[:1] or len(self.names) != shape[0]:
+            raise InputError(
+                f"{shape[0]} clips have {self.mm_per_unit.shape} scales and {len(self.names)} names"
+            )
+        for name in ("keypoints_2d", "poses_3d", "mm_per_unit"):
+            values = getattr(self, name)
+            if values.dtype != np.float32:
+                raise InputError(f"{name} is {values.dtype}, not float32")
+            if not np.isfinite(values).all():
+                raise InputError(f"{name} holds a value that is no number")
+        if not (self.mm_per_unit > 0).all():
+            raise InputError("mm_per_unit holds a value that is not positive")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def frames(self) -> int:
+        return int(self.keypoints_2d.shape[1])
+
+
+def save_clip_set(path: Path, clips: ClipSet) -> None:
+    """Write a compressed NPZ, whole or not at all."""
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(
+            stream,
+            keypoints_2d=clips.keypoints_2d,
+            poses_3d=clips.poses_3d,
+            mm_per_unit=clips.mm_per_unit,
+            names=np.array(clips.names),
+        )
+
+
+def load_clip_set(path: Path) -> ClipSet:
+    """Read what :func:`save_clip_set` wrote.
+
+    Raises:
+        InputError: no such file, not an NPZ, an array missing or wrong.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {
+                name: np.asarray(arrays[name], dtype=np.float32)
+                for name in ("keypoints_2d", "poses_3d", "mm_per_unit")
+            }
+            names = tuple(str(name) for name in arrays["names"])
+        return ClipSet(names=names, **found)
+    except FileNotFoundError:
+        raise InputError(f"no clip set at '{path}': make one with 'posemamba data'") from None
+    except KeyError as error:
+        raise InputError(f"'{path}' is no clip set: {error}") from None
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"'{path}' cannot be read as a clip set: {error}") from None
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None

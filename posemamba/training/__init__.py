@@ -1,0 +1,1 @@
+"""The paper's training: configuration, batches, the step, runs that can be resumed."""

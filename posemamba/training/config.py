@@ -1,0 +1,197 @@
+"""What fixes a training run, from keywords or a YAML file; the authors' names are understood."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posemamba.config import VARIANTS, PoseMambaConfig
+from posemamba.errors import InputError
+from posemamba.losses import PoseLoss
+from posemamba.official_config import config_scan_order, read_official_config
+
+AMP_TYPES = ("none", "fp16", "bf16")
+SCHEDULES = ("exponential", "cosine")
+FINAL_RATE = 0.01
+"""Where the cosine schedule ends, over the learning rate."""
+
+#: The authors' names for what we call otherwise.
+_OFFICIAL_NAMES = {"maxlen": "frames", "n_frames": "frames", "dim_feat": "d_model"}
+#: Loss terms of MotionBERT that the authors' files carry with weight 0, and inputs we do not have.
+_MUST_BE_OFF = (
+    "lambda_lv", "lambda_lg", "lambda_a", "lambda_av", "train_2d", "synthetic", "mask_ratio",
+    "mask_T_ratio", "noise_path",
+)  # fmt: skip
+#: What does not change the weights, is given by the data, or is fixed in this network.
+_SAID_ELSEWHERE = (
+    "backbone", "checkpoint_frequency", "clip_len", "data_root", "data_stride", "dt_file",
+    "finetune", "gt_2d", "hidden_dim", "mlp_ratio", "no_conf", "no_eval", "num_heads", "num_joints",
+    "partial_train", "pretrain_3d_curriculum", "root_rel", "rootrel", "sample_stride",
+    "subset_list", "att_fuse", "dim_rep", "forward_type",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run. Defaults are the authors'.
+
+    Attributes:
+        variant: ``S``, ``B``, ``L`` or ``X``; depth and d_model, where given, take its place.
+        frames: of a training clip, and rows of the temporal position embedding.
+        scan_order: a name of :data:`posemamba.scan_order.SCAN_ORDERS`.
+        drop_path: stochastic depth of the last pair of blocks.
+        scan: a differentiable back end: ``mamba-ssm`` on CUDA, ``chunked`` anywhere.
+        official_limb_gradient: drop the gradient through the limb gather, as the authors' code.
+        epochs: passes over the clips. steps: fewer optimizer steps in all. minutes: less time.
+        batch_size: clips of an optimizer step, over all devices and accumulated passes.
+        accumulate: passes a step is split into.
+        learning_rate, weight_decay: of AdamW.
+        schedule: ``exponential``, times ``lr_decay`` an epoch; or ``cosine`` over the whole run.
+        flip: mirror clips with probability one half.
+        noise: standard deviation added to keypoints, in their unit.
+        drop_joints: share of keypoints that stay where they were some frames before.
+        clip_norm: largest gradient norm, or None.
+        ema: decay of a running average of the weights, or None.
+        amp: matrix products in half precision; the scan stays in float32.
+        cuda_graph: capture the step; same kernels, no launch gaps.
+        save_every: steps between checkpoints a run can be resumed from.
+        seed: of weights, order, augmentation and stochastic depth.
+
+    Raises:
+        InputError: a value that no run can have.
+    """
+
+    variant: str = "S"
+    depth: int | None = None
+    d_model: int | None = None
+    frames: int = 243
+    scan_order: str = "global-local"
+    drop_path: float = 0.2
+    scan: str = "chunked"
+    official_limb_gradient: bool = False
+    epochs: int = 120
+    steps: int | None = None
+    minutes: float | None = None
+    batch_size: int = 4
+    accumulate: int = 1
+    learning_rate: float = 2e-4
+    weight_decay: float = 0.01
+    lr_decay: float = 0.99
+    schedule: str = "exponential"
+    flip: bool = True
+    noise: float = 0.0
+    drop_joints: float = 0.0
+    clip_norm: float | None = None
+    ema: float | None = None
+    amp: str = "none"
+    cuda_graph: bool = False
+    save_every: int = 1000
+    seed: int = 0
+    lambda_3d: float = 1.0
+    lambda_3d_velocity: float = 20.0
+    lambda_diff: float = 0.5
+    lambda_scale: float = 0.5
+
+    def __post_init__(self) -> None:
+        self.model_config()
+        for name in ("epochs", "batch_size", "accumulate", "save_every"):
+            _require(isinstance(getattr(self, name), int) and getattr(self, name) >= 1, self, name)
+        for name in ("steps", "minutes", "clip_norm"):
+            _require(getattr(self, name) is None or getattr(self, name) > 0, self, name)
+        for name in ("weight_decay", "noise", "lambda_3d", "lambda_3d_velocity", "lambda_diff",
+                     "lambda_scale"):  # fmt: skip
+            _require(getattr(self, name) >= 0, self, name)
+        _require(self.learning_rate > 0, self, "learning_rate")
+        _require(0 < self.lr_decay <= 1, self, "lr_decay")
+        _require(0 <= self.drop_joints < 1, self, "drop_joints")
+        _require(self.ema is None or 0 < self.ema < 1, self, "ema")
+        _require(self.amp in AMP_TYPES, self, "amp")
+        _require(self.schedule in SCHEDULES, self, "schedule")
+        if self.batch_size % self.accumulate:
+            raise InputError(
+                f"batch_size {self.batch_size} cannot be split into accumulate {self.accumulate}"
+            )
+        if self.lambda_3d == self.lambda_3d_velocity == self.lambda_scale == 0:
+            raise InputError("every loss that looks at the target has weight 0: nothing to learn")
+        if self.cuda_graph and self.amp == "fp16":
+            raise InputError("cuda_graph with amp fp16: the loss scaler reads the GPU; use bf16")
+
+    def model_config(self) -> PoseMambaConfig:
+        """The network to train."""
+        if self.variant.upper() not in VARIANTS:
+            raise InputError(f"unknown variant '{self.variant}': use {', '.join(VARIANTS)}")
+        depth, d_model = VARIANTS[self.variant.upper()]
+        return PoseMambaConfig(
+            d_model=self.d_model or d_model,
+            depth=self.depth or depth,
+            frames=self.frames,
+            drop_path=self.drop_path,
+            scan_order=self.scan_order,
+        )
+
+    def loss(self) -> PoseLoss:
+        return PoseLoss(
+            self.lambda_3d, self.lambda_3d_velocity, self.lambda_diff, self.lambda_scale
+        )
+
+
+def _require(fine: bool, config: TrainConfig, name: str) -> None:
+    if not fine:
+        raise InputError(f"{name} is {getattr(config, name)!r}: not a value a run can have")
+
+
+def read_train_config(path: Path, **overrides: Any) -> TrainConfig:  # noqa: ANN401
+    """Read a YAML file, ours or the authors'; ``overrides`` that are not None go first.
+
+    Raises:
+        InputError: unreadable, a name that means nothing here, a value of the wrong type, or an
+            official option that this trainer does not have.
+    """
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    values: dict[str, Any] = {}
+    raw = read_official_config(path)
+    for key, value in raw.items():
+        name = _OFFICIAL_NAMES.get(key, key)
+        if name in fields:
+            values[name] = _typed(path, key, value, str(fields[name].type))
+        elif key in _MUST_BE_OFF:
+            if value not in (None, 0, 0.0, False, ""):
+                raise InputError(f"'{path}': {key} {value!r} is not supported; set it to 0")
+        elif key not in _SAID_ELSEWHERE:
+            raise InputError(f"'{path}': nothing here is called '{key}'")
+    order = config_scan_order(raw)
+    if order is not None:
+        values["scan_order"] = order
+    try:
+        return TrainConfig(**values | _given(overrides))
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None
+
+
+def train_config(**overrides: Any) -> TrainConfig:  # noqa: ANN401
+    """A configuration of the keywords that are not None."""
+    return TrainConfig(**_given(overrides))
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _typed(path: Path, key: str, value: Any, wanted: str) -> Any:  # noqa: ANN401
+    if value is None and "None" in wanted:
+        return None
+    kind = wanted.split(" ")[0]
+    if kind == "float" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if kind == "float" and isinstance(value, str):  # YAML 1.1 reads 2e-4 as a string
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    right = {"int": int, "bool": bool, "str": str}.get(kind)
+    if right is not None and type(value) is right:
+        return value
+    raise InputError(f"'{path}': {key} is {value!r}, not {kind}")

@@ -1,0 +1,222 @@
+"""A training run: from clips to a checkpoint, interruptible at any step.
+
+A step's randomness (order, cuts, mirrors, noise, stochastic depth) is drawn from the seed and the
+step's number, never from where a generator happens to stand. So a run that was killed and resumed
+ends with the weights of one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from posemamba.atomic import replacing
+from posemamba.blocks import ScanBackend
+from posemamba.checkpoint import save_checkpoint
+from posemamba.clip_errors import clip_errors
+from posemamba.data.clip_set import ClipSet
+from posemamba.errors import InputError
+from posemamba.lifting import as_lift
+from posemamba.model import PoseMamba
+from posemamba.training.batches import ClipBatches
+from posemamba.training.config import FINAL_RATE, TrainConfig
+from posemamba.training.processes import Processes
+from posemamba.training.state import load_state, save_state
+from posemamba.training.stepper import Stepper
+
+STATE, WEIGHTS, LOG = "last.pth.tr", "final.safetensors", "log.csv"
+_LOG_FIELDS = ("step", "epoch", "learning_rate", "loss", "seconds", "val_mpjpe_mm")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended."""
+
+    steps: int
+    loss: float
+    val_mpjpe_mm: float | None
+    seconds: float
+    weights: Path
+
+
+class Run:
+    """A run in a folder: ``last.pth.tr`` to resume from, ``log.csv``, ``final.safetensors``.
+
+    Args:
+        on_step: called with (step, steps, loss) now and then, for a progress bar.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        train: Sequence[ClipSet],
+        val: ClipSet | None,
+        folder: Path,
+        device: torch.device,
+        processes: Processes | None = None,
+        on_step: Callable[[int, int, float], Any] = lambda *_: None,
+    ) -> None:
+        self.config, self.val, self.folder, self.device = config, val, folder, device
+        self.processes = processes or Processes()
+        self.on_step = on_step
+        if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
+            torch.set_float32_matmul_precision("high")
+        torch.manual_seed(config.seed)
+        model = PoseMamba(config.model_config(), scan=cast("ScanBackend", config.scan))
+        self.model = model.set_official_limb_gradient(config.official_limb_gradient).to(device)
+        self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
+        network: nn.Module = self.processes.wrap(self.model, device)
+        self.stepper = Stepper(network, self.model, config)
+        self.step = 0
+        self.rows: list[dict[str, object]] = []
+        self._before = 0.0  # seconds of the runs this one goes on from
+
+    @property
+    def steps(self) -> int:
+        whole = self.config.epochs * self.batches.steps_per_epoch
+        return min(whole, self.config.steps or whole)
+
+    def resume(self) -> None:
+        """Go on where the folder's checkpoint stands.
+
+        Raises:
+            InputError: as :func:`posemamba.training.state.load_state`.
+        """
+        content = load_state(self.folder / STATE, self.config)
+        self.model.load_state_dict(content["model_pos"])
+        self.stepper.load_optimizer(content["optimizer"])
+        self.stepper.scaler.load_state_dict(content["scaler"])
+        for average, value in zip(self.stepper.average or [], content["average"], strict=True):
+            average.copy_(value)
+        self.step = int(content["step"])
+        self.rows = list(content["log"])
+        self._before = float(content["seconds"])
+
+    def train(self) -> RunResult:
+        """Train to the end.
+
+        Raises:
+            InputError: the loss is no longer a number, or the folder cannot be written.
+        """
+        start = time.perf_counter()
+        self.model.train()
+        recent: list[torch.Tensor] = []
+        val_mpjpe = None
+        while self.step < self.steps:
+            elapsed = self._before + time.perf_counter() - start
+            progress = self._progress(elapsed)
+            if progress >= 1.0:
+                break
+            rate = self._rate(progress)
+            recent.append(self._one_step(rate))
+            self.step += 1
+            ends_epoch = self.step % self.batches.steps_per_epoch == 0
+            saves = self.step % self.config.save_every == 0
+            if ends_epoch or saves or self.step == self.steps:
+                loss = self._mean(recent)
+                recent = []
+                val_mpjpe = self._validate() if ends_epoch or self.step == self.steps else None
+                elapsed = self._before + time.perf_counter() - start
+                self._log(rate, loss, elapsed, val_mpjpe)
+                if saves or self.step == self.steps:
+                    self._save(elapsed)
+                self.on_step(self.step, self.steps, loss)
+        return self._finish(recent, self._before + time.perf_counter() - start)
+
+    def _one_step(self, rate: float) -> torch.Tensor:
+        config = self.config
+        torch.manual_seed(
+            (config.seed << 32) + self.step * self.processes.count + self.processes.rank
+        )
+        keypoints_2d, poses_3d = self.batches.batch(self.step)
+        parts = zip(
+            keypoints_2d.chunk(config.accumulate), poses_3d.chunk(config.accumulate), strict=True
+        )
+        return self.stepper.step(list(parts), rate).detach().clone()
+
+    def _progress(self, elapsed: float) -> float:
+        """Share of the run that is done: of its steps, or of its time where that ends sooner."""
+        done = self.step / self.steps
+        if self.config.minutes is not None:
+            done = max(done, self.processes.agree(elapsed) / (60.0 * self.config.minutes))
+        return done
+
+    def _rate(self, progress: float) -> float:
+        config = self.config
+        if config.schedule == "exponential":
+            epoch = self.step // self.batches.steps_per_epoch
+            return config.learning_rate * config.lr_decay**epoch
+        half = 0.5 * (1.0 + math.cos(math.pi * progress))
+        return config.learning_rate * (FINAL_RATE + (1.0 - FINAL_RATE) * half)
+
+    def _mean(self, losses: Sequence[torch.Tensor]) -> float:
+        mean = float(torch.stack(list(losses)).mean())
+        if not math.isfinite(mean):
+            raise InputError(
+                f"the loss is {mean} at step {self.step}: use a smaller --learning-rate"
+            )
+        return mean
+
+    def _validate(self) -> float | None:
+        if self.val is None or not self.processes.leads:
+            return None
+        self.model.eval()
+        error = clip_errors(as_lift(self.model), self.val)["mpjpe_mm"]
+        self.model.train()
+        return error
+
+    def _log(self, rate: float, loss: float, elapsed: float, val_mpjpe: float | None) -> None:
+        epoch = self.step / self.batches.steps_per_epoch
+        values = (self.step, round(epoch, 3), rate, loss, round(elapsed, 2), val_mpjpe)
+        self.rows.append(dict(zip(_LOG_FIELDS, values, strict=True)))
+        if not self.processes.leads:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _LOG_FIELDS)
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with replacing(self.folder / LOG) as temporary:
+            temporary.write_text(text.getvalue())
+
+    def _save(self, elapsed: float) -> None:
+        if not self.processes.leads:
+            return
+        vals = [float(str(row["val_mpjpe_mm"])) for row in self.rows if row["val_mpjpe_mm"]]
+        content = {
+            "epoch": self.step // self.batches.steps_per_epoch,
+            "lr": float(self.stepper.rate),
+            "optimizer": self.stepper.optimizer.state_dict(),
+            "model_pos": self.model.state_dict(),
+            "min_loss": min(vals, default=math.inf),
+            "scaler": self.stepper.scaler.state_dict(),
+            "average": self.stepper.average or [],
+            "step": self.step,
+            "log": self.rows,
+            "seconds": elapsed,
+        }
+        save_state(self.folder / STATE, content, self.config)
+
+    def _finish(self, recent: Sequence[torch.Tensor], seconds: float) -> RunResult:
+        loss = self._mean(recent) if recent else float(str(self.rows[-1]["loss"]))
+        if self.stepper.average is not None:  # what was averaged is what is kept
+            with torch.no_grad():
+                for weight, average in zip(
+                    self.model.parameters(), self.stepper.average, strict=True
+                ):
+                    weight.copy_(average)
+        val = self._validate()
+        path = self.folder / WEIGHTS
+        if self.processes.leads:
+            self._log(self._rate(1.0), loss, seconds, val)
+            note = f"{self.step} steps of {self.config.batch_size} clips, seed {self.config.seed}"
+            save_checkpoint(self.model, path, metadata={"training": note})
+        return RunResult(self.step, loss, val, seconds, path)

@@ -1,0 +1,48 @@
+"""Checkpoints of a run, in the authors' format with what resuming needs beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posemamba.atomic import replacing
+from posemamba.errors import InputError
+from posemamba.training.config import TrainConfig
+
+#: Settings that may change between a run and its continuation: they do not change the weights.
+_MAY_CHANGE = {"save_every", "minutes", "cuda_graph"}
+
+
+def save_state(path: Path, content: dict[str, Any], config: TrainConfig) -> None:
+    """Write ``content`` (``model_pos``, ``optimizer``, ``step``, ...), whole or not at all."""
+    settings = json.dumps(dataclasses.asdict(config))
+    with replacing(path) as temporary:
+        torch.save({**content, "train_config": settings}, temporary)
+
+
+def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
+    """Read what :func:`save_state` wrote; nothing in the file is executed.
+
+    Raises:
+        InputError: no such file, not one of ours, or of a run with other settings.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        settings = json.loads(content["train_config"])
+    except FileNotFoundError:
+        raise InputError(f"nothing to resume at '{path}': start without --resume") from None
+    except Exception as error:  # torch has no single class for damaged files
+        raise InputError(f"'{path}' is no checkpoint of a run: {error}") from None
+    now = json.loads(json.dumps(dataclasses.asdict(config)))
+    for name, value in now.items():
+        if name not in _MAY_CHANGE and settings.get(name) != value:
+            raise InputError(
+                f"'{path}' was trained with {name} {settings.get(name)!r}, not {value!r}: "
+                "resume with the same settings"
+            )
+    assert isinstance(content, dict)
+    return content
