@@ -30,6 +30,11 @@ def custom_op_library() -> str:
     return str(path)
 
 
+def plugin_path() -> Path:
+    """Where the TensorRT plugin library is looked for, whether or not it is there."""
+    return Path(os.environ.get(TRT_LIBRARY_VARIABLE, _TRT_LIBRARY))
+
+
 def tensorrt_plugin_library() -> str:
     """The file for ``IPluginRegistry.load_library`` and ``trtexec --staticPlugins``.
 
@@ -38,7 +43,7 @@ def tensorrt_plugin_library() -> str:
     Raises:
         InputError: there is no such file.
     """
-    path = Path(os.environ.get(TRT_LIBRARY_VARIABLE, _TRT_LIBRARY))
+    path = plugin_path()
     if not path.is_file():
         raise InputError(
             f"no TensorRT plugin library at '{path}': build it with 'pip install .' where nvcc and "

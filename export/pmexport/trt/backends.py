@@ -83,16 +83,23 @@ def installed_version(backend: Backend) -> str | None:
     return "unknown"
 
 
-def choose_backend(wanted: str, targets: tuple[str, ...]) -> tuple[Backend, tuple[str, ...]]:
+def choose_backend(
+    wanted: str, targets: tuple[str, ...], *, elsewhere: bool = False
+) -> tuple[Backend, tuple[str, ...]]:
     """The flavour for a request, and its targets with ``current`` replaced by the GPU's name.
 
     ``auto`` takes full TensorRT for the GPU in this machine where it is installed, and
     TensorRT-RTX otherwise.
 
+    Args:
+        elsewhere: the engine will be built on another machine: what is missing here is no matter.
+
     Raises:
         InputError: it is not installed, or cannot build for a target from here.
     """
     here = current_architecture()
+    if elsewhere and here is None and CURRENT in targets and wanted != TENSORRT_RTX:
+        return BACKENDS[TENSORRT], targets
     if CURRENT in targets:
         if here is None:
             raise InputError(
@@ -107,6 +114,8 @@ def choose_backend(wanted: str, targets: tuple[str, ...]) -> tuple[Backend, tupl
                 f"--target {target} ({ARCHITECTURES.get(target, 'unknown')}): {backend.name} "
                 f"builds for {', '.join(backend.targets)}; {_who_has(target)}"
             )
+    if elsewhere:
+        return backend, targets
     if not backend.cross_builds and targets != (here,):
         raise InputError(
             f"--target {','.join(targets)}: {backend.name} builds for the GPU of the machine it "
@@ -119,9 +128,9 @@ def choose_backend(wanted: str, targets: tuple[str, ...]) -> tuple[Backend, tupl
 
 def _automatic(targets: tuple[str, ...], here: str | None) -> Backend:
     full, rtx = BACKENDS[TENSORRT], BACKENDS[TENSORRT_RTX]
-    if targets == (here,) and (installed_version(full) or not set(targets) <= set(rtx.targets)):
+    if targets == (here,) and installed_version(full) is not None:
         return full
-    return rtx
+    return rtx if set(targets) & set(rtx.targets) else full
 
 
 def _who_has(target: str) -> str:

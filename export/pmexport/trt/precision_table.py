@@ -8,7 +8,7 @@ GPU that it runs on is here to open it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ _COUNTER = re.compile(r"_\d+$")
 
 #: Why a layer is fp32 in an fp16 model; ``docs/onnx.md`` has the measurements.
 REASONS: dict[str, str] = {
-    "boundary": "first and last layer: rounding a pixel or a pose to 11 bits is not tiny",
+    "boundary": "first and last layer: a pixel or a pose rounded to 11 bits is off too far",
     "norm": "sums of squares",
     "residual": "residual stream: every block adds to it",
     "inside": "fp16 in and out; constants, state and sums are fp32 inside",
@@ -99,27 +99,43 @@ class PrecisionTable:
             row["macs_fp16"] += layer.macs_fp16
         return list(rows.values())
 
+    def to_dict(self) -> dict[str, Any]:
+        """As the sidecar holds it, ``engine`` and ``plugin_layers`` aside."""
+        return {
+            "asked": self.asked,
+            "got": self.got,
+            "witness": self.witness,
+            "sizes": dict(self.sizes),
+            "layers": len(self.layers),
+            "layer_share_fp16": round(self.layer_share, 4),
+            "mac_share_fp16": round(self.mac_share, 4),
+            "gmac": round(sum(layer.macs for layer in self.layers) / 1e9, 6),
+            "problems": list(self.problems),
+            "groups": self.groups(),
+            "by_layer": {layer.name: layer.dtype for layer in self.layers},
+        }
+
 
 def precision_table(
     source: Source,
     asked: str,
     sizes: Mapping[str, int],
     network: Mapping[str, str] | None = None,
-    engine_problems: Iterable[str] | None = None,
+    engine: Mapping[str, Any] | None = None,
 ) -> PrecisionTable:
     """Judge a model by its types and what TensorRT made of them.
 
     Args:
         sizes: ``batch`` and ``frames`` to count MACs of.
-        network: output type of TensorRT's layer for each ONNX node, where it was parsed.
-        engine_problems: what the opened engine says against it; None if it was not opened.
+        network: type of every tensor of the network TensorRT parsed, by name.
+        engine: as :func:`pmexport.trt.worker.inspect_engine` counted; None if it was not opened.
     """
     layers, problems = [], []
     for node in source.nodes:
         stated = source.values[node.outputs[0]].dtype
         if stated not in (HALF, SINGLE) or node.op_type == "Cast":
             continue
-        dtype = stated if network is None else network.get(node.name, "missing")
+        dtype = stated if network is None else _parsed(node, network, stated)
         if dtype != stated:
             problems.append(f"'{node.name}' is {stated} in the ONNX model and {dtype} in TensorRT")
         layer = _layer(node, source, asked, dtype, sizes)
@@ -129,10 +145,23 @@ def precision_table(
     if asked == HALF and not any(layer.dtype == HALF for layer in layers):
         problems.append("no layer is fp16, fp16 was asked")
     witness = "onnx" if network is None else "network"
-    if engine_problems is not None:
+    if engine is not None:
         witness = "engine"
-        problems += engine_problems
+        if (engine["fp16"] > 0) != (asked == HALF):
+            problems.append(
+                f"{engine['fp16']} of the engine's {engine['layers']} layers give fp16, "
+                f"{asked} was asked"
+            )
     return PrecisionTable(asked, witness, dict(sizes), tuple(layers), tuple(problems))
+
+
+def _parsed(node: Node, network: Mapping[str, str], stated: str) -> str:
+    """Type of a node's output in TensorRT's network.
+
+    The parser computes what depends on constants alone, so nodes that only move values may be gone.
+    """
+    gone = stated if RULES.get(node.op_type) is Rule.MOVE else "missing"
+    return network.get(node.outputs[0], gone)
 
 
 def _layer(node: Node, source: Source, asked: str, dtype: str, sizes: Mapping[str, int]) -> Layer:
