@@ -125,7 +125,7 @@ class EngineCache:
         return Entry(folder / ENGINE, sidecar), False
 
     def nearest(self, fields: Mapping[str, Any]) -> Nearest | None:
-        """The entry with the fewest differing fields, the newest of equals; None in an empty cache."""
+        """The entry with the fewest differing fields, the newest of equals; None without any."""
         best: Nearest | None = None
         for folder in sorted(self._entries.iterdir(), key=_used, reverse=True):
             try:

@@ -81,6 +81,7 @@ def run(job: TrtJob, watch: Watch) -> TrtReport:
         InputError: TensorRT fails, or a file cannot be written.
     """
     seconds: dict[str, float] = {}
+    _warn_of_gpu_code(job, watch)
     source = job.source if job.source is not None else _export(job, watch, seconds)
     fields = key_fields(job, source)
     key = cache_key(fields)
@@ -100,7 +101,7 @@ def run(job: TrtJob, watch: Watch) -> TrtReport:
 def key_fields(job: TrtJob, source: Source) -> dict[str, Any]:
     """Everything an engine depends on, by names a user reads when one has changed.
 
-    A timing cache is not among them: it makes builds faster and other kernels win, not other results.
+    A timing cache is not among them: with one, builds are faster and the engine does the same.
     """
     options = job.request.options
     return {
@@ -122,6 +123,15 @@ def key_fields(job: TrtJob, source: Source) -> dict[str, Any]:
     }
 
 
+def _warn_of_gpu_code(job: TrtJob, watch: Watch) -> None:
+    lacking = [t for t in job.targets if job.gpu_code and not job.gpu_code.runs_on(t)]
+    if job.gpu_code is not None and lacking:
+        watch.warn(
+            f"plugin library '{job.plugin}' has kernels for {', '.join(job.gpu_code.names())}, "
+            f"none that {' or '.join(lacking)} can run: the engine needs a library built for it there"
+        )
+
+
 def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> Source:
     from pmexport.job import run_export
 
@@ -136,9 +146,7 @@ def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> Source:
     return source
 
 
-def _look_up(
-    cache: EngineCache, key: str, fields: Mapping[str, Any], watch: Watch
-) -> Entry | None:
+def _look_up(cache: EngineCache, key: str, fields: Mapping[str, Any], watch: Watch) -> Entry | None:
     entry, damaged = cache.find(key)
     if entry is not None:
         watch.note(f"cache: hit, built {entry.sidecar['created']} ({cache.folder})")
@@ -259,6 +267,7 @@ def _sidecar(job: TrtJob, source: Source, outcome: Outcome, engine: Path) -> dic
             "version": PLUGIN_VERSION,
             "namespace": "posemamba",
             "creators": sorted(creator["name"] for creator in outcome.creators),
+            "gpu_code": None if job.gpu_code is None else job.gpu_code.names(),
         },
         "tensorrt": {"flavour": job.backend.name, "version": outcome.version},
         "targets": list(job.targets),

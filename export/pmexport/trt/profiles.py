@@ -82,7 +82,9 @@ def build_profiles(
     Raises:
         InputError: a range is wrong, the model does not take it, or the counts do not match.
     """
-    batches = [parse_range(text, "--batch") for text in batch or [str(fixed_batch or DEFAULT_BATCH)]]
+    batches = [
+        parse_range(text, "--batch") for text in batch or [str(fixed_batch or DEFAULT_BATCH)]
+    ]
     lengths = [
         parse_range(text, "--frames")
         for text in frames or [str(fixed_frames or f"1:{max_frames}:{max_frames}")]
@@ -106,8 +108,8 @@ def build_profiles(
     count = max(len(batches), len(lengths))
     if {len(batches), len(lengths)} - {1, count}:
         raise InputError(
-            f"--batch is given {len(batches)} times and --frames {len(lengths)}: give both as often, "
-            "or one of them once"
+            f"--batch is given {len(batches)} times and --frames {len(lengths)}: give both as "
+            "often, or one of them once"
         )
     pairs = zip(batches * (count // len(batches)), lengths * (count // len(lengths)), strict=True)
     profiles = tuple(Profile(*pair) for pair in pairs)

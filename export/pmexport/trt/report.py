@@ -12,8 +12,8 @@ from posemamba.console import table
 
 _WITNESSES = {
     "onnx": "the ONNX model's types",
-    "network": "the types of the network TensorRT parsed; it is strongly typed, the builder keeps to "
-    "them",
+    "network": "the types of the network TensorRT parsed; it is strongly typed, the builder keeps "
+    "to them",
     "engine": "the types of the network TensorRT parsed, and the opened engine",
 }
 
@@ -43,7 +43,8 @@ def engine_lines(sidecar: Mapping[str, Any]) -> list[str]:
         f"{engine['bytes'] / onnx['bytes']:.2f} times that), {model['variant']}, scan order "
         f"{model['scan_order']}",
         f"  plugin: {plugin['file']}, version {plugin['version']}, "
-        f"{precision['plugin_layers']} plugin layers",
+        f"{precision['plugin_layers']} plugin layers, kernels for "
+        f"{', '.join(plugin['gpu_code'] or ['unknown GPUs'])}",
         *(f"  {kind}: {_tensors(sidecar[kind])}" for kind in ("inputs", "outputs")),
         *(
             f"  profile {index}: batch {_range(one['batch'])}, frames {_range(one['frames'])}"

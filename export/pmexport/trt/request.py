@@ -12,6 +12,7 @@ from pmexport.files import check_folder, check_target, file_sha256
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend, installed_version
 from pmexport.trt.build import Outcome, probe
+from pmexport.trt.fatbin import GpuCode, gpu_code
 from pmexport.trt.profiles import Profile, build_profiles
 from pmexport.trt.sidecar import PLUGIN_VERSION, sidecar_path
 from pmexport.trt.targets import current_architecture, parse_targets
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 _MOST_ELEMENTS = 2**31 - 1
 """TensorRT and the kernels count the elements of a tensor in 32 bits."""
 _DISK_FACTOR = 3
-"""Free disk asked for, in sizes of the ONNX model: plans of three targets were up to 2.2 times it."""
+"""Free disk asked for, in sizes of the ONNX model; a plan of L for three targets takes 1.7."""
+_DISK_LEAST = 16 * 10**6
+"""And beyond that: the kernels TensorRT adds do not shrink with the model."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class TrtJob:
 
     Attributes:
         source: the ONNX model; None as long as it must be exported from ``export``.
-        plugin: the library, and ``probed``: what TensorRT says of itself and of it.
+        plugin: the library; ``gpu_code``: the GPUs its kernels are for, None if unknown.
+        probed: what TensorRT says of itself and of the plugin.
     """
 
     request: TrtRequest
@@ -70,6 +74,7 @@ class TrtJob:
     precision: str
     plugin: Path
     plugin_sha256: str
+    gpu_code: GpuCode | None
     probed: Outcome
     output: Path
     source: Source | None
@@ -109,6 +114,7 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
         precision=precision,
         plugin=plugin,
         plugin_sha256=file_sha256(plugin),
+        gpu_code=gpu_code(plugin),
         probed=probed,
         output=output,
         source=source,
@@ -179,7 +185,8 @@ def check_source(source: Source, request: TrtRequest, precision: str) -> tuple[P
         if elements > _MOST_ELEMENTS:
             raise InputError(
                 f"--batch {profile.batch} with --frames {profile.frames}: '{name}' would have "
-                f"{elements:,} elements, the kernels index {_MOST_ELEMENTS:,}: use a smaller --batch"
+                f"{elements:,} elements, the kernels index {_MOST_ELEMENTS:,}: use a smaller "
+                "--batch"
             )
     return profiles
 
@@ -277,7 +284,7 @@ def check_disk(folder: Path, model_bytes: int) -> None:
     Raises:
         InputError: the disk is too full.
     """
-    needed = _DISK_FACTOR * model_bytes
+    needed = _DISK_FACTOR * model_bytes + _DISK_LEAST
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
@@ -303,7 +310,6 @@ def _checkpoint_bytes(request: TrtRequest) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-
 
 
 def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
