@@ -20,8 +20,8 @@ PLUGIN = "plugin"
 def flavours() -> dict[str, dict[str, Any]]:
     """By name: both flavours, and ``plugin``.
 
-    An installed flavour is started in a process of its own and given the plugin library, which shows
-    whether both work together; that takes about a second.
+    An installed flavour is started in a process of its own and given the plugin library, which
+    shows whether both work together; that takes about a second.
     """
     plugin = _plugin()
     path = plugin["path"] if plugin["found"] else None

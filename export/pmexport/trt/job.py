@@ -128,7 +128,8 @@ def _warn_of_gpu_code(job: TrtJob, watch: Watch) -> None:
     if job.gpu_code is not None and lacking:
         watch.warn(
             f"plugin library '{job.plugin}' has kernels for {', '.join(job.gpu_code.names())}, "
-            f"none that {' or '.join(lacking)} can run: the engine needs a library built for it there"
+            f"none that {' or '.join(lacking)} can run: there the engine needs a library built "
+            "for it"
         )
 
 
@@ -186,14 +187,14 @@ def _build(job: TrtJob, source: Source, watch: Watch, seconds: dict[str, float])
         spec = _spec(job, source, engine.absolute())
         try:
             outcome = run_worker(job.backend, spec, on_event)
+            seconds["engine"] = outcome.seconds
+            watch.stage("engine", outcome.seconds)
+            sidecar = _sidecar(job, source, outcome, engine)
             if spec["timing_cache"] is not None:
                 Path(spec["timing_cache_out"]).replace(spec["timing_cache"])
         finally:
             if spec["timing_cache"] is not None:
                 Path(spec["timing_cache_out"]).unlink(missing_ok=True)
-        seconds["engine"] = outcome.seconds
-        watch.stage("engine", outcome.seconds)
-        sidecar = _sidecar(job, source, outcome, engine)
         sidecar_file.write_text(to_text(sidecar), encoding="utf-8")
     return TrtReport(
         job.output, sidecar, cached=False, seconds=seconds, cpu_seconds=outcome.cpu_seconds
