@@ -151,8 +151,8 @@ def test_least_recently_used_go_first(tmp_path: Path) -> None:
 
 def test_old_entries_go(tmp_path: Path) -> None:
     cache = EngineCache(tmp_path / "c")
-    put(cache, "ancient", 10, MAX_AGE_DAYS + 1.0)
     recent = put(cache, "recent", 10, MAX_AGE_DAYS - 1.0)
+    put(cache, "ancient", 10, MAX_AGE_DAYS + 1.0)
     assert cache.prune() == 1
     assert [path.name for path in (tmp_path / "c" / "entries").iterdir()] == [recent]
 

@@ -52,7 +52,7 @@ def gpu_code(library: Path) -> GpuCode | None:
     data = library.read_bytes()
     try:
         found = set(_entries(_section(data, b".nv_fatbin")))
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, IndexError, OverflowError):  # not as expected
         return None
     if not found:
         return None
