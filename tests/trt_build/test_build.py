@@ -190,13 +190,16 @@ def test_full_disk_while_writing(fake: Path, here: Path) -> None:
     assert leftovers(here) == []
 
 
-@pytest.mark.parametrize("words", ["slow", "deaf"])
+@pytest.mark.parametrize(
+    ("words", "patience"),
+    [("slow", 60.0), ("deaf", 1.0)],  # one stops when it is asked, the other must be ended
+)
 def test_ctrl_c_stops_the_builder_and_leaves_nothing(
-    words: str, fake: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, patience: float, fake: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
         "from pmexport.trt import build, targets; from pmexport.__main__ import main;"
-        "build._PATIENCE_SECONDS = 1.0; targets._first_gpu = lambda: ('sm87', 'Orin'); main()"
+        f"build._PATIENCE_SECONDS = {patience}; targets._first_gpu = lambda: ('sm87', 'Orin'); main()"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, "trt", *FP16],

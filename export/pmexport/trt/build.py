@@ -20,8 +20,9 @@ from pmexport.trt.backends import Backend, library_folder, unversioned_links
 from posemamba.console import one_line
 from posemamba.errors import InputError
 
-_PATIENCE_SECONDS = 10.0
-"""How long a cancelled worker may take to reach its next step before it is killed."""
+_PATIENCE_SECONDS = 3.0
+"""How long a cancelled worker may take to reach its next step; then it is killed. TensorRT-RTX was
+seen to go 10 s without asking. Nothing is left of it either way: its plan has a temporary name."""
 
 #: Called with every event of the worker.
 OnEvent = Callable[[Mapping[str, Any]], None]

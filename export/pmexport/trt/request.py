@@ -100,13 +100,13 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     backend, targets = choose_backend(request.backend, targets)
     check_options(request.options, backend, targets)
     plugin = Path(tensorrt_plugin_library())
-    probed = probe(backend, str(plugin))
-    check_plugin(probed, plugin)
     precision, source, export, profiles = read_inputs(request, scratch)
     output = request.output or Path(default_output(request, export, precision))
     check_output(output, request)
     size = source.size_bytes if source is not None else _checkpoint_bytes(request)
     check_disk(output.absolute().parent, size)
+    probed = probe(backend, str(plugin))
+    check_plugin(probed, plugin)
     return TrtJob(
         request=request,
         backend=backend,

@@ -14,8 +14,6 @@ import os
 import time
 from pathlib import Path
 
-import onnx
-
 __version__ = "10.3.0"
 
 WORDS = os.environ.get("FAKE_TENSORRT", "").split()
@@ -136,6 +134,8 @@ class OnnxParser:
         return self.errors[index]
 
     def parse_from_file(self, path):
+        import onnx  # a second that only a build should cost
+
         graph = onnx.load(path).graph
         values = [*graph.input, *graph.value_info, *graph.output]
         types = {value.name: value.type.tensor_type.elem_type for value in values}
