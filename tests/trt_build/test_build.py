@@ -199,7 +199,8 @@ def test_ctrl_c_stops_the_builder_and_leaves_nothing(
 ) -> None:
     code = (
         "from pmexport.trt import build, targets; from pmexport.__main__ import main;"
-        f"build._PATIENCE_SECONDS = {patience}; targets._first_gpu = lambda: ('sm87', 'Orin'); main()"
+        "targets._first_gpu = lambda: ('sm87', 'Orin');"
+        f"build._PATIENCE_SECONDS = {patience}; main()"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, "trt", *FP16],

@@ -26,7 +26,7 @@ REASONS: dict[str, str] = {
     "boundary": "first and last layer: a pixel or a pose rounded to 11 bits is off too far",
     "norm": "sums of squares",
     "residual": "residual stream: every block adds to it",
-    "inside": "fp16 in and out; constants, state and sums are fp32 inside",
+    "inside": "inside alone, with fp16 in and out: constants, state and sums",
     "follows": "moves fp32 values, computes nothing",
     "rule": "kept fp32 by rule",
 }

@@ -91,7 +91,7 @@ def _reasons(groups: list[Mapping[str, Any]]) -> list[str]:
         if row["reason"]:
             by_reason.setdefault(row["reason"], []).append(row["group"].split(" ")[0])
     return [
-        f"  fp32, {reason}: {', '.join(dict.fromkeys(names))}"
+        f"  kept fp32, {reason}: {', '.join(dict.fromkeys(names))}"
         for reason, names in by_reason.items()
     ]
 
