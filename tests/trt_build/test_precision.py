@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from trt_build.conftest import GOLDEN
 
-from pmexport.trt.macs import largest_tensor
+from pmexport.onnx_export import ExportOptions, export_onnx
+from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.precision_table import REASONS, PrecisionTable, precision_table
 from pmexport.trt.source import Source, Value, read_source
 from posemamba.checkpoint import read_checkpoint
@@ -27,6 +28,14 @@ def single(models: Path) -> Source:
     return read_source(models / "tiny.fp32.onnx")
 
 
+@pytest.fixture(scope="module")
+def generic(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """With the plain Mamba op, whose number of steps is a symbol of its own."""
+    path = tmp_path_factory.mktemp("generic") / "generic.onnx"
+    options = ExportOptions(ops="generic", precision="fp16")
+    return read_source(export_onnx(read_checkpoint(GOLDEN).build(), path, options).path)
+
+
 def retyped(source: Source, name: str, dtype: str) -> Source:
     """The model with another type for a value."""
     values = {**source.values, name: Value(dtype, source.values[name].shape)}
@@ -39,10 +48,10 @@ def problems(table: PrecisionTable) -> str:
 
 @pytest.mark.parametrize("sizes", [SIZES, {"batch": 3, "frames": 9}])
 def test_macs_are_those_of_the_configuration(
-    half: Source, single: Source, sizes: dict[str, int]
+    half: Source, single: Source, generic: Source, sizes: dict[str, int]
 ) -> None:
     want = sizes["batch"] * true_macs(read_checkpoint(GOLDEN).config, sizes["frames"]).total
-    for source in (half, single):
+    for source in (half, single, generic):
         table = precision_table(source, source.precision, sizes)
         assert sum(layer.macs for layer in table.layers) == want
 
@@ -70,6 +79,13 @@ def test_every_fp32_layer_of_an_fp16_model_has_its_reason(half: Source) -> None:
     assert reasons["residual Add"] == REASONS["residual"]
     assert reasons["Temporal_pos_embed Slice"] == REASONS["follows"]
     assert None not in reasons.values()
+
+
+def test_generic_scans_are_fp32_inside_too(half: Source, generic: Source) -> None:
+    table = precision_table(generic, "fp16", SIZES)
+    assert table.got == "fp16"
+    # The step-size projection is a product of its own here, in fp16.
+    assert precision_table(half, "fp16", SIZES).mac_share < table.mac_share < 0.7
 
 
 def test_fp32_is_all_fp32(single: Source) -> None:
@@ -128,6 +144,6 @@ def test_the_engine_has_the_last_word(
 
 
 def test_largest_tensor(half: Source) -> None:
-    name, elements = largest_tensor(half, {"batch": 2, "frames": 27})
+    name, elements = largest_tensor(half, concrete_shapes(half, {"batch": 2, "frames": 27}))
     assert elements == 2 * 27 * 17 * 4 * (2 + 2 * 16)  # x_proj: four directions, dt_rank and B, C
     assert name.endswith("x_proj.MatMul")

@@ -108,6 +108,8 @@ def run_worker(
         outcome.cpu_seconds = _children_cpu() - cpu_start
         if outcome.failure is not None:
             raise InputError(f"{backend.name}: {_short(outcome.failure)}")
+        if outcome.cancelled:
+            raise InputError(f"{backend.name}: its process was told to stop: run it again")
         if code != 0:
             raise InputError(f"{backend.name}: {_ending(code)}{_last_words(noise)}")
     return outcome

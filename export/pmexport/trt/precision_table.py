@@ -14,7 +14,7 @@ from typing import Any
 
 from pmexport.onnx_ops import OP_DOMAIN
 from pmexport.precision import RULES, SINGLE_SCOPES, Rule
-from pmexport.trt.macs import node_macs
+from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
 from pmexport.trt.source import Node, Source
 
 HALF, SINGLE = "fp16", "fp32"
@@ -131,6 +131,7 @@ def precision_table(
         engine: as :func:`pmexport.trt.worker.inspect_engine` counted; None if it was not opened.
     """
     layers, problems = [], []
+    shapes = concrete_shapes(source, sizes)
     for node in source.nodes:
         stated = source.values[node.outputs[0]].dtype
         if stated not in (HALF, SINGLE) or node.op_type == "Cast":
@@ -138,7 +139,7 @@ def precision_table(
         dtype = stated if network is None else _parsed(node, network, stated)
         if dtype != stated:
             problems.append(f"'{node.name}' is {stated} in the ONNX model and {dtype} in TensorRT")
-        layer = _layer(node, source, asked, dtype, sizes)
+        layer = _layer(node, source, asked, dtype, shapes)
         if layer.reason is None:
             problems.append(f"'{node.name}' ({node.op_type}) is {dtype}, {asked} was asked")
         layers.append(layer)
@@ -164,8 +165,8 @@ def _parsed(node: Node, network: Mapping[str, str], stated: str) -> str:
     return network.get(node.outputs[0], gone)
 
 
-def _layer(node: Node, source: Source, asked: str, dtype: str, sizes: Mapping[str, int]) -> Layer:
-    macs = node_macs(node, source, sizes)
+def _layer(node: Node, source: Source, asked: str, dtype: str, shapes: Shapes) -> Layer:
+    macs = node_macs(node, shapes)
     is_scan = node.domain == OP_DOMAIN
     half = 0 if is_scan or dtype != HALF else macs
     return Layer(node.name, _group(node), dtype, macs, half, _reason(node, source, asked, dtype))

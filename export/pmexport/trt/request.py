@@ -164,7 +164,7 @@ def check_source(source: Source, request: TrtRequest, precision: str) -> tuple[P
         InputError: a node nobody has a rule for, another precision than asked, a plugin of another
             version, sizes it does not take.
     """
-    from pmexport.trt.macs import largest_tensor
+    from pmexport.trt.macs import concrete_shapes, largest_tensor
 
     check_operators(source, precision)
     if precision != source.precision:
@@ -181,7 +181,7 @@ def check_source(source: Source, request: TrtRequest, precision: str) -> tuple[P
     )
     for profile in profiles:
         sizes = {"batch": profile.batch.max, "frames": profile.frames.max}
-        name, elements = largest_tensor(source, sizes)
+        name, elements = largest_tensor(source, concrete_shapes(source, sizes))
         if elements > _MOST_ELEMENTS:
             raise InputError(
                 f"--batch {profile.batch} with --frames {profile.frames}: '{name}' would have "
