@@ -118,7 +118,7 @@ def test_fp32_has_no_fp16(fake: Path, trt: Trt) -> None:
     ("words", "text"),
     [
         ("retype", "is fp16 in the ONNX model and fp32 in TensorRT"),
-        ("engine-fp32", "0 of the engine's 130 layers give fp16, fp16 was asked"),
+        ("engine-fp32", "0 of the engine's 130 layers work on fp16, fp16 was asked"),
     ],
 )
 def test_precision_not_got_is_exit_1(
@@ -131,6 +131,17 @@ def test_precision_not_got_is_exit_1(
     assert sidecar()["precision"]["problems"]
     monkeypatch.delenv("FAKE_TENSORRT")
     assert "cache: miss, it is empty" in trt(*FP16).stdout  # such an engine is not kept
+
+
+@pytest.mark.parametrize("words", ["", "eleven"])
+def test_inspectors_of_both_majors_are_read(
+    words: str, fake: Path, trt: Trt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_TENSORRT", words)
+    trt(*FP16)
+    engine = sidecar()["precision"]["engine"]
+    assert engine == {"opened": True, "layers": 130, "fp16": plan()["half"],
+                      "fp32": 130 - plan()["half"]}  # fmt: skip
 
 
 def test_engine_that_cannot_be_opened_is_told(

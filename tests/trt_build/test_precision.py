@@ -143,6 +143,11 @@ def test_the_engine_has_the_last_word(
     assert (not table.problems) == fine
 
 
+def test_an_engine_fused_into_one_layer_tells_nothing_of_fp16(half: Source) -> None:
+    engine = {"opened": True, "layers": 1, "fp16": 0, "fp32": 1}
+    assert precision_table(half, "fp16", SIZES, network(half), engine).problems == ()
+
+
 def test_largest_tensor(half: Source) -> None:
     name, elements = largest_tensor(half, concrete_shapes(half, {"batch": 2, "frames": 27}))
     assert elements == 2 * 27 * 17 * 4 * (2 + 2 * 16)  # x_proj: four directions, dt_rank and B, C

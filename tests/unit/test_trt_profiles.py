@@ -57,17 +57,22 @@ def test_sizes(text: str, size: int) -> None:
     assert Size().convert(text, None, None) == size
 
 
-@pytest.mark.parametrize(("version", "flag"), [("10.3.0", True), (None, True), ("11.4.1", False)])
-def test_strong_typing_is_asked_for_where_it_is_a_choice(version: str | None, flag: bool) -> None:
+def test_every_option_has_its_flag() -> None:
     profiles = build_profiles((), (), max_frames=243)
+    options = Options(
+        workspace=2**20,
+        hardware_compat="same-compute-capability",
+        version_compat=True,
+        strip_weights=True,
+        optimization_level=2,
+        timing_cache=Path("t"),
+    )
     line = trtexec_line(
         BACKENDS["tensorrt"], Path("L.onnx"), Path("L e.engine"), "/opt/p.so", ("sm87",), profiles,
-        17, Options(hardware_compat="same-compute-capability", version_compat=True,
-                    strip_weights=True, optimization_level=2, timing_cache=Path("t")), version,
+        17, options,
     )  # fmt: skip
-    assert ("--stronglyTyped" in line.split()) == flag
     assert "'--saveEngine=L e.engine'" in line
     for word in ("--hardwareCompatibilityLevel=sameComputeCapability", "--versionCompatible",
-                 "--stripWeights", "--refit", "--builderOptimizationLevel=2",
-                 "--timingCacheFile=t"):  # fmt: skip
+                 "--stripWeights", "--refit", "--builderOptimizationLevel=2", "--stronglyTyped",
+                 "--timingCacheFile=t", "--memPoolSize=workspace:1048576B"):  # fmt: skip
         assert word in line.split()

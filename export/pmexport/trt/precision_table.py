@@ -148,9 +148,11 @@ def precision_table(
     witness = "onnx" if network is None else "network"
     if engine is not None:
         witness = "engine"
-        if (engine["fp16"] > 0) != (asked == HALF):
+        # An engine fused into fewer layers than there are plugins hides what is inside of them.
+        telling = asked == SINGLE or engine["layers"] >= len(source.plugin_nodes)
+        if telling and (engine["fp16"] > 0) != (asked == HALF):
             problems.append(
-                f"{engine['fp16']} of the engine's {engine['layers']} layers give fp16, "
+                f"{engine['fp16']} of the engine's {engine['layers']} layers work on fp16, "
                 f"{asked} was asked"
             )
     return PrecisionTable(asked, witness, dict(sizes), tuple(layers), tuple(problems))

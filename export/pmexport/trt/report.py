@@ -68,7 +68,8 @@ def precision_lines(precision: Mapping[str, Any]) -> list[str]:
     ]
     sizes, engine = precision["sizes"], precision["engine"]
     opened = (
-        f"the engine was opened: {engine['fp16']} of its {engine['layers']} layers give fp16"
+        f"the engine was opened: {engine['fp16']} of its {engine['layers']} layers, fused ones, "
+        "work on fp16"
         if engine["opened"]
         else f"the engine itself was not opened ({engine['why']})"
     )

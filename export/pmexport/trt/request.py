@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pmexport.files import check_folder, check_target, file_sha256
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
-from pmexport.trt.backends import Backend, choose_backend, installed_version
+from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
 from pmexport.trt.fatbin import GpuCode, gpu_code
 from pmexport.trt.profiles import Profile, build_profiles
@@ -351,6 +351,5 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         profiles,
         joints,
         request.options,
-        installed_version(backend),
     )
     return [*lines, line]

@@ -46,13 +46,8 @@ def trtexec_line(
     profiles: Sequence[Profile],
     joints: int,
     options: Options,
-    version: str | None = None,
 ) -> str:
-    """One line for a shell, with the settings ``pmexport trt`` gives the builder.
-
-    Args:
-        version: of TensorRT where it is known: from 11 on every network is strongly typed.
-    """
+    """One line for a shell, with the settings ``pmexport trt`` gives the builder."""
     words = [
         backend.tool,
         f"--onnx={onnx}",
@@ -66,8 +61,8 @@ def trtexec_line(
     if backend.cross_builds:
         numbers = ",".join(str(architecture_number(target)) for target in targets)
         words.append(f"--computeCapabilities={numbers}")
-    elif not (version or "").startswith("11."):
-        words.append("--stronglyTyped")
+    else:
+        words.append("--stronglyTyped")  # from TensorRT 11 on it changes nothing
     if options.workspace is not None:
         words.append(f"--memPoolSize=workspace:{options.workspace}B")
     if options.optimization_level is not None:

@@ -24,6 +24,8 @@ Emit = Callable[..., None]
 #: Of the project's plugin.
 NAMESPACE = "posemamba"
 _STEP_SECONDS = 0.05
+#: What the inspector calls a tensor's type: one field up to TensorRT 10, two from 11.
+_TYPE_KEYS = ("Format/Datatype", "DataType", "Format")
 #: Logged as errors by TensorRT-RTX wherever there is no GPU, and harmless there.
 _NOISE = ("Thread context has not been set", "cudaError 35", "cudaError 100")
 
@@ -117,15 +119,19 @@ def load_plugin(session: Session, path: str) -> list[dict[str, str]]:
     creators = [
         {"name": str(creator.name), "version": str(creator.plugin_version)}
         for creator in registry.all_creators
-        if creator.plugin_namespace == NAMESPACE
+        if getattr(creator, "plugin_namespace", "") == NAMESPACE
     ]
     if not creators:
         raise Failure(f"'{path}' holds no plugin of namespace '{NAMESPACE}'")
     return creators
 
 
-def parse(session: Session, onnx: str) -> Any:  # noqa: ANN401
-    """The strongly typed network of an ONNX file."""
+def parse(session: Session, onnx: str) -> tuple[Any, Any]:
+    """The strongly typed network of an ONNX file, and the parser, which owns the weights.
+
+    Raises:
+        Failure: TensorRT cannot read it.
+    """
     trt = session.trt
     flags = trt.NetworkDefinitionCreationFlag
     typed = 1 << int(flags.STRONGLY_TYPED) if hasattr(flags, "STRONGLY_TYPED") else 0
@@ -137,7 +143,7 @@ def parse(session: Session, onnx: str) -> Any:  # noqa: ANN401
             raise Failure(f"TensorRT cannot read node '{error.node_name()}' "
                           f"({error.node_operator()}): {error.desc()}")  # fmt: skip
         raise session.failure("TensorRT cannot read the model")
-    return network, parser  # the parser owns the weights: it must outlive the build
+    return network, parser
 
 
 def describe(session: Session, network: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -176,7 +182,8 @@ def configure(session: Session, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401
         if config.add_optimization_profile(profile) < 0:
             raise session.failure(f"TensorRT refuses the profile {shapes}")
     # What the ONNX model types as fp32 is computed in fp32: TF32 has 10 bits of mantissa.
-    config.clear_flag(trt.BuilderFlag.TF32)
+    if hasattr(trt.BuilderFlag, "TF32"):
+        config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector needs the types
     if spec["workspace"] is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, spec["workspace"])
@@ -207,7 +214,11 @@ def configure(session: Session, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401
 
 
 def inspect_engine(session: Session, plan: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Open an engine and count its layers by type; ``opened`` is False where that fails."""
+    """Open an engine and count its layers that read or give fp16, and fp32.
+
+    TensorRT fuses layers, so there are fewer than in the network, and one may count as both.
+    ``opened`` is False where the engine cannot be opened.
+    """
     trt = session.trt
     runtime = trt.Runtime(session.logger)
     engine = runtime.deserialize_cuda_engine(plan)
@@ -217,9 +228,12 @@ def inspect_engine(session: Session, plan: Any) -> dict[str, Any]:  # noqa: ANN4
     layers = [layer for layer in json.loads(text).get("Layers", []) if isinstance(layer, dict)]
     kinds = {"fp16": 0, "fp32": 0}
     for layer in layers:
-        formats = " ".join(str(out.get("Format/Datatype", "")) for out in layer.get("Outputs", []))
-        kinds["fp16"] += "half" in formats.lower() or "fp16" in formats.lower()
-        kinds["fp32"] += "float" in formats.lower() or "fp32" in formats.lower()
+        tensors = [*layer.get("Inputs", []), *layer.get("Outputs", [])]
+        formats = " ".join(
+            str(tensor.get(key, "")) for tensor in tensors for key in _TYPE_KEYS
+        ).lower()
+        kinds["fp16"] += "half" in formats or "fp16" in formats
+        kinds["fp32"] += "float" in formats or "fp32" in formats
     return {"opened": True, "layers": len(layers), **kinds}
 
 
@@ -237,7 +251,7 @@ def run(spec: Mapping[str, Any], session: Session) -> None:
     if spec["onnx"] is None:
         return
     session.begin()
-    network, _parser = parse(session, spec["onnx"])
+    network, _parser = parse(session, spec["onnx"])  # kept: it must outlive the build
     emit("network", **describe(session, network))
     session.begin()
     config = configure(session, spec)

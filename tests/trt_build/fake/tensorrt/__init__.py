@@ -1,11 +1,12 @@
 # ruff: noqa: ANN001, ANN002, ANN201, ANN202, ANN204, T201 (as untyped as the original)
 """Stands in for TensorRT's Python module: the calls ``pmexport.trt.worker`` makes, over ``onnx``.
 
-It builds nothing: a plan is a short text. ``FAKE_TENSORRT`` (words) makes it misbehave: ``crash``,
-``refuse``, ``warn``, ``slow``, ``deaf`` (never asks whether to go on), ``retype`` (types a tensor
-otherwise than the model), ``no-plugin-layers``, ``engine-fp32`` and ``closed`` (what an opened
-engine shows).
-A plugin library is a JSON file of operator name to version.
+It builds nothing: a plan is a short text, a plugin library a JSON file of operator name to version.
+Words in ``FAKE_TENSORRT`` make it misbehave:
+
+- ``crash``, ``refuse``, ``warn``, ``slow`` the build does so; ``deaf`` it never asks to go on
+- ``retype`` a tensor has another type than in the model; ``no-plugin-layers``
+- ``closed`` an engine cannot be opened; ``engine-fp32``, ``eleven`` what its inspector shows
 """
 
 import enum
@@ -254,6 +255,8 @@ class _Inspector:
         half = 0 if "engine-fp32" in WORDS else self.plan["half"]
         kinds = ["Half"] * half + ["Float"] * (self.plan["layers"] - half)
         outputs = [[{"Name": "t", "Format/Datatype": f"Row major linear {k}"}] for k in kinds]
+        if "eleven" in WORDS:
+            outputs = [[{"Name": "t", "DataType": k, "Format": "Row major"}] for k in kinds]
         return json.dumps({"Layers": [{"Name": "l", "Outputs": one} for one in outputs]})
 
 
