@@ -96,14 +96,24 @@ class SpatioTemporalScan(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, joints, d_model) to the same."""
-        x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, frames, joints, d_inner) each
-        x = self.conv2d(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # over (frames, joints)
-        x = self.act(x)
-        # One GEMM in position order for all directions: (batch, frames, joints, K * (R + 2N)).
-        x_dbl = F.linear(x, self.x_proj_weight.flatten(0, 1))
+        x, x_dbl, z = self.scan_inputs(x)
         y = self.out_norm(self._scan(x, x_dbl)) * self.act(z)
         output: Tensor = self.out_proj(y)
         return output
+
+    def scan_inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the scan and its gate read: (batch, frames, joints, d_model) to three tensors.
+
+        Returns:
+            the scan's input (batch, frames, joints, d_inner); in position order for all
+            directions, the raw step sizes, B and C (batch, frames, joints, K * (R + 2N)); the
+            gate before its SiLU (batch, frames, joints, d_inner).
+        """
+        x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, frames, joints, d_inner) each
+        x = self.conv2d(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # over (frames, joints)
+        x = self.act(x)
+        # One GEMM in position order for all directions.
+        return x, F.linear(x, self.x_proj_weight.flatten(0, 1)), z
 
     def _scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
         # Under autocast, too, the scan is float32; the native ops hold half precision themselves.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from posemamba import commands_report
 from posemamba.commands_train import evaluate, train
 from posemamba.console import NearChoice, Tool, table
 
@@ -27,28 +28,10 @@ def cli() -> None:
 def count(frames: int) -> None:
     """Parameters and GMAC of S, B, L and X: the true ones, and as the paper counts."""
     from posemamba.flops import count_table
+    from posemamba.paper_tables import COUNT_HEADER, COUNT_NOTE, count_rows
 
-    rows = [
-        (
-            row.variant,
-            f"{row.parameters:,}",
-            f"{row.macs.linear_conv / 1e9:.2f} + {row.macs.projections / 1e9:.2f} + "
-            f"{row.macs.scan / 1e9:.2f} = {row.macs.total / 1e9:.2f}",
-            f"{row.paper_parameters / 1e6:.3f} M",
-            f"{row.paper_macs / 1e9:.3f}",
-        )
-        for row in count_table(frames)
-    ]
-    header = ("", "true parameters", "true GMAC: linear+conv, projections, scan",
-              "paper's parameters", "paper's GMAC")  # fmt: skip
-    click.echo(table(header, rows))
-    click.echo(
-        f"One clip of {frames} frames.\n"
-        "True: every parameter; linear and convolution layers, the scan's projections, and the "
-        "scan at 3 MAC a state.\n"
-        "Paper's (Table 2): its counter skips raw parameters, both projections and the scan, and "
-        "counts norms."
-    )
+    click.echo(table(COUNT_HEADER, count_rows(count_table(frames))))
+    click.echo(f"One clip of {frames} frames.\n{COUNT_NOTE}")
 
 
 @cli.command()
@@ -73,3 +56,4 @@ def init(variant: str, frames: int, seed: int, output: Path) -> None:
 
 cli.add_command(train)
 cli.add_command(evaluate)
+commands_report.register(cli)

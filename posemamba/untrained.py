@@ -11,6 +11,13 @@ from posemamba.config import PoseMambaConfig
 from posemamba.model import PoseMamba
 
 
+def untrained_network(config: PoseMambaConfig, seed: int) -> PoseMamba:
+    """A freshly initialised network in eval mode; PyTorch's generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return PoseMamba(config).eval()
+
+
 def save_untrained(path: Path, *, variant: str, frames: int, seed: int) -> int:
     """Write a freshly initialised network; the file's header says that it is untrained.
 
@@ -26,9 +33,7 @@ def save_untrained(path: Path, *, variant: str, frames: int, seed: int) -> int:
     Raises:
         InputError: as :func:`posemamba.checkpoint.save_checkpoint`.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = PoseMamba(PoseMambaConfig.from_variant(variant, frames=frames))
+    network = untrained_network(PoseMambaConfig.from_variant(variant, frames=frames), seed)
     note = f"UNTRAINED: random weights, seed {seed}"
     save_checkpoint(network, path, metadata={"training": note})
     return sum(parameter.numel() for parameter in network.parameters())

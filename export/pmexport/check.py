@@ -178,7 +178,11 @@ def run_check(
     facts = read_facts(request.model)
     order = request.scan_order or facts.scan_order
     checkpoint = read_checkpoint(request.checkpoint, scan_order=order)
-    options = RuntimeOptions(threads=request.threads, scan_order=order)
+    options = RuntimeOptions(
+        threads=request.threads,
+        scan_order=order,
+        precision="fp16" if facts.precision == "fp16" else "fp32",
+    )
     lifts = {name: _load(name, options, request) for name in request.runtimes}
     if not request.any_checkpoint:
         _belong_together(request, facts, checkpoint.sha256)

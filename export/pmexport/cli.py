@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 VARIANTS = ("auto", "S", "B", "L", "X")
 ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
-RUNTIMES = ("ort-cpu", "torch")
+RUNTIMES = ("ort-cpu", "torch", "ort-cuda", "torch-cuda")
+FUSIONS = ("auto", "fused", "composed")
 MAX_FRAMES = 243
 
 PATH = click.Path(path_type=Path)
@@ -147,6 +150,98 @@ def check(
 
 
 @cli.command()
+@click.argument("model", type=PATH)
+@click.option("-o", "--output", type=PATH, help="ONNX file  [default: as M.cuda.onnx, beside it]")
+@click.option("--fusion", type=NearChoice(FUSIONS), default="auto", show_default=True,
+              help="Two nodes a block; standard products between ours; what fits.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads of the check.")
+def optimize(
+    model: Path,
+    output: Path | None,
+    fusion: Any,  # noqa: ANN401 (a Literal of optimize_file)
+    threads: int | None,
+) -> None:
+    """Rewrite MODEL for ONNX Runtime on an NVIDIA GPU, and check it."""
+    from pmexport.optimize import optimize_file, report_lines
+
+    report = optimize_file(model, output or model.with_suffix(".cuda.onnx"), fusion, threads)
+    click.echo("\n".join(report_lines(report)))
+    if not report.passed:
+        sys.exit(CHECK_FAILED)
+
+
+@cli.command()
+@click.argument("model", type=PATH)
+@click.option("--ckpt", type=PATH, help="Checkpoint, for the torch runtimes.")
+@click.option("--runtime", "runtimes", type=NearChoice(RUNTIMES), multiple=True,
+              default=("ort-cpu",), show_default=True,
+              help="What to time; may be repeated.")  # fmt: skip
+@click.option("--batch", type=click.IntRange(1), help="Clips at once  [default: the model's, or 1]")
+@click.option("--frames", type=click.IntRange(1), help="Frames of a clip  [default: most it takes]")
+@click.option("--precision", type=NearChoice(("fp32", "fp16")),
+              help="Of torch-cuda  [default: the model's]")  # fmt: skip
+@click.option("--warmup", type=Positive(), default=0.5, show_default=True, help="Seconds.")
+@click.option("--seconds", type=Positive(), default=3.0, show_default=True,
+              help="Time to measure each runtime.")  # fmt: skip
+@click.option("--runs", type=click.IntRange(1), default=200, show_default=True,
+              help="Most runs of each.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="Threads on the CPU.")
+@click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,
+              help="Record and replay the work on a GPU.")  # fmt: skip
+@click.option("--optimize", type=NearChoice((*FUSIONS, "off")), default="auto", show_default=True,
+              help="Rewrite the model in memory for ort-cuda.")  # fmt: skip
+@click.option("--tf32", is_flag=True, help="Let float32 products on a GPU round their inputs.")
+@click.option("--json", "json_path", type=PATH, help="Write the report there, ending in .json.")
+@click.option("--markdown", "markdown_path", type=PATH, help="The same, ending in .md.")
+def bench(
+    model: Path,
+    ckpt: Path | None,
+    runtimes: tuple[str, ...],
+    batch: int | None,
+    frames: int | None,
+    precision: Any,  # noqa: ANN401 (a Literal of BenchRequest)
+    warmup: float,
+    seconds: float,
+    runs: int,
+    threads: int | None,
+    cuda_graph: bool,
+    optimize: Any,  # noqa: ANN401
+    tf32: bool,
+    json_path: Path | None,
+    markdown_path: Path | None,
+) -> None:
+    """Time MODEL in one runtime or several, on real clips."""
+    from pmexport.bench.measure import Effort
+    from pmexport.bench.report import bench_lines, bench_markdown
+    from pmexport.bench.run import BenchRequest, run_bench
+    from pmexport.files import check_target
+
+    for path, suffix in ((json_path, ".json"), (markdown_path, ".md")):
+        if path is not None:
+            check_target(path, suffix)
+    request = BenchRequest(
+        model=model,
+        checkpoint=ckpt,
+        runtimes=runtimes,
+        batch=batch,
+        frames=frames,
+        precision=precision,
+        effort=Effort(warmup_s=warmup, measure_s=seconds, runs=runs),
+        threads=threads,
+        cuda_graph=cuda_graph,
+        optimize=optimize,
+        tf32=tf32,
+    )
+    with _run_counter(runs) as progress:
+        report = run_bench(request, progress)
+    click.echo("\n".join(bench_lines(report)))
+    if json_path is not None:
+        _write(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
+    if markdown_path is not None:
+        _write(markdown_path, bench_markdown(report))
+
+
+@cli.command()
 @click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, as_json: bool) -> None:
@@ -179,14 +274,19 @@ def _named(choice: str) -> str | None:
 def _check(request: CheckRequest, per_joint: bool = False, json_path: Path | None = None) -> bool:
     from pmexport.check import run_check
     from pmexport.report import check_lines
-    from posemamba.atomic import replacing
 
     report: CheckReport = run_check(request, _progress)
     click.echo("\n".join(check_lines(report, per_joint=per_joint)))
     if json_path is not None:
-        with replacing(json_path) as partial:
-            partial.write_text(json.dumps(report.to_dict(), indent=2) + "\n", encoding="utf-8")
+        _write(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
     return report.passed
+
+
+def _write(path: Path, text: str) -> None:
+    from posemamba.atomic import replacing
+
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
@@ -194,6 +294,27 @@ def _progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
     from tqdm import tqdm
 
     return tqdm(runs, desc=side, unit="run", leave=False, disable=None)
+
+
+@contextmanager
+def _run_counter(runs: int) -> Iterator[Callable[[str], Callable[[], None]]]:
+    """One bar after the other, of at most ``runs`` runs each."""
+    from tqdm import tqdm
+
+    bars: list[Any] = []
+
+    def start(runtime: str) -> Callable[[], None]:
+        if bars:
+            bars.pop().close()
+        bars.append(tqdm(total=runs, desc=runtime, unit="run", leave=False, disable=None))
+        bar = bars[-1]
+        return lambda: bar.update() and None
+
+    try:
+        yield start
+    finally:
+        for bar in bars:
+            bar.close()
 
 
 def _plain(values: Any, indent: str = "") -> str:  # noqa: ANN401

@@ -96,6 +96,7 @@ def diagnose() -> Diagnosis:
     packages = package_versions(PACKAGES)
     native = {"kernels": _kernels(), "onnxruntime_ops": _custom_ops()}
     gpu = _gpu()
+    providers = _providers()
     tests = [_test_torch_op(), _test_onnx_op()]
     return Diagnosis(
         system={
@@ -106,9 +107,9 @@ def diagnose() -> Diagnosis:
         packages=packages,
         native=native,
         gpu=gpu,
-        providers=_providers(),
+        providers=providers,
         self_tests=tests,
-        missing=list(_findings(packages, native, gpu)),
+        missing=list(_findings(packages, native, gpu, providers)),
     )
 
 
@@ -159,7 +160,13 @@ def _custom_ops() -> dict[str, Any]:
     except Exception as error:  # a missing package, or one of onnxruntime's own classes
         problem = " ".join(str(error).split())
         return {"path": str(path), "found": True, "usable": False, "problem": problem}
-    return {"path": str(path), "found": True, "usable": True}
+    from pmexport.cuda_runtimes import library_providers
+
+    try:
+        providers = library_providers()
+    except InputError as error:
+        return {"path": str(path), "found": True, "usable": False, "problem": str(error)}
+    return {"path": str(path), "found": True, "usable": True, "providers": providers}
 
 
 def _providers() -> list[str]:
@@ -208,6 +215,7 @@ def _findings(
     packages: Mapping[str, str | None],
     native: Mapping[str, Mapping[str, Any]],
     gpu: Mapping[str, Any],
+    providers: Iterable[str],
 ) -> Iterable[Finding]:
     for name in ("torch", "onnx", "onnxruntime", "onnxscript", "numpy"):
         if packages[name] is None:
@@ -218,10 +226,25 @@ def _findings(
     ):
         if not native[key]["usable"]:
             yield Finding(what, str(native[key]["problem"]), "pip install .", True)
+    if gpu["gpus"]:
+        yield from _cuda_findings(native["onnxruntime_ops"], providers)
     for name, (what, extra) in _OPTIONAL.items():
         needs_gpu = extra in ("tensorrt", "mamba")
         if packages[name] is None and (gpu["gpus"] or not needs_gpu):
             yield Finding(what, f"{name} is not installed", f"pip install '.[{extra}]'", False)
+
+
+def _cuda_findings(library: Mapping[str, Any], providers: Iterable[str]) -> Iterable[Finding]:
+    """What ONNX Runtime lacks on a machine with a GPU."""
+    from pmexport.cuda_runtimes import CUDA_PROVIDER
+
+    what = "ONNX Runtime on the GPU"
+    if CUDA_PROVIDER not in providers:
+        fix = "pip uninstall onnxruntime; pip install '.[ort-gpu]'"
+        yield Finding(what, "this onnxruntime has no CUDA provider", fix, False)
+    if library["usable"] and CUDA_PROVIDER not in library["providers"]:
+        why = "the custom-op library was built without nvcc: it has no CUDA operators"
+        yield Finding(what, why, "pip install . (with nvcc on PATH)", False)
 
 
 def _sample() -> tuple[dict[str, Any], dict[str, Any], Any]:
@@ -328,6 +351,8 @@ def doctor_lines(diagnosis: Diagnosis) -> list[str]:
     for key, library in diagnosis.native.items():
         if library["usable"]:
             extra = f", ABI {library['abi']}, {library['isa']}" if "abi" in library else ""
+            if "providers" in library:
+                extra = ", for " + " and ".join(library["providers"])
             lines.append(f"  {key}: {library['path']}{extra}")
         else:
             lines.append(f"  {key}: {library['problem']}")

@@ -29,6 +29,7 @@ class ModelFacts:
 
     Attributes:
         frames, batch: fixed sizes of the input; None for any.
+        max_frames: most frames of a clip.
         precision: ``fp16`` if any node computes in it, whatever the metadata says.
     """
 
@@ -38,6 +39,7 @@ class ModelFacts:
     precision: str
     frames: int | None
     batch: int | None
+    max_frames: int | None
     checkpoint_sha256: str | None
 
     def summary(self) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def read_facts(path: Path) -> ModelFacts:
         precision="fp16" if "fp16" in _node_types(model).values() else "fp32",
         frames=frames,
         batch=batch,
+        max_frames=metadata.get("max_frames"),
         checkpoint_sha256=metadata.get("checkpoint_sha256"),
     )
 

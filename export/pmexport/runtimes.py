@@ -2,7 +2,8 @@
 
 A runtime says whether it can work here, and turns a file into a function from ``keypoints_2d``
 (batch, frames, joints, 2) to ``poses_3d`` (batch, frames, joints, 3), float32 on both sides. A new
-one is a class and a row in :data:`RUNTIMES`.
+one is a class and a row in :data:`RUNTIMES`. Runtimes with a device of their own can also be bound
+to one input (:class:`Bindable`), so that a benchmark times copies and computing apart.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.errors import InputError
+
+if TYPE_CHECKING:
+    from pmexport.cuda_runtimes import OrtCuda, TorchCuda
 
 FloatArray = NDArray[np.float32]
 Lift = Callable[[FloatArray], FloatArray]
@@ -33,10 +37,22 @@ class RuntimeOptions:
     Attributes:
         threads: threads inside one operator; None lets the runtime decide.
         scan_order: the checkpoint's scan order where only the caller knows it.
+        precision: of a runtime that reads the checkpoint on a GPU; a model has its own.
+        cuda_graph: record the work of one input shape and replay it, where a runtime can.
+        optimize: how a model is rewritten for the runtime's device first, where there is a rewrite:
+            see :data:`pmexport.optimize.Fusion`, or ``off``.
+        tf32: let float32 products on a GPU round their inputs to 10 bits.
     """
 
     threads: int | None = None
     scan_order: str | None = None
+    precision: Literal["fp32", "fp16"] = "fp32"
+    cuda_graph: bool = True
+    optimize: Literal["auto", "fused", "composed", "off"] = "auto"
+    tf32: bool = False
+
+
+DEFAULT_OPTIONS = RuntimeOptions()
 
 
 class Runtime(Protocol):
@@ -63,13 +79,48 @@ class Runtime(Protocol):
         ...
 
 
+class Bound(Protocol):
+    """A model made ready for inputs of one shape. Each step returns when it is done.
+
+    Attributes:
+        settings: what a reader of its times has to know, for the report.
+    """
+
+    settings: dict[str, Any]
+
+    def upload(self) -> None:
+        """Copy the input to the device."""
+        ...
+
+    def compute(self) -> None:
+        """Run the network."""
+        ...
+
+    def download(self) -> FloatArray:
+        """Copy the poses to the host."""
+        ...
+
+
+@runtime_checkable
+class Bindable(Protocol):
+    """A runtime whose copies can be told from its computing."""
+
+    def bind(self, path: Path, keypoints_2d: FloatArray) -> Bound:
+        """Prepare the file for inputs of this shape.
+
+        Raises:
+            InputError: as :meth:`Runtime.load`.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class OrtCpu:
     """ONNX Runtime on the CPU, with the project's custom-op library."""
 
     name: ClassVar[str] = "ort-cpu"
     reads: ClassVar[Literal["model", "checkpoint"]] = "model"
-    options: RuntimeOptions = RuntimeOptions()
+    options: RuntimeOptions = DEFAULT_OPTIONS
 
     def available(self) -> str | None:
         if importlib.util.find_spec("onnxruntime") is None:
@@ -91,29 +142,45 @@ class OrtCpu:
         Raises:
             InputError: as :meth:`load`.
         """
-        import onnxruntime as ort
+        return open_session(path, self.options.threads, ["CPUExecutionProvider"])
 
-        operators = own_operators(path)
-        options = ort.SessionOptions()
-        options.log_severity_level = 4  # every error reaches us as an exception, said once
-        if self.options.threads is not None:
-            options.intra_op_num_threads = self.options.threads
-        if operators:
-            _register_custom_ops(options, f"'{path}' needs {', '.join(sorted(operators))}")
-        try:
-            session = ort.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime raises many classes of its own
-            raise InputError(f"'{path}': {_session_error(error)}") from None
-        inputs = [value.name for value in session.get_inputs()]
-        outputs = [value.name for value in session.get_outputs()]
-        if inputs != [INPUT_NAME] or outputs != [OUTPUT_NAME]:
-            raise InputError(
-                f"'{path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
-                f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
-            )
-        return session
+
+def open_session(
+    path: Path, threads: int | None, providers: list[Any], model: bytes | None = None
+) -> Any:  # noqa: ANN401
+    """An ``onnxruntime.InferenceSession`` with the project's operators.
+
+    Args:
+        threads: inside one operator on the CPU.
+        providers: as onnxruntime takes them.
+        model: what to run, where it is not what the file holds.
+
+    Raises:
+        InputError: the file is no model of ours, or needs what is missing here.
+    """
+    import onnxruntime as ort
+
+    operators = own_operators(path)
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # every error reaches us as an exception, said once
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if operators:
+        _register_custom_ops(options, f"'{path}' needs {', '.join(sorted(operators))}")
+    try:
+        session = ort.InferenceSession(
+            model or str(path), sess_options=options, providers=providers
+        )
+    except Exception as error:  # onnxruntime raises many classes of its own
+        raise InputError(f"'{path}': {_session_error(error)}") from None
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    if inputs != [INPUT_NAME] or outputs != [OUTPUT_NAME]:
+        raise InputError(
+            f"'{path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
+            f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
+        )
+    return session
 
 
 @dataclass(frozen=True)
@@ -123,7 +190,7 @@ class TorchPlainScan:
 
     name: ClassVar[str] = "torch"
     reads: ClassVar[Literal["model", "checkpoint"]] = "checkpoint"
-    options: RuntimeOptions = RuntimeOptions()
+    options: RuntimeOptions = DEFAULT_OPTIONS
 
     def available(self) -> str | None:
         return None
@@ -152,10 +219,24 @@ def torch_lift(model: Any, threads: int | None = None) -> Lift:  # noqa: ANN401
     return lift
 
 
+def _ort_cuda(options: RuntimeOptions) -> OrtCuda:
+    from pmexport.cuda_runtimes import OrtCuda
+
+    return OrtCuda(options)
+
+
+def _torch_cuda(options: RuntimeOptions) -> TorchCuda:
+    from pmexport.cuda_runtimes import TorchCuda
+
+    return TorchCuda(options)
+
+
 #: The runtimes ``--runtime`` knows.
 RUNTIMES: dict[str, Callable[[RuntimeOptions], Runtime]] = {
     OrtCpu.name: OrtCpu,
     TorchPlainScan.name: TorchPlainScan,
+    "ort-cuda": _ort_cuda,
+    "torch-cuda": _torch_cuda,
 }
 
 
@@ -230,6 +311,12 @@ def _session_error(error: Exception) -> str:
         return (
             f"it needs the operator {missing.group(1)}, which this custom-op library lacks: "
             "update it with 'pip install .'"
+        )
+    homeless = re.search(r"Could not find an implementation for (\w+)\(", text)
+    if homeless:
+        return (
+            f"its operator {homeless.group(1)} has no kernel on this device: a file of 'pmexport "
+            "optimize' runs with --runtime ort-cuda, the one it was made from anywhere"
         )
     return f"ONNX Runtime cannot load it: {_reason(error)}"
 

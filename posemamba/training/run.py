@@ -68,6 +68,8 @@ class Run:
         self.config, self.val, self.folder, self.device = config, val, folder, device
         self.processes = processes or Processes()
         self.on_step = on_step
+        if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
+            torch.set_float32_matmul_precision("high")
         torch.manual_seed(config.seed)
         model = PoseMamba(config.model_config(), scan=cast("ScanBackend", config.scan))
         self.model = model.set_official_limb_gradient(config.official_limb_gradient).to(device)

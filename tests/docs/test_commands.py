@@ -73,6 +73,9 @@ def test_the_command_page_shows_every_command() -> None:
     text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     shown = {line.split()[0] + " " + line.split()[1] for line, _ in commands(text)}
     assert shown == {
-        *(f"pmexport {name}" for name in ("onnx", "check", "inspect", "doctor")),
+        *(
+            f"pmexport {name}"
+            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor")
+        ),
         *(f"posemamba {name}" for name in ("count", "init")),
     }

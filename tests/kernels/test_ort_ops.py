@@ -2,118 +2,41 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
-import onnxruntime as ort
 import pytest
-import torch
-from onnx import TensorProto, helper
+from ort_cases import (
+    BATCH,
+    BOUNDS,
+    CROSS_ATTRIBUTES,
+    EPSILON,
+    FRAMES,
+    INNER,
+    JOINTS,
+    RANK,
+    SCAN_ATTRIBUTES,
+    SHARED_EPSILON,
+    STATE,
+    Arrays,
+    K,
+    add_norm_expected,
+    add_norm_inputs,
+    conv_silu_expected,
+    conv_silu_inputs,
+    cross_expected,
+    cross_inputs,
+    gated_norm_expected,
+    gated_norm_inputs,
+    relative_error,
+    scan_expected,
+    scan_inputs,
+    session,
+)
 
 from pmexport import custom_op_library
-from posemamba import reference
-from posemamba.scan_order import get_scan_order
-from posemamba.skeleton import LIMB_INDEX
-
-Arrays = dict[str, npt.NDArray[np.generic]]
-BATCH, FRAMES, JOINTS, INNER, STATE, RANK, K = 2, 5, 17, 24, 16, 3, 4
-TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
-TABLE = get_scan_order("global-local")
-CROSS_ATTRIBUTES = {
-    "d_state": STATE,
-    "dt_rank": RANK,
-    "order": [int(v) for v in TABLE.order],
-    "reverse": list(TABLE.reverse),
-    "limb_mask": list(TABLE.limb_mask),
-    "limb_index": list(LIMB_INDEX),
-    # What TensorRT's parser wants; ONNX Runtime must accept nodes that carry it.
-    "plugin_version": "1",
-    "plugin_namespace": "posemamba",
-}
-SCAN_INPUTS = ("u", "delta", "A", "B", "C", "D", "delta_bias", "z")
-SCAN_ATTRIBUTES: dict[str, object] = {"delta_softplus": 1, "reverse": [0, 1]}
-
-
-def session(
-    op: str,
-    inputs: Arrays,
-    attributes: dict[str, object],
-    threads: int = 2,
-    absent: tuple[str, ...] = (),
-) -> ort.InferenceSession:
-    """A session over one node of ours; optional inputs in ``absent`` are left empty."""
-    infos = [
-        helper.make_tensor_value_info(n, TYPES[a.dtype], [None] * a.ndim) for n, a in inputs.items()
-    ]
-    names = ["" if n in absent else n for n in (SCAN_INPUTS if op == "SelectiveScan" else inputs)]
-    node = helper.make_node(op, names, ["y"], domain="posemamba", **attributes)
-    first = next(iter(inputs.values()))
-    output = helper.make_tensor_value_info("y", TYPES[first.dtype], [None] * first.ndim)
-    graph = helper.make_graph([node], "one", infos, [output])
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("posemamba", 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    options.register_custom_ops_library(custom_op_library())
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-
-
-def cross_inputs(dtype: npt.DTypeLike = np.float32, frames: int = FRAMES) -> Arrays:
-    rng = np.random.default_rng(0)
-    draw = rng.standard_normal
-    return {
-        "x": draw((BATCH, frames, JOINTS, INNER)).astype(dtype),
-        "x_dbl": draw((BATCH, frames, JOINTS, K * (RANK + 2 * STATE))).astype(dtype),
-        "dt_weight": draw((K, INNER, RANK)).astype(np.float32),
-        "dt_bias": draw((K, INNER)).astype(np.float32),
-        "A": -np.exp(draw((K, INNER, STATE))).astype(np.float32),
-        "D": draw((K, INNER)).astype(np.float32),
-    }
-
-
-def cross_expected(inputs: Arrays) -> npt.NDArray[np.float64]:
-    tensors = [torch.from_numpy(a.astype(np.float64)) for a in inputs.values()]
-    y = reference.cross_selective_scan(
-        *tensors, STATE, TABLE.order, TABLE.reverse, TABLE.limb_mask, LIMB_INDEX
-    )
-    return y.numpy()
-
-
-def scan_inputs(dtype: npt.DTypeLike = np.float32) -> Arrays:
-    rng = np.random.default_rng(1)
-    draw = rng.standard_normal
-    rows, length = 2 * INNER, 131
-    return {
-        "u": draw((BATCH, rows, length)).astype(dtype),
-        "delta": draw((BATCH, rows, length)).astype(dtype),
-        "A": -np.exp(draw((rows, STATE))).astype(np.float32),
-        "B": draw((BATCH, 2, STATE, length)).astype(dtype),
-        "C": draw((BATCH, 2, STATE, length)).astype(dtype),
-        "D": draw(rows).astype(np.float32),
-        "delta_bias": draw(rows).astype(np.float32),
-        "z": draw((BATCH, rows, length)).astype(dtype),
-    }
-
-
-def scan_expected(inputs: Arrays) -> npt.NDArray[np.float64]:
-    t = {n: torch.from_numpy(a.astype(np.float64)) for n, a in inputs.items()}
-    u, delta, A, B, C = (t[n] for n in SCAN_INPUTS[:5])
-    y = reference.selective_scan(
-        u, delta, A, B, C, t.get("D"), t.get("z"), t.get("delta_bias"), True, [0, 1]
-    )
-    return y.numpy()
-
-
-def relative_error(got: npt.NDArray[np.generic], expected: npt.NDArray[np.float64]) -> np.floating:
-    return np.abs(got.astype(np.float64) - expected).max() / np.abs(expected).max()
-
-
-#: fp32 rounding over 85 to 131 steps; half a unit in the last place of fp16 (2**-11) plus that.
-BOUNDS = [(np.float32, 5e-6), (np.float16, 5.2e-4)]
 
 
 @pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
@@ -184,3 +107,86 @@ def test_bad_attributes_are_refused(change: dict[str, object]) -> None:
     inputs = cross_inputs()
     with pytest.raises(Exception, match="posemamba::"):
         session("CrossSelectiveScan", inputs, CROSS_ATTRIBUTES | change).run(None, inputs)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
+@pytest.mark.parametrize("frames", [1, 2, FRAMES])
+def test_conv_silu(dtype: type, bound: float, frames: int) -> None:
+    inputs = conv_silu_inputs(dtype, frames)
+    (got,) = session("ConvSilu", inputs, {}).run(None, inputs)
+    assert got.dtype == dtype
+    assert relative_error(got, conv_silu_expected(inputs)) < bound
+
+
+@pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
+def test_gated_norm(dtype: type, bound: float) -> None:
+    inputs = gated_norm_inputs(dtype)
+    (got,) = session("GatedNorm", inputs, {"epsilon": EPSILON}).run(None, inputs)
+    assert got.dtype == dtype
+    assert relative_error(got, gated_norm_expected(inputs)) < bound
+
+
+@pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
+@pytest.mark.parametrize("shared", [False, True])
+def test_add_norm(dtype: type, bound: float, shared: bool) -> None:
+    inputs = add_norm_inputs(dtype, shared)
+    attributes: dict[str, object] = {"epsilon": EPSILON, "shared_epsilon": SHARED_EPSILON}
+    stream, out = session("AddNorm", inputs, attributes).run(None, inputs)
+    want_stream, want_out = add_norm_expected(inputs)
+    assert (stream.dtype, out.dtype) == (np.float32, dtype)
+    assert relative_error(stream, want_stream) < BOUNDS[0][1]
+    assert relative_error(out, want_out) < bound
+
+
+def test_half_precision_covers_its_whole_range() -> None:
+    """Every float16, subnormals and infinities too, through a convolution of weight one."""
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    every = every[~np.isnan(every)]
+    xz = np.zeros((1, 1, 2 * len(every), 1), np.float16)  # a zero beside each: 0 * inf is no number
+    xz[0, 0, ::2, 0] = every
+    weight = np.zeros((9, 1), np.float32)
+    weight[4] = 1.0  # the tap of the position itself
+    inputs: Arrays = {"xz": xz, "weight": weight, "bias": np.zeros(1, np.float32)}
+    (got,) = session("ConvSilu", inputs, {}).run(None, inputs)
+    value = every.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        want = np.where(value == -np.inf, np.nan, value / (1.0 + np.exp(-value)))
+        want_half = want.astype(np.float16)
+    finite = np.isfinite(want_half)
+    got = got[0, 0, ::2, 0]
+    # One unit in the last place: the exponential is a float32's.
+    spacing = np.maximum(np.abs(want_half[finite]).astype(np.float64) * 2.0**-10, 2.0**-24)
+    apart = np.abs(got[finite].astype(np.float64) - want_half[finite].astype(np.float64))
+    assert (apart <= spacing).all()
+    assert np.array_equal(np.isposinf(got), np.isposinf(want_half))
+
+
+@pytest.mark.parametrize(
+    ("op", "make", "name", "shape"),
+    [
+        ("ConvSilu", conv_silu_inputs, "weight", (8, INNER)),
+        ("ConvSilu", conv_silu_inputs, "bias", (3 * INNER,)),
+        ("GatedNorm", gated_norm_inputs, "xz", (BATCH, FRAMES, JOINTS, INNER - 1)),
+        ("GatedNorm", gated_norm_inputs, "gamma", (INNER + 1,)),
+        ("AddNorm", add_norm_inputs, "branch", (BATCH, FRAMES, JOINTS, 1)),
+        ("AddNorm", add_norm_inputs, "shared_beta", (1,)),
+    ],
+)
+def test_block_operators_refuse_mismatched_inputs(
+    op: str, make: Callable[[], Arrays], name: str, shape: tuple[int, ...]
+) -> None:
+    inputs = make()
+    inputs[name] = np.zeros(shape, np.float32)
+    norms: dict[str, object] = {"epsilon": EPSILON, "shared_epsilon": SHARED_EPSILON}
+    with pytest.raises(Exception, match=f"posemamba::{op}"):
+        session(op, inputs, {} if op == "ConvSilu" else norms).run(None, inputs)
+
+
+def test_a_machine_without_cuda_can_load_the_library() -> None:
+    """Nothing of CUDA is needed to load it: its runtime is inside and opens the driver later."""
+    needed = subprocess.run(
+        ["readelf", "-d", custom_op_library()], capture_output=True, text=True, check=True
+    ).stdout
+    assert "libc.so" in needed
+    assert "cuda" not in needed.lower()
+    assert "stdc++" not in needed

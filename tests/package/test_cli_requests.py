@@ -130,6 +130,7 @@ def clips(folder: Path) -> None:
 
 EXPORT = ("onnx", *CKPT, "-o", "new.onnx")
 CHECK = ("check", "tiny.onnx", *CKPT)
+BENCH = ("bench", "tiny.onnx")
 
 #: name -> (arguments, words the line must hold)
 REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -208,6 +209,29 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "inputs with confidence": ((*CHECK, "--inputs", "xyc.npz"), ("confidence",)),
     "inputs pickled": ((*CHECK, "--inputs", "objects.npz"), ("pickled",)),
     "inputs of words": ((*CHECK, "--inputs", "words.npz"), ("words.npz",)),
+    # pmexport optimize.
+    "optimize nothing": (("optimize", "gone.onnx"), ("gone.onnx", "does not exist")),
+    "optimize text": (("optimize", "text.onnx"), ("text.onnx",)),
+    "optimize standard operators": (("optimize", "standard.onnx"), ("--ops fused",)),
+    "optimize somebody else's": (("optimize", "foreign.onnx"), ("--ops fused",)),
+    "optimize in place": (("optimize", "tiny.onnx", "-o", "tiny.onnx"), ("is the input",)),
+    "optimize to another kind": (("optimize", "tiny.onnx", "-o", "new.engine"), (".onnx",)),
+    "optimize to nowhere": (("optimize", "tiny.onnx", "-o", "no/new.onnx"), ("mkdir",)),
+    "fuse what cannot be": (("optimize", "tiny.onnx", "--fusion", "fused"), ("composed",)),
+    "fusion typo": (("optimize", "tiny.onnx", "--fusion", "fusd"), ("did you mean 'fused'",)),
+    # pmexport bench.
+    "bench nothing": (("bench", "gone.onnx"), ("gone.onnx", "does not exist")),
+    "bench text": (("bench", "text.onnx"), ("text.onnx",)),
+    "bench of no length": (("bench", "anonymous.onnx"), ("--frames",)),
+    "bench too long": ((*BENCH, "--frames", "28"), ("27", "28")),
+    "bench of no frames": ((*BENCH, "--frames", "0"), ("--frames",)),
+    "bench of no clips": ((*BENCH, "--batch", "0"), ("--batch",)),
+    "bench without a checkpoint": ((*BENCH, "--runtime", "torch"), ("--ckpt",)),
+    "bench runtime typo": ((*BENCH, "--runtime", "ort-cuba"), ("did you mean 'ort-cuda'",)),
+    "bench for no time": ((*BENCH, "--seconds", "0"), ("--seconds",)),
+    "bench of no runs": ((*BENCH, "--runs", "0"), ("--runs",)),
+    "bench json to nowhere": ((*BENCH, "--json", "no/r.json"), ("mkdir",)),
+    "bench markdown as json": ((*BENCH, "--markdown", "r.json"), (".md",)),
     # pmexport inspect.
     "inspect nothing": (("inspect", "gone.onnx"), ("gone.onnx",)),
     "inspect text": (("inspect", "text.onnx"), ("text.onnx",)),

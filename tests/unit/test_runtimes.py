@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+from pmexport import cuda_runtimes
+from pmexport.cuda_runtimes import CUDA_PROVIDER, OrtCuda, library_providers
 from pmexport.onnx_export import ExportOptions, export_onnx
-from pmexport.runtimes import RUNTIMES, OrtCpu, RuntimeOptions, own_operators, require_custom_ops
+from pmexport.runtimes import (
+    RUNTIMES,
+    Bindable,
+    OrtCpu,
+    RuntimeOptions,
+    own_operators,
+    require_custom_ops,
+)
 from posemamba.checkpoint import load_checkpoint
 from posemamba.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 CKPT = GOLDEN / "official_tiny.pth.tr"
+CPU = "CPUExecutionProvider"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +37,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+ON_THE_HOST = [name for name in RUNTIMES if not name.endswith("-cuda")]
+
+
+@pytest.mark.parametrize("name", ON_THE_HOST)
 def test_every_runtime_gives_the_golden_poses(model: Path, name: str) -> None:
     golden = np.load(GOLDEN / "official_tiny_io.npz")
     runtime = RUNTIMES[name](RuntimeOptions(threads=1))
@@ -35,6 +51,59 @@ def test_every_runtime_gives_the_golden_poses(model: Path, name: str) -> None:
     assert poses_3d.dtype == np.float32
     # 2e-5: the bound the golden files are held to everywhere, fp32 rounding of 459 steps.
     assert np.abs(poses_3d - golden["poses_3d"]).max() < 2e-5
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_one_interface(name: str) -> None:
+    runtime = RUNTIMES[name](RuntimeOptions())
+    assert runtime.name == name
+    assert runtime.reads in ("model", "checkpoint")
+    problem = runtime.available()
+    assert problem is None or ": " in problem, "a reason, and what to do about it"
+    assert (problem is None) or name not in ON_THE_HOST
+    assert isinstance(runtime, Bindable) == (name not in ON_THE_HOST)
+
+
+def onnxruntime_with(provider: str) -> SimpleNamespace:
+    """What ``available`` asks of the package."""
+    return SimpleNamespace(
+        __version__="9.9", __spec__=object(), get_available_providers=lambda: [provider]
+    )
+
+
+def test_onnxruntime_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = onnxruntime_with(CPU)
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    problem = OrtCuda().available()
+    assert problem is not None
+    assert "9.9" in problem
+    assert "onnxruntime-gpu" in problem
+
+
+def test_a_library_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = onnxruntime_with(CUDA_PROVIDER)
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    monkeypatch.setattr(cuda_runtimes, "library_providers", lambda: [CPU])
+    problem = OrtCuda().available()
+    assert problem is not None
+    assert "without CUDA" in problem
+    assert "nvcc" in problem
+
+
+def test_a_provider_that_does_not_start_is_told(model: Path) -> None:
+    """onnxruntime falls back to the CPU by itself; a GPU runtime must not."""
+    if CUDA_PROVIDER in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has the CUDA provider")
+    with (
+        pytest.raises(InputError, match="CUDA provider does not start here"),
+        pytest.warns(UserWarning, match="CUDAExecutionProvider"),
+    ):
+        OrtCuda(RuntimeOptions(optimize="off")).session(model, cuda_graph=False)
+
+
+def test_the_library_says_what_it_has() -> None:
+    assert library_providers()[0] == CPU
+    assert set(library_providers()) <= {CPU, CUDA_PROVIDER}
 
 
 def test_threads_reach_onnx_runtime(model: Path) -> None:

@@ -2,12 +2,8 @@
 
 #include <cstdio>
 #include <limits>
-#include <thread>
 
 namespace posemamba::ort {
-namespace {
-constexpr size_t kAlignment = 64;  // what the kernels ask of their workspace
-}
 
 Status* Invalid(const Api* api, const char* op, const char* what) {
   char message[256];
@@ -15,8 +11,8 @@ Status* Invalid(const Api* api, const char* op, const char* what) {
   return CreateStatus(api, kOrtInvalidArgument, message);
 }
 
-Status* FromLauncher(const Api* api, const char* op, pm_status status) {
-  return status == PM_OK ? nullptr : Invalid(api, op, pm_status_string(status));
+Status* ReadFloat(const Api* api, const KernelInfo* info, const char* name, float* value) {
+  return KernelInfoGetAttribute_float(api, info, name, value);
 }
 
 Status* ReadInt(const Api* api, const KernelInfo* info, const char* name, int32_t* value) {
@@ -72,66 +68,34 @@ Status* Input(const Api* api, const KernelContext* context, size_t index, size_t
   return GetTensorMutableData(api, const_cast<Value*>(value), &tensor->data);
 }
 
-Status* Output(const Api* api, KernelContext* context, const Tensor& like, void** data) {
+Status* InputCount(const Api* api, const KernelContext* context, size_t* count) {
+  return KernelContext_GetInputCount(api, context, count);
+}
+
+Status* Output(const Api* api, KernelContext* context, size_t index,
+               const std::array<int64_t, 4>& dims, size_t rank, void** data) {
   Value* value = nullptr;
-  PM_ORT_RETURN_IF_ERROR(
-      KernelContext_GetOutput(api, context, size_t{0}, like.dims.data(), like.rank, &value));
+  PM_ORT_RETURN_IF_ERROR(KernelContext_GetOutput(api, context, index, dims.data(), rank, &value));
   return GetTensorMutableData(api, value, data);
 }
 
-Status* SameShapeAsFirstInput(const Api* api, ShapeInferContext* context) {
+Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input) {
   TensorInfo* info = nullptr;
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{0}, &info));
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, input, &info));
   // `info` belongs to the context and is not ours to release.
-  return ShapeInferContext_SetOutputTypeShape(api, context, size_t{0}, info);
+  return ShapeInferContext_SetOutputTypeShape(api, context, output, info);
 }
 
-Status* Workspace::Allocate(size_t bytes) {
-  MemoryInfo* memory = nullptr;
-  PM_ORT_RETURN_IF_ERROR(
-      CreateCpuMemoryInfo(api_, kOrtArenaAllocator, kOrtMemTypeDefault, &memory));
-  Status* error = KernelContext_GetAllocator(api_, context_, memory, &allocator_);
-  ReleaseMemoryInfo(api_, memory);
-  PM_ORT_RETURN_IF_ERROR(error);
-  return AllocatorAlloc(api_, allocator_, bytes + kAlignment, &block_);
-}
-
-void* Workspace::data() const {
-  const auto address = reinterpret_cast<uintptr_t>(block_);
-  return reinterpret_cast<void*>((address + kAlignment - 1) & ~uintptr_t{kAlignment - 1});
-}
-
-Workspace::~Workspace() {
-  if (block_ != nullptr) {
-    if (Status* error = AllocatorFree(api_, allocator_, block_)) ReleaseStatus(api_, error);
-  }
-  if (allocator_ != nullptr) ReleaseAllocator(api_, allocator_);
-}
-
-HostThreads::HostThreads(const Api* api, const KernelContext* context)
-    : api_(api), context_(context) {
-  // The pool's size cannot be asked for; the machine's is what it defaults to. It is only a hint.
-  const unsigned cores = std::thread::hardware_concurrency();
-  parallel_ = {this, cores == 0 ? 1 : static_cast<int32_t>(cores), &HostThreads::Run};
-}
-
-void HostThreads::Run(void* self, int64_t tasks, void (*task)(void*, int64_t), void* arg) {
-  struct Call {
-    void (*task)(void*, int64_t);
-    void* arg;
-  } call{task, arg};
-  auto* host = static_cast<HostThreads*>(self);
-  auto step = +[](void* data, size_t index) {
-    auto* c = static_cast<Call*>(data);
-    c->task(c->arg, static_cast<int64_t>(index));
-  };
-  Status* error =
-      KernelContext_ParallelFor(host->api_, static_cast<const KernelContext*>(host->context_), step,
-                                static_cast<size_t>(tasks), size_t{0}, static_cast<void*>(&call));
-  if (error != nullptr) {  // refused before any task ran: do the work here
-    ReleaseStatus(host->api_, error);
-    for (int64_t i = 0; i < tasks; ++i) task(arg, i);
-  }
+Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                     int64_t channels, ElementType type) {
+  TensorInfo* info = nullptr;  // the context's own copy, for us to change
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, input, &info));
+  std::array<int64_t, 4> dims{};
+  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, info, dims.data(), dims.size()));
+  dims[3] = channels;
+  PM_ORT_RETURN_IF_ERROR(SetDimensions(api, info, dims.data(), dims.size()));
+  PM_ORT_RETURN_IF_ERROR(SetTensorElementType(api, info, type));
+  return ShapeInferContext_SetOutputTypeShape(api, context, output, info);
 }
 
 }  // namespace posemamba::ort

@@ -1,5 +1,5 @@
-// What the two operators share: tensors of a call, attributes of a node, workspace, the host's
-// threads.
+// What the operators share on every execution provider: tensors of a call, attributes of a node,
+// errors.
 #pragma once
 
 #include <array>
@@ -7,7 +7,6 @@
 
 #include "ort_api.h"
 #include "posemamba/scan.h"
-#include "posemamba/scan_cpu.h"
 
 namespace posemamba::ort {
 
@@ -15,51 +14,38 @@ struct Tensor {
   void* data = nullptr;
   size_t rank = 0;
   std::array<int64_t, 4> dims{};  // no operator here has more axes
+
+  bool Is(std::array<int64_t, 4> shape) const { return dims == shape; }
+  const float* floats() const { return static_cast<const float*>(data); }
 };
 
 // Error of the user's: a node or an input that breaks the operator's contract.
 Status* Invalid(const Api* api, const char* op, const char* what);
-Status* FromLauncher(const Api* api, const char* op, pm_status status);
 
+Status* ReadFloat(const Api* api, const KernelInfo* info, const char* name, float* value);
 Status* ReadInt(const Api* api, const KernelInfo* info, const char* name, int32_t* value);
 // Reads exactly *count values, or any number up to `capacity` where *count is 0, and sets *count.
 Status* ReadInts(const Api* api, const KernelInfo* info, const char* name, int32_t* values,
                  size_t capacity, size_t* count);
 
+Status* InputCount(const Api* api, const KernelContext* context, size_t* count);
 Status* Input(const Api* api, const KernelContext* context, size_t index, size_t rank,
               const char* op, Tensor* tensor);
-Status* Output(const Api* api, KernelContext* context, const Tensor& like, void** data);
-Status* SameShapeAsFirstInput(const Api* api, ShapeInferContext* context);
+// Makes output `index` with the first `rank` sizes of `dims`.
+Status* Output(const Api* api, KernelContext* context, size_t index,
+               const std::array<int64_t, 4>& dims, size_t rank, void** data);
+// Shape inference: the output has the type and shape of the input.
+Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input);
 
-// Scratch memory from the session's arena, so that a forward of 40 scans touches the same pages.
-class Workspace {
- public:
-  Workspace(const Api* api, const KernelContext* context) : api_(api), context_(context) {}
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-  ~Workspace();
-  Status* Allocate(size_t bytes);
-  void* data() const;  // 64-byte aligned
+// Shape inference: the output has the (batch, frames, joints) of the input, `channels` and a type.
+Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                     int64_t channels, ElementType type);
 
- private:
-  const Api* api_;
-  const KernelContext* context_;
-  Allocator* allocator_ = nullptr;
-  void* block_ = nullptr;
-};
-
-// The session's intra-op pool as the kernels' thread interface. Must outlive the launch.
-class HostThreads {
- public:
-  HostThreads(const Api* api, const KernelContext* context);
-  const pm_parallel* parallel() const { return &parallel_; }
-
- private:
-  static void Run(void* self, int64_t tasks, void (*task)(void*, int64_t), void* arg);
-  const Api* api_;
-  const KernelContext* context_;
-  pm_parallel parallel_;
-};
+// A block's start, moved up to a multiple of `alignment`, a power of two.
+inline void* AlignUp(void* block, uintptr_t alignment) {
+  return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(block) + alignment - 1) &
+                                 ~(alignment - 1));
+}
 
 }  // namespace posemamba::ort
 

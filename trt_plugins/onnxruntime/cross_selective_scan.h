@@ -1,4 +1,4 @@
-// posemamba::CrossSelectiveScan, version 1 (docs/ops.md), over the CPU launcher.
+// posemamba::CrossSelectiveScan, version 1 (docs/ops.md).
 #pragma once
 
 #include "context.h"
@@ -6,17 +6,25 @@
 namespace posemamba::ort {
 
 struct CrossSelectiveScan {
+  using Params = pm_cross_scan_params;
   static constexpr const char* kName = "CrossSelectiveScan";
   static constexpr const char* kInputs = "TTffff";  // x, x_dbl, dt_weight, dt_bias, A, D
+  static constexpr const char* kOutputs = "T";
   static constexpr size_t kRequired = 6;
 
   const Api* api;
   pm_dtype dtype;
-  pm_cross_scan_params node;  // what the attributes fix; tensors and sizes are filled in per call
+  Params node;  // what the attributes fix; tensors and sizes are filled in per call
   size_t limb_count;
 
+  static Status* InferShape(const Api* api, ShapeInferContext* context) {
+    return OutputLikeInput(api, context, 0, 0);
+  }
   Status* Read(const KernelInfo* info);
-  Status* Compute(KernelContext* context) const;
+  Status* Bind(KernelContext* context, Params* params) const;
+  // Checks the inputs of operator `op` against the attributes; params->y is left for the caller.
+  Status* Fill(const char* op, const Tensor& x, const Tensor& x_dbl, const Tensor& dt_weight,
+               const Tensor& dt_bias, const Tensor& A, const Tensor& D, Params* params) const;
 };
 
 }  // namespace posemamba::ort

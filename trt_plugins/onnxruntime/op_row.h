@@ -1,8 +1,11 @@
-// An operator as ONNX Runtime's callback table, made from a kernel class.
+// An operator on one execution provider as ONNX Runtime's callback table, made from a kernel class
+// and a device.
 //
-// A kernel class has: kName, kInputs (one letter an input: 'T' for activations, 'f' for float
-// parameters), kRequired (inputs from there on may be absent), `Status* Read(const KernelInfo*)`
-// for the attributes and `Status* Compute(KernelContext*) const`.
+// A kernel class has: Params, what its launchers take; kName; kInputs and kOutputs (one letter a
+// tensor: 'T' for activations, 'f' for float32); kRequired (inputs from there on may be absent);
+// `static Status* InferShape(api, context)`; `Status* Read(const KernelInfo*)` for the attributes;
+// `Status* Bind(KernelContext*, Params*) const`, which checks a call's tensors and makes the
+// outputs. A device has: kProvider and `Status* Launch(api, context, name, params)`.
 #pragma once
 
 #include <cstring>
@@ -12,7 +15,7 @@
 
 namespace posemamba::ort {
 
-template <class Kernel, ElementType Activation>
+template <class Kernel, class Device, ElementType Activation>
 struct OpRow {
   static void Destroy(void* kernel) { delete static_cast<Kernel*>(kernel); }
 
@@ -30,12 +33,13 @@ struct OpRow {
   }
 
   static Status* Compute(void* kernel, KernelContext* context) {
-    return static_cast<const Kernel*>(kernel)->Compute(context);
+    const auto* made = static_cast<const Kernel*>(kernel);
+    typename Kernel::Params params;
+    PM_ORT_RETURN_IF_ERROR(made->Bind(context, &params));
+    return Device::Launch(made->api, context, Kernel::kName, params);
   }
 
-  static ElementType InputType(const CustomOp*, size_t index) {
-    return Kernel::kInputs[index] == 'T' ? Activation : kOrtFloat;
-  }
+  static ElementType Type(char letter) { return letter == 'T' ? Activation : kOrtFloat; }
 
   static Characteristic InputCharacteristic(const CustomOp*, size_t index) {
     return index < Kernel::kRequired ? kOrtRequired : kOrtOptional;
@@ -43,7 +47,7 @@ struct OpRow {
 
   // Shape inference is the one callback that is not handed the interface.
   static Status* InferShape(const CustomOp*, ShapeInferContext* context) {
-    return SameShapeAsFirstInput(api_, context);
+    return Kernel::InferShape(api_, context);
   }
 
   // ONNX Runtime keeps the pointer for the life of the process.
@@ -58,15 +62,13 @@ struct OpRow {
 
   static CustomOp Make() {
     CustomOp op{};  // callbacks left null are optional in the interface
-    op.version = kApiVersion;
+    op.version = kCustomOpVersion;
     op.GetName = [](const CustomOp*) { return Kernel::kName; };
-    op.GetExecutionProviderType = [](const CustomOp*) -> const char* {
-      return "CPUExecutionProvider";
-    };
-    op.GetInputType = &InputType;
+    op.GetExecutionProviderType = [](const CustomOp*) { return Device::kProvider; };
+    op.GetInputType = [](const CustomOp*, size_t i) { return Type(Kernel::kInputs[i]); };
     op.GetInputTypeCount = [](const CustomOp*) { return std::strlen(Kernel::kInputs); };
-    op.GetOutputType = [](const CustomOp*, size_t) { return Activation; };
-    op.GetOutputTypeCount = [](const CustomOp*) { return size_t{1}; };
+    op.GetOutputType = [](const CustomOp*, size_t i) { return Type(Kernel::kOutputs[i]); };
+    op.GetOutputTypeCount = [](const CustomOp*) { return std::strlen(Kernel::kOutputs); };
     op.KernelDestroy = &Destroy;
     op.GetInputCharacteristic = &InputCharacteristic;
     op.GetOutputCharacteristic = [](const CustomOp*, size_t) { return kOrtRequired; };

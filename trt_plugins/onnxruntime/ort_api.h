@@ -13,9 +13,11 @@
 
 namespace posemamba::ort {
 
-// Version 17 (ONNX Runtime 1.17) brought KernelContext_ParallelFor and shape inference, both
-// needed.
-constexpr uint32_t kApiVersion = 17;
+// Version 17 (ONNX Runtime 1.17) brought KernelContext_ParallelFor and shape inference, version 18
+// scratch memory that belongs to a stream; all are needed.
+constexpr uint32_t kApiVersion = 18;
+// What CustomOp below is declared up to; version 18 appended members that none of ours needs.
+constexpr uint32_t kCustomOpVersion = 17;
 
 struct Api;  // opaque: a table of function pointers
 struct KernelInfo;
@@ -73,12 +75,17 @@ struct CustomOp {
   X(CustomOpDomain_Add, 27, Status*, (CustomOpDomain*, const CustomOp*))                   \
   X(AddCustomOpDomain, 28, Status*, (SessionOptions*, CustomOpDomain*))                    \
   X(GetTensorMutableData, 51, Status*, (Value*, void**))                                   \
+  X(SetTensorElementType, 58, Status*, (TensorInfo*, ElementType))                         \
+  X(SetDimensions, 59, Status*, (TensorInfo*, const int64_t*, size_t))                     \
+  X(GetTensorElementType, 60, Status*, (const TensorInfo*, ElementType*))                  \
   X(GetDimensionsCount, 61, Status*, (const TensorInfo*, size_t*))                         \
   X(GetDimensions, 62, Status*, (const TensorInfo*, int64_t*, size_t))                     \
   X(GetTensorTypeAndShape, 65, Status*, (const Value*, TensorInfo**))                      \
   X(CreateCpuMemoryInfo, 69, Status*, (AllocatorType, MemType, MemoryInfo**))              \
+  X(MemoryInfoGetId, 72, Status*, (const MemoryInfo*, int*))                               \
   X(AllocatorAlloc, 75, Status*, (Allocator*, size_t, void**))                             \
   X(AllocatorFree, 76, Status*, (Allocator*, void*))                                       \
+  X(KernelInfoGetAttribute_float, 85, Status*, (const KernelInfo*, const char*, float*))   \
   X(KernelInfoGetAttribute_int64, 86, Status*, (const KernelInfo*, const char*, int64_t*)) \
   X(KernelContext_GetInputCount, 88, Status*, (const KernelContext*, size_t*))             \
   X(KernelContext_GetInput, 90, Status*, (const KernelContext*, size_t, const Value**))    \
@@ -90,6 +97,8 @@ struct CustomOp {
   X(ReleaseAllocator, 132, void, (Allocator*))                                             \
   X(KernelInfoGetAttributeArray_int64, 163, Status*,                                       \
     (const KernelInfo*, const char*, int64_t*, size_t*))                                   \
+  X(KernelContext_GetGPUComputeStream, 193, Status*, (const KernelContext*, void**))       \
+  X(GetTensorMemoryInfo, 194, Status*, (const Value*, const MemoryInfo**))                 \
   X(KernelContext_GetAllocator, 253, Status*,                                              \
     (const KernelContext*, const MemoryInfo*, Allocator**))                                \
   X(ShapeInferContext_GetInputTypeShape, 268, Status*,                                     \
@@ -97,7 +106,9 @@ struct CustomOp {
   X(ShapeInferContext_SetOutputTypeShape, 270, Status*,                                    \
     (const ShapeInferContext*, size_t, const TensorInfo*))                                 \
   X(KernelContext_ParallelFor, 274, Status*,                                               \
-    (const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*))
+    (const KernelContext*, void (*)(void*, size_t), size_t, size_t, void*))                \
+  X(KernelContext_GetScratchBuffer, 277, Status*,                                          \
+    (const KernelContext*, const MemoryInfo*, size_t, void**))
 
 // One inline caller per function: ort::CreateStatus(api, code, message) and so on.
 #define POSEMAMBA_ORT_CALLER(name, place, result, parameters)      \

@@ -22,6 +22,8 @@ CHECK_MEMBER(CreateKernelV2)
 CHECK_MEMBER(KernelComputeV2)
 CHECK_MEMBER(InferOutputShapeFn)
 CHECK_MEMBER(GetEndVersion)
+static_assert(sizeof(ours::CustomOp) == offsetof(OrtCustomOp, GetMayInplace),
+              "CustomOp must end where kCustomOpVersion says");
 
 static_assert(int{ours::kOrtFail} == ORT_FAIL);
 static_assert(int{ours::kOrtInvalidArgument} == ORT_INVALID_ARGUMENT);

@@ -1,26 +1,47 @@
 // Entry point of libposemamba_ort.so: SessionOptions.register_custom_ops_library finds it by name.
+#include "block_ops.h"
+#include "cpu_device.h"
 #include "cross_selective_scan.h"
 #include "op_row.h"
 #include "selective_scan.h"
+#ifdef POSEMAMBA_ORT_CUDA
+#include "cuda_device.h"
+#include "fused_ops.h"
+#endif
 
 namespace posemamba::ort {
 namespace {
+
+// A row for each operator, in one activation type. ONNX Runtime picks by type, and by the provider
+// a node is on.
+template <class Device, ElementType Activation, class... Kernels>
+Status* AddRows(const Api* api, CustomOpDomain* domain) {
+  const CustomOp* const rows[] = {OpRow<Kernels, Device, Activation>::Get(api)...};
+  for (const CustomOp* row : rows) {
+    PM_ORT_RETURN_IF_ERROR(CustomOpDomain_Add(api, domain, row));
+  }
+  return nullptr;
+}
+
+template <class Device, ElementType Activation>
+Status* AddComposed(const Api* api, CustomOpDomain* domain) {
+  return AddRows<Device, Activation, CrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm,
+                 AddNorm>(api, domain);
+}
 
 Status* Register(const Api* api, SessionOptions* options) {
   // Session options keep only a reference, so the domain lives as long as the process, made once.
   static CustomOpDomain* domain = nullptr;
   static Status* failed = [api] {
     PM_ORT_RETURN_IF_ERROR(CreateCustomOpDomain(api, "posemamba", &domain));
-    const CustomOp* const operators[] = {
-        // A row for each operator and activation type.
-        OpRow<CrossSelectiveScan, kOrtFloat>::Get(api),
-        OpRow<CrossSelectiveScan, kOrtFloat16>::Get(api),
-        OpRow<SelectiveScan, kOrtFloat>::Get(api),
-        OpRow<SelectiveScan, kOrtFloat16>::Get(api),
-    };
-    for (const CustomOp* op : operators) {
-      PM_ORT_RETURN_IF_ERROR(CustomOpDomain_Add(api, domain, op));
-    }
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CpuDevice, kOrtFloat>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CpuDevice, kOrtFloat16>(api, domain)));
+#ifdef POSEMAMBA_ORT_CUDA
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CudaDevice, kOrtFloat>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((AddComposed<CudaDevice, kOrtFloat16>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR(
+        (AddRows<CudaDevice, kOrtFloat16, Embed, ConvProj, BlockTail, LastBlockTail>(api, domain)));
+#endif
     return static_cast<Status*>(nullptr);
   }();
   if (failed != nullptr) {
@@ -39,7 +60,16 @@ extern "C" PM_API posemamba::ort::Status* RegisterCustomOps(posemamba::ort::Sess
   if (api == nullptr) {
     // Statuses come from the table we were just refused; the oldest one can always be had.
     return posemamba::ort::CreateStatus(base->GetApi(1), posemamba::ort::kOrtFail,
-                                        "posemamba needs ONNX Runtime 1.17 or newer");
+                                        "posemamba needs ONNX Runtime 1.18 or newer");
   }
   return posemamba::ort::Register(api, options);
+}
+
+// The execution providers this library has kernels for, comma-separated; for `pmexport doctor`.
+extern "C" PM_API const char* pm_ort_providers(void) {
+#ifdef POSEMAMBA_ORT_CUDA
+  return "CPUExecutionProvider,CUDAExecutionProvider";
+#else
+  return "CPUExecutionProvider";
+#endif
 }

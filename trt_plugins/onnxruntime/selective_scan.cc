@@ -6,7 +6,7 @@ enum InputIndex : size_t { kU, kDelta, kA, kB, kC, kD, kDeltaBias, kZ };
 }
 
 Status* SelectiveScan::Read(const KernelInfo* info) {
-  node = pm_scan_params{};
+  node = Params{};
   node.dtype = dtype;
   PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "delta_softplus", &node.delta_softplus));
   size_t groups = 0;
@@ -15,7 +15,7 @@ Status* SelectiveScan::Read(const KernelInfo* info) {
   return nullptr;
 }
 
-Status* SelectiveScan::Compute(KernelContext* context) const {
+Status* SelectiveScan::Bind(KernelContext* context, Params* bound) const {
   Tensor u, delta, A, B, C, D, delta_bias, z;
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kU, 3, kName, &u));
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kDelta, 3, kName, &delta));
@@ -23,8 +23,7 @@ Status* SelectiveScan::Compute(KernelContext* context) const {
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kB, 4, kName, &B));
   PM_ORT_RETURN_IF_ERROR(Input(api, context, kC, 4, kName, &C));
   size_t inputs = 0;  // trailing inputs may be left out, inner ones be empty
-  PM_ORT_RETURN_IF_ERROR(
-      KernelContext_GetInputCount(api, static_cast<const KernelContext*>(context), &inputs));
+  PM_ORT_RETURN_IF_ERROR(InputCount(api, context, &inputs));
   if (inputs > kD) PM_ORT_RETURN_IF_ERROR(Input(api, context, kD, 1, kName, &D));
   if (inputs > kDeltaBias) {
     PM_ORT_RETURN_IF_ERROR(Input(api, context, kDeltaBias, 1, kName, &delta_bias));
@@ -33,40 +32,34 @@ Status* SelectiveScan::Compute(KernelContext* context) const {
 
   const int64_t batch = u.dims[0], rows = u.dims[1], length = u.dims[2];
   const int64_t groups = node.groups, n = A.dims[1];
-  const auto is = [](const Tensor& t, std::array<int64_t, 4> dims) { return t.dims == dims; };
   if (groups == 0 || rows % groups != 0 || delta.dims != u.dims ||
-      !is(B, {batch, groups, n, length}) || C.dims != B.dims) {
+      !B.Is({batch, groups, n, length}) || C.dims != B.dims) {
     return Invalid(
         api, kName,
         "u and delta must be [batch, groups * d, L], B and C [batch, groups, N, L], with "
         "one entry of `reverse` for each group");
   }
-  if (!is(A, {rows, n}) || (D.data != nullptr && !is(D, {rows})) ||
-      (delta_bias.data != nullptr && !is(delta_bias, {rows})) ||
+  if (!A.Is({rows, n}) || (D.data != nullptr && !D.Is({rows})) ||
+      (delta_bias.data != nullptr && !delta_bias.Is({rows})) ||
       (z.data != nullptr && z.dims != u.dims)) {
     return Invalid(api, kName, "A, D, delta_bias or z does not match u");
   }
 
-  pm_scan_params params = node;
+  Params& params = *bound;
+  params = node;
   params.u = u.data;
   params.delta = delta.data;
-  params.A = static_cast<const float*>(A.data);
+  params.A = A.floats();
   params.B = B.data;
   params.C = C.data;
-  params.D = static_cast<const float*>(D.data);
+  params.D = D.floats();
   params.z = z.data;
-  params.delta_bias = static_cast<const float*>(delta_bias.data);
+  params.delta_bias = delta_bias.floats();
   params.batch = batch;
   params.length = length;
   params.channels = static_cast<int32_t>(rows / groups);
   params.d_state = static_cast<int32_t>(n);
-  PM_ORT_RETURN_IF_ERROR(Output(api, context, u, &params.y));
-
-  HostThreads threads(api, context);
-  Workspace workspace(api, context);
-  PM_ORT_RETURN_IF_ERROR(
-      workspace.Allocate(pm_cpu_scan_workspace(&params, threads.parallel()->threads)));
-  return FromLauncher(api, kName, pm_cpu_scan(&params, workspace.data(), threads.parallel()));
+  return Output(api, context, 0, u.dims, u.rank, &params.y);
 }
 
 }  // namespace posemamba::ort

@@ -1,4 +1,4 @@
-// posemamba::SelectiveScan, version 1 (docs/ops.md), over the CPU launcher.
+// posemamba::SelectiveScan, version 1 (docs/ops.md).
 #pragma once
 
 #include "context.h"
@@ -6,16 +6,21 @@
 namespace posemamba::ort {
 
 struct SelectiveScan {
+  using Params = pm_scan_params;
   static constexpr const char* kName = "SelectiveScan";
   static constexpr const char* kInputs = "TTfTTffT";  // u, delta, A, B, C, D, delta_bias, z
-  static constexpr size_t kRequired = 5;              // D, delta_bias and z may be absent
+  static constexpr const char* kOutputs = "T";
+  static constexpr size_t kRequired = 5;  // D, delta_bias and z may be absent
 
   const Api* api;
   pm_dtype dtype;
-  pm_scan_params node;  // what the attributes fix; tensors and sizes are filled in per call
+  Params node;  // what the attributes fix; tensors and sizes are filled in per call
 
+  static Status* InferShape(const Api* api, ShapeInferContext* context) {
+    return OutputLikeInput(api, context, 0, 0);
+  }
   Status* Read(const KernelInfo* info);
-  Status* Compute(KernelContext* context) const;
+  Status* Bind(KernelContext* context, Params* params) const;
 };
 
 }  // namespace posemamba::ort

@@ -1,0 +1,140 @@
+"""Timing one bound model: warm-up, steps apart, percentiles, and whether the times are steady."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pmexport.runtimes import Bound, FloatArray, Lift
+
+UNSTABLE_CV = 0.025
+"""Above this coefficient of variation a median depends on when it was taken (trtexec's limit)."""
+
+MIN_RUNS = 5
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much to run.
+
+    Attributes:
+        warmup_s: at least so long, and at least one run, before anything counts.
+        measure_s: stop after so long ...
+        runs: ... or after so many runs, whichever comes first, but not before :data:`MIN_RUNS`.
+    """
+
+    warmup_s: float = 0.5
+    measure_s: float = 3.0
+    runs: int = 200
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of one step over all runs.
+
+    Attributes:
+        cv: coefficient of variation, deviation over mean.
+    """
+
+    median: float
+    p90: float
+    p99: float
+    best: float
+    mean: float
+    cv: float
+
+    @staticmethod
+    def of(seconds: Iterable[float]) -> Times:
+        ms = 1e3 * np.fromiter(seconds, dtype=np.float64)
+        mean = float(ms.mean())
+        p50, p90, p99 = (float(value) for value in np.percentile(ms, (50, 90, 99)))
+        return Times(p50, p90, p99, float(ms.min()), mean, float(ms.std() / mean) if mean else 0.0)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of one model and one input shape.
+
+    Attributes:
+        runs: how many counted.
+        total: whole calls, from the input on the host to the poses on the host.
+        steps: the same apart: ``upload``, ``compute``, ``download``; only ``compute`` where the
+            network runs on the host.
+        unstable: the times vary more than :data:`UNSTABLE_CV`.
+        poses_3d: of the last run.
+    """
+
+    runs: int
+    total: Times
+    steps: dict[str, Times]
+    unstable: bool
+    poses_3d: FloatArray
+
+
+class HostBound:
+    """A function of host arrays, bound to one input: nothing to copy."""
+
+    def __init__(self, lift: Lift, keypoints_2d: FloatArray) -> None:
+        self.settings: dict[str, Any] = {}
+        self._lift = lift
+        self._keypoints = keypoints_2d
+        self._poses: FloatArray | None = None
+
+    def upload(self) -> None:
+        """The input is where it is read."""
+
+    def compute(self) -> None:
+        self._poses = self._lift(self._keypoints)
+
+    def download(self) -> FloatArray:
+        assert self._poses is not None
+        return self._poses
+
+
+def measure(
+    bound: Bound,
+    effort: Effort,
+    clock: Callable[[], float] = time.perf_counter,
+    on_run: Callable[[], None] | None = None,
+) -> Measurement:
+    """Run a bound model until the effort is spent.
+
+    Args:
+        clock: seconds, monotonic.
+        on_run: called after every run that counts, for a progress bar.
+    """
+    poses = _once(bound)
+    start = clock()
+    while clock() - start < effort.warmup_s:
+        poses = _once(bound)
+    rows: list[tuple[float, float, float, float]] = []
+    start = clock()
+    while len(rows) < MIN_RUNS or (len(rows) < effort.runs and clock() - start < effort.measure_s):
+        at = [clock()]
+        bound.upload()
+        at.append(clock())
+        bound.compute()
+        at.append(clock())
+        poses = bound.download()
+        at.append(clock())
+        rows.append((at[0], at[1], at[2], at[3]))
+        if on_run is not None:
+            on_run()
+    total = Times.of(row[3] - row[0] for row in rows)
+    names = ("upload", "compute", "download")
+    steps = {
+        name: Times.of(row[i + 1] - row[i] for row in rows)
+        for i, name in enumerate(names)
+        if name == "compute" or not isinstance(bound, HostBound)
+    }
+    return Measurement(len(rows), total, steps, total.cv > UNSTABLE_CV, poses)
+
+
+def _once(bound: Bound) -> FloatArray:
+    bound.upload()
+    bound.compute()
+    return bound.download()

@@ -1,0 +1,96 @@
+"""What a benchmark found, for people: lines on a terminal, and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pmexport.bench.measure import UNSTABLE_CV
+from pmexport.bench.run import BenchReport, RuntimeTimes
+from posemamba.console import table
+
+_HEADER = ("runtime", "p50 ms", "p90", "p99", "upload", "compute", "download", "clips/s",
+           "frames/s", "host MiB", "GPU MiB", "CV")  # fmt: skip
+
+
+def bench_lines(report: BenchReport) -> list[str]:
+    """A table of the runtimes and what is to be known of it."""
+    return [_title(report), table(_HEADER, _rows(report)), *_notes(report)]
+
+
+def bench_markdown(report: BenchReport) -> str:
+    """The same as a Markdown page."""
+    environment = report.environment
+    versions = ", ".join(
+        f"{name} {found or '-'}" for name, found in environment["versions"].items()
+    )
+    lines = [
+        f"# {_title(report)}",
+        "",
+        f"{environment['gpu'] or 'no GPU'}; {environment['system']}; CUDA "
+        f"{environment['cuda'] or '-'}; {versions}; {environment['date']}.",
+        "",
+        _markdown_row(_HEADER),
+        _markdown_row(["---"] * len(_HEADER)),
+        *(_markdown_row(row) for row in _rows(report)),
+        "",
+        *(f"- {note.strip()}" for note in _notes(report)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _title(report: BenchReport) -> str:
+    model, shape = report.model, report.shape
+    return (
+        f"Bench: {model['path']} ({model['variant'] or 'unknown size'}, {model['precision']}), "
+        f"batch {shape['batch']}, {shape['frames']} frames"
+    )
+
+
+def _rows(report: BenchReport) -> list[list[str]]:
+    return [_row(name, times) for name, times in report.runtimes.items()]
+
+
+def _row(name: str, times: RuntimeTimes) -> list[str]:
+    total = times.total
+    steps = [
+        f"{times.steps[step].median:.3f}" if step in times.steps else "-"
+        for step in ("upload", "compute", "download")
+    ]
+    return [
+        name,
+        *(f"{value:.3f}" for value in (total.median, total.p90, total.p99)),
+        *steps,
+        f"{times.clips_per_s:,.1f}",
+        f"{times.frames_per_s:,.0f}",
+        f"{times.host_peak_mib:,.0f}",
+        "-" if times.device_mib is None else f"{times.device_mib:,.0f}",
+        f"{100 * total.cv:.1f} %{' unstable' if times.unstable else ''}",
+    ]
+
+
+def _notes(report: BenchReport) -> list[str]:
+    notes = []
+    for name, times in report.runtimes.items():
+        settings = ", ".join(
+            f"{key.replace('_', ' ')} {_plain(value)}" for key, value in times.settings.items()
+        )
+        notes.append(
+            f"  {name}: {times.runs} runs, ready after {times.load_s:.2f} s"
+            f"{'; ' + settings if settings else ''}"
+        )
+    if any(times.unstable for times in report.runtimes.values()):
+        notes.append(
+            f"  unstable: the times vary more than {100 * UNSTABLE_CV:g} %; close other programs, "
+            "fix the clocks, or measure longer with --seconds"
+        )
+    return notes
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

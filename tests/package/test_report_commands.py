@@ -1,0 +1,204 @@
+"""``posemamba table`` and ``ablate`` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from posemamba import commands_report, config, scan_order
+from posemamba.ablation import Settings
+from posemamba.ablation_cell import run_cell
+from posemamba.ablation_table import FULL, Cell
+from posemamba.cli import cli
+from posemamba.data.clip_set import ClipSet, save_clip_set
+from posemamba.errors import InputError
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "official_tiny.pth.tr"
+TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "chunked")
+
+
+def clips(seed: int, count: int, frames: int = 12) -> ClipSet:
+    rng = np.random.default_rng(seed)
+    poses = rng.normal(size=(count, frames, 17, 3)).cumsum(axis=1) * 0.05
+    poses -= poses[:, :, :1]
+    return ClipSet(
+        keypoints_2d=(poses[..., :2] + 0.1).astype(np.float32),
+        poses_3d=poses.astype(np.float32),
+        mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
+        names=tuple(f"swing/{seed}/{index}" for index in range(count)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(GOLDEN, tmp_path / "tiny.pth.tr")
+    for seed, name in enumerate(("train", "val_motions", "val_cameras")):
+        save_clip_set(tmp_path / f"{name}.npz", clips(seed, 6))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def invoke(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == code, result.output
+    return str(result.stdout if code == 0 else result.stderr)
+
+
+def test_table_in_three_forms() -> None:
+    for option, mark in (((), "9,450,499  "), (("--markdown",), "| 9,450,499 |")):
+        text = invoke("table", *option)
+        assert mark in text
+        assert "38.1" in text
+        assert "11a3659" in text
+    report = json.loads(invoke("table", "--json", "--frames", "81"))
+    assert report["frames"] == 81
+    assert report["measured"] == []
+
+
+class Report:
+    def __init__(self, **figures: float) -> None:
+        self.figures = figures
+
+    def to_dict(self) -> dict[str, float]:
+        return self.figures
+
+
+def test_table_measures_through_the_protocols(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The protocols are stood in for: what is tested is what they are asked and what is printed."""
+    asked: list[tuple[str, bool, object]] = []
+
+    def evaluate_h36m(lift: Any, path: Path, *, use_ground_truth_2d: bool, flip: bool,  # noqa: ANN401
+                      on_progress: Any) -> Report:  # noqa: ANN401  # fmt: skip
+        poses = lift(np.zeros((2, 40, 17, 2), dtype=np.float32))
+        assert poses.shape == (2, 40, 17, 3)
+        on_progress(2)
+        asked.append((path.name, flip, use_ground_truth_2d))
+        return Report(mpjpe_mm=17.0 if use_ground_truth_2d else 47.04, p_mpjpe_mm=36.0)
+
+    def evaluate_3dhp(lift: Any, path: Path, *, frames: int, flip: bool,  # noqa: ANN401
+                      on_progress: Any) -> Report:  # noqa: ANN401  # fmt: skip
+        asked.append((path.name, flip, frames))
+        return Report(mpjpe_mm=21.0, pck=98.25, auc=80.0)
+
+    fake = ModuleType("posemamba.data.protocols")
+    fake.evaluate_h36m = evaluate_h36m  # type: ignore[attr-defined]
+    fake.evaluate_3dhp = evaluate_3dhp  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "posemamba.data.protocols", fake)
+    monkeypatch.setattr("posemamba.data.protocols", fake, raising=False)
+    for name in ("h36m.pkl", "mpi.npz"):
+        Path(name).touch()
+    text = invoke("table", "--ckpt", "tiny.pth.tr", "--h36m", "h36m.pkl", "--mpi", "mpi.npz",
+                  "--markdown")  # fmt: skip
+    assert "| tiny.pth.tr | - | 47.0 | 36.0 | - | 17.0 |" in text
+    assert "| tiny.pth.tr | 21.0 | 98.2 | 80.0 |" in text
+    assert asked == [("h36m.pkl", True, False), ("h36m.pkl", True, True), ("mpi.npz", True, 27)]
+    line = invoke("table", "--ckpt", "tiny.pth.tr", "--h36m", "gone.pkl", code=2)
+    assert "gone.pkl: no such file" in line
+
+
+def test_ablate_end_to_end_and_again() -> None:
+    """Every row of the table, trained in two processes; the second call finds all of it done."""
+    arguments = ("ablate", "--data", "train.npz", "--val", "val_motions.npz", "--val",
+                 "val_cameras.npz", "--steps", "2", "--seeds", "1", "--jobs", "2", *TINY,
+                 "-o", "out")  # fmt: skip
+    output = invoke(*arguments)
+    assert "| scan order: bs-bt |" in output
+    assert "**val_cameras**" in output
+    report = json.loads(Path("out/ablation.json").read_text())
+    assert report["missing"] == []
+    assert len(report["runs"]) == 10
+    errors = {run["val_motions"]["mpjpe_mm"] for run in report["runs"].values()}
+    assert len(errors) == 10  # every row trained something else
+    assert Path("out/ablation.svg").read_text().count("val_motions") >= 1
+    times = {path: path.stat().st_mtime_ns for path in Path("out/runs").iterdir()}
+    assert len(times) == 10
+    invoke(*arguments)
+    assert {path: path.stat().st_mtime_ns for path in Path("out/runs").iterdir()} == times
+    line = invoke(*arguments[:-1], "out", "--steps", "3", code=2)
+    assert "other settings (steps was 2, is now 3)" in line
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    """Of a run small enough for the step-by-step scan; two threads would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Settings(
+        data=("train.npz",), val={"val": "val_motions.npz"}, steps=20, seeds=1, depth=1,
+        d_model=8, frames=3, batch=4, learning_rate=5e-3, device="cpu", scan="chunked",
+    )  # fmt: skip
+    torch.set_num_threads(threads)
+
+
+def test_a_run_learns_and_repeats_itself(settings: Settings) -> None:
+    first = run_cell(Cell(FULL, (), 0), settings)
+    again = run_cell(Cell(FULL, (), 0), settings)
+    assert first["figures"] == again["figures"]
+    assert first["loss"] == again["loss"]
+    short = run_cell(Cell(FULL, (), 0), Settings(**{**vars(settings), "steps": 1}))
+    assert first["loss"] < 0.8 * short["loss"]
+    assert run_cell(Cell(FULL, (), 1), settings)["loss"] != first["loss"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"frames": 13}, "clips of 12 frames cannot train a network on 13"),
+        ({"device": "cuda"}, "finds no CUDA device"),
+        ({"scan": "quick"}, "scan 'quick'"),
+        ({"learning_rate": 1e30, "steps": 3}, "use a smaller --learning-rate"),
+        ({"data": ("gone.npz",)}, "gone.npz"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_runs_that_cannot_be(settings: Settings, change: dict[str, object], message: str) -> None:
+    if change.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InputError, match=message):
+        run_cell(Cell(FULL, (), 0), Settings(**{**vars(settings), **change}))
+
+
+DATA = ("ablate", "--data", "train.npz", "--val", "val_motions.npz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table", "--json", "--markdown"), "exclude each other"),
+        (("table", "--ckpt", "tiny.pth.tr"), "errors need both"),
+        (("table", "--h36m", "gone.pkl"), "errors need both"),
+        (("table", "--frames", "0"), "0"),
+        ((*DATA, "-o", "o"), "give one of --steps and --minutes"),
+        ((*DATA, "--steps", "1", "--minutes", "1", "-o", "o"), "give one of --steps"),
+        ((*DATA, "--steps", "0", "-o", "o"), "0"),
+        ((*DATA, "--steps", "1", "--variant", "S", "--depth", "2", "-o", "o"), "--variant fixes"),
+        ((*DATA, "--steps", "1", "--variant", "Q", "-o", "o"), "'Q' is not a choice"),
+        ((*DATA, "--steps", "1", "--scan", "reference", "-o", "o"), "'reference' is not a choice"),
+        ((*DATA, "--steps", "1", "--device", "tpu", "-o", "o"), "'tpu' is not a choice"),
+        ((*DATA, "--val", "val_motions.npz", "--steps", "1", "-o", "o"), "have the same name"),
+        ((*DATA, "--val", "gone.npz", "--steps", "1", "-o", "o"), "gone.npz: cannot be read"),
+        (("ablate", "--val", "val_motions.npz", "--steps", "1", "-o", "o"), "--data"),
+        ((*DATA, "--steps", "1", "-o", "train.npz"), "train.npz"),
+    ],
+    ids=lambda value: " ".join(value[-4:]) if isinstance(value, tuple) else "",
+)
+def test_wrong_requests_are_one_line(here: Path, arguments: tuple[str, ...], message: str) -> None:
+    line = invoke(*arguments, code=2)
+    assert message in line
+    assert line.count("\n") == 1
+    assert not Path("o").exists()
+
+
+def test_choices_are_those_of_the_library() -> None:
+    assert ("auto", *scan_order.SCAN_ORDERS) == commands_report.SCAN_ORDERS
+    assert commands_report.MAX_FRAMES == config.MAX_FRAMES

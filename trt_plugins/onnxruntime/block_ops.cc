@@ -1,0 +1,124 @@
+#include "block_ops.h"
+
+namespace posemamba::ort {
+namespace {
+
+constexpr int64_t kTaps = 9;
+constexpr size_t kHalfBytes = 2;
+
+int64_t Rows(const Tensor& t) { return t.dims[0] * t.dims[1] * t.dims[2]; }
+
+bool SameGrid(const Tensor& a, const Tensor& b) {
+  return a.dims[0] == b.dims[0] && a.dims[1] == b.dims[1] && a.dims[2] == b.dims[2];
+}
+
+}  // namespace
+
+Status* ConvSilu::InferShape(const Api* api, ShapeInferContext* context) {
+  TensorInfo *xz = nullptr, *bias = nullptr;
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{0}, &xz));
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{2}, &bias));
+  ElementType type = kOrtFloat;
+  int64_t channels = 0;
+  PM_ORT_RETURN_IF_ERROR(GetTensorElementType(api, xz, &type));
+  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, bias, &channels, size_t{1}));
+  return OutputOnGrid(api, context, 0, 0, channels, type);
+}
+
+Status* ConvSilu::Bind(KernelContext* context, Params* params) const {
+  Tensor xz, weight, bias;
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 0, 4, kName, &xz));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 1, 2, kName, &weight));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 2, 1, kName, &bias));
+  const int64_t channels = bias.dims[0];
+  if (!weight.Is({kTaps, channels}) || xz.dims[3] < channels) {
+    return Invalid(api, kName,
+                   "weight must be [9, channels], bias [channels], and xz [batch, frames, joints, "
+                   "at least channels]");
+  }
+  *params = Params{};
+  params->x = xz.data;
+  params->weight = weight.floats();
+  params->bias = bias.floats();
+  params->batch = xz.dims[0];
+  params->frames = xz.dims[1];
+  params->x_stride = xz.dims[3];
+  params->joints = static_cast<int32_t>(xz.dims[2]);
+  params->channels = static_cast<int32_t>(channels);
+  params->dtype = dtype;
+  return Output(api, context, 0, {xz.dims[0], xz.dims[1], xz.dims[2], channels}, 4, &params->y);
+}
+
+Status* GatedNorm::Bind(KernelContext* context, Params* params) const {
+  Tensor y, xz, gamma, beta;
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 0, 4, kName, &y));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 1, 4, kName, &xz));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 2, 1, kName, &gamma));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 3, 1, kName, &beta));
+  const int64_t channels = y.dims[3], width = xz.dims[3];
+  if (!SameGrid(y, xz) || width < channels || !gamma.Is({channels}) || !beta.Is({channels})) {
+    return Invalid(api, kName,
+                   "xz must have the positions of y and at least its channels, gamma and beta must "
+                   "be [channels]");
+  }
+  const size_t element = dtype == PM_FLOAT16 ? kHalfBytes : sizeof(float);
+  *params = Params{};
+  params->y = y.data;
+  params->z = static_cast<const char*>(xz.data) + static_cast<size_t>(width - channels) * element;
+  params->gamma = gamma.floats();
+  params->beta = beta.floats();
+  params->rows = Rows(y);
+  params->z_stride = width;
+  params->channels = static_cast<int32_t>(channels);
+  params->dtype = dtype;
+  params->epsilon = epsilon;
+  return Output(api, context, 0, y.dims, y.rank, &params->out);
+}
+
+Status* AddNorm::InferShape(const Api* api, ShapeInferContext* context) {
+  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, 0));
+  return OutputLikeInput(api, context, 1, 1);
+}
+
+Status* AddNorm::Read(const KernelInfo* info) {
+  PM_ORT_RETURN_IF_ERROR(ReadFloat(api, info, "epsilon", &epsilon));
+  return ReadFloat(api, info, "shared_epsilon", &shared_epsilon);
+}
+
+Status* AddNorm::Bind(KernelContext* context, Params* params) const {
+  Tensor residual, branch, gamma, beta, shared_gamma, shared_beta;
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 0, 4, kName, &residual));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 1, 4, kName, &branch));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 2, 1, kName, &gamma));
+  PM_ORT_RETURN_IF_ERROR(Input(api, context, 3, 1, kName, &beta));
+  size_t inputs = 0;
+  PM_ORT_RETURN_IF_ERROR(InputCount(api, context, &inputs));
+  const bool shared = inputs > 5;
+  if (shared) {
+    PM_ORT_RETURN_IF_ERROR(Input(api, context, 4, 1, kName, &shared_gamma));
+    PM_ORT_RETURN_IF_ERROR(Input(api, context, 5, 1, kName, &shared_beta));
+  }
+  const int64_t channels = residual.dims[3];
+  if (branch.dims != residual.dims || !gamma.Is({channels}) || !beta.Is({channels}) ||
+      (shared && (!shared_gamma.Is({channels}) || !shared_beta.Is({channels})))) {
+    return Invalid(api, kName, "branch must have the shape of residual, the norms [channels]");
+  }
+  *params = Params{};
+  params->residual = residual.floats();
+  params->branch = branch.data;
+  params->shared_gamma = shared_gamma.floats();
+  params->shared_beta = shared_beta.floats();
+  params->gamma = gamma.floats();
+  params->beta = beta.floats();
+  params->rows = Rows(residual);
+  params->channels = static_cast<int32_t>(channels);
+  params->dtype = dtype;
+  params->shared_epsilon = shared_epsilon;
+  params->epsilon = epsilon;
+  void* stream = nullptr;
+  PM_ORT_RETURN_IF_ERROR(Output(api, context, 0, residual.dims, residual.rank, &stream));
+  params->stream = static_cast<float*>(stream);
+  return Output(api, context, 1, residual.dims, residual.rank, &params->out);
+}
+
+}  // namespace posemamba::ort

@@ -1,0 +1,124 @@
+#include "cpu_device.h"
+
+#include <thread>
+
+#include "block_cpu.h"
+#include "posemamba/scan_cpu.h"
+
+namespace posemamba::ort {
+namespace {
+
+constexpr size_t kAlignment = 64;  // what the kernels ask of their workspace
+
+Status* FromLauncher(const Api* api, const char* op, pm_status status) {
+  return status == PM_OK ? nullptr : Invalid(api, op, pm_status_string(status));
+}
+
+// Scratch memory from the session's arena, so that a forward of 40 scans touches the same pages.
+class Workspace {
+ public:
+  Workspace(const Api* api, const KernelContext* context) : api_(api), context_(context) {}
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  ~Workspace() {
+    if (block_ != nullptr) {
+      if (Status* error = AllocatorFree(api_, allocator_, block_)) ReleaseStatus(api_, error);
+    }
+    if (allocator_ != nullptr) ReleaseAllocator(api_, allocator_);
+  }
+
+  Status* Allocate(size_t bytes) {
+    MemoryInfo* memory = nullptr;
+    PM_ORT_RETURN_IF_ERROR(
+        CreateCpuMemoryInfo(api_, kOrtArenaAllocator, kOrtMemTypeDefault, &memory));
+    Status* error = KernelContext_GetAllocator(api_, context_, memory, &allocator_);
+    ReleaseMemoryInfo(api_, memory);
+    PM_ORT_RETURN_IF_ERROR(error);
+    return AllocatorAlloc(api_, allocator_, bytes + kAlignment, &block_);
+  }
+
+  void* data() const { return AlignUp(block_, kAlignment); }
+
+ private:
+  const Api* api_;
+  const KernelContext* context_;
+  Allocator* allocator_ = nullptr;
+  void* block_ = nullptr;
+};
+
+// The session's intra-op pool as the kernels' thread interface. Must outlive the launch.
+class HostThreads {
+ public:
+  HostThreads(const Api* api, const KernelContext* context) : api_(api), context_(context) {
+    // The pool's size cannot be asked for; the machine's is what it defaults to. It is only a hint.
+    const unsigned cores = std::thread::hardware_concurrency();
+    parallel_ = {this, cores == 0 ? 1 : static_cast<int32_t>(cores), &HostThreads::Run};
+  }
+
+  const pm_parallel* parallel() const { return &parallel_; }
+
+ private:
+  static void Run(void* self, int64_t tasks, void (*task)(void*, int64_t), void* arg) {
+    struct Call {
+      void (*task)(void*, int64_t);
+      void* arg;
+    } call{task, arg};
+    auto* host = static_cast<HostThreads*>(self);
+    auto step = +[](void* data, size_t index) {
+      auto* c = static_cast<Call*>(data);
+      c->task(c->arg, static_cast<int64_t>(index));
+    };
+    Status* error =
+        KernelContext_ParallelFor(host->api_, host->context_, step, static_cast<size_t>(tasks),
+                                  size_t{0}, static_cast<void*>(&call));
+    if (error != nullptr) {  // refused before any task ran: do the work here
+      ReleaseStatus(host->api_, error);
+      for (int64_t i = 0; i < tasks; ++i) task(arg, i);
+    }
+  }
+
+  const Api* api_;
+  const KernelContext* context_;
+  pm_parallel parallel_;
+};
+
+}  // namespace
+
+Status* CpuDevice::Launch(const Api* api, KernelContext* context, const char* op,
+                          const pm_cross_scan_params& params) {
+  HostThreads threads(api, context);
+  Workspace workspace(api, context);
+  PM_ORT_RETURN_IF_ERROR(
+      workspace.Allocate(pm_cpu_cross_scan_workspace(&params, threads.parallel()->threads)));
+  return FromLauncher(api, op, pm_cpu_cross_scan(&params, workspace.data(), threads.parallel()));
+}
+
+Status* CpuDevice::Launch(const Api* api, KernelContext* context, const char* op,
+                          const pm_scan_params& params) {
+  HostThreads threads(api, context);
+  Workspace workspace(api, context);
+  PM_ORT_RETURN_IF_ERROR(
+      workspace.Allocate(pm_cpu_scan_workspace(&params, threads.parallel()->threads)));
+  return FromLauncher(api, op, pm_cpu_scan(&params, workspace.data(), threads.parallel()));
+}
+
+Status* CpuDevice::Launch(const Api*, KernelContext*, const char*,
+                          const pm_conv_silu_params& params) {
+  ConvSiluCpu(params);
+  return nullptr;
+}
+
+Status* CpuDevice::Launch(const Api*, KernelContext*, const char*,
+                          const pm_gated_norm_params& params) {
+  GatedNormCpu(params);
+  return nullptr;
+}
+
+Status* CpuDevice::Launch(const Api*, KernelContext*, const char*,
+                          const pm_add_norm_params& params) {
+  AddNormCpu(params);
+  return nullptr;
+}
+
+}  // namespace posemamba::ort

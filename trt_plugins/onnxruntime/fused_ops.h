@@ -1,0 +1,87 @@
+// posemamba::Embed, ConvProj, BlockTail and LastBlockTail, version 1 (docs/onnxruntime.md): a whole
+// network in two nodes a block. float16 activations, CUDA only.
+#pragma once
+
+#include "cross_selective_scan.h"
+#include "posemamba/block_cuda.h"
+
+namespace posemamba::ort {
+
+// keypoints_2d to the residual stream, and the first block's norm and in_proj of it.
+struct Embed {
+  using Params = pm_embed_params;
+  static constexpr const char* kName = "Embed";
+  // keypoints_2d, weight, bias, joint_position, next_norm, in_proj
+  static constexpr const char* kInputs = "fffffT";
+  static constexpr const char* kOutputs = "fT";  // stream, xz
+  static constexpr size_t kRequired = 6;
+
+  const Api* api;
+  pm_dtype dtype;
+  float epsilon;
+
+  static Status* InferShape(const Api* api, ShapeInferContext* context);
+  Status* Read(const KernelInfo* info) { return ReadFloat(api, info, "epsilon", &epsilon); }
+  Status* Bind(KernelContext* context, Params* params) const;
+};
+
+// Depthwise convolution and SiLU of the first channels of xz, and x_proj of the result.
+struct ConvProj {
+  using Params = pm_conv_proj_params;
+  static constexpr const char* kName = "ConvProj";
+  static constexpr const char* kInputs = "TffT";  // xz, weight, bias, projection
+  static constexpr const char* kOutputs = "TT";   // u, x_dbl
+  static constexpr size_t kRequired = 4;
+
+  const Api* api;
+  pm_dtype dtype;
+
+  static Status* InferShape(const Api* api, ShapeInferContext* context);
+  Status* Read(const KernelInfo*) { return nullptr; }
+  Status* Bind(KernelContext* context, Params* params) const;
+};
+
+// What both tails share: everything from the scan to the stream.
+struct TailBase {
+  using Params = pm_block_tail_params;
+
+  const Api* api;
+  pm_dtype dtype;
+  CrossSelectiveScan scan;
+  float out_epsilon;
+  float norm2_epsilon;
+  float shared_epsilon;
+  float next_epsilon;
+
+  Status* Read(const KernelInfo* info);
+
+ protected:
+  Status* BindTail(KernelContext* context, const char* op, Tensor* residual, Params* params) const;
+};
+
+// A block from the inputs of its scan on, then the next block's norm and in_proj.
+struct BlockTail : TailBase {
+  static constexpr const char* kName = "BlockTail";
+  // u, x_dbl, xz, residual, dt_weight, dt_bias, A, D, vectors, out_proj, fc1, fc2, in_proj,
+  // position
+  static constexpr const char* kInputs = "TTTffffffTTTTf";
+  static constexpr const char* kOutputs = "fT";  // stream, xz
+  static constexpr size_t kRequired = 13;
+
+  static Status* InferShape(const Api* api, ShapeInferContext* context);
+  Status* Bind(KernelContext* context, Params* params) const;
+};
+
+// The last block, then the head.
+struct LastBlockTail : TailBase {
+  static constexpr const char* kName = "LastBlockTail";
+  // as BlockTail up to fc2, then head_weight, head_bias
+  static constexpr const char* kInputs = "TTTffffffTTTff";
+  static constexpr const char* kOutputs = "ff";  // stream, poses_3d
+  static constexpr size_t kRequired = 14;
+
+  static Status* InferShape(const Api* api, ShapeInferContext* context);
+  Status* Bind(KernelContext* context, Params* params) const;
+};
+
+}  // namespace posemamba::ort
