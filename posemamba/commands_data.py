@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posemamba.console import Tool, table
+from posemamba.console import NearChoice, Tool, table
 
 if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
@@ -32,7 +32,7 @@ def data() -> None:
 @click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
 @click.option("--seed", default=0, show_default=True, type=_SEED, help="Of everything random.")
 @click.option("--motions", type=_PATH,
-              help="Folder of pybullet's humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
+              help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
 def pybullet(
     output: Path, clips: int, held_out_clips: int, frames: int, seed: int, motions: Path | None
 ) -> None:
@@ -91,6 +91,65 @@ def pose2sim(wheel: Path, output: Path) -> None:
         f"{figures['missing_percent']:.1f} % of the joints interpolated; against pose2sim's own "
         f"MPJPE {figures['mpjpe_mm']:.1f} mm, P-MPJPE {figures['p_mpjpe_mm']:.1f} mm"
     )
+
+
+@data.command()
+@click.option("--source", required=True, type=_PATH, help="h36m_sh_conf_cam_source_final.pkl.")
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
+@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+def h36m(source: Path, output: Path, frames: int) -> None:
+    """Human3.6M as MotionBERT prepared it: train.npz and test.npz.
+
+    Training clips start a third of a clip apart, test clips follow one another. The file gives no
+    millimetres for training clips: their scale is estimated. Evaluate with
+    'posemamba evaluate --protocol h36m' on the file itself.
+    """
+    from posemamba.data.human36m import clip_sets
+
+    train, test = clip_sets(source, frames)
+    _write(output, {"train": train, "test": test})
+
+
+@data.command("3dhp")
+@click.option("--source", required=True, type=_PATH, help="data_train_3dhp.npz, or the test file.")
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
+@click.option("--frames", default=27, show_default=True, type=_FRAMES,
+              help="Frames of a clip; 27 and 81 are usual.")  # fmt: skip
+@click.option("--split", type=NearChoice(("train", "test")), default="train", show_default=True,
+              help="Which of the two files it is.")  # fmt: skip
+def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
+    """MPI-INF-3DHP as P-STMO prepared it: train.npz or test.npz, joints in Human3.6M's order.
+
+    Training clips start a third of a clip apart, test clips follow one another. Evaluate with
+    'posemamba evaluate --protocol 3dhp' on the test file itself.
+    """
+    from posemamba.data.mpi_inf_3dhp import clip_set, read_test, read_train
+
+    recordings, stride = (
+        (read_train(source), max(1, frames // 3))
+        if split == "train"
+        else (read_test(source), frames)
+    )
+    _write(output, {split: clip_set(recordings, frames, stride)})
+
+
+@data.command()
+@click.option("--source", required=True, type=_PATH,
+              help="amass_joints_h36m_60.pkl, or .npy or .npz of (frames, 17, 3) metres, z up.")  # fmt: skip
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
+@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+@click.option("--stride", type=click.IntRange(1), help="Frames between starts; a third of a clip.")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of the cameras.")
+def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int) -> None:
+    """3D motion without images, filmed by synthetic cameras: train.npz."""
+    from tqdm import tqdm
+
+    from posemamba.data.pose_files import film, read_poses
+
+    motions = read_poses(source)
+    with tqdm(unit="clip", disable=None) as bar:
+        clips = film(motions, frames, stride or max(1, frames // 3), seed, bar.update)
+    _write(output, {"train": clips})
 
 
 def _write(folder: Path, sets: dict[str, ClipSet]) -> None:

@@ -114,7 +114,8 @@ def read_cameras(file: Folder) -> list[Camera]:
     """
     try:
         found = [
-            _camera(entry) for entry in ElementTree.fromstring(file.read_text("utf-8")).iter("camera")
+            _camera(entry)
+            for entry in ElementTree.fromstring(file.read_text("utf-8")).iter("camera")
         ]
     except (ElementTree.ParseError, AttributeError, KeyError, ValueError) as error:
         raise InputError(f"{file}: not a Qualisys calibration ({error})") from None
@@ -209,7 +210,7 @@ def _filled(track: Array, name: str) -> Array:
     """(frames, 3) with NaN frames interpolated, held before the first and after the last."""
     known = np.isfinite(track[:, 0])
     if not known.any():
-        raise InputError(f"no two cameras agree on '{name}' in any frame: is the calibration right?")
+        raise InputError(f"no two cameras agree on '{name}' in any frame: wrong calibration?")
     times = np.arange(len(track))
     return np.stack([np.interp(times, times[known], track[known, axis]) for axis in range(3)], 1)
 
@@ -252,7 +253,9 @@ def _camera(entry: ElementTree.Element) -> Camera:
         entry.attrib["serial"],
         int(float(video["right"]) - left) + 1,
         int(float(video["bottom"]) - top) + 1,
-        np.array([[focal_u, 0.0, centre_u - left], [0.0, focal_v, centre_v - top], [0.0, 0.0, 1.0]]),
+        np.array(
+            [[focal_u, 0.0, centre_u - left], [0.0, focal_v, centre_v - top], [0.0, 0.0, 1.0]]
+        ),
         np.array([float(inside[name]) for name in names]),
         _FLIP @ rotation,
         np.array([float(turn[axis]) for axis in "xyz"]) / 1000.0,
