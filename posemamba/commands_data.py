@@ -135,7 +135,7 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
 
 @data.command()
 @click.option("--source", required=True, type=_PATH,
-              help="amass_joints_h36m_60.pkl; .npy, .npz: (frames, 17, 3) m, z up.")  # fmt: skip
+              help="amass_joints_h36m_60.pkl; .npy or .npz of (frames, 17, 3) m, z up")  # fmt: skip
 @click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
 @click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
 @click.option("--stride", type=click.IntRange(1), help="Frames between starts; a third of a clip.")
