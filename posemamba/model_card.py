@@ -31,7 +31,7 @@ _DATA = (
     "Motion: the `humanoid3d_*` motion-capture clips of pybullet 3.2.7 (zlib licence), through "
     "forward kinematics, with random cameras, 2D noise and dropped joints "
     "(`posemamba data pybullet`). Smoke test: the balancing trial of pose2sim 0.4.0 "
-    "(BSD-3-Clause), OpenPose detections of four cameras and marker trajectories "
+    "(BSD-3-Clause), OpenPose detections of four cameras and 3D triangulated from them "
     "(`posemamba data pose2sim`). The weights are Apache-2.0, as the project."
 )
 
@@ -106,9 +106,10 @@ def _real(real: Mapping[str, Any]) -> list[str]:
     ]
     return [
         "## Smoke test on a real clip",
-        "One person balancing, 2D from OpenPose, truth from optical markers: P-MPJPE in mm, each "
-        "frame aligned by a similarity. One subject and one trial, with joints that markers give "
-        "only roughly: no benchmark.",
+        "One person balancing, 2D from OpenPose, the reference triangulated from four cameras' "
+        "detections, not measured by a motion-capture system: P-MPJPE in mm, each frame aligned by "
+        "a similarity. One subject and one trial, with a reference good to about 1 cm: no "
+        "benchmark.",
         markdown_table(("", *real["names"]), grid),
     ]
 

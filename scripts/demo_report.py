@@ -189,7 +189,7 @@ def write_text(path: Path, text: str) -> None:
 @click.option("--train", type=_path, help="Clip set that the baselines are fitted on.")
 @click.option("--val", "vals", type=_path, multiple=True, help="Held-out clip set; repeatable.")
 @click.option("--real", "reals", type=_path, multiple=True,
-              help="Clip set with marker truth, for P-MPJPE only; repeatable.")  # fmt: skip
+              help="Clip set of a real person, for P-MPJPE only; repeatable.")  # fmt: skip
 @click.option("--log", type=_path, help="CSV log of the training run.")
 @click.option("--training", type=_path, help="JSON of what else the card says on training.")
 @click.option("--out", required=True, type=_path, help="Folder to write into.")

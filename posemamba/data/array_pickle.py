@@ -100,9 +100,15 @@ def _encode(text: object, encoding: object = "") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """``bytes``, by which protocols up to 2 write b"" (with an argument it would allocate)."""
+    return b""
+
+
 _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): _encode,
-    ("builtins", "bytearray"): bytearray,
+    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): _no_bytes,
     ("numpy", "dtype"): _Type,
     ("numpy", "ndarray"): _Array,
     **{

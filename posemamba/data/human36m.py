@@ -115,9 +115,7 @@ def _clips(split: Split, rows: npt.NDArray[np.int64], scales: Array) -> ClipSet:
         split.keypoints_2d().astype(np.float32)[rows],
         split.labels_3d().astype(np.float32)[rows],
         scales.astype(np.float32),
-        tuple(
-            f"{split.sources[row[0]][:-7]}/{split.sources[row[0]][-6:]}/{row[0]}" for row in rows
-        ),
+        tuple(f"{_motion_and_camera(split.sources[row[0]])}/{row[0]}" for row in rows),
     )
 
 
