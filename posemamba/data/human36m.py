@@ -44,14 +44,12 @@ class Split:
         labels_px: (n, 17, 3) pose in the image, pixels.
         sizes: (n, 2) image width and height.
         sources: recording of each frame; the camera is in its last six characters.
-        actions: of each frame.
     """
 
     keypoints_px: Array
     labels_px: Array
     sizes: Array
     sources: Sequence[str]
-    actions: Sequence[str]
 
     def keypoints_2d(self) -> Array:
         """(n, 17, 2) in the network's unit."""
@@ -65,15 +63,17 @@ class Split:
 
 @dataclass(frozen=True)
 class TestSplit(Split):
-    """The test split: also the truth in millimetres.
+    """The test split: also actions, and the truth in millimetres.
 
     Attributes:
+        actions: of each frame. The training split of the file need not name them.
         mm_per_px: (n,) the file's ``2.5d_factor``.
         poses_mm: (n, 17, 3) the file's ``joints_2.5d_image``.
     """
 
     __test__ = False  # no test, whatever pytest thinks of the name
 
+    actions: Sequence[str]
     mm_per_px: Array
     poses_mm: Array
 
@@ -148,8 +148,12 @@ def _test_split(content: object, path: Path) -> TestSplit:
     columns = _columns(content, "test", path)
     part = content["test"]  # type: ignore[index]  # _columns looked
     count = len(columns["sources"])
+    actions = _texts(_get(part, "action", path), "test action", path)
+    if len(actions) != count:
+        raise problem(path, f"test has {count} sources and {len(actions)} actions")
     return TestSplit(
         **columns,
+        actions=actions,
         mm_per_px=as_numbers(_get(part, "2.5d_factor", path), (count,), path, "test 2.5d_factor"),
         poses_mm=as_numbers(
             _get(part, "joints_2.5d_image", path),
@@ -168,12 +172,8 @@ def _columns(content: object, name: str, path: Path) -> dict[str, Any]:
     sources = _texts(_get(part, "source", path), f"{name} source", path)
     count = len(sources)
     cameras = _texts(_get(part, "camera_name", path), f"{name} camera_name", path)
-    actions = _texts(_get(part, "action", path), f"{name} action", path)
-    if not count or {len(cameras), len(actions)} != {count}:
-        raise problem(
-            path,
-            f"{name} has {count} sources, {len(cameras)} camera names and {len(actions)} actions",
-        )
+    if not count or len(cameras) != count:
+        raise problem(path, f"{name} has {count} sources and {len(cameras)} camera names")
     if unknown := sorted(set(cameras) - set(IMAGE_SIZES)):
         raise problem(
             path, f"{name} has camera '{printable(unknown[0])}'; known: {', '.join(IMAGE_SIZES)}"
@@ -190,7 +190,6 @@ def _columns(content: object, name: str, path: Path) -> dict[str, Any]:
         "labels_px": joints["joint3d_image"],
         "sizes": np.array([IMAGE_SIZES[camera] for camera in cameras], dtype=np.float64),
         "sources": sources,
-        "actions": actions,
     }
 
 

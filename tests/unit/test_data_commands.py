@@ -110,7 +110,7 @@ BAD_H36M: list[tuple[Change, str]] = [
     (having(lambda v: v[:-1], "test", "2.5d_factor"), "shape (35,)"),
     (having(lambda v: v[:-1], "test", "action"), "35 actions"),
     (having(lambda v: ["12345678", *v[1:]], "train", "camera_name"), "camera '12345678'"),
-    (having(lambda v: np.arange(len(v)), "train", "action"), "no list of names"),
+    (having(lambda v: np.arange(len(v)), "test", "action"), "no list of names"),
     (having(lambda v: [str(x) for x in v], "test", "2.5d_factor"), "holds no numbers"),
     (having(lambda v: [[1.0], [2.0, 3.0]], "test", "2.5d_factor"), "holds no numbers"),
     (lambda content: {**content, "train": Path("x")}, "no plain data"),

@@ -124,6 +124,15 @@ def test_human36m_clips(tmp_path: Path) -> None:
     assert train.mm_per_unit.mean() == pytest.approx(test.mm_per_unit.mean(), rel=0.15)
 
 
+def test_human36m_training_split_needs_no_actions(tmp_path: Path) -> None:
+    """Listings of the field's file differ in whether its training split has them."""
+    content = human36m()
+    del content["train"]["action"]
+    train, test = reader.read_human36m(save_pickle(tmp_path / "p.pkl", content))
+    assert same(train.keypoints_px, content["train"]["joint_2d"].astype(np.float64))
+    assert list(test.actions) == content["test"]["action"]
+
+
 def test_mpi_test_clips(tmp_path: Path) -> None:
     from posemamba.data.mpi_inf_3dhp import clip_set, read_test
 
