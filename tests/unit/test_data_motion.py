@@ -126,10 +126,47 @@ def test_clips_are_reproducible_and_continuous() -> None:
     assert steps.max() < 700
 
 
-def test_cameras_are_apart() -> None:
+def test_cameras_are_apart_in_the_mirror_too() -> None:
+    """Training mirrors clips, so a camera at an azimuth is also one at its negative."""
     (low, high), (held_low, held_high) = TRAINING_CAMERAS.azimuth, HELD_OUT_CAMERAS.azimuth
     assert high < held_low
     assert held_high < low + 360
+    assert high < 360 - held_high
+    assert 360 - held_low < low + 360
+
+
+def test_a_mirrored_clip_is_seen_from_the_negative_azimuth() -> None:
+    positions = np.random.default_rng(4).normal(0, 0.4, (5, 17, 3))
+    fixed = {"elevation": (10.0, 10.0), "distance": (5.0, 5.0), "focal": (1.2, 1.2)}
+    seen, _, _ = look(positions, CameraRange(azimuth=(40, 40), **fixed), np.random.default_rng(0))
+    mirrored, _, _ = look(
+        positions * [1, 1, -1], CameraRange(azimuth=(-40, -40), **fixed), np.random.default_rng(0)
+    )
+    np.testing.assert_allclose(mirrored, seen * [-1, 1], atol=1e-12)
+
+
+@pytest.mark.parametrize("cameras", [TRAINING_CAMERAS, HELD_OUT_CAMERAS])
+def test_everybody_stays_in_the_image(cameras: CameraRange) -> None:
+    """Runners too, who cover 17 m in a clip."""
+    clips = motion_clips.make_clips(motion_clips.bundled_motions(), cameras, 30, 243, 5)
+    assert {"run", "walk"} <= {name.split("/")[0] for name in clips.names}
+    assert np.abs(clips.keypoints_2d).max() <= 1
+
+
+def test_the_camera_goes_along_with_a_walker_only() -> None:
+    """A walker at constant velocity is filmed as one who walks on the spot."""
+    rng = np.random.default_rng(6)
+    on_the_spot = np.repeat(rng.normal(0, 0.3, (1, 17, 3)), 50, axis=0)
+    walking = on_the_spot + np.linspace([0, 0, 0], [9, 0, -4], 50)[:, None]
+    first, last = (
+        look(clip, TRAINING_CAMERAS, np.random.default_rng(1)) for clip in (on_the_spot, walking)
+    )
+    for still, moving in zip(first, last, strict=True):
+        np.testing.assert_allclose(moving, still, atol=1e-9)
+    # Up and down is motion to be seen: the camera does not follow it.
+    rising = on_the_spot + np.linspace([0, 0, 0], [0, 1, 0], 50)[:, None]
+    keypoints, _, _ = look(rising, TRAINING_CAMERAS, np.random.default_rng(1))
+    assert np.ptp(keypoints[:, 0, 1]) > 0.1
 
 
 @pytest.mark.parametrize(("count", "frames"), [(0, 9), (3, 1)])
