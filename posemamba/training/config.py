@@ -108,6 +108,7 @@ class TrainConfig:
         _require(0 < self.lr_decay <= 1, self, "lr_decay")
         _require(0 <= self.drop_joints < 1, self, "drop_joints")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema")
+        _require(type(self.seed) is int and 0 <= self.seed < 2**31, self, "seed")
         _require(self.amp in AMP_TYPES, self, "amp")
         _require(self.schedule in SCHEDULES, self, "schedule")
         if self.batch_size % self.accumulate:
