@@ -34,6 +34,7 @@ $(READY): $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
 	  || { echo "Python 3.10 to 3.12 is needed; name one with: make PYTHON=/path/to/python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	-$(BIN)/python scripts/trt_headers.py
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[dev]'
 	touch $@
 

@@ -64,6 +64,8 @@ class SpatioTemporalScan(nn.Module):
         inner, state, rank = config.d_inner, config.d_state, config.dt_rank
         self.table = config.order
         self.limb_index = config.limb_index
+        self.limbs: Tensor  # the same where the parameters are
+        self.register_buffer("limbs", torch.tensor(config.limb_index), persistent=False)
         self.d_state = state
         self.dt_rank = rank
         self.scan: ScanBackend = "fused"
@@ -163,7 +165,7 @@ class SpatioTemporalScan(nn.Module):
             self.d_state,
             order,
             list(table.limb_mask),
-            list(self.limb_index),
+            self.limbs,
             limb_source,
         )
         rates = -torch.exp(self.A_logs)  # (K * d_inner, N)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from posemamba import commands_report
+from posemamba.commands_data import data
 from posemamba.commands_train import evaluate, train
 from posemamba.console import NearChoice, Tool, table
 
@@ -54,6 +55,7 @@ def init(variant: str, frames: int, seed: int, output: Path) -> None:
     )
 
 
+cli.add_command(data)
 cli.add_command(train)
 cli.add_command(evaluate)
 commands_report.register(cli)

@@ -135,17 +135,15 @@ def evaluate(
     else:
         from tqdm import tqdm
 
-        from posemamba.data import protocols
+        from posemamba.data.protocols import evaluate_3dhp, evaluate_h36m
 
         with tqdm(unit="clip", disable=None) as bar:
             if protocol == "h36m":
-                report: Any = protocols.evaluate_h36m(
+                report: Any = evaluate_h36m(
                     lift, data, use_ground_truth_2d=gt_2d, flip=flip, on_progress=bar.update
                 )
             else:
-                report = protocols.evaluate_3dhp(
-                    lift, data, frames=frames, flip=flip, on_progress=bar.update
-                )
+                report = evaluate_3dhp(lift, data, frames=frames, flip=flip, on_progress=bar.update)
         figures, text = report.to_dict(), report.table()
     click.echo(text)
     if json_path is not None:

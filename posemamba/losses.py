@@ -7,6 +7,7 @@ network's unit, and returns a scalar.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -43,8 +44,14 @@ def smoothness(predicted: Tensor) -> Tensor:
     """
     if predicted.shape[1] < 2:
         return predicted.sum() * 0.0
-    weights = predicted.new_tensor(SMOOTHNESS_WEIGHTS)[:, None]  # (joints, 1)
+    weights = _weights(predicted.device, predicted.dtype)  # (joints, 1)
     return (weights * predicted.diff(dim=1).square()).mean()
+
+
+@cache
+def _weights(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Copied to a device once: a copy a step would wait for the GPU, and stop a CUDA graph."""
+    return torch.tensor(SMOOTHNESS_WEIGHTS, device=device, dtype=dtype)[:, None]
 
 
 def scale(predicted: Tensor, target: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def directional_inputs(
     d_state: int,
     order: Sequence[int],
     limb_mask: Sequence[int],
-    limb_index: Sequence[int],
+    limb_index: Sequence[int] | Tensor,
     limb_source: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Split a grid into the K directional sequences the generic scan reads.
@@ -110,6 +110,7 @@ def directional_inputs(
         x: (batch, frames, joints, d_inner).
         x_dbl: (batch, frames, joints, K * (R + 2N)); per direction dt, B, C.
         dt_weight: (K, d_inner, R).
+        limb_index: limb neighbour of each joint; a tensor of ``x``'s device spares a copy to it.
         limb_source: ``x`` and ``x_dbl`` whose limb neighbours are added, None for those above:
             where gradients of the neighbours differ from those of a joint itself.
 
@@ -117,15 +118,15 @@ def directional_inputs(
         ``u`` and ``delta`` (batch, K * d_inner, L), ``delta`` before bias and softplus; ``B`` and
         ``C`` (batch, K, N, L). Steps are in visiting order; reversal is left to the scan.
     """
-    limbs = list(limb_index)
+    limbs = torch.as_tensor(limb_index, device=x.device)
     limb_x, limb_dbl = (x, x_dbl) if limb_source is None else limb_source
     parts = zip(x_dbl.chunk(len(order), dim=-1), limb_dbl.chunk(len(order), dim=-1), strict=True)
     u, delta, B, C = [], [], [], []
     for k, (projected, neighbour) in enumerate(parts):
         source = x
         if limb_mask[k]:  # x_proj has no bias, so it commutes with the limb sum
-            source = x + limb_x[:, :, limbs]
-            projected = projected + neighbour[:, :, limbs]
+            source = x + limb_x.index_select(2, limbs)
+            projected = projected + neighbour.index_select(2, limbs)
         steps = arrange(projected, order[k]).to(dt_weight.dtype)  # (batch, L, R + 2N)
         dt_raw, b, c = torch.split(steps, [dt_weight.shape[2], d_state, d_state], dim=-1)
         u.append(arrange(source, order[k]).transpose(1, 2))

@@ -55,11 +55,11 @@ class OfficialFlow(SpatioTemporalScan):
         from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
         batch, frames, joints, _ = x.shape
-        length, limbs = frames * joints, list(self.limb_index)
+        length = frames * joints
         x, z = self.in_proj(x).chunk(2, dim=-1)
         z = self.act(z)
         x = self.act(self.conv2d(x.permute(0, 3, 1, 2).contiguous()))  # (batch, d, frames, joints)
-        rows = (x + x[..., limbs]).flatten(2)
+        rows = (x + x.index_select(-1, self.limbs)).flatten(2)
         columns = x.transpose(2, 3).flatten(2)
         walks = torch.stack([rows, columns], dim=1)
         xs = torch.cat([walks, walks.flip(-1)], dim=1)  # (batch, 4, d, L)

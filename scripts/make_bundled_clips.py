@@ -19,14 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.atomic import replacing
+from posemamba.data.pose2sim import MIN_CONFIDENCE, demo_folder
 from posemamba.errors import InputError
 from posemamba.keypoints import detections_to_h36m
 from posemamba.openpose import Folder, follow_person, read_people
 from posemamba.preprocess import normalize_2d
-
-# Below this, wrists jump by a third of the image and back, and camera 4, which sees the person from
-# behind, reports noses it cannot see. Camera 3 still shows its nose in 22 frames.
-MIN_CONFIDENCE = 0.2
 
 
 def image_sizes(calibration: str) -> list[tuple[int, int]]:
@@ -37,10 +34,8 @@ def image_sizes(calibration: str) -> list[tuple[int, int]]:
 
 def make_clips(root: Folder) -> dict[str, npt.NDArray[np.float32]]:
     """Clip name to (frames, 17, 2), normalised, for each camera of the demonstration trial."""
-    demo = root / "Pose2Sim" / "Demo"
+    demo = demo_folder(root)
     calibration = demo / "calibration" / "Calib.qca.txt"
-    if not calibration.is_file():
-        raise InputError(f"{root}: not pose2sim 0.4.0; Pose2Sim/Demo/calibration is missing")
     clips = {}
     for camera, (width, height) in enumerate(image_sizes(calibration.read_text("utf-8")), start=1):
         person = follow_person(read_people(demo / "pose" / f"cam{camera}_json"))

@@ -6,7 +6,6 @@ tolerances that have reasons, see :data:`TOLERANCES`.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pmexport.cases import Case, build_cases
+from pmexport.files import file_sha256
 from pmexport.runtimes import RUNTIMES, FloatArray, Lift, Runtime, RuntimeOptions, torch_lift
 from posemamba.errors import InputError
 
@@ -367,15 +367,6 @@ def _not_finite(poses: FloatArray) -> str | None:
     clip, frame, joint, axis = (int(i) for i in bad[0])
     kind = "NaN" if math.isnan(float(poses[clip, frame, joint, axis])) else "an infinite value"
     return f"{kind} at frame {frame}, joint {JOINT_NAMES[joint]}"
-
-
-def file_sha256(path: Path) -> str:
-    """Of the file's bytes; external data of a model above 2 GB is not part of it."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str | None]:

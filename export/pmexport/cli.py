@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pmexport.console import CountOrDynamic, Positive, size_text
+from pmexport.trt.command import trt
 from posemamba.console import CHECK_FAILED, NearChoice, Tool
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def cli() -> None:
 
     Exit codes: 0 success, 1 the check failed, 2 the request or an input was wrong.
     """
+
+
+cli.add_command(trt)
 
 
 @cli.command()
@@ -248,6 +252,11 @@ def inspect(file: Path, as_json: bool) -> None:
     """Show what is in an exported FILE: sizes, operators, precision, origin."""
     from pmexport.inspect import inspect_onnx
 
+    if file.suffix.lower() == ".engine":
+        from pmexport.trt.report import inspect_text
+
+        click.echo(inspect_text(file, as_json=as_json))
+        return
     found = inspect_onnx(file)
     click.echo(json.dumps(found, indent=2) if as_json else _plain(found))
 

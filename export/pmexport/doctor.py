@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pmexport.trt.diagnosis import flavour_lines, flavours
 from posemamba.errors import InputError
 
 SCHEMA = 1
@@ -33,6 +34,7 @@ PACKAGES = (
 _OPTIONAL: dict[str, tuple[str, str]] = {
     "matplotlib": ("pictures of poses", "plot"),
     "tensorrt": ("TensorRT engines", "tensorrt"),
+    "tensorrt_rtx": ("TensorRT engines built without a GPU", "tensorrt-rtx"),
     "pycuda": ("TensorRT engines in Python", "tensorrt"),
     "mamba_ssm": ("training with mamba-ssm's CUDA kernels", "mamba"),
 }
@@ -77,6 +79,7 @@ class Diagnosis:
     native: dict[str, dict[str, Any]]
     gpu: dict[str, Any]
     providers: list[str]
+    tensorrt: dict[str, dict[str, Any]]
     self_tests: list[SelfTest]
     missing: list[Finding]
 
@@ -108,6 +111,7 @@ def diagnose() -> Diagnosis:
         native=native,
         gpu=gpu,
         providers=providers,
+        tensorrt=flavours(),
         self_tests=tests,
         missing=list(_findings(packages, native, gpu, providers)),
     )
@@ -362,6 +366,7 @@ def doctor_lines(diagnosis: Diagnosis) -> list[str]:
         f"nvcc {diagnosis.gpu['nvcc'] or '-'}, torch CUDA {diagnosis.gpu['torch_cuda'] or '-'}"
     )
     lines.append(f"  ONNX Runtime providers: {', '.join(diagnosis.providers) or 'none'}")
+    lines += flavour_lines(diagnosis.tensorrt)
     for test in diagnosis.self_tests:
         result = "did not run" if test.max_abs is None else f"error {test.max_abs:.1e}"
         verdict = "pass" if test.passed else "FAIL"

@@ -1,7 +1,8 @@
-"""Output files are refused before any work when they cannot be written."""
+"""Output files are refused before any work when they cannot be written; hashes of files."""
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,3 +48,12 @@ def check_folder(folder: Path) -> None:
         raise InputError(
             f"output folder '{folder}' cannot be written: {error.strerror or error}"
         ) from None
+
+
+def file_sha256(path: Path) -> str:
+    """Of the file's bytes; external data of a model above 2 GB is not part of it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

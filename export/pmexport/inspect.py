@@ -83,7 +83,7 @@ def inspect_onnx(path: Path) -> dict[str, Any]:
     graph = model.graph
     counts = Counter(_type_name(node) for node in graph.node)
     metadata = _metadata(model, path)
-    external = _external_files(model)
+    external = external_files(model)
     return {
         "file": {
             "path": str(path),
@@ -161,7 +161,8 @@ def _constants(graph: Any) -> dict[str, int]:  # noqa: ANN401
     return dict(numbers)
 
 
-def _external_files(model: Any) -> list[str]:  # noqa: ANN401
+def external_files(model: Any) -> list[str]:  # noqa: ANN401
+    """Names of the files beside the model that hold its weights."""
     return sorted(
         {
             entry.value

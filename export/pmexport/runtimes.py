@@ -260,6 +260,13 @@ def read_onnx(path: Path) -> Any:  # noqa: ANN401
 
     if path.is_dir():
         raise InputError(f"'{path}' is a directory: give the ONNX file")
+    if path.suffix.lower() == ".engine":
+        from pmexport.trt.sidecar import read_engine
+
+        onnx_file = read_engine(path)["onnx"]["file"]
+        raise InputError(
+            f"'{path}' is a TensorRT engine: this command reads ONNX models, its own is {onnx_file}"
+        )
     if not path.is_file():
         raise InputError(f"'{path}' does not exist: write it with 'pmexport onnx --ckpt C'")
     try:

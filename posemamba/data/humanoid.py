@@ -26,7 +26,7 @@ _SCALE = 0.25
 _COLUMNS = 44
 
 # (link, parent, offset in the parent in file units, first column, columns of its rotation)
-_LINKS: tuple[tuple[str, str, tuple[float, float, float], int, int], ...] = (
+LINKS: tuple[tuple[str, str, tuple[float, float, float], int, int], ...] = (
     ("chest", "root", (0.0, 0.944604, 0.0), 8, 4),
     ("neck", "chest", (0.0, 0.895576, 0.0), 12, 4),
     ("right_hip", "root", (0.0, 0.0, 0.339548), 16, 4),
@@ -101,7 +101,7 @@ def read_motion(path: Path) -> Motion:
 def joint_positions(rows: Array) -> Array:
     """(frames, 44) columns to (frames, 17, 3) metres."""
     places = {"root": (rows[:, 1:4], _matrices(rows[:, 4:8]))}
-    for link, parent, offset, first, width in _LINKS:
+    for link, parent, offset, first, width in LINKS:
         origin, turned = places[parent]
         here = origin + turned @ (_SCALE * np.array(offset))
         if width == 4:
@@ -123,7 +123,7 @@ def _resample(rows: Array) -> Array:
     part = ((times - start[after - 1]) / (start[after] - start[after - 1]))[:, None]
     low, high = rows[after - 1], rows[after]
     out: Array = low + part * (high - low)
-    quaternions = [4] + [first for _, _, _, first, width in _LINKS if width == 4]
+    quaternions = [4] + [first for _, _, _, first, width in LINKS if width == 4]
     for first in quaternions:
         span = slice(first, first + 4)
         out[:, span] = _slerp(low[:, span], high[:, span], part)

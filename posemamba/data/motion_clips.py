@@ -8,7 +8,7 @@ has seconds of real motion, repeated, and transitions nobody performed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from posemamba.data.cameras import CameraRange, look
 from posemamba.data.clip_set import ClipSet
-from posemamba.data.humanoid import Motion
+from posemamba.data.humanoid import Motion, read_motion
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
 
@@ -52,6 +52,18 @@ def bundled_motions() -> list[Motion]:
         ]
 
 
+def read_motions(folder: Path) -> list[Motion]:
+    """Motions of a folder of ``humanoid3d_*.txt``, as pybullet_data/data/motions is.
+
+    Raises:
+        InputError: no such file in it, or one that cannot be read.
+    """
+    files = sorted(folder.glob("humanoid3d_*.txt"))
+    if not files:
+        raise InputError(f"{folder}: no humanoid3d_*.txt; give pybullet_data/data/motions")
+    return [read_motion(file) for file in files]
+
+
 def split_motions(motions: Sequence[Motion]) -> tuple[list[Motion], list[Motion]]:
     """Those to train on, and those held out."""
     held = [m for m in motions if m.name in HELD_OUT_MOTIONS]
@@ -76,9 +88,14 @@ def perform(motions: Sequence[Motion], frames: int, rng: np.random.Generator) ->
 
 
 def make_clips(
-    motions: Sequence[Motion], cameras: CameraRange, count: int, frames: int, seed: int
+    motions: Sequence[Motion],
+    cameras: CameraRange,
+    count: int,
+    frames: int,
+    seed: int,
+    on_clip: Callable[[], object] | None = None,
 ) -> ClipSet:
-    """Clips of random performances before random cameras.
+    """Clips of random performances before random cameras; ``on_clip`` is called after each.
 
     Raises:
         InputError: no motions, no clips or no frames asked for.
@@ -94,6 +111,8 @@ def make_clips(
         poses.append(pose.astype(np.float32))
         scales.append(mm)
         names.append(f"{name}/camera{index}/0")
+        if on_clip is not None:
+            on_clip()
     return ClipSet(np.stack(keypoints), np.stack(poses), np.array(scales, np.float32), tuple(names))
 
 

@@ -75,7 +75,7 @@ def test_the_command_page_shows_every_command() -> None:
     assert shown == {
         *(
             f"pmexport {name}"
-            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor")
+            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor", "trt")
         ),
         *(f"posemamba {name}" for name in ("count", "init")),
     }

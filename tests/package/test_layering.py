@@ -13,7 +13,13 @@ ROOT = Path(__file__).parents[2]
 #: What each part may import of the project and of the heavy packages, at module level.
 FORBIDDEN = {
     "posemamba": {"pmexport", "posemamba_runtime", "onnx", "onnxruntime", "tensorrt", "pycuda"},
-    "export/pmexport": {"posemamba_runtime", "tensorrt", "pycuda", "matplotlib"},
+    "export/pmexport": {
+        "posemamba_runtime",
+        "tensorrt",
+        "tensorrt_rtx",
+        "pycuda",
+        "matplotlib",
+    },
     "deploy": {"posemamba", "pmexport", "torch"},
 }
 
@@ -48,7 +54,7 @@ def test_kernels_know_no_framework() -> None:
 
 @pytest.mark.parametrize("package", ["posemamba", "pmexport"])
 def test_import_needs_no_extra(package: str) -> None:
-    blocked = ("tensorrt", "pycuda", "mamba_ssm", "matplotlib", "polygraphy")
+    blocked = ("tensorrt", "tensorrt_rtx", "pycuda", "mamba_ssm", "matplotlib", "polygraphy")
     code = f"import sys; sys.modules.update(dict.fromkeys({blocked!r})); import {package}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

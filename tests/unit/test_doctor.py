@@ -46,6 +46,22 @@ def test_json_is_complete() -> None:
     assert {"python", "platform", "machine"} == set(report["system"])
 
 
+def test_tensorrt_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("POSEMAMBA_TRT_LIB", str(tmp_path / "libposemamba_trt.so"))
+    diagnosis = doctor.diagnose()
+    assert set(diagnosis.tensorrt) == {"tensorrt", "tensorrt-rtx", "plugin"}
+    assert diagnosis.tensorrt["plugin"]["found"] is False
+    text = "\n".join(doctor.doctor_lines(diagnosis))
+    assert f"TensorRT plugin: no TensorRT plugin library at '{tmp_path}" in text
+    rtx = diagnosis.tensorrt["tensorrt-rtx"]
+    if rtx["version"] is None:
+        assert "tensorrt-rtx: not installed (pip install 'pmexport[tensorrt-rtx]')" in text
+    else:
+        assert rtx["problem"] is None
+        assert f"tensorrt-rtx: {rtx['version']}, builds for sm75, sm80, sm86" in text
+    assert diagnosis.ok  # TensorRT is no part of the main job
+
+
 def test_lines_end_with_the_verdict() -> None:
     lines = doctor.doctor_lines(doctor.diagnose())
     assert lines[-1] == "Doctor: the main job works"

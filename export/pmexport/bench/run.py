@@ -100,7 +100,7 @@ def run_bench(
     Raises:
         InputError: a file or size is wrong, or a runtime cannot work here.
     """
-    from pmexport.check import file_sha256
+    from pmexport.files import file_sha256
     from pmexport.inspect import read_facts
 
     facts = read_facts(request.model)

@@ -38,6 +38,13 @@ PM_API cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,
                                       const pm_cuda_tuning* tuning, void* workspace,
                                       cudaStream_t stream);
 
+/* Bytes that suffice for `largest` and for every smaller batch, frames or length, with any tuning
+ * whose `chunks` is 0, on any device: what to reserve where the device or the shape is not known
+ * yet, as in an engine built ahead of time. Needs no device; 0 for invalid or unsupported params.
+ */
+PM_API size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params* largest);
+PM_API size_t pm_cuda_scan_workspace_limit(const pm_scan_params* largest);
+
 PM_API size_t pm_cuda_scan_workspace(const pm_scan_params* params, const pm_cuda_tuning* tuning);
 PM_API cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuning* tuning,
                                 void* workspace, cudaStream_t stream);

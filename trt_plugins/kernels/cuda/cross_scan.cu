@@ -31,10 +31,13 @@ bool supported(const pm_cross_scan_params& p) {
          p.batch * p.directions * (p.d_inner / 8) <= INT32_MAX;
 }
 
+Problem problem_of(const pm_cross_scan_params& p) {
+  return {p.batch * p.directions, p.d_inner, static_cast<int32_t>(p.frames * p.joints), p.d_state,
+          true};
+}
+
 Plan plan_of(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
-  const Problem problem{p.batch * p.directions, p.d_inner,
-                        static_cast<int32_t>(p.frames * p.joints), p.d_state, true};
-  return make_plan(problem, tuning, device.multiprocessors);
+  return make_plan(problem_of(p), tuning, device.multiprocessors);
 }
 
 Layout layout_of(const pm_cross_scan_params& p, const Plan& plan) {
@@ -155,6 +158,12 @@ extern "C" size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* param
   if (device.multiprocessors == 0) return 0;
   const Plan plan = plan_of(*params, tuning, device);
   return plan.config < 0 ? 0 : layout_of(*params, plan).total();
+}
+
+extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params* largest) {
+  using namespace posemamba::cuda;
+  if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
+  return layout_of(*largest, Plan{}).partial + carry_limit(problem_of(*largest));
 }
 
 extern "C" cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,

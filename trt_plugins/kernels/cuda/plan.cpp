@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cuda/config_list.h"
+#include "cuda/launch.h"
 
 namespace posemamba::cuda {
 namespace {
@@ -35,6 +36,11 @@ constexpr int32_t kChunkGrain = 8;    // chunks are whole register blocks
 constexpr int32_t kLeastChunk = 64;   // steps; below it the carries cost more than they save
 constexpr int32_t kManyChunks = 20;   // beyond it narrow blocks beat more chunks
 constexpr int32_t kPairedBlocks = 2;  // of kPaired, that a chunked launch puts on an SM
+constexpr int32_t kFewestChunks = 3;
+constexpr int32_t kMostSms = 256;  // a larger device is planned for as this one; bounds carry_limit
+
+// Blocks, in percent of the SMs, from which on a serial scan wins.
+constexpr int64_t enough_percent(int32_t config) { return config == kNarrow ? 150 : 90; }
 
 int32_t ceil_div(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
 
@@ -68,11 +74,10 @@ Plan with(const Problem& p, int32_t config, int32_t chunks) {
 int32_t automatic_chunks(const Problem& p, int32_t config, int32_t multiprocessors) {
   const Plan serial = with(p, config, 1);
   const int64_t blocks = serial.blocks_per_row * p.rows;
-  const int64_t enough_percent = config == kNarrow ? 150 : 90;
-  if (blocks * 100 >= multiprocessors * enough_percent) return 1;
+  if (blocks * 100 >= multiprocessors * enough_percent(config)) return 1;
   const int64_t wanted = 1 + int64_t{serial.blocks_per_sm} * multiprocessors / blocks;
   const auto chunks = static_cast<int32_t>(std::min<int64_t>(wanted, 1 + p.steps / kLeastChunk));
-  return chunks <= 2 ? 1 : chunks;
+  return chunks < kFewestChunks ? 1 : chunks;
 }
 
 int32_t automatic_config(const Problem& p, int32_t multiprocessors) {
@@ -96,12 +101,33 @@ Plan make_plan(const Problem& p, const pm_cuda_tuning* tuning, int32_t multiproc
       ask.variant > PM_CUDA_SERIAL) {
     return refused;
   }
+  multiprocessors = std::min(multiprocessors, kMostSms);
   const int32_t config = ask.config > 0 ? ask.config - 1 : automatic_config(p, multiprocessors);
   if (kShapes[static_cast<std::size_t>(config)].states < p.d_state) return refused;
   if (ask.variant == PM_CUDA_SERIAL) return with(p, config, 1);
   if (ask.chunks > 0) return with(p, config, ask.chunks);
   const int32_t chunks = automatic_chunks(p, config, multiprocessors);
-  return with(p, config, ask.variant == PM_CUDA_CHUNKED ? std::max(chunks, 3) : chunks);
+  return with(p, config, ask.variant == PM_CUDA_CHUNKED ? std::max(chunks, kFewestChunks) : chunks);
+}
+
+std::size_t carry_limit(const Problem& largest) {
+  std::size_t limit = 0;
+  for (int32_t config = 0; config < kConfigs; ++config) {
+    const Plan plan = with(largest, config, 1);
+    if (plan.states < largest.d_state) continue;
+    const int64_t blocks = plan.blocks_per_row * largest.rows;
+    // automatic_chunks: blocks < enough, and blocks * chunks <= blocks + blocks_per_sm * SMs.
+    const int64_t device =
+        kMostSms * enough_percent(config) / 100 + int64_t{plan.blocks_per_sm} * kMostSms;
+    const int64_t automatic = std::min(device, blocks * (1 + largest.steps / kLeastChunk));
+    const int64_t forced = blocks * std::clamp(largest.steps / kChunkGrain, 1, kFewestChunks);
+    const auto channels =
+        static_cast<std::size_t>(std::max(automatic, forced) * plan.block_channels);
+    limit =
+        std::max(limit, align_up(channels * static_cast<std::size_t>(plan.states) * sizeof(float)) +
+                            align_up(channels * sizeof(float)));
+  }
+  return limit;
 }
 
 }  // namespace posemamba::cuda

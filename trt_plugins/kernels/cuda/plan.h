@@ -2,6 +2,7 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_PLAN_H_
 #define POSEMAMBA_KERNELS_CUDA_PLAN_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "posemamba/scan_cuda.h"
@@ -32,6 +33,10 @@ struct Plan {
 };
 
 Plan make_plan(const Problem& problem, const pm_cuda_tuning* tuning, int32_t multiprocessors);
+
+// Bytes that hold the carries of every plan with automatic chunks, whatever the device, variant and
+// configuration, for this problem and for every one with fewer rows or steps.
+std::size_t carry_limit(const Problem& largest);
 
 }  // namespace posemamba::cuda
 #endif  // POSEMAMBA_KERNELS_CUDA_PLAN_H_

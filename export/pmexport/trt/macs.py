@@ -1,0 +1,102 @@
+"""Shapes at given sizes, and multiply-accumulates of an ONNX node from them.
+
+Counted as :func:`posemamba.flops.true_macs` counts: products, convolution, the scan at 3 MAC a
+state and its step-size projection. Norms, activations and additions count 0. The sums of both ways
+are equal, which a test holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from pmexport.onnx_ops import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN, register_schemas
+from pmexport.runtimes import read_onnx
+from pmexport.trt.source import Node, Source
+from posemamba.errors import InputError
+
+_MACS_PER_STATE = 3  # decay, input, output
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def concrete_shapes(source: Source, sizes: Mapping[str, int]) -> Shapes:
+    """Every tensor's shape in numbers.
+
+    Args:
+        sizes: what ``batch`` and ``frames`` are.
+
+    Raises:
+        InputError: a shape does not follow from them.
+    """
+    known = {
+        name: tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in value.shape)
+        for name, value in source.values.items()
+    }
+    if not all(_is_concrete(shape) for shape in known.values()):
+        # Other symbols, such as the steps of a generic scan: onnx infers what they are.
+        known |= _inferred(source, known)
+    found: dict[str, tuple[int, ...]] = {}
+    for name, shape in known.items():
+        if not _is_concrete(shape):
+            raise InputError(f"'{source.path}': the shape of '{name}' is unknown: export it again")
+        found[name] = tuple(int(dim) for dim in shape if dim is not None)
+    return found
+
+
+def _is_concrete(shape: tuple[int | str | None, ...]) -> bool:
+    return all(isinstance(dim, int) for dim in shape)
+
+
+def _inferred(
+    source: Source, known: Mapping[str, tuple[int | str | None, ...]]
+) -> dict[str, tuple[int | str | None, ...]]:
+    """What shape inference makes of the model once ``batch`` and ``frames`` are numbers."""
+    import onnx
+
+    register_schemas()
+    model = read_onnx(source.path)
+    graph = model.graph
+    sized = [value for value in graph.value_info if _is_concrete(known[value.name])]
+    for value in (*graph.input, *graph.output, *sized):
+        for dim, size in zip(value.type.tensor_type.shape.dim, known[value.name], strict=True):
+            if isinstance(size, int):
+                dim.Clear()
+                dim.dim_value = size
+    del graph.value_info[:]
+    graph.value_info.extend(sized)
+    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    return {value.name: _dims(value) for value in (*inferred.value_info, *inferred.output)}
+
+
+def _dims(value: Any) -> tuple[int | str | None, ...]:  # noqa: ANN401
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+        for dim in value.type.tensor_type.shape.dim
+    )
+
+
+def node_macs(node: Node, shapes: Shapes) -> int:
+    """MACs of one node."""
+    if node.op_type == "MatMul":
+        return prod(shapes[node.outputs[0]]) * shapes[node.inputs[0]][-1]
+    if node.op_type == "Conv":
+        # weight: (channels out, channels in of a group, *kernel)
+        return prod(shapes[node.outputs[0]]) * prod(shapes[node.inputs[1]][1:])
+    if node.op_type == CROSS_SELECTIVE_SCAN:
+        positions = prod(shapes[node.inputs[0]][:3])  # batch, frames, joints
+        directions, d_inner, rank = shapes[node.inputs[2]]  # dt_weight
+        states = shapes[node.inputs[4]][-1]  # A
+        return positions * directions * d_inner * (rank + _MACS_PER_STATE * states)
+    if node.op_type == SELECTIVE_SCAN:
+        states = shapes[node.inputs[2]][-1]  # A
+        return prod(shapes[node.inputs[0]]) * _MACS_PER_STATE * states
+    return 0
+
+
+def largest_tensor(source: Source, shapes: Shapes) -> tuple[str, int]:
+    """Name and number of elements of the largest tensor between two nodes."""
+    elements = {name: prod(shapes[name]) for node in source.nodes for name in node.outputs}
+    name = max(elements, key=lambda key: elements[key])
+    return name, elements[name]

@@ -1,0 +1,208 @@
+"""What share of an engine is fp16, layer by layer, and why the rest is not.
+
+Three witnesses, the later the better: the ONNX model's types; the network TensorRT's parser made of
+them, which is strongly typed, so the builder may not change them; and the engine itself, where a
+GPU that it runs on is here to open it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pmexport.onnx_ops import OP_DOMAIN
+from pmexport.precision import RULES, SINGLE_SCOPES, Rule
+from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
+from pmexport.trt.source import Node, Source
+
+HALF, SINGLE = "fp16", "fp32"
+_BLOCK = re.compile(r"^(STE|TTE)blocks\.\d+\.")
+_COUNTER = re.compile(r"_\d+$")
+
+#: Why a layer is fp32 in an fp16 model; ``docs/onnx.md`` has the measurements.
+REASONS: dict[str, str] = {
+    "boundary": "first and last layer: a pixel or a pose rounded to 11 bits is off too far",
+    "norm": "sums of squares",
+    "residual": "residual stream: every block adds to it",
+    "inside": "inside alone, with fp16 in and out: constants, state and sums",
+    "follows": "moves fp32 values, computes nothing",
+    "rule": "kept fp32 by rule",
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node of the model that gives floating-point numbers; casts are left out.
+
+    Attributes:
+        name: of the ONNX node.
+        group: what it is, with the block's number left out, such as ``op.in_proj.x MatMul``.
+        dtype: of its output, by the best witness.
+        macs: multiply-accumulates at the first profile's tuned-for size.
+        macs_fp16: those of them computed in fp16.
+        reason: why it is fp32 or computes in fp32; empty for fp16, None if nobody can say.
+    """
+
+    name: str
+    group: str
+    dtype: str
+    macs: int
+    macs_fp16: int
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class PrecisionTable:
+    """All layers, and what was asked.
+
+    Attributes:
+        asked: ``fp16`` or ``fp32``.
+        witness: ``onnx``, ``network`` or ``engine``.
+        sizes: ``batch`` and ``frames`` the MACs are of.
+        problems: what was asked and not got, one line each; none if all is well.
+    """
+
+    asked: str
+    witness: str
+    sizes: Mapping[str, int]
+    layers: tuple[Layer, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def got(self) -> str:
+        """What was asked if it was got, else ``mixed``."""
+        return self.asked if not self.problems else "mixed"
+
+    @property
+    def layer_share(self) -> float:
+        """Share of layers that give fp16."""
+        return sum(layer.dtype == HALF for layer in self.layers) / len(self.layers)
+
+    @property
+    def mac_share(self) -> float:
+        """Share of multiply-accumulates done in fp16; the scans' are fp32 inside."""
+        return sum(one.macs_fp16 for one in self.layers) / sum(one.macs for one in self.layers)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Layers summed by group and type, in the network's order."""
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for layer in self.layers:
+            row = rows.setdefault(
+                (layer.group, layer.dtype),
+                {"group": layer.group, "dtype": layer.dtype, "layers": 0, "macs": 0,
+                 "macs_fp16": 0, "reason": layer.reason},
+            )  # fmt: skip
+            row["layers"] += 1
+            row["macs"] += layer.macs
+            row["macs_fp16"] += layer.macs_fp16
+        return list(rows.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the sidecar holds it, ``engine`` and ``plugin_layers`` aside."""
+        return {
+            "asked": self.asked,
+            "got": self.got,
+            "witness": self.witness,
+            "sizes": dict(self.sizes),
+            "layers": len(self.layers),
+            "layer_share_fp16": round(self.layer_share, 4),
+            "mac_share_fp16": round(self.mac_share, 4),
+            "gmac": round(sum(layer.macs for layer in self.layers) / 1e9, 6),
+            "problems": list(self.problems),
+            "groups": self.groups(),
+            "by_layer": {layer.name: layer.dtype for layer in self.layers},
+        }
+
+
+def precision_table(
+    source: Source,
+    asked: str,
+    sizes: Mapping[str, int],
+    network: Mapping[str, str] | None = None,
+    engine: Mapping[str, Any] | None = None,
+) -> PrecisionTable:
+    """Judge a model by its types and what TensorRT made of them.
+
+    Args:
+        sizes: ``batch`` and ``frames`` to count MACs of.
+        network: type of every tensor of the network TensorRT parsed, by name.
+        engine: as :func:`pmexport.trt.worker.inspect_engine` counted; None if it was not opened.
+    """
+    layers, problems = [], []
+    shapes = concrete_shapes(source, sizes)
+    for node in source.nodes:
+        stated = source.values[node.outputs[0]].dtype
+        if stated not in (HALF, SINGLE) or node.op_type == "Cast":
+            continue
+        dtype = stated if network is None else _parsed(node, network, stated)
+        if dtype != stated:
+            problems.append(f"'{node.name}' is {stated} in the ONNX model and {dtype} in TensorRT")
+        layer = _layer(node, source, asked, dtype, shapes)
+        if layer.reason is None:
+            problems.append(f"'{node.name}' ({node.op_type}) is {dtype}, {asked} was asked")
+        layers.append(layer)
+    if asked == HALF and not any(layer.dtype == HALF for layer in layers):
+        problems.append("no layer is fp16, fp16 was asked")
+    witness = "onnx" if network is None else "network"
+    if engine is not None:
+        witness = "engine"
+        # An engine fused into fewer layers than there are plugins hides what is inside of them.
+        telling = asked == SINGLE or engine["layers"] >= len(source.plugin_nodes)
+        if telling and (engine["fp16"] > 0) != (asked == HALF):
+            problems.append(
+                f"{engine['fp16']} of the engine's {engine['layers']} layers work on fp16, "
+                f"{asked} was asked"
+            )
+    return PrecisionTable(asked, witness, dict(sizes), tuple(layers), tuple(problems))
+
+
+def _parsed(node: Node, network: Mapping[str, str], stated: str) -> str:
+    """Type of a node's output in TensorRT's network.
+
+    The parser computes what depends on constants alone, so nodes that only move values may be gone.
+    """
+    gone = stated if RULES.get(node.op_type) is Rule.MOVE else "missing"
+    return network.get(node.outputs[0], gone)
+
+
+def _layer(node: Node, source: Source, asked: str, dtype: str, shapes: Shapes) -> Layer:
+    macs = node_macs(node, shapes)
+    is_scan = node.domain == OP_DOMAIN
+    half = 0 if is_scan or dtype != HALF else macs
+    return Layer(node.name, _group(node), dtype, macs, half, _reason(node, source, asked, dtype))
+
+
+def _group(node: Node) -> str:
+    """``op.in_proj.x MatMul`` for ``STEblocks.3.op.in_proj.x.MatMul``."""
+    name = _COUNTER.sub("", _BLOCK.sub("", node.name))
+    scope = name.removesuffix(f".{node.op_type}")
+    if scope in ("Add", "Mul", "Transpose"):  # of the block or the network itself
+        scope = "residual" if scope == "Add" else scope
+    return f"{scope} {node.op_type}" if scope != node.op_type else scope
+
+
+def _reason(node: Node, source: Source, asked: str, dtype: str) -> str | None:
+    """Why a layer is not computed in what was asked; empty if it is, None if there is no reason."""
+    if asked == SINGLE:
+        return "" if dtype == SINGLE else None
+    if node.domain == OP_DOMAIN:
+        return REASONS["inside"] if dtype == HALF else None
+    if dtype == HALF:
+        return ""
+    if SINGLE_SCOPES.search(node.name):
+        return REASONS["boundary"]
+    rule = RULES.get(node.op_type)
+    if rule is Rule.SINGLE:
+        return REASONS["norm"] if node.op_type == "LayerNormalization" else REASONS["rule"]
+    if rule is Rule.WIDEST and _reads_single(node, source):
+        return REASONS["residual"]
+    if rule is Rule.MOVE and _reads_single(node, source):
+        return REASONS["follows"]
+    return None
+
+
+def _reads_single(node: Node, source: Source) -> bool:
+    return any(name in source.values and source.values[name].dtype == SINGLE
+               for name in node.inputs)  # fmt: skip

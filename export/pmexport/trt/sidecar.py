@@ -1,0 +1,141 @@
+"""The JSON beside an engine: everything known of it. The engine itself stays a plain plan.
+
+``engine.schema.json`` is the schema, JSON Schema 2020-12; ``docs/tensorrt.md`` explains the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pmexport.files import file_sha256
+from posemamba.errors import InputError
+
+SCHEMA_VERSION = 1
+#: ``plugin_version`` of the ONNX nodes this tool writes, and of the plugin it builds.
+PLUGIN_VERSION = "1"
+
+_SCHEMA_FILE = Path(__file__).parent / "engine.schema.json"
+
+
+def sidecar_path(engine: Path) -> Path:
+    """``E.engine.json`` for ``E.engine``."""
+    return engine.with_name(f"{engine.name}.json")
+
+
+def timestamp() -> str:
+    """Now, in UTC."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def to_text(sidecar: Mapping[str, Any]) -> str:
+    """The file's text.
+
+    Raises:
+        ValueError: it is not of the schema, which is a defect of ours.
+    """
+    problem = schema_problem(sidecar)
+    if problem is not None:
+        raise ValueError(f"sidecar: {problem}")
+    return json.dumps(sidecar, indent=2) + "\n"
+
+
+def schema_problem(sidecar: object) -> str | None:
+    """The first way in which a sidecar breaks the schema; None if it does not."""
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(sidecar))
+    if error is None:
+        return None
+    place = "/".join(str(step) for step in error.absolute_path) or "the whole"
+    return f"{place}: {error.message[:160]}"
+
+
+@cache
+def _validator() -> Any:  # noqa: ANN401
+    import jsonschema
+
+    schema = json.loads(_SCHEMA_FILE.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def read_sidecar(engine: Path) -> dict[str, Any]:
+    """What is known of an engine, of the schema this tool reads.
+
+    Raises:
+        InputError: no engine, no sidecar, or one that is damaged or of a newer tool.
+    """
+    if engine.is_dir():
+        raise InputError(f"'{engine}' is a directory: give the engine file")
+    if not engine.is_file():
+        raise InputError(f"'{engine}' does not exist: build it with 'pmexport trt'")
+    path = sidecar_path(engine)
+    if not path.is_file():
+        raise InputError(
+            f"'{path}' does not exist: nothing is known of '{engine}'; engines of 'pmexport trt' "
+            "have such a file beside them, copy both"
+        )
+    try:
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError(f"'{path}' is not JSON: build the engine again") from None
+    version = sidecar.get("schema_version") if isinstance(sidecar, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise InputError(
+            f"'{path}' has schema version {version}, this pmexport reads {SCHEMA_VERSION}: update "
+            "pmexport, or build the engine again"
+        )
+    problem = schema_problem(sidecar)
+    if problem is not None:
+        raise InputError(f"'{path}' is no sidecar of an engine ({problem}): build it again")
+    return dict(sidecar)
+
+
+def read_engine(engine: Path) -> dict[str, Any]:
+    """The sidecar of an engine that is still the one it was written for.
+
+    Raises:
+        InputError: as :func:`read_sidecar`; the engine has other bytes, or it needs a plugin of
+            another version than this tool's.
+    """
+    sidecar = read_sidecar(engine)
+    if file_sha256(engine) != sidecar["engine"]["sha256"]:
+        raise InputError(
+            f"'{engine}' is not the file its sidecar describes (SHA-256 differs): it was replaced "
+            "or damaged; build it again"
+        )
+    version = sidecar["plugin"]["version"]
+    if version != PLUGIN_VERSION:
+        raise InputError(
+            f"'{engine}' needs version {version} of the plugin, this pmexport has version "
+            f"{PLUGIN_VERSION}: build it again, or use the pmexport that built it "
+            f"({sidecar['tool']['version']})"
+        )
+    return sidecar
+
+
+def inspect_engine(engine: Path) -> dict[str, Any]:
+    """What ``pmexport inspect`` shows: the sidecar, and whether its plugin library is here.
+
+    Raises:
+        InputError: as :func:`read_engine`.
+    """
+    from pmexport.libraries import tensorrt_plugin_library
+
+    sidecar = read_engine(engine)
+    try:
+        library = Path(tensorrt_plugin_library())
+    except InputError:
+        here = "no plugin library is installed"
+    else:
+        same = file_sha256(library) == sidecar["plugin"]["sha256"]
+        here = f"'{library}' " + (
+            "is the one it was built with"
+            if same
+            else "is another build of the same version than it was built with"
+        )
+    return {"path": str(engine), **sidecar, "plugin_here": here}

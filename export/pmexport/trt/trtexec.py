@@ -1,0 +1,94 @@
+"""The command of TensorRT's own tool that builds the same engine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pmexport.runtimes import INPUT_NAME
+from pmexport.trt.backends import Backend
+from pmexport.trt.profiles import Profile
+from pmexport.trt.targets import architecture_number
+
+#: ``--hardware-compat`` -> name in TensorRT's API and in trtexec.
+HARDWARE_LEVELS: dict[str, tuple[str, str]] = {
+    "ampere+": ("AMPERE_PLUS", "ampere+"),
+    "same-compute-capability": ("SAME_COMPUTE_CAPABILITY", "sameComputeCapability"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say about an engine; None for TensorRT's default.
+
+    Attributes:
+        workspace: bytes of scratch memory a layer may use at most.
+        timing_cache: file of measured kernel times, read and written.
+        hardware_compat: a key of :data:`HARDWARE_LEVELS`.
+    """
+
+    workspace: int | None = None
+    timing_cache: Path | None = None
+    optimization_level: int | None = None
+    hardware_compat: str | None = None
+    version_compat: bool = False
+    strip_weights: bool = False
+
+
+def trtexec_line(
+    backend: Backend,
+    onnx: Path,
+    engine: Path,
+    plugin: str,
+    targets: Sequence[str],
+    profiles: Sequence[Profile],
+    joints: int,
+    options: Options,
+) -> str:
+    """One line for a shell, with the settings ``pmexport trt`` gives the builder."""
+    words = [
+        backend.tool,
+        f"--onnx={onnx}",
+        f"--saveEngine={engine}",
+        f"--staticPlugins={plugin}",
+        *_shapes(profiles, joints),
+        "--noTF32",
+        "--profilingVerbosity=detailed",
+        "--skipInference",
+    ]
+    if backend.cross_builds:
+        numbers = ",".join(str(architecture_number(target)) for target in targets)
+        words.append(f"--computeCapabilities={numbers}")
+    else:
+        words.append("--stronglyTyped")  # from TensorRT 11 on it changes nothing
+    if options.workspace is not None:
+        words.append(f"--memPoolSize=workspace:{options.workspace}B")
+    if options.optimization_level is not None:
+        words.append(f"--builderOptimizationLevel={options.optimization_level}")
+    if options.hardware_compat is not None:
+        words.append(f"--hardwareCompatibilityLevel={HARDWARE_LEVELS[options.hardware_compat][1]}")
+    if options.version_compat:
+        words.append("--versionCompatible")
+    if options.strip_weights:
+        words += ["--stripWeights", "--refit"]
+    if options.timing_cache is not None:
+        words.append(f"--timingCacheFile={options.timing_cache}")
+    return shlex.join(words)
+
+
+def load_line(backend: Backend, engine: Path, plugin: str) -> str:
+    """The command that opens and times an engine where its GPU is."""
+    return shlex.join([backend.tool, f"--loadEngine={engine}", f"--staticPlugins={plugin}"])
+
+
+def _shapes(profiles: Sequence[Profile], joints: int) -> list[str]:
+    words = []
+    for index, profile in enumerate(profiles):
+        if len(profiles) > 1:
+            words.append(f"--profile={index}")
+        for which in ("min", "opt", "max"):
+            shape = "x".join(str(size) for size in profile.shape(which, joints))
+            words.append(f"--{which}Shapes={INPUT_NAME}:{shape}")
+    return words

@@ -1,0 +1,221 @@
+#include "device.h"
+
+#include <cuda_fp16.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <type_traits>
+
+#include "scan_oracle.h"
+
+namespace harness {
+namespace {
+
+// A CUDA call of the harness itself that fails leaves nothing to test.
+void Must(cudaError_t error) {
+  if (error == cudaSuccess) return;
+  std::printf("CUDA: %s\n", cudaGetErrorString(error));
+  std::exit(1);
+}
+
+std::vector<unsigned char> Encode(const std::vector<float>& values, bool half) {
+  std::vector<unsigned char> bytes(values.size() * (half ? 2 : 4));
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (half) {
+      const __half h = __float2half(values[i]);
+      std::memcpy(bytes.data() + 2 * i, &h, 2);
+    } else {
+      std::memcpy(bytes.data() + 4 * i, &values[i], 4);
+    }
+  }
+  return bytes;
+}
+
+void RoundToHalf(std::vector<float>* values) {
+  for (float& v : *values) v = __half2float(__float2half(v));
+}
+
+// `data` has what the node's inputs hold, and may have more.
+void Upload(Problem* problem, const std::vector<const std::vector<float>*>& data) {
+  for (size_t i = 0; i < problem->node.inputs.size(); ++i) {
+    const bool half = problem->node.inputs[i].activation && problem->node.type == DataType::kHALF;
+    const std::vector<unsigned char> bytes = Encode(*data[i], half);
+    problem->inputs.push_back(std::make_unique<Buffer>(bytes.size()));
+    Must(cudaMemcpy(problem->inputs.back()->data(), bytes.data(), bytes.size(),
+                    cudaMemcpyHostToDevice));
+  }
+}
+
+Problem MakeCross(const Sizes& s, DataType type, uint64_t seed) {
+  oracle::Cross cross(s.batch, s.frames, static_cast<int>(s.joints), static_cast<int>(s.d_inner),
+                      static_cast<int>(s.d_state), static_cast<int>(s.dt_rank), seed);
+  Problem problem;
+  problem.node = CrossNode(s);
+  problem.node.type = type;
+  const pm_cross_scan_params& p = cross.p;
+  problem.node.attribute("order").assign(p.order, p.order + 4);
+  problem.node.attribute("reverse").assign(p.reverse, p.reverse + 4);
+  problem.node.attribute("limb_mask").assign(p.limb_mask, p.limb_mask + 4);
+  problem.node.attribute("limb_index").assign(p.limb_index, p.limb_index + s.joints);
+  if (type == DataType::kHALF) RoundToHalf(&cross.x), RoundToHalf(&cross.x_dbl);
+  problem.answer = cross.answer();
+  Upload(&problem, {&cross.x, &cross.x_dbl, &cross.weight, &cross.bias, &cross.A, &cross.D});
+  return problem;
+}
+
+Problem MakePlain(const Sizes& s, DataType type, uint64_t seed) {
+  oracle::Plain plain(static_cast<int32_t>(s.d_inner), static_cast<int32_t>(s.d_state), s.length(),
+                      seed);
+  Problem problem;
+  problem.node = PlainNode(s);
+  problem.node.type = type;
+  if (type == DataType::kHALF) {
+    for (auto* values : {&plain.u, &plain.delta, &plain.B, &plain.C, &plain.z}) RoundToHalf(values);
+  }
+  if (!s.gated) plain.p.z = nullptr;
+  problem.answer = plain.answer();
+  Upload(&problem,
+         {&plain.u, &plain.delta, &plain.A, &plain.B, &plain.C, &plain.D, &plain.bias, &plain.z});
+  return problem;
+}
+
+pm_cross_scan_params CrossParams(const Node& node) {
+  Node n = node;
+  pm_cross_scan_params p{};
+  const std::vector<int64_t>& x = n.input("x").dims;
+  p.batch = x[0], p.frames = x[1], p.joints = static_cast<int32_t>(x[2]);
+  p.d_inner = static_cast<int32_t>(x[3]);
+  p.x_stride = p.y_stride = x[3], p.x_dbl_stride = n.input("x_dbl").dims[3];
+  p.d_state = n.attribute("d_state")[0], p.dt_rank = n.attribute("dt_rank")[0];
+  p.directions = static_cast<int32_t>(n.attribute("order").size());
+  p.dtype = n.type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
+  const auto copy = [&n](const char* name, int32_t* to) {
+    std::copy(n.attribute(name).begin(), n.attribute(name).end(), to);
+  };
+  copy("order", p.order), copy("reverse", p.reverse);
+  copy("limb_mask", p.limb_mask), copy("limb_index", p.limb_index);
+  return p;
+}
+
+pm_scan_params PlainParams(const Node& node) {
+  Node n = node;
+  pm_scan_params p{};
+  const std::vector<int64_t>& u = n.input("u").dims;
+  p.batch = u[0], p.length = u[2], p.groups = 2, p.channels = static_cast<int32_t>(u[1] / 2);
+  p.d_state = static_cast<int32_t>(n.input("A").dims[1]);
+  p.delta_softplus = n.attribute("delta_softplus")[0];
+  p.dtype = n.type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
+  std::copy(n.attribute("reverse").begin(), n.attribute("reverse").end(), p.reverse);
+  return p;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t bytes) : bytes_(bytes) {
+  Must(cudaMalloc(reinterpret_cast<void**>(&base_), bytes + 2 * kGuard));
+  Must(cudaMemset(base_, 0xff, bytes + 2 * kGuard));
+}
+
+Buffer::~Buffer() { cudaFree(base_); }
+
+void Buffer::Poison() { Must(cudaMemset(data(), 0xff, bytes_)); }
+
+std::vector<unsigned char> Buffer::Bytes() const {
+  std::vector<unsigned char> bytes(bytes_);
+  Must(cudaMemcpy(bytes.data(), data(), bytes_, cudaMemcpyDeviceToHost));
+  return bytes;
+}
+
+bool Buffer::GuardsIntact() const {
+  std::vector<unsigned char> guards(2 * kGuard);
+  Must(cudaMemcpy(guards.data(), base_, kGuard, cudaMemcpyDeviceToHost));
+  Must(cudaMemcpy(guards.data() + kGuard, base_ + kGuard + bytes_, kGuard, cudaMemcpyDeviceToHost));
+  return std::all_of(guards.begin(), guards.end(), [](unsigned char b) { return b == 0xff; });
+}
+
+std::vector<const void*> Problem::pointers() const {
+  std::vector<const void*> all;
+  for (const auto& input : inputs) all.push_back(input->data());
+  return all;
+}
+
+Problem MakeProblem(const std::string& op, const Sizes& sizes, DataType type, uint64_t seed) {
+  return op == "CrossSelectiveScan" ? MakeCross(sizes, type, seed) : MakePlain(sizes, type, seed);
+}
+
+double ErrorOf(const Problem& problem, const std::vector<unsigned char>& output) {
+  std::vector<float> values(problem.answer.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (problem.node.type == DataType::kHALF) {
+      __half h;
+      std::memcpy(&h, output.data() + 2 * i, 2);
+      values[i] = __half2float(h);
+    } else {
+      std::memcpy(&values[i], output.data() + 4 * i, 4);
+    }
+  }
+  return oracle::relative_error(values, problem.answer);
+}
+
+Launcher::Launcher() : handle_(dlopen(cuda_path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
+  if (handle_ == nullptr) {
+    std::printf("%s\n", dlerror());
+    return;
+  }
+  const auto find = [this](const char* name, auto* function) {
+    *function = reinterpret_cast<std::remove_pointer_t<decltype(function)>>(dlsym(handle_, name));
+  };
+  find("pm_cuda_cross_scan", &cross_);
+  find("pm_cuda_scan", &scan_);
+  find("pm_cuda_cross_scan_workspace", &cross_workspace_);
+  find("pm_cuda_scan_workspace", &scan_workspace_);
+}
+
+size_t Launcher::Workspace(const Node& node, const pm_cuda_tuning& tuning) const {
+  if (node.op == "CrossSelectiveScan") {
+    const pm_cross_scan_params p = CrossParams(node);
+    return cross_workspace_(&p, &tuning);
+  }
+  const pm_scan_params p = PlainParams(node);
+  return scan_workspace_(&p, &tuning);
+}
+
+std::vector<unsigned char> Launcher::Run(const Problem& problem,
+                                         const pm_cuda_tuning& tuning) const {
+  const Buffer output(problem.output_bytes());
+  const Buffer workspace(Workspace(problem.node, tuning));
+  const std::vector<const void*> in = problem.pointers();
+  const auto floats = [&in](size_t i) { return static_cast<const float*>(in[i]); };
+  cudaError_t error;
+  if (problem.node.op == "CrossSelectiveScan") {
+    pm_cross_scan_params p = CrossParams(problem.node);
+    p.x = in[0], p.x_dbl = in[1], p.dt_weight = floats(2), p.dt_bias = floats(3);
+    p.A = floats(4), p.D = floats(5), p.y = output.data();
+    error = cross_(&p, &tuning, workspace.data(), nullptr);
+  } else {
+    pm_scan_params p = PlainParams(problem.node);
+    p.u = in[0], p.delta = in[1], p.A = floats(2), p.B = in[3], p.C = in[4], p.D = floats(5);
+    p.delta_bias = floats(6), p.z = in.size() > 7 ? in[7] : nullptr, p.y = output.data();
+    error = scan_(&p, &tuning, workspace.data(), nullptr);
+  }
+  Must(cudaDeviceSynchronize());
+  return error == cudaSuccess ? output.Bytes() : std::vector<unsigned char>();
+}
+
+pm_cuda_tuning TuningOfTactic(int32_t tactic) {
+  if (tactic <= 1) return {};
+  return {tactic / 16, 0, tactic % 16};
+}
+
+int32_t Enqueue(nvinfer1::IPluginV3& plugin, const Problem& problem, const Buffer& output,
+                const Buffer& workspace, cudaStream_t stream) {
+  const auto tensors = Describe(problem.node);
+  const std::vector<const void*> inputs = problem.pointers();
+  void* outputs[] = {output.data()};
+  return Runtime(plugin).enqueue(tensors.data(), tensors.data() + problem.node.count(),
+                                 inputs.data(), outputs, workspace.data(), stream);
+}
+
+}  // namespace harness

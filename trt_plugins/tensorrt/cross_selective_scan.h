@@ -1,0 +1,44 @@
+#pragma once
+
+#include "operator.h"
+
+namespace posemamba::trt {
+
+struct CrossSelectiveScan {
+  static constexpr const char* kName = "CrossSelectiveScan";
+
+  enum InputIndex : int32_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD, kInputCount };
+  static constexpr Input kInputs[kInputCount] = {{"x", true, 4},          {"x_dbl", true, 4},
+                                                 {"dt_weight", false, 3}, {"dt_bias", false, 2},
+                                                 {"A", false, 3},         {"D", false, 2}};
+  static constexpr int32_t kRequired = kInputCount;
+
+  enum AttributeIndex : int32_t {
+    kDState,
+    kDtRank,
+    kOrder,
+    kReverse,
+    kLimbMask,
+    kLimbIndex,
+    kAttributeCount
+  };
+  static constexpr Attribute kAttributes[kAttributeCount] = {
+      {"d_state", 1, PM_MAX_STATE, 1},    // absent: from A
+      {"dt_rank", 1, PM_MAX_DT_RANK, 1},  // absent: from dt_weight
+      {"order", PM_FRAME_MAJOR, PM_JOINT_MAJOR_FLIPPED, PM_MAX_DIRECTIONS},  // absent: frame-major
+      {"reverse", 0, 1, PM_MAX_DIRECTIONS},                                  // absent: forwards
+      {"limb_mask", 0, 1, PM_MAX_DIRECTIONS},                                // absent: no limb sum
+      {"limb_index", 0, PM_MAX_JOINTS - 1, PM_MAX_JOINTS}};  // needed where limb_mask has a 1
+
+  using Params = pm_cross_scan_params;
+  static bool Check(const Attribute* attributes, Reason* reason);
+  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                    Reason* reason);
+  static void Point(const void* const* inputs, int32_t count, void* y, Params* params);
+
+  static constexpr auto kWorkspace = &pm_cuda_cross_scan_workspace;
+  static constexpr auto kWorkspaceLimit = &pm_cuda_cross_scan_workspace_limit;
+  static constexpr auto kLaunch = &pm_cuda_cross_scan;
+};
+
+}  // namespace posemamba::trt

@@ -1,0 +1,28 @@
+// The two functions IPluginRegistry::loadLibrary looks for. Nothing registers itself when the
+// library is loaded, so it needs no TensorRT to be linked with, and may be loaded any number of
+// times, or be unpacked from an engine that carries it.
+#include "cross_selective_scan.h"
+#include "plugin.h"
+#include "selective_scan.h"
+
+#define POSEMAMBA_EXPORT extern "C" __attribute__((visibility("default")))
+
+POSEMAMBA_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) {
+  posemamba::trt::AdoptRuntime(__builtin_return_address(0));
+  posemamba::trt::AdoptFinder(finder);
+}
+
+POSEMAMBA_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
+  using namespace posemamba::trt;
+  static Creator<CrossSelectiveScan> cross_selective_scan;
+  static Creator<SelectiveScan> selective_scan;
+  static nvinfer1::IPluginCreatorInterface* const creators[] = {&cross_selective_scan,
+                                                                &selective_scan};
+  AdoptRuntime(__builtin_return_address(0));
+  count = RuntimeIsSupported() ? 2 : 0;
+  if (count > 0) {
+    LogVerbose("plugins %s, built against the headers of %s %d.%d", POSEMAMBA_VERSION,
+               POSEMAMBA_TENSORRT_FLAVOR, NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR);
+  }
+  return creators;
+}
