@@ -114,9 +114,10 @@ class TrainConfig:
         _require(0 <= self.drop_joints < 1, self, "drop_joints")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema")
         _require(type(self.seed) is int and 0 <= self.seed < 2**31, self, "seed")
-        _require(self.scan in SCAN_BACKENDS, self, "scan")
-        _require(self.amp in AMP_TYPES, self, "amp")
-        _require(self.schedule in SCHEDULES, self, "schedule")
+        for name, choices in (("scan", SCAN_BACKENDS), ("amp", AMP_TYPES), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f"unknown {name} '{value}': use one of {', '.join(choices)}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"batch_size {self.batch_size} cannot be split into accumulate {self.accumulate}"
