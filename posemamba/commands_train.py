@@ -126,12 +126,14 @@ def evaluate(
     model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":
-        from posemamba.clip_errors import clip_errors
+        from posemamba.clip_errors import detailed_errors
         from posemamba.data.clip_set import load_clip_set
 
         clips = load_clip_set(data)
-        figures: dict[str, Any] = dict(clip_errors(with_flip(lift) if flip else lift, clips))
-        text = table(("", "mm"), [(name, f"{value:.2f}") for name, value in figures.items()])
+        means, joints = detailed_errors(with_flip(lift) if flip else lift, clips)
+        rows = [(name, f"{value:.2f}") for name, value in (means | joints).items()]
+        figures: dict[str, Any] = {**means, "mpjpe_per_joint_mm": joints, "flip": flip}
+        text = table(("", "mm"), rows)
     else:
         from tqdm import tqdm
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posemamba.blocks import SCAN_BACKENDS
 from posemamba.config import VARIANTS, PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.losses import PoseLoss
@@ -23,15 +25,18 @@ _OFFICIAL_NAMES = {"maxlen": "frames", "n_frames": "frames", "dim_feat": "d_mode
 #: Loss terms of MotionBERT that the authors' files carry with weight 0, and inputs we do not have.
 _MUST_BE_OFF = (
     "lambda_lv", "lambda_lg", "lambda_a", "lambda_av", "train_2d", "synthetic", "mask_ratio",
-    "mask_T_ratio", "noise_path",
+    "mask_T_ratio", "noise_path", "dropout", "attn_drop_rate",
 )  # fmt: skip
 #: What does not change the weights, is given by the data, or is fixed in this network.
 _SAID_ELSEWHERE = (
     "backbone", "checkpoint_frequency", "clip_len", "data_root", "data_stride", "dt_file",
-    "finetune", "gt_2d", "hidden_dim", "mlp_ratio", "no_conf", "no_eval", "num_heads", "num_joints",
+    "finetune", "gt_2d", "hidden_dim", "no_conf", "no_eval", "num_heads",
     "partial_train", "pretrain_3d_curriculum", "root_rel", "rootrel", "sample_stride",
     "subset_list", "att_fuse", "dim_rep", "forward_type",
 )  # fmt: skip
+
+#: What every network here has; files that state another value ask for another network.
+_FIXED = {"num_joints": 17, "mlp_ratio": 2}
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,16 @@ class TrainConfig:
             _require(getattr(self, name) is None or getattr(self, name) > 0, self, name)
         for name in ("weight_decay", "noise", "lambda_3d", "lambda_3d_velocity", "lambda_diff",
                      "lambda_scale"):  # fmt: skip
-            _require(getattr(self, name) >= 0, self, name)
-        _require(self.learning_rate > 0, self, "learning_rate")
+            _require(0 <= getattr(self, name) < math.inf, self, name)
+        _require(0 < self.learning_rate < math.inf, self, "learning_rate")
         _require(0 < self.lr_decay <= 1, self, "lr_decay")
         _require(0 <= self.drop_joints < 1, self, "drop_joints")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema")
-        _require(self.amp in AMP_TYPES, self, "amp")
-        _require(self.schedule in SCHEDULES, self, "schedule")
+        _require(type(self.seed) is int and 0 <= self.seed < 2**31, self, "seed")
+        for name, choices in (("scan", SCAN_BACKENDS), ("amp", AMP_TYPES), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            if value not in choices:
+                raise InputError(f"unknown {name} '{value}': use one of {', '.join(choices)}")
         if self.batch_size % self.accumulate:
             raise InputError(
                 f"batch_size {self.batch_size} cannot be split into accumulate {self.accumulate}"
@@ -156,16 +164,23 @@ def read_train_config(path: Path, **overrides: Any) -> TrainConfig:  # noqa: ANN
     for key, value in raw.items():
         name = _OFFICIAL_NAMES.get(key, key)
         if name in fields:
+            if name == "noise" and value is False:  # the authors' switch for noise we do not have
+                value = 0.0
             values[name] = _typed(path, key, value, str(fields[name].type))
         elif key in _MUST_BE_OFF:
             if value not in (None, 0, 0.0, False, ""):
                 raise InputError(f"'{path}': {key} {value!r} is not supported; set it to 0")
+        elif key in _FIXED:
+            if value not in (None, _FIXED[key]):
+                raise InputError(
+                    f"'{path}': {key} {value!r} is not supported; it is {_FIXED[key]} here"
+                )
         elif key not in _SAID_ELSEWHERE:
             raise InputError(f"'{path}': nothing here is called '{key}'")
-    order = config_scan_order(raw)
-    if order is not None:
-        values["scan_order"] = order
     try:
+        order = config_scan_order(raw)
+        if order is not None:
+            values["scan_order"] = order
         return TrainConfig(**values | _given(overrides))
     except InputError as error:
         raise InputError(f"'{path}': {error}") from None

@@ -67,6 +67,10 @@ class Run:
     ) -> None:
         self.config, self.val, self.folder, self.device = config, val, folder, device
         self.processes = processes or Processes()
+        if config.cuda_graph and self.processes.count > 1:
+            raise InputError("cuda_graph is for one process: leave it out under torchrun")
+        if config.cuda_graph and device.type != "cuda":
+            raise InputError("cuda_graph needs a CUDA device: name it with --device cuda")
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")
@@ -78,6 +82,7 @@ class Run:
         self.stepper = Stepper(network, self.model, config)
         self.step = 0
         self.rows: list[dict[str, object]] = []
+        self._loss, self._last_rate = math.nan, config.learning_rate  # as last logged, last used
         self._before = 0.0  # seconds of the runs this one goes on from
 
     @property
@@ -99,6 +104,7 @@ class Run:
             average.copy_(value)
         self.step = int(content["step"])
         self.rows = list(content["log"])
+        self._loss, self._last_rate = float(content["loss"]), float(content["lr"])
         self._before = float(content["seconds"])
 
     def train(self) -> RunResult:
@@ -110,26 +116,25 @@ class Run:
         start = time.perf_counter()
         self.model.train()
         recent: list[torch.Tensor] = []
-        val_mpjpe = None
         while self.step < self.steps:
             elapsed = self._before + time.perf_counter() - start
             progress = self._progress(elapsed)
             if progress >= 1.0:
                 break
-            rate = self._rate(progress)
+            self._last_rate = rate = self._rate(progress)
             recent.append(self._one_step(rate))
             self.step += 1
             ends_epoch = self.step % self.batches.steps_per_epoch == 0
             saves = self.step % self.config.save_every == 0
-            if ends_epoch or saves or self.step == self.steps:
-                loss = self._mean(recent)
+            if self.step < self.steps and (ends_epoch or saves):  # the end is _finish's
+                self._loss = self._mean(recent)
                 recent = []
-                val_mpjpe = self._validate() if ends_epoch or self.step == self.steps else None
+                val_mpjpe = self._validate() if ends_epoch else None
                 elapsed = self._before + time.perf_counter() - start
-                self._log(rate, loss, elapsed, val_mpjpe)
-                if saves or self.step == self.steps:
+                self._log(rate, self._loss, elapsed, val_mpjpe)
+                if saves:
                     self._save(elapsed)
-                self.on_step(self.step, self.steps, loss)
+                self.on_step(self.step, self.steps, self._loss)
         return self._finish(recent, self._before + time.perf_counter() - start)
 
     def _one_step(self, rate: float) -> torch.Tensor:
@@ -193,7 +198,8 @@ class Run:
         vals = [float(str(row["val_mpjpe_mm"])) for row in self.rows if row["val_mpjpe_mm"]]
         content = {
             "epoch": self.step // self.batches.steps_per_epoch,
-            "lr": float(self.stepper.rate),
+            "lr": self._last_rate,
+            "loss": self._loss,
             "optimizer": self.stepper.optimizer.state_dict(),
             "model_pos": self.model.state_dict(),
             "min_loss": min(vals, default=math.inf),
@@ -206,7 +212,9 @@ class Run:
         save_state(self.folder / STATE, content, self.config)
 
     def _finish(self, recent: Sequence[torch.Tensor], seconds: float) -> RunResult:
-        loss = self._mean(recent) if recent else float(str(self.rows[-1]["loss"]))
+        if recent:
+            self._loss = self._mean(recent)
+        self._save(seconds)  # before averaging: a longer run goes on from here
         if self.stepper.average is not None:  # what was averaged is what is kept
             with torch.no_grad():
                 for weight, average in zip(
@@ -216,7 +224,7 @@ class Run:
         val = self._validate()
         path = self.folder / WEIGHTS
         if self.processes.leads:
-            self._log(self._rate(1.0), loss, seconds, val)
+            self._log(self._last_rate, self._loss, seconds, val)
             note = f"{self.step} steps of {self.config.batch_size} clips, seed {self.config.seed}"
             save_checkpoint(self.model, path, metadata={"training": note})
-        return RunResult(self.step, loss, val, seconds, path)
+        return RunResult(self.step, self._loss, val, seconds, path)

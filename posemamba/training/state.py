@@ -38,8 +38,11 @@ def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
     except Exception as error:  # torch has no single class for damaged files
         raise InputError(f"'{path}' is no checkpoint of a run: {error}") from None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
+    may_change = _MAY_CHANGE
+    if config.schedule == "exponential":  # its rates do not look at the run's length
+        may_change = may_change | {"epochs", "steps"}
     for name, value in now.items():
-        if name not in _MAY_CHANGE and settings.get(name) != value:
+        if name not in may_change and settings.get(name) != value:
             raise InputError(
                 f"'{path}' was trained with {name} {settings.get(name)!r}, not {value!r}: "
                 "resume with the same settings"

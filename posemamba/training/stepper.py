@@ -44,11 +44,13 @@ class Stepper:
         self._replay: Callable[[Sequence[Batch]], Tensor] | None = None
 
     def load_optimizer(self, state: dict[str, Any]) -> None:
-        """Take over the moments of an earlier run."""
+        """Take over the moments of an earlier run, with or without a CUDA graph."""
+        graph = self.config.cuda_graph
+        for group in state["param_groups"]:
+            group["capturable"] = graph  # decides where the step counters go
         self.optimizer.load_state_dict(state)
-        if self.config.cuda_graph:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate if graph else float(group["lr"])
 
     def step(self, batches: Sequence[Batch], learning_rate: float) -> Tensor:
         """One step on accumulated batches; returns their mean loss, on the device."""
@@ -117,6 +119,8 @@ class Stepper:
                     value.zero_() if before is None else value.copy_(before)
             for average, value in zip(self.average or [], kept_average or [], strict=True):
                 average.copy_(value)
+        # Stochastic depth of this step as without a graph: the warm-up has drawn from it.
+        torch.cuda.manual_seed(torch.cuda.initial_seed())
 
         def replay(fresh: Sequence[Batch]) -> Tensor:
             for (keypoints, poses), (new_keypoints, new_poses) in zip(static, fresh, strict=True):
