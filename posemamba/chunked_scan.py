@@ -1,9 +1,10 @@
-"""The selective scan in plain PyTorch, many steps at once; differentiable, float32 and float64.
+"""The selective scan in plain PyTorch, in chunks; differentiable, float32 and float64.
 
-A sequence is cut into chunks. All chunks are scanned side by side from a zero state, the states at
-their starts follow one after another, and what a start state adds decays from it on. That takes
-about 2 sqrt(L) dependent steps instead of L, on tensors large enough to keep a machine busy.
-Decays are products of factors of at most one; nothing is divided by them, so nothing overflows.
+On a CPU the chunks follow one another, small enough for its cache: :mod:`posemamba.recurrent_scan`.
+On a GPU all chunks are scanned side by side from a zero state, the states at their starts follow
+one after another, and what a start state adds decays from it on. That takes about 2 sqrt(L)
+dependent steps instead of L, on tensors large enough to keep a GPU busy. Decays are products of
+factors of at most one; nothing is divided by them, so nothing overflows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from posemamba.recurrent_scan import recurrence
 from posemamba.reference import flip_groups
 
 
@@ -32,32 +34,38 @@ def selective_scan(
 ) -> Tensor:
     """As :func:`posemamba.reference.selective_scan`, to rounding.
 
-    It holds a few tensors of (batch, groups * channels, L, N) while gradients are wanted.
+    Second derivatives exist on a GPU only. There, a few tensors of (batch, groups * channels, L, N)
+    are held while gradients are wanted; on a CPU, the states at the chunks' starts.
     """
     work = torch.float64 if u.dtype == torch.float64 else torch.float32
-    batch, rows, length = u.shape
     groups = B.shape[1]
-    size = math.isqrt(int(length) - 1) + 1  # steps of a chunk
     flipped = [flip_groups(t, reverse, groups).to(work) for t in (u, delta, B, C)]
     dt = flipped[1]
     if delta_bias is not None:
         dt = dt + delta_bias.to(work)[:, None]
     if delta_softplus:
         dt = F.softplus(dt)
-    # Steps of the padding keep the state: dt is 0, after softplus.
-    x, dt, b, c = (_chunks(t, size) for t in (flipped[0], dt, flipped[2], flipped[3]))
-    # x, dt: (size, batch, chunks, rows); b, c: (size, batch, chunks, groups, N)
-    rates = A.to(work)  # (rows, N)
-    states = _states(x * dt, dt, rates, b)  # (size, batch, chunks, rows, N)
-    grouped = torch.unflatten(states, 3, (groups, -1))
-    y = torch.einsum("tbkgdn,tbkgn->tbkgd", grouped, c).flatten(3)
-    y = y.permute(1, 3, 2, 0).reshape(batch, rows, -1)[..., :length]
+    scan = recurrence if u.device.type == "cpu" else _side_by_side
+    y = scan(flipped[0] * dt, dt, A.to(work), flipped[2], flipped[3])
     if D is not None:
         y = y + D.to(work)[:, None] * flipped[0]
     y = flip_groups(y, reverse, groups)
     if z is not None:
         y = y * F.silu(z.to(y.dtype))
     return y.to(u.dtype)
+
+
+def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """:func:`posemamba.recurrent_scan.recurrence` in few, large launches."""
+    batch, rows, length = du.shape
+    size = math.isqrt(max(0, int(length) - 1)) + 1  # steps of a chunk
+    # Steps of the padding keep the state: dt is 0, after softplus.
+    x, dt, b, c = (_chunks(t, size) for t in (du, dt, B, C))
+    # x, dt: (size, batch, chunks, rows); b, c: (size, batch, chunks, groups, N)
+    states = _states(x, dt, A, b)  # (size, batch, chunks, rows, N)
+    grouped = torch.unflatten(states, 3, (B.shape[1], -1))
+    y = torch.einsum("tbkgdn,tbkgn->tbkgd", grouped, c).flatten(3)
+    return y.permute(1, 3, 2, 0).reshape(batch, rows, -1)[..., :length]
 
 
 def _chunks(tensor: Tensor, size: int) -> Tensor:
