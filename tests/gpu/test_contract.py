@@ -58,7 +58,7 @@ def test_missing_workspace(lib: ctypes.CDLL) -> None:
     assert lib.pm_cuda_cross_scan(op._address, None, None, None) == CUDA_INVALID_VALUE
 
 
-@pytest.mark.parametrize("tuning", [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 4)])
+@pytest.mark.parametrize("tuning", [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 6)])
 def test_bad_tuning(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
     op = cross(lib, Tuning(*tuning))
     assert op.workspace_bytes == 0
