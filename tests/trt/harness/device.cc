@@ -46,6 +46,7 @@ void Upload(Problem* problem, const std::vector<const std::vector<float>*>& data
     Must(cudaMemcpy(problem->inputs.back()->data(), bytes.data(), bytes.size(),
                     cudaMemcpyHostToDevice));
   }
+  Must(cudaStreamSynchronize(nullptr));  // a copy from pageable memory may return before it landed
 }
 
 Problem MakeCross(const Sizes& s, DataType type, uint64_t seed) {
@@ -113,14 +114,20 @@ pm_scan_params PlainParams(const Node& node) {
 
 }  // namespace
 
+// The cases enqueue on a non-blocking stream, which does not wait for the default one: a fill or an
+// upload still on its way there would land after the kernel's output.
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   Must(cudaMalloc(reinterpret_cast<void**>(&base_), bytes + 2 * kGuard));
   Must(cudaMemset(base_, 0xff, bytes + 2 * kGuard));
+  Must(cudaStreamSynchronize(nullptr));
 }
 
 Buffer::~Buffer() { cudaFree(base_); }
 
-void Buffer::Poison() { Must(cudaMemset(data(), 0xff, bytes_)); }
+void Buffer::Poison() {
+  Must(cudaMemset(data(), 0xff, bytes_));
+  Must(cudaStreamSynchronize(nullptr));
+}
 
 std::vector<unsigned char> Buffer::Bytes() const {
   std::vector<unsigned char> bytes(bytes_);
