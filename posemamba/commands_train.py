@@ -88,6 +88,7 @@ def train(
         if resume:
             run.resume()
         result = run.train()
+    processes.leave()
     if processes.leads:
         error = "" if result.val_mpjpe_mm is None else f", validation {result.val_mpjpe_mm:.1f} mm"
         click.echo(

@@ -140,10 +140,15 @@ def run_all(options: argparse.Namespace) -> int:
                 f"{row['device_mib']} MiB{', UNSTABLE' if row['unstable'] else ''}"
             )
         slowest[cell.way] = max(slowest.get(cell.way, 0.0), time.monotonic() - began)
-        with replacing(options.out / "ort.json") as partial:
-            partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_report(report, options.out)
+    write_report(report, options.out)  # the last cells may have been skipped
     say(f"{len(report['rows'])} rows, {len(report['skipped'])} skipped: {options.out / 'ort.json'}")
     return 0
+
+
+def write_report(report: dict[str, Any], folder: Path) -> None:
+    with replacing(folder / "ort.json") as partial:
+        partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def plan(options: argparse.Namespace) -> list[Cell]:

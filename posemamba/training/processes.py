@@ -36,6 +36,11 @@ class Processes:
         distributed.broadcast_object_list(shared)
         return shared[0]
 
+    def leave(self) -> None:
+        """Leave the group, so that its resources are freed before the interpreter ends."""
+        if self.count > 1:
+            distributed.destroy_process_group()
+
 
 def join_processes(device: torch.device) -> Processes:
     """Join the group that ``torchrun`` describes in the environment, if it does."""
