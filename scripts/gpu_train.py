@@ -31,19 +31,24 @@ from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 
 FRAMES = 243
-#: What the demonstration networks are trained with; both fit in 8 MB as float32.
+#: What the demonstration networks were trained with; both fit in 8 MB as float32.
 NETWORKS: dict[str, dict[str, object]] = {
-    "S": {"variant": "S", "frames": 243, "batch-size": 16},
-    "streaming": {"variant": "S", "depth": 6, "frames": 81, "batch-size": 32},
+    "S": {"variant": "S", "frames": 243, "batch-size": 4, "learning-rate": 7e-4},
+    "streaming": {
+        "variant": "S",
+        "depth": 6,
+        "frames": 81,
+        "batch-size": 8,
+        "learning-rate": 1e-3,
+    },
 }
 SETTINGS: dict[str, object] = {
     "scan": "mamba-ssm",
-    "learning-rate": 6e-4,
     "schedule": "cosine",
     "epochs": 1000,
     "noise": 0.004,
     "drop-joints": 0.02,
-    "save-every": 500,
+    "save-every": 1000,
     "device": "cuda",
 }
 
