@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba import native
-from posemamba.errors import InputError
-from posemamba.ops import dtype_code, row_stride
+from posemamba.ops import dtype_code, launch_cuda, row_stride
+
+_LIMITS = (
+    "channels must be a multiple of 4 (at most 1024 in the norms) and activations float32 or "
+    "float16"
+)
 
 
 class _ConvSiluParams(ctypes.Structure):
@@ -67,18 +70,6 @@ class _AddNormParams(ctypes.Structure):
     )
 
 
-def _launch(name: str, params: ctypes.Structure, device: torch.device) -> None:
-    launch = getattr(native.load_cuda_library(), f"pm_cuda_{name}")
-    with torch.cuda.device(device):
-        stream = torch.cuda.current_stream(device).cuda_stream
-        error = launch(ctypes.byref(params), c_void_p(stream))
-    if error != 0:
-        raise InputError(
-            f"posemamba::{name}: CUDA error {error}; channels must be a multiple of 4 "
-            "(at most 1024 in the norms) and activations float32 or float16"
-        )
-
-
 @torch.library.custom_op("posemamba::conv_silu", mutates_args=(), device_types="cuda")
 def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Depthwise 3x3 convolution over (frames, joints), padding 1, then SiLU.
@@ -105,7 +96,7 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         channels=channels,
         dtype=dtype_code(x, "conv_silu"),
     )
-    _launch("conv_silu", params, x.device)
+    launch_cuda("conv_silu", params, x.device, _LIMITS)
     return y
 
 
@@ -145,7 +136,7 @@ def gated_norm(y: Tensor, z: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
         dtype=dtype_code(y, "gated_norm"),
         epsilon=epsilon,
     )
-    _launch("gated_norm", params, y.device)
+    launch_cuda("gated_norm", params, y.device, _LIMITS)
     return out
 
 
@@ -200,7 +191,7 @@ def add_norm(
         shared_epsilon=shared_epsilon,
         epsilon=epsilon,
     )
-    _launch("add_norm", params, residual.device)
+    launch_cuda("add_norm", params, residual.device, _LIMITS)
     return stream, out
 
 

@@ -23,6 +23,7 @@ from posemamba.errors import InputError
 
 #: Widths the kernels are compiled for: S; B and L; X.
 WIDTHS = (64, 128, 256)
+_LIMITS = "the fused path takes float16 activations and d_model " + ", ".join(map(str, WIDTHS))
 
 
 class _ConvProjParams(ctypes.Structure):
@@ -147,18 +148,6 @@ def unpack_weight(packed: Tensor) -> Tensor:
     return split.permute(0, 4, 2, 1, 5, 3, 6).reshape(row_tiles * 16, column_tiles * 16)
 
 
-def _launch(name: str, params: ctypes.Structure, device: torch.device, *middle: int) -> None:
-    launch = getattr(native.load_cuda_library(), f"pm_cuda_{name}")
-    with torch.cuda.device(device):
-        stream = torch.cuda.current_stream(device).cuda_stream
-        error = launch(ctypes.byref(params), *map(c_void_p, middle), c_void_p(stream))
-    if error != 0:
-        raise InputError(
-            f"posemamba::{name}: CUDA error {error}; the fused path takes float16 activations and "
-            f"d_model {', '.join(map(str, WIDTHS))}"
-        )
-
-
 def _next(weights: Sequence[Tensor], epsilon: float, output: Tensor) -> _NextParams:
     params = _NextParams(epsilon=epsilon)
     if len(weights) == 1:
@@ -216,7 +205,7 @@ def conv_proj(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tupl
         channels=channels,
         columns=columns,
     )
-    _launch("conv_proj", params, x.device)
+    ops.launch_cuda("conv_proj", params, x.device, _LIMITS)
     return u, x_dbl
 
 
@@ -295,7 +284,7 @@ def block_tail(
         shared_epsilon=shared_epsilon,
     )
     workspace = ops.cuda_workspace("cross_scan", scan, u.device)
-    _launch("block_tail", params, u.device, workspace.data_ptr())
+    ops.launch_cuda("block_tail", params, u.device, _LIMITS, workspace.data_ptr())
     return stream, output
 
 
@@ -390,7 +379,7 @@ def embed(
         joints=joints,
         d_model=weight.shape[0],
     )
-    _launch("embed", params, keypoints_2d.device)
+    ops.launch_cuda("embed", params, keypoints_2d.device, _LIMITS)
     return stream, output
 
 

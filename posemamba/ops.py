@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from ctypes import c_void_p
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from posemamba import chunked_scan, native, reference
 from posemamba.errors import InputError
 
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
+_SCAN_LIMITS = "the kernels take d_inner in multiples of 8 and the sizes of posemamba/scan.h"
 
 
 def dtype_code(tensor: Tensor, op: str) -> int:
@@ -115,18 +117,40 @@ def cross_scan_params(
 
 
 def cuda_workspace(name: str, params: ctypes.Structure, device: torch.device) -> Tensor:
-    """Device memory for one launch, of the size the launcher asks for on the current device.
+    """Device memory for one launch, of the size the launcher asks for on that device.
 
     The caching allocator hands it to the same stream again, so it may be freed after the launch.
     """
     library = native.load_cuda_library()
-    size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), None)
+    with torch.cuda.device(device):
+        size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), None)
     return torch.empty(size, dtype=torch.uint8, device=device)
+
+
+def launch_cuda(
+    name: str, params: ctypes.Structure, device: torch.device, limits: str, *middle: int | None
+) -> None:
+    """Launch ``pm_cuda_<name>`` on the device's current stream.
+
+    Args:
+        limits: what the kernel takes, for the error.
+        middle: addresses between ``params`` and the stream.
+
+    Raises:
+        InputError: the launcher refuses, or CUDA fails.
+    """
+    launch = getattr(native.load_cuda_library(), f"pm_cuda_{name}")
+    with torch.cuda.device(device):
+        stream = torch.cuda.current_stream(device).cuda_stream
+        error = launch(ctypes.byref(params), *map(c_void_p, middle), c_void_p(stream))
+    if error != 0:
+        raise InputError(f"posemamba::{name}: CUDA error {error}; {limits}")
 
 
 def _run(name: str, params: ctypes.Structure, device: torch.device) -> None:
     if device.type == "cuda":
-        _run_cuda(name, params, device)
+        workspace = cuda_workspace(name, params, device)
+        launch_cuda(name, params, device, _SCAN_LIMITS, None, workspace.data_ptr())
         return
     library = native.load_cpu_library()
     threads = torch.get_num_threads()
@@ -136,20 +160,6 @@ def _run(name: str, params: ctypes.Structure, device: torch.device) -> None:
     status = launch(ctypes.byref(params), workspace.data_ptr(), library.pm_cpu_pool(threads))
     if status != 0:
         raise InputError(f"posemamba::{name}: {library.pm_status_string(status).decode()}")
-
-
-def _run_cuda(name: str, params: ctypes.Structure, device: torch.device) -> None:
-    library = native.load_cuda_library()
-    with torch.cuda.device(device):
-        workspace = cuda_workspace(name, params, device)
-        stream = torch.cuda.current_stream(device).cuda_stream
-        launch = getattr(library, f"pm_cuda_{name}")
-        error = launch(ctypes.byref(params), None, workspace.data_ptr(), stream)
-    if error != 0:
-        raise InputError(
-            f"posemamba::{name}: CUDA error {error}; the kernels take d_inner in multiples of 8 "
-            "and the sizes of posemamba/scan.h"
-        )
 
 
 @torch.library.custom_op(

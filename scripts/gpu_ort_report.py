@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-COLOURS = ("#1b6ca8", "#e07b39", "#4c9f70", "#8e5ea2", "#c2a83e", "#b5485d", "#6b7a8f", "#3a3a3a")
+COLOURS = ("#1b6ca8", "#e07b39", "#4c9f70", "#8e5ea2", "#c2a83e", "#b5485d", "#6b7a8f", "#3a3a3a",
+           "#7fc4c9")  # one a way  # fmt: skip
 BAR, GAP, LEFT, WIDTH = 14, 26, 190, 900  # of the drawing, in px
 SIZES = "SBLX"
 
@@ -38,6 +39,8 @@ def markdown(report: dict[str, Any]) -> str:
         f"{'may round their inputs to TF32' if report['tf32'] else 'are not rounded to TF32'}. "
         "`unstable`: the times vary more than 2.5 %.",
     ]
+    for note in report.get("notes", ()):  # written by hand into the JSON
+        lines += ["", note]
     for precision in ("fp16", "fp32"):
         chosen = [row for row in rows if row["precision"] == precision]
         if chosen:
@@ -84,10 +87,11 @@ def _timelines(rows: list[Row]) -> list[str]:
     ]
     for row in rows:
         t = row["timeline"]
+        gap = max(0.0, t["gap_us"])  # a difference of sums may round below it
         lines.append(
             f"| {row['variant']} | {row['batch']} | {row['way']} | {t['kernels']} "
-            f"| {t['span_us']:,.0f} | {t['busy_us']:,.0f} | {t['gap_us']:,.0f} "
-            f"| {100 * t['gap_us'] / max(t['span_us'], 1e-9):.1f} % |"
+            f"| {t['span_us']:,.0f} | {t['busy_us']:,.0f} | {gap:,.0f} "
+            f"| {100 * gap / max(t['span_us'], 1e-9):.1f} % |"
         )
     first = rows[0]
     lines += [

@@ -112,22 +112,23 @@ pm_scan_params PlainParams(const Node& node) {
   return p;
 }
 
+// NaN in either type. The cases enqueue on a non-blocking stream, which does not wait for the
+// default one: a fill or an upload still on its way there would land after the kernel's output.
+void FillWithNan(void* data, size_t bytes) {
+  Must(cudaMemset(data, 0xff, bytes));
+  Must(cudaStreamSynchronize(nullptr));
+}
+
 }  // namespace
 
-// The cases enqueue on a non-blocking stream, which does not wait for the default one: a fill or an
-// upload still on its way there would land after the kernel's output.
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   Must(cudaMalloc(reinterpret_cast<void**>(&base_), bytes + 2 * kGuard));
-  Must(cudaMemset(base_, 0xff, bytes + 2 * kGuard));
-  Must(cudaStreamSynchronize(nullptr));
+  FillWithNan(base_, bytes + 2 * kGuard);
 }
 
 Buffer::~Buffer() { cudaFree(base_); }
 
-void Buffer::Poison() {
-  Must(cudaMemset(data(), 0xff, bytes_));
-  Must(cudaStreamSynchronize(nullptr));
-}
+void Buffer::Poison() { FillWithNan(data(), bytes_); }
 
 std::vector<unsigned char> Buffer::Bytes() const {
   std::vector<unsigned char> bytes(bytes_);
