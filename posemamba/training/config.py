@@ -59,7 +59,8 @@ class TrainConfig:
         noise: standard deviation added to keypoints, in their unit.
         drop_joints: share of keypoints that stay where they were some frames before.
         clip_norm: largest gradient norm, or None.
-        ema: decay of a running average of the weights, or None.
+        ema: decay of a running average of the weights, which validation and the final weights
+            then use; or None.
         amp: matrix products in half precision; the scan stays in float32.
         cuda_graph: capture the step; same kernels, no launch gaps.
         save_every: steps between checkpoints a run can be resumed from.

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,14 @@ class Processes:
         shared = [seconds]
         distributed.broadcast_object_list(shared)
         return shared[0]
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of every process's ``value``; all must ask at the same step."""
+        if self.count == 1:
+            return value
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total / self.count
 
     def leave(self) -> None:
         """Leave the group, so that its resources are freed before the interpreter ends."""

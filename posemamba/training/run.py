@@ -164,7 +164,7 @@ class Run:
         return config.learning_rate * (FINAL_RATE + (1.0 - FINAL_RATE) * half)
 
     def _mean(self, losses: Sequence[torch.Tensor]) -> float:
-        mean = float(torch.stack(list(losses)).mean())
+        mean = float(self.processes.mean(torch.stack(list(losses)).mean()))
         if not math.isfinite(mean):
             raise InputError(
                 f"the loss is {mean} at step {self.step}: use a smaller --learning-rate"
@@ -175,7 +175,8 @@ class Run:
         if self.val is None or not self.processes.leads:
             return None
         self.model.eval()
-        error = clip_errors(as_lift(self.model), self.val)["mpjpe_mm"]
+        with self.stepper.averaged():
+            error = clip_errors(as_lift(self.model), self.val)["mpjpe_mm"]
         self.model.train()
         return error
 
@@ -214,17 +215,12 @@ class Run:
     def _finish(self, recent: Sequence[torch.Tensor], seconds: float) -> RunResult:
         if recent:
             self._loss = self._mean(recent)
-        self._save(seconds)  # before averaging: a longer run goes on from here
-        if self.stepper.average is not None:  # what was averaged is what is kept
-            with torch.no_grad():
-                for weight, average in zip(
-                    self.model.parameters(), self.stepper.average, strict=True
-                ):
-                    weight.copy_(average)
+        self._save(seconds)
         val = self._validate()
         path = self.folder / WEIGHTS
         if self.processes.leads:
             self._log(self._last_rate, self._loss, seconds, val)
             note = f"{self.step} steps of {self.config.batch_size} clips, seed {self.config.seed}"
-            save_checkpoint(self.model, path, metadata={"training": note})
+            with self.stepper.averaged():
+                save_checkpoint(self.model, path, metadata={"training": note})
         return RunResult(self.step, self._loss, val, seconds, path)

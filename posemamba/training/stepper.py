@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -63,6 +63,25 @@ class Stepper:
             self._replay = self._capture(batches)
         return self._replay(batches)
 
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within, the model has the averaged weights, if any; afterwards its own again."""
+        if self.average is None:
+            yield
+            return
+        own = [parameter.detach().clone() for parameter in self.model.parameters()]
+        self._put(self.average)
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    def _put(self, values: Sequence[Tensor]) -> None:
+        """Copied in place: a recorded step reads the parameters where they are."""
+        with torch.no_grad():
+            for parameter, value in zip(self.model.parameters(), values, strict=True):
+                parameter.copy_(value)
+
     def _step(self, batches: Sequence[Batch]) -> Tensor:
         self.optimizer.zero_grad(set_to_none=not self.config.cuda_graph)
         total = torch.zeros((), device=self.device)
@@ -110,9 +129,8 @@ class Stepper:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             loss = self._step(static)
+        self._put(kept)
         with torch.no_grad():
-            for parameter, value in zip(self.model.parameters(), kept, strict=True):
-                parameter.copy_(value)
             for index, state in self.optimizer.state_dict()["state"].items():
                 for name, value in state.items():
                     before = moments.get(index, {}).get(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -76,6 +77,11 @@ def invoke(*arguments: str, code: int = 0) -> str:
     return str(result.stdout if code == 0 else result.stderr)
 
 
+def read_log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def start(*arguments: str, returncode: int = 0) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
@@ -124,6 +130,30 @@ def test_two_processes_train_as_one(here: Path) -> None:
     # The sums differ in order, so gradients differ by float32 rounding; AdamW divides by their
     # size, which magnifies that where a gradient is small. A twentieth of one step of six.
     assert worst < rate / 20, worst
+    logs = [read_log(here / name) for name in ("one", "two")]
+    assert [row["step"] for row in logs[0]] == [row["step"] for row in logs[1]]
+    losses = [[float(row["loss"]) for row in log] for log in logs]
+    # Each process logs the mean over both. Weights differ as above, so a loss differs by less than
+    # a thousandth; one process's own clips have another loss altogether.
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_validation_is_of_the_averaged_weights(here: Path) -> None:
+    run = ("train", "--data", "train.npz", "--val", "val.npz", *TINY, "--batch-size", "5",
+           "--learning-rate", "5e-3")  # fmt: skip
+    average = ("--ema", "0.9")
+    invoke(*run, *average, "--epochs", "1", "--out", "short")
+    invoke(*run, *average, "--epochs", "2", "--out", "long")
+    invoke(*run, "--epochs", "2", "--out", "plain")
+    short, long, plain = (read_log(here / name) for name in ("short", "long", "plain"))
+    # After the first epoch of two, as at the end of a run of one; and training goes on from the
+    # weights that were trained, so the losses are those of a run that averages nothing.
+    assert long[0]["val_mpjpe_mm"] == short[0]["val_mpjpe_mm"]
+    assert long[0]["val_mpjpe_mm"] != plain[0]["val_mpjpe_mm"]
+    assert [row["loss"] for row in long] == [row["loss"] for row in plain]
+    invoke("evaluate", "--ckpt", "long/final.safetensors", "--data", "val.npz", "--json", "e.json")
+    errors = json.loads((here / "e.json").read_text())
+    assert errors["mpjpe_mm"] == pytest.approx(float(long[1]["val_mpjpe_mm"]), rel=1e-6)
 
 
 def test_train_evaluate_and_go_on(here: Path) -> None:
