@@ -1,4 +1,4 @@
-"""The fused inference path as PyTorch custom ops: three launches of ours a block, nothing between.
+"""The fused inference path as PyTorch custom ops: launches of ours alone, three or four a block.
 
 ``embed``, then per block ``conv_proj`` (convolution, SiLU and x_proj) and ``block_tail`` (the scan
 and everything row-wise up to the next block's in_proj). Activations are float16, the stream and all

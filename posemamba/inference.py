@@ -2,9 +2,9 @@
 
 The same function as :class:`posemamba.model.PoseMamba` in eval mode: matrix products in float16 or
 float32, the scan and every norm in float32 inside, the residual stream in float32. Activations keep
-channels last from end to end. In float16 the sizes of the paper take the fused path, three launches
-a block (:mod:`posemamba.fused_ops`); anything else is four matrix products, the scan and five fused
-ops a block (:mod:`posemamba.block_ops`).
+channels last from end to end. In float16 the sizes of the paper take the fused path, three or four
+launches a block (:mod:`posemamba.fused_ops`); anything else is five matrix products, the scan and
+four fused ops a block (:mod:`posemamba.block_ops`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ GPU is needed. ``docs/ops.md`` specifies both; the ONNX operators of the same na
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import c_void_p
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from posemamba import chunked_scan, native, reference
 from posemamba.errors import InputError
 
+Shape = tuple[int, ...]
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
 _SCAN_LIMITS = "the kernels take d_inner in multiples of 8 and the sizes of posemamba/scan.h"
 
@@ -35,6 +36,28 @@ def dtype_code(tensor: Tensor, op: str) -> int:
             f"{op} takes float32 or float16, not {tensor.dtype}: convert the model, "
             "or use scan='reference'"
         ) from None
+
+
+def _require_shapes(op: str, first: Tensor, shapes: Mapping[str, tuple[Tensor, Shape]]) -> None:
+    """The kernels get bare addresses: a tensor of another size would be read past its end.
+
+    Raises:
+        InputError: a tensor that does not have its shape, or is on another device than ``first``.
+    """
+    for name, (tensor, shape) in shapes.items():
+        if tuple(tensor.shape) != shape:
+            raise InputError(
+                f"posemamba::{op}: {name} is {list(tensor.shape)}, it must be {list(shape)}"
+            )
+        if tensor.device != first.device:
+            raise InputError(
+                f"posemamba::{op}: {name} is on {tensor.device}, the first input on {first.device}"
+            )
+
+
+def _require_axes(op: str, name: str, tensor: Tensor, axes: int) -> None:
+    if tensor.ndim != axes:
+        raise InputError(f"posemamba::{op}: {name} has {tensor.ndim} axes, it must have {axes}")
 
 
 def _position_rows(tensor: Tensor) -> tuple[Tensor, int]:
@@ -197,8 +220,26 @@ def cross_selective_scan(
         (batch, frames, joints, d_inner), dtype of ``x``, accumulated in float32.
 
     Raises:
-        InputError: a dtype or size the kernels do not take, or the native library is missing.
+        InputError: a dtype or size the kernels do not take, tensors that do not fit each other, or
+            the native library is missing.
     """
+    _require_axes("cross_selective_scan", "x", x, 4)
+    batch, frames, joints, inner = x.shape
+    k = len(order)
+    lengths = (len(reverse), len(limb_mask), len(limb_index))
+    if lengths != (k, k, joints):
+        raise InputError(
+            f"posemamba::cross_selective_scan: reverse, limb_mask and limb_index have {lengths} "
+            f"entries, {k} directions and {joints} joints ask for {(k, k, joints)}"
+        )
+    shapes = {
+        "x_dbl": (x_dbl, (batch, frames, joints, k * (dt_rank + 2 * d_state))),
+        "dt_weight": (dt_weight, (k, inner, dt_rank)),
+        "dt_bias": (dt_bias, (k, inner)),
+        "A": (A, (k, inner, d_state)),
+        "D": (D, (k, inner)),
+    }
+    _require_shapes("cross_selective_scan", x, shapes)
     x, x_stride = _position_rows(x)
     x_dbl, x_dbl_stride = _position_rows(x_dbl.to(x.dtype))
     weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
@@ -236,8 +277,29 @@ def selective_scan(
     ``A``, ``D`` and ``delta_bias``.
 
     Raises:
-        InputError: a dtype or size the kernels do not take, or the native library is missing.
+        InputError: a dtype or size the kernels do not take, tensors that do not fit each other, or
+            the native library is missing.
     """
+    _require_axes("selective_scan", "u", u, 3)
+    _require_axes("selective_scan", "A", A, 2)
+    batch, rows, length = u.shape
+    groups, state = len(reverse), A.shape[1]
+    if groups == 0 or rows % groups:
+        raise InputError(
+            f"posemamba::selective_scan: {rows} channels cannot be split into the {groups} groups "
+            "of reverse"
+        )
+    shapes = {
+        "delta": (delta, (batch, rows, length)),
+        "A": (A, (rows, state)),
+        "B": (B, (batch, groups, state, length)),
+        "C": (C, (batch, groups, state, length)),
+        "D": (D, (rows,)),
+        "delta_bias": (delta_bias, (rows,)),
+    }
+    if z is not None:
+        shapes["z"] = (z, (batch, rows, length))
+    _require_shapes("selective_scan", u, shapes)
     u, delta, B, C = (t.to(u.dtype).contiguous() for t in (u, delta, B, C))
     z = None if z is None else z.to(u.dtype).contiguous()
     weights = [t.to(torch.float32).contiguous() for t in (A, D, delta_bias)]
@@ -252,11 +314,11 @@ def selective_scan(
         z=None if z is None else z.data_ptr(),
         delta_bias=weights[2].data_ptr(),
         y=y.data_ptr(),
-        batch=u.shape[0],
-        length=u.shape[2],
-        groups=B.shape[1],
-        channels=u.shape[1] // B.shape[1],
-        d_state=A.shape[1],
+        batch=batch,
+        length=length,
+        groups=groups,
+        channels=rows // groups,
+        d_state=state,
         delta_softplus=int(delta_softplus),
         dtype=dtype_code(u, "selective_scan"),
         reverse=native.int_array(reverse, native.MAX_DIRECTIONS),

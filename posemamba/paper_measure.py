@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from posemamba.checkpoint import read_checkpoint
+from posemamba.data.protocols import evaluate_3dhp, evaluate_h36m
 from posemamba.errors import InputError
 from posemamba.lifting import as_lift
 from posemamba.paper_tables import Measured
@@ -28,7 +28,6 @@ def measure(
     """
     from tqdm import tqdm
 
-    protocols = import_module("posemamba.data.protocols")
     for path in (h36m, mpi):
         if path is not None and not path.is_file():
             raise InputError(f"{path}: no such file; check the path")
@@ -38,18 +37,15 @@ def measure(
     with tqdm(desc=ckpt.name, unit="clip", disable=None) as bar:
         if h36m is not None:
             common: dict[str, Any] = {"flip": True, "on_progress": bar.update}
-            found = protocols.evaluate_h36m(lift, h36m, use_ground_truth_2d=False, **common)
-            exact = protocols.evaluate_h36m(lift, h36m, use_ground_truth_2d=True, **common)
-            detected, truth = found.to_dict(), exact.to_dict()
-            figures["h36m_p1"] = float(detected["mpjpe_mm"])
-            figures["h36m_p2"] = float(detected["p_mpjpe_mm"])
-            figures["h36m_p1_truth"] = float(truth["mpjpe_mm"])
+            detected = evaluate_h36m(lift, h36m, use_ground_truth_2d=False, **common)
+            truth = evaluate_h36m(lift, h36m, use_ground_truth_2d=True, **common)
+            figures["h36m_p1"] = detected.mpjpe
+            figures["h36m_p2"] = detected.p_mpjpe
+            figures["h36m_p1_truth"] = truth.mpjpe
         if mpi is not None:
             frames = checkpoint.config.frames
-            report = protocols.evaluate_3dhp(
-                lift, mpi, frames=frames, flip=True, on_progress=bar.update
-            ).to_dict()
-            figures["mpi_mpjpe"] = float(report["mpjpe_mm"])
-            figures["mpi_pck"] = float(report["pck"])
-            figures["mpi_auc"] = float(report["auc"])
+            report = evaluate_3dhp(lift, mpi, frames=frames, flip=True, on_progress=bar.update)
+            figures["mpi_mpjpe"] = report.overall.mpjpe
+            figures["mpi_pck"] = report.overall.pck
+            figures["mpi_auc"] = report.overall.auc
     return Measured(checkpoint.config.variant, ckpt.name, **figures)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import torch
-from onnx import TensorProto, helper
+from onnx import AttributeProto, TensorProto, helper
 from torch.nn import functional as F
 
 from pmexport import custom_op_library
@@ -57,7 +57,10 @@ def session(
         helper.make_tensor_value_info(n, TYPES[dtype], [None] * first.ndim)
         for n, dtype in types.items()
     ]
-    node = helper.make_node(op, names, list(types), domain="posemamba", **attributes)
+    node = helper.make_node(op, names, list(types), domain="posemamba")
+    for name, value in attributes.items():  # an empty list does not say what it is one of
+        kind = AttributeProto.INTS if isinstance(value, list) else None
+        node.attribute.append(helper.make_attribute(name, value, attr_type=kind))
     graph = helper.make_graph([node], "one", infos, outputs)
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("posemamba", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)

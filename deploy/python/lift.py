@@ -9,7 +9,9 @@ the model's metadata says. ``POSES.npz`` gets an array (frames, 17, 3) for each,
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,8 @@ def open_model(path: Path, custom_ops: Path | None) -> ort.InferenceSession:
     """A session; the custom-op library serves models exported with fused or generic ops."""
     options = ort.SessionOptions()
     if custom_ops is not None:
-        options.register_custom_ops_library(str(custom_ops))
+        # The loader searches its own path for a name without a folder.
+        options.register_custom_ops_library(str(custom_ops.resolve()))
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
@@ -35,6 +38,8 @@ def lift(session: ort.InferenceSession, keypoints_2d: Array) -> Array:
     already lifted rather than being short, for a longer clip is the better-posed one.
     """
     metadata = session.get_modelmeta().custom_metadata_map
+    if "posemamba.frames" not in metadata:
+        raise ValueError("the model has no PoseMamba metadata: export it with pmexport onnx")
     fixed = metadata["posemamba.frames"]
     length = int(metadata["posemamba.max_frames"] if fixed == "dynamic" else fixed)
     frames = len(keypoints_2d)
@@ -49,6 +54,45 @@ def lift(session: ort.InferenceSession, keypoints_2d: Array) -> Array:
     return poses_3d - poses_3d[:, :1]
 
 
+def read_keypoints(path: Path) -> dict[str, Array]:
+    """The recordings of an .npz file, each (frames, 17, 2) and finite."""
+    archive = np.load(path, allow_pickle=False)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise ValueError(f"'{path}' is no .npz archive: write it with numpy.savez")
+    recordings = {}
+    with archive:
+        for name in archive.files:
+            keypoints = np.asarray(archive[name])
+            if keypoints.dtype.kind not in "fiu":
+                raise ValueError(f"'{name}' in '{path}' holds no numbers but {keypoints.dtype}")
+            if keypoints.ndim != 3 or keypoints.shape[1:] != (17, 2) or not len(keypoints):
+                raise ValueError(
+                    f"'{name}' in '{path}' is {keypoints.shape}, it must be (frames, 17, 2)"
+                )
+            bad = np.flatnonzero(~np.isfinite(keypoints).all(axis=(1, 2)))
+            if len(bad):  # one such number would spoil every frame of its clip
+                raise ValueError(
+                    f"'{name}' in '{path}': frame {bad[0]} has a keypoint that is not finite: "
+                    "fill in missed detections first"
+                )
+            recordings[name] = keypoints.astype(np.float32)
+    return recordings
+
+
+def write_poses(path: Path, poses_3d: dict[str, Array]) -> None:
+    """An .npz file, whole or not at all; numpy.savez would take an array named 'file' for its own
+    argument."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, poses in poses_3d.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, poses)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=Path)
@@ -57,14 +101,15 @@ def main() -> int:
     parser.add_argument("--custom-ops", type=Path)
     arguments = parser.parse_args()
     try:
+        if arguments.output.resolve() == arguments.keypoints.resolve():
+            raise ValueError(f"'{arguments.output}' is the input: name another output")
         session = open_model(arguments.model, arguments.custom_ops)
-        with np.load(arguments.keypoints, allow_pickle=False) as clips:
-            poses = {name: lift(session, clips[name].astype(np.float32)) for name in clips.files}
-        temporary = arguments.output.with_suffix(".part.npz")
-        np.savez(temporary, **poses)
-        temporary.replace(arguments.output)
+        recordings = read_keypoints(arguments.keypoints)
+        poses = {name: lift(session, keypoints) for name, keypoints in recordings.items()}
+        write_poses(arguments.output, poses)
     except Exception as error:  # ONNX Runtime has no exception classes of its own to name
-        sys.stderr.write(f"Error: {str(error).splitlines()[0]}\n")
+        lines = str(error).splitlines() or [type(error).__name__]
+        sys.stderr.write(f"Error: {lines[0]}\n")
         return BAD_REQUEST
     return 0
 

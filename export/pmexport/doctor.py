@@ -95,7 +95,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look around, and run both native operators."""
+    """Look around, and run ``CrossSelectiveScan`` in PyTorch and in ONNX Runtime."""
     packages = package_versions(PACKAGES)
     native = {"kernels": _kernels(), "onnxruntime_ops": _custom_ops()}
     gpu = _gpu()
@@ -244,7 +244,7 @@ def _cuda_findings(library: Mapping[str, Any], providers: Iterable[str]) -> Iter
 
     what = "ONNX Runtime on the GPU"
     if CUDA_PROVIDER not in providers:
-        fix = "pip uninstall onnxruntime; pip install '.[ort-gpu]'"
+        fix = "pip uninstall -y onnxruntime; pip install onnxruntime-gpu"
         yield Finding(what, "this onnxruntime has no CUDA provider", fix, False)
     if library["usable"] and CUDA_PROVIDER not in library["providers"]:
         why = "the custom-op library was built without nvcc: it has no CUDA operators"

@@ -58,8 +58,8 @@ def optimize_model(path: Path, fusion: Fusion = "auto") -> bytes:
     """The rewritten model of a file, serialised; the file stays as it is.
 
     Raises:
-        InputError: the file is no model of ``pmexport onnx --ops fused``, or ``fused`` was asked
-            for and does not take it.
+        InputError: the file is no model of ``pmexport onnx --ops fused``, is optimised already, or
+            ``fused`` was asked for and does not take it.
     """
     return _serialised(_rewritten(path, fusion)[0])
 

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnxruntime as ort
 import pytest
+from onnx import TensorProto, helper
 from ort_cases import (
     BATCH,
     BOUNDS,
+    CPU,
     CROSS_ATTRIBUTES,
     EPSILON,
     FRAMES,
@@ -107,6 +110,80 @@ def test_bad_attributes_are_refused(change: dict[str, object]) -> None:
     inputs = cross_inputs()
     with pytest.raises(Exception, match="posemamba::"):
         session("CrossSelectiveScan", inputs, CROSS_ATTRIBUTES | change).run(None, inputs)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"order": [], "reverse": [0, 0, 0, 0]},  # a count must not come from the next list
+        {"order": [2**32, 1, 2**32, 1]},  # nor a value from its low bits
+        {"limb_index": [2**33] + [0] * 16},
+    ],
+    ids=str,
+)
+def test_attributes_are_not_truncated(change: dict[str, object]) -> None:
+    inputs = cross_inputs()
+    with pytest.raises(Exception, match=r"no entries|out of range"):
+        session("CrossSelectiveScan", inputs, CROSS_ATTRIBUTES | change).run(None, inputs)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_no_clips_and_no_frames_give_an_empty_result(axis: int) -> None:
+    """A camera that sees nobody makes a batch of none."""
+    attributes: dict[str, object] = {"epsilon": EPSILON, "shared_epsilon": SHARED_EPSILON}
+    cases: list[tuple[str, Arrays, dict[str, object], int]] = [
+        ("CrossSelectiveScan", cross_inputs(), CROSS_ATTRIBUTES, 2),
+        ("ConvSilu", conv_silu_inputs(np.float32, FRAMES), {}, 1),
+        ("GatedNorm", gated_norm_inputs(np.float32), {"epsilon": EPSILON}, 2),
+        ("AddNorm", add_norm_inputs(np.float32, True), attributes, 2),
+    ]
+    for op, inputs, given, activations in cases:
+        for name in list(inputs)[:activations]:
+            inputs[name] = np.take(inputs[name], [], axis)
+        for got in session(op, inputs, given).run(None, inputs):
+            assert got.shape[axis] == 0, op
+    scan = scan_inputs()
+    if axis == 0:
+        scan |= {name: scan[name][:0] for name in ("u", "delta", "B", "C", "z")}
+    else:
+        scan |= {name: scan[name][..., :0] for name in ("u", "delta", "B", "C", "z")}
+    (got,) = session("SelectiveScan", scan, SCAN_ATTRIBUTES).run(None, scan)
+    assert got.shape == scan["u"].shape
+
+
+def test_one_of_two_optional_inputs_is_refused() -> None:
+    inputs = add_norm_inputs(np.float32, True)
+    del inputs["shared_beta"]
+    attributes: dict[str, object] = {"epsilon": EPSILON, "shared_epsilon": SHARED_EPSILON}
+    with pytest.raises(Exception, match="come together"):
+        session("AddNorm", inputs, attributes).run(None, inputs)
+
+
+@pytest.mark.parametrize("op", ["CrossSelectiveScan", "ConvSilu"])
+def test_an_input_of_unknown_shape_leaves_the_output_unknown(op: str) -> None:
+    """ONNX Runtime folds ``Shape`` of what shape inference claims, right or wrong."""
+    inputs = cross_inputs() if op == "CrossSelectiveScan" else conv_silu_inputs(np.float32, FRAMES)
+    first = next(iter(inputs))
+    infos = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, None if n == first else list(a.shape))
+        for n, a in inputs.items()
+    ]
+    attributes = CROSS_ATTRIBUTES if op == "CrossSelectiveScan" else {}
+    nodes = [
+        helper.make_node(op, list(inputs), ["y"], domain="posemamba", **attributes),
+        helper.make_node("Transpose", ["y"], ["t"], perm=[0, 3, 1, 2]),
+        helper.make_node("Shape", ["t"], ["sizes"]),
+    ]
+    sizes = helper.make_tensor_value_info("sizes", TensorProto.INT64, [4])
+    graph = helper.make_graph(nodes, "unranked", infos, [sizes])
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("posemamba", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    options = ort.SessionOptions()
+    options.register_custom_ops_library(custom_op_library())
+    run = ort.InferenceSession(model.SerializeToString(), options, providers=[CPU])
+    batch, frames, joints = inputs[first].shape[:3]
+    channels = inputs["x"].shape[3] if op == "CrossSelectiveScan" else len(inputs["bias"])
+    assert run.run(None, inputs)[0].tolist() == [batch, channels, frames, joints]
 
 
 @pytest.mark.parametrize(("dtype", "bound"), BOUNDS)

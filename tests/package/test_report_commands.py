@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from data_set_files import human36m, mpi_test, save_object_npz, save_pickle
 
 from posemamba import commands_report, config, scan_order
 from posemamba.ablation import Settings
 from posemamba.ablation_cell import run_cell
 from posemamba.ablation_table import FULL, Cell
+from posemamba.checkpoint import load_checkpoint
 from posemamba.cli import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
+from posemamba.data.protocols import evaluate_3dhp, evaluate_h36m
 from posemamba.errors import InputError
+from posemamba.lifting import as_lift
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "official_tiny.pth.tr"
 TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "chunked")
@@ -65,43 +66,26 @@ def test_table_in_three_forms() -> None:
     assert report["measured"] == []
 
 
-class Report:
-    def __init__(self, **figures: float) -> None:
-        self.figures = figures
-
-    def to_dict(self) -> dict[str, float]:
-        return self.figures
-
-
-def test_table_measures_through_the_protocols(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The protocols are stood in for: what is tested is what they are asked and what is printed."""
-    asked: list[tuple[str, bool, object]] = []
-
-    def evaluate_h36m(lift: Any, path: Path, *, use_ground_truth_2d: bool, flip: bool,  # noqa: ANN401
-                      on_progress: Any) -> Report:  # noqa: ANN401  # fmt: skip
-        poses = lift(np.zeros((2, 40, 17, 2), dtype=np.float32))
-        assert poses.shape == (2, 40, 17, 3)
-        on_progress(2)
-        asked.append((path.name, flip, use_ground_truth_2d))
-        return Report(mpjpe_mm=17.0 if use_ground_truth_2d else 47.04, p_mpjpe_mm=36.0)
-
-    def evaluate_3dhp(lift: Any, path: Path, *, frames: int, flip: bool,  # noqa: ANN401
-                      on_progress: Any) -> Report:  # noqa: ANN401  # fmt: skip
-        asked.append((path.name, flip, frames))
-        return Report(mpjpe_mm=21.0, pck=98.25, auc=80.0)
-
-    fake = ModuleType("posemamba.data.protocols")
-    fake.evaluate_h36m = evaluate_h36m  # type: ignore[attr-defined]
-    fake.evaluate_3dhp = evaluate_3dhp  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "posemamba.data.protocols", fake)
-    monkeypatch.setattr("posemamba.data.protocols", fake, raising=False)
-    for name in ("h36m.pkl", "mpi.npz"):
-        Path(name).touch()
-    text = invoke("table", "--ckpt", "tiny.pth.tr", "--h36m", "h36m.pkl", "--mpi", "mpi.npz",
-                  "--markdown")  # fmt: skip
-    assert "| tiny.pth.tr | - | 47.0 | 36.0 | - | 17.0 |" in text
-    assert "| tiny.pth.tr | 21.0 | 98.2 | 80.0 |" in text
-    assert asked == [("h36m.pkl", True, False), ("h36m.pkl", True, True), ("mpi.npz", True, 27)]
+def test_table_measures_through_the_protocols() -> None:
+    """On made-up files of both layouts; the figures are those of the protocols themselves."""
+    h36m = save_pickle(Path("h36m.pkl"), human36m())
+    mpi = save_object_npz(Path("mpi.npz"), mpi_test())
+    data = ("--ckpt", "tiny.pth.tr", "--h36m", str(h36m), "--mpi", str(mpi))
+    (row,) = json.loads(invoke("table", *data, "--json"))["measured"]
+    lift = as_lift(load_checkpoint(GOLDEN))
+    detected = evaluate_h36m(lift, h36m, flip=True, use_ground_truth_2d=False)
+    truth = evaluate_h36m(lift, h36m, flip=True, use_ground_truth_2d=True)
+    errors = evaluate_3dhp(lift, mpi, frames=27, flip=True).overall
+    assert row["h36m_p1"] == pytest.approx(detected.mpjpe, rel=1e-6)
+    assert row["h36m_p2"] == pytest.approx(detected.p_mpjpe, rel=1e-6)
+    assert row["h36m_p1_truth"] == pytest.approx(truth.mpjpe, rel=1e-6)
+    assert row["mpi_mpjpe"] == pytest.approx(errors.mpjpe, rel=1e-6)
+    assert row["mpi_pck"] == pytest.approx(errors.pck, rel=1e-6)
+    assert row["mpi_auc"] == pytest.approx(errors.auc, rel=1e-6)
+    text = invoke("table", *data, "--markdown")
+    cells = f"| {detected.mpjpe:.1f} | {detected.p_mpjpe:.1f} | - | {truth.mpjpe:.1f} |"
+    assert f"| tiny.pth.tr | - {cells}" in text
+    assert f"| tiny.pth.tr | {errors.mpjpe:.1f} | {errors.pck:.1f} | {errors.auc:.1f} |" in text
     line = invoke("table", "--ckpt", "tiny.pth.tr", "--h36m", "gone.pkl", code=2)
     assert "gone.pkl: no such file" in line
 

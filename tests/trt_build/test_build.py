@@ -208,7 +208,8 @@ def test_full_disk_while_writing(fake: Path, here: Path) -> None:
 def test_ctrl_c_stops_the_builder_and_leaves_nothing(
     words: str, patience: float, fake: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = (
+    code = (  # a shell that starts tests in the background has them ignore the signal
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
         "from pmexport.trt import build, targets; from pmexport.__main__ import main;"
         "targets._first_gpu = lambda: ('sm87', 'Orin');"
         f"build._PATIENCE_SECONDS = {patience}; main()"

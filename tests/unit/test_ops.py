@@ -165,6 +165,57 @@ def test_an_order_code_out_of_range_is_refused() -> None:
         ops.cross_selective_scan(*arguments)
 
 
+CROSS_NAMES = ("x", "x_dbl", "dt_weight", "dt_bias", "A", "D", "d_state", "dt_rank", "order",
+               "reverse", "limb_mask", "limb_index")  # fmt: skip
+SCAN_NAMES = ("u", "delta", "A", "B", "C", "D", "delta_bias", "z", "delta_softplus", "reverse")
+
+
+@pytest.mark.parametrize("name", CROSS_NAMES[:6])
+def test_cross_scan_refuses_a_tensor_that_does_not_fit(name: str) -> None:
+    """The kernels read by address: a short tensor would be read past its end."""
+    arguments = dict(zip(CROSS_NAMES, cross_arguments(), strict=True))
+    for axis in range(arguments[name].ndim):
+        short = arguments[name].narrow(axis, 0, arguments[name].shape[axis] - 1)
+        with pytest.raises(InputError, match="posemamba::cross_selective_scan: "):
+            ops.cross_selective_scan(*(arguments | {name: short}).values())
+    flat = {name: arguments[name].flatten()}
+    with pytest.raises(InputError, match="posemamba::cross_selective_scan: "):
+        ops.cross_selective_scan(*(arguments | flat).values())
+
+
+@pytest.mark.parametrize("name", CROSS_NAMES[9:])
+@pytest.mark.parametrize("change", [lambda v: v[:-1], lambda v: [*v, 0], lambda _: []])
+def test_cross_scan_refuses_lists_of_another_length(name: str, change: Any) -> None:  # noqa: ANN401
+    arguments = dict(zip(CROSS_NAMES, cross_arguments(), strict=True))
+    with pytest.raises(InputError, match="reverse, limb_mask and limb_index have"):
+        ops.cross_selective_scan(*(arguments | {name: change(arguments[name])}).values())
+
+
+@pytest.mark.parametrize("name", SCAN_NAMES[:8])
+def test_selective_scan_refuses_a_tensor_that_does_not_fit(name: str) -> None:
+    arguments = dict(zip(SCAN_NAMES, scan_arguments(with_z=True), strict=True))
+    for axis in range(arguments[name].ndim):
+        short = arguments[name].narrow(axis, 0, arguments[name].shape[axis] - 1)
+        with pytest.raises(InputError, match="posemamba::selective_scan: "):
+            ops.selective_scan(*(arguments | {name: short}).values())
+    with pytest.raises(InputError, match="posemamba::selective_scan: "):
+        ops.selective_scan(*(arguments | {name: arguments[name].flatten(0)[None]}).values())
+
+
+@pytest.mark.parametrize("reverse", [[], [0], [0, 1, 0]])
+def test_selective_scan_refuses_groups_that_do_not_divide(reverse: list[int]) -> None:
+    arguments = scan_arguments(with_z=False)
+    with pytest.raises(InputError, match="posemamba::selective_scan: "):
+        ops.selective_scan(*arguments[:-1], reverse)
+
+
+def test_tensors_of_two_devices_are_refused() -> None:
+    arguments = dict(zip(CROSS_NAMES, cross_arguments(), strict=True))
+    elsewhere = arguments["A"].to("meta")
+    with pytest.raises(InputError, match="A is on meta, the first input on cpu"):
+        ops._require_shapes("op", arguments["x"], {"A": (elsewhere, tuple(elsewhere.shape))})
+
+
 def test_empty_batch_gives_an_empty_result() -> None:
     arguments = list(cross_arguments())
     arguments[0], arguments[1] = arguments[0][:0], arguments[1][:0]

@@ -16,12 +16,12 @@ bool SameGrid(const Tensor& a, const Tensor& b) {
 
 Status* ConvSilu::InferShape(const Api* api, ShapeInferContext* context) {
   TensorInfo *xz = nullptr, *bias = nullptr;
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{0}, &xz));
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{2}, &bias));
   ElementType type = kOrtFloat;
   int64_t channels = 0;
+  PM_ORT_RETURN_IF_ERROR(ShapeOf(api, context, 2, 1, &bias, &channels));
+  if (bias == nullptr) return nullptr;
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{0}, &xz));
   PM_ORT_RETURN_IF_ERROR(GetTensorElementType(api, xz, &type));
-  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, bias, &channels, size_t{1}));
   return OutputOnGrid(api, context, 0, 0, channels, type);
 }
 
@@ -76,8 +76,8 @@ Status* GatedNorm::Bind(KernelContext* context, Params* params) const {
 }
 
 Status* AddNorm::InferShape(const Api* api, ShapeInferContext* context) {
-  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, 0));
-  return OutputLikeInput(api, context, 1, 1);
+  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, 0, 4));
+  return OutputLikeInput(api, context, 1, 1, 4);
 }
 
 Status* AddNorm::Read(const KernelInfo* info) {
@@ -93,6 +93,7 @@ Status* AddNorm::Bind(KernelContext* context, Params* params) const {
   PM_ORT_RETURN_IF_ERROR(Input(api, context, 3, 1, kName, &beta));
   size_t inputs = 0;
   PM_ORT_RETURN_IF_ERROR(InputCount(api, context, &inputs));
+  if (inputs == 5) return Invalid(api, kName, "shared_gamma and shared_beta come together");
   const bool shared = inputs > 5;
   if (shared) {
     PM_ORT_RETURN_IF_ERROR(Input(api, context, 4, 1, kName, &shared_gamma));

@@ -36,7 +36,7 @@ struct GatedNorm {
   float epsilon;
 
   static Status* InferShape(const Api* api, ShapeInferContext* context) {
-    return OutputLikeInput(api, context, 0, 0);
+    return OutputLikeInput(api, context, 0, 0, 4);
   }
   Status* Read(const KernelInfo* info) { return ReadFloat(api, info, "epsilon", &epsilon); }
   Status* Bind(KernelContext* context, Params* params) const;

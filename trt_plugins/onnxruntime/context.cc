@@ -37,7 +37,13 @@ Status* ReadInts(const Api* api, const KernelInfo* info, const char* name, int32
   }
   PM_ORT_RETURN_IF_ERROR(
       KernelInfoGetAttributeArray_int64(api, info, name, static_cast<int64_t*>(wide), &found));
-  for (size_t i = 0; i < found; ++i) values[i] = static_cast<int32_t>(wide[i]);
+  for (size_t i = 0; i < found; ++i) {
+    if (wide[i] < std::numeric_limits<int32_t>::min() ||
+        wide[i] > std::numeric_limits<int32_t>::max()) {
+      return Invalid(api, name, "attribute out of range");
+    }
+    values[i] = static_cast<int32_t>(wide[i]);
+  }
   *count = found;
   return nullptr;
 }
@@ -72,6 +78,22 @@ Status* InputCount(const Api* api, const KernelContext* context, size_t* count) 
   return KernelContext_GetInputCount(api, context, count);
 }
 
+Status* FirstInputIsEmpty(const Api* api, const KernelContext* context, bool* empty) {
+  const Value* value = nullptr;
+  PM_ORT_RETURN_IF_ERROR(KernelContext_GetInput(api, context, size_t{0}, &value));
+  TensorInfo* info = nullptr;
+  PM_ORT_RETURN_IF_ERROR(GetTensorTypeAndShape(api, value, &info));
+  std::array<int64_t, 4> dims{1, 1, 1, 1};
+  size_t rank = 0;
+  Status* error = GetDimensionsCount(api, static_cast<const TensorInfo*>(info), &rank);
+  if (error == nullptr) {  // `Bind` has seen that there are at most four axes
+    error = GetDimensions(api, static_cast<const TensorInfo*>(info), dims.data(), rank);
+  }
+  ReleaseTensorTypeAndShapeInfo(api, info);
+  *empty = dims[0] == 0 || dims[1] == 0 || dims[2] == 0 || dims[3] == 0;
+  return error;
+}
+
 Status* Output(const Api* api, KernelContext* context, size_t index,
                const std::array<int64_t, 4>& dims, size_t rank, void** data) {
   Value* value = nullptr;
@@ -79,19 +101,33 @@ Status* Output(const Api* api, KernelContext* context, size_t index,
   return GetTensorMutableData(api, value, data);
 }
 
-Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input) {
+Status* ShapeOf(const Api* api, ShapeInferContext* context, size_t input, size_t rank,
+                TensorInfo** info, int64_t* dims) {
+  *info = nullptr;
+  TensorInfo* found = nullptr;  // belongs to the context and is not ours to release
+  size_t known = 0;
+  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, input, &found));
+  PM_ORT_RETURN_IF_ERROR(GetDimensionsCount(api, static_cast<const TensorInfo*>(found), &known));
+  if (known != rank) return nullptr;
+  *info = found;
+  return GetDimensions(api, static_cast<const TensorInfo*>(found), dims, rank);
+}
+
+Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                        size_t rank) {
   TensorInfo* info = nullptr;
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, input, &info));
-  // `info` belongs to the context and is not ours to release.
+  std::array<int64_t, 4> dims{};
+  PM_ORT_RETURN_IF_ERROR(ShapeOf(api, context, input, rank, &info, dims.data()));
+  if (info == nullptr) return nullptr;
   return ShapeInferContext_SetOutputTypeShape(api, context, output, info);
 }
 
 Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
                      int64_t channels, ElementType type) {
   TensorInfo* info = nullptr;  // the context's own copy, for us to change
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, input, &info));
   std::array<int64_t, 4> dims{};
-  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, info, dims.data(), dims.size()));
+  PM_ORT_RETURN_IF_ERROR(ShapeOf(api, context, input, dims.size(), &info, dims.data()));
+  if (info == nullptr) return nullptr;
   dims[3] = channels;
   PM_ORT_RETURN_IF_ERROR(SetDimensions(api, info, dims.data(), dims.size()));
   PM_ORT_RETURN_IF_ERROR(SetTensorElementType(api, info, type));

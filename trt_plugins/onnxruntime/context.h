@@ -31,11 +31,18 @@ Status* ReadInts(const Api* api, const KernelInfo* info, const char* name, int32
 Status* InputCount(const Api* api, const KernelContext* context, size_t* count);
 Status* Input(const Api* api, const KernelContext* context, size_t index, size_t rank,
               const char* op, Tensor* tensor);
+// Whether there is nothing to compute. Only after `Bind` has checked the inputs.
+Status* FirstInputIsEmpty(const Api* api, const KernelContext* context, bool* empty);
 // Makes output `index` with the first `rank` sizes of `dims`.
 Status* Output(const Api* api, KernelContext* context, size_t index,
                const std::array<int64_t, 4>& dims, size_t rank, void** data);
-// Shape inference: the output has the type and shape of the input.
-Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input);
+// Shape inference: the sizes of an input. `info` becomes null where it does not have `rank` axes:
+// ONNX Runtime says 0 of an input whose shape is unknown, and nothing may be said of the output.
+Status* ShapeOf(const Api* api, ShapeInferContext* context, size_t input, size_t rank,
+                TensorInfo** info, int64_t* dims);
+// Shape inference: the output has the type and shape of the input, which has `rank` axes.
+Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                        size_t rank);
 
 // Shape inference: the output has the (batch, frames, joints) of the input, `channels` and a type.
 Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,

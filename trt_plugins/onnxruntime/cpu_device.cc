@@ -1,6 +1,6 @@
 #include "cpu_device.h"
 
-#include <thread>
+#include <unistd.h>
 
 #include "block_cpu.h"
 #include "posemamba/scan_cpu.h"
@@ -52,8 +52,9 @@ class HostThreads {
  public:
   HostThreads(const Api* api, const KernelContext* context) : api_(api), context_(context) {
     // The pool's size cannot be asked for; the machine's is what it defaults to. It is only a hint.
-    const unsigned cores = std::thread::hardware_concurrency();
-    parallel_ = {this, cores == 0 ? 1 : static_cast<int32_t>(cores), &HostThreads::Run};
+    // sysconf, since std::thread would bind the library to the C library of the build machine.
+    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
+    parallel_ = {this, cores < 1 ? 1 : static_cast<int32_t>(cores), &HostThreads::Run};
   }
 
   const pm_parallel* parallel() const { return &parallel_; }

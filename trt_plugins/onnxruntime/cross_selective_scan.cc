@@ -12,6 +12,7 @@ Status* CrossSelectiveScan::Read(const KernelInfo* info) {
   PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "dt_rank", &node.dt_rank));
   size_t directions = 0;
   PM_ORT_RETURN_IF_ERROR(ReadInts(api, info, "order", node.order, PM_MAX_DIRECTIONS, &directions));
+  if (directions == 0) return Invalid(api, kName, "attribute 'order' has no entries");
   PM_ORT_RETURN_IF_ERROR(
       ReadInts(api, info, "reverse", node.reverse, PM_MAX_DIRECTIONS, &directions));
   PM_ORT_RETURN_IF_ERROR(

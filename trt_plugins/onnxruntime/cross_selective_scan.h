@@ -18,7 +18,7 @@ struct CrossSelectiveScan {
   size_t limb_count;
 
   static Status* InferShape(const Api* api, ShapeInferContext* context) {
-    return OutputLikeInput(api, context, 0, 0);
+    return OutputLikeInput(api, context, 0, 0, 4);
   }
   Status* Read(const KernelInfo* info);
   Status* Bind(KernelContext* context, Params* params) const;

@@ -35,9 +35,9 @@ bool Packed(const Tensor& t, int64_t outputs, int64_t inputs) {
 
 Status* Embed::InferShape(const Api* api, ShapeInferContext* context) {
   TensorInfo* weight = nullptr;
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{1}, &weight));
   std::array<int64_t, 2> dims{};
-  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, weight, dims.data(), dims.size()));
+  PM_ORT_RETURN_IF_ERROR(ShapeOf(api, context, 1, dims.size(), &weight, dims.data()));
+  if (weight == nullptr) return nullptr;
   PM_ORT_RETURN_IF_ERROR(OutputOnGrid(api, context, 0, 0, dims[0], kOrtFloat));
   return OutputOnGrid(api, context, 1, 0, 4 * dims[0], kOrtFloat16);
 }
@@ -78,12 +78,11 @@ Status* Embed::Bind(KernelContext* context, Params* params) const {
 
 Status* ConvProj::InferShape(const Api* api, ShapeInferContext* context) {
   TensorInfo *bias = nullptr, *projection = nullptr;
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{2}, &bias));
-  PM_ORT_RETURN_IF_ERROR(ShapeInferContext_GetInputTypeShape(api, context, size_t{3}, &projection));
   int64_t channels = 0;
   std::array<int64_t, 4> packed{};
-  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, bias, &channels, size_t{1}));
-  PM_ORT_RETURN_IF_ERROR(GetDimensions(api, projection, packed.data(), packed.size()));
+  PM_ORT_RETURN_IF_ERROR(ShapeOf(api, context, 2, 1, &bias, &channels));
+  PM_ORT_RETURN_IF_ERROR(ShapeOf(api, context, 3, packed.size(), &projection, packed.data()));
+  if (bias == nullptr || projection == nullptr) return nullptr;
   PM_ORT_RETURN_IF_ERROR(OutputOnGrid(api, context, 0, 0, channels, kOrtFloat16));
   return OutputOnGrid(api, context, 1, 0, packed[0] * kTile, kOrtFloat16);
 }
@@ -172,8 +171,8 @@ Status* TailBase::BindTail(KernelContext* context, const char* op, Tensor* resid
 }
 
 Status* BlockTail::InferShape(const Api* api, ShapeInferContext* context) {
-  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, kResidual));
-  return OutputLikeInput(api, context, 1, kXz);
+  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, kResidual, 4));
+  return OutputLikeInput(api, context, 1, kXz, 4);
 }
 
 Status* BlockTail::Bind(KernelContext* context, Params* params) const {
@@ -201,7 +200,7 @@ Status* BlockTail::Bind(KernelContext* context, Params* params) const {
 }
 
 Status* LastBlockTail::InferShape(const Api* api, ShapeInferContext* context) {
-  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, kResidual));
+  PM_ORT_RETURN_IF_ERROR(OutputLikeInput(api, context, 0, kResidual, 4));
   return OutputOnGrid(api, context, 1, kResidual, 3, kOrtFloat);
 }
 

@@ -36,6 +36,9 @@ struct OpRow {
     const auto* made = static_cast<const Kernel*>(kernel);
     typename Kernel::Params params;
     PM_ORT_RETURN_IF_ERROR(made->Bind(context, &params));
+    bool empty = false;  // a batch of no clips: nobody in view
+    PM_ORT_RETURN_IF_ERROR(FirstInputIsEmpty(made->api, context, &empty));
+    if (empty) return nullptr;
     return Device::Launch(made->api, context, Kernel::kName, params);
   }
 

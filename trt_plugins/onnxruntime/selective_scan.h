@@ -17,7 +17,7 @@ struct SelectiveScan {
   Params node;  // what the attributes fix; tensors and sizes are filled in per call
 
   static Status* InferShape(const Api* api, ShapeInferContext* context) {
-    return OutputLikeInput(api, context, 0, 0);
+    return OutputLikeInput(api, context, 0, 0, 3);
   }
   Status* Read(const KernelInfo* info);
   Status* Bind(KernelContext* context, Params* params) const;

@@ -84,10 +84,14 @@ struct TailShared {
     Work work;
     alignas(16) __half out[kTailRows * kOut];  // xz of the next block, once the work is done
   };
-  alignas(16) __half narrow[kTailRows * kNarrow];  // normalised rows
+  union {
+    alignas(16) __half narrow[kTailRows * kNarrow];  // normalised rows
+    unsigned char limb[PM_MAX_JOINTS];               // until the rows are gated
+  };
   alignas(16) TailVectors<D> vectors;
-  unsigned char limb[PM_MAX_JOINTS];
 };
+// A thread block of sm_86, sm_89 and sm_120 may have 99 KiB: X just fits.
+static_assert(sizeof(TailShared<256>) <= 99 * 1024, "more shared memory than an RTX 30 or 40 has");
 
 // 16-byte asynchronous copies to shared memory, and the wait for all of a thread's.
 __device__ __forceinline__ void copy_async(void* to, const void* from) {
@@ -351,7 +355,7 @@ __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3
     gate_rows<D, kAtOnce>(shared, c, a, place, place.row0 + r);
   }
   copies_done();
-  __syncthreads();  // gated rows and residual are complete
+  __syncthreads();  // gated rows and residual are complete; nobody reads `limb` any more
   const TailVectors<D>& v = shared.vectors;
   const auto add_to_stream = [&](int row, int column, float2 value) {
     auto* at = reinterpret_cast<float2*>(shared.work.stream + row * Shared::kStream + column);

@@ -15,6 +15,7 @@ struct Device {
   int32_t multiprocessors;   // 0: no usable device
   int32_t major;             // compute capability
   std::size_t shared_bytes;  // most shared memory of a thread block
+  int32_t index;             // CUDA's number of it
 };
 
 // The current device; queried once per device, cached for the life of the process.
@@ -28,7 +29,8 @@ struct Kernel {
 cudaError_t error_of(pm_status status);
 
 // `overlap`: the kernel waits for its predecessor itself (programmatic dependent launch), so its
-// prologue may run early. Only where the device has it. `shared`: bytes of dynamic shared memory.
+// prologue may run early. Only where the device has it and runs code that waits. `shared`: bytes of
+// dynamic shared memory; cudaErrorNotSupported where a thread block cannot have as much.
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
                    const Device& device, cudaStream_t stream, std::size_t shared = 0);
 
