@@ -1,4 +1,4 @@
-"""Compile every CUDA kernel for every GPU we support and tabulate registers; exits 1 where one spills.
+"""Compile every CUDA kernel for every GPU we support and tabulate registers; 1 where one spills.
 
 Needs nvcc, no GPU. Writes the table of docs/kernels.md's "Resources" to standard output.
 """
