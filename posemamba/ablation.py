@@ -1,6 +1,7 @@
 """Runs the ablation: every cell the same number of steps, in parallel, resumable.
 
-A folder holds ``settings.json``, one JSON a finished run under ``runs/``, and the report. A run
+A folder holds ``settings.json``, one JSON a finished run under ``runs/``, and the report; all from
+the first finished run on, so that settings under which none can finish leave nothing behind. A run
 that was interrupted starts again; a finished one is kept as long as the settings are the same.
 """
 
@@ -14,19 +15,28 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from posemamba.ablation_cell import run_cell
-from posemamba.ablation_table import FULL, ROWS, AblationReport, Cell, Row, cells
+from posemamba.ablation_cell import check_settings, run_cell
+from posemamba.ablation_table import FULL, METRICS, ROWS, AblationReport, Cell, Row, cells
 from posemamba.atomic import replacing
 from posemamba.errors import InputError
+from posemamba.training.targets import check_folder
 
 SETTINGS, RUNS = "settings.json", "runs"
+MAX_MINUTES = 1e6
 
 #: Steps of the probes: the first warms the workers up and is not timed, the others tell what a run
 #: costs besides its steps from what a step costs.
@@ -100,36 +110,45 @@ def run(
 
     Args:
         settings: of all runs.
-        folder: made if missing; resumed if it holds the same settings.
+        folder: made if missing, once a run has finished; resumed if it holds the same settings.
         jobs: runs at a time, each a process; small networks leave a GPU waiting for its host.
         rows: of the table.
         minutes: plan the steps to take about so long, unless the folder already says how many.
         on_report: called with what there is so far, at the start and after every run.
 
     Raises:
-        InputError: the folder holds other settings, a file is missing or wrong, or a budget too
-            short for one step.
+        InputError: the folder holds other settings or cannot be written, a file is missing or
+            wrong, a setting no run can have, or a budget too short for one step.
     """
+    if minutes is not None and not 0 < minutes <= MAX_MINUTES:
+        raise InputError(f"--minutes {minutes:g}: give a number up to {MAX_MINUTES:,.0f}")
+    check_folder(folder, (SETTINGS, "ablation.json", "ablation.md", "ablation.svg"))
+    check_folder(folder / RUNS)
     settings = settings.with_digests()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RUNS).mkdir(exist_ok=True)
+    check_settings(settings)
+    earlier = _earlier_settings(folder)
+    if earlier is not None:
+        if minutes is not None:
+            settings = replace(settings, steps=earlier["steps"])
+        _refuse_other_settings(settings, earlier, folder)
     wanted = cells(rows, settings.seeds)
+    results = _finished(wanted, folder, settings)
     others = set(multiprocessing.active_children())
     with _workers(jobs) as pool:
-        earlier = _earlier_settings(folder)
-        if minutes is not None:
-            steps = int(earlier["steps"]) if earlier else 0
-            steps = steps or plan_steps(settings, len(wanted), jobs, minutes, pool)
-            settings = replace(settings, steps=steps)
-        _keep_settings(settings, earlier, folder)
-        results = _finished(wanted, folder)
-        on_report(_report(settings, rows, results))
-        todo = [cell for cell in wanted if cell.key not in results]
-        pending = {pool.submit(_run_and_save, cell, settings, folder): cell for cell in todo}
         try:
+            if not settings.steps and minutes is not None:
+                steps = plan_steps(settings, len(wanted), jobs, minutes, pool)
+                settings = replace(settings, steps=steps)
+            on_report(_report(settings, rows, results))
+            todo = [cell for cell in wanted if cell.key not in results]
+            pending = dict(zip(_submit(pool, _run, todo, settings), todo, strict=True))
             while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    results[pending.pop(future).key] = future.result()
+                done = wait(pending, return_when=FIRST_COMPLETED).done
+                # The good ones first: what has finished is kept when another one fails.
+                for future in sorted(done, key=lambda future: future.exception() is not None):
+                    cell = pending.pop(future)
+                    results[cell.key] = future.result()
+                    _save(results[cell.key], cell, settings, folder)
                     on_report(_report(settings, rows, results))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -160,9 +179,7 @@ def write_report(report: AblationReport, folder: Path, *, plot: bool = False) ->
     return True
 
 
-def plan_steps(
-    settings: Settings, runs: int, jobs: int, minutes: float, pool: ProcessPoolExecutor
-) -> int:
+def plan_steps(settings: Settings, runs: int, jobs: int, minutes: float, pool: Executor) -> int:
     """Steps every run may take so that all of them fit, from two short probes, ``jobs`` at a time.
 
     Raises:
@@ -172,9 +189,7 @@ def plan_steps(
     seconds = []
     for steps in (_WARM_UP, *_PROBES):
         probe = replace(settings, steps=steps)
-        futures: list[Future[dict[str, Any]]] = [
-            pool.submit(run_cell, Cell(FULL, (), seed), probe) for seed in range(jobs)
-        ]
+        futures = _submit(pool, run_cell, [Cell(FULL, (), seed) for seed in range(jobs)], probe)
         seconds.append(max(future.result()["seconds"] for future in futures))
     _, short, long = seconds
     a_step = max((long - short) / (_PROBES[1] - _PROBES[0]), 1e-6)
@@ -200,35 +215,81 @@ def _workers(jobs: int) -> ProcessPoolExecutor:
 def _start(threads: int) -> None:
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     torch.set_num_threads(threads)
 
 
-def _run_and_save(cell: Cell, settings: Settings, folder: Path) -> dict[str, Any]:
-    result = run_cell(cell, settings) | {"environment": environment(settings.device)}
-    with replacing(folder / RUNS / f"{cell.key}.json") as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n")
-    return result
+def _submit(
+    pool: Executor,
+    work: Callable[[Cell, Settings], dict[str, Any]],
+    todo: Sequence[Cell],
+    settings: Settings,
+) -> list[Future[dict[str, Any]]]:
+    """Have every cell worked on by workers that never see Ctrl-C: it is the parent's to answer.
+
+    Workers start at the first cells, and inherit the blocked signal before their first import. In
+    a thread, since Ctrl-C would leave the main one with workers that are started but not known.
+    """
+
+    def submit() -> list[Future[dict[str, Any]]]:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        return [pool.submit(work, cell, settings) for cell in todo]
+
+    with ThreadPoolExecutor(1) as starter:
+        return starter.submit(submit).result()
 
 
-def _finished(wanted: Sequence[Cell], folder: Path) -> dict[str, Any]:
-    paths = {cell.key: folder / RUNS / f"{cell.key}.json" for cell in wanted}
-    return {key: _read_json(path) for key, path in paths.items() if path.exists()}
+def _run(cell: Cell, settings: Settings) -> dict[str, Any]:
+    return run_cell(cell, settings) | {"environment": environment(settings.device)}
+
+
+def _save(result: Mapping[str, Any], cell: Cell, settings: Settings, folder: Path) -> None:
+    (folder / RUNS).mkdir(parents=True, exist_ok=True)
+    if not (folder / SETTINGS).exists():  # before the run: none is there without its settings
+        _write_json(folder / SETTINGS, settings.to_dict())
+    _write_json(folder / RUNS / f"{cell.key}.json", result)
+
+
+def _finished(wanted: Sequence[Cell], folder: Path, settings: Settings) -> dict[str, Any]:
+    results = {}
+    for cell in wanted:
+        path = folder / RUNS / f"{cell.key}.json"
+        if path.exists():
+            results[cell.key] = _read_json(path)
+            if not _is_result(results[cell.key], settings.val):
+                raise InputError(f"{path}: not the figures of a run; remove it to run again")
+    return results
+
+
+def _is_result(content: Mapping[str, Any], vals: Iterable[str]) -> bool:
+    figures = content.get("figures")
+    return (
+        isinstance(content.get("environment"), dict)
+        and isinstance(figures, dict)
+        and figures.keys() == set(vals)
+        and all(
+            isinstance(errors, dict)
+            and errors.keys() == METRICS.keys()
+            and all(type(value) in (int, float) for value in errors.values())
+            for errors in figures.values()
+        )
+    )
 
 
 def _earlier_settings(folder: Path) -> dict[str, Any] | None:
     path = folder / SETTINGS
-    return _read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    content = _read_json(path)
+    kinds = {"data": list, "val": dict, "digests": dict, "steps": int}
+    right = all(isinstance(content.get(name), kind) for name, kind in kinds.items())
+    if not right or content["steps"] < 1:
+        raise InputError(f"{path}: not the settings of an ablation; name another --out")
+    return content
 
 
-def _keep_settings(settings: Settings, earlier: dict[str, Any] | None, folder: Path) -> None:
-    mine = settings.to_dict()
-    if earlier is None:
-        with replacing(folder / SETTINGS) as temporary:
-            temporary.write_text(json.dumps(mine, indent=1) + "\n")
-        return
+def _refuse_other_settings(settings: Settings, earlier: Mapping[str, Any], folder: Path) -> None:
     # Moving a file is no change; what it holds is.
-    ours, theirs = _comparable(mine), _comparable(earlier)
+    ours, theirs = _comparable(settings.to_dict()), _comparable(earlier)
     changed = [name for name in ours if ours[name] != theirs.get(name)]
     if changed:
         name = changed[0]
@@ -239,11 +300,10 @@ def _keep_settings(settings: Settings, earlier: dict[str, Any] | None, folder: P
 
 
 def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    digests = settings.get("digests", {})
-    val = settings.get("val", {})
+    digests = {path: str(digest)[:12] for path, digest in settings["digests"].items()}
     return {name: value for name, value in settings.items() if name != "digests"} | {
-        "data": [digests.get(path, path)[:12] for path in settings.get("data", [])],
-        "val": {name: digests.get(path, path)[:12] for name, path in val.items()},
+        "data": [digests.get(str(path)) for path in settings["data"]],
+        "val": {name: digests.get(str(path)) for name, path in settings["val"].items()},
     }
 
 
@@ -255,6 +315,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a mapping; remove it to run again")
     return dict(content)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def environment(device: str) -> dict[str, str]:

@@ -17,11 +17,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
     An error inside leaves what was at ``path`` as it was, and no temporary file.
 
     Raises:
-        InputError: the folder is missing or cannot be written, or ``path`` is a folder.
+        InputError: the folder is missing or cannot be written, or ``path`` is a folder, a pipe or a
+            device.
     """
     target = Path(path)
     if target.is_dir():
         raise InputError(f"{target}: is a directory; name the file to write")
+    if target.exists() and not target.is_file():
+        raise InputError(f"{target}: is a pipe or a device; name the file to write")
+    if target.parent.is_file():
+        raise InputError(f"{target}: {target.parent} is a file; name a folder")
     if not target.parent.is_dir():
         raise InputError(f"{target}: the folder {target.parent} does not exist; create it first")
     # The process id keeps two writers apart; the name's end is kept, writers look at it.

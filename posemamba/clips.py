@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from posemamba._messages import require_no_device
 from posemamba.errors import InputError
 from posemamba.preprocess import normalize_2d
 from posemamba.skeleton import NUM_JOINTS
@@ -41,6 +42,7 @@ def load_clips(path: str | Path) -> Clips:
     file = Path(path)
     if file.is_dir():
         raise InputError(f"{file}: is a directory; name an .npz file with clips in it")
+    require_no_device(file)
     if not file.exists():
         raise InputError(f"{file}: no such file; check the path")
     try:

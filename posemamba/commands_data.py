@@ -107,7 +107,7 @@ def h36m(source: Path, output: Path, frames: int) -> None:
     from posemamba.data.human36m import clip_sets
 
     train, test = clip_sets(source, frames)
-    _write(output, {"train": train, "test": test})
+    _write(output, {"train": train, "test": test}, source)
 
 
 @data.command("3dhp")
@@ -130,7 +130,7 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
         if split == "train"
         else (read_test(source), frames)
     )
-    _write(output, {split: clip_set(recordings, frames, stride)})
+    _write(output, {split: clip_set(recordings, frames, stride)}, source)
 
 
 @data.command()
@@ -149,14 +149,18 @@ def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int
     motions = read_poses(source)
     with tqdm(unit="clip", disable=None) as bar:
         clips = film(motions, frames, stride or max(1, frames // 3), seed, bar.update)
-    _write(output, {"train": clips})
+    _write(output, {"train": clips}, source)
 
 
-def _write(folder: Path, sets: dict[str, ClipSet]) -> None:
-    """Save clip sets under their names and say what was written."""
+def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -> None:
+    """Save clip sets under their names, not over the source, and say what was written."""
     from posemamba.data.clip_set import save_clip_set
     from posemamba.errors import InputError
 
+    for name in sets:
+        path = folder / f"{name}.npz"
+        if source is not None and path.exists() and path.samefile(source):
+            raise InputError(f"{path}: is the source; name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

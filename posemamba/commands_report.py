@@ -14,7 +14,7 @@ from posemamba.console import NearChoice, Tool
 if TYPE_CHECKING:
     from posemamba.ablation_table import AblationReport
 
-MAX_FRAMES = 243
+MAX_FRAMES, MAX_DEPTH, MAX_D_MODEL = 243, 100, 4096
 SCAN_ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
 
 _file = click.Path(path_type=Path)
@@ -80,8 +80,8 @@ def table(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | N
               help="Runs of every row.")  # fmt: skip
 @click.option("--variant", type=NearChoice(("S", "B", "L", "X")),
               help="Size of the paper, instead of --depth and --d-model.")  # fmt: skip
-@click.option("--depth", type=click.IntRange(1, 100), help="Pairs of blocks.  [default: 4]")
-@click.option("--d-model", type=click.IntRange(1, 4096), help="Channels.  [default: 64]")
+@click.option("--depth", type=click.IntRange(1, MAX_DEPTH), help="Pairs of blocks.  [default: 4]")
+@click.option("--d-model", type=click.IntRange(1, MAX_D_MODEL), help="Channels.  [default: 64]")
 @click.option("--frames", type=click.IntRange(1, MAX_FRAMES), default=81, show_default=True,
               help="Frames of a clip.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,
@@ -133,7 +133,8 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int | None,
         def advance(report: AblationReport) -> None:
             bar.total = report.runs_wanted
             bar.update(len(report.figures) - bar.n)
-            write_report(report, out)
+            if report.figures:  # a folder without a finished run is not made
+                write_report(report, out)
 
         report = run(settings, out, jobs=jobs, minutes=minutes, on_report=advance)
     picture = write_report(report, out, plot=True)

@@ -60,20 +60,25 @@ def train(
     Several GPUs: torchrun --nproc-per-node N -m posemamba train ... --device cuda
     """
     from posemamba.data.clip_set import load_clip_set
+    from posemamba.training.clip_checks import check_training, check_validation
     from posemamba.training.config import read_train_config, train_config
     from posemamba.training.devices import pick_device
     from posemamba.training.processes import join_processes
-    from posemamba.training.run import Run
+    from posemamba.training.run import Run, check_run_folder
 
     config = (
         train_config(**settings)
         if config_file is None
         else read_train_config(config_file, **settings)
     )
+    check_run_folder(out, resume=resume)
     chosen = pick_device(device)
     sets = [load_clip_set(path) for path in data]
+    for path, clips in zip(data, sets, strict=True):
+        check_training(clips, config.frames, f"'{path}'")
     held_out = None if val is None else load_clip_set(val)
-    out.mkdir(parents=True, exist_ok=True)
+    if held_out is not None:
+        check_validation(held_out, f"'{val}'")
     processes = join_processes(chosen)
     from tqdm import tqdm
 
@@ -105,7 +110,8 @@ def train(
 @click.option("--scan-order", help="Scan order, where the checkpoint does not say.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored clip's poses.")
 @click.option("--gt-2d", is_flag=True, help="h36m: ground-truth keypoints, as the authors do it.")
-@click.option("--frames", type=int, default=27, show_default=True, help="3dhp: frames of a clip.")
+@click.option("--frames", type=click.IntRange(min=1),
+              help="3dhp: frames of a clip.  [default: 27]")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--json", "json_path", type=_PATH, help="Also write the figures here.")
 def evaluate(
@@ -115,7 +121,7 @@ def evaluate(
     scan_order: str | None,
     flip: bool,
     gt_2d: bool,
-    frames: int,
+    frames: int | None,
     device: str,
     json_path: Path | None,
 ) -> None:
@@ -123,7 +129,15 @@ def evaluate(
     from posemamba.checkpoint import load_checkpoint
     from posemamba.lifting import as_lift, with_flip
     from posemamba.training.devices import pick_device
+    from posemamba.training.targets import check_file
 
+    if gt_2d and protocol != "h36m":
+        raise click.UsageError("--gt-2d is for --protocol h36m: leave it out")
+    if frames is not None and protocol != "3dhp":
+        raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
+    frames = 27 if frames is None else frames
+    if json_path is not None:
+        check_file(json_path, (ckpt, data))
     model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":

@@ -19,6 +19,8 @@ from posemamba.errors import InputError
 
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
+CLOSED_PIPE = 141
+"""As of a program that died writing to one (128 + SIGPIPE): nobody reads the output any more."""
 
 TRACEBACK_VARIABLE = "POSEMAMBA_TRACEBACK"
 
@@ -68,6 +70,10 @@ class Tool(click.Group):
             return run()
         try:
             code: object = run()
+        except _PipeClosed:
+            # What is still buffered would be written, and complained of, at the very end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(CLOSED_PIPE)
         except (click.Abort, _Interrupted):
             fail("interrupted", INTERRUPTED)
         except Exception as error:
@@ -89,6 +95,8 @@ class Tool(click.Group):
                 return super().invoke(ctx)
         except KeyboardInterrupt:  # before click turns it into Abort and an empty line on stderr
             raise _Interrupted from None
+        except BrokenPipeError:  # before click makes it exit code 1, which is a failed check
+            raise _PipeClosed from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -105,6 +113,10 @@ def _show_warning(message: Warning | str, *_place: object, **_more: object) -> N
 
 class _Interrupted(Exception):
     """Ctrl-C while a command ran."""
+
+
+class _PipeClosed(Exception):
+    """Whoever read the output has gone."""
 
 
 def suggestion(value: str, known: Sequence[str]) -> str:

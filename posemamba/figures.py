@@ -33,21 +33,30 @@ def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 (matplotlib 
     return figure
 
 
+def picture_format(path: Path) -> str:
+    """``png``, ``svg`` or ``pdf``, by the ending; png where there is none.
+
+    Raises:
+        InputError: another ending. What else matplotlib knows needs programs that may not be here.
+    """
+    kind = path.suffix.lstrip(".").lower() or "png"
+    if kind not in ("png", "svg", "pdf"):
+        raise InputError(f"{path}: cannot draw a .{kind}; use .png, .svg or .pdf")
+    return kind
+
+
 def save_figure(figure: Any, path: str | Path) -> None:  # noqa: ANN401
     """Write a picture, whole or not at all; the name's ending sets the format.
 
     An SVG of the same figure is the same file each time: no date, and names from a fixed salt.
 
     Raises:
-        InputError: an ending matplotlib does not know, or an unwritable path.
+        InputError: an ending that is no picture's, or an unwritable path.
     """
     import matplotlib as mpl
 
     target = Path(path)
-    kind = target.suffix.lstrip(".").lower() or "png"
+    kind = picture_format(target)
     metadata = {"metadata": {"Date": None}} if kind == "svg" else {}
     with replacing(target) as temporary, mpl.rc_context({"svg.hashsalt": "posemamba"}):
-        try:
-            figure.savefig(temporary, dpi=DPI, format=kind, **metadata)
-        except ValueError as error:  # a format matplotlib does not know
-            raise InputError(f"{target}: {error}; use .png or .svg") from None
+        figure.savefig(temporary, dpi=DPI, format=kind, **metadata)

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from posemamba._messages import printable, problem
+from posemamba._messages import printable, problem, require_no_device
 from posemamba.errors import InputError
 from posemamba.scan_order import get_scan_order
 
@@ -52,6 +52,7 @@ def read_official_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: unreadable, not YAML, or not a mapping at the top.
     """
+    require_no_device(path)
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise problem(path, "larger than 1 MiB: not a training config")

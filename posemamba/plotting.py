@@ -11,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from posemamba._messages import require_no_device
 from posemamba.checkpoint import read_checkpoint
 from posemamba.clips import bundled_clips, load_clips
 from posemamba.console import suggestion
 from posemamba.draw import animate_comparison, draw_comparison
 from posemamba.draw_maps import draw_scan_maps
 from posemamba.errors import InputError
+from posemamba.figures import picture_format
 from posemamba.lifting import lift_clip
 from posemamba.scan_maps import Stack, scan_maps
 
@@ -73,10 +75,11 @@ def read_clip(path: Path | None, name: str | None) -> Clip:
 
 def _is_clip_set(path: Path) -> bool:
     """Whether an ``.npz`` names 3D poses; a file that cannot be read is left to its reader."""
+    require_no_device(path)
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             return "poses_3d" in content
-    except (OSError, ValueError, AttributeError, EOFError):
+    except Exception:  # whatever is wrong, its reader says it
         return False
 
 
@@ -94,6 +97,8 @@ def plot_skeleton(
     Raises:
         InputError: see :mod:`posemamba.draw`; a bad checkpoint; frames given for an animation.
     """
+    if output.suffix.lower() != ".gif":
+        picture_format(output)
     checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
     poses_3d = lift_clip(checkpoint.build(), clip.keypoints_2d)
     title = f"{clip.name}, {ckpt.name}"
@@ -113,6 +118,7 @@ def plot_scan_maps(
     Raises:
         InputError: see :mod:`posemamba.scan_maps` and :mod:`posemamba.draw_maps`.
     """
+    picture_format(output)
     checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
     model = checkpoint.build()
     piece = np.ascontiguousarray(clip.keypoints_2d[: model.config.frames], dtype=np.float32)

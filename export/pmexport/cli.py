@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pmexport.console import CountOrDynamic, Positive, size_text
+from pmexport.limits import MAX_BATCH, MAX_THREADS
 from pmexport.trt.command import trt
 from posemamba.console import CHECK_FAILED, NearChoice, Tool
 
@@ -23,8 +25,10 @@ ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "b
 RUNTIMES = ("ort-cpu", "torch", "ort-cuda", "torch-cuda")
 FUSIONS = ("auto", "fused", "composed")
 MAX_FRAMES = 243
+MAX_RUNS = 1_000_000  # each leaves a time in memory
 
 PATH = click.Path(path_type=Path)
+THREADS = click.IntRange(1, MAX_THREADS)
 CKPT = click.option("--ckpt", required=True, type=PATH, help="Checkpoint file or unpacked folder.")
 ORDER = click.option(
     "--scan-order",
@@ -42,6 +46,8 @@ def cli() -> None:
 
     Exit codes: 0 success, 1 the check failed, 2 the request or an input was wrong.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # file names are bytes: they leave as they came
+        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 cli.add_command(trt)
@@ -54,8 +60,8 @@ cli.add_command(trt)
 @ORDER
 @click.option("--frames", type=CountOrDynamic(MAX_FRAMES, "PoseMamba takes"), default="dynamic",
               show_default=True, help="Frames of a clip.")  # fmt: skip
-@click.option("--batch", type=CountOrDynamic(), default="dynamic", show_default=True,
-              help="Clips at once.")  # fmt: skip
+@click.option("--batch", type=CountOrDynamic(MAX_BATCH, "keypoints are counted in 32 bits,"),
+              default="dynamic", show_default=True, help="Clips at once.")  # fmt: skip
 @click.option("--opset", type=int, default=20, show_default=True, help="ONNX operator set.")
 @click.option("--ops", type=NearChoice(("fused", "generic", "standard")), default="fused",
               show_default=True,
@@ -112,7 +118,7 @@ def onnx(
 @click.option("--mpjpe-mm", type=Positive(), help="Largest mean joint drift of a run, mm.")
 @click.option("--mm-per-unit", type=Positive(), default=1000.0, show_default=True,
               help="Millimetres of one network unit.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Threads of both sides.")
+@click.option("--threads", type=THREADS, help="Threads of both sides.")
 @click.option("--any-ckpt", is_flag=True,
               help="Compare even if the model came from another file.")  # fmt: skip
 @click.option("--per-joint", is_flag=True, help="Print the drift of every joint.")
@@ -158,7 +164,7 @@ def check(
 @click.option("-o", "--output", type=PATH, help="ONNX file  [default: as M.cuda.onnx, beside it]")
 @click.option("--fusion", type=NearChoice(FUSIONS), default="auto", show_default=True,
               help="Two nodes a block; standard products between ours; what fits.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Threads of the check.")
+@click.option("--threads", type=THREADS, help="Threads of the check.")
 def optimize(
     model: Path,
     output: Path | None,
@@ -168,7 +174,7 @@ def optimize(
     """Rewrite MODEL for ONNX Runtime on an NVIDIA GPU, and check it."""
     from pmexport.optimize import optimize_file, report_lines
 
-    report = optimize_file(model, output or model.with_suffix(".cuda.onnx"), fusion, threads)
+    report = optimize_file(model, output, fusion, threads)
     click.echo("\n".join(report_lines(report)))
     if not report.passed:
         sys.exit(CHECK_FAILED)
@@ -180,16 +186,18 @@ def optimize(
 @click.option("--runtime", "runtimes", type=NearChoice(RUNTIMES), multiple=True,
               default=("ort-cpu",), show_default=True,
               help="What to time; may be repeated.")  # fmt: skip
-@click.option("--batch", type=click.IntRange(1), help="Clips at once  [default: the model's, or 1]")
-@click.option("--frames", type=click.IntRange(1), help="Frames of a clip  [default: most it takes]")
+@click.option("--batch", type=click.IntRange(1, MAX_BATCH),
+              help="Clips at once  [default: the model's, or 1]")  # fmt: skip
+@click.option("--frames", type=click.IntRange(1, MAX_FRAMES),
+              help="Frames of a clip  [default: most it takes]")  # fmt: skip
 @click.option("--precision", type=NearChoice(("fp32", "fp16")),
               help="Of torch-cuda  [default: the model's]")  # fmt: skip
 @click.option("--warmup", type=Positive(), default=0.5, show_default=True, help="Seconds.")
 @click.option("--seconds", type=Positive(), default=3.0, show_default=True,
               help="Time to measure each runtime.")  # fmt: skip
-@click.option("--runs", type=click.IntRange(1), default=200, show_default=True,
+@click.option("--runs", type=click.IntRange(1, MAX_RUNS), default=200, show_default=True,
               help="Most runs of each.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="Threads on the CPU.")
+@click.option("--threads", type=THREADS, help="Threads on the CPU.")
 @click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,
               help="Record and replay the work on a GPU.")  # fmt: skip
 @click.option("--optimize", type=NearChoice((*FUSIONS, "off")), default="auto", show_default=True,
@@ -295,7 +303,7 @@ def _write(path: Path, text: str) -> None:
     from posemamba.atomic import replacing
 
     with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="replace")  # it may name any file
 
 
 def _progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401

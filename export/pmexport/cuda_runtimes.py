@@ -21,6 +21,7 @@ from pmexport.runtimes import (
     RuntimeOptions,
     open_session,
     own_operators,
+    session_lift,
 )
 from posemamba.errors import InputError
 
@@ -57,13 +58,7 @@ class OrtCuda:
         return None
 
     def load(self, path: Path) -> Lift:
-        session = self.session(path, cuda_graph=False)
-
-        def lift(keypoints_2d: FloatArray) -> FloatArray:
-            poses_3d: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: keypoints_2d})[0]
-            return poses_3d
-
-        return lift
+        return session_lift(self.session(path, cuda_graph=False))
 
     def bind(self, path: Path, keypoints_2d: FloatArray) -> Bound:
         return _OrtBound(self.session(path, self.options.cuda_graph), keypoints_2d, self.options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,6 +49,16 @@ def check_folder(folder: Path) -> None:
         raise InputError(
             f"output folder '{folder}' cannot be written: {error.strerror or error}"
         ) from None
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a file's name is text, which most native libraries want; Linux takes any bytes."""
+    return printable_name(str(path)) == str(path)
+
+
+def printable_name(name: str) -> str:
+    """The name with the replacement character where it is no UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def file_sha256(path: Path) -> str:

@@ -88,7 +88,7 @@ def inspect_onnx(path: Path) -> dict[str, Any]:
         "file": {
             "path": str(path),
             "bytes": path.stat().st_size
-            + sum(f.stat().st_size for name in external if (f := path.with_name(name)).is_file()),
+            + sum(f.stat().st_size for name in external if (f := path.parent / name).is_file()),
             "external_data": external,
         },
         "producer": f"{model.producer_name} {model.producer_version}".strip(),

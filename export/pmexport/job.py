@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmexport.files import check_folder, check_target
+from pmexport.files import check_folder, check_target, printable_name
+from pmexport.limits import check_elements
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,6 +96,9 @@ def prepare_export(request: ExportRequest) -> ExportJob:
             f"--frames {frames}: '{request.checkpoint}' has position embeddings for "
             f"{config.frames} frames: use 1 to {config.frames}, or dynamic"
         )
+    batch = request.options.batch
+    if batch is not None:
+        check_elements(config, batch, frames or config.frames)
     output = request.output or Path(default_name(checkpoint, request.options.precision))
     check_target(output, ".onnx", inputs=[request.checkpoint])
     return ExportJob(request, checkpoint, output)
@@ -117,7 +121,7 @@ def run_export(job: ExportJob, on_stage: Callable[[str, float], Any] | None = No
     from pmexport.onnx_export import export_onnx
 
     source = {
-        "checkpoint": job.checkpoint.path.name,
+        "checkpoint": printable_name(job.checkpoint.path.name),
         "checkpoint_sha256": job.checkpoint.sha256,
         "scan_order_source": job.checkpoint.scan_order_source,
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata as packages
 from typing import TYPE_CHECKING, Any
 
+from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES
 
@@ -26,7 +27,24 @@ UNITS = (
     "millimetres need the scale of the scene, so any figure in mm assumes one"
 )
 
-_JSON_KEYS = ("schema_version", "config", "parameters", "joint_names", "max_frames")
+_JSON_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "schema_version": ("a whole number", lambda value: type(value) is int),
+    "config": ("an object", lambda value: isinstance(value, dict)),
+    "parameters": ("a whole number", lambda value: type(value) is int and value >= 0),
+    "joint_names": (
+        f"a list of {len(JOINT_NAMES)} names",
+        lambda value: (
+            isinstance(value, list)
+            and len(value) == len(JOINT_NAMES)
+            and all(isinstance(name, str) for name in value)
+        ),
+    ),
+    "max_frames": (
+        f"a whole number from 1 to {MAX_FRAMES}",
+        lambda value: type(value) is int and 1 <= value <= MAX_FRAMES,
+    ),
+}
+"""What is stored as JSON, what it has to be, and whether it is; True is no number here."""
 
 
 def tool_version() -> str:
@@ -83,19 +101,15 @@ def parse_metadata(properties: Mapping[str, str]) -> dict[str, Any]:
     """Undo :func:`build_metadata`; other tools' properties are left out.
 
     Raises:
-        InputError: an entry that is JSON by its name and cannot be read, or a newer schema.
+        InputError: an entry that is JSON by its name and cannot be read or is of another kind, or
+            a newer schema.
     """
     found: dict[str, Any] = {}
     for name, text in properties.items():
         if not name.startswith(PREFIX):
             continue
         key = name.removeprefix(PREFIX)
-        try:
-            found[key] = json.loads(text) if key in _JSON_KEYS else text
-        except json.JSONDecodeError:
-            raise InputError(
-                f"metadata '{name}' is damaged ('{text[:40]}'): export the model again"
-            ) from None
+        found[key] = _parsed(name, text, *_JSON_KEYS[key]) if key in _JSON_KEYS else text
     version = found.get("schema_version", SCHEMA_VERSION)
     if version != SCHEMA_VERSION:
         raise InputError(
@@ -103,3 +117,15 @@ def parse_metadata(properties: Mapping[str, str]) -> dict[str, Any]:
             "update pmexport, or export the model again"
         )
     return found
+
+
+def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, digits without end, brackets without end
+        raise InputError(
+            f"metadata '{name}' is damaged ('{text[:40]}'): export the model again"
+        ) from None
+    if not is_kind(value):
+        raise InputError(f"metadata '{name}' is {text[:40]}, not {kind}: export the model again")
+    return value

@@ -18,6 +18,7 @@ from onnxscript import ir
 
 from pmexport.files import check_target
 from pmexport.graph import clean, complete_types, prune
+from pmexport.limits import check_elements
 from pmexport.lower_cross_scan import lower_cross_scans
 from pmexport.lower_scan import lower_scans
 from pmexport.metadata import build_metadata, tool_version
@@ -164,6 +165,8 @@ def _check_options(options: ExportOptions, model: PoseMamba) -> None:
         )
     if options.batch is not None and not (_is_int(options.batch) and options.batch >= 1):
         raise InputError(f"batch is {options.batch!r}: it must be at least 1, or None for any")
+    if options.batch is not None:
+        check_elements(model.config, options.batch, options.frames or most)
     if not _is_int(options.opset) or options.opset not in OPSETS:
         raise InputError(
             f"opset is {options.opset!r}: use {OPSETS.start} to {OPSETS.stop - 1}; "

@@ -15,7 +15,15 @@ from pmexport.cuda_rewrite import rewrite_composed
 from pmexport.files import check_target
 from pmexport.fused_rewrite import find_fusable, rewrite_fused
 from pmexport.network_match import Network
-from pmexport.runtimes import FloatArray, Lift, OrtCpu, RuntimeOptions, read_onnx
+from pmexport.runtimes import (
+    FloatArray,
+    Lift,
+    OrtCpu,
+    RuntimeOptions,
+    open_session,
+    read_onnx,
+    session_lift,
+)
 from posemamba.console import table
 from posemamba.errors import InputError
 
@@ -65,32 +73,37 @@ def optimize_model(path: Path, fusion: Fusion = "auto") -> bytes:
 
 
 def optimize_file(
-    path: Path, output: Path, fusion: Fusion = "auto", threads: int | None = None
+    path: Path, output: Path | None, fusion: Fusion = "auto", threads: int | None = None
 ) -> OptimizeReport:
-    """Write the rewritten model, and hold it against the original on the CPU.
+    """Hold the rewritten model against the original on the CPU, and write it.
+
+    Args:
+        output: None for ``M.cuda.onnx`` beside ``M.onnx``.
 
     Raises:
-        InputError: as :func:`optimize_model`, or ``output`` cannot be written; nothing is left
-            there.
+        InputError: as :func:`optimize_model`, one of the two does not run, or ``output`` cannot be
+            written; what was there stays.
     """
     from pmexport.inspect import read_facts
     from posemamba.atomic import replacing
 
-    check_target(output, ".onnx", inputs=[path])
     facts = read_facts(path)
-    model, used, before = _rewritten(path, fusion)
-    with replacing(output) as partial:
-        partial.write_bytes(_serialised(model))
-    cpu = OrtCpu(RuntimeOptions(threads=threads))
+    output = output or path.with_suffix(".cuda.onnx")
+    check_target(output, ".onnx", inputs=[path])
     clip = _clip(facts.batch or 2, facts.frames or min(_CHECK_FRAMES, facts.max_frames or 1))
+    model, used, before = _rewritten(path, fusion)
+    data = _serialised(model)
+    expected = _run(OrtCpu(RuntimeOptions(threads=threads)).load(path), clip, path)
     lift: Lift
     if used == "fused":  # onnxruntime has these operators on CUDA alone
         from pmexport.fused_evaluate import fused_lift
 
         lift = fused_lift(model, threads)
     else:
-        lift = cpu.load(output)
-    apart = float(np.abs(lift(clip) - cpu.load(path)(clip)).max())
+        lift = session_lift(open_session(path, threads, ["CPUExecutionProvider"], data))
+    apart = float(np.abs(_run(lift, clip, path) - expected).max())
+    with replacing(output) as partial:
+        partial.write_bytes(data)
     return OptimizeReport(
         path=output,
         fusion=used,
@@ -124,6 +137,19 @@ def report_lines(report: OptimizeReport) -> list[str]:
 
 def _count(nodes: int) -> str:
     return str(nodes) if nodes else "-"
+
+
+def _run(lift: Lift, clip: FloatArray, path: Path) -> FloatArray:
+    """Poses of a clip.
+
+    Raises:
+        InputError: the model does not run.
+    """
+    try:
+        return lift(clip)
+    except Exception as error:  # onnxruntime and PyTorch raise classes of their own
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"'{path}' cannot be run at shape {clip.shape}: {reason}") from None
 
 
 def _rewritten(path: Path, fusion: Fusion) -> tuple[ir.Model, Fusion, Counter[str]]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import numpy as np
 from numpy.typing import NDArray
 
+from pmexport.files import is_utf8
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
@@ -128,13 +129,7 @@ class OrtCpu:
         return None
 
     def load(self, path: Path) -> Lift:
-        session = self.session(path)
-
-        def lift(keypoints_2d: FloatArray) -> FloatArray:
-            poses_3d: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: keypoints_2d})[0]
-            return poses_3d
-
-        return lift
+        return session_lift(self.session(path))
 
     def session(self, path: Path) -> Any:  # noqa: ANN401
         """The ``onnxruntime.InferenceSession`` itself, for profiling and I/O binding.
@@ -167,6 +162,8 @@ def open_session(
         options.intra_op_num_threads = threads
     if operators:
         _register_custom_ops(options, f"'{path}' needs {', '.join(sorted(operators))}")
+    if model is None and not is_utf8(path):  # as onnxruntime wants names to be
+        model = path.read_bytes()
     try:
         session = ort.InferenceSession(
             model or str(path), sess_options=options, providers=providers
@@ -181,6 +178,16 @@ def open_session(
             f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
         )
     return session
+
+
+def session_lift(session: Any) -> Lift:  # noqa: ANN401
+    """An ``onnxruntime.InferenceSession`` as a function of NumPy arrays."""
+
+    def lift(keypoints_2d: FloatArray) -> FloatArray:
+        poses_3d: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: keypoints_2d})[0]
+        return poses_3d
+
+    return lift
 
 
 @dataclass(frozen=True)
@@ -254,9 +261,11 @@ def read_onnx(path: Path) -> Any:  # noqa: ANN401
     """The ``onnx.ModelProto`` of a file, external data left where it is.
 
     Raises:
-        InputError: the file is missing, or is no ONNX model.
+        InputError: the file is missing, is no ONNX model, or contradicts itself.
     """
     import onnx
+
+    from pmexport.sound import fault
 
     if path.is_dir():
         raise InputError(f"'{path}' is a directory: give the ONNX file")
@@ -277,6 +286,9 @@ def read_onnx(path: Path) -> Any:  # noqa: ANN401
         ) from None
     if not model.graph.node or not model.graph.output:
         raise InputError(f"'{path}' holds no ONNX graph: export it again with 'pmexport onnx'")
+    wrong = fault(model)
+    if wrong is not None:
+        raise InputError(f"'{path}' is damaged, {wrong}: export it again with 'pmexport onnx'")
     return model
 
 

@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import printable, problem
+from posemamba._messages import printable, problem, require_no_device
 
 _KINDS = re.compile(r"[biufSU]\d+|O8?")
 _ORDERS = ("<", ">", "|", "=")
@@ -138,6 +138,7 @@ def load_array_pickle(path: Path) -> Any:  # noqa: ANN401
         InputError: no such file, a pickle that asks for anything else (nothing of it is run), or
             one that cannot be decoded.
     """
+    require_no_device(path)
     try:
         with path.open("rb") as stream:
             return _load(stream, path)
@@ -151,6 +152,7 @@ def load_object_array(path: Path, key: str) -> Any:  # noqa: ANN401
     Raises:
         InputError: as :func:`load_array_pickle`; not an NPZ, or no such array of one object.
     """
+    require_no_device(path)
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
             version = np.lib.format.read_magic(stream)

@@ -5,15 +5,16 @@ Every reader and generator ends here, and training, evaluation and reports start
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from posemamba._messages import require_no_device
 from posemamba.atomic import replacing
 from posemamba.errors import InputError
+from posemamba.skeleton import NUM_JOINTS
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -41,8 +42,8 @@ class ClipSet:
 
     def __post_init__(self) -> None:
         shape = self.keypoints_2d.shape
-        if len(shape) != 4 or shape[3] != 2 or 0 in shape:
-            raise InputError(f"keypoints_2d has shape {shape}, not (clips, frames, joints, 2)")
+        if len(shape) != 4 or shape[2:] != (NUM_JOINTS, 2) or 0 in shape:
+            raise InputError(f"keypoints_2d has shape {shape}, not (clips, frames, 17, 2)")
         if self.poses_3d.shape != (*shape[:3], 3):
             raise InputError(f"poses_3d has shape {self.poses_3d.shape}, not {(*shape[:3], 3)}")
         if self.mm_per_unit.shape != shape[:1] or len(self.names) != shape[0]:
@@ -84,19 +85,27 @@ def load_clip_set(path: Path) -> ClipSet:
     Raises:
         InputError: no such file, not an NPZ, an array missing or wrong.
     """
+    require_no_device(path)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # np.load leaves a damaged file open that it has opened itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             found = {
-                name: np.asarray(arrays[name], dtype=np.float32)
+                name: np.asarray(arrays[name]).astype(np.float32, casting="same_kind")
                 for name in ("keypoints_2d", "poses_3d", "mm_per_unit")
             }
             names = tuple(str(name) for name in arrays["names"])
         return ClipSet(names=names, **found)
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None
     except FileNotFoundError:
         raise InputError(f"no clip set at '{path}': make one with 'posemamba data'") from None
     except KeyError as error:
         raise InputError(f"'{path}' is no clip set: {error}") from None
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"'{path}' cannot be read as a clip set: {error}") from None
-    except InputError as error:
-        raise InputError(f"'{path}': {error}") from None
+    except OSError as error:
+        reason = error.strerror or "damaged"
+        raise InputError(f"'{path}' cannot be read as a clip set: {reason}") from None
+    except Exception:  # scrambled bytes reach zipfile, zlib, NumPy and Python's own tokenizer
+        raise InputError(
+            f"'{path}' cannot be read as a clip set: it is something else, or damaged; make it "
+            "with 'posemamba data'"
+        ) from None

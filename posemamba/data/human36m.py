@@ -20,6 +20,7 @@ from posemamba._messages import printable, problem
 from posemamba.data.array_pickle import as_numbers, load_array_pickle
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.windows import clip_rows
+from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
 
 Array = npt.NDArray[np.float64]
@@ -103,20 +104,24 @@ def clip_sets(path: Path, frames: int = 243) -> tuple[ClipSet, ClipSet]:
     train, test = read_human36m(path)
     factors = test.mm_per_px * test.sizes[:, 0] / 2.0  # mm of a unit, by frame
     rows = clip_rows(test.sources, frames, frames)
-    held_out = _clips(test, rows, factors[rows].mean(axis=1))
+    held_out = _clips(test, rows, factors[rows].mean(axis=1), path)
     size_mm = float(np.median(_bones(test.labels_3d()) * factors))
     rows = clip_rows(train.sources, frames, max(1, frames // 3))
-    estimate = size_mm / np.median(_bones(train.labels_3d())[rows], axis=1)
-    return _clips(train, rows, estimate), held_out
+    with np.errstate(divide="ignore"):  # a pose without size is named below
+        estimate = size_mm / np.median(_bones(train.labels_3d())[rows], axis=1)
+    return _clips(train, rows, estimate, path), held_out
 
 
-def _clips(split: Split, rows: npt.NDArray[np.int64], scales: Array) -> ClipSet:
-    return ClipSet(
-        split.keypoints_2d().astype(np.float32)[rows],
-        split.labels_3d().astype(np.float32)[rows],
-        scales.astype(np.float32),
-        tuple(f"{_motion_and_camera(split.sources[row[0]])}/{row[0]}" for row in rows),
-    )
+def _clips(split: Split, rows: npt.NDArray[np.int64], scales: Array, path: Path) -> ClipSet:
+    try:
+        return ClipSet(
+            split.keypoints_2d().astype(np.float32)[rows],
+            split.labels_3d().astype(np.float32)[rows],
+            scales.astype(np.float32),
+            tuple(f"{_motion_and_camera(split.sources[row[0]])}/{row[0]}" for row in rows),
+        )
+    except InputError as error:
+        raise problem(path, str(error)) from None
 
 
 def _motion_and_camera(source: str) -> str:

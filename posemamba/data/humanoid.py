@@ -66,6 +66,12 @@ _JOINTS: tuple[tuple[str, tuple[float, float, float]], ...] = (
 )
 
 
+_QUATERNIONS = (4, *(first for _, _, _, first, width in LINKS if width == 4))
+_NEARLY_UNIT = 0.01  # the motions are written with five digits
+_LONGEST = 3600.0
+"""Seconds of a motion; pybullet's last at most a quarter of a minute."""
+
+
 @dataclass(frozen=True)
 class Motion:
     """A motion at :data:`RATE`.
@@ -95,7 +101,27 @@ def read_motion(path: Path) -> Motion:
         raise InputError(f"'{path}' is no motion file of pybullet's humanoid: {error}") from None
     if rows.ndim != 2 or rows.shape[1] != _COLUMNS or len(rows) < 2:
         raise InputError(f"'{path}' has rows of shape {rows.shape}, not (2 or more, {_COLUMNS})")
+    _check(rows, path)
     return Motion(path.stem.removeprefix("humanoid3d_"), joint_positions(_resample(rows)), loops)
+
+
+def _check(rows: Array, path: Path) -> None:
+    """Rows that have a time and a pose."""
+    if not np.isfinite(rows).all():
+        raise InputError(f"'{path}' holds a value that is no number")
+    durations = rows[:-1, 0]  # the last row leads nowhere
+    if not (durations > 0).all():
+        raise InputError(f"'{path}' has a row of duration {durations.min():g} s, not above 0")
+    seconds = float(durations.sum())
+    if not 1 / RATE <= seconds <= _LONGEST:
+        raise InputError(f"'{path}' lasts {seconds:g} s, not {1 / RATE:g} to {_LONGEST:g}")
+    for first in _QUATERNIONS:
+        lengths = np.linalg.norm(rows[:, first : first + 4], axis=1)
+        if not (np.abs(lengths - 1.0) < _NEARLY_UNIT).all():
+            raise InputError(
+                f"'{path}' has a rotation in columns {first} to {first + 3} that is no unit "
+                "quaternion"
+            )
 
 
 def joint_positions(rows: Array) -> Array:
@@ -123,8 +149,7 @@ def _resample(rows: Array) -> Array:
     part = ((times - start[after - 1]) / (start[after] - start[after - 1]))[:, None]
     low, high = rows[after - 1], rows[after]
     out: Array = low + part * (high - low)
-    quaternions = [4] + [first for _, _, _, first, width in LINKS if width == 4]
-    for first in quaternions:
+    for first in _QUATERNIONS:
         span = slice(first, first + 4)
         out[:, span] = _slerp(low[:, span], high[:, span], part)
     return out

@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
+from posemamba._messages import require_no_device
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.multiview import Camera, triangulate
 from posemamba.errors import InputError
@@ -85,6 +86,7 @@ def read_trial(wheel_or_folder: Path) -> Trial:
         raise InputError(
             f"{wheel_or_folder}: no such file; get it with 'pip download --no-deps pose2sim==0.4.0'"
         )
+    require_no_device(wheel_or_folder)
     if wheel_or_folder.is_dir():
         return _trial(wheel_or_folder)
     try:

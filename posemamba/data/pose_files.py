@@ -9,14 +9,13 @@ in the same axes and unit.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import printable, problem
+from posemamba._messages import printable, problem, require_no_device
 from posemamba.data.array_pickle import as_numbers, load_array_pickle
 from posemamba.data.cameras import TRAINING_CAMERAS, look
 from posemamba.data.clip_set import ClipSet
@@ -91,16 +90,18 @@ def film(
 
 
 def _arrays(path: Path) -> dict[str, object]:
+    require_no_device(path)
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {path.stem: content}
-        with content:
-            found: dict[str, object] = {name: content[name] for name in content.files}
+        with path.open("rb") as stream:  # np.load leaves a damaged file open that it opened itself
+            content = np.load(stream, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {path.stem: content}
+            with content:
+                found: dict[str, object] = {name: content[name] for name in content.files}
     except OSError as error:
         raise problem(path, f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise problem(path, f"not an array file of numbers ({error})") from None
+    except Exception:  # scrambled bytes reach zipfile, zlib, NumPy and Python's own tokenizer
+        raise problem(path, "not an array file of numbers, or damaged: save it again") from None
     if not found:
         raise problem(path, "holds no array")
     return found

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from posemamba.data.clip_set import ClipSet
-from posemamba.errors import InputError
 from posemamba.preprocess import flip
+from posemamba.training.clip_checks import check_batches, check_training
 from posemamba.training.config import TrainConfig
 
 HELD_FRAMES = 8
@@ -36,17 +36,9 @@ class ClipBatches:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        short = min(clips.frames for clips in sets)
-        if short < config.frames:
-            raise InputError(
-                f"clips of {short} frames cannot train a network on {config.frames}: make longer "
-                "ones, or use a smaller --frames"
-            )
-        if config.batch_size % (ranks * config.accumulate):
-            raise InputError(
-                f"batch_size {config.batch_size} cannot be split over {ranks} processes and "
-                f"{config.accumulate} passes"
-            )
+        for clips in sets:
+            check_training(clips, config.frames, "a training set")
+        check_batches(sets, config, ranks)
         self.config = config
         self.device = device
         self.rank, self.ranks = rank, ranks
@@ -55,10 +47,6 @@ class ClipBatches:
         self._poses = _flat([clips.poses_3d for clips in sets]).to(device)
         self._lengths = np.concatenate([np.full(len(clips), clips.frames) for clips in sets])
         self._starts = np.cumsum(self._lengths) - self._lengths
-        if len(self._lengths) < config.batch_size:
-            raise InputError(
-                f"{len(self._lengths)} clips are fewer than a batch of {config.batch_size}"
-            )
         self._order: tuple[int, np.ndarray] | None = None
 
     @property

@@ -19,6 +19,11 @@ AMP_TYPES = ("none", "fp16", "bf16")
 SCHEDULES = ("exponential", "cosine")
 FINAL_RATE = 0.01
 """Where the cosine schedule ends, over the learning rate."""
+MAX_DEPTH, MAX_D_MODEL = 100, 4096
+"""Far beyond the paper's 20 and 256; building anything much larger does not return."""
+_MOST = 1e30
+"""With 1e6 at most for the weight decay, which AdamW multiplies the rate with, all of a step's
+factors fit float32: what is too much ends as a loss of nan, not as an error inside PyTorch."""
 
 #: The authors' names for what we call otherwise.
 _OFFICIAL_NAMES = {"maxlen": "frames", "n_frames": "frames", "dim_feat": "d_model"}
@@ -102,19 +107,27 @@ class TrainConfig:
     lambda_scale: float = 0.5
 
     def __post_init__(self) -> None:
+        for name, most in (("depth", MAX_DEPTH), ("d_model", MAX_D_MODEL)):
+            value = getattr(self, name)
+            _require(value is None or 1 <= value <= most, self, name, f"from 1 to {most}")
         self.model_config()
         for name in ("epochs", "batch_size", "accumulate", "save_every"):
-            _require(isinstance(getattr(self, name), int) and getattr(self, name) >= 1, self, name)
+            value = getattr(self, name)
+            _require(isinstance(value, int) and value >= 1, self, name, "a whole number from 1")
         for name in ("steps", "minutes", "clip_norm"):
-            _require(getattr(self, name) is None or getattr(self, name) > 0, self, name)
-        for name in ("weight_decay", "noise", "lambda_3d", "lambda_3d_velocity", "lambda_diff",
-                     "lambda_scale"):  # fmt: skip
-            _require(0 <= getattr(self, name) < math.inf, self, name)
-        _require(0 < self.learning_rate < math.inf, self, "learning_rate")
-        _require(0 < self.lr_decay <= 1, self, "lr_decay")
-        _require(0 <= self.drop_joints < 1, self, "drop_joints")
-        _require(self.ema is None or 0 < self.ema < 1, self, "ema")
-        _require(type(self.seed) is int and 0 <= self.seed < 2**31, self, "seed")
+            value = getattr(self, name)
+            _require(value is None or 0 < value < math.inf, self, name, "above 0 and finite")
+        for name in ("noise", "lambda_3d", "lambda_3d_velocity", "lambda_diff", "lambda_scale"):
+            _require(0 <= getattr(self, name) <= _MOST, self, name, f"from 0 to {_MOST:g}")
+        _require(
+            0 < self.learning_rate <= _MOST, self, "learning_rate", f"above 0, at most {_MOST:g}"
+        )
+        _require(0 <= self.weight_decay <= 1e6, self, "weight_decay", "from 0 to 1e6")
+        _require(0 < self.lr_decay <= 1, self, "lr_decay", "above 0, at most 1")
+        _require(0 <= self.drop_joints < 1, self, "drop_joints", "from 0, below 1")
+        _require(self.ema is None or 0 < self.ema < 1, self, "ema", "between 0 and 1")
+        seed = self.seed
+        _require(type(seed) is int and 0 <= seed < 2**31, self, "seed", "from 0 to 2147483647")
         for name, choices in (("scan", SCAN_BACKENDS), ("amp", AMP_TYPES), ("schedule", SCHEDULES)):
             value = getattr(self, name)
             if value not in choices:
@@ -134,8 +147,8 @@ class TrainConfig:
             raise InputError(f"unknown variant '{self.variant}': use {', '.join(VARIANTS)}")
         depth, d_model = VARIANTS[self.variant.upper()]
         return PoseMambaConfig(
-            d_model=self.d_model or d_model,
-            depth=self.depth or depth,
+            d_model=d_model if self.d_model is None else self.d_model,
+            depth=depth if self.depth is None else self.depth,
             frames=self.frames,
             drop_path=self.drop_path,
             scan_order=self.scan_order,
@@ -147,9 +160,9 @@ class TrainConfig:
         )
 
 
-def _require(fine: bool, config: TrainConfig, name: str) -> None:
+def _require(fine: bool, config: TrainConfig, name: str, wanted: str) -> None:
     if not fine:
-        raise InputError(f"{name} is {getattr(config, name)!r}: not a value a run can have")
+        raise InputError(f"{name} is {getattr(config, name)!r}: it must be {wanted}")
 
 
 def read_train_config(path: Path, **overrides: Any) -> TrainConfig:  # noqa: ANN401

@@ -28,13 +28,30 @@ from posemamba.errors import InputError
 from posemamba.lifting import as_lift
 from posemamba.model import PoseMamba
 from posemamba.training.batches import ClipBatches
+from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig
+from posemamba.training.devices import check_device
 from posemamba.training.processes import Processes
 from posemamba.training.state import load_state, save_state
 from posemamba.training.stepper import Stepper
+from posemamba.training.targets import check_folder
 
 STATE, WEIGHTS, LOG = "last.pth.tr", "final.safetensors", "log.csv"
 _LOG_FIELDS = ("step", "epoch", "learning_rate", "loss", "seconds", "val_mpjpe_mm")
+
+
+def check_run_folder(folder: Path, *, resume: bool) -> None:
+    """Refuse a folder that a run could not write, or must not.
+
+    Raises:
+        InputError: not a folder, not writable, or an earlier run that is not to be resumed.
+    """
+    check_folder(folder, (STATE, WEIGHTS, LOG))
+    for name in (STATE, WEIGHTS):
+        if not resume and (folder / name).exists():
+            raise InputError(
+                f"'{folder}' holds a run ({name}): go on with --resume, or name another --out"
+            )
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,7 @@ class Run:
     """A run in a folder: ``last.pth.tr`` to resume from, ``log.csv``, ``final.safetensors``.
 
     Args:
+        folder: made when there is something to write.
         on_step: called with (step, steps, loss) now and then, for a progress bar.
     """
 
@@ -69,15 +87,17 @@ class Run:
         self.processes = processes or Processes()
         if config.cuda_graph and self.processes.count > 1:
             raise InputError("cuda_graph is for one process: leave it out under torchrun")
-        if config.cuda_graph and device.type != "cuda":
-            raise InputError("cuda_graph needs a CUDA device: name it with --device cuda")
+        check_device(config, device)
+        if val is not None:
+            check_validation(val, "the validation set")
+        # Before the network, which may take long to build: wrong clips are refused here.
+        self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")
         torch.manual_seed(config.seed)
         model = PoseMamba(config.model_config(), scan=cast("ScanBackend", config.scan))
         self.model = model.set_official_limb_gradient(config.official_limb_gradient).to(device)
-        self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
         network: nn.Module = self.processes.wrap(self.model, device)
         self.stepper = Stepper(network, self.model, config)
         self.step = 0
@@ -111,7 +131,8 @@ class Run:
         """Train to the end.
 
         Raises:
-            InputError: the loss is no longer a number, or the folder cannot be written.
+            InputError: the loss is no longer a number, the folder cannot be written, or the time
+                is too short for a step.
         """
         start = time.perf_counter()
         self.model.train()
@@ -190,6 +211,7 @@ class Run:
         writer = csv.DictWriter(text, _LOG_FIELDS)
         writer.writeheader()
         writer.writerows(self.rows)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / LOG) as temporary:
             temporary.write_text(text.getvalue())
 
@@ -210,9 +232,14 @@ class Run:
             "log": self.rows,
             "seconds": elapsed,
         }
+        self.folder.mkdir(parents=True, exist_ok=True)
         save_state(self.folder / STATE, content, self.config)
 
     def _finish(self, recent: Sequence[torch.Tensor], seconds: float) -> RunResult:
+        if self.step == 0:
+            raise InputError(
+                f"{self.config.minutes:g} minutes are over before the first step: allow more"
+            )
         if recent:
             self._loss = self._mean(recent)
         self._save(seconds)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +29,7 @@ from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.data.protocols import evaluate_3dhp, evaluate_h36m
 from posemamba.errors import InputError
 from posemamba.lifting import as_lift
+from posemamba.training import config as training_config
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "official_tiny.pth.tr"
 TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "chunked")
@@ -153,6 +160,7 @@ def test_runs_that_cannot_be(settings: Settings, change: dict[str, object], mess
 
 
 DATA = ("ablate", "--data", "train.npz", "--val", "val_motions.npz")
+RUN = (*DATA, "--steps", "1", *TINY)
 
 
 @pytest.mark.parametrize(
@@ -173,16 +181,78 @@ DATA = ("ablate", "--data", "train.npz", "--val", "val_motions.npz")
         ((*DATA, "--val", "gone.npz", "--steps", "1", "-o", "o"), "gone.npz: cannot be read"),
         (("ablate", "--val", "val_motions.npz", "--steps", "1", "-o", "o"), "--data"),
         ((*DATA, "--steps", "1", "-o", "train.npz"), "train.npz"),
+        ((*DATA, "--minutes", "nan", "-o", "o"), "--minutes"),
+        ((*DATA, "--minutes", "inf", "-o", "o"), "--minutes"),
+        ((*RUN, "--batch", "999999", "-o", "o"), "6 clips are fewer than a batch of 999999"),
+        ((*RUN, "--learning-rate", "nan", "-o", "o"), "learning_rate"),
+        ((*RUN, "--learning-rate", "1e300", "-o", "o"), "learning_rate"),
+        ((*RUN, "--cuda-graph", "-o", "o"), "cuda_graph needs a CUDA device"),
+        ((*RUN, "--scan", "mamba-ssm", "-o", "o"), "scan mamba-ssm needs"),
+        ((*RUN, "--frames", "13", "-o", "o"), "'train.npz': clips of 12 frames"),
+        (
+            (*RUN, "--val", "coco.npz", "-o", "o"),
+            "'coco.npz': keypoints_2d has shape (6, 12, 16, 2)",
+        ),
+        (
+            (*RUN, "--data", "coco.npz", "-o", "o"),
+            "'coco.npz': keypoints_2d has shape (6, 12, 16, 2)",
+        ),
+        ((*RUN, "--val", "still.npz", "-o", "o"), "'still.npz': clips of one frame"),
+        ((*RUN, "--val", "junk.npz", "-o", "o"), "junk.npz"),
     ],
     ids=lambda value: " ".join(value[-4:]) if isinstance(value, tuple) else "",
 )
 def test_wrong_requests_are_one_line(here: Path, arguments: tuple[str, ...], message: str) -> None:
+    with np.load("train.npz") as arrays:
+        cut = {name: arrays[name][:, :, :16] for name in ("keypoints_2d", "poses_3d")}
+        np.savez(here / "coco.npz", **{**arrays, **cut})
+    save_clip_set(here / "still.npz", clips(4, 6, frames=1))
+    (here / "junk.npz").write_text("no archive")
     line = invoke(*arguments, code=2)
     assert message in line
     assert line.count("\n") == 1
     assert not Path("o").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [("--steps", "1000"), ("--minutes", "10")], ids=" ".join)
+def test_ctrl_c_while_workers_start(length: tuple[str, str]) -> None:
+    """To the whole group, as a terminal sends it; with --minutes the steps are being planned."""
+    arguments = (*DATA, *TINY, *length, "--jobs", "2", "-o", "o")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "posemamba", *arguments],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        deadline = time.monotonic() + 120
+        while not any(map(_is_worker, children.read_text().split())):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, errors) == (130, "Error: interrupted\n")
+    assert not Path("o").exists()
+
+
+def _is_worker(pid: str) -> bool:
+    with contextlib.suppress(OSError):
+        return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def test_a_run_that_diverges_does_not_lock_the_folder() -> None:
+    run = (*DATA, "--steps", "3", "--seeds", "1", *TINY, "-o", "o")
+    line = invoke(*run, "--learning-rate", "1e29", code=2)
+    assert "use a smaller --learning-rate" in line
+    assert not Path("o").exists()
+
+
 def test_choices_are_those_of_the_library() -> None:
     assert ("auto", *scan_order.SCAN_ORDERS) == commands_report.SCAN_ORDERS
     assert commands_report.MAX_FRAMES == config.MAX_FRAMES
+    assert commands_report.MAX_DEPTH == training_config.MAX_DEPTH
+    assert commands_report.MAX_D_MODEL == training_config.MAX_D_MODEL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,9 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "too many elements": (
         (*ONNX, "--batch", "1:1:100000"), ("100000", "elements", "smaller --batch")),
     "workspace of a word": ((*ONNX, "--workspace", "much"), ("'much' is not a size",)),
+    "workspace of 20 digits": (
+        (*ONNX, "--workspace", "99999999999999999999GB"), ("too large", "1000GB")),
+    "workspace beyond numbers": ((*ONNX, "--workspace", "9" * 500), ("too large", "1000GB")),
     "workspace of nothing": ((*ONNX, "--workspace", "0"), ("too small",)),
     "optimization level 6": ((*ONNX, "--optimization-level", "6"), ("6", "0<=x<=5")),
     "hardware typo": ((*ONNX, "--hardware-compat", "amper"), ("did you mean 'ampere+'",)),
@@ -70,6 +74,15 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*RTX, "--target", "sm86", "--strip-weights"), ("--strip-weights", "needs the GPU")),
     "timing cache is a folder": ((*ONNX, "--timing-cache", "inputs"), ("inputs", "directory")),
     "timing cache nowhere": ((*ONNX, "--timing-cache", "no/t"), ("no", "mkdir")),
+    "timing cache is the model": (
+        (*ONNX, "--timing-cache", "./tiny.fp16.onnx"), ("is the model or the engine",)),
+    "timing cache is the engine": (
+        (*ONNX, "-o", "e.engine", "--timing-cache", "e.engine"), ("is the model or the engine",)),
+    "timing cache is a pipe": ((*ONNX, "--timing-cache", "pipe"), ("pipe", "no regular file")),
+    "scan order of a model": (
+        (*ONNX, "--scan-order", "bs-bt"), ("--scan-order bs-bt", "the order is in the model")),
+    "batch beyond the kernels": (
+        (*CKPT, "--batch", "1:1:2147483648"), ("2147483648", "elements", "smaller --batch")),
     "model missing": (("--onnx", "gone.onnx"), ("gone.onnx", "does not exist")),
     "model is a checkpoint": (("--onnx", "inputs/tiny.pth.tr"), ("not an ONNX model",)),
     "model of somebody else": (
@@ -155,6 +168,7 @@ def refused(
     for path in broken.iterdir():
         (here / "inputs" / path.name).symlink_to(path)
     (here / "folder.engine").mkdir()
+    os.mkfifo(here / "pipe")
 
     def run(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
         before = tree(here)

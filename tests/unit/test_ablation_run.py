@@ -7,6 +7,7 @@ import json
 import math
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ class Runs:
 
     def __init__(self, start_up: float = 0.0, a_step: float = 0.0) -> None:
         self.seen: list[str] = []
-        self.fail_at = math.inf
+        self.fail_at, self.failure = math.inf, KeyboardInterrupt()
         self.start_up, self.a_step = start_up, a_step
         self.lock = threading.Lock()
 
     def __call__(self, cell: Cell, settings: Settings) -> dict[str, Any]:
         with self.lock:
             if len(self.seen) >= self.fail_at:
-                raise KeyboardInterrupt
+                raise self.failure
             self.seen.append(cell.key)
         value = 10.0 + cell.seed + len(cell.scan_order)
         figures = {"mpjpe_mm": value, "p_mpjpe_mm": value / 2, "mpjve_mm": 1.0}
@@ -46,6 +47,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Threads instead of processes, made-up runs instead of training."""
     fake = Runs()
     monkeypatch.setattr(ablation, "run_cell", fake)
+    monkeypatch.setattr(
+        ablation, "check_settings", lambda _settings: None
+    )  # the files are no clips
     monkeypatch.setattr(ablation, "_workers", ThreadPoolExecutor)
     return fake
 
@@ -129,6 +133,79 @@ def test_missing_data_and_broken_files_are_one_line(runs: Runs, settings: Settin
     broken.write_text("{")
     with pytest.raises(InputError, match=f"{broken.name}: cannot be read"):
         run(settings, Path("out"), jobs=1, rows=SMALL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda run: run.clear(),
+        lambda run: run.update(figures=3),
+        lambda run: run.update(figures={"val_a": run["figures"]["val_a"]}),
+        lambda run: run["figures"].update(val_a=[]),
+        lambda run: run["figures"]["val_a"].pop("mpjpe_mm"),
+        lambda run: run["figures"]["val_a"].update(mpjpe_mm="12"),
+        lambda run: run.pop("environment"),
+    ],
+    ids=["empty", "no mapping", "a set less", "a list", "a metric less", "a text", "no machine"],
+)
+def test_damaged_runs_are_one_line(
+    runs: Runs, settings: Settings, change: Callable[[dict[str, Any]], object]
+) -> None:
+    run(settings, Path("out"), jobs=1, rows=SMALL)
+    damaged = next(Path("out/runs").iterdir())
+    content = json.loads(damaged.read_text())
+    change(content)
+    damaged.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"{damaged.name}: not the figures of a run; remove it"):
+        run(settings, Path("out"), jobs=1, rows=SMALL)
+
+
+@pytest.mark.parametrize(
+    "change", [{"digests": 1}, {"data": None}, {"val": []}, {"steps": "7"}, {"steps": 0}], ids=str
+)
+@pytest.mark.parametrize("minutes", [None, 1.0])
+def test_damaged_settings_are_one_line(
+    runs: Runs, settings: Settings, change: dict[str, Any], minutes: float | None
+) -> None:
+    run(settings, Path("out"), jobs=1, rows=SMALL)
+    file = Path("out/settings.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(InputError, match=r"settings\.json: not the settings of an ablation"):
+        run(settings, Path("out"), jobs=1, rows=SMALL, minutes=minutes)
+
+
+def test_a_first_run_that_fails_leaves_the_folder_free(runs: Runs, settings: Settings) -> None:
+    runs.fail_at, runs.failure = 0, InputError("the loss is nan")
+    with pytest.raises(InputError, match="the loss is nan"):
+        run(settings, Path("out"), jobs=1, rows=SMALL)
+    assert not Path("out").exists()
+    runs.fail_at = math.inf
+    corrected = dataclasses.replace(settings, learning_rate=1e-4)
+    assert run(corrected, Path("out"), jobs=1, rows=SMALL).missing == []
+
+
+@pytest.mark.parametrize("minutes", [math.nan, math.inf, 1e300, 0.0, -1.0])
+def test_minutes_no_clock_can_measure(runs: Runs, settings: Settings, minutes: float) -> None:
+    with pytest.raises(InputError, match="--minutes"):
+        run(settings, Path("out"), jobs=1, rows=SMALL, minutes=minutes)
+    assert not Path("out").exists()
+    assert runs.seen == []
+
+
+@pytest.mark.parametrize(
+    "blocked", ["settings.json", "ablation.json", "ablation.md", "ablation.svg", "runs"]
+)
+def test_blocked_outputs_are_noticed_before_any_run(
+    runs: Runs, settings: Settings, blocked: str
+) -> None:
+    Path("out").mkdir()
+    if blocked == "runs":
+        Path("out/runs").write_text("")
+    else:
+        Path("out", blocked).mkdir()
+    with pytest.raises(InputError, match=blocked):
+        run(settings, Path("out"), jobs=1, rows=SMALL)
+    assert runs.seen == []
 
 
 def test_steps_are_planned_once_and_kept(runs: Runs, settings: Settings) -> None:

@@ -54,6 +54,25 @@ def test_damaged_entry_is_named() -> None:
         parse_metadata({f"{PREFIX}config": '{"d_model"'})
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        *(("max_frames", text) for text in ("null", '"many"', "1.5", "-5", "0", "244", "true")),
+        ("max_frames", "9" * 5000),  # more digits than Python turns into a number
+        ("config", "[" * 100_000),  # deeper than Python's stack
+        ("config", "[]"),
+        ("parameters", '"few"'),
+        ("joint_names", "5"),
+        ("joint_names", '["root"]'),
+        ("schema_version", "null"),
+    ],
+    ids=lambda text: text[:10],
+)
+def test_entry_of_another_kind_is_named(key: str, text: str) -> None:
+    with pytest.raises(InputError, match=rf"posemamba\.{key}.*export the model again"):
+        parse_metadata({PREFIX + key: text})
+
+
 def test_newer_schema_is_refused() -> None:
     written = build_metadata(CONFIG, ExportOptions(), 1)
     written[f"{PREFIX}schema_version"] = json.dumps(2)

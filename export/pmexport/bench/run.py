@@ -16,8 +16,10 @@ import numpy as np
 
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
 from pmexport.cases import bounce
+from pmexport.limits import MAX_ELEMENTS
 from pmexport.runtimes import RUNTIMES, Bindable, Bound, FloatArray, Runtime, RuntimeOptions
 from posemamba.errors import InputError
+from posemamba.skeleton import NUM_JOINTS
 
 SCHEMA = 1
 
@@ -104,6 +106,7 @@ def run_bench(
     from pmexport.inspect import read_facts
 
     facts = read_facts(request.model)
+    _refuse_idle_options(request)
     batch = _size("batch", request.batch, facts.batch, None) or 1
     frames = _size("frames", request.frames, facts.frames, facts.max_frames)
     if frames is None:
@@ -119,6 +122,11 @@ def run_bench(
         optimize=request.optimize,
         tf32=request.tf32,
     )
+    if batch * frames * NUM_JOINTS * 2 > MAX_ELEMENTS:
+        raise InputError(
+            f"--batch {batch} with --frames {frames}: the keypoints would be more than "
+            f"{MAX_ELEMENTS:,} numbers: use a smaller --batch"
+        )
     chosen = [(name, *_prepared(name, options, request)) for name in request.runtimes]
     clip = _clip(batch, frames)
     results = {
@@ -137,6 +145,31 @@ def run_bench(
         runtimes=results,
         environment=_environment(),
     )
+
+
+def _refuse_idle_options(request: BenchRequest) -> None:
+    """Who gives an option expects it in the figures.
+
+    Raises:
+        InputError: no chosen runtime reads an option that is given.
+    """
+    given = {
+        f"--ckpt '{request.checkpoint}'": (request.checkpoint is not None, ("torch", "torch-cuda")),
+        f"--precision {request.precision}": (request.precision is not None, ("torch-cuda",)),
+        f"--threads {request.threads}": (
+            request.threads is not None,
+            ("ort-cpu", "torch", "ort-cuda"),
+        ),
+        "--no-cuda-graph": (not request.cuda_graph, ("ort-cuda", "torch-cuda")),
+        f"--optimize {request.optimize}": (request.optimize != "auto", ("ort-cuda",)),
+        "--tf32": (request.tf32, ("ort-cuda", "torch-cuda")),
+    }
+    for option, (is_given, readers) in given.items():
+        if is_given and not set(readers) & set(request.runtimes):
+            raise InputError(
+                f"{option}: for --runtime {' or '.join(readers)} alone, this is "
+                f"{', '.join(request.runtimes)}: leave it out, or add --runtime {readers[0]}"
+            )
 
 
 def _size(what: str, asked: int | None, fixed: int | None, most: int | None) -> int | None:

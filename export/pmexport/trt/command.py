@@ -28,6 +28,9 @@ ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "b
 PATH = click.Path(path_type=Path)
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?$")
 
+_MAX_SIZE = 10**12
+"""More than a GPU has memory; TensorRT counts bytes in 64 bits."""
+
 
 class Size(_Size):
     """Bytes, such as ``512M`` or ``2GiB``; a number alone is MiB, as trtexec counts."""
@@ -44,7 +47,10 @@ class Size(_Size):
             self.fail(f"'{value}' is not a size, such as 512M or 2GiB", param, ctx)
         number, unit, binary = match.groups()
         base = 1024 if binary or not unit else 1000
-        size = int(float(number) * base ** {"": 2, "k": 1, "m": 2, "g": 3}[unit])
+        bytes_ = float(number) * base ** {"": 2, "k": 1, "m": 2, "g": 3}[unit]
+        if bytes_ > _MAX_SIZE:  # such as infinity, which is no whole number
+            self.fail(f"{str(value)[:40]} is too large: at most {_MAX_SIZE // 10**9}GB", param, ctx)
+        size = int(bytes_)
         if size < 1:
             self.fail(f"{value} is too small", param, ctx)
         return size

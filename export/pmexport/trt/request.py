@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmexport.files import check_folder, check_target, file_sha256
+from pmexport.files import check_folder, check_target, file_sha256, is_utf8
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
+from pmexport.limits import MAX_ELEMENTS, check_elements
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
 from pmexport.trt.fatbin import GpuCode, gpu_code
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pmexport.job import ExportJob
     from pmexport.trt.source import Source
 
-_MOST_ELEMENTS = 2**31 - 1
-"""TensorRT and the kernels count the elements of a tensor in 32 bits."""
 _DISK_FACTOR = 3
 """Free disk asked for, in sizes of the ONNX model; a plan of L for three targets takes 1.7."""
 _DISK_LEAST = 16 * 10**6
@@ -91,9 +90,7 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     Raises:
         InputError: it cannot.
     """
-    if (request.checkpoint is None) == (request.onnx is None):
-        what = "neither is" if request.onnx is None else "both are"
-        raise InputError(f"give --ckpt or --onnx, one of them: {what} given")
+    check_origin(request)
     if request.output is not None:
         check_output(request.output, request)
     targets = parse_targets(request.targets)
@@ -121,6 +118,24 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
         export=export,
         profiles=profiles,
     )
+
+
+def check_origin(request: TrtRequest) -> None:
+    """Make sure there is one model to build from.
+
+    Raises:
+        InputError: there is none, or two, or an option that only the other kind has a use for.
+    """
+    if (request.checkpoint is None) == (request.onnx is None):
+        what = "neither is" if request.onnx is None else "both are"
+        raise InputError(f"give --ckpt or --onnx, one of them: {what} given")
+    if request.onnx is not None and request.scan_order is not None:
+        raise InputError(
+            f"--scan-order {request.scan_order}: the order is in the model '{request.onnx}': leave "
+            "it out, or build from --ckpt"
+        )
+    if request.onnx is not None and not is_utf8(request.onnx):
+        raise InputError(f"'{request.onnx}' is no UTF-8, as TensorRT wants names: rename the file")
 
 
 def read_inputs(
@@ -153,8 +168,11 @@ def read_inputs(
             check=False,
         )
     )
-    frames = export.checkpoint.config.frames
-    return precision, None, export, build_profiles(request.batch, request.frames, max_frames=frames)
+    config = export.checkpoint.config
+    profiles = build_profiles(request.batch, request.frames, max_frames=config.frames)
+    for profile in profiles:
+        check_elements(config, profile.batch.max, profile.frames.max)
+    return precision, None, export, profiles
 
 
 def check_source(source: Source, request: TrtRequest, precision: str) -> tuple[Profile, ...]:
@@ -182,10 +200,10 @@ def check_source(source: Source, request: TrtRequest, precision: str) -> tuple[P
     for profile in profiles:
         sizes = {"batch": profile.batch.max, "frames": profile.frames.max}
         name, elements = largest_tensor(source, concrete_shapes(source, sizes))
-        if elements > _MOST_ELEMENTS:
+        if elements > MAX_ELEMENTS:
             raise InputError(
                 f"--batch {profile.batch} with --frames {profile.frames}: '{name}' would have "
-                f"{elements:,} elements, the kernels index {_MOST_ELEMENTS:,}: use a smaller "
+                f"{elements:,} elements, the kernels index {MAX_ELEMENTS:,}: use a smaller "
                 "--batch"
             )
     return profiles
@@ -241,11 +259,6 @@ def check_options(options: Options, backend: Backend, targets: tuple[str, ...]) 
             f"--strip-weights: {backend.name} needs the GPU for it, and one --target, that GPU's: "
             "leave it out, or run this where the GPU is"
         )
-    if options.timing_cache is not None:
-        path = options.timing_cache
-        if path.is_dir():
-            raise InputError(f"--timing-cache '{path}' is a directory: name a file")
-        check_folder(path.parent)
 
 
 def check_plugin(probed: Outcome, plugin: Path) -> None:
@@ -276,6 +289,30 @@ def check_output(output: Path, request: TrtRequest) -> None:
     inputs = [path for path in (request.checkpoint, request.onnx) if path is not None]
     check_target(output, ".engine", inputs=inputs)
     check_target(sidecar_path(output), ".json", inputs=inputs)
+    cache = request.options.timing_cache
+    if cache is not None:
+        _check_timing_cache(cache, [*inputs, output, sidecar_path(output)])
+
+
+def _check_timing_cache(cache: Path, others: list[Path]) -> None:
+    """It is read and then replaced, whatever its name.
+
+    Args:
+        others: files with another use in this build.
+
+    Raises:
+        InputError: it is one of them, no regular file, or cannot be written.
+    """
+    if cache.exists() and not cache.is_file():
+        what = "a directory" if cache.is_dir() else "no regular file"
+        raise InputError(f"--timing-cache '{cache}' is {what}: name a file")
+    check_folder(cache.parent)
+    for other in others:
+        if cache.resolve() == other.resolve():
+            raise InputError(
+                f"--timing-cache '{cache}' is the model or the engine: writing there would "
+                "overwrite it, name another file"
+            )
 
 
 def check_disk(folder: Path, model_bytes: int) -> None:
@@ -322,9 +359,7 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
     """
     from pmexport.trt.trtexec import trtexec_line
 
-    if (request.checkpoint is None) == (request.onnx is None):
-        what = "neither is" if request.onnx is None else "both are"
-        raise InputError(f"give --ckpt or --onnx, one of them: {what} given")
+    check_origin(request)
     backend, targets = choose_backend(
         request.backend, parse_targets(request.targets), elsewhere=True
     )

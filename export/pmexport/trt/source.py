@@ -71,7 +71,8 @@ class Source:
 
     @property
     def max_frames(self) -> int:
-        return int(self.metadata["max_frames"])
+        most: int = self.metadata["max_frames"]
+        return most
 
     @property
     def joints(self) -> int:
@@ -188,7 +189,7 @@ def _hash(model: Any, path: Path) -> tuple[str, int]:  # noqa: ANN401
     """
     from pmexport.inspect import external_files
 
-    data = [path.with_name(name) for name in external_files(model)]
+    data = [path.parent / name for name in external_files(model)]
     for file in data:
         if not file.is_file():
             raise InputError(f"'{path}' keeps its weights in '{file}', which does not exist")
