@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pmexport.console import CountOrDynamic, Positive, size_text
-from pmexport.limits import MAX_BATCH, MAX_THREADS
+from pmexport.limits import MAX_BATCH, MAX_FRAMES, MAX_THREADS
 from pmexport.trt.command import trt
 from posemamba.console import CHECK_FAILED, NearChoice, Tool
 
@@ -24,7 +24,6 @@ VARIANTS = ("auto", "S", "B", "L", "X")
 ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
 RUNTIMES = ("ort-cpu", "torch", "ort-cuda", "torch-cuda")
 FUSIONS = ("auto", "fused", "composed")
-MAX_FRAMES = 243
 MAX_RUNS = 1_000_000  # each leaves a time in memory
 
 PATH = click.Path(path_type=Path)

@@ -10,6 +10,8 @@ from posemamba.skeleton import NUM_JOINTS
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
 
+MAX_FRAMES = 243
+"""``posemamba.config.MAX_FRAMES``, which cannot be read without PyTorch; a test compares them."""
 MAX_ELEMENTS = 2**31 - 1
 """TensorRT and the kernels count the elements of a tensor in 32 bits."""
 MAX_BATCH = MAX_ELEMENTS // (NUM_JOINTS * 2)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from importlib import metadata as packages
 from typing import TYPE_CHECKING, Any
 
-from posemamba.config import MAX_FRAMES
+from pmexport.limits import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES
 

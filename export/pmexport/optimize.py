@@ -172,6 +172,12 @@ def _rewritten(path: Path, fusion: Fusion) -> tuple[ir.Model, Fusion, Counter[st
             rewrite_composed(model)
     except InputError as error:
         raise InputError(f"'{path}': {error}") from None
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, ValueError) as error:
+        # A node lacks an input, an attribute or a shape that the exporter always writes.
+        reason = " ".join(f"{type(error).__name__} {error}".split())[:100]
+        raise InputError(
+            f"'{path}' is not as 'pmexport onnx --ops fused' writes it ({reason}): export it again"
+        ) from None
     model.metadata_props[TARGET_KEY] = TARGET
     return model, used, before
 

@@ -18,6 +18,7 @@ import torch
 from click.testing import CliRunner
 
 from pmexport import cli as pmexport_cli
+from pmexport import limits
 from pmexport.cli import cli as pmexport
 from pmexport.runtimes import RUNTIMES
 from posemamba import checkpoint, config, flops, scan_order
@@ -249,7 +250,7 @@ def test_choices_are_those_of_the_library() -> None:
     assert ("auto", *scan_order.SCAN_ORDERS) == pmexport_cli.ORDERS
     assert ("auto", *config.VARIANTS) == pmexport_cli.VARIANTS
     assert tuple(RUNTIMES) == pmexport_cli.RUNTIMES
-    assert pmexport_cli.MAX_FRAMES == config.MAX_FRAMES
+    assert limits.MAX_FRAMES == config.MAX_FRAMES
 
 
 @pytest.mark.parametrize("package", ["pmexport", "posemamba"])

@@ -190,6 +190,17 @@ def test_optimize_takes_no_folder(place: str, refused: Callable[..., None]) -> N
     refused(("optimize", place), f"'{place}' is a directory")
 
 
+@pytest.mark.parametrize("part", ["attribute", "input"])
+def test_optimize_refuses_nodes_without_their_parts(
+    part: str, here: Path, refused: Callable[..., None]
+) -> None:
+    model = onnx.load(here / "tiny.onnx")
+    for node in model.graph.node:
+        del getattr(node, part)[1 if part == "input" else 0 :]
+    onnx.save(model, here / "odd.onnx")
+    refused(("optimize", "odd.onnx"), "'odd.onnx'", "export it again")
+
+
 @pytest.mark.parametrize("failing", ["original", "rewritten"])
 def test_what_was_at_the_output_of_optimize_stays(
     failing: str, here: Path, refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch
