@@ -222,6 +222,8 @@ def test_ctrl_c_while_workers_start(length: tuple[str, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "posemamba", *arguments],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # A shell that starts tests in the background has them ignore the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
