@@ -29,11 +29,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from posemamba._messages import require_no_device
 from posemamba.ablation_cell import check_settings, run_cell
 from posemamba.ablation_table import FULL, METRICS, ROWS, AblationReport, Cell, Row, cells
 from posemamba.atomic import replacing
 from posemamba.errors import InputError
-from posemamba.training.targets import check_folder
+from posemamba.targets import check_folder
 
 SETTINGS, RUNS = "settings.json", "runs"
 MAX_MINUTES = 1e6
@@ -81,10 +82,11 @@ class Settings:
         """A copy that names the content of its files.
 
         Raises:
-            InputError: a file that cannot be read.
+            InputError: a file that cannot be read, or is none.
         """
         digests = {}
         for path in (*self.data, *self.val.values()):
+            require_no_device(path)
             try:
                 digests[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
             except OSError as error:

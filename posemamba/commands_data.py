@@ -156,10 +156,11 @@ def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -
     """Save clip sets under their names, not over the source, and say what was written."""
     from posemamba.data.clip_set import save_clip_set
     from posemamba.errors import InputError
+    from posemamba.targets import is_one_of
 
     for name in sets:
         path = folder / f"{name}.npz"
-        if source is not None and path.exists() and path.samefile(source):
+        if source is not None and is_one_of(path, [source]):
             raise InputError(f"{path}: is the source; name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)

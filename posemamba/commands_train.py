@@ -128,8 +128,8 @@ def evaluate(
     """Errors of a checkpoint on clips with 3D truth, in millimetres."""
     from posemamba.checkpoint import load_checkpoint
     from posemamba.lifting import as_lift, with_flip
+    from posemamba.targets import check_file
     from posemamba.training.devices import pick_device
-    from posemamba.training.targets import check_file
 
     if gt_2d and protocol != "h36m":
         raise click.UsageError("--gt-2d is for --protocol h36m: leave it out")

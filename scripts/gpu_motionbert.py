@@ -21,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from gpu_forward import FRAMES
-from gpu_ort import EFFORT, Cell, Job, environment, keypoints, say, timed
+from gpu_ort import EFFORT, Cell, Job, environment, figures, keypoints, say, timed
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
@@ -161,16 +161,7 @@ def motionbert_row(way: str, batch: int) -> dict[str, Any]:
     with_confidence = np.concatenate((clips, np.ones_like(clips[..., :1])), -1)
     bound = TorchBound(make(), with_confidence, cuda_graph, {"cuda_graph": cuda_graph})
     measured = measure(bound, EFFORT)
-    steps = {name: asdict(times) for name, times in measured.steps.items()}
-    return {
-        "network": "MotionBERT",
-        "batch": batch,
-        "way": way,
-        "runs": measured.runs,
-        "total": asdict(measured.total),
-        "steps": steps,
-        "unstable": measured.unstable,
-    }
+    return {"network": "MotionBERT", "batch": batch, "way": way, **figures(measured)}
 
 
 def our_row(way: str, batch: int, models: Path) -> dict[str, Any]:

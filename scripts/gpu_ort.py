@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from gpu_forward import FRAMES, MM_PER_UNIT, build
 
-from pmexport.bench.measure import Effort, measure
+from pmexport.bench.measure import Effort, Measurement, measure
 from pmexport.cases import bounce
 from pmexport.cuda_runtimes import OrtCuda, TorchBound
 from pmexport.onnx_export import ExportOptions, export_onnx
@@ -187,10 +187,7 @@ def timed(job: Job) -> dict[str, Any]:
         **asdict(cell),
         "settings": bound.settings,
         "build_s": round(built, 2),
-        "runs": measured.runs,
-        "total": asdict(measured.total),
-        "steps": {name: asdict(times) for name, times in measured.steps.items()},
-        "unstable": measured.unstable,
+        **figures(measured),
         "device_mib": round((device_bytes() - before) / 2**20),
         "drift_mm": drift_mm(cell.variant, measured.poses_3d),
     }
@@ -200,6 +197,15 @@ def timed(job: Job) -> dict[str, Any]:
         except Exception as error:  # the times stand without it
             row["timeline"] = {"kernels": 0, "why": f"{type(error).__name__}: {error}"}
     return row
+
+
+def figures(measured: Measurement) -> dict[str, Any]:
+    return {
+        "runs": measured.runs,
+        "total": asdict(measured.total),
+        "steps": {name: asdict(times) for name, times in measured.steps.items()},
+        "unstable": measured.unstable,
+    }
 
 
 # What is fed, and what should come out.

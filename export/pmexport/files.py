@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from posemamba.errors import InputError
+from posemamba.targets import is_one_of, why_unwritable
 
 
 def check_target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
@@ -25,9 +25,8 @@ def check_target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"'{path}' is a directory: name a file in it, such as '{path}/M{suffix}'")
     if path.suffix.lower() != suffix:
         raise InputError(f"'{path}' must end in '{suffix}'")
-    for other in inputs:
-        if path.exists() and other.exists() and path.samefile(other):
-            raise InputError(f"'{path}' is the input: writing there would overwrite it")
+    if is_one_of(path, inputs):
+        raise InputError(f"'{path}' is the input: writing there would overwrite it")
     if path.exists() and not path.is_file():
         raise InputError(f"'{path}' is not a regular file: name another output")
     check_folder(path.parent)
@@ -42,13 +41,9 @@ def check_folder(folder: Path) -> None:
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise InputError(f"output folder '{folder}' {what}: create it with 'mkdir -p'")
-    try:  # access rights say nothing for root, full disks and /proc: try it
-        with tempfile.NamedTemporaryFile(dir=folder) as probe:
-            probe.write(b"\0")
-    except OSError as error:
-        raise InputError(
-            f"output folder '{folder}' cannot be written: {error.strerror or error}"
-        ) from None
+    reason = why_unwritable(folder)
+    if reason is not None:
+        raise InputError(f"output folder '{folder}' cannot be written: {reason}")
 
 
 def is_utf8(path: Path) -> bool:

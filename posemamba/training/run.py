@@ -27,6 +27,7 @@ from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.lifting import as_lift
 from posemamba.model import PoseMamba
+from posemamba.targets import check_folder
 from posemamba.training.batches import ClipBatches
 from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig
@@ -34,7 +35,6 @@ from posemamba.training.devices import check_device
 from posemamba.training.processes import Processes
 from posemamba.training.state import load_state, save_state
 from posemamba.training.stepper import Stepper
-from posemamba.training.targets import check_folder
 
 STATE, WEIGHTS, LOG = "last.pth.tr", "final.safetensors", "log.csv"
 _LOG_FIELDS = ("step", "epoch", "learning_rate", "loss", "seconds", "val_mpjpe_mm")

@@ -45,15 +45,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def here(exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with copies of them."""
-    folder = tmp_path / "here"
-    shutil.copytree(exports, folder)
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def invoke(*arguments: str, code: int = 0) -> str:
     if arguments[0] == "check":  # on such small models two threads only wait for each other
         arguments += ("--threads", "1")

@@ -65,6 +65,7 @@ EVALUATE = ("evaluate", "--ckpt", "tiny.pth.tr", "--data")
         ("data", "amass", "--source", "pipe.npz", "-o", "out"),
         ("data", "pose2sim", "--wheel", "pipe", "-o", "out"),
         ("plot", "skeleton", "--ckpt", "tiny.pth.tr", "--inputs", "pipe", "-o", "p.png"),
+        ("ablate", "--data", "pipe", "--val", "pipe", "--steps", "1", "-o", "out"),
         ("train", "--config", "pipe", "--data", "none.npz", "--out", "out"),
     ],
 )

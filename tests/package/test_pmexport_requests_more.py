@@ -18,6 +18,13 @@ from pmexport.runtimes import read_onnx
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "official_tiny.pth.tr"
 CKPT = ("--ckpt", "tiny.pth.tr")
 TRT = ("--dry-run", "--backend", "tensorrt-rtx", "--target", "sm86")
+READERS = (
+    ("inspect", "odd.onnx"),
+    ("check", "odd.onnx", *CKPT),
+    ("bench", "odd.onnx"),
+    ("optimize", "odd.onnx", "-o", "new.onnx"),
+    ("trt", "--onnx", "odd.onnx", *TRT),
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +33,6 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(GOLDEN, folder / "tiny.pth.tr")
     arguments = ["onnx", "--ckpt", str(GOLDEN), "-o", str(folder / "tiny.onnx"), "--no-check"]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
-    return folder
-
-
-@pytest.fixture
-def here(exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with ``tiny.pth.tr`` and ``tiny.onnx``."""
-    folder = tmp_path / "here"
-    shutil.copytree(exports, folder)
-    monkeypatch.chdir(folder)
     return folder
 
 
@@ -159,13 +157,7 @@ def test_an_altered_model_is_refused_by_every_command(
     model = onnx.load(here / "tiny.onnx")
     change(model)
     (here / "odd.onnx").write_bytes(model.SerializeToString())
-    for arguments in (
-        ("inspect", "odd.onnx"),
-        ("check", "odd.onnx", *CKPT),
-        ("bench", "odd.onnx"),
-        ("optimize", "odd.onnx", "-o", "new.onnx"),
-        ("trt", "--onnx", "odd.onnx", *TRT),
-    ):
+    for arguments in READERS:
         refused(arguments, "odd.onnx", ALTERED[change])
 
 
@@ -175,13 +167,7 @@ def test_metadata_of_another_kind_is_refused_by_every_command(
     model = onnx.load(here / "tiny.onnx")
     next(e for e in model.metadata_props if e.key == "posemamba.max_frames").value = "1000000"
     onnx.save(model, here / "odd.onnx")
-    for arguments in (
-        ("inspect", "odd.onnx"),
-        ("check", "odd.onnx", *CKPT),
-        ("bench", "odd.onnx"),
-        ("optimize", "odd.onnx", "-o", "new.onnx"),
-        ("trt", "--onnx", "odd.onnx", *TRT),
-    ):
+    for arguments in READERS:
         refused(arguments, "odd.onnx", "max_frames", "1000000")
 
 

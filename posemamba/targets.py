@@ -19,9 +19,8 @@ def check_file(path: Path, inputs: Iterable[Path] = ()) -> None:
         InputError: a folder or device, one of the inputs, or a folder that takes no file.
     """
     _check_regular(path)
-    for other in inputs:
-        if path.exists() and other.exists() and path.samefile(other):
-            raise InputError(f"'{path}' is an input: name another file to write")
+    if is_one_of(path, inputs):
+        raise InputError(f"'{path}' is an input: name another file to write")
     if not path.parent.is_dir():
         raise InputError(f"'{path}': there is no folder '{path.parent}': create it first")
     _check_takes_files(path.parent)
@@ -46,6 +45,21 @@ def check_folder(folder: Path, files: Iterable[str] = ()) -> None:
         _check_regular(folder / name)
 
 
+def is_one_of(path: Path, others: Iterable[Path]) -> bool:
+    """Whether what is at ``path`` is one of the others, by whatever name."""
+    return path.exists() and any(other.exists() and path.samefile(other) for other in others)
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why no file can be created in a folder; None where one can."""
+    try:  # access rights say nothing for root, full disks and /proc: try it
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        return str(error.strerror or error)
+    return None
+
+
 def _check_regular(path: Path) -> None:
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "not a regular file"
@@ -53,11 +67,6 @@ def _check_regular(path: Path) -> None:
 
 
 def _check_takes_files(folder: Path) -> None:
-    try:  # access rights say nothing for root, full disks and /proc: try it
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"\0")
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(
-            f"folder '{folder}' cannot be written ({reason}): name another place"
-        ) from None
+    reason = why_unwritable(folder)
+    if reason is not None:
+        raise InputError(f"folder '{folder}' cannot be written ({reason}): name another place")
