@@ -6,13 +6,13 @@ READY := $(VENV)/.ready
 # What the installed package is built from; a change reinstalls it.
 SOURCES := $(shell find posemamba export trt_plugins -type f ! -path '*/__pycache__/*') \
            CMakeLists.txt pyproject.toml constraints.txt
-CPP_SOURCES := $(shell find trt_plugins tests -name '*.h' -o -name '*.cc' -o -name '*.cpp' \
+CPP_SOURCES := $(shell find trt_plugins tests -name '*.h' -o -name '*.cc' \
                  -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: demo test lint format clean env
 
 demo: env
-	$(BIN)/python scripts/demo.py
+	$(BIN)/python tools/demo.py
 
 test: lint
 	$(BIN)/pytest -m "not gpu"
@@ -34,7 +34,7 @@ $(READY): $(SOURCES)
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' \
 	  || { echo "Python 3.10 to 3.12 is needed; name one with: make PYTHON=/path/to/python3.12"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	-$(BIN)/python scripts/trt_headers.py
+	-$(BIN)/python tools/trt_headers.py
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt '.[dev]'
 	touch $@
 

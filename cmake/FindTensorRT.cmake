@@ -1,7 +1,7 @@
 # TensorRT's or TensorRT-RTX's headers; no library is looked for, since none is linked.
 #
 # Looked for in -DTENSORRT_INCLUDE_DIR= (the folder of NvInferRuntime.h), then under TENSORRT_ROOT
-# (variable or environment), in the folders of scripts/trt_headers.py, and where the SDK's packages
+# (variable or environment), in the folders of tools/trt_headers.py, and where the SDK's packages
 # and JetPack put them.
 #
 # Sets TensorRT_FOUND, TensorRT_INCLUDE_DIR, TensorRT_VERSION, TensorRT_FLAVOR ("TensorRT" or

@@ -10,17 +10,17 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from posemamba.checkpoint import load_checkpoint
+    from posemamba.checkpoint.read import load_checkpoint
     from posemamba.config import VARIANTS, PoseMambaConfig
     from posemamba.errors import InputError
-    from posemamba.model import PoseMamba
+    from posemamba.model.network import PoseMamba
 
 _HOME = {
     "VARIANTS": "config",
     "InputError": "errors",
-    "PoseMamba": "model",
+    "PoseMamba": "model.network",
     "PoseMambaConfig": "config",
-    "load_checkpoint": "checkpoint",
+    "load_checkpoint": "checkpoint.read",
 }
 
 __all__ = ["VARIANTS", "InputError", "PoseMamba", "PoseMambaConfig", "load_checkpoint"]

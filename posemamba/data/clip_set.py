@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import require_no_device
-from posemamba.atomic import replacing
 from posemamba.errors import InputError
+from posemamba.files.atomic import replacing
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.text import require_no_device
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -25,7 +25,7 @@ class ClipSet:
 
     Attributes:
         keypoints_2d: (clips, frames, joints, 2) float32, normalised as
-            :func:`posemamba.preprocess.normalize_2d`.
+            :func:`posemamba.pose.preprocess.normalize_2d`.
         poses_3d: (clips, frames, joints, 3) float32, root-relative, in the unit of the network's
             output: that of ``keypoints_2d`` at the root's depth.
         mm_per_unit: (clips,) float32; ``poses_3d * mm_per_unit`` is in millimetres.

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import printable, problem
-from posemamba.data.array_pickle import as_numbers, load_array_pickle
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.windows import clip_rows
 from posemamba.errors import InputError
+from posemamba.files.array_pickle import as_numbers, load_array_pickle
 from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
+from posemamba.text import printable, problem
 
 Array = npt.NDArray[np.float64]
 

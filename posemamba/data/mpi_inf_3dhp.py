@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import printable, problem
-from posemamba.data.array_pickle import as_numbers, load_object_array
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.windows import clip_rows
-from posemamba.lifting import Floats, Lift
-from posemamba.preprocess import normalize_2d
+from posemamba.files.array_pickle import as_numbers, load_object_array
+from posemamba.pose.lift import Floats, Lift
+from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import LIMB_INDEX as H36M_LIMB_INDEX
 from posemamba.skeleton import NUM_JOINTS, ROOT
+from posemamba.text import printable, problem
 
 Array = npt.NDArray[np.float64]
 

@@ -26,15 +26,15 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import require_no_device
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.multiview import Camera, triangulate
 from posemamba.errors import InputError
-from posemamba.keypoints import detections_to_h36m, get_format
-from posemamba.metrics import mpjpe, p_mpjpe
-from posemamba.openpose import Folder, follow_person, read_people
-from posemamba.preprocess import normalize_2d
+from posemamba.pose.keypoints import detections_to_h36m, get_format
+from posemamba.pose.metrics import mpjpe, p_mpjpe
+from posemamba.pose.openpose import Folder, follow_person, read_people
+from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import JOINT_NAMES, ROOT
+from posemamba.text import require_no_device
 
 Array = npt.NDArray[np.float64]
 

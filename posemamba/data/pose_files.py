@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from posemamba._messages import printable, problem, require_no_device
-from posemamba.data.array_pickle import as_numbers, load_array_pickle
-from posemamba.data.cameras import TRAINING_CAMERAS, look
 from posemamba.data.clip_set import ClipSet
+from posemamba.data.synthetic.cameras import TRAINING_CAMERAS, look
 from posemamba.data.windows import clip_rows
+from posemamba.files.array_pickle import as_numbers, load_array_pickle
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.text import printable, problem, require_no_device
 
 Array = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from posemamba.data.clip_set import ClipSet
-from posemamba.preprocess import flip
+from posemamba.pose.preprocess import flip
 from posemamba.training.clip_checks import check_batches, check_training
 from posemamba.training.config import TrainConfig
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posemamba.blocks import SCAN_BACKENDS
+from posemamba.checkpoint.official_config import config_scan_order, read_official_config
 from posemamba.config import VARIANTS, PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.losses import PoseLoss
-from posemamba.official_config import config_scan_order, read_official_config
+from posemamba.model.blocks import SCAN_BACKENDS
+from posemamba.training.losses import PoseLoss
 
 AMP_TYPES = ("none", "fp16", "bf16")
 SCHEDULES = ("exponential", "cosine")

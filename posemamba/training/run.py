@@ -19,15 +19,15 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from posemamba.atomic import replacing
-from posemamba.blocks import ScanBackend
-from posemamba.checkpoint import save_checkpoint
-from posemamba.clip_errors import clip_errors
+from posemamba.checkpoint.read import save_checkpoint
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
-from posemamba.lifting import as_lift
-from posemamba.model import PoseMamba
-from posemamba.targets import check_folder
+from posemamba.evaluation.clip_sets import clip_errors
+from posemamba.files.atomic import replacing
+from posemamba.files.targets import check_folder
+from posemamba.model.blocks import ScanBackend
+from posemamba.model.network import PoseMamba
+from posemamba.pose.lift import as_lift
 from posemamba.training.batches import ClipBatches
 from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig

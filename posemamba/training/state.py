@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from posemamba.atomic import replacing
 from posemamba.errors import InputError
+from posemamba.files.atomic import replacing
 from posemamba.training.config import TrainConfig
 
 #: Settings that may change between a run and its continuation: they do not change the weights.

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import ROOT
+from places import TINY as GOLDEN
 
-from posemamba.clips import bundled_clips
+from posemamba.pose.clips import bundled_clips
 
-ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "data" / "golden" / "official_tiny.pth.tr"
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
          if page.is_file()]  # fmt: skip
 

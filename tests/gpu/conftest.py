@@ -1,4 +1,4 @@
-"""GPU tests need a device and the built library; scripts/gpu_run.sh provides both.
+"""GPU tests need a device and the built library; benchmarks/gpu_run.sh provides both.
 
 Without a GPU they skip with a reason, unless POSEMAMBA_REQUIRE_GPU is set (the script sets it), so
 that a broken driver cannot pass for a machine without one.
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU (scripts/gpu_run.sh)"))
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU (benchmarks/gpu_run.sh)"))
 
 
 @pytest.fixture(scope="session")

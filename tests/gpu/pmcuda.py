@@ -73,7 +73,7 @@ class Tuning(ctypes.Structure):
 
 
 def library() -> ctypes.CDLL:
-    """The library named by POSEMAMBA_CUDA_LIB (default: the build of scripts/gpu_run.sh)."""
+    """The library named by POSEMAMBA_CUDA_LIB (default: the build of benchmarks/gpu_run.sh)."""
     built = Path(__file__).resolve().parents[2] / "build/gpu/trt_plugins/kernels/cuda"
     path = Path(os.environ.get("POSEMAMBA_CUDA_LIB", built / "libposemamba_cuda.so"))
     lib = ctypes.CDLL(str(path))

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba import PoseMamba, PoseMambaConfig, block_ops
-from posemamba.inference import PoseMambaInference, capture
+from posemamba import PoseMamba, PoseMambaConfig
+from posemamba.model.inference import PoseMambaInference, capture
+from posemamba.native import block_ops
 
 pytestmark = pytest.mark.gpu
 
@@ -95,7 +96,7 @@ def test_the_whole_forward_equals_the_cpu_model(dtype: torch.dtype) -> None:
         expected = model(keypoints)
     lift = PoseMambaInference(model.cuda(), dtype)
     got = lift(keypoints.cuda())
-    # fp32: summation order of matrix products; fp16: as tests/model/test_inference.py.
+    # fp32: summation order of matrix products; fp16: as tests/posemamba/model/test_inference.py.
     bound = 1e-4 if dtype == torch.float32 else 5e-3
     assert (got.cpu() - expected).abs().max() < bound
     replayed = capture(lift, keypoints.cuda())(keypoints.cuda())

@@ -1,7 +1,7 @@
 """The fused inference path on a GPU: each op against float64, and whole networks.
 
 The measure is an op's plain composition in PyTorch with the same float16 roundings (the CPU kernels
-of ``posemamba.fused_ops``): ours may be at most twice as far from float64, as the scan kernels' own
+of ``posemamba.native.fused_ops``): ours may be at most twice as far from float64, as the scan kernels' own
 tests ask.
 """
 
@@ -17,8 +17,9 @@ from pmcuda import CrossInputs, Directions
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba import PoseMamba, PoseMambaConfig, fused_ops
-from posemamba.inference import PoseMambaInference, capture
+from posemamba import PoseMamba, PoseMambaConfig
+from posemamba.model.inference import PoseMambaInference, capture
+from posemamba.native import fused_ops
 
 pytestmark = pytest.mark.gpu
 

@@ -15,11 +15,11 @@ import ort_cases as cases
 import pytest
 import torch
 
-from pmexport.cuda_runtimes import CUDA_PROVIDER, OrtCuda, TorchCuda
-from pmexport.onnx_export import ExportOptions, export_onnx
-from pmexport.runtimes import RuntimeOptions
+from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.runtimes.base import RuntimeOptions
+from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, TorchCuda
 from posemamba import PoseMamba, PoseMambaConfig
-from posemamba.checkpoint import save_checkpoint
+from posemamba.checkpoint.read import save_checkpoint
 
 pytestmark = pytest.mark.gpu
 
@@ -32,7 +32,7 @@ OPERATORS: dict[str, tuple[Callable[..., cases.Arrays], dict[str, object], Calla
     "GatedNorm": (cases.gated_norm_inputs, NORMS, cases.gated_norm_expected),
     "AddNorm": (cases.add_norm_inputs, NORMS, cases.add_norm_expected),
 }
-#: float32 products without TF32 add in another order; float16 as tests/model/test_inference.py.
+#: float32 products without TF32 add in another order; float16 as tests/posemamba/model/test_inference.py.
 NETWORK_BOUNDS = {"fp32": 1e-4, "fp16": 5e-3}
 
 
@@ -165,7 +165,7 @@ def test_graph_is_wholly_on_the_gpu(
     """After the rewrite nothing but the shape's arithmetic is left to the CPU, and no copy."""
     path, _ = model
     from pmexport import custom_op_library
-    from pmexport.optimize import optimize_model
+    from pmexport.check.optimize import optimize_model
 
     options = ort.SessionOptions()
     options.enable_profiling = True

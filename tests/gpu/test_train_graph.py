@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from posemamba.blocks import ScanBackend
-from posemamba.model import PoseMamba
+from posemamba.model.blocks import ScanBackend
+from posemamba.model.network import PoseMamba
 from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pmexport.runtimes import Bound, FloatArray, Lift
+from pmexport.runtimes.base import Bound, FloatArray, Lift
 
 UNSTABLE_CV = 0.025
 """Above this coefficient of variation a median depends on when it was taken (trtexec's limit)."""

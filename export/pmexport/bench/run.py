@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
-from pmexport.cases import bounce
-from pmexport.limits import MAX_ELEMENTS
-from pmexport.runtimes import RUNTIMES, Bindable, Bound, FloatArray, Runtime, RuntimeOptions
+from pmexport.check.cases import bounce
+from pmexport.format.limits import MAX_ELEMENTS
+from pmexport.runtimes.base import RUNTIMES, Bindable, Bound, FloatArray, Runtime, RuntimeOptions
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
 
@@ -31,11 +31,11 @@ class BenchRequest:
     Attributes:
         model: the exported file.
         checkpoint: for runtimes that read weights instead.
-        runtimes: names in :data:`pmexport.runtimes.RUNTIMES`.
+        runtimes: names in :data:`pmexport.runtimes.base.RUNTIMES`.
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
         precision: of runtimes that read weights; None for the model's.
-        threads, cuda_graph, optimize, tf32: as :class:`pmexport.runtimes.RuntimeOptions`.
+        threads, cuda_graph, optimize, tf32: as :class:`pmexport.runtimes.base.RuntimeOptions`.
     """
 
     model: Path
@@ -102,8 +102,8 @@ def run_bench(
     Raises:
         InputError: a file or size is wrong, or a runtime cannot work here.
     """
-    from pmexport.files import file_sha256
-    from pmexport.inspect import read_facts
+    from pmexport.format.facts import read_facts
+    from pmexport.format.files import file_sha256
 
     facts = read_facts(request.model)
     _refuse_idle_options(request)
@@ -242,7 +242,7 @@ def _timed(
 
 def _clip(batch: int, frames: int) -> FloatArray:
     """The bundled real clips, played back and forth to the length: (batch, frames, joints, 2)."""
-    from posemamba.clips import bundled_clips
+    from posemamba.pose.clips import bundled_clips
 
     clips = [bounce(clip, frames) for clip in bundled_clips().values()]
     return np.stack([clips[i % len(clips)] for i in range(batch)])
@@ -267,7 +267,7 @@ def _device_bytes() -> int | None:
 def _environment() -> dict[str, Any]:
     import torch
 
-    from pmexport.doctor import package_versions
+    from pmexport.doctor.diagnose import package_versions
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {

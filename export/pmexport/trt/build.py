@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pmexport.trt.backends import Backend, library_folder, unversioned_links
-from posemamba.console import one_line
+from posemamba.cli.tool import one_line
 from posemamba.errors import InputError
 
 _PATIENCE_SECONDS = 3.0

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pmexport.files import file_sha256
+from pmexport.format.files import file_sha256
 from posemamba.errors import InputError
 
 ENGINE, SIDECAR, FIELDS = "engine", "sidecar.json", "fields.json"

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pmexport.files import file_sha256
-from pmexport.metadata import tool_version
-from pmexport.runtimes import INPUT_NAME
+from pmexport.format.files import file_sha256
+from pmexport.format.metadata import tool_version
+from pmexport.runtimes.base import INPUT_NAME
 from pmexport.trt.build import OnEvent, Outcome, run_worker
 from pmexport.trt.cache import EngineCache, Entry, Nearest, cache_key
 from pmexport.trt.precision_table import precision_table
@@ -28,8 +28,8 @@ from pmexport.trt.sidecar import (
 from pmexport.trt.source import Source, read_source
 from pmexport.trt.targets import current_architecture, current_name
 from pmexport.trt.trtexec import HARDWARE_LEVELS
-from posemamba.atomic import replacing
 from posemamba.errors import InputError
+from posemamba.files.atomic import replacing
 
 NO_GPU = "no GPU here that it is for"
 
@@ -134,7 +134,7 @@ def _warn_of_gpu_code(job: TrtJob, watch: Watch) -> None:
 
 
 def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> Source:
-    from pmexport.job import run_export
+    from pmexport.exporting.request import run_export
 
     assert job.export is not None
     start = time.perf_counter()

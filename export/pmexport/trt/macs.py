@@ -1,6 +1,6 @@
 """Shapes at given sizes, and multiply-accumulates of an ONNX node from them.
 
-Counted as :func:`posemamba.flops.true_macs` counts: products, convolution, the scan at 3 MAC a
+Counted as :func:`posemamba.model.counts.true_macs` counts: products, convolution, the scan at 3 MAC a
 state and its step-size projection. Norms, activations and additions count 0. The sums of both ways
 are equal, which a test holds.
 """
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from pmexport.onnx_ops import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN, register_schemas
-from pmexport.runtimes import read_onnx
+from pmexport.format.operators import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN, register_schemas
+from pmexport.runtimes.base import read_onnx
 from pmexport.trt.source import Node, Source
 from posemamba.errors import InputError
 

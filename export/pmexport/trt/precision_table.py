@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pmexport.onnx_ops import OP_DOMAIN
-from pmexport.precision import RULES, SINGLE_SCOPES, Rule
+from pmexport.format.operators import OP_DOMAIN
+from pmexport.passes.fp16 import RULES, SINGLE_SCOPES, Rule
 from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
 from pmexport.trt.source import Node, Source
 

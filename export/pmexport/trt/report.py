@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pmexport.console import size_text
-from posemamba.console import table
+from pmexport.cli.options import size_text
+from posemamba.cli.tool import table
 
 _WITNESSES = {
     "onnx": "the ONNX model's types",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmexport.files import check_folder, check_target, file_sha256, is_utf8
+from pmexport.format.files import check_folder, check_target, file_sha256, is_utf8
+from pmexport.format.limits import MAX_ELEMENTS, check_elements
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
-from pmexport.limits import MAX_ELEMENTS, check_elements
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
 from pmexport.trt.fatbin import GpuCode, gpu_code
@@ -21,7 +21,7 @@ from pmexport.trt.trtexec import Options
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
-    from pmexport.job import ExportJob
+    from pmexport.exporting.request import ExportJob
     from pmexport.trt.source import Source
 
 _DISK_FACTOR = 3
@@ -152,8 +152,8 @@ def read_inputs(
         source = read_source(request.onnx)
         precision = request.precision or source.precision
         return precision, source, None, check_source(source, request, precision)
-    from pmexport.job import ExportRequest, prepare_export
-    from pmexport.onnx_export import ExportOptions
+    from pmexport.exporting.export import ExportOptions
+    from pmexport.exporting.request import ExportRequest, prepare_export
 
     assert request.checkpoint is not None
     precision = request.precision or "fp32"
@@ -215,9 +215,9 @@ def check_operators(source: Source, precision: str) -> None:
     Raises:
         InputError: it is not, or wants another plugin version than ours.
     """
-    from pmexport.onnx_ops import OP_INPUTS
-    from pmexport.precision import RULES
-    from pmexport.runtimes import OP_DOMAIN
+    from pmexport.format.operators import OP_INPUTS
+    from pmexport.passes.fp16 import RULES
+    from pmexport.runtimes.base import OP_DOMAIN
 
     for node in source.nodes:
         known = OP_INPUTS if node.domain == OP_DOMAIN else RULES if node.domain == "" else {}
@@ -267,7 +267,7 @@ def check_plugin(probed: Outcome, plugin: Path) -> None:
     Raises:
         InputError: it does not.
     """
-    from pmexport.onnx_ops import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN
+    from pmexport.format.operators import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN
 
     versions = {creator["name"]: creator["version"] for creator in probed.creators}
     for name in (CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN):
@@ -334,7 +334,7 @@ def default_output(request: TrtRequest, export: ExportJob | None, precision: str
     """``L.fp16.engine``."""
     if request.onnx is not None:
         return f"{request.onnx.stem}.engine"
-    from pmexport.job import default_name
+    from pmexport.exporting.request import default_name
 
     assert export is not None
     return default_name(export.checkpoint, precision).removesuffix(".onnx") + ".engine"

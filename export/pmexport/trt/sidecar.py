@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pmexport.files import file_sha256
+from pmexport.format.files import file_sha256
 from posemamba.errors import InputError
 
 SCHEMA_VERSION = 1

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pmexport.files import file_sha256
-from pmexport.metadata import parse_metadata
-from pmexport.runtimes import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, read_onnx
+from pmexport.format.files import file_sha256
+from pmexport.format.metadata import parse_metadata
+from pmexport.runtimes.base import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, read_onnx
 from posemamba.errors import InputError
 
 #: A dimension is a number, a symbol such as ``batch``, or None where nobody knows.
@@ -48,7 +48,7 @@ class Source:
 
     Attributes:
         sha256: of the file; with weights beside it, see :func:`_hash`.
-        metadata: as :func:`pmexport.metadata.parse_metadata` gives it.
+        metadata: as :func:`pmexport.format.metadata.parse_metadata` gives it.
         values: every tensor of the main graph whose shape is known, constants included.
         batch, frames: sizes the input is fixed to; None for any.
     """
@@ -187,7 +187,7 @@ def _hash(model: Any, path: Path) -> tuple[str, int]:  # noqa: ANN401
     With external data the hash is that of the hexadecimal hashes of the model and its data files,
     in order of their names: equal hashes mean equal weights too.
     """
-    from pmexport.inspect import external_files
+    from pmexport.format.facts import external_files
 
     data = [path.parent / name for name in external_files(model)]
     for file in data:

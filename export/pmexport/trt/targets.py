@@ -6,7 +6,7 @@ import ctypes
 import re
 from functools import cache
 
-from posemamba.console import suggestion
+from posemamba.cli.tool import suggestion
 from posemamba.errors import InputError
 
 #: What people know each architecture by.

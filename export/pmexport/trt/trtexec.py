@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmexport.runtimes import INPUT_NAME
+from pmexport.runtimes.base import INPUT_NAME
 from pmexport.trt.backends import Backend
 from pmexport.trt.profiles import Profile
 from pmexport.trt.targets import architecture_number

@@ -4,8 +4,7 @@
  * are float32 or float16 (pm_dtype); parameters and the residual stream are float32. Rows may lie
  * further apart than they are long (`*_stride`).
  */
-#ifndef POSEMAMBA_BLOCK_H_
-#define POSEMAMBA_BLOCK_H_
+#pragma once
 
 #include "posemamba/scan.h"
 
@@ -61,4 +60,3 @@ typedef struct pm_add_norm_params {
 #ifdef __cplusplus
 }
 #endif
-#endif /* POSEMAMBA_BLOCK_H_ */

@@ -3,8 +3,7 @@
  * capturable. `channels` must be a multiple of 4, at most PM_MAX_NORM_CHANNELS in the norms; every
  * row starts on a multiple of four elements.
  */
-#ifndef POSEMAMBA_BLOCK_CUDA_H_
-#define POSEMAMBA_BLOCK_CUDA_H_
+#pragma once
 
 #include <cuda_runtime_api.h>
 
@@ -104,4 +103,3 @@ PM_API cudaError_t pm_cuda_add_norm(const pm_add_norm_params* params, cudaStream
 #ifdef __cplusplus
 }
 #endif
-#endif /* POSEMAMBA_BLOCK_CUDA_H_ */

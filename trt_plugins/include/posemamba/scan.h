@@ -8,8 +8,7 @@
  * Rules every launcher keeps: it validates and returns a status; it never allocates, throws, logs
  * or ends the process. Caller and callee agree on the layout through PM_ABI_VERSION.
  */
-#ifndef POSEMAMBA_SCAN_H_
-#define POSEMAMBA_SCAN_H_
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -113,4 +112,3 @@ PM_API const char* pm_status_string(pm_status status); /* one clause, static sto
 #ifdef __cplusplus
 }
 #endif
-#endif /* POSEMAMBA_SCAN_H_ */

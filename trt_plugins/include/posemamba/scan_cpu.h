@@ -1,6 +1,5 @@
 /* CPU launchers. Vector width is chosen at run time (AVX-512, AVX2, baseline; NEON on aarch64). */
-#ifndef POSEMAMBA_SCAN_CPU_H_
-#define POSEMAMBA_SCAN_CPU_H_
+#pragma once
 
 #include "posemamba/scan.h"
 
@@ -40,4 +39,3 @@ PM_API const pm_parallel* pm_cpu_pool(int32_t threads);
 #ifdef __cplusplus
 }
 #endif
-#endif /* POSEMAMBA_SCAN_CPU_H_ */

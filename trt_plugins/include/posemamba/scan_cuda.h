@@ -3,8 +3,7 @@
  * must be a multiple of 8, batch at most 65535, and one batch item's x and x_dbl at most 2 GiB when
  * counted as float32 (cudaErrorNotSupported otherwise; cudaErrorInvalidValue for params that
  * validation rejects). d_state 16 is fast, other sizes up to PM_MAX_STATE are correct. */
-#ifndef POSEMAMBA_SCAN_CUDA_H_
-#define POSEMAMBA_SCAN_CUDA_H_
+#pragma once
 
 #include <cuda_runtime_api.h>
 
@@ -52,4 +51,3 @@ PM_API cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuni
 #ifdef __cplusplus
 }
 #endif
-#endif /* POSEMAMBA_SCAN_CUDA_H_ */

@@ -1,6 +1,5 @@
 // Parameter checks shared by every back end (CPU, CUDA): no allocation, no exceptions.
-#ifndef POSEMAMBA_KERNELS_COMMON_VALIDATE_H_
-#define POSEMAMBA_KERNELS_COMMON_VALIDATE_H_
+#pragma once
 
 #include "posemamba/scan.h"
 
@@ -16,4 +15,3 @@ pm_status validate(const pm_cross_scan_params* params);
 pm_status validate(const pm_scan_params* params);
 
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_COMMON_VALIDATE_H_

@@ -1,6 +1,5 @@
 // CrossSelectiveScan, one task: some channel chunks of one batch item over one or all directions.
-#ifndef POSEMAMBA_KERNELS_CPU_CROSS_SCAN_TASK_H_
-#define POSEMAMBA_KERNELS_CPU_CROSS_SCAN_TASK_H_
+#pragma once
 
 #include "cpu/scan_tile.h"
 #include "cpu/simd_io.h"
@@ -296,4 +295,3 @@ static void cross_merge_task(void* plan_pointer, int64_t index) {
 
 }  // namespace
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_CROSS_SCAN_TASK_H_

@@ -1,6 +1,5 @@
 // exp2, softplus and SiLU to float32 accuracy. Coefficients: minimax fits made for this file.
-#ifndef POSEMAMBA_KERNELS_CPU_MATH_H_
-#define POSEMAMBA_KERNELS_CPU_MATH_H_
+#pragma once
 
 #include "cpu/simd.h"
 
@@ -48,7 +47,7 @@ PM_INLINE Exp2Parts exp2_parts(vf t) {
   return {rounded, t - (rounded - splat(kRound))};
 }
 
-// 2^t, relative error below 3e-7 (measured by tests/kernels/test_math.py).
+// 2^t, relative error below 3e-7 (measured by tests/native/kernels/test_math.py).
 PM_INLINE vf exp2_from_parts(Exp2Parts t) {
 #if defined(__AVX512F__)
   const __m512i low = _mm512_loadu_si512(kExp2Table);
@@ -119,4 +118,3 @@ PM_INLINE vf silu(vf v) {
 
 }  // namespace
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_MATH_H_

@@ -1,6 +1,5 @@
 // The host's threads as the launchers use them.
-#ifndef POSEMAMBA_KERNELS_CPU_PARALLEL_H_
-#define POSEMAMBA_KERNELS_CPU_PARALLEL_H_
+#pragma once
 
 #include "posemamba/scan_cpu.h"
 
@@ -32,4 +31,3 @@ inline void run_tasks(const pm_parallel* parallel, int64_t tasks, void (*task)(v
 }
 
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_PARALLEL_H_

@@ -1,6 +1,5 @@
 // SelectiveScan, one task: some channel chunks of one group of one batch item.
-#ifndef POSEMAMBA_KERNELS_CPU_SCAN_TASK_H_
-#define POSEMAMBA_KERNELS_CPU_SCAN_TASK_H_
+#pragma once
 
 #include "cpu/scan_tile.h"
 #include "cpu/simd_io.h"
@@ -117,4 +116,3 @@ static void scan_task(void* plan_pointer, int64_t index) {
 
 }  // namespace
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_SCAN_TASK_H_

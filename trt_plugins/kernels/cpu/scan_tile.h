@@ -1,6 +1,5 @@
 // The recurrence itself, over a tile of steps and one vector of channels. Both operators end here.
-#ifndef POSEMAMBA_KERNELS_CPU_SCAN_TILE_H_
-#define POSEMAMBA_KERNELS_CPU_SCAN_TILE_H_
+#pragma once
 
 #include "cpu/math.h"
 
@@ -75,4 +74,3 @@ static inline void scan_tile(const TileRows& rows, int d_state, const float* dec
 
 }  // namespace
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_SCAN_TILE_H_

@@ -1,8 +1,7 @@
 // One vector of float lanes per instruction set, on GCC/Clang vector extensions. The file is
 // compiled once for each set of flags; everything in it is internal to its translation unit, so
 // that nothing built for AVX-512 can be linked into baseline code.
-#ifndef POSEMAMBA_KERNELS_CPU_SIMD_H_
-#define POSEMAMBA_KERNELS_CPU_SIMD_H_
+#pragma once
 
 #include <stdint.h>
 #include <string.h>
@@ -154,4 +153,3 @@ class FlushDenormals {
 
 }  // namespace
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_SIMD_H_

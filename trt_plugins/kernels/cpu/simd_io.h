@@ -1,7 +1,6 @@
 // Loads and stores of activations: float32 or float16 in memory, whole vectors or the first
 // `count` lanes, and transposes between [channel, step] and [step, channel].
-#ifndef POSEMAMBA_KERNELS_CPU_SIMD_IO_H_
-#define POSEMAMBA_KERNELS_CPU_SIMD_IO_H_
+#pragma once
 
 #include "cpu/simd.h"
 
@@ -149,4 +148,3 @@ static void store_transposed(const float* from, int rows, int columns, T* to, in
 
 }  // namespace
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_SIMD_IO_H_

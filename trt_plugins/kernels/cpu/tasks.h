@@ -1,7 +1,6 @@
 // What one instruction set offers: functions that run one task of a launch. The launchers plan,
 // the tasks compute; nothing here depends on how a task was compiled.
-#ifndef POSEMAMBA_KERNELS_CPU_TASKS_H_
-#define POSEMAMBA_KERNELS_CPU_TASKS_H_
+#pragma once
 
 #include "posemamba/scan_cpu.h"
 
@@ -52,4 +51,3 @@ const IsaKernels* kernels_baseline();
 const IsaKernels& active_kernels();
 
 }  // namespace posemamba
-#endif  // POSEMAMBA_KERNELS_CPU_TASKS_H_

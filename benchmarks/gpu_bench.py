@@ -1,0 +1,275 @@
+"""Time the CUDA scan kernels beside mamba-ssm's scan and a PyTorch data flow, in one run.
+
+Every figure is the median, per launch, of replays of a CUDA graph of 40 launches. `--profile` only
+launches each shape once, for a profiler; `--counters` adds that profiler's CSV to the report.
+mamba-ssm is timed when its extension `selective_scan_cuda` can be imported, and its columns stay
+empty otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import datetime
+import importlib
+import json
+import os
+import re
+import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
+
+import oracle
+from pmcuda import CrossInputs, Op, ScanInputs, library
+
+SHAPES = [(batch, d_inner) for batch in (1, 8) for d_inner in (128, 256, 512)]
+TARGETS = {(1, 128): 42, (1, 256): 65, (1, 512): 110, (8, 128): 190, (8, 256): 320, (8, 512): 640}
+GOALS = {(1, 128): 30, (1, 256): 45, (1, 512): 75, (8, 128): 110, (8, 256): 220, (8, 512): 430}
+FRAMES, STATES, LAUNCHES, REPLAYS = 243, 16, 40, 20
+COUNTERS = {
+    "sm__inst_executed_pipe_xu.avg.pct_of_peak_sustained_active": "exp unit %",
+    "sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained_active": "FMA %",
+    "sm__inst_issued.avg.pct_of_peak_sustained_active": "issue %",
+    "sm__warps_active.avg.pct_of_peak_sustained_active": "occupancy %",
+    "l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed": "L1 pipe %",
+    "lts__t_bytes.sum": "L2 bytes",
+    "dram__bytes.sum": "DRAM bytes",
+    "gpu__time_duration.sum": "ns",
+}
+
+
+def microseconds(call: Callable[[], object]) -> float:
+    """Median time of one call inside a CUDA graph."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        call()
+        stream.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream):
+            for _ in range(LAUNCHES):
+                call()
+        times = []
+        for _ in range(REPLAYS + 2):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record(stream)
+            graph.replay()
+            end.record(stream)
+            end.synchronize()
+            times.append(1e3 * start.elapsed_time(end) / LAUNCHES)
+    return statistics.median(times[2:])
+
+
+def cross_inputs(batch: int, d_inner: int) -> CrossInputs:
+    return oracle.make_cross(batch=batch, frames=FRAMES, d_inner=d_inner, rank=d_inner // 32)
+
+
+def scan_inputs(batch: int, d_inner: int) -> ScanInputs:
+    """What mamba-ssm computes: four groups, no gate, every group forward."""
+    inputs = oracle.make_scan(batch=batch, channels=d_inner, length=FRAMES * 17)
+    inputs.z, inputs.reverse = None, (0, 0, 0, 0)
+    return inputs
+
+
+def pytorch_flow(inputs: CrossInputs, mamba: ModuleType) -> Callable[[], Tensor]:
+    """The official data flow of the same op: gather four copies, project, scan, put back, add."""
+    batch, frames, joints, d_inner = inputs.x.shape
+    d, rank = inputs.directions, inputs.dt_weight.shape[2]
+    length, k = frames * joints, len(inputs.directions)
+    walks = torch.stack(
+        [oracle.positions(d.order[i], d.reverse[i], frames, joints) for i in range(k)]
+    ).cuda()
+    back = walks.argsort(1)
+    joint = walks % joints
+    limb = walks - joint + torch.tensor(d.limb_index).cuda()[joint]
+    masked = torch.tensor(d.limb_mask).cuda().half()[:, None, None]
+    weight = inputs.dt_weight.half()
+    rows = k * d_inner
+
+    def run() -> Tensor:
+        x = inputs.x.view(batch, length, d_inner)
+        dbl = inputs.x_dbl.view(batch, length, k, -1)
+        u = x[:, walks] + masked * x[:, limb]  # (batch, k, length, d_inner)
+        index = torch.arange(k, device="cuda")[:, None]
+        raw = dbl[:, walks, index] + masked * dbl[:, limb, index]  # (batch, k, length, R + 2N)
+        dt, b, c = raw.split([rank, STATES, STATES], dim=-1)
+        delta = torch.einsum("bklr,kdr->bkdl", dt, weight).reshape(batch, rows, length)
+        y = mamba.fwd(
+            u.transpose(2, 3).reshape(batch, rows, length),
+            delta.contiguous(),
+            inputs.A.view(rows, STATES),
+            b.transpose(2, 3).contiguous(),
+            c.transpose(2, 3).contiguous(),
+            inputs.D.view(rows),
+            None,
+            inputs.dt_bias.view(rows),
+            True,
+        )[0]
+        y = y.view(batch, k, d_inner, length).gather(
+            3, back[None, :, None].expand(batch, k, d_inner, length)
+        )
+        return y.sum(1).transpose(1, 2).contiguous()
+
+    return run
+
+
+def errors(inputs: CrossInputs, found: Tensor) -> tuple[float, float]:
+    """Relative error against float64, ours and PyTorch's with a float32 interior."""
+    expected = oracle.cross_scan(inputs, torch.float64)
+    baseline = oracle.cross_scan(inputs, torch.float32).to(inputs.x.dtype)
+    return oracle.error(found, expected), oracle.error(baseline, expected)
+
+
+def floor(batch: int, d_inner: int, clock_hz: float) -> float:
+    """Microseconds the exponentials alone take: 16 per clock and SM, two more for softplus."""
+    sms = torch.cuda.get_device_properties(0).multi_processor_count
+    count = batch * FRAMES * 17 * 4 * d_inner * (STATES + 2)
+    return 1e6 * count / (16 * sms * clock_hz)
+
+
+def measure(mamba: ModuleType | None, clock_hz: float) -> list[dict[str, object]]:
+    lib = library()
+    rows: list[dict[str, object]] = []
+    for batch, d_inner in SHAPES:
+        cross, scan = cross_inputs(batch, d_inner), scan_inputs(batch, d_inner)
+        fused = Op(lib, cross, torch.empty_like(cross.x))
+        bare = Op(lib, scan, torch.empty_like(scan.u))
+        fused_us = microseconds(fused)
+        found, baseline = errors(cross, fused.y)
+        row: dict[str, object] = {
+            "batch": batch,
+            "d_inner": d_inner,
+            "fused_us": fused_us,
+            "target_us": TARGETS[batch, d_inner],
+            "goal_us": GOALS[batch, d_inner],
+            "floor_us": floor(batch, d_inner, clock_hz),
+            "scan_us": microseconds(bare),
+            "mamba_scan_us": None,
+            "pytorch_flow_us": None,
+            "error": found,
+            "pytorch_error": baseline,
+            "workspace_bytes": fused.workspace_bytes,
+        }
+        if mamba is not None:
+            args = (scan.u, scan.delta, scan.A, scan.B, scan.C, scan.D, None, scan.delta_bias, True)
+            row["mamba_scan_us"] = microseconds(lambda m=mamba, a=args: m.fwd(*a))
+            row["pytorch_flow_us"] = microseconds(pytorch_flow(cross, mamba))
+        rows.append(row)
+    return rows
+
+
+def profile() -> None:
+    lib = library()
+    for batch, d_inner in SHAPES:
+        inputs = cross_inputs(batch, d_inner)
+        Op(lib, inputs, torch.empty_like(inputs.x))()
+        torch.cuda.synchronize()
+
+
+def short_name(kernel: str) -> str:
+    """`cross_scan<16, 2, 64, 4, 2; rank 8>`: the configuration as docs/kernels.md writes it."""
+    found = re.search(r"cross_scan_kernel<.*Config<(.*?)>, *\w+, *(\d+)>", kernel)
+    if found is None:
+        return "merge"
+    return f"cross_scan<{found[1]}; rank {found[2]}>"
+
+
+def read_counters(path: Path) -> list[dict[str, object]]:
+    """One entry per kernel from ncu's `--page raw --csv` (its second row holds the units)."""
+    with path.open(newline="") as file:
+        rows = [r for r in csv.reader(file) if len(r) > 10]
+    names, units, kernels = rows[0], rows[1], rows[2:]
+    scale = {"Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9, "us": 1e3, "ms": 1e6}
+    out: list[dict[str, object]] = []
+    for kernel in kernels:
+        entry: dict[str, object] = {"kernel": short_name(kernel[names.index("Kernel Name")])}
+        for metric, label in COUNTERS.items():
+            if metric in names:
+                at = names.index(metric)
+                value = float(kernel[at].replace(",", ""))
+                entry[label] = value * scale.get(units[at], 1.0)
+        out.append(entry)
+    return out
+
+
+def markdown(report: dict[str, object]) -> str:
+    def us(value: object) -> str:
+        return "-" if value is None else f"{value:.1f}"
+
+    lines = [
+        f"# CUDA scan kernels, {report['date']}",
+        "",
+        f"{report['gpu']}, driver {report['driver']}, PyTorch {report['torch']}, fp16 I/O,"
+        f" {FRAMES} frames (L={FRAMES * 17}), K=4, N={STATES}. Median microseconds per launch in a"
+        f" CUDA graph of {LAUNCHES}; floor: exponentials (softplus included) at"
+        f" {report['clock_ghz']:.2f} GHz.",
+        "",
+        "| batch | d_inner | fused op | target | goal | floor | SelectiveScan | mamba-ssm scan"
+        " | PyTorch flow | error | PyTorch's |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    rows = report["rows"]
+    assert isinstance(rows, list)
+    for r in rows:
+        lines.append(
+            f"| {r['batch']} | {r['d_inner']} | **{us(r['fused_us'])}** | {r['target_us']} |"
+            f" {r['goal_us']} | {us(r['floor_us'])} | {us(r['scan_us'])} |"
+            f" {us(r['mamba_scan_us'])} | {us(r['pytorch_flow_us'])} | {r['error']:.2e} |"
+            f" {r['pytorch_error']:.2e} |"
+        )
+    counters = report.get("counters")
+    if isinstance(counters, list) and counters:
+        labels = [label for label in COUNTERS.values() if label in counters[0]]
+        lines += ["", "Profiler counters, one launch each, caches not flushed:", ""]
+        lines += ["| kernel | " + " | ".join(labels) + " |", "|---" * (len(labels) + 1) + "|"]
+        lines += [
+            f"| {c['kernel']} | " + " | ".join(f"{c[label]:.4g}" for label in labels) + " |"
+            for c in counters
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def load_mamba() -> ModuleType | None:
+    # Forward-only builds leave backward symbols undefined, which only lazy binding tolerates.
+    sys.setdlopenflags(os.RTLD_LAZY)
+    try:
+        return importlib.import_module("selective_scan_cuda")
+    except ImportError:
+        return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("reports"), help="folder of the report")
+    parser.add_argument("--clock-ghz", type=float, default=1.98, help="clock of the floor")
+    parser.add_argument("--profile", action="store_true", help="launch each shape once and exit")
+    parser.add_argument("--counters", type=Path, help="ncu --page raw --csv of a --profile run")
+    args = parser.parse_args()
+    if args.profile:
+        profile()
+        return
+    date = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
+    report: dict[str, object] = {
+        "date": date,
+        "gpu": torch.cuda.get_device_name(),
+        "driver": os.environ.get("GPU_DRIVER", "unknown"),
+        "torch": torch.__version__,
+        "clock_ghz": args.clock_ghz,
+        "rows": measure(load_mamba(), args.clock_ghz * 1e9),
+        "counters": read_counters(args.counters) if args.counters else [],
+    }
+    args.out.mkdir(parents=True, exist_ok=True)
+    stem = args.out / f"{date}-cuda-scan"
+    stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    stem.with_suffix(".md").write_text(markdown(report))
+    sys.stdout.write(markdown(report))
+
+
+if __name__ == "__main__":
+    main()

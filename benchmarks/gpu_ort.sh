@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# On a machine with an NVIDIA GPU: build the libraries, export the models, test ONNX Runtime's CUDA
+# provider and time every way of running the network.
+#   benchmarks/gpu_ort.sh [build|export|test|run|report|motionbert]...   (default: all, in this order)
+# ORT_DIR: a folder with onnxruntime's CUDA build (benchmarks/gpu_unpack_ort.sh), where it is not installed.
+# BUDGET: seconds for `run` (1200; all 216 cells took an H100 700).
+# VARIANTS, PRECISIONS: what is exported (S B L X, fp16 fp32).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+OUT=${OUT:-out/gpu}
+MODELS=${MODELS:-out/models}
+PYTHON=${PYTHON:-python3}
+BUILD=${BUILD:-build/gpu}
+mkdir -p "$OUT" "$MODELS"
+export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1 CUDA_MODULE_LOADING=LAZY
+export POSEMAMBA_KERNELS_LIB=$PWD/$BUILD/trt_plugins/kernels/libposemamba_kernels.so
+export POSEMAMBA_CUDA_LIB=$PWD/$BUILD/trt_plugins/kernels/cuda/libposemamba_cuda.so
+export POSEMAMBA_ORT_LIB=$PWD/$BUILD/trt_plugins/onnxruntime/libposemamba_ort.so
+# CUDA and cuDNN of the Python packages, which onnxruntime looks for by name alone.
+packages=$("$PYTHON" -c 'import glob, importlib.util
+found = importlib.util.find_spec("nvidia")
+roots = list(found.submodule_search_locations) if found else []
+print(":".join(path for root in roots for path in sorted(glob.glob(f"{root}/*/lib"))))')
+export LD_LIBRARY_PATH=${packages:+$packages:}${LD_LIBRARY_PATH:-}
+export PYTHONPATH=${ORT_DIR:+$ORT_DIR:}$PWD:$PWD/export:${PYTHONPATH:-}
+
+build() {
+  cmake -S . -B "$BUILD" -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
+  cmake --build "$BUILD" | tail -2
+}
+
+# Every export is one process: they need no GPU and the cores are idle.
+export_models() {
+  local variant precision pids=() pid failed=0
+  for variant in ${VARIANTS:-S B L X}; do
+    for precision in ${PRECISIONS:-fp16 fp32}; do
+      OMP_NUM_THREADS=2 "$PYTHON" benchmarks/gpu_ort.py export --variant "$variant" \
+        --precision "$precision" --models "$MODELS" &
+      pids+=($!)
+    done
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+  ls -l "$MODELS"
+  return "$failed"
+}
+
+for step in "${@:-all}"; do
+  case $step in
+    all) "$0" build export test run report motionbert ;;
+    build) build ;;
+    export) export_models ;;
+    test) "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider tests/gpu/test_ort_cuda.py ;;
+    run) "$PYTHON" benchmarks/gpu_ort.py run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
+    report) "$PYTHON" benchmarks/gpu_ort_report.py "$OUT/ort.json" --out "$OUT" ;;
+    motionbert) "$PYTHON" benchmarks/gpu_motionbert.py --models "$MODELS" --out "$OUT" ;;
+    *)
+      echo "gpu_ort.sh: unknown step '$step'; see its first lines" >&2
+      exit 2
+      ;;
+  esac
+done

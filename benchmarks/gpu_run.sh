@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# On a machine with an NVIDIA GPU: build the CUDA kernels, test, sanitize, profile and time them.
+#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|host]...   (default: the first five)
+# `forward` times whole networks; `host` runs the tests that need no GPU with this machine's Python.
+# Results go to $OUT (default: out/gpu). mamba-ssm is timed where its modules can be imported.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+OUT=${OUT:-out/gpu}
+PYTHON=${PYTHON:-python3}
+mkdir -p "$OUT"
+export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1
+
+export POSEMAMBA_KERNELS_LIB=$PWD/build/gpu/trt_plugins/kernels/libposemamba_kernels.so
+export POSEMAMBA_CUDA_LIB=$PWD/build/gpu/trt_plugins/kernels/cuda/libposemamba_cuda.so
+export POSEMAMBA_ORT_LIB=$PWD/build/gpu/trt_plugins/onnxruntime/libposemamba_ort.so
+export PYTHONPATH=$PWD:$PWD/export:${PYTHONPATH:-}
+
+build() {
+  cmake -S . -B build/gpu -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
+  cmake --build build/gpu | tail -2
+}
+
+gpu_tests=(tests/gpu/test_cross_scan.py tests/gpu/test_selective_scan.py tests/gpu/test_contract.py
+           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py)
+
+run_tests() {
+  "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider "${gpu_tests[@]}"
+}
+
+# A few small problems that reach every kernel, launch phase and tail, under each checker.
+sanitize() {
+  local tool filter
+  for tool in memcheck racecheck initcheck synccheck; do
+    # initcheck must see who initialises the inputs; the others look at our kernels alone.
+    filter=(--kernel-name kns=posemamba)
+    if [[ $tool == initcheck ]]; then filter=(); fi
+    compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" \
+      "$PYTHON" benchmarks/gpu_smoke.py >"$OUT/$tool.log" 2>&1 || {
+      tail -40 "$OUT/$tool.log"
+      echo "$tool: FAILED"
+      return 1
+    }
+    echo "$tool: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$OUT/$tool.log")"
+  done
+}
+
+bench() {
+  local counters=()
+  GPU_DRIVER=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader)
+  export GPU_DRIVER
+  if command -v ncu >/dev/null; then
+    ncu --clock-control none --cache-control none -k regex:cross_ -f -o "$OUT/scan" \
+      --section SpeedOfLight --section ComputeWorkloadAnalysis --section Occupancy \
+      --metrics "lts__t_bytes.sum,dram__bytes.sum,sm__inst_executed_pipe_xu.avg.pct_of_peak_sustained_active,sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained_active,sm__inst_issued.avg.pct_of_peak_sustained_active,l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed" \
+      "$PYTHON" benchmarks/gpu_bench.py --profile >"$OUT/ncu.log" 2>&1
+    ncu -i "$OUT/scan.ncu-rep" --page raw --csv >"$OUT/ncu.csv"
+    counters=(--counters "$OUT/ncu.csv")
+  fi
+  "$PYTHON" benchmarks/gpu_bench.py --out "$OUT" "${counters[@]}"
+}
+
+forward() {
+  local baseline=()
+  if "$PYTHON" -c 'import mamba_ssm.ops.selective_scan_interface' 2>/dev/null; then
+    baseline=(--baseline)
+  fi
+  "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/forward.json"
+}
+
+host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
+
+if (($# == 0)); then set -- build test sanitize bench forward; fi
+for step in "$@"; do
+  case $step in
+    build) build ;;
+    test) run_tests ;;
+    sanitize) sanitize ;;
+    bench) bench ;;
+    forward) forward ;;
+    host) host ;;
+    *)
+      echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2
+      exit 2
+      ;;
+  esac
+done

@@ -1,0 +1,41 @@
+"""Small launches of every CUDA scan kernel, for a sanitizer: few steps, every phase and tail."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
+
+import oracle
+from pmcuda import Op, Tuning, library
+
+from posemamba import PoseMamba, PoseMambaConfig
+from posemamba.model.inference import PoseMambaInference
+from posemamba.native import fused_ops
+
+
+def main() -> None:
+    lib = library()
+    for dtype in (torch.float16, torch.float32):
+        for config, n in ((1, 16), (2, 16), (2, 9), (3, 40), (4, 16), (5, 16)):
+            for chunks, rank in ((1, 4), (3, 8), (3, 16), (2, 5)):
+                tuning = Tuning(0, chunks, config)
+                cross = oracle.make_cross(
+                    frames=7, d_inner=72, n=n, rank=rank, dtype=dtype, batch=2
+                )
+                Op(lib, cross, torch.empty_like(cross.x), tuning)()
+                scan = oracle.make_scan(groups=2, channels=40, length=117, n=n, dtype=dtype)
+                Op(lib, scan, torch.empty_like(scan.u), tuning)()
+    for width in fused_ops.WIDTHS:  # the fused path; 40 clips give an SM several thread blocks
+        for batch, frames in ((1, 5), (40, 9)):
+            config = PoseMambaConfig(d_model=width, depth=1, frames=frames)
+            lift = PoseMambaInference(PoseMamba(config).cuda(), torch.float16)
+            lift(torch.rand(batch, frames, 17, 2, device="cuda"))
+    torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()

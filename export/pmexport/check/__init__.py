@@ -1,0 +1,1 @@
+"""Parity against PyTorch."""

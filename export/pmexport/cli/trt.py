@@ -1,0 +1,205 @@
+"""``pmexport trt``: parse, call, print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, one_line
+
+if TYPE_CHECKING:
+    from pmexport.trt.job import TrtReport
+    from pmexport.trt.request import TrtJob, TrtRequest
+
+    _Size = click.ParamType[int]
+else:  # click 8.1 has no generic ParamType
+    _Size = click.ParamType
+
+BACKENDS = ("auto", "tensorrt", "tensorrt-rtx")
+HARDWARE = ("ampere+", "same-compute-capability")
+ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
+
+PATH = click.Path(path_type=Path)
+_SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?$")
+
+_MAX_SIZE = 10**12
+"""More than a GPU has memory; TensorRT counts bytes in 64 bits."""
+
+
+class Size(_Size):
+    """Bytes, such as ``512M`` or ``2GiB``; a number alone is MiB, as trtexec counts."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        match = _SIZE.match(str(value).strip().casefold())
+        if match is None:
+            self.fail(f"'{value}' is not a size, such as 512M or 2GiB", param, ctx)
+        number, unit, binary = match.groups()
+        base = 1024 if binary or not unit else 1000
+        bytes_ = float(number) * base ** {"": 2, "k": 1, "m": 2, "g": 3}[unit]
+        if bytes_ > _MAX_SIZE:  # such as infinity, which is no whole number
+            self.fail(f"{str(value)[:40]} is too large: at most {_MAX_SIZE // 10**9}GB", param, ctx)
+        size = int(bytes_)
+        if size < 1:
+            self.fail(f"{value} is too small", param, ctx)
+        return size
+
+
+@click.command()
+@click.option("--ckpt", type=PATH, help="Checkpoint file or unpacked folder, exported on the way.")
+@click.option("--onnx", "onnx_path", type=PATH, help="Model written by 'pmexport onnx'.")
+@click.option("--fp32", is_flag=True, help="Everything in fp32, TF32 off.")
+@click.option("--fp16", is_flag=True, help="fp16, with what docs/tensorrt.md lists kept fp32.")
+@click.option("--scan-order", type=NearChoice(ORDERS), default="auto", show_default=True,
+              help="Scan order, where the checkpoint does not tell it.")  # fmt: skip
+@click.option("--backend", type=NearChoice(BACKENDS), default="auto", show_default=True,
+              help="TensorRT, or TensorRT-RTX, which builds without a GPU.")  # fmt: skip
+@click.option("--target", default="current", show_default=True, metavar="sm86,sm89|current",
+              help="GPUs the engine is for.")  # fmt: skip
+@click.option("--batch", multiple=True, metavar="MIN:OPT:MAX",
+              help="Clips at once; repeat for several profiles.  [default: 1:1:8]")  # fmt: skip
+@click.option("--frames", multiple=True, metavar="MIN:OPT:MAX",
+              help="Frames of a clip; repeat for several profiles.  [default: any, tuned for "
+              "the longest]")  # fmt: skip
+@click.option("--workspace", type=Size(), help="Most scratch memory of a layer, MiB or as 2GiB.")
+@click.option("--timing-cache", type=PATH, help="File of kernel times, read and written.")
+@click.option("--optimization-level", type=click.IntRange(0, 5), help="TensorRT's effort.")
+@click.option("--hardware-compat", type=NearChoice(HARDWARE), help="Run on more GPUs, slower.")
+@click.option("--version-compat", is_flag=True, help="Run in later versions of TensorRT.")
+@click.option("--strip-weights", is_flag=True, help="Leave weights out, to be refitted.")
+@click.option("-o", "--output", type=PATH, help="Engine file  [default: as L.fp16.engine, here]")
+@click.option("--cache", type=PATH, help="Folder of built engines  [default: the user's cache]")
+@click.option("--cache-limit", type=Size(), default="4GB", show_default=True,
+              help="Least recently used engines beyond this go.")  # fmt: skip
+@click.option("--no-cache", is_flag=True, help="Build, and keep nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the trtexec line that builds the same.")
+def trt(
+    ckpt: Path | None,
+    onnx_path: Path | None,
+    fp32: bool,
+    fp16: bool,
+    scan_order: str,
+    backend: str,
+    target: str,
+    batch: tuple[str, ...],
+    frames: tuple[str, ...],
+    workspace: int | None,
+    timing_cache: Path | None,
+    optimization_level: int | None,
+    hardware_compat: str | None,
+    version_compat: bool,
+    strip_weights: bool,
+    output: Path | None,
+    cache: Path | None,
+    cache_limit: int,
+    no_cache: bool,
+    dry_run: bool,
+) -> None:
+    """Build a TensorRT engine from a checkpoint or an ONNX model.
+
+    The engine is a plain plan; what is known of it lies beside it as JSON. Exit code 1: the
+    precision asked for was not got.
+    """
+    from pmexport.trt.cache import default_folder
+    from pmexport.trt.request import TrtRequest
+    from pmexport.trt.trtexec import Options
+
+    if fp32 and fp16:
+        raise click.UsageError("--fp32 and --fp16 are both given: choose one, an engine each")
+    if cache is not None and no_cache:
+        raise click.UsageError("--cache and --no-cache are both given: choose one")
+    request = TrtRequest(
+        checkpoint=ckpt,
+        onnx=onnx_path,
+        precision="fp16" if fp16 else "fp32" if fp32 else None,
+        backend=backend,
+        targets=target,
+        batch=batch,
+        frames=frames,
+        options=Options(
+            workspace=workspace,
+            timing_cache=timing_cache,
+            optimization_level=optimization_level,
+            hardware_compat=hardware_compat,
+            version_compat=version_compat,
+            strip_weights=strip_weights,
+        ),
+        output=output,
+        scan_order=None if scan_order == "auto" else scan_order,
+        cache=None if no_cache else cache or default_folder(),
+        cache_limit=cache_limit,
+    )
+    with tempfile.TemporaryDirectory(prefix="pmexport-") as scratch:
+        if dry_run:
+            click.echo("\n".join(_dry_run(request, Path(scratch))))
+            return
+        report = _build(request, Path(scratch))
+    if not report.passed:
+        sys.exit(CHECK_FAILED)
+
+
+def _dry_run(request: TrtRequest, scratch: Path) -> list[str]:
+    from pmexport.trt.request import plan_commands
+
+    return plan_commands(request, scratch)
+
+
+def _build(request: TrtRequest, scratch: Path) -> TrtReport:
+    from pmexport.trt.job import Watch, run
+    from pmexport.trt.progress import PhaseBar
+    from pmexport.trt.report import engine_lines
+    from pmexport.trt.request import prepare
+    from pmexport.trt.trtexec import load_line
+
+    job = prepare(request, scratch)
+    click.echo("\n".join(_title(job)))
+    with PhaseBar() as bar:
+        watch = Watch(
+            stage=lambda name, seconds: click.echo(f"  {name}: {seconds:.1f} s"),
+            note=lambda text: click.echo(f"  {text}"),
+            warn=lambda text: click.echo(f"Warning: {one_line(text)}", err=True),
+            event=bar,
+        )
+        report = run(job, watch)
+    lines = engine_lines(report.sidecar)
+    if not report.cached:
+        lines.append(
+            f"TensorRT: {report.seconds['engine']:.1f} s, {report.cpu_seconds:.1f} s of CPU time"
+        )
+    path = shlex.quote(str(report.path))
+    lines += [
+        "Next:",
+        f"  pmexport inspect {path}",
+        f"  {load_line(job.backend, report.path, str(job.plugin))}",
+    ]
+    click.echo("\n".join(lines))
+    return report
+
+
+def _title(job: TrtJob) -> list[str]:
+    from pmexport.trt.backends import library_folder, unversioned_links
+
+    lines = [job.export.title] if job.export is not None else []
+    lines.append(
+        f"TensorRT: {job.backend.name} {job.probed.version} for {', '.join(job.targets)}, "
+        f"{job.precision}, plugin {job.plugin}"
+    )
+    folder = library_folder(job.backend)
+    links = unversioned_links(folder) if folder is not None else {}
+    if links:
+        lines.append(
+            f"  its package lacks {', '.join(links)}: links in a temporary folder, on the library "
+            "path of the building process alone, stand in; site-packages is not touched"
+        )
+    return lines

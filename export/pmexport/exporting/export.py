@@ -1,0 +1,271 @@
+"""A PoseMamba network as one ONNX file: trace, translate, clean, lower, type, write."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, get_args
+
+import torch
+from onnxscript import ir
+
+from pmexport.format.files import check_target
+from pmexport.format.limits import check_elements
+from pmexport.format.metadata import build_metadata, tool_version
+from pmexport.format.operators import OP_DOMAIN, translation_table
+from pmexport.passes.clean import clean, complete_types, prune
+from pmexport.passes.fp16 import to_fp16
+from pmexport.passes.lower_cross_scan import lower_cross_scans
+from pmexport.passes.lower_scan import lower_scans
+from posemamba.errors import InputError
+from posemamba.model.network import PoseMamba
+
+INPUT_NAME, OUTPUT_NAME = "keypoints_2d", "poses_3d"
+OPSETS = range(18, 23)
+"""Operator sets the export is tested with. LayerNormalization needs 17, Gelu is one node from 20;
+23 would need a newer file format than TensorRT 10 reads."""
+EXTERNAL_DATA_BYTES = 2**31 - 2**24
+"""Weights beyond this go beside the model: a protobuf file ends at 2 GiB."""
+_IR_VERSION = 10  # read by ONNX Runtime 1.18 and TensorRT 10.3
+
+OpsMode = Literal["fused", "generic", "standard"]
+Precision = Literal["fp32", "fp16"]
+StageCallback = Callable[[str, float], None]
+"""Called with a stage's name and its seconds when it is done."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Sizes, operators and types of an exported model.
+
+    Attributes:
+        frames: frames of a clip; None for any number up to the network's.
+        batch: clips at once; None for any number.
+        opset: version of the standard operators, see :data:`OPSETS`.
+        ops: ``fused``: one ``CrossSelectiveScan`` a block. ``generic``: ``SelectiveScan``, the op
+            of any Mamba-1 network. ``standard``: ONNX ``Scan``, portable and slow.
+        precision: types inside the graph; inputs and outputs are float32 in both.
+    """
+
+    frames: int | None = None
+    batch: int | None = None
+    opset: int = 20
+    ops: OpsMode = "fused"
+    precision: Precision = "fp32"
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written.
+
+    Attributes:
+        path: the model.
+        seconds: of each stage, in order.
+        node_count: nodes of the main graph.
+        scan_nodes: those that are a scan.
+        size_bytes: of the model and its external data.
+        external_data: whether weights are in a second file, ``path`` with ``.data`` appended.
+    """
+
+    path: Path
+    seconds: dict[str, float]
+    node_count: int
+    scan_nodes: int
+    size_bytes: int
+    opset: int
+    external_data: bool
+
+
+@dataclass
+class _Stages:
+    """Times the parts of an export."""
+
+    on_stage: StageCallback | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        if self.on_stage is not None:
+            self.on_stage(name, self.seconds[name])
+
+
+def export_onnx(
+    model: PoseMamba,
+    output: Path,
+    options: ExportOptions = ExportOptions(),
+    *,
+    source: Mapping[str, str] | None = None,
+    on_stage: StageCallback | None = None,
+) -> ExportReport:
+    """Write a network as an ONNX model; what is at ``output`` stays until the new one is whole.
+
+    Args:
+        model: left as it is: weights, scan backend, training mode.
+        output: ends in ``.onnx``.
+        source: where the weights came from (``checkpoint``, ``checkpoint_sha256``,
+            ``scan_order_source``, ...), for the metadata.
+        on_stage: told of every stage when it is done.
+
+    Raises:
+        InputError: an option, the network or the output is wrong; nothing is written.
+    """
+    _check_options(options, model)
+    output = Path(output)
+    check_target(output, ".onnx")
+    stages = _Stages(on_stage)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    properties = build_metadata(model.config, options, parameters, source)
+    with _quiet_exporter():
+        with stages("trace"):
+            program = _trace(model, options)
+        with stages("translate"):
+            onnx_model = _translate(program, options)
+    with stages("clean"):
+        clean(onnx_model)
+        _lower(onnx_model, options.ops)
+        complete_types(onnx_model)
+    if options.precision == "fp16":
+        with stages("fp16"):
+            to_fp16(onnx_model)
+    onnx_model.metadata_props.clear()
+    onnx_model.metadata_props.update(properties)
+    with stages("write"):
+        size_bytes, external = _write(onnx_model, output)
+    return ExportReport(
+        path=output,
+        seconds=stages.seconds,
+        node_count=len(onnx_model.graph),
+        scan_nodes=sum(is_scan(node.domain, node.op_type) for node in onnx_model.graph),
+        size_bytes=size_bytes,
+        opset=options.opset,
+        external_data=external,
+    )
+
+
+def is_scan(domain: str, op_type: str) -> bool:
+    """Whether a node is a scan in any of the three modes."""
+    return domain == OP_DOMAIN or op_type == "Scan"
+
+
+def _check_options(options: ExportOptions, model: PoseMamba) -> None:
+    most = model.config.frames
+    if options.frames is not None and not (_is_int(options.frames) and 1 <= options.frames <= most):
+        raise InputError(
+            f"frames is {options.frames!r}: this model takes 1 to {most}, or None for any of them"
+        )
+    if options.batch is not None and not (_is_int(options.batch) and options.batch >= 1):
+        raise InputError(f"batch is {options.batch!r}: it must be at least 1, or None for any")
+    if options.batch is not None:
+        check_elements(model.config, options.batch, options.frames or most)
+    if not _is_int(options.opset) or options.opset not in OPSETS:
+        raise InputError(
+            f"opset is {options.opset!r}: use {OPSETS.start} to {OPSETS.stop - 1}; "
+            "20 suits TensorRT 10 and ONNX Runtime 1.19 or later"
+        )
+    for name, allowed in (("ops", OpsMode), ("precision", Precision)):
+        value = getattr(options, name)
+        if value not in get_args(allowed):
+            raise InputError(f"{name} is {value!r}: use one of {', '.join(get_args(allowed))}")
+    for name, parameter in model.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise InputError(
+                f"parameter '{name}' is {parameter.dtype}: export a float32 model "
+                "(model.float()); precision='fp16' types the graph"
+            )
+        if not bool(torch.isfinite(parameter).all()):
+            raise InputError(
+                f"parameter '{name}' has values that are not finite: use sound weights"
+            )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep PyTorch's notes about packages it does without from the user's terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _trace(model: PoseMamba, options: ExportOptions) -> torch.export.ExportedProgram:
+    """The fused network with symbolic sizes where they are free."""
+    network = copy.deepcopy(model).cpu().eval().set_scan("fused")
+    config = model.config
+    dynamic: dict[int, Any] = {}
+    batch, frames = options.batch, options.frames
+    if batch is None:
+        batch = 2  # a size of 1 would be taken for a constant
+        dynamic[0] = torch.export.Dim("batch", min=1)
+    if frames is None:
+        frames = min(config.frames, 3)
+        if config.frames > 1:
+            dynamic[1] = torch.export.Dim("frames", min=1, max=config.frames)
+    example = torch.zeros(batch, frames, config.joints, 2)
+    with torch.no_grad():
+        return torch.export.export(network, (example,), dynamic_shapes=(dynamic,), strict=False)
+
+
+def _translate(program: torch.export.ExportedProgram, options: ExportOptions) -> ir.Model:
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        custom_translation_table=translation_table(),
+        opset_version=options.opset,
+        input_names=[INPUT_NAME],
+        output_names=[OUTPUT_NAME],
+        optimize=False,  # pmexport.passes.clean.clean does what is needed, in a tenth of the time
+        verbose=False,
+    )
+    if exported is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model = exported.model
+    model.ir_version = _IR_VERSION
+    model.producer_name, model.producer_version = "pmexport", tool_version()
+    model.domain = model.doc_string = None
+    model.graph.name = "PoseMamba"
+    return model
+
+
+def _lower(model: ir.Model, ops: OpsMode) -> None:
+    if ops != "fused":
+        lower_cross_scans(model)
+    if ops == "standard":
+        lower_scans(model)
+    prune(model)
+
+
+def _write(model: ir.Model, output: Path) -> tuple[int, bool]:
+    """Write in a hidden folder beside the target, then move; returns bytes and external data."""
+    weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
+    data = f"{output.name}.data" if weights > EXTERNAL_DATA_BYTES else None
+    try:
+        with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+            ir.save(model, Path(folder, output.name), external_data=data)
+            names = [output.name] if data is None else [data, output.name]  # the model last
+            size = sum(Path(folder, name).stat().st_size for name in names)
+            for name in names:
+                Path(folder, name).replace(output.with_name(name))
+    except OSError as error:
+        raise InputError(
+            f"'{output}' cannot be written ({error.strerror or error}): choose another place"
+        ) from None
+    return size, data is not None

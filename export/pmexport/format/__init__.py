@@ -1,0 +1,1 @@
+"""What an exported file is: names, operators, metadata, limits, integrity."""

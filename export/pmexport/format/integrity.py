@@ -1,0 +1,92 @@
+"""What every reader of an ONNX file relies on, looked at once when the file is read.
+
+A file that was cut, merged or edited by hand is refused by what is wrong with it, not by where this
+package, onnx or a runtime happens to stumble over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from pathlib import PurePath
+from typing import Any
+
+from pmexport.format.limits import MAX_BATCH, MAX_FRAMES
+
+_WHOLE_BYTES = range(1, 17)
+"""Codes of the types up to bfloat16 whose elements are not packed into half bytes."""
+
+
+def fault(model: Any) -> str | None:  # noqa: ANN401
+    """What is wrong with an ``onnx.ModelProto``, or None."""
+    return next(_faults(model.graph), None)
+
+
+def _faults(graph: Any) -> Iterator[str]:  # noqa: ANN401
+    yield from _wrong_types(graph)
+    yield from _wrong_constants(graph)
+    yield from _wrong_places(graph)
+    yield from _wrong_sizes(graph)
+    known = {"", *(value.name for value in graph.input)}  # "": an optional input left out
+    known |= {tensor.name for tensor in graph.initializer}
+    known |= {tensor.values.name for tensor in graph.sparse_initializer}
+    for node in graph.node:
+        if not node.output:
+            yield f"its node '{node.name}' has no outputs"
+        for name in node.input:
+            if name not in known:
+                yield f"its node '{node.name}' reads '{name}', which nothing before it gives"
+        known.update(node.output)
+    for value in graph.output:
+        if value.name not in known:
+            yield f"nothing gives its output '{value.name}'"
+
+
+def _wrong_types(graph: Any) -> Iterator[str]:  # noqa: ANN401
+    from onnx import TensorProto
+
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = [(value.name, value.type.tensor_type.elem_type) for value in values]
+    types += [(tensor.name, tensor.data_type) for tensor in graph.initializer]
+    for name, code in types:
+        if code not in TensorProto.DataType.values():
+            yield f"its tensor '{name}' has type {code}, which this onnx does not know"
+
+
+def _wrong_constants(graph: Any) -> Iterator[str]:  # noqa: ANN401
+    """Those whose bytes are not as many as their sizes say; runtimes allocate what these say."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    for tensor in graph.initializer:
+        if any(size < 0 for size in tensor.dims):
+            yield f"its constant '{tensor.name}' has size {min(tensor.dims)}"
+        if not tensor.HasField("raw_data") or tensor.data_type not in _WHOLE_BYTES:
+            continue
+        expected = prod(tensor.dims) * tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+        if len(tensor.raw_data) != expected:
+            yield (
+                f"its constant '{tensor.name}' of sizes {list(tensor.dims)} has "
+                f"{len(tensor.raw_data)} bytes, not {expected}"
+            )
+
+
+def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
+    """Weights beside the model must be there: a path that leaves its folder is never followed."""
+    for tensor in graph.initializer:
+        for entry in tensor.external_data:
+            place = PurePath(entry.value)
+            if entry.key == "location" and (
+                not place.name or place.is_absolute() or ".." in place.parts
+            ):
+                yield (
+                    f"its tensor '{tensor.name}' keeps its numbers in '{entry.value}', which is "
+                    "no file in the model's folder"
+                )
+
+
+def _wrong_sizes(graph: Any) -> Iterator[str]:  # noqa: ANN401
+    """Of the first input, (batch, frames, joints, 2); clips of that size are made for it."""
+    shape = graph.input[0].type.tensor_type.shape.dim if graph.input else []
+    for dim, name, most in zip(shape, ("batch", "frames"), (MAX_BATCH, MAX_FRAMES), strict=False):
+        if dim.HasField("dim_value") and not 1 <= dim.dim_value <= most:
+            yield f"its input has {name} {dim.dim_value}, not 1 to {most}"

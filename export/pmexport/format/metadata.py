@@ -1,0 +1,131 @@
+"""What an exported ONNX model says about itself: ``metadata_props``, listed in ``docs/onnx.md``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import metadata as packages
+from typing import TYPE_CHECKING, Any
+
+from pmexport.format.limits import MAX_FRAMES
+from posemamba.errors import InputError
+from posemamba.skeleton import JOINT_NAMES
+
+if TYPE_CHECKING:
+    from pmexport.exporting.export import ExportOptions
+    from posemamba.config import PoseMambaConfig
+
+SCHEMA_VERSION = 1
+PREFIX = "posemamba."
+
+NORMALISATION = (
+    "keypoints_2d = pixels / image_width * 2 - [1, image_height / image_width]; "
+    "x to the right, y down, confidence dropped"
+)
+UNITS = (
+    "poses_3d is root-relative, x, y and z in units of half the image width, as keypoints_2d; "
+    "millimetres need the scale of the scene, so any figure in mm assumes one"
+)
+
+_JSON_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "schema_version": ("a whole number", lambda value: type(value) is int),
+    "config": ("an object", lambda value: isinstance(value, dict)),
+    "parameters": ("a whole number", lambda value: type(value) is int and value >= 0),
+    "joint_names": (
+        f"a list of {len(JOINT_NAMES)} names",
+        lambda value: (
+            isinstance(value, list)
+            and len(value) == len(JOINT_NAMES)
+            and all(isinstance(name, str) for name in value)
+        ),
+    ),
+    "max_frames": (
+        f"a whole number from 1 to {MAX_FRAMES}",
+        lambda value: type(value) is int and 1 <= value <= MAX_FRAMES,
+    ),
+}
+"""What is stored as JSON, what it has to be, and whether it is; True is no number here."""
+
+
+def tool_version() -> str:
+    """Version of this package, ``unknown`` when it runs from a tree that was never installed."""
+    try:
+        return packages.version("pmexport")
+    except packages.PackageNotFoundError:
+        return "unknown"
+
+
+def build_metadata(
+    config: PoseMambaConfig,
+    options: ExportOptions,
+    parameters: int,
+    source: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Everything known about an export, by prefixed key. No dates: equal exports are equal bytes.
+
+    Args:
+        parameters: number of trained scalars.
+        source: where the weights came from, such as ``checkpoint``, ``checkpoint_sha256`` and
+            ``scan_order_source``.
+
+    Raises:
+        InputError: ``source`` has a key that is already taken.
+    """
+    facts: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": tool_version(),
+        "variant": config.variant,
+        "config": config.to_dict(),
+        "scan_order": config.scan_order,
+        "parameters": parameters,
+        "normalisation": NORMALISATION,
+        "units": UNITS,
+        "joint_names": JOINT_NAMES,
+        "ops": options.ops,
+        "precision": options.precision,
+        "batch": str(options.batch or "dynamic"),
+        "frames": str(options.frames or "dynamic"),
+        "max_frames": options.frames or config.frames,
+    }
+    taken = sorted(facts.keys() & (source or {}).keys())
+    if taken:
+        raise InputError(f"source has the key '{taken[0]}', which the exporter writes itself")
+    facts.update(source or {})
+    return {
+        PREFIX + key: json.dumps(facts[key]) if key in _JSON_KEYS else str(facts[key])
+        for key in sorted(facts)
+    }
+
+
+def parse_metadata(properties: Mapping[str, str]) -> dict[str, Any]:
+    """Undo :func:`build_metadata`; other tools' properties are left out.
+
+    Raises:
+        InputError: an entry that is JSON by its name and cannot be read or is of another kind, or
+            a newer schema.
+    """
+    found: dict[str, Any] = {}
+    for name, text in properties.items():
+        if not name.startswith(PREFIX):
+            continue
+        key = name.removeprefix(PREFIX)
+        found[key] = _parsed(name, text, *_JSON_KEYS[key]) if key in _JSON_KEYS else text
+    version = found.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"metadata has schema version {version}, this pmexport reads {SCHEMA_VERSION}: "
+            "update pmexport, or export the model again"
+        )
+    return found
+
+
+def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):  # no JSON, digits without end, brackets without end
+        raise InputError(
+            f"metadata '{name}' is damaged ('{text[:40]}'): export the model again"
+        ) from None
+    if not is_kind(value):
+        raise InputError(f"metadata '{name}' is {text[:40]}, not {kind}: export the model again")
+    return value

@@ -1,0 +1,1 @@
+"""Graph passes, each in its own file."""

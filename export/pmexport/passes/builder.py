@@ -1,0 +1,73 @@
+"""Build standard ONNX nodes in front of another node, named under one scope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from onnxscript import ir
+
+from pmexport.passes.clean import Names, integer_constant
+
+_INT64_MIN = -(2**63)
+
+
+class Builder:
+    """Makes the nodes that replace ``anchor``; all are float32 unless said otherwise.
+
+    Attributes:
+        scope: what the new names begin with.
+    """
+
+    def __init__(self, graph: ir.Graph, anchor: ir.Node, scope: str) -> None:
+        self.graph = graph
+        self.anchor = anchor
+        self.scope = scope
+        self._names = Names()
+
+    def op(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, object],
+        *,
+        outputs: int = 1,
+        domain: str = "",
+    ) -> tuple[ir.Value, ...]:
+        """A node and its outputs."""
+        node = ir.Node(
+            domain,
+            op_type,
+            inputs,
+            attributes=ir.convenience.convert_attributes(dict(attributes)),
+            num_outputs=outputs,
+            name=f"{self.scope}.{self._names.unique(op_type)}",
+        )
+        for index, output in enumerate(node.outputs):
+            output.name = node.name if outputs == 1 else f"{node.name}.{index}"
+            output.type = ir.TensorType(ir.DataType.FLOAT)
+        self.graph.insert_before(self.anchor, node)
+        return tuple(node.outputs)
+
+    def one(self, op_type: str, *inputs: ir.Value | None, **attributes: object) -> ir.Value:
+        """A node with one output."""
+        return self.op(op_type, inputs, attributes)[0]
+
+    def ints(self, *numbers: int) -> ir.Value:
+        return integer_constant(self.graph, numbers)
+
+    def reshape(self, value: ir.Value, *sizes: int) -> ir.Value:
+        """0 keeps a size, -1 takes what is left."""
+        return self.one("Reshape", value, self.ints(*sizes))
+
+    def flip(self, value: ir.Value, axis: int) -> ir.Value:
+        ends, minus = self.ints(_INT64_MIN), self.ints(-1)
+        return self.one("Slice", value, minus, ends, self.ints(axis), minus)
+
+    def concat(self, parts: Sequence[ir.Value], axis: int) -> ir.Value:
+        return parts[0] if len(parts) == 1 else self.one("Concat", *parts, axis=axis)
+
+    def total(self, parts: Sequence[ir.Value]) -> ir.Value:
+        result = parts[0]
+        for part in parts[1:]:
+            result = self.one("Add", result, part)
+        return result

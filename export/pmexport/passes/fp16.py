@@ -1,0 +1,179 @@
+"""``--precision fp16``: give an fp32 graph explicit types, by one table of rules.
+
+TensorRT 11 has no fp16 switch and ONNX Runtime never had one: precision is in the graph. Products,
+convolutions and what lies between them are fp16. Kept in fp32, with casts around:
+
+- LayerNormalization (sums of squares) and the residual stream, to which 80 branches add;
+- the scan's constants (the operators take them as float32 by schema) and ONNX ``Scan``;
+- the first and last layer: they are tiny, and rounding a pixel or a pose to 11 bits is not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import Enum, auto
+
+import numpy as np
+from onnxscript import ir
+
+from pmexport.format.operators import ACTIVATION_INPUTS, OP_INPUTS
+from pmexport.passes.clean import add_initializer
+from posemamba.errors import InputError
+
+_HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
+_HALF_SUFFIX = ".fp16"
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+class Rule(Enum):
+    """What types a node works in."""
+
+    HALF = auto()  # fp16 in, fp16 out
+    SINGLE = auto()  # fp32 in, fp32 out
+    MOVE = auto()  # whatever comes in goes out: nothing is computed
+    WIDEST = auto()  # fp32 if an operand is computed in fp32, else fp16: the residual stream
+    SCAN = auto()  # our operators: activations fp16, constants fp32
+    SHAPE = auto()  # integers; nothing to type
+
+
+RULES: dict[str, Rule] = {
+    "Add": Rule.WIDEST,
+    "Cast": Rule.SHAPE,
+    "Concat": Rule.MOVE,
+    "ConstantOfShape": Rule.SINGLE,
+    "Conv": Rule.HALF,
+    "CrossSelectiveScan": Rule.SCAN,
+    "Div": Rule.HALF,
+    "Erf": Rule.HALF,
+    "Gather": Rule.MOVE,
+    "Gelu": Rule.HALF,
+    "LayerNormalization": Rule.SINGLE,
+    "MatMul": Rule.HALF,
+    "Mul": Rule.HALF,
+    "Reshape": Rule.MOVE,
+    "Scan": Rule.SINGLE,
+    "SelectiveScan": Rule.SCAN,
+    "Shape": Rule.SHAPE,
+    "Sigmoid": Rule.HALF,
+    "Slice": Rule.MOVE,
+    "Softplus": Rule.SINGLE,
+    "Split": Rule.MOVE,
+    "Transpose": Rule.MOVE,
+    "Unsqueeze": Rule.MOVE,
+}
+
+#: Nodes that stay fp32 whatever their type: the boundary layers, and what ``--ops standard``
+#: computes inside a scan.
+SINGLE_SCOPES = re.compile(r"^(Spatial_patch_to_embedding|head)\.|\.scan\.")
+
+
+def to_fp16(model: ir.Model) -> None:
+    """Type the graph, in place; its inputs and outputs stay float32.
+
+    Raises:
+        InputError: a weight is beyond the range of fp16, or there is no rule for a node.
+    """
+    _Typing(model.graph).run()
+
+
+class _Typing:
+    def __init__(self, graph: ir.Graph) -> None:
+        self.graph = graph
+        self.casts: dict[tuple[int, ir.DataType], ir.Value] = {}  # by id of the source
+
+    def run(self) -> None:
+        for node in list(self.graph):
+            self._apply(node)
+        for output in self.graph.outputs:
+            if output.dtype != _SINGLE:
+                raise InputError(
+                    f"output '{output.name}' became {output.dtype}: this model has no fp32 head; "
+                    "export it with precision='fp32'"
+                )
+        self._drop_unused_originals()
+
+    def _drop_unused_originals(self) -> None:
+        """Constants of which only the fp16 copy is used hand it their name."""
+        constants = self.graph.initializers
+        for name, value in list(constants.items()):
+            if value.uses():
+                continue
+            del constants[name]
+            converted = constants.pop(name + _HALF_SUFFIX, None)
+            if converted is not None:
+                converted.name = converted.const_value.name = name
+                self.graph.register_initializer(converted)
+
+    def _apply(self, node: ir.Node) -> None:
+        rule = RULES.get(node.op_type)
+        if rule is None:
+            raise InputError(
+                f"node '{node.name}' has type {node.op_type}, for which fp16 has no rule: export "
+                "with precision='fp32', or add it to pmexport.passes.fp16.RULES"
+            )
+        if rule is Rule.SHAPE:
+            return
+        if SINGLE_SCOPES.search(node.name):
+            rule = Rule.SINGLE
+        wanted = self._result(rule, node)
+        for index, value in enumerate(node.inputs):
+            if value is None or value.dtype not in (_HALF, _SINGLE):
+                continue  # absent, or integers
+            needed = wanted
+            if rule is Rule.SCAN and not _is_activation(node, index):
+                needed = _SINGLE
+            if value.dtype != needed:
+                node.replace_input_with(index, self._cast(value, needed, node))
+        for output in node.outputs:
+            if output.dtype in (_HALF, _SINGLE):
+                output.dtype = wanted
+
+    def _result(self, rule: Rule, node: ir.Node) -> ir.DataType:
+        """The type a node computes in."""
+        if rule in (Rule.HALF, Rule.SCAN):
+            return _HALF
+        if rule is Rule.SINGLE:
+            return _SINGLE
+        operands = [v for v in node.inputs if v is not None and v.dtype in (_HALF, _SINGLE)]
+        computed = [v.dtype for v in operands if not v.is_initializer()]
+        return _SINGLE if not computed or _SINGLE in computed else _HALF
+
+    def _cast(self, value: ir.Value, dtype: ir.DataType, before: ir.Node) -> ir.Value:
+        """``value`` in another type: a constant is converted here, a result by one Cast."""
+        key = (id(value), dtype)
+        if key not in self.casts:
+            convert: Callable[[ir.Value, ir.DataType, ir.Node], ir.Value] = (
+                self._constant if value.is_initializer() else self._node
+            )
+            self.casts[key] = convert(value, dtype, before)
+        return self.casts[key]
+
+    def _node(self, value: ir.Value, dtype: ir.DataType, before: ir.Node) -> ir.Value:
+        name = value.name + (_HALF_SUFFIX if dtype == _HALF else ".fp32")
+        cast = ir.Node(
+            "",
+            "Cast",
+            [value],
+            attributes=ir.convenience.convert_attributes({"to": dtype}),
+            num_outputs=1,
+            name=name,
+        )
+        output = cast.outputs[0]
+        output.name, output.type, output.shape = name, ir.TensorType(dtype), value.shape
+        self.graph.insert_before(before, cast)
+        return output
+
+    def _constant(self, value: ir.Value, dtype: ir.DataType, _before: ir.Node) -> ir.Value:
+        array = value.const_value.numpy()
+        largest = float(np.abs(array).max(initial=0.0))
+        if largest > _LARGEST:
+            raise InputError(
+                f"weight '{value.name}' holds {largest:.4g}, fp16 ends at {_LARGEST:.0f}: "
+                "export with precision='fp32'"
+            )
+        return add_initializer(self.graph, value.name + _HALF_SUFFIX, array.astype(np.float16))
+
+
+def _is_activation(node: ir.Node, index: int) -> bool:
+    return OP_INPUTS[node.op_type][index] in ACTIVATION_INPUTS[node.op_type]

@@ -1,0 +1,208 @@
+"""Rewrite an exported float16 graph as the fused path: two nodes a block, and one before them.
+
+The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every block
+``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as the
+tensor cores read them. ``docs/onnxruntime.md`` specifies the operators; they run on CUDA alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnxscript import ir
+
+from pmexport.format.operators import OP_DOMAIN, PLUGIN_ATTRIBUTES
+from pmexport.passes.clean import add_initializer, prune
+from pmexport.passes.match_network import Array, Layer, Network, Norm, constant, find_network
+
+EMBED, CONV_PROJ = "Embed", "ConvProj"
+BLOCK_TAIL, LAST_BLOCK_TAIL = "BlockTail", "LastBlockTail"
+_WALK = ("d_state", "dt_rank", "order", "reverse", "limb_mask", "limb_index")
+_TILE = 16
+_HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
+
+
+def can_fuse(network: Network) -> bool:
+    """Whether the fused kernels are compiled for the network's type and sizes."""
+    from posemamba.native.fused_ops import WIDTHS
+
+    first = network.layers[0]
+    width = network.embedding.shape[1]
+    return (
+        first.mixer.scan.outputs[0].dtype == _HALF
+        and width in WIDTHS
+        and first.out_proj.shape == (2 * width, width)
+        and first.fc1.shape == (width, 2 * width)
+        and first.x_proj.shape[1] % _TILE == 0
+    )
+
+
+def rewrite_fused(model: ir.Model, network: Network) -> None:
+    """Replace the nodes of a graph, in place; its input and output stay.
+
+    Args:
+        network: what :func:`pmexport.passes.match_network.find_network` found in it.
+    """
+    _Emitter(model.graph, network).run()
+    prune(model)
+
+
+def find_fusable(model: ir.Model) -> Network | None:
+    """The network of a graph, or None where the fused kernels do not take it.
+
+    Raises:
+        InputError: the graph is not what the exporter writes.
+    """
+    network = find_network(model.graph)
+    return network if can_fuse(network) else None
+
+
+class _Emitter:
+    def __init__(self, graph: ir.Graph, network: Network) -> None:
+        self.graph = graph
+        self.network = network
+        self.width = network.embedding.shape[1]
+        self.grid = list(graph.inputs[0].shape)[:3]  # batch, frames, joints
+
+    def run(self) -> None:
+        network, width = self.network, self.width
+        stream, xz = self._node(
+            EMBED,
+            [
+                self.graph.inputs[0],
+                self._single("embedding.weight", network.embedding.T),
+                self._single("embedding.bias", network.embedding_bias),
+                self._single("joint_position", network.joint_position),
+                self._single("first_norm", np.stack(_pair(network.first_norm))),
+                self._in_proj(network.layers[0]),
+            ],
+            {"epsilon": network.first_norm.epsilon},
+            EMBED,
+            [(_SINGLE, width), (_HALF, 4 * width)],
+        )
+        for index, layer in enumerate(network.layers):
+            last = index + 1 == len(network.layers)
+            stream, xz = self._block(layer, stream, xz, None if last else network.layers[index + 1])
+        self._replace_output(xz)
+
+    def _block(
+        self, layer: Layer, stream: ir.Value, xz: ir.Value, following: Layer | None
+    ) -> Sequence[ir.Value]:
+        width = self.width
+        name = layer.mixer.name.removesuffix(".op")
+        mixer = layer.mixer
+        kernel = constant(mixer.conv.inputs[1])  # (2d, 1, 3, 3)
+        u, x_dbl = self._node(
+            CONV_PROJ,
+            [
+                xz,
+                self._single(f"{name}.taps", kernel.reshape(len(kernel), 9).T),
+                self._single(f"{name}.conv_bias", constant(mixer.conv.inputs[2])),
+                self._packed(f"{name}.x_proj", layer.x_proj),
+            ],
+            {},
+            f"{name}.{CONV_PROJ}",
+            [(_HALF, 2 * width), (_HALF, layer.x_proj.shape[1])],
+        )
+        inputs: list[ir.Value | None] = [
+            *(u, x_dbl, xz, stream),
+            *mixer.scan.inputs[2:],
+            self._single(f"{name}.vectors", _vectors(layer)),
+            self._packed(f"{name}.out_proj", layer.out_proj),
+            self._packed(f"{name}.fc1", layer.fc1),
+            self._packed(f"{name}.fc2", layer.fc2),
+        ]
+        attributes = {key: _attribute(mixer.scan, key) for key in _WALK} | {
+            "out_epsilon": layer.out_norm.epsilon,
+            "norm2_epsilon": layer.norm2.epsilon,
+            "shared_epsilon": layer.shared_norm.epsilon,
+            "next_epsilon": layer.next_norm.epsilon,
+        }
+        if following is None:
+            inputs.append(self._single("head.weight", self.network.head.T))
+            inputs.append(self._single("head.bias", self.network.head_bias))
+            outputs = [(_SINGLE, width), (_SINGLE, 3)]
+            return self._node(
+                LAST_BLOCK_TAIL, inputs, attributes, f"{name}.{LAST_BLOCK_TAIL}", outputs
+            )
+        inputs.append(self._in_proj(following))
+        if layer.position is not None:
+            inputs.append(self._single("frame_position", layer.position))
+        outputs = [(_SINGLE, width), (_HALF, 4 * width)]
+        return self._node(BLOCK_TAIL, inputs, attributes, f"{name}.{BLOCK_TAIL}", outputs)
+
+    def _in_proj(self, layer: Layer) -> ir.Value:
+        halves = [constant(layer.mixer.x_weight), constant(layer.mixer.z_weight)]
+        return self._packed(f"{layer.mixer.name}.in_proj", np.concatenate(halves, axis=1))
+
+    def _single(self, name: str, array: Array) -> ir.Value:
+        return add_initializer(self.graph, f"fused.{name}", array.astype(np.float32))
+
+    def _packed(self, name: str, matrix: Array) -> ir.Value:
+        """A matrix (inputs, outputs) of the file as the kernels read it."""
+        import torch
+
+        from posemamba.native.fused_ops import pack_weight
+
+        packed = pack_weight(torch.from_numpy(np.ascontiguousarray(matrix.T)))
+        return add_initializer(self.graph, f"fused.{name}", packed.contiguous().numpy())
+
+    def _node(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: dict[str, Any],
+        name: str,
+        outputs: Sequence[tuple[ir.DataType, int]],
+    ) -> Sequence[ir.Value]:
+        node = ir.Node(
+            OP_DOMAIN,
+            op_type,
+            inputs,
+            attributes=ir.convenience.convert_attributes(attributes | PLUGIN_ATTRIBUTES),
+            num_outputs=len(outputs),
+            name=name,
+        )
+        for index, (value, (dtype, channels)) in enumerate(zip(node.outputs, outputs, strict=True)):
+            value.name = f"{name}.{index}"
+            value.type = ir.TensorType(dtype)
+            value.shape = ir.Shape([*self.grid, channels])
+        self.graph.append(node)
+        made: Sequence[ir.Value] = node.outputs
+        return made
+
+    def _replace_output(self, poses: ir.Value) -> None:
+        old = self.graph.outputs[0]
+        name = old.name
+        self.graph.outputs[0] = poses
+        old.name = f"{name}.replaced"
+        poses.name = name
+
+
+def _vectors(layer: Layer) -> Array:
+    """What ``block_tail`` reads whole, see :class:`posemamba.native.fused_ops.TailVectors`."""
+    skip = constant(layer.mixer.scan.inputs[5])  # D: (K, 2d)
+    masked = np.array(_attribute(layer.mixer.scan, "limb_mask"), np.float32)
+    return np.concatenate(
+        [
+            *_pair(layer.out_norm),
+            skip.sum(axis=0),
+            (skip * masked[:, None]).sum(axis=0),
+            *_pair(layer.norm2),
+            *_pair(layer.shared_norm),
+            *_pair(layer.next_norm),
+            layer.fc1_bias.astype(np.float32),
+            layer.fc2_bias.astype(np.float32),
+        ]
+    )
+
+
+def _pair(norm: Norm) -> tuple[Array, Array]:
+    return norm.gamma, norm.beta
+
+
+def _attribute(node: ir.Node, name: str) -> Any:  # noqa: ANN401
+    value = node.attributes[name].value
+    return list(value) if isinstance(value, Sequence) else value

@@ -1,0 +1,104 @@
+"""``--ops standard``: ``SelectiveScan`` as an ONNX ``Scan`` over time; portable and slow.
+
+It shares no code with the native kernels, which makes it their independent oracle.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from onnxscript import ir
+
+from pmexport.format.operators import OP_DOMAIN, SELECTIVE_SCAN
+from pmexport.passes.builder import Builder
+from pmexport.passes.clean import reshape_constant
+
+_TIME = 3  # axis of the scanned sequences, (batch, groups, channels or N, L)
+
+
+def lower_scans(model: ir.Model) -> None:
+    """Replace every ``SelectiveScan`` that the exporter wrote (with bias, softplus, D; no z)."""
+    for node in list(model.graph):
+        if node.domain == OP_DOMAIN and node.op_type == SELECTIVE_SCAN:
+            output = _lower(model.graph, node)
+            ir.convenience.replace_all_uses_with(node.outputs[0], output)
+            model.graph.remove(node, safe=True)
+
+
+def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
+    build = Builder(graph, node, node.name)
+    u, delta, A, B, C, D, bias = node.inputs
+    reverse = list(node.attributes["reverse"].value)
+    groups = len(reverse)
+    rows, state = A.const_value.shape
+    channels = rows // groups
+
+    u = build.reshape(u, 0, groups, channels, -1)  # (batch, groups, channels, L)
+    delta = build.reshape(delta, 0, groups, channels, -1)
+    delta = build.one("Add", delta, reshape_constant(bias, groups, channels, 1))
+    delta = build.one("Softplus", delta)
+    du = build.one("Mul", delta, u)
+    sequences = [_flip_groups(build, s, reverse) for s in (delta, du, B, C)]
+    # The state starts at zero: (batch, groups, channels, N), its batch taken from u.
+    batch = build.one("Shape", u, start=0, end=1)
+    batch.type = ir.TensorType(ir.DataType.INT64)
+    shape = build.one("Concat", batch, build.ints(groups, channels, state), axis=0)
+    shape.type = ir.TensorType(ir.DataType.INT64)
+    start = build.one("ConstantOfShape", shape)
+    body = _body(build, reshape_constant(A, groups, channels, state))
+    _, y = build.op(
+        "Scan",
+        [start, *sequences],
+        {
+            "body": body,
+            "num_scan_inputs": len(sequences),
+            "scan_input_axes": [_TIME] * len(sequences),
+            "scan_output_axes": [_TIME],
+        },
+        outputs=2,
+    )
+    y.producer().name = node.name
+    y = _flip_groups(build, y, reverse)  # (batch, groups, channels, L)
+    y = build.one("Add", y, build.one("Mul", u, reshape_constant(D, groups, channels, 1)))
+    return build.reshape(y, 0, rows, -1)
+
+
+def _flip_groups(build: Builder, value: ir.Value, reverse: list[int]) -> ir.Value:
+    """Reverse time in the marked groups of (batch, groups, c, L), neighbours together."""
+    runs = [(flag, len(list(members))) for flag, members in groupby(reverse)]
+    if len(runs) == 1:
+        return build.flip(value, _TIME) if runs[0][0] else value
+    sizes = build.ints(*(length for _, length in runs))
+    parts = build.op("Split", [value, sizes], {"axis": 1}, outputs=len(runs))
+    turned = [
+        build.flip(part, _TIME) if flag else part
+        for part, (flag, _) in zip(parts, runs, strict=True)
+    ]
+    return build.concat(turned, axis=1)
+
+
+def _body(build: Builder, A: ir.Value) -> ir.Graph:
+    """One step: ``h = exp(dt A) h + dt u B``, ``y = C h``; constants are the outer graph's."""
+    scope = build.scope
+
+    def value(name: str) -> ir.Value:
+        return ir.Value(name=f"{scope}.step.{name}", type=ir.TensorType(ir.DataType.FLOAT))
+
+    h, dt, du, b, c = inputs = [value(name) for name in ("h", "dt", "du", "B", "C")]
+    nodes: list[ir.Node] = []
+    last, row = build.ints(-1), build.ints(-2)
+
+    def op(name: str, op_type: str, *operands: ir.Value) -> ir.Value:
+        node = ir.Node("", op_type, operands, outputs=[value(name)], name=f"{scope}.step.{name}")
+        nodes.append(node)
+        return node.outputs[0]
+
+    rates = op("rates", "Mul", op("dt_column", "Unsqueeze", dt, last), A)
+    kept = op("kept", "Mul", op("decay", "Exp", rates), h)
+    added = op(
+        "added", "Mul", op("du_column", "Unsqueeze", du, last), op("B_row", "Unsqueeze", b, row)
+    )
+    state = op("h_next", "Add", kept, added)  # (batch, groups, channels, N)
+    product = op("product", "MatMul", state, op("C_column", "Unsqueeze", c, last))
+    y = op("y", "Squeeze", product, last)  # (batch, groups, channels)
+    return ir.Graph(inputs, [state, y], nodes=nodes, name=f"{scope}.step")

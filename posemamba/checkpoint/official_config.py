@@ -1,0 +1,143 @@
+"""The official trainer's ``config.yaml``, read without believing its Python tags.
+
+The file is a YAML dump of an ``EasyDict``, so its nodes carry tags such as
+``!!python/object/new:easydict.EasyDict``. Only the node tree is composed here; no constructor of
+PyYAML that could import or call anything is ever reached, and an unknown tag means nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from posemamba.errors import InputError
+from posemamba.scan_order import get_scan_order
+from posemamba.text import printable, problem, require_no_device
+
+MAX_BYTES = 1 << 20
+"""An official config is 1 kB."""
+
+_SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float")}
+
+#: official name -> field of :class:`posemamba.config.PoseMambaConfig`. ``n_frames`` and
+#: ``clip_len`` are lengths of training clips, not of the position embedding, and stay out.
+FIELD_NAMES = {
+    "maxlen": "frames",
+    "dim_feat": "d_model",
+    "depth": "depth",
+    "num_joints": "joints",
+    "mlp_ratio": "mlp_ratio",
+}
+
+#: ``forward_type`` of the official block -> scan order.
+FORWARD_TYPES = {
+    "v2_plus_poselimbs": "global-local",
+    "v2": "bidirectional",
+    "v2_fs_ft": "fs-ft",
+    "v2_fs_bt": "fs-bt",
+    "v2_bs_ft": "bs-ft",
+    "v2_bs_bt": "bs-bt",
+}
+
+
+def read_official_config(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a ``config.yaml`` as plain dicts, lists, strings, numbers, booleans and None.
+
+    Objects become the mapping of their ``dictitems`` or ``state``; any other tag is dropped.
+
+    Raises:
+        InputError: unreadable, not YAML, or not a mapping at the top.
+    """
+    require_no_device(path)
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise problem(path, "larger than 1 MiB: not a training config")
+        text = Path(path).read_bytes()
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        plain = _plain(node, {}) if node is not None else None
+    except OSError as error:
+        raise problem(path, f"cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = printable(getattr(error, "problem", None) or error, 100)
+        raise problem(path, f"not valid YAML ({reason})") from None
+    if not isinstance(plain, dict):
+        raise problem(path, "not a config: its top level is not a mapping of names to values")
+    return {str(key): value for key, value in plain.items()}
+
+
+def _plain(node: yaml.Node, done: dict[int, Any]) -> Any:  # noqa: ANN401
+    """A node as plain Python; ``done`` keeps aliases shared, so a bomb of them stays small."""
+    if id(node) in done:
+        return done[id(node)]
+    if isinstance(node, yaml.ScalarNode):
+        done[id(node)] = _scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        items: list[Any] = []
+        done[id(node)] = items  # before its children: they may refer back to it
+        items.extend(_plain(child, done) for child in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        mapping: dict[Any, Any] = {}
+        done[id(node)] = mapping
+        for key_node, value_node in _object_items(node):
+            key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else str(key_node.tag)
+            mapping[key] = _plain(value_node, done)
+    return done.get(id(node))
+
+
+def _object_items(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The items of a mapping, or of the dict that a dumped Python object wraps."""
+    items: list[tuple[yaml.Node, yaml.Node]] = list(node.value)
+    if node.tag.startswith("tag:yaml.org,2002:python/object"):
+        parts = {key.value: value for key, value in items if isinstance(key, yaml.ScalarNode)}
+        for name in ("dictitems", "state"):  # an EasyDict repeats its items as attributes
+            inner = parts.get(name)
+            if isinstance(inner, yaml.MappingNode):
+                return list(inner.value)
+    return items
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401
+    if node.tag not in _SCALAR_TAGS:
+        return node.value
+    return yaml.constructor.SafeConstructor().construct_object(node)
+
+
+def config_fields(raw: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes that an official config states, by the names of ``PoseMambaConfig``.
+
+    Values that are no whole numbers are left out: the weights decide anyway.
+    """
+    fields: dict[str, int] = {}
+    for name, field in FIELD_NAMES.items():
+        value = raw.get(name)
+        if type(value) is int or (isinstance(value, float) and value.is_integer()):
+            fields[field] = int(value)
+    return fields
+
+
+def config_scan_order(raw: Mapping[str, Any]) -> str | None:
+    """The scan order a config states as ``scan_order`` (ours) or ``forward_type`` (official).
+
+    Returns:
+        The order's name, or None where the config is silent, as the official ones are.
+
+    Raises:
+        InputError: it states one that is not supported.
+    """
+    if raw.get("scan_order") is not None:
+        return get_scan_order(str(raw["scan_order"])).name
+    stated = raw.get("forward_type")
+    if stated is None:
+        return None
+    if not isinstance(stated, str) or stated not in FORWARD_TYPES:
+        raise InputError(
+            f"forward_type '{printable(stated)}' is not one of {', '.join(FORWARD_TYPES)}: "
+            "name the scan order yourself (scan_order)"
+        )
+    return FORWARD_TYPES[stated]

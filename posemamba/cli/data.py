@@ -1,0 +1,176 @@
+"""``posemamba data``: clip sets from package registries and from the field's data files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from posemamba.cli.tool import NearChoice, Tool, table
+
+if TYPE_CHECKING:
+    from posemamba.data.clip_set import ClipSet
+
+_PATH = click.Path(path_type=Path)
+_FRAMES = click.IntRange(2, 243)
+_SEED = click.IntRange(0, 2**63 - 1)
+
+
+@click.group(cls=Tool)
+def data() -> None:
+    """Make clip sets (NPZ): what 'posemamba train' and 'posemamba evaluate' read."""
+
+
+@data.command()
+@click.option("-o", "--output", default="demo", show_default=True, type=_PATH,
+              help="Folder to write to; made if missing.")  # fmt: skip
+@click.option("--clips", default=1500, show_default=True, type=click.IntRange(1),
+              help="Clips to train on.")  # fmt: skip
+@click.option("--held-out-clips", default=120, show_default=True, type=click.IntRange(1),
+              help="Clips of each of the three held-out sets.")  # fmt: skip
+@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of everything random.")
+@click.option("--motions", type=_PATH,
+              help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
+def pybullet(
+    output: Path, clips: int, held_out_clips: int, frames: int, seed: int, motions: Path | None
+) -> None:
+    """Synthetic cameras before pybullet's motion capture (zlib licence).
+
+    Twelve motions to train on and three held out; cameras to train with and a sector of azimuths
+    held out. Writes train.npz, val_motions.npz (held-out motions), val_cameras.npz (held-out
+    cameras) and val_both.npz. The motions are short: a clip repeats and joins them.
+    """
+    from tqdm import tqdm
+
+    from posemamba.data.synthetic.cameras import HELD_OUT_CAMERAS, TRAINING_CAMERAS
+    from posemamba.data.synthetic.motion_clips import (
+        bundled_motions,
+        make_clips,
+        read_motions,
+        split_motions,
+    )
+
+    kept, held = split_motions(bundled_motions() if motions is None else read_motions(motions))
+    jobs = {
+        "train": (kept, TRAINING_CAMERAS, clips),
+        "val_motions": (held, TRAINING_CAMERAS, held_out_clips),
+        "val_cameras": (kept, HELD_OUT_CAMERAS, held_out_clips),
+        "val_both": (held, HELD_OUT_CAMERAS, held_out_clips),
+    }
+    total = sum(count for _, _, count in jobs.values())
+    made = {}
+    with tqdm(total=total, unit="clip", disable=None) as bar:
+        for place, (name, (players, cameras, count)) in enumerate(jobs.items()):
+            # Each set has its own stream of random numbers, so none repeats another's clips.
+            stream = seed * len(jobs) + place
+            made[name] = make_clips(players, cameras, count, frames, stream, bar.update)
+    _write(output, made)
+
+
+@data.command()
+@click.option("--wheel", required=True, type=_PATH,
+              help="pose2sim 0.4.0: the wheel (pip download --no-deps pose2sim==0.4.0), "
+              "or a folder it was unpacked to.")  # fmt: skip
+@click.option("-o", "--output", default="demo", show_default=True, type=_PATH,
+              help="Folder to write to; made if missing.")  # fmt: skip
+def pose2sim(wheel: Path, output: Path) -> None:
+    """One real person before four cameras (BSD-3-Clause), a smoke test.
+
+    Writes pose2sim.npz, whose poses are triangulated from the four cameras' detections, and
+    pose2sim_trc.npz, the same clips with pose2sim's own triangulation.
+    """
+    from posemamba.data.pose2sim import read_trial
+
+    trial = read_trial(wheel)
+    _write(output, {"pose2sim": trial.triangulated, "pose2sim_trc": trial.trc})
+    figures = trial.figures
+    click.echo(
+        f"Triangulation: reprojection error {figures['reprojection_px']:.1f} px, "
+        f"{figures['missing_percent']:.1f} % of the joints interpolated; against pose2sim's own "
+        f"MPJPE {figures['mpjpe_mm']:.1f} mm, P-MPJPE {figures['p_mpjpe_mm']:.1f} mm"
+    )
+
+
+@data.command()
+@click.option("--source", required=True, type=_PATH, help="h36m_sh_conf_cam_source_final.pkl.")
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
+@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+def h36m(source: Path, output: Path, frames: int) -> None:
+    """Human3.6M as MotionBERT prepared it: train.npz and test.npz.
+
+    Training clips start a third of a clip apart, test clips follow one another. The file gives no
+    millimetres for training clips: their scale is estimated. Evaluate with
+    'posemamba evaluate --protocol h36m' on the file itself.
+    """
+    from posemamba.data.human36m import clip_sets
+
+    train, test = clip_sets(source, frames)
+    _write(output, {"train": train, "test": test}, source)
+
+
+@data.command("3dhp")
+@click.option("--source", required=True, type=_PATH, help="data_train_3dhp.npz, or the test file.")
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
+@click.option("--frames", default=27, show_default=True, type=_FRAMES,
+              help="Frames of a clip; 27 and 81 are usual.")  # fmt: skip
+@click.option("--split", type=NearChoice(("train", "test")), default="train", show_default=True,
+              help="Which of the two files it is.")  # fmt: skip
+def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
+    """MPI-INF-3DHP as P-STMO prepared it: train.npz or test.npz, joints in Human3.6M's order.
+
+    Training clips start a third of a clip apart, test clips follow one another. Evaluate with
+    'posemamba evaluate --protocol 3dhp' on the test file itself.
+    """
+    from posemamba.data.mpi_inf_3dhp import clip_set, read_test, read_train
+
+    recordings, stride = (
+        (read_train(source), max(1, frames // 3))
+        if split == "train"
+        else (read_test(source), frames)
+    )
+    _write(output, {split: clip_set(recordings, frames, stride)}, source)
+
+
+@data.command()
+@click.option("--source", required=True, type=_PATH,
+              help="amass_joints_h36m_60.pkl; .npy or .npz of (frames, 17, 3) m, z up")  # fmt: skip
+@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
+@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+@click.option("--stride", type=click.IntRange(1), help="Frames between starts; a third of a clip.")
+@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of the cameras.")
+def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int) -> None:
+    """3D motion without images, filmed by synthetic cameras: train.npz."""
+    from tqdm import tqdm
+
+    from posemamba.data.pose_files import film, read_poses
+
+    motions = read_poses(source)
+    with tqdm(unit="clip", disable=None) as bar:
+        clips = film(motions, frames, stride or max(1, frames // 3), seed, bar.update)
+    _write(output, {"train": clips}, source)
+
+
+def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -> None:
+    """Save clip sets under their names, not over the source, and say what was written."""
+    from posemamba.data.clip_set import save_clip_set
+    from posemamba.errors import InputError
+    from posemamba.files.targets import is_one_of
+
+    for name in sets:
+        path = folder / f"{name}.npz"
+        if source is not None and is_one_of(path, [source]):
+            raise InputError(f"{path}: is the source; name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
+    rows = []
+    for name, clips in sets.items():
+        path = folder / f"{name}.npz"
+        save_clip_set(path, clips)
+        rows.append(
+            (str(path), str(len(clips)), str(clips.frames), f"{path.stat().st_size / 2**20:.1f}")
+        )
+    click.echo(table(("", "clips", "frames", "MiB"), rows))

@@ -1,0 +1,168 @@
+"""``posemamba train`` and ``posemamba evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from posemamba.cli.tool import NearChoice, table
+from posemamba.files.atomic import replacing
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--data", "data", multiple=True, required=True, type=_PATH,
+              help="Clip set to train on (NPZ); repeatable.")  # fmt: skip
+@click.option("--val", type=_PATH, help="Clip set to validate on, each epoch.")
+@click.option("--out", required=True, type=_PATH, help="Folder of the run; made if missing.")
+@click.option("--config", "config_file", type=_PATH,
+              help="YAML file, ours or the authors'; options here go first.")  # fmt: skip
+@click.option("--resume", is_flag=True, help="Go on where the folder's last.pth.tr stands.")
+@click.option("--variant", type=NearChoice(("S", "B", "L", "X")), help="Size of the network.")
+@click.option("--depth", type=int, help="Pairs of blocks, instead of the variant's.")
+@click.option("--d-model", type=int, help="Channels, instead of the variant's.")
+@click.option("--frames", type=int, help="Frames of a clip.")
+@click.option("--scan-order", help="Scan order of the network.")
+@click.option("--scan", type=NearChoice(("chunked", "mamba-ssm", "fused", "generic")),
+              help="Differentiable scan: mamba-ssm on CUDA, chunked anywhere.")  # fmt: skip
+@click.option("--epochs", type=int, help="Passes over the clips.")
+@click.option("--steps", type=int, help="At most so many optimizer steps.")
+@click.option("--minutes", type=float, help="At most so much time; shapes the cosine schedule.")
+@click.option("--batch-size", type=int, help="Clips of a step.")
+@click.option("--accumulate", type=int, help="Passes a step is split into.")
+@click.option("--learning-rate", type=float, help="Of AdamW.")
+@click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
+@click.option("--noise", type=float, help="Noise on keypoints, standard deviation.")
+@click.option("--drop-joints", type=float, help="Share of keypoints that are lost for a while.")
+@click.option("--ema", type=float, help="Decay of an average of the weights.")
+@click.option("--amp", type=NearChoice(("none", "fp16", "bf16")), help="Mixed precision.")
+@click.option("--cuda-graph", is_flag=True, default=None, help="Capture the step in a CUDA graph.")
+@click.option("--official-limb-gradient", is_flag=True, default=None,
+              help="Drop the limb gather's gradient, as the authors' code does.")  # fmt: skip
+@click.option("--save-every", type=int, help="Steps between checkpoints.")
+@click.option("--seed", type=int, help="Of everything random.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+def train(
+    data: tuple[Path, ...],
+    val: Path | None,
+    out: Path,
+    config_file: Path | None,
+    resume: bool,
+    device: str,
+    **settings: Any,  # noqa: ANN401
+) -> None:
+    """Train a network on clip sets (see 'posemamba data').
+
+    Several GPUs: torchrun --nproc-per-node N -m posemamba train ... --device cuda
+    """
+    from posemamba.data.clip_set import load_clip_set
+    from posemamba.training.clip_checks import check_training, check_validation
+    from posemamba.training.config import read_train_config, train_config
+    from posemamba.training.devices import pick_device
+    from posemamba.training.processes import join_processes
+    from posemamba.training.run import Run, check_run_folder
+
+    config = (
+        train_config(**settings)
+        if config_file is None
+        else read_train_config(config_file, **settings)
+    )
+    check_run_folder(out, resume=resume)
+    chosen = pick_device(device)
+    sets = [load_clip_set(path) for path in data]
+    for path, clips in zip(data, sets, strict=True):
+        check_training(clips, config.frames, f"'{path}'")
+    held_out = None if val is None else load_clip_set(val)
+    if held_out is not None:
+        check_validation(held_out, f"'{val}'")
+    processes = join_processes(chosen)
+    from tqdm import tqdm
+
+    with tqdm(unit="step", disable=None if processes.leads else True) as bar:
+
+        def on_step(step: int, steps: int, loss: float) -> None:
+            bar.total = steps
+            bar.update(step - bar.n)
+            bar.set_postfix(loss=f"{loss:.4f}")
+
+        run = Run(config, sets, held_out, out, chosen, processes, on_step)
+        if resume:
+            run.resume()
+        result = run.train()
+    processes.leave()
+    if processes.leads:
+        error = "" if result.val_mpjpe_mm is None else f", validation {result.val_mpjpe_mm:.1f} mm"
+        click.echo(
+            f"Train: {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}{error};"
+            f" saved as {result.weights}"
+        )
+
+
+@click.command()
+@click.option("--ckpt", required=True, type=_PATH, help="Checkpoint.")
+@click.option("--data", required=True, type=_PATH, help="Clip set, or the protocol's file.")
+@click.option("--protocol", type=NearChoice(("clips", "h36m", "3dhp")), default="clips",
+              show_default=True, help="What the file is and how errors are averaged.")  # fmt: skip
+@click.option("--scan-order", help="Scan order, where the checkpoint does not say.")
+@click.option("--flip", is_flag=True, help="Average with the mirrored clip's poses.")
+@click.option("--gt-2d", is_flag=True, help="h36m: ground-truth keypoints, as the authors do it.")
+@click.option("--frames", type=click.IntRange(min=1),
+              help="3dhp: frames of a clip.  [default: 27]")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--json", "json_path", type=_PATH, help="Also write the figures here.")
+def evaluate(
+    ckpt: Path,
+    data: Path,
+    protocol: str,
+    scan_order: str | None,
+    flip: bool,
+    gt_2d: bool,
+    frames: int | None,
+    device: str,
+    json_path: Path | None,
+) -> None:
+    """Errors of a checkpoint on clips with 3D truth, in millimetres."""
+    from posemamba.checkpoint.read import load_checkpoint
+    from posemamba.files.targets import check_file
+    from posemamba.pose.lift import as_lift, with_flip
+    from posemamba.training.devices import pick_device
+
+    if gt_2d and protocol != "h36m":
+        raise click.UsageError("--gt-2d is for --protocol h36m: leave it out")
+    if frames is not None and protocol != "3dhp":
+        raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
+    frames = 27 if frames is None else frames
+    if json_path is not None:
+        check_file(json_path, (ckpt, data))
+    model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
+    lift = as_lift(model)
+    if protocol == "clips":
+        from posemamba.data.clip_set import load_clip_set
+        from posemamba.evaluation.clip_sets import detailed_errors
+
+        clips = load_clip_set(data)
+        means, joints = detailed_errors(with_flip(lift) if flip else lift, clips)
+        rows = [(name, f"{value:.2f}") for name, value in (means | joints).items()]
+        figures: dict[str, Any] = {**means, "mpjpe_per_joint_mm": joints, "flip": flip}
+        text = table(("", "mm"), rows)
+    else:
+        from tqdm import tqdm
+
+        from posemamba.evaluation import evaluate_3dhp, evaluate_h36m
+
+        with tqdm(unit="clip", disable=None) as bar:
+            if protocol == "h36m":
+                report: Any = evaluate_h36m(
+                    lift, data, use_ground_truth_2d=gt_2d, flip=flip, on_progress=bar.update
+                )
+            else:
+                report = evaluate_3dhp(lift, data, frames=frames, flip=flip, on_progress=bar.update)
+        figures, text = report.to_dict(), report.table()
+    click.echo(text)
+    if json_path is not None:
+        with replacing(json_path) as temporary:
+            temporary.write_text(json.dumps(figures, indent=1) + "\n")

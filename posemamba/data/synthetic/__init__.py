@@ -1,0 +1,1 @@
+"""Clips made from motion capture seen by made-up cameras."""

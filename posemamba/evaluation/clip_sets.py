@@ -1,0 +1,65 @@
+"""Errors of anything that lifts clips, over a clip set, in millimetres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from posemamba.pose.metrics import Array, mpjpe, mpjpe_per_joint, n_mpjpe, p_mpjpe, velocity_error
+from posemamba.skeleton import JOINT_NAMES, ROOT
+
+if TYPE_CHECKING:
+    from posemamba.data.clip_set import ClipSet
+    from posemamba.pose.lift import Lift
+
+
+def clip_errors(lift: Lift, clips: ClipSet) -> dict[str, float]:
+    """Mean errors over all frames of all clips, each clip at its own scale.
+
+    Args:
+        lift: (1, frames, 17, 2) to (1, frames, 17, 3) in the network's unit.
+        clips: clips of one length, so that a mean over clips is one over frames.
+
+    Returns:
+        ``mpjpe_mm`` (root-relative, both roots subtracted), ``p_mpjpe_mm`` (each frame aligned by
+        a similarity) and ``mpjve_mm`` (mm a frame).
+    """
+    totals = np.zeros(3)
+    for pose, goal in _pairs(lift, clips):
+        totals += mpjpe(pose, goal), p_mpjpe(pose, goal), velocity_error(pose, goal)
+    means = totals / len(clips.names)
+    return dict(zip(("mpjpe_mm", "p_mpjpe_mm", "mpjve_mm"), map(float, means), strict=True))
+
+
+def detailed_errors(lift: Lift, clips: ClipSet) -> tuple[dict[str, float], dict[str, float]]:
+    """As :func:`clip_errors`, with ``n_mpjpe_mm`` (each frame at its best scale), and by joint.
+
+    Returns:
+        the four means, and the MPJPE of each joint by its name; both in millimetres.
+    """
+    totals, by_joint = np.zeros(4), np.zeros(clips.keypoints_2d.shape[2])
+    for pose, goal in _pairs(lift, clips):
+        totals += (
+            mpjpe(pose, goal),
+            p_mpjpe(pose, goal),
+            n_mpjpe(pose, goal),
+            velocity_error(pose, goal),
+        )
+        by_joint += mpjpe_per_joint(pose, goal)
+    names = ("mpjpe_mm", "p_mpjpe_mm", "n_mpjpe_mm", "mpjve_mm")
+    means = dict(zip(names, map(float, totals / len(clips)), strict=True))
+    return means, dict(zip(JOINT_NAMES, map(float, by_joint / len(clips)), strict=True))
+
+
+def _pairs(lift: Lift, clips: ClipSet) -> Iterator[tuple[Array, Array]]:
+    """Prediction and truth of each clip: (frames, joints, 3) root-relative, in millimetres."""
+    for keypoints_2d, truth, scale in zip(
+        clips.keypoints_2d, clips.poses_3d, clips.mm_per_unit, strict=True
+    ):
+        pair = [lift(keypoints_2d[None])[0], truth]
+        pose, goal = (
+            (part - part[:, ROOT : ROOT + 1]).astype(np.float64) * float(scale) for part in pair
+        )
+        yield pose, goal

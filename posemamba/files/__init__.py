@@ -1,0 +1,1 @@
+"""What is read and written: outputs whole or not at all, pickles never executed."""

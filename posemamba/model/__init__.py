@@ -1,0 +1,1 @@
+"""The network: blocks, sizes, inference, what its scans attend to."""

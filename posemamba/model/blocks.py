@@ -1,0 +1,201 @@
+"""The block of PoseMamba: a gated, convolved, four-direction scan and an MLP (paper, figure 2)."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from posemamba.config import PoseMambaConfig
+from posemamba.errors import InputError
+from posemamba.native import scan_ops as ops
+from posemamba.scan import chunked as chunked_scan
+from posemamba.scan import mamba_ssm as mamba_ssm_scan
+from posemamba.scan import reference
+
+#: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
+#: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
+#: of that package. ``chunked``: in plain PyTorch, many steps at once. ``reference``: one by one. To
+#: train, choose ``mamba-ssm`` on CUDA and ``chunked`` elsewhere; both plain ones take float64.
+ScanBackend = Literal["fused", "generic", "mamba-ssm", "chunked", "reference"]
+SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "chunked", "reference")
+
+_DT_MIN, _DT_MAX = 1e-3, 0.1  # range of the initial step sizes (Mamba, section 3.6)
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: drop a residual branch for whole clips (Huang et al. 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return branch
+        keep = 1.0 - self.rate
+        shape = (branch.shape[0],) + (1,) * (branch.dim() - 1)
+        return branch * branch.new_empty(shape).bernoulli_(keep).div_(keep)
+
+
+class Mlp(nn.Module):
+    """Linear, exact GELU, linear."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.act(self.fc1(x))
+        output: Tensor = self.fc2(hidden)
+        return output
+
+
+class SpatioTemporalScan(nn.Module):
+    """The paper's bidirectional global-local spatio-temporal SSM.
+
+    Parameter names are those of the authors' checkpoints.
+    """
+
+    def __init__(self, config: PoseMambaConfig) -> None:
+        super().__init__()
+        inner, state, rank = config.d_inner, config.d_state, config.dt_rank
+        self.table = config.order
+        self.limb_index = config.limb_index
+        self.limbs: Tensor  # the same where the parameters are
+        self.register_buffer("limbs", torch.tensor(config.limb_index), persistent=False)
+        self.d_state = state
+        self.dt_rank = rank
+        self.scan: ScanBackend = "fused"
+        self.official_limb_gradient = False  # see PoseMamba.set_official_limb_gradient
+        directions = self.table.directions
+        self.in_proj = nn.Linear(config.d_model, 2 * inner, bias=False)
+        self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
+        self.act = nn.SiLU()
+        self.x_proj_weight = nn.Parameter(torch.empty(directions, rank + 2 * state, inner))
+        self.dt_projs_weight = nn.Parameter(torch.empty(directions, inner, rank))
+        self.dt_projs_bias = nn.Parameter(torch.empty(directions, inner))
+        self.A_logs = nn.Parameter(torch.empty(directions * inner, state))
+        self.Ds = nn.Parameter(torch.ones(directions * inner))
+        self.out_norm = nn.LayerNorm(inner)
+        self.out_proj = nn.Linear(inner, config.d_model, bias=False)
+        self._reset_scan_parameters()
+
+    def _reset_scan_parameters(self) -> None:
+        """Initialise as Mamba does: A = -(1..N), step sizes log-uniform in [1e-3, 0.1]."""
+        nn.init.uniform_(self.x_proj_weight, -1, 1)
+        nn.init.uniform_(self.dt_projs_weight, -1, 1)
+        with torch.no_grad():
+            self.x_proj_weight.mul_(self.x_proj_weight.shape[2] ** -0.5)
+            self.dt_projs_weight.mul_(self.dt_rank**-0.5)
+            span = math.log(_DT_MAX) - math.log(_DT_MIN)
+            dt = torch.exp(torch.rand_like(self.dt_projs_bias) * span + math.log(_DT_MIN))
+            self.dt_projs_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # inverse softplus
+            rates = torch.arange(1, self.d_state + 1, dtype=self.A_logs.dtype)
+            self.A_logs.copy_(rates.log().expand_as(self.A_logs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, joints, d_model) to the same."""
+        x, x_dbl, z = self.scan_inputs(x)
+        y = self.out_norm(self._scan(x, x_dbl)) * self.act(z)
+        output: Tensor = self.out_proj(y)
+        return output
+
+    def scan_inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the scan and its gate read: (batch, frames, joints, d_model) to three tensors.
+
+        Returns:
+            the scan's input (batch, frames, joints, d_inner); in position order for all
+            directions, the raw step sizes, B and C (batch, frames, joints, K * (R + 2N)); the
+            gate before its SiLU (batch, frames, joints, d_inner).
+        """
+        x, z = self.in_proj(x).chunk(2, dim=-1)  # (batch, frames, joints, d_inner) each
+        x = self.conv2d(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # over (frames, joints)
+        x = self.act(x)
+        # One GEMM in position order for all directions.
+        return x, F.linear(x, self.x_proj_weight.flatten(0, 1)), z
+
+    def _scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+        # Under autocast, too, the scan is float32; the native ops hold half precision themselves.
+        with torch.autocast(x.device.type, enabled=False):
+            if self.scan == "fused":
+                return self._fused_scan(x, x_dbl)
+            return self._directional_scan(x, x_dbl)
+
+    def _fused_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+        if self.official_limb_gradient and x.requires_grad:
+            raise InputError(
+                "scan='fused' has the true gradient only: choose scan='chunked' or 'mamba-ssm'"
+            )
+        table = self.table
+        rates = torch.unflatten(-torch.exp(self.A_logs), 0, (table.directions, -1))
+        skip = torch.unflatten(self.Ds, 0, (table.directions, -1))  # (K, d_inner)
+        y: Tensor = ops.cross_selective_scan(
+            x,
+            x_dbl,
+            self.dt_projs_weight,  # (K, d_inner, R)
+            self.dt_projs_bias,  # (K, d_inner)
+            rates,  # (K, d_inner, N)
+            skip,
+            self.d_state,
+            self.dt_rank,
+            list(table.order),
+            list(table.reverse),
+            list(table.limb_mask),
+            list(self.limb_index),
+        )
+        return y
+
+    def _directional_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+        table = self.table
+        order, reverse = list(table.order), list(table.reverse)
+        plain = self.scan in ("chunked", "reference")
+        if x.dtype != torch.float64 and (plain or self.scan == "mamba-ssm"):
+            x, x_dbl = x.float(), x_dbl.float()
+        limb_source = None
+        if self.official_limb_gradient:
+            stopped = x.detach()  # the weight still learns from what the neighbours contribute
+            limb_source = (stopped, F.linear(stopped, self.x_proj_weight.flatten(0, 1).to(x.dtype)))
+        u, delta, B, C = reference.directional_inputs(
+            x,
+            x_dbl,
+            self.dt_projs_weight,
+            self.d_state,
+            order,
+            list(table.limb_mask),
+            self.limbs,
+            limb_source,
+        )
+        rates = -torch.exp(self.A_logs)  # (K * d_inner, N)
+        bias = self.dt_projs_bias.flatten()
+        if self.scan == "generic":
+            y = ops.selective_scan(u, delta, rates, B, C, self.Ds, bias, None, True, reverse)
+        elif self.scan == "mamba-ssm":
+            y = mamba_ssm_scan.selective_scan(u, delta, rates, B, C, self.Ds, bias, reverse)
+        else:
+            scan = chunked_scan if self.scan == "chunked" else reference
+            y = scan.selective_scan(u, delta, rates, B, C, self.Ds, None, bias, True, reverse)
+        return reference.merge_directions(y, order, x.shape[1], x.shape[2])
+
+
+class PoseMambaBlock(nn.Module):
+    """``x += DropPath(op(LN(x)))``, then ``x += DropPath(MLP(LN(x)))``."""
+
+    def __init__(self, config: PoseMambaConfig, drop_path: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model, eps=1e-6)
+        self.op = SpatioTemporalScan(config)
+        self.norm2 = nn.LayerNorm(config.d_model, eps=1e-6)
+        self.mlp = Mlp(config.d_model, config.mlp_ratio * config.d_model)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, frames, joints, d_model) to the same."""
+        x = x + self.drop_path(self.op(self.norm(x)))
+        x = x + self.drop_path(self.mlp(self.norm2(x)))
+        return x

@@ -1,0 +1,1 @@
+"""Keypoints and poses as NumPy arrays: layouts, units, clips, metrics."""

@@ -1,0 +1,1 @@
+"""The selective scan in PyTorch: walk, oracle, chunked and recurrent forms."""

@@ -1,0 +1,95 @@
+"""The selective scan in plain PyTorch, in chunks; differentiable, float32 and float64.
+
+On a CPU the chunks follow one another, small enough for its cache: :mod:`posemamba.scan.recurrence`.
+On a GPU all chunks are scanned side by side from a zero state, the states at their starts follow
+one after another, and what a start state adds decays from it on. That takes about 2 sqrt(L)
+dependent steps instead of L, on tensors large enough to keep a GPU busy. Decays are products of
+factors of at most one; nothing is divided by them, so nothing overflows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from posemamba.scan.recurrence import recurrence
+from posemamba.scan.reference import flip_groups
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    reverse: Sequence[int] | None = None,
+) -> Tensor:
+    """As :func:`posemamba.scan.reference.selective_scan`, to rounding.
+
+    Second derivatives exist on a GPU only. There, a few tensors of (batch, groups * channels, L, N)
+    are held while gradients are wanted; on a CPU, the states at the chunks' starts.
+    """
+    work = torch.float64 if u.dtype == torch.float64 else torch.float32
+    groups = B.shape[1]
+    flipped = [flip_groups(t, reverse, groups).to(work) for t in (u, delta, B, C)]
+    dt = flipped[1]
+    if delta_bias is not None:
+        dt = dt + delta_bias.to(work)[:, None]
+    if delta_softplus:
+        dt = F.softplus(dt)
+    scan = recurrence if u.device.type == "cpu" else _side_by_side
+    y = scan(flipped[0] * dt, dt, A.to(work), flipped[2], flipped[3])
+    if D is not None:
+        y = y + D.to(work)[:, None] * flipped[0]
+    y = flip_groups(y, reverse, groups)
+    if z is not None:
+        y = y * F.silu(z.to(y.dtype))
+    return y.to(u.dtype)
+
+
+def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+    """:func:`posemamba.scan.recurrence.recurrence` in few, large launches."""
+    batch, rows, length = du.shape
+    size = math.isqrt(max(0, int(length) - 1)) + 1  # steps of a chunk
+    # Steps of the padding keep the state: dt is 0, after softplus.
+    x, dt, b, c = (_chunks(t, size) for t in (du, dt, B, C))
+    # x, dt: (size, batch, chunks, rows); b, c: (size, batch, chunks, groups, N)
+    states = _states(x, dt, A, b)  # (size, batch, chunks, rows, N)
+    grouped = torch.unflatten(states, 3, (B.shape[1], -1))
+    y = torch.einsum("tbkgdn,tbkgn->tbkgd", grouped, c).flatten(3)
+    return y.permute(1, 3, 2, 0).reshape(batch, rows, -1)[..., :length]
+
+
+def _chunks(tensor: Tensor, size: int) -> Tensor:
+    """(batch, ..., L) to (size, batch, chunks, ...), padded with zeros; contiguous step by step."""
+    padded = F.pad(tensor, (0, -tensor.shape[-1] % size))
+    cut = torch.unflatten(padded, -1, (-1, size))  # (batch, ..., chunks, size)
+    return cut.movedim((-1, 0, -2), (0, 1, 2)).contiguous()
+
+
+def _states(du: Tensor, dt: Tensor, rates: Tensor, b: Tensor) -> Tensor:
+    """The state after every step: (size, batch, chunks, rows, N)."""
+    decays = torch.exp(dt[..., None] * rates)  # (size, batch, chunks, rows, N)
+    grouped = torch.unflatten(du, 3, (b.shape[3], -1))  # (size, batch, chunks, groups, d)
+    added = (grouped[..., None] * b[..., None, :]).flatten(3, 4)
+    state = added[0]
+    local = [state]
+    # unbind, not indexing: its gradient is one stack instead of a padded tensor a step
+    for decay, add in zip(decays.unbind(0)[1:], added.unbind(0)[1:], strict=True):
+        state = torch.addcmul(add, decay, state)
+        local.append(state)
+    since_start = torch.exp(dt.cumsum(0)[..., None] * rates)  # decay from the chunk's start
+    start = torch.zeros_like(state[:, 0])
+    starts = []
+    for through, end in zip(since_start[-1].unbind(1), state.unbind(1), strict=True):
+        starts.append(start)
+        start = torch.addcmul(end, through, start)
+    return torch.addcmul(torch.stack(local), since_start, torch.stack(starts, 1))

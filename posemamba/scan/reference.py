@@ -1,0 +1,183 @@
+"""Readable reference of the scan: step by step, in float32 or float64, on any device.
+
+Every faster implementation in this project is tested against it. Glossary, after Gu & Dao, "Mamba"
+(arXiv 2312.00752), algorithm 2:
+
+    batch      clips                          groups   K, the scan directions
+    channels   d_inner, per group             N        d_state
+    L          steps, frames * joints         R        dt_rank
+    u          input of the scan              delta    step size, after softplus
+    A          decay rates, negative          B, C     input and output projections, per step
+    D          skip weight                    z        gate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from posemamba.scan_order import arrange, restore
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    reverse: Sequence[int] | None = None,
+) -> Tensor:
+    """Mamba-1 selective scan: ``h = exp(delta A) h + delta B u``; ``y = C h + D u``.
+
+    Args:
+        u, delta, z: (batch, groups * channels, L).
+        A: (groups * channels, N).
+        B, C: (batch, groups, N, L).
+        D, delta_bias: (groups * channels,), float.
+        delta_softplus: apply softplus (the identity above 20) after adding the bias.
+        reverse: per group, 1 to run from the last step to the first. None: all forward.
+
+    Returns:
+        (batch, groups * channels, L), dtype of ``u``. The interior is float32, or float64 when
+        ``u`` is float64.
+    """
+    groups = B.shape[1]
+    steps = [flip_groups(t, reverse, groups) for t in (u, delta, B, C)]
+    y = _scan_forward(steps[0], steps[1], A, steps[2], steps[3], D, delta_bias, delta_softplus)
+    y = flip_groups(y, reverse, groups)  # (batch, groups * channels, L)
+    if z is not None:
+        y = y * F.silu(z.to(y.dtype))
+    return y.to(u.dtype)
+
+
+def flip_groups(tensor: Tensor, reverse: Sequence[int] | None, groups: int) -> Tensor:
+    """Reverse time in the marked groups of (batch, groups * c, L) or (batch, groups, N, L)."""
+    if reverse is None or not any(reverse):
+        return tensor
+    parts = tensor.chunk(groups, dim=1)
+    return torch.cat([p.flip(-1) if r else p for p, r in zip(parts, reverse, strict=True)], dim=1)
+
+
+def _scan_forward(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> Tensor:
+    work = torch.float64 if u.dtype == torch.float64 else torch.float32
+    u, delta, A, B, C = (t.to(work) for t in (u, delta, A, B, C))
+    channels = u.shape[1] // B.shape[1]
+    if delta_bias is not None:
+        delta = delta + delta_bias.to(work)[:, None]
+    if delta_softplus:
+        delta = F.softplus(delta)  # torch's threshold is 20, as in the authors' kernel
+    B = B.repeat_interleave(channels, dim=1)  # (batch, groups * channels, N, L)
+    C = C.repeat_interleave(channels, dim=1)
+    state = u.new_zeros(u.shape[0], u.shape[1], A.shape[1])  # (batch, groups * channels, N)
+    outputs = []
+    for step in range(u.shape[2]):
+        dt = delta[:, :, step, None]  # (batch, groups * channels, 1)
+        state = torch.exp(dt * A) * state + dt * u[:, :, step, None] * B[..., step]
+        outputs.append((state * C[..., step]).sum(-1))
+    y = torch.stack(outputs, dim=-1)
+    return y if D is None else y + D.to(work)[:, None] * u
+
+
+def directional_inputs(
+    x: Tensor,
+    x_dbl: Tensor,
+    dt_weight: Tensor,
+    d_state: int,
+    order: Sequence[int],
+    limb_mask: Sequence[int],
+    limb_index: Sequence[int] | Tensor,
+    limb_source: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Split a grid into the K directional sequences the generic scan reads.
+
+    Args:
+        x: (batch, frames, joints, d_inner).
+        x_dbl: (batch, frames, joints, K * (R + 2N)); per direction dt, B, C.
+        dt_weight: (K, d_inner, R).
+        limb_index: limb neighbour of each joint; a tensor of ``x``'s device spares a copy to it.
+        limb_source: ``x`` and ``x_dbl`` whose limb neighbours are added, None for those above:
+            where gradients of the neighbours differ from those of a joint itself.
+
+    Returns:
+        ``u`` and ``delta`` (batch, K * d_inner, L), ``delta`` before bias and softplus; ``B`` and
+        ``C`` (batch, K, N, L). Steps are in visiting order; reversal is left to the scan.
+    """
+    limbs = torch.as_tensor(limb_index, device=x.device)
+    limb_x, limb_dbl = (x, x_dbl) if limb_source is None else limb_source
+    parts = zip(x_dbl.chunk(len(order), dim=-1), limb_dbl.chunk(len(order), dim=-1), strict=True)
+    u, delta, B, C = [], [], [], []
+    for k, (projected, neighbour) in enumerate(parts):
+        source = x
+        if limb_mask[k]:  # x_proj has no bias, so it commutes with the limb sum
+            source = x + limb_x.index_select(2, limbs)
+            projected = projected + neighbour.index_select(2, limbs)
+        steps = arrange(projected, order[k]).to(dt_weight.dtype)  # (batch, L, R + 2N)
+        dt_raw, b, c = torch.split(steps, [dt_weight.shape[2], d_state, d_state], dim=-1)
+        u.append(arrange(source, order[k]).transpose(1, 2))
+        delta.append(F.linear(dt_raw, dt_weight[k]).transpose(1, 2))
+        B.append(b.transpose(1, 2))
+        C.append(c.transpose(1, 2))
+    dtype = x.dtype
+    return (
+        torch.cat(u, dim=1),
+        torch.cat(delta, dim=1).to(dtype),
+        torch.stack(B, dim=1).to(dtype),
+        torch.stack(C, dim=1).to(dtype),
+    )
+
+
+def merge_directions(y: Tensor, order: Sequence[int], frames: int, joints: int) -> Tensor:
+    """Sum the directional outputs back on the grid.
+
+    Args:
+        y: (batch, K * d_inner, L), steps in visiting order.
+
+    Returns:
+        (batch, frames, joints, d_inner).
+    """
+    parts = y.chunk(len(order), dim=1)
+    grids = [
+        restore(part.transpose(1, 2), code, frames, joints)
+        for part, code in zip(parts, order, strict=True)
+    ]
+    return torch.stack(grids).sum(0)
+
+
+def cross_selective_scan(
+    x: Tensor,
+    x_dbl: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    d_state: int,
+    order: Sequence[int],
+    reverse: Sequence[int],
+    limb_mask: Sequence[int],
+    limb_index: Sequence[int],
+) -> Tensor:
+    """The fused operator, spelled out; see :func:`posemamba.native.scan_ops.cross_selective_scan`."""
+    work = torch.float64 if x.dtype == torch.float64 else torch.float32
+    u, delta, B, C = directional_inputs(
+        x.to(work), x_dbl.to(work), dt_weight.to(work), d_state, order, limb_mask, limb_index
+    )
+    y = selective_scan(
+        u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True, reverse
+    )
+    return merge_directions(y, order, x.shape[1], x.shape[2]).to(x.dtype)

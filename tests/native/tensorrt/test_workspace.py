@@ -1,0 +1,20 @@
+"""The bytes an engine reserves suffice for every shape of its profile, on every device."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import trt_harness
+
+
+def test_carry_limit(tmp_path: Path) -> None:
+    if trt_harness.nvcc() is None:
+        pytest.skip("needs nvcc for CUDA's headers")
+    kernels = trt_harness.ROOT / "trt_plugins" / "kernels"
+    program = tmp_path / "carry_limit"
+    source = Path(__file__).parent / "plan" / "carry_limit.cc"
+    trt_harness.compile_cpp("-I", kernels, source, kernels / "cuda" / "plan.cc", "-o", program)
+    done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout

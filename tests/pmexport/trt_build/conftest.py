@@ -1,0 +1,71 @@
+"""Models of a small checkpoint, and a TensorRT that builds nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from places import TINY as GOLDEN
+from trt_machine import gpu
+
+from pmexport.cli.main import cli
+
+FAKE = Path(__file__).parent / "fake"
+OPERATORS = {"CrossSelectiveScan": "1", "SelectiveScan": "1"}
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``tiny.fp32.onnx`` and ``tiny.fp16.onnx``: 2 x 2 blocks of 32, 27 frames."""
+    folder, inputs = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("inputs")
+    checkpoint = inputs / "tiny.pth.tr"
+    shutil.copy(GOLDEN, checkpoint)
+    for precision in ("fp32", "fp16"):
+        target = folder / f"tiny.{precision}.onnx"
+        arguments = ["onnx", "--ckpt", str(checkpoint), "--precision", precision]
+        done = CliRunner().invoke(cli, [*arguments, "-o", str(target), "--no-check"])
+        assert done.exit_code == 0, done.output
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with links to the models, and ``inputs/tiny.pth.tr``."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inputs").mkdir()
+    for path in models.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    shutil.copy(GOLDEN, tmp_path / "inputs" / "tiny.pth.tr")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    return tmp_path
+
+
+@pytest.fixture
+def fake(
+    here: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Both TensorRTs, of the fake kind, a plugin library for them, and a Jetson Orin's GPU."""
+    monkeypatch.syspath_prepend(str(FAKE))
+    monkeypatch.setenv("PYTHONPATH", f"{FAKE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    library = tmp_path_factory.mktemp("plugin") / "libposemamba_trt.so"
+    library.write_text(json.dumps(OPERATORS))
+    monkeypatch.setenv("POSEMAMBA_TRT_LIB", str(library))
+    gpu(monkeypatch, "sm87", "Orin")
+    return library
+
+
+@pytest.fixture
+def trt(here: Path) -> Callable[..., Result]:
+    """Run ``pmexport trt`` and expect an exit code."""
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(cli, ["trt", *arguments])
+        assert result.exit_code == code, result.output
+        return result
+
+    return run

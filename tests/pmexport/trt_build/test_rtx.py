@@ -1,0 +1,134 @@
+"""TensorRT-RTX itself: the whole command, with the plugin, on a machine without a GPU.
+
+It runs where ``tensorrt_rtx`` and the plugin library are. ``POSEMAMBA_REQUIRE_TRT=1`` makes their
+absence a failure.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pmexport.libraries import plugin_path
+from pmexport.trt.backends import BACKENDS, library_folder
+from pmexport.trt.build import probe
+from pmexport.trt.fatbin import gpu_code
+from pmexport.trt.sidecar import schema_problem
+from posemamba.config import VARIANTS, PoseMambaConfig
+from posemamba.model.counts import true_macs
+
+TARGETS = "sm86,sm89,sm120"
+_SECONDS = 120.0
+"""What the issue allows for L on 2 cores, export included."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _available() -> None:
+    missing = []
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        missing.append("tensorrt_rtx (pip install '.[tensorrt-rtx]')")
+    if not plugin_path().is_file():
+        missing.append(f"the plugin library ({plugin_path()})")
+    if not missing:
+        return
+    text = f"not here: {' and '.join(missing)}"
+    if os.environ.get("POSEMAMBA_REQUIRE_TRT") == "1":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+def pmexport(*arguments: str, cwd: Path, tool: str = "pmexport", code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", tool, *arguments],
+        cwd=cwd, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for variant in ("S", "L"):
+        pmexport("init", "--variant", variant, "-o", f"{variant}.safetensors",
+                 tool="posemamba", cwd=folder)  # fmt: skip
+    return folder
+
+
+def test_the_plugin_loads() -> None:
+    outcome = probe(BACKENDS["tensorrt-rtx"], str(plugin_path()))
+    assert {(one["name"], one["version"]) for one in outcome.creators} == {
+        ("CrossSelectiveScan", "1"), ("SelectiveScan", "1")
+    }  # fmt: skip
+
+
+def test_the_gpus_of_the_plugin_are_known() -> None:
+    code = gpu_code(plugin_path())
+    assert code is not None
+    assert code.cubins
+
+
+def fp16_macs(config: PoseMambaConfig) -> int:
+    """All products and convolutions but the first and the last layer, and x_proj."""
+    positions = config.frames * config.joints
+    columns = 4 * (config.dt_rank + 2 * config.d_state)  # of x_proj, four directions
+    boundary = positions * config.d_model * (2 + 3)
+    x_proj = positions * 2 * config.depth * config.d_inner * columns
+    return true_macs(config).linear_conv - boundary + x_proj
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("variant", ["S", "L"])
+def test_engine_for_three_gpus(variant: str, precision: str, checkpoints: Path) -> None:
+    start = time.perf_counter()
+    arguments = ("--backend", "tensorrt-rtx", "--target", TARGETS, "--no-cache")
+    output = pmexport("trt", "--ckpt", f"{variant}.safetensors", f"--{precision}", *arguments,
+                      cwd=checkpoints)  # fmt: skip
+    assert time.perf_counter() - start < _SECONDS
+    engine = checkpoints / f"{variant}.{precision}.engine"
+    known = json.loads(engine.with_name(f"{engine.name}.json").read_text())
+    assert schema_problem(known) is None
+    depth, d_model = VARIANTS[variant]
+    found = known["precision"]
+    assert found["plugin_layers"] == 2 * depth
+    assert (found["asked"], found["got"], found["problems"]) == (precision, precision, [])
+    assert found["witness"] == "network"
+    assert known["targets"] == TARGETS.split(",")
+    assert known["engine"]["bytes"] == engine.stat().st_size
+    # Both ways of counting: layer by layer from the graph, and from the configuration.
+    config = PoseMambaConfig(d_model=d_model, depth=depth)
+    macs = true_macs(config)
+    assert sum(group["macs"] for group in found["groups"]) == macs.total
+    if precision == "fp16":
+        assert found["mac_share_fp16"] == round(fp16_macs(config) / macs.total, 4)
+        assert all(row["reason"] for row in found["groups"] if row["dtype"] == "fp32")
+    else:
+        assert found["layer_share_fp16"] == 0.0
+    assert f"Precision: {precision} asked, {precision} got" in output
+    assert "the engine itself was not opened" in output
+
+
+def test_site_packages_are_left_alone(checkpoints: Path) -> None:
+    folder = library_folder(BACKENDS["tensorrt-rtx"])
+    assert folder is not None
+    before = sorted(path.name for path in folder.iterdir())
+    probe(BACKENDS["tensorrt-rtx"], str(plugin_path()))
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_too_little_workspace_is_told_in_one_line(models: Path, tmp_path: Path) -> None:
+    told = pmexport("trt", "--onnx", str(models / "tiny.fp16.onnx"), "--target", "sm86",
+                    "--workspace", "1B", "--no-cache", "-o", str(tmp_path / "e.engine"),
+                    cwd=tmp_path, code=2)  # fmt: skip
+    *warnings, error = told.splitlines()
+    assert error.startswith("Error: tensorrt-rtx: TensorRT cannot build the engine: ")
+    assert all(line.startswith("Warning: ") for line in warnings)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,246 @@
+"""Converters: COCO's rule step by step, what every format must obey, gaps, real detections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from places import DATA
+
+from posemamba.errors import InputError
+from posemamba.pose.keypoints import FORMATS, detections_to_h36m, fill_missing, get_format, to_h36m
+from posemamba.pose.openpose import follow_person, read_people
+from posemamba.skeleton import JOINT_NAMES, LEFT_JOINTS, RIGHT_JOINTS
+
+Array = npt.NDArray[np.float64]
+EXCERPT = DATA / "pose2sim_excerpt/Pose2Sim/Demo/pose/cam1_json"
+COUNTS = {"coco17": 17, "body25": 25, "body25b": 25, "halpe26": 26, "mediapipe33": 33}
+MIRROR = {**dict(zip(LEFT_JOINTS, RIGHT_JOINTS, strict=True)),
+          **dict(zip(RIGHT_JOINTS, LEFT_JOINTS, strict=True))}  # fmt: skip
+
+
+def coco_step_by_step(k: Array) -> Array:
+    """The published rule, in its own order of assignments and corrections."""
+    h = np.zeros((17, 2))
+    middle = (k[5] + k[6]) / 2
+    for ours, theirs in zip(
+        (9, 11, 14, 12, 15, 13, 16, 4, 1, 5, 2, 6, 3), (0, *range(5, 17)), strict=True
+    ):
+        h[ours] = k[theirs]
+    h[0] = (k[11] + k[12]) / 2
+    h[7] = (k[5] + k[6] + k[11] + k[12]) / 4
+    h[8] = middle + (k[0] - middle) / 3
+    h[10] = k[1:5, 0].mean(), k[1, 1] + k[2, 1] - k[0, 1]
+    h[9] -= (h[9] - middle) / 4
+    h[7, 0] += 2 * (h[7, 0] - (h[0, 0] + h[8, 0]) / 2)
+    h[8, 1] -= 2 / 3 * ((k[1, 1] + k[2, 1]) / 2 - k[0, 1])
+    return h
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_coco_weights_are_the_published_rule(seed: int) -> None:
+    k = np.random.default_rng(seed).uniform(0, 1920, (17, 2))
+    # Rounding of a few sums of numbers below 2000 in float64.
+    np.testing.assert_allclose(to_h36m(k, "COCO-17"), coco_step_by_step(k), atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_weights_sum_to_one_and_name_joints_of_the_format(name: str) -> None:
+    source = FORMATS[name]
+    assert len(source.joints) == len(set(source.joints)) == COUNTS[name]
+    for joint in JOINT_NAMES:
+        for weights in source.weights(joint):
+            assert set(weights) <= set(source.joints), joint
+            assert sum(weights.values()) == pytest.approx(1.0), joint
+    for joint, others in source.stand_ins.items():
+        assert {joint, *others} <= set(source.joints)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_mirrored_person_gives_the_mirrored_joints(name: str) -> None:
+    """Catches a left joint taken for a right one anywhere in a table."""
+    source = FORMATS[name]
+    points = np.random.default_rng(1).normal(size=(5, len(source.joints), 2))
+    swapped = [_other_side(joint, source.joints) for joint in source.joints]
+    mirrored = points[:, [source.joints.index(joint) for joint in swapped]] * [-1.0, 1.0]
+    expected = to_h36m(points, name)[:, [MIRROR.get(j, j) for j in range(17)]] * [-1.0, 1.0]
+    np.testing.assert_allclose(to_h36m(mirrored, name), expected, atol=1e-12)
+
+
+def _other_side(joint: str, joints: tuple[str, ...]) -> str:
+    for here, there in (("left", "right"), ("right", "left")):
+        if here in joint:
+            assert joint.replace(here, there) in joints
+            return joint.replace(here, there)
+    return joint
+
+
+#: Where each detector's own documentation puts these joints.
+INDICES = {
+    "coco17": {"left_shoulder": 5, "right_wrist": 10, "left_hip": 11, "right_ankle": 16},
+    "body25": {"neck": 1, "right_wrist": 4, "mid_hip": 8, "left_ankle": 14, "right_ear": 17},
+    "body25b": {"right_ankle": 16, "upper_neck": 17, "head_top": 18, "left_heel": 21},
+    "halpe26": {"head_top": 17, "neck": 18, "mid_hip": 19, "left_big_toe": 20, "right_heel": 25},
+    "mediapipe33": {"left_ear": 7, "left_shoulder": 11, "right_wrist": 16, "left_thumb": 21,
+                    "left_hip": 23, "right_ankle": 28, "right_foot_index": 32},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_joint_order(name: str) -> None:
+    for joint, index in INDICES[name].items():
+        assert FORMATS[name].joints[index] == joint
+
+
+def test_confidence_is_the_smallest_of_the_sources() -> None:
+    points = np.random.default_rng(0).uniform(0.5, 1.0, (4, 17, 3))
+    points[:, 11, 2] = 0.1  # left hip: root and belly need it too
+    confidence = to_h36m(points, "coco17")[..., 2]
+    assert (confidence[:, [0, 4, 7]] == 0.1).all()
+    assert (np.delete(confidence, [0, 4, 7], axis=1) >= 0.5).all()
+
+
+def test_nan_reaches_only_joints_that_need_it() -> None:
+    points = np.ones((17, 2))
+    points[9] = np.nan  # left wrist
+    assert np.isnan(to_h36m(points, "coco17")).all(axis=-1).nonzero()[0].tolist() == [13]
+
+
+def test_type_and_leading_dimensions() -> None:
+    points = np.ones((2, 3, 33, 3), dtype=np.float32)
+    result = to_h36m(points, "mediapipe33")
+    assert result.shape == (2, 3, 17, 3)
+    assert result.dtype == np.float32
+    assert to_h36m(np.ones((26, 2), dtype=np.int32), "halpe26").dtype == np.float64
+
+
+def test_format_names_are_forgiving() -> None:
+    assert get_format("BODY_25B") is FORMATS["body25b"]
+    with pytest.raises(InputError, match=r"'body26'.*coco17, body25, body25b"):
+        get_format("body26")
+
+
+@pytest.mark.parametrize("shape", [(17, 2), (3, 25, 4), (25,)])
+def test_wrong_shape_is_one_line(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"needs \(\.\.\., 25, 2 or 3\)") as error:
+        to_h36m(np.zeros(shape), "body25")
+    assert "\n" not in str(error.value)
+
+
+def test_fill_missing_interpolates_and_holds() -> None:
+    points = np.zeros((7, 1, 3))
+    points[[1, 5], 0] = [[10.0, 0.0, 0.9], [18.0, -8.0, 0.9]]
+    filled = fill_missing(points)
+    assert filled[:, 0, 0].tolist() == [10, 10, 12, 14, 16, 18, 18]
+    assert filled[:, 0, 1].tolist() == [0, 0, -2, -4, -6, -8, -8]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 0.7))
+def test_fill_missing_keeps_what_was_seen(seed: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(12, 4, 2))
+    lost = rng.random((12, 4)) < share
+    lost[rng.integers(12)] = False
+    with_gaps = np.where(lost[..., None], np.nan, points)
+    filled = fill_missing(with_gaps)
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled[~lost], points[~lost])
+    # Interpolation stays between the values it has.
+    assert (filled <= np.nanmax(with_gaps, axis=0)).all()
+    assert (filled >= np.nanmin(with_gaps, axis=0)).all()
+
+
+def test_never_seen_joint_is_named() -> None:
+    points = np.ones((3, 17, 3))
+    points[:, 15, 2] = 0.0
+    with pytest.raises(InputError, match=r"'left_ankle' is missing in all 3 frames"):
+        detections_to_h36m(points, "coco17")
+    with pytest.raises(InputError, match=r"shape \(0, 17, 2\)"):
+        fill_missing(np.ones((0, 17, 2)))
+
+
+def test_unused_joints_may_be_missing() -> None:
+    points = np.ones((3, 25, 3))
+    points[:, 19:, 2] = 0.0  # feet
+    np.testing.assert_allclose(detections_to_h36m(points, "body25"), 1.0)
+
+
+def test_hidden_face_takes_its_stand_in() -> None:
+    points = np.tile(np.arange(17.0)[:, None], (2, 1, 3)) + 1.0
+    points[:, 3, 2] = 0.0  # left ear never seen: the right one (value 5) instead
+    head = detections_to_h36m(points, "coco17")[:, 10, 0]
+    np.testing.assert_allclose(head, (2 + 3 + 5 + 5) / 4)
+    from_behind = np.ones((2, 25, 3))
+    from_behind[:, 17, :2], from_behind[:, 18, :2] = 4.0, 8.0  # upper neck and head top
+    from_behind[:, 0] = 0.0
+    assert (detections_to_h36m(from_behind, "body25b")[:, 9] == 6.0).all()
+
+
+def test_real_person_stands_upright_and_faces_the_camera() -> None:
+    person = follow_person(read_people(EXCERPT))
+    pose = detections_to_h36m(person, "body25b")[0]
+    y = dict(zip(JOINT_NAMES, pose[:, 1], strict=True))  # down
+    x = dict(zip(JOINT_NAMES, pose[:, 0], strict=True))
+    assert y["head"] < y["nose"] < y["neck"] < y["belly"] < y["root"] < y["right_knee"]
+    assert y["right_knee"] < y["right_ankle"]
+    for joint in ("hip", "shoulder", "elbow", "wrist"):
+        assert x[f"right_{joint}"] < x[f"left_{joint}"], "a person facing us has the right at left"
+
+
+def test_formats_agree_on_a_real_person() -> None:
+    """BODY_25B begins with COCO's 17 joints, so the same detection can go both ways."""
+    person = follow_person(read_people(EXCERPT))
+    by_coco = detections_to_h36m(person[:, :17], "coco17")
+    by_body = detections_to_h36m(person, "body25b")
+    torso = np.linalg.norm(by_body[:, 8] - by_body[:, 0], axis=-1)
+    apart = np.linalg.norm(by_coco - by_body, axis=-1) / torso[:, None]
+    limbs = [*range(7), *range(11, 17)]
+    assert apart[:, limbs].max() < 1e-12
+    # The middle line is guessed by COCO's rule; on this trial it is within a third of the torso.
+    assert apart.max() < 1 / 3
+
+
+def test_nearest_person_is_followed_past_a_fragment() -> None:
+    rng = np.random.default_rng(0)
+    start = np.concatenate([rng.uniform(100, 500, (25, 2)), np.ones((25, 1))], axis=1)
+    bystander = start * [0.3, 0.3, 1.0]
+    frames = []
+    for index in range(6):
+        moved = start + np.array([6.0 * index, 0.0, 0.0])
+        fragment = np.zeros_like(start)
+        fragment[:3] = moved[:3] - [6.0, 0.0, 0.0]  # nearer than the person, but three joints only
+        frames.append(np.stack([bystander, fragment, moved]))
+    frames.insert(3, np.empty((0, 0, 3)))  # nobody detected
+    track = follow_person(frames)
+    assert (track[3, :, 2] == 0).all()
+    np.testing.assert_array_equal(track[-1], start + np.array([30.0, 0.0, 0.0]))
+
+
+def test_zeroed_coordinate_is_not_a_detection(tmp_path: Path) -> None:
+    joints = [0, 430.0, 0.68, 5.0, 5.0, 0.9, 0, 0, 0]
+    frame = {"people": [{"pose_keypoints_2d": joints}]}
+    (tmp_path / "cam.0000.json").write_text(json.dumps(frame))
+    (people,) = read_people(tmp_path)
+    assert people[0, :, 2].tolist() == [0.0, 0.9, 0.0]
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"people": [{}]}', '{"people": 3}',
+                                     '{"people": [{"pose_keypoints_2d": [1, 2]}]}'])  # fmt: skip
+def test_foreign_json_is_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=r"a\.json: not OpenPose output") as error:
+        read_people(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_empty_folder_and_empty_trial(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no \.json file"):
+        read_people(tmp_path)
+    with pytest.raises(InputError, match="no person in any of 2 frames"):
+        follow_person([np.empty((0, 0, 3))] * 2)

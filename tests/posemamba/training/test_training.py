@@ -1,0 +1,236 @@
+"""Training as a user runs it: killed and resumed, on two processes, evaluated."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+from posemamba.cli.main import cli
+from posemamba.data.clip_set import ClipSet, save_clip_set
+
+TINY = ("--depth", "2", "--d-model", "8", "--frames", "6")
+
+# 'posemamba train' that dies by SIGKILL: in the forward pass of its n-th step, or with its n-th
+# checkpoint half written.
+KILLED = """
+import os, signal, sys
+from posemamba.cli.main import cli
+from posemamba.training.losses import PoseLoss
+from posemamba.training import state
+where, count = sys.argv[1], int(sys.argv[2])
+calls = 0
+def counted(function):
+    def call(*arguments):
+        global calls
+        calls += 1
+        if calls == count:
+            if where == "save":
+                open(arguments[1], "wb").write(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments)
+    return call
+if where == "step":
+    PoseLoss.__call__ = counted(PoseLoss.__call__)
+else:
+    state.torch.save = counted(state.torch.save)
+cli(sys.argv[3:])
+"""
+
+
+def clips(count: int, frames: int = 9, seed: int = 0) -> ClipSet:
+    rng = np.random.default_rng(seed)
+    poses = rng.normal(size=(count, frames, 17, 3)).cumsum(axis=1) * 0.05
+    poses -= poses[:, :, :1]
+    return ClipSet(
+        keypoints_2d=(poses[..., :2] + 0.1).astype(np.float32),
+        poses_3d=poses.astype(np.float32),
+        mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
+        names=tuple(f"swing/{seed}/{index}" for index in range(count)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    save_clip_set(tmp_path / "train.npz", clips(10))
+    save_clip_set(tmp_path / "val.npz", clips(3, seed=1))
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # tensors this small only wait for other threads
+    yield tmp_path
+    torch.set_num_threads(threads)
+
+
+def invoke(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == code, result.output
+    return str(result.stdout if code == 0 else result.stderr)
+
+
+def read_log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def start(*arguments: str, returncode: int = 0) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False,
+        timeout=240,
+    )  # fmt: skip
+    assert done.returncode == returncode, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_and_resumed_ends_with_the_same_weights(here: Path) -> None:
+    # Everything random is on; 5 steps an epoch, so both kills and saves fall inside epochs.
+    settings = ("--data", "train.npz", "--val", "val.npz", *TINY, "--batch-size", "2", "--steps",
+                "9", "--accumulate", "2", "--ema", "0.9", "--noise", "0.01", "--drop-joints", "0.1",
+                "--save-every", "2", "--schedule", "cosine")  # fmt: skip
+    start("-m", "posemamba", "train", *settings, "--out", "whole")
+    run = ("train", *settings, "--out", "killed")
+    # Two passes a step: the 11th loss is in step 6, after the checkpoint of step 4.
+    start("-c", KILLED, "step", "11", *run, returncode=-9)
+    assert torch.load(here / "killed" / "last.pth.tr", weights_only=True)["step"] == 4
+    start("-c", KILLED, "save", "2", *run, "--resume", returncode=-9)  # while saving step 8
+    assert torch.load(here / "killed" / "last.pth.tr", weights_only=True)["step"] == 6
+    start("-c", KILLED, "step", "1", *run, "--resume", returncode=-9)  # before any progress
+    start("-m", "posemamba", *run, "--resume")
+    whole, resumed = (load_file(here / name / "final.safetensors") for name in ("whole", "killed"))
+    assert whole.keys() == resumed.keys()
+    for name, weight in whole.items():
+        assert torch.equal(weight, resumed[name]), name
+    logs = [(here / name / "log.csv").read_text().splitlines() for name in ("whole", "killed")]
+    columns = [[line.split(",")[:4] for line in log] for log in logs]  # step, epoch, rate, loss
+    assert columns[0] == columns[1]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(here: Path) -> None:
+    # Stochastic depth draws by process, so it is off; order, cuts and mirrors are shared.
+    (here / "run.yaml").write_text("drop_path: 0.0\nclip_norm: 1.0\n")
+    settings = ("train", "--config", "run.yaml", "--data", "train.npz", *TINY, "--batch-size", "4",
+                "--steps", "6")  # fmt: skip
+    start("-m", "posemamba", *settings, "--out", "one")
+    start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "posemamba",
+          *settings, "--out", "two")  # fmt: skip
+    one, two = (load_file(here / name / "final.safetensors") for name in ("one", "two"))
+    rate = 2e-4  # about what one step of AdamW moves a weight at most
+    worst = max(float((one[name] - two[name]).abs().max()) for name in one)
+    # The sums differ in order, so gradients differ by float32 rounding; AdamW divides by their
+    # size, which magnifies that where a gradient is small. A twentieth of one step of six.
+    assert worst < rate / 20, worst
+    logs = [read_log(here / name) for name in ("one", "two")]
+    assert [row["step"] for row in logs[0]] == [row["step"] for row in logs[1]]
+    losses = [[float(row["loss"]) for row in log] for log in logs]
+    # Each process logs the mean over both. Weights differ as above, so a loss differs by less than
+    # a thousandth; one process's own clips have another loss altogether.
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+def test_validation_is_of_the_averaged_weights(here: Path) -> None:
+    run = ("train", "--data", "train.npz", "--val", "val.npz", *TINY, "--batch-size", "5",
+           "--learning-rate", "5e-3")  # fmt: skip
+    average = ("--ema", "0.9")
+    invoke(*run, *average, "--epochs", "1", "--out", "short")
+    invoke(*run, *average, "--epochs", "2", "--out", "long")
+    invoke(*run, "--epochs", "2", "--out", "plain")
+    short, long, plain = (read_log(here / name) for name in ("short", "long", "plain"))
+    # After the first epoch of two, as at the end of a run of one; and training goes on from the
+    # weights that were trained, so the losses are those of a run that averages nothing.
+    assert long[0]["val_mpjpe_mm"] == short[0]["val_mpjpe_mm"]
+    assert long[0]["val_mpjpe_mm"] != plain[0]["val_mpjpe_mm"]
+    assert [row["loss"] for row in long] == [row["loss"] for row in plain]
+    invoke("evaluate", "--ckpt", "long/final.safetensors", "--data", "val.npz", "--json", "e.json")
+    errors = json.loads((here / "e.json").read_text())
+    assert errors["mpjpe_mm"] == pytest.approx(float(long[1]["val_mpjpe_mm"]), rel=1e-6)
+
+
+def test_train_evaluate_and_go_on(here: Path) -> None:
+    run = ("train", "--data", "train.npz", "--val", "val.npz", "--out", "run", *TINY,
+           "--batch-size", "5", "--amp", "bf16")  # fmt: skip
+    text = invoke(*run, "--epochs", "2")
+    assert text.startswith("Train: 4 steps in ")
+    # With the authors' schedule a finished run may be made longer.
+    assert invoke(*run, "--epochs", "3", "--resume").startswith("Train: 6 steps in ")
+    rows = (here / "run" / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ["2", "6"]
+    invoke("evaluate", "--ckpt", "run/final.safetensors", "--data", "val.npz", "--flip",
+           "--json", "errors.json")  # fmt: skip
+    figures = json.loads((here / "errors.json").read_text())
+    assert 0 < figures["p_mpjpe_mm"] < figures["n_mpjpe_mm"] < figures["mpjpe_mm"] < 10_000
+    by_joint = figures["mpjpe_per_joint_mm"]
+    assert by_joint["root"] == 0.0  # of both poses subtracted
+    assert np.mean(list(by_joint.values())) == pytest.approx(figures["mpjpe_mm"], rel=1e-9)
+
+
+def test_authors_checkpoint_format(here: Path) -> None:
+    invoke("train", "--data", "train.npz", "--out", "run", *TINY, "--steps", "1")
+    state = torch.load(here / "run" / "last.pth.tr", weights_only=True)
+    assert {"epoch", "lr", "optimizer", "model_pos", "min_loss"} <= state.keys()
+    text = invoke("evaluate", "--ckpt", "run/last.pth.tr", "--scan-order", "global-local",
+                  "--data", "val.npz")  # fmt: skip
+    assert "mpjpe_mm" in text
+
+
+def test_training_lowers_the_loss(here: Path) -> None:
+    invoke("train", "--data", "train.npz", "--out", "run", *TINY, "--epochs", "15",
+           "--learning-rate", "5e-3", "--batch-size", "5")  # fmt: skip
+    rows = (here / "run" / "log.csv").read_text().splitlines()[1:]
+    losses = [float(row.split(",")[3]) for row in rows]
+    assert losses[-1] < 0.7 * losses[0]  # a network that learns nothing stays at 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "none.npz"), "no clip set at 'none.npz'"),
+        (("--data", "junk.npz"), "'junk.npz'"),
+        (("--val", "none.npz"), "'none.npz'"),
+        (("--frames", "27"), "clips of 9 frames"),
+        (("--frames", "244"), "frames"),
+        (("--batch-size", "11"), "10 clips are fewer than a batch of 11"),
+        (("--batch-size", "0"), "batch_size"),
+        (("--steps", "0"), "steps"),
+        (("--minutes", "-1"), "minutes"),
+        (("--learning-rate", "nan"), "learning_rate"),
+        (("--ema", "2"), "ema"),
+        (("--scan-order", "globl-local"), "global-local"),
+        (("--scan", "mamba-smm"), "did you mean 'mamba-ssm'"),
+        (("--schedule", "cosin"), "did you mean 'cosine'"),
+        (("--config", "none.yaml"), "none.yaml"),
+        (("--config", "bad.yaml"), "nothing here is called 'lr'"),
+        (("--device", "tpu"), "use cpu, cuda or cuda:N"),
+        (("--cuda-graph",), "cuda_graph needs a CUDA device"),
+        (("--resume",), "start without --resume"),
+        (("--scan", "fused", "--official-limb-gradient"), "chunked"),
+        (("--learning-rate", "1e30"), "smaller --learning-rate"),
+    ],
+)
+def test_bad_requests_are_one_line(here: Path, arguments: tuple[str, ...], words: str) -> None:
+    (here / "junk.npz").write_text("not an archive")
+    (here / "bad.yaml").write_text("lr: 0.1\n")
+    base = ["train", "--data", "train.npz", "--out", "run", "--steps", "6", *TINY]
+    text = invoke(*base, *arguments, code=2)
+    assert words in text
+    assert len(text.splitlines()) == 1, text
+    assert not (here / "run").exists()
+
+
+def test_other_settings_do_not_resume(here: Path) -> None:
+    run = ("train", "--data", "train.npz", "--out", "run", *TINY, "--steps", "1")
+    invoke(*run)
+    text = invoke(*run, "--learning-rate", "1e-3", "--resume", code=2)
+    assert "learning_rate 0.0002, not 0.001" in text
+    (here / "run" / "last.pth.tr").write_bytes(b"half")
+    assert "is no checkpoint of a run" in invoke(*run, "--resume", code=2)

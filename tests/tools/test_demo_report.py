@@ -1,0 +1,134 @@
+"""``tools/demo_report.py``: measured figures, and a card whose numbers are the report's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from places import ROOT
+from places import TINY as GOLDEN
+
+from posemamba.checkpoint.read import load_checkpoint
+from posemamba.data.clip_set import ClipSet, save_clip_set
+from posemamba.evaluation.clip_sets import clip_errors
+from posemamba.pose.lift import as_lift
+
+FRAMES = 30  # more than the golden checkpoint's 27: clips are cut
+
+
+def script() -> Any:  # noqa: ANN401
+    spec = importlib.util.spec_from_file_location("demo_report", ROOT / "tools/demo_report.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def clips(seed: int, count: int) -> ClipSet:
+    """Poses that swing and are seen from the front, so that a linear map finds x and y."""
+    rng = np.random.default_rng(seed)
+    poses = np.cumsum(rng.normal(size=(count, FRAMES, 17, 3)), axis=1) * 0.05
+    poses -= poses[:, :, :1]
+    return ClipSet(
+        keypoints_2d=(poses[..., :2] + 0.1).astype(np.float32),
+        poses_3d=poses.astype(np.float32),
+        mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
+        names=tuple(f"swing/{seed}/{index}" for index in range(count)),
+    )
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(GOLDEN, tmp_path / "tiny.pth.tr")
+    for seed, (name, count) in enumerate((("train", 6), ("val_a", 2), ("val_b", 2), ("real", 1))):
+        save_clip_set(tmp_path / f"{name}.npz", clips(seed, count))
+    (tmp_path / "log.csv").write_text(
+        "step,epoch,learning_rate,loss,seconds,val_mpjpe_mm\n"
+        "10,0.5,2e-4,2.0,60.0,210.0\n20,1.0,1e-4,1.5,90.0,\n"
+    )
+    (tmp_path / "training.json").write_text(json.dumps({"seed": 54321, "hardware": "one GPU"}))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+USUAL = ("--ckpt", "tiny.pth.tr", "--train", "train.npz", "--val", "val_a.npz", "--val",
+         "val_b.npz", "--real", "real.npz", "--log", "log.csv", "--training", "training.json",
+         "--out", "card")  # fmt: skip
+
+
+def invoke(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(script().main, arguments)
+    assert result.exit_code == code, result.output
+    return str(result.stdout if code == 0 else result.stderr)
+
+
+def test_report_and_card(here: Path) -> None:
+    invoke(*USUAL)
+    report = json.loads(Path("card/report.json").read_text())
+    methods = ["trained", "untrained", "linear, 27 frames", "linear, one frame", "mean pose"]
+    assert list(report["results"]) == methods
+    measured = clip_errors(as_lift(load_checkpoint("tiny.pth.tr")), clips(1, 2))
+    assert report["results"]["trained"]["val_a"] == measured
+    assert set(report["results"]["mean pose"]) == {"val_a", "val_b"}  # never the training set
+    assert list(report["real"]["p_mpjpe_mm"]) == methods
+    card = Path("card/MODEL_CARD.md").read_text()
+    for text in (
+        "No accuracy on Human3.6M", "zlib licence", "BSD-3-Clause", "54,321", "one GPU",
+        "- steps: 20\n- epochs: 1\n- minutes: 1.5\n",
+        f"| trained | {measured['mpjpe_mm']:.1f} | {measured['p_mpjpe_mm']:.1f} | "
+        f"{measured['mpjve_mm']:.1f} |", report["model"]["sha256"], "curves.svg",
+    ):  # fmt: skip
+        assert text in card
+    assert Path("card/curves.svg").read_text().count("val_mpjpe_mm") >= 1
+
+
+def test_numbers_of_the_card_come_from_the_report(here: Path) -> None:
+    invoke(*USUAL)
+    report = json.loads(Path("card/report.json").read_text())
+    report["results"]["trained"]["val_b"]["mpjpe_mm"] = 12345.6
+    Path("card/report.json").write_text(json.dumps(report))
+    invoke("--card-only", "--out", "card")
+    assert "| trained | 12345.6 |" in Path("card/MODEL_CARD.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "card"), "--ckpt, --train and at least one --val are needed"),
+        (("--card-only", "--out", "nowhere"), "report.json: cannot be read"),
+        ((*USUAL, "--training", "log.csv"), "log.csv: cannot be read as JSON"),
+        ((*USUAL, "--log", "training.json"), "no rows under a 'step' column"),
+        ((*USUAL, "--log", "gone.csv"), "gone.csv: cannot be read"),
+        ((*USUAL, "--ckpt", "gone.pth"), "gone.pth"),
+        ((*USUAL, "--val", "gone.npz"), "gone.npz"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_wrong_requests(here: Path, arguments: tuple[str, ...], message: str) -> None:
+    line = invoke(*arguments, code=2)
+    assert message in line
+    assert line.count("\n") == 1
+    assert not Path("card/MODEL_CARD.md").exists()
+
+
+def test_reports_of_another_schema_or_with_holes_are_refused(here: Path) -> None:
+    folder = Path("card")
+    folder.mkdir()
+    for content, message in (
+        ({"schema": 99}, "schema 99"),
+        ({"schema": 1, "model": {}}, "lacks 'sets'"),
+    ):
+        (folder / "report.json").write_text(json.dumps(content))
+        assert message in invoke("--card-only", "--out", "card", code=2)
+
+
+def test_logs_with_text_in_them_are_refused(here: Path) -> None:
+    Path("log.csv").write_text("step,loss\n0,1.0\n1,high\n")
+    assert "line 3 holds something that is no number" in invoke(*USUAL, code=2)

@@ -1,0 +1,66 @@
+// Kernel arguments of CrossSelectiveScan and the walk of a direction over the grid.
+#ifndef POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
+#define POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
+
+#include "cuda/scan/scan_core.cuh"
+#include "posemamba/scan.h"
+
+namespace posemamba::cuda {
+
+struct CrossArgs {
+  const void* x;
+  const void* x_dbl;
+  const float* dt_weight;
+  const float* dt_bias;
+  const float* A;
+  const float* D;
+  void* y;
+  void* partial;  // [batch * directions][steps][d_inner], in the type of x
+  Carry carry;
+  int64_t x_stride;
+  int64_t x_dbl_stride;
+  int64_t y_stride;
+  int steps;  // frames * joints
+  int frames;
+  int joints;
+  int d_inner;
+  int d_state;
+  int dt_rank;
+  int directions;
+  int blocks_per_row;  // channel groups
+  int first_steps;     // of chunk 0
+  int chunk_steps;     // of every other chunk
+  int phase;
+  int merge_positions;  // per thread of the merge, even
+  bool pairs_aligned;   // x may be read two channels at a time
+  bool words_aligned;   // x and y may be accessed 16 bytes at a time
+  int order[PM_MAX_DIRECTIONS];
+  int reverse[PM_MAX_DIRECTIONS];
+  int limb_mask[PM_MAX_DIRECTIONS];
+  unsigned char limb_index[PM_MAX_JOINTS];
+  // Step at which direction k visits (frame, joint): base + frame * step_frame + joint *
+  // step_joint.
+  int step_base[PM_MAX_DIRECTIONS];
+  int step_frame[PM_MAX_DIRECTIONS];
+  int step_joint[PM_MAX_DIRECTIONS];
+};
+
+struct GridPoint {
+  int frame;
+  int joint;
+};
+
+// The grid point visited at `step` of a direction. One division per call: call it once per step.
+__device__ __forceinline__ GridPoint point_of_step(const CrossArgs& a, int order, bool reverse,
+                                                   int step) {
+  if (reverse) step = a.steps - 1 - step;
+  const bool by_joint = order == PM_JOINT_MAJOR || order == PM_JOINT_MAJOR_FLIPPED;
+  const unsigned inner = by_joint ? a.frames : a.joints;
+  const int outer = static_cast<int>(static_cast<unsigned>(step) / inner);
+  int in = step - outer * static_cast<int>(inner);
+  if (order >= PM_FRAME_MAJOR_FLIPPED) in = static_cast<int>(inner) - 1 - in;
+  return by_joint ? GridPoint{in, outer} : GridPoint{outer, in};
+}
+
+}  // namespace posemamba::cuda
+#endif  // POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_

@@ -1,0 +1,180 @@
+// Launcher of CrossSelectiveScan: one or two scan launches, then the merge.
+#include <algorithm>
+
+#include "common/validate.h"
+#include "cuda/device/launch.h"
+#include "cuda/scan/cross_launch.h"
+#include "cuda/scan/cross_scan.cuh"
+#include "cuda/scan/kernels.h"
+#include "cuda/scan/merge.cuh"
+#include "cuda/scan/plan.h"
+#include "posemamba/scan_cuda.h"
+
+namespace posemamba::cuda {
+namespace {
+
+struct Layout {
+  std::size_t partial;  // bytes of each part
+  std::size_t state;
+  std::size_t dt_sum;
+
+  std::size_t total() const { return partial + state + dt_sum; }
+};
+
+std::size_t size_of(int32_t dtype) { return dtype == PM_FLOAT16 ? 2 : 4; }
+
+bool supported(const pm_cross_scan_params& p) {
+  // Step numbers are 32 bits wide; the grid's first dimension counts blocks.
+  // Byte offsets inside one batch item are 32 bits wide, too; batch items are 64 bits apart.
+  const int64_t stride = 4 * std::max(p.x_stride, p.x_dbl_stride);
+  return p.frames * p.joints <= INT32_MAX / stride && p.d_inner % 8 == 0 && p.batch <= 65535 &&
+         p.batch * p.directions * (p.d_inner / 8) <= INT32_MAX;
+}
+
+Problem problem_of(const pm_cross_scan_params& p) {
+  return {p.batch * p.directions, p.d_inner, static_cast<int32_t>(p.frames * p.joints), p.d_state,
+          true};
+}
+
+Plan plan_of(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
+  return make_plan(problem_of(p), tuning, device.multiprocessors);
+}
+
+Layout layout_of(const pm_cross_scan_params& p, const Plan& plan) {
+  const auto rows = static_cast<std::size_t>(p.batch) * static_cast<std::size_t>(p.directions);
+  const auto positions = static_cast<std::size_t>(p.frames) * static_cast<std::size_t>(p.joints);
+  const std::size_t carried = plan.chunks > 1 ? rows * static_cast<std::size_t>(plan.chunks) *
+                                                    static_cast<std::size_t>(plan.channels())
+                                              : 0;
+  return {align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
+          align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
+          align_up(carried * sizeof(float))};
+}
+
+bool aligned(const void* base, int64_t stride, int elements, std::size_t size) {
+  return reinterpret_cast<uintptr_t>(base) % (static_cast<std::size_t>(elements) * size) == 0 &&
+         stride % elements == 0;
+}
+
+// The inverse of point_of_step, which is affine in frame and joint.
+void invert_walk(CrossArgs& a, int k) {
+  const bool by_joint = a.order[k] == PM_JOINT_MAJOR || a.order[k] == PM_JOINT_MAJOR_FLIPPED;
+  const int inner = by_joint ? a.frames : a.joints;
+  const bool flipped = a.order[k] >= PM_FRAME_MAJOR_FLIPPED;
+  int base = flipped ? inner - 1 : 0;
+  int in = flipped ? -1 : 1;
+  int out = inner;
+  if (a.reverse[k] != 0) base = a.steps - 1 - base, in = -in, out = -out;
+  a.step_base[k] = base;
+  a.step_frame[k] = by_joint ? in : out;
+  a.step_joint[k] = by_joint ? out : in;
+}
+
+CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout& layout,
+                  void* workspace) {
+  const std::size_t size = size_of(p.dtype);
+  auto* bytes = static_cast<unsigned char*>(workspace);
+  CrossArgs a{};
+  a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
+  a.A = p.A, a.D = p.D, a.y = p.y;
+  a.partial = bytes;
+  a.carry.state = reinterpret_cast<float*>(bytes + layout.partial);
+  a.carry.dt_sum = reinterpret_cast<float*>(bytes + layout.partial + layout.state);
+  a.carry.chunks = plan.chunks, a.carry.channels = plan.channels();
+  a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.y_stride = p.y_stride;
+  a.steps = static_cast<int>(p.frames * p.joints);
+  a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.d_inner = p.d_inner;
+  a.d_state = p.d_state, a.dt_rank = p.dt_rank, a.directions = p.directions;
+  a.blocks_per_row = plan.blocks_per_row, a.chunk_steps = plan.chunk_steps;
+  a.first_steps = plan.first_steps;
+  a.pairs_aligned = aligned(p.x, p.x_stride, 2, size);
+  const int word = static_cast<int>(16 / size);  // channels
+  a.words_aligned = aligned(p.x, p.x_stride, word, size) && aligned(p.y, p.y_stride, word, size);
+  std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
+  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
+  std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
+  for (int k = 0; k < p.directions; ++k) invert_walk(a, k);
+  const bool any_limb =
+      std::any_of(p.limb_mask, p.limb_mask + p.directions, [](int32_t mask) { return mask != 0; });
+  for (int j = 0; any_limb && j < p.joints; ++j) {
+    a.limb_index[j] = static_cast<unsigned char>(p.limb_index[j]);
+  }
+  return a;
+}
+
+cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& device,
+                  cudaStream_t stream) {
+  const unsigned word = 16 / static_cast<unsigned>(size_of(p.dtype));  // channels a thread
+  unsigned lanes = 1;
+  while (lanes * word < static_cast<unsigned>(p.d_inner) && lanes < kMergeThreads) lanes *= 2;
+  const dim3 block(lanes, kMergeThreads / lanes);
+  // Four positions a thread amortise its D sums; two spread a small problem over more SMs.
+  const int64_t threads = p.batch * a.steps * lanes;
+  a.merge_positions = threads >= int64_t{device.multiprocessors} * 8192 ? 4 : 2;
+  const int per_block = static_cast<int>(block.y) * a.merge_positions;
+  const dim3 grid(static_cast<unsigned>((a.steps + per_block - 1) / per_block),
+                  static_cast<unsigned>(p.batch));
+  void* args[] = {&a};
+  const void* kernel = p.dtype == PM_FLOAT16 ? merge_kernel_f16() : merge_kernel_f32();
+  return launch(kernel, grid, block, args, true, device, stream);
+}
+
+}  // namespace
+
+cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning,
+                              void* workspace, const Device& device, cudaStream_t stream,
+                              CrossArgs* args) {
+  if (!supported(p)) return cudaErrorNotSupported;
+  if (workspace == nullptr) return cudaErrorInvalidValue;
+  const Plan plan = plan_of(p, tuning, device);
+  if (plan.config < 0) return cudaErrorInvalidValue;
+  *args = args_of(p, plan, layout_of(p, plan), workspace);
+  const Kernel kernel = p.dtype == PM_FLOAT16 ? cross_kernel_f16(plan.config, p.dt_rank)
+                                              : cross_kernel_f32(plan.config, p.dt_rank);
+  const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{plan.blocks_per_row});
+  const auto run = [&](int phase, int chunks) {
+    args->phase = phase;
+    void* arguments[] = {args};
+    // Blocks that start while the previous kernel still drains go where there is room, two to an SM
+    // if they fit; with no more blocks than SMs that would leave half of the GPU idle.
+    const bool overlap =
+        plan.blocks_per_sm == 1 || int64_t{blocks} * chunks > device.multiprocessors;
+    return launch(kernel.function, dim3(blocks, static_cast<unsigned>(chunks)),
+                  dim3(static_cast<unsigned>(plan.threads)), arguments, overlap, device, stream,
+                  kernel.shared);
+  };
+  if (plan.chunks == 1) return run(kSerial, 1);
+  const cudaError_t error = run(kStates, plan.chunks - 1);
+  return error != cudaSuccess ? error : run(kOutputs, plan.chunks - 1);
+}
+
+}  // namespace posemamba::cuda
+
+extern "C" size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
+                                               const pm_cuda_tuning* tuning) {
+  using namespace posemamba::cuda;
+  if (posemamba::validate_layout(params) != PM_OK || !supported(*params)) return 0;
+  const Device device = current_device();
+  if (device.multiprocessors == 0) return 0;
+  const Plan plan = plan_of(*params, tuning, device);
+  return plan.config < 0 ? 0 : layout_of(*params, plan).total();
+}
+
+extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params* largest) {
+  using namespace posemamba::cuda;
+  if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
+  return layout_of(*largest, Plan{}).partial + carry_limit(problem_of(*largest));
+}
+
+extern "C" cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,
+                                          const pm_cuda_tuning* tuning, void* workspace,
+                                          cudaStream_t stream) {
+  using namespace posemamba::cuda;
+  const pm_status status = posemamba::validate(params);
+  if (status != PM_OK) return error_of(status);
+  const Device device = current_device();
+  if (device.multiprocessors == 0) return cudaErrorNoDevice;
+  CrossArgs args;
+  const cudaError_t error = launch_cross_scan(*params, tuning, workspace, device, stream, &args);
+  return error != cudaSuccess ? error : merge(*params, args, device, stream);
+}
