@@ -15,9 +15,9 @@ import pytest
 from onnx import numpy_helper
 from places import TINY as GOLDEN
 
+from pmexport.check import run as check
 from pmexport.check.report import check_lines, smallest_tolerance
 from pmexport.check.run import CheckReport, CheckRequest, run_check
-from pmexport.check.run import run as check
 from pmexport.exporting.export import ExportOptions, export_onnx
 from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
 from posemamba.errors import InputError

@@ -18,12 +18,12 @@ import torch
 from click.testing import CliRunner
 from places import TINY as GOLDEN
 
+from pmexport.cli import main as pmexport_cli
 from pmexport.cli.main import cli as pmexport
-from pmexport.cli.main import main as pmexport_cli
 from pmexport.format import limits
 from pmexport.runtimes.base import RUNTIMES
 from posemamba import config, scan_order
-from posemamba.checkpoint.read import read as checkpoint
+from posemamba.checkpoint import read as checkpoint
 from posemamba.cli.main import cli as posemamba
 from posemamba.model.network import counts as flops
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from places import ROOT
 
 from pmexport.cli.main import cli
-from pmexport.doctor.diagnose import diagnose as doctor
+from pmexport.doctor import diagnose as doctor
 from posemamba.native import library as native
 
 

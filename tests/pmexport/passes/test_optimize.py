@@ -17,7 +17,7 @@ from golden_cases import CASES, CHECKPOINT
 from onnxscript import ir
 
 from pmexport.check.optimize import Fusion, already_optimized, optimize_file, optimize_model
-from pmexport.cli.main import main as cli
+from pmexport.cli import main as cli
 from pmexport.exporting.export import ExportOptions, export_onnx
 from pmexport.passes.fused import find_fusable
 from pmexport.runtimes.base import FloatArray, OrtCpu, RuntimeOptions

@@ -13,6 +13,7 @@ import pytest
 from places import GOLDEN
 
 from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.runtimes import cuda as cuda_runtimes
 from pmexport.runtimes.base import (
     RUNTIMES,
     Bindable,
@@ -21,7 +22,6 @@ from pmexport.runtimes.base import (
     own_operators,
     require_custom_ops,
 )
-from pmexport.runtimes.base import cuda as cuda_runtimes
 from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, library_providers
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.errors import InputError

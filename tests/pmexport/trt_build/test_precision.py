@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from trt_build.conftest import GOLDEN
+from places import TINY as GOLDEN
 
 from pmexport.exporting.export import ExportOptions, export_onnx
 from pmexport.trt.macs import concrete_shapes, largest_tensor

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from posemamba.ablation import runner as ablation
 from posemamba.ablation.runner import Settings, plan_steps, run, write_report
-from posemamba.ablation.runner import runner as ablation
 from posemamba.ablation.table import FULL, ROWS, AblationReport, Cell, Row
 from posemamba.errors import InputError
 
