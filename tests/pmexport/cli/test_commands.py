@@ -25,7 +25,7 @@ from pmexport.runtimes.base import RUNTIMES
 from posemamba import config, scan_order
 from posemamba.checkpoint import read as checkpoint
 from posemamba.cli.main import cli as posemamba
-from posemamba.model.network import counts as flops
+from posemamba.model import counts as flops
 
 HEAVY = ("torch", "onnx", "onnxruntime", "onnxscript", "matplotlib", "numpy", "tqdm")
 
