@@ -6,8 +6,8 @@
 
 namespace posemamba::ort {
 
-void ConvSiluCpu(const pm_conv_silu_params& params);
-void GatedNormCpu(const pm_gated_norm_params& params);
-void AddNormCpu(const pm_add_norm_params& params);
+void conv_silu_cpu(const pm_conv_silu_params& params);
+void gated_norm_cpu(const pm_gated_norm_params& params);
+void add_norm_cpu(const pm_add_norm_params& params);
 
 }  // namespace posemamba::ort

@@ -7,7 +7,7 @@
 
 namespace posemamba::ort {
 
-// y = SiLU(depthwise 3x3 convolution of the first channels of xz over (frames, joints)).
+// y = silu(depthwise 3x3 convolution of the first channels of xz over (frames, joints)).
 struct ConvSilu {
   using Params = pm_conv_silu_params;
   static constexpr const char* kName = "ConvSilu";
@@ -18,12 +18,12 @@ struct ConvSilu {
   const Api* api;
   pm_dtype dtype;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context);
-  Status* Read(const KernelInfo*) { return nullptr; }
-  Status* Bind(KernelContext* context, Params* params) const;
+  static Status* infer_shape(const Api* api, ShapeInferContext* context);
+  Status* read(const KernelInfo*) { return nullptr; }
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
-// out = LayerNorm(y) * SiLU(the last channels of xz).
+// out = layer_norm(y) * silu(the last channels of xz).
 struct GatedNorm {
   using Params = pm_gated_norm_params;
   static constexpr const char* kName = "GatedNorm";
@@ -35,14 +35,14 @@ struct GatedNorm {
   pm_dtype dtype;
   float epsilon;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context) {
-    return OutputLikeInput(api, context, 0, 0, 4);
+  static Status* infer_shape(const Api* api, ShapeInferContext* context) {
+    return output_like_input(api, context, 0, 0, 4);
   }
-  Status* Read(const KernelInfo* info) { return ReadFloat(api, info, "epsilon", &epsilon); }
-  Status* Bind(KernelContext* context, Params* params) const;
+  Status* read(const KernelInfo* info) { return read_float(api, info, "epsilon", &epsilon); }
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
-// sum = residual + branch; stream = shared ? LayerNorm(sum) : sum; out = LayerNorm(stream).
+// sum = residual + branch; stream = shared ? layer_norm(sum) : sum; out = layer_norm(stream).
 struct AddNorm {
   using Params = pm_add_norm_params;
   static constexpr const char* kName = "AddNorm";
@@ -56,9 +56,9 @@ struct AddNorm {
   float epsilon;
   float shared_epsilon;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context);
-  Status* Read(const KernelInfo* info);
-  Status* Bind(KernelContext* context, Params* params) const;
+  static Status* infer_shape(const Api* api, ShapeInferContext* context);
+  Status* read(const KernelInfo* info);
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
 }  // namespace posemamba::ort

@@ -15,41 +15,41 @@ struct Tensor {
   size_t rank = 0;
   std::array<int64_t, 4> dims{};  // no operator here has more axes
 
-  bool Is(std::array<int64_t, 4> shape) const { return dims == shape; }
+  bool is(std::array<int64_t, 4> shape) const { return dims == shape; }
   const float* floats() const { return static_cast<const float*>(data); }
 };
 
 // Error of the user's: a node or an input that breaks the operator's contract.
-Status* Invalid(const Api* api, const char* op, const char* what);
+Status* invalid(const Api* api, const char* op, const char* what);
 
-Status* ReadFloat(const Api* api, const KernelInfo* info, const char* name, float* value);
-Status* ReadInt(const Api* api, const KernelInfo* info, const char* name, int32_t* value);
+Status* read_float(const Api* api, const KernelInfo* info, const char* name, float* value);
+Status* read_int(const Api* api, const KernelInfo* info, const char* name, int32_t* value);
 // Reads exactly *count values, or any number up to `capacity` where *count is 0, and sets *count.
-Status* ReadInts(const Api* api, const KernelInfo* info, const char* name, int32_t* values,
-                 size_t capacity, size_t* count);
+Status* read_ints(const Api* api, const KernelInfo* info, const char* name, int32_t* values,
+                  size_t capacity, size_t* count);
 
-Status* InputCount(const Api* api, const KernelContext* context, size_t* count);
-Status* Input(const Api* api, const KernelContext* context, size_t index, size_t rank,
-              const char* op, Tensor* tensor);
-// Whether there is nothing to compute. Only after `Bind` has checked the inputs.
-Status* FirstInputIsEmpty(const Api* api, const KernelContext* context, bool* empty);
+Status* input_count(const Api* api, const KernelContext* context, size_t* count);
+Status* read_input(const Api* api, const KernelContext* context, size_t index, size_t rank,
+                   const char* op, Tensor* tensor);
+// Whether there is nothing to compute. Only after `bind` has checked the inputs.
+Status* first_input_is_empty(const Api* api, const KernelContext* context, bool* empty);
 // Makes output `index` with the first `rank` sizes of `dims`.
-Status* Output(const Api* api, KernelContext* context, size_t index,
-               const std::array<int64_t, 4>& dims, size_t rank, void** data);
+Status* make_output(const Api* api, KernelContext* context, size_t index,
+                    const std::array<int64_t, 4>& dims, size_t rank, void** data);
 // Shape inference: the sizes of an input. `info` becomes null where it does not have `rank` axes:
 // ONNX Runtime says 0 of an input whose shape is unknown, and nothing may be said of the output.
-Status* ShapeOf(const Api* api, ShapeInferContext* context, size_t input, size_t rank,
-                TensorInfo** info, int64_t* dims);
+Status* shape_of(const Api* api, ShapeInferContext* context, size_t input, size_t rank,
+                 TensorInfo** info, int64_t* dims);
 // Shape inference: the output has the type and shape of the input, which has `rank` axes.
-Status* OutputLikeInput(const Api* api, ShapeInferContext* context, size_t output, size_t input,
-                        size_t rank);
+Status* output_like_input(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                          size_t rank);
 
 // Shape inference: the output has the (batch, frames, joints) of the input, `channels` and a type.
-Status* OutputOnGrid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
-                     int64_t channels, ElementType type);
+Status* output_on_grid(const Api* api, ShapeInferContext* context, size_t output, size_t input,
+                       int64_t channels, ElementType type);
 
 // A block's start, moved up to a multiple of `alignment`, a power of two.
-inline void* AlignUp(void* block, uintptr_t alignment) {
+inline void* align_up(void* block, uintptr_t alignment) {
   return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(block) + alignment - 1) &
                                  ~(alignment - 1));
 }

@@ -10,8 +10,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;  // what the kernels ask of their workspace
 
-Status* FromLauncher(const Api* api, const char* op, pm_status status) {
-  return status == PM_OK ? nullptr : Invalid(api, op, pm_status_string(status));
+Status* from_launcher(const Api* api, const char* op, pm_status status) {
+  return status == PM_OK ? nullptr : invalid(api, op, pm_status_string(status));
 }
 
 // Scratch memory from the session's arena, so that a forward of 40 scans touches the same pages.
@@ -28,7 +28,7 @@ class Workspace {
     if (allocator_ != nullptr) ReleaseAllocator(api_, allocator_);
   }
 
-  Status* Allocate(size_t bytes) {
+  Status* allocate(size_t bytes) {
     MemoryInfo* memory = nullptr;
     PM_ORT_RETURN_IF_ERROR(
         CreateCpuMemoryInfo(api_, kOrtArenaAllocator, kOrtMemTypeDefault, &memory));
@@ -38,7 +38,7 @@ class Workspace {
     return AllocatorAlloc(api_, allocator_, bytes + kAlignment, &block_);
   }
 
-  void* data() const { return AlignUp(block_, kAlignment); }
+  void* data() const { return align_up(block_, kAlignment); }
 
  private:
   const Api* api_;
@@ -54,13 +54,13 @@ class HostThreads {
     // The pool's size cannot be asked for; the machine's is what it defaults to. It is only a hint.
     // sysconf, since std::thread would bind the library to the C library of the build machine.
     const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
-    parallel_ = {this, cores < 1 ? 1 : static_cast<int32_t>(cores), &HostThreads::Run};
+    parallel_ = {this, cores < 1 ? 1 : static_cast<int32_t>(cores), &HostThreads::run};
   }
 
   const pm_parallel* parallel() const { return &parallel_; }
 
  private:
-  static void Run(void* self, int64_t tasks, void (*task)(void*, int64_t), void* arg) {
+  static void run(void* self, int64_t tasks, void (*task)(void*, int64_t), void* arg) {
     struct Call {
       void (*task)(void*, int64_t);
       void* arg;
@@ -86,39 +86,39 @@ class HostThreads {
 
 }  // namespace
 
-Status* CpuDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CpuDevice::launch(const Api* api, KernelContext* context, const char* op,
                           const pm_cross_scan_params& params) {
   HostThreads threads(api, context);
   Workspace workspace(api, context);
   PM_ORT_RETURN_IF_ERROR(
-      workspace.Allocate(pm_cpu_cross_scan_workspace(&params, threads.parallel()->threads)));
-  return FromLauncher(api, op, pm_cpu_cross_scan(&params, workspace.data(), threads.parallel()));
+      workspace.allocate(pm_cpu_cross_scan_workspace(&params, threads.parallel()->threads)));
+  return from_launcher(api, op, pm_cpu_cross_scan(&params, workspace.data(), threads.parallel()));
 }
 
-Status* CpuDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CpuDevice::launch(const Api* api, KernelContext* context, const char* op,
                           const pm_scan_params& params) {
   HostThreads threads(api, context);
   Workspace workspace(api, context);
   PM_ORT_RETURN_IF_ERROR(
-      workspace.Allocate(pm_cpu_scan_workspace(&params, threads.parallel()->threads)));
-  return FromLauncher(api, op, pm_cpu_scan(&params, workspace.data(), threads.parallel()));
+      workspace.allocate(pm_cpu_scan_workspace(&params, threads.parallel()->threads)));
+  return from_launcher(api, op, pm_cpu_scan(&params, workspace.data(), threads.parallel()));
 }
 
-Status* CpuDevice::Launch(const Api*, KernelContext*, const char*,
+Status* CpuDevice::launch(const Api*, KernelContext*, const char*,
                           const pm_conv_silu_params& params) {
-  ConvSiluCpu(params);
+  conv_silu_cpu(params);
   return nullptr;
 }
 
-Status* CpuDevice::Launch(const Api*, KernelContext*, const char*,
+Status* CpuDevice::launch(const Api*, KernelContext*, const char*,
                           const pm_gated_norm_params& params) {
-  GatedNormCpu(params);
+  gated_norm_cpu(params);
   return nullptr;
 }
 
-Status* CpuDevice::Launch(const Api*, KernelContext*, const char*,
+Status* CpuDevice::launch(const Api*, KernelContext*, const char*,
                           const pm_add_norm_params& params) {
-  AddNormCpu(params);
+  add_norm_cpu(params);
   return nullptr;
 }
 

@@ -9,16 +9,16 @@ namespace posemamba::ort {
 struct CpuDevice {
   static constexpr const char* kProvider = "CPUExecutionProvider";
 
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_cross_scan_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_scan_params& params);
   // Plain loops: they make a model rewritten for CUDA checkable on any machine.
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_conv_silu_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_gated_norm_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_add_norm_params& params);
 };
 

@@ -5,51 +5,51 @@ namespace {
 enum InputIndex : size_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD };
 }
 
-Status* CrossSelectiveScan::Read(const KernelInfo* info) {
+Status* CrossSelectiveScan::read(const KernelInfo* info) {
   node = Params{};
   node.dtype = dtype;
-  PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "d_state", &node.d_state));
-  PM_ORT_RETURN_IF_ERROR(ReadInt(api, info, "dt_rank", &node.dt_rank));
+  PM_ORT_RETURN_IF_ERROR(read_int(api, info, "d_state", &node.d_state));
+  PM_ORT_RETURN_IF_ERROR(read_int(api, info, "dt_rank", &node.dt_rank));
   size_t directions = 0;
-  PM_ORT_RETURN_IF_ERROR(ReadInts(api, info, "order", node.order, PM_MAX_DIRECTIONS, &directions));
-  if (directions == 0) return Invalid(api, kName, "attribute 'order' has no entries");
+  PM_ORT_RETURN_IF_ERROR(read_ints(api, info, "order", node.order, PM_MAX_DIRECTIONS, &directions));
+  if (directions == 0) return invalid(api, kName, "attribute 'order' has no entries");
   PM_ORT_RETURN_IF_ERROR(
-      ReadInts(api, info, "reverse", node.reverse, PM_MAX_DIRECTIONS, &directions));
+      read_ints(api, info, "reverse", node.reverse, PM_MAX_DIRECTIONS, &directions));
   PM_ORT_RETURN_IF_ERROR(
-      ReadInts(api, info, "limb_mask", node.limb_mask, PM_MAX_DIRECTIONS, &directions));
+      read_ints(api, info, "limb_mask", node.limb_mask, PM_MAX_DIRECTIONS, &directions));
   node.directions = static_cast<int32_t>(directions);
   limb_count = 0;
-  return ReadInts(api, info, "limb_index", node.limb_index, PM_MAX_JOINTS, &limb_count);
+  return read_ints(api, info, "limb_index", node.limb_index, PM_MAX_JOINTS, &limb_count);
 }
 
-Status* CrossSelectiveScan::Bind(KernelContext* context, Params* params) const {
+Status* CrossSelectiveScan::bind(KernelContext* context, Params* params) const {
   Tensor x, x_dbl, dt_weight, dt_bias, A, D;
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kX, 4, kName, &x));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kXDbl, 4, kName, &x_dbl));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kDtWeight, 3, kName, &dt_weight));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kDtBias, 2, kName, &dt_bias));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kA, 3, kName, &A));
-  PM_ORT_RETURN_IF_ERROR(Input(api, context, kD, 2, kName, &D));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kX, 4, kName, &x));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kXDbl, 4, kName, &x_dbl));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtWeight, 3, kName, &dt_weight));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtBias, 2, kName, &dt_bias));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kA, 3, kName, &A));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kD, 2, kName, &D));
 
-  PM_ORT_RETURN_IF_ERROR(Fill(kName, x, x_dbl, dt_weight, dt_bias, A, D, params));
-  return Output(api, context, 0, x.dims, x.rank, &params->y);
+  PM_ORT_RETURN_IF_ERROR(fill(kName, x, x_dbl, dt_weight, dt_bias, A, D, params));
+  return make_output(api, context, 0, x.dims, x.rank, &params->y);
 }
 
-Status* CrossSelectiveScan::Fill(const char* op, const Tensor& x, const Tensor& x_dbl,
+Status* CrossSelectiveScan::fill(const char* op, const Tensor& x, const Tensor& x_dbl,
                                  const Tensor& dt_weight, const Tensor& dt_bias, const Tensor& A,
                                  const Tensor& D, Params* params) const {
   const int64_t k = node.directions, inner = x.dims[3], n = node.d_state, r = node.dt_rank;
   const bool grids_agree =
       x.dims[0] == x_dbl.dims[0] && x.dims[1] == x_dbl.dims[1] && x.dims[2] == x_dbl.dims[2];
   if (!grids_agree || x_dbl.dims[3] != k * (r + 2 * n)) {
-    return Invalid(api, op, "x_dbl must be [batch, frames, joints, K * (dt_rank + 2 * d_state)]");
+    return invalid(api, op, "x_dbl must be [batch, frames, joints, K * (dt_rank + 2 * d_state)]");
   }
-  if (!dt_weight.Is({k, inner, r}) || !dt_bias.Is({k, inner}) || !A.Is({k, inner, n}) ||
-      !D.Is({k, inner})) {
-    return Invalid(api, op, "dt_weight, dt_bias, A or D does not match x and the attributes");
+  if (!dt_weight.is({k, inner, r}) || !dt_bias.is({k, inner}) || !A.is({k, inner, n}) ||
+      !D.is({k, inner})) {
+    return invalid(api, op, "dt_weight, dt_bias, A or D does not match x and the attributes");
   }
   if (static_cast<int64_t>(limb_count) != x.dims[2]) {
-    return Invalid(api, op, "limb_index must have one entry for each joint of x");
+    return invalid(api, op, "limb_index must have one entry for each joint of x");
   }
 
   Params& filled = *params;

@@ -17,13 +17,13 @@ struct CrossSelectiveScan {
   Params node;  // what the attributes fix; tensors and sizes are filled in per call
   size_t limb_count;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context) {
-    return OutputLikeInput(api, context, 0, 0, 4);
+  static Status* infer_shape(const Api* api, ShapeInferContext* context) {
+    return output_like_input(api, context, 0, 0, 4);
   }
-  Status* Read(const KernelInfo* info);
-  Status* Bind(KernelContext* context, Params* params) const;
+  Status* read(const KernelInfo* info);
+  Status* bind(KernelContext* context, Params* params) const;
   // Checks the inputs of operator `op` against the attributes; params->y is left for the caller.
-  Status* Fill(const char* op, const Tensor& x, const Tensor& x_dbl, const Tensor& dt_weight,
+  Status* fill(const char* op, const Tensor& x, const Tensor& x_dbl, const Tensor& dt_weight,
                const Tensor& dt_bias, const Tensor& A, const Tensor& D, Params* params) const;
 };
 

@@ -9,14 +9,14 @@ namespace {
 
 constexpr size_t kAlignment = 256;  // what the kernels ask of their workspace
 
-Status* FromCuda(const Api* api, const char* op, cudaError_t error) {
+Status* from_cuda(const Api* api, const char* op, cudaError_t error) {
   if (error == cudaSuccess) return nullptr;
   char what[160];
   const bool refused = error == cudaErrorInvalidValue || error == cudaErrorNotSupported;
   std::snprintf(what, sizeof what, "CUDA error %d (%s)%s", static_cast<int>(error),
                 cudaGetErrorString(error),
                 refused ? ": the kernels do not take these sizes, see docs/ops.md" : "");
-  return Invalid(api, op, what);
+  return invalid(api, op, what);
 }
 
 // Where a call runs: the session's stream and the memory its tensors are in.
@@ -25,7 +25,7 @@ struct Place {
   const MemoryInfo* memory = nullptr;  // belongs to the first input
 };
 
-Status* Find(const Api* api, const KernelContext* context, const char* op, Place* place) {
+Status* find(const Api* api, const KernelContext* context, const char* op, Place* place) {
   void* stream = nullptr;
   PM_ORT_RETURN_IF_ERROR(KernelContext_GetGPUComputeStream(api, context, &stream));
   place->stream = static_cast<cudaStream_t>(stream);
@@ -35,8 +35,8 @@ Status* Find(const Api* api, const KernelContext* context, const char* op, Place
   int device = 0, current = 0;
   PM_ORT_RETURN_IF_ERROR(MemoryInfoGetId(api, place->memory, &device));
   // Our CUDA runtime is linked statically and may not have followed the provider's.
-  PM_ORT_RETURN_IF_ERROR(FromCuda(api, op, cudaGetDevice(&current)));
-  return device == current ? nullptr : FromCuda(api, op, cudaSetDevice(device));
+  PM_ORT_RETURN_IF_ERROR(from_cuda(api, op, cudaGetDevice(&current)));
+  return device == current ? nullptr : from_cuda(api, op, cudaSetDevice(device));
 }
 
 // Scratch memory from the session's CUDA arena. It belongs to the compute stream, so it may be
@@ -55,12 +55,12 @@ class Workspace {
     if (allocator_ != nullptr) ReleaseAllocator(api_, allocator_);
   }
 
-  Status* Allocate(size_t bytes) {
+  Status* allocate(size_t bytes) {
     PM_ORT_RETURN_IF_ERROR(KernelContext_GetAllocator(api_, context_, memory_, &allocator_));
     return KernelContext_GetScratchBuffer(api_, context_, memory_, bytes + kAlignment, &block_);
   }
 
-  void* data() const { return AlignUp(block_, kAlignment); }
+  void* data() const { return align_up(block_, kAlignment); }
 
  private:
   const Api* api_;
@@ -76,67 +76,67 @@ template <class Params>
 using ScanLauncher = cudaError_t (*)(const Params*, const pm_cuda_tuning*, void*, cudaStream_t);
 
 template <class Params>
-Status* LaunchScan(const Api* api, KernelContext* context, const char* op, const Params& params,
-                   WorkspaceQuery<Params> query, ScanLauncher<Params> launch) {
+Status* launch_scan(const Api* api, KernelContext* context, const char* op, const Params& params,
+                    WorkspaceQuery<Params> query, ScanLauncher<Params> launch) {
   Place place;
-  PM_ORT_RETURN_IF_ERROR(Find(api, context, op, &place));
+  PM_ORT_RETURN_IF_ERROR(find(api, context, op, &place));
   Workspace workspace(api, context, place);
-  PM_ORT_RETURN_IF_ERROR(workspace.Allocate(query(&params, nullptr)));
-  return FromCuda(api, op, launch(&params, nullptr, workspace.data(), place.stream));
+  PM_ORT_RETURN_IF_ERROR(workspace.allocate(query(&params, nullptr)));
+  return from_cuda(api, op, launch(&params, nullptr, workspace.data(), place.stream));
 }
 
 template <class Params>
-Status* LaunchPlain(const Api* api, KernelContext* context, const char* op, const Params& params,
-                    cudaError_t (*launch)(const Params*, cudaStream_t)) {
+Status* launch_plain(const Api* api, KernelContext* context, const char* op, const Params& params,
+                     cudaError_t (*launch)(const Params*, cudaStream_t)) {
   Place place;
-  PM_ORT_RETURN_IF_ERROR(Find(api, context, op, &place));
-  return FromCuda(api, op, launch(&params, place.stream));
+  PM_ORT_RETURN_IF_ERROR(find(api, context, op, &place));
+  return from_cuda(api, op, launch(&params, place.stream));
 }
 
 }  // namespace
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_cross_scan_params& params) {
-  return LaunchScan(api, context, op, params, &pm_cuda_cross_scan_workspace, &pm_cuda_cross_scan);
+  return launch_scan(api, context, op, params, &pm_cuda_cross_scan_workspace, &pm_cuda_cross_scan);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_scan_params& params) {
-  return LaunchScan(api, context, op, params, &pm_cuda_scan_workspace, &pm_cuda_scan);
+  return launch_scan(api, context, op, params, &pm_cuda_scan_workspace, &pm_cuda_scan);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_conv_silu_params& params) {
-  return LaunchPlain(api, context, op, params, &pm_cuda_conv_silu);
+  return launch_plain(api, context, op, params, &pm_cuda_conv_silu);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_gated_norm_params& params) {
-  return LaunchPlain(api, context, op, params, &pm_cuda_gated_norm);
+  return launch_plain(api, context, op, params, &pm_cuda_gated_norm);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_add_norm_params& params) {
-  return LaunchPlain(api, context, op, params, &pm_cuda_add_norm);
+  return launch_plain(api, context, op, params, &pm_cuda_add_norm);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_embed_params& params) {
-  return LaunchPlain(api, context, op, params, &pm_cuda_embed);
+  return launch_plain(api, context, op, params, &pm_cuda_embed);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_conv_proj_params& params) {
-  return LaunchPlain(api, context, op, params, &pm_cuda_conv_proj);
+  return launch_plain(api, context, op, params, &pm_cuda_conv_proj);
 }
 
-Status* CudaDevice::Launch(const Api* api, KernelContext* context, const char* op,
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_block_tail_params& params) {
   Place place;
-  PM_ORT_RETURN_IF_ERROR(Find(api, context, op, &place));
+  PM_ORT_RETURN_IF_ERROR(find(api, context, op, &place));
   Workspace workspace(api, context, place);
-  PM_ORT_RETURN_IF_ERROR(workspace.Allocate(pm_cuda_cross_scan_workspace(&params.scan, nullptr)));
-  return FromCuda(api, op, pm_cuda_block_tail(&params, workspace.data(), place.stream));
+  PM_ORT_RETURN_IF_ERROR(workspace.allocate(pm_cuda_cross_scan_workspace(&params.scan, nullptr)));
+  return from_cuda(api, op, pm_cuda_block_tail(&params, workspace.data(), place.stream));
 }
 
 }  // namespace posemamba::ort

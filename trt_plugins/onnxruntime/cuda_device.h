@@ -12,21 +12,21 @@ namespace posemamba::ort {
 struct CudaDevice {
   static constexpr const char* kProvider = "CUDAExecutionProvider";
 
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_cross_scan_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_scan_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_conv_silu_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_gated_norm_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_add_norm_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_embed_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_conv_proj_params& params);
-  static Status* Launch(const Api* api, KernelContext* context, const char* op,
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_block_tail_params& params);
 };
 

@@ -20,9 +20,9 @@ struct Embed {
   pm_dtype dtype;
   float epsilon;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context);
-  Status* Read(const KernelInfo* info) { return ReadFloat(api, info, "epsilon", &epsilon); }
-  Status* Bind(KernelContext* context, Params* params) const;
+  static Status* infer_shape(const Api* api, ShapeInferContext* context);
+  Status* read(const KernelInfo* info) { return read_float(api, info, "epsilon", &epsilon); }
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
 // Depthwise convolution and SiLU of the first channels of xz, and x_proj of the result.
@@ -36,9 +36,9 @@ struct ConvProj {
   const Api* api;
   pm_dtype dtype;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context);
-  Status* Read(const KernelInfo*) { return nullptr; }
-  Status* Bind(KernelContext* context, Params* params) const;
+  static Status* infer_shape(const Api* api, ShapeInferContext* context);
+  Status* read(const KernelInfo*) { return nullptr; }
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
 // What both tails share: everything from the scan to the stream.
@@ -53,10 +53,10 @@ struct TailBase {
   float shared_epsilon;
   float next_epsilon;
 
-  Status* Read(const KernelInfo* info);
+  Status* read(const KernelInfo* info);
 
  protected:
-  Status* BindTail(KernelContext* context, const char* op, Tensor* residual, Params* params) const;
+  Status* bind_tail(KernelContext* context, const char* op, Tensor* residual, Params* params) const;
 };
 
 // A block from the inputs of its scan on, then the next block's norm and in_proj.
@@ -68,8 +68,8 @@ struct BlockTail : TailBase {
   static constexpr const char* kOutputs = "fT";  // stream, xz
   static constexpr size_t kRequired = 13;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context);
-  Status* Bind(KernelContext* context, Params* params) const;
+  static Status* infer_shape(const Api* api, ShapeInferContext* context);
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
 // The last block, then the head.
@@ -80,8 +80,8 @@ struct LastBlockTail : TailBase {
   static constexpr const char* kOutputs = "ff";  // stream, poses_3d
   static constexpr size_t kRequired = 14;
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context);
-  Status* Bind(KernelContext* context, Params* params) const;
+  static Status* infer_shape(const Api* api, ShapeInferContext* context);
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
 }  // namespace posemamba::ort

@@ -3,9 +3,9 @@
 //
 // A kernel class has: Params, what its launchers take; kName; kInputs and kOutputs (one letter a
 // tensor: 'T' for activations, 'f' for float32); kRequired (inputs from there on may be absent);
-// `static Status* InferShape(api, context)`; `Status* Read(const KernelInfo*)` for the attributes;
-// `Status* Bind(KernelContext*, Params*) const`, which checks a call's tensors and makes the
-// outputs. A device has: kProvider and `Status* Launch(api, context, name, params)`.
+// `static Status* infer_shape(api, context)`; `Status* read(const KernelInfo*)` for the attributes;
+// `Status* bind(KernelContext*, Params*) const`, which checks a call's tensors and makes the
+// outputs. A device has: kProvider and `Status* launch(api, context, name, params)`.
 #pragma once
 
 #include <cstring>
@@ -17,14 +17,14 @@ namespace posemamba::ort {
 
 template <class Kernel, class Device, ElementType Activation>
 struct OpRow {
-  static void Destroy(void* kernel) { delete static_cast<Kernel*>(kernel); }
+  static void destroy(void* kernel) { delete static_cast<Kernel*>(kernel); }
 
-  static Status* Create(const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
+  static Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
     auto* made = new (std::nothrow) Kernel;
     if (made == nullptr) return CreateStatus(api, kOrtFail, "posemamba: out of memory");
     made->api = api;
     made->dtype = Activation == kOrtFloat ? PM_FLOAT32 : PM_FLOAT16;
-    if (Status* error = made->Read(info)) {
+    if (Status* error = made->read(info)) {
       delete made;
       return error;
     }
@@ -32,53 +32,53 @@ struct OpRow {
     return nullptr;
   }
 
-  static Status* Compute(void* kernel, KernelContext* context) {
+  static Status* compute(void* kernel, KernelContext* context) {
     const auto* made = static_cast<const Kernel*>(kernel);
     typename Kernel::Params params;
-    PM_ORT_RETURN_IF_ERROR(made->Bind(context, &params));
+    PM_ORT_RETURN_IF_ERROR(made->bind(context, &params));
     bool empty = false;  // a batch of no clips: nobody in view
-    PM_ORT_RETURN_IF_ERROR(FirstInputIsEmpty(made->api, context, &empty));
+    PM_ORT_RETURN_IF_ERROR(first_input_is_empty(made->api, context, &empty));
     if (empty) return nullptr;
-    return Device::Launch(made->api, context, Kernel::kName, params);
+    return Device::launch(made->api, context, Kernel::kName, params);
   }
 
-  static ElementType Type(char letter) { return letter == 'T' ? Activation : kOrtFloat; }
+  static ElementType type(char letter) { return letter == 'T' ? Activation : kOrtFloat; }
 
-  static Characteristic InputCharacteristic(const CustomOp*, size_t index) {
+  static Characteristic input_characteristic(const CustomOp*, size_t index) {
     return index < Kernel::kRequired ? kOrtRequired : kOrtOptional;
   }
 
   // Shape inference is the one callback that is not handed the interface.
-  static Status* InferShape(const CustomOp*, ShapeInferContext* context) {
-    return Kernel::InferShape(api_, context);
+  static Status* infer_shape(const CustomOp*, ShapeInferContext* context) {
+    return Kernel::infer_shape(api_, context);
   }
 
   // ONNX Runtime keeps the pointer for the life of the process.
-  static const CustomOp* Get(const Api* api) {
+  static const CustomOp* get(const Api* api) {
     api_ = api;
-    static const CustomOp op = Make();
+    static const CustomOp op = make();
     return &op;
   }
 
  private:
   static inline const Api* api_ = nullptr;
 
-  static CustomOp Make() {
+  static CustomOp make() {
     CustomOp op{};  // callbacks left null are optional in the interface
     op.version = kCustomOpVersion;
     op.GetName = [](const CustomOp*) { return Kernel::kName; };
     op.GetExecutionProviderType = [](const CustomOp*) { return Device::kProvider; };
-    op.GetInputType = [](const CustomOp*, size_t i) { return Type(Kernel::kInputs[i]); };
+    op.GetInputType = [](const CustomOp*, size_t i) { return type(Kernel::kInputs[i]); };
     op.GetInputTypeCount = [](const CustomOp*) { return std::strlen(Kernel::kInputs); };
-    op.GetOutputType = [](const CustomOp*, size_t i) { return Type(Kernel::kOutputs[i]); };
+    op.GetOutputType = [](const CustomOp*, size_t i) { return type(Kernel::kOutputs[i]); };
     op.GetOutputTypeCount = [](const CustomOp*) { return std::strlen(Kernel::kOutputs); };
-    op.KernelDestroy = &Destroy;
-    op.GetInputCharacteristic = &InputCharacteristic;
+    op.KernelDestroy = &destroy;
+    op.GetInputCharacteristic = &input_characteristic;
     op.GetOutputCharacteristic = [](const CustomOp*, size_t) { return kOrtRequired; };
     op.GetInputMemoryType = [](const CustomOp*, size_t) { return kOrtMemTypeDefault; };
-    op.CreateKernelV2 = &Create;
-    op.KernelComputeV2 = &Compute;
-    op.InferOutputShapeFn = &InferShape;
+    op.CreateKernelV2 = &create;
+    op.KernelComputeV2 = &compute;
+    op.InferOutputShapeFn = &infer_shape;
     op.GetStartVersion = [](const CustomOp*) { return 1; };
     op.GetEndVersion = [](const CustomOp*) { return 1; };
     return op;

@@ -15,8 +15,8 @@ namespace {
 // A row for each operator, in one activation type. ONNX Runtime picks by type, and by the provider
 // a node is on.
 template <class Device, ElementType Activation, class... Kernels>
-Status* AddRows(const Api* api, CustomOpDomain* domain) {
-  const CustomOp* const rows[] = {OpRow<Kernels, Device, Activation>::Get(api)...};
+Status* add_rows(const Api* api, CustomOpDomain* domain) {
+  const CustomOp* const rows[] = {OpRow<Kernels, Device, Activation>::get(api)...};
   for (const CustomOp* row : rows) {
     PM_ORT_RETURN_IF_ERROR(CustomOpDomain_Add(api, domain, row));
   }
@@ -24,23 +24,23 @@ Status* AddRows(const Api* api, CustomOpDomain* domain) {
 }
 
 template <class Device, ElementType Activation>
-Status* AddComposed(const Api* api, CustomOpDomain* domain) {
-  return AddRows<Device, Activation, CrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm,
-                 AddNorm>(api, domain);
+Status* add_composed(const Api* api, CustomOpDomain* domain) {
+  return add_rows<Device, Activation, CrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm,
+                  AddNorm>(api, domain);
 }
 
-Status* Register(const Api* api, SessionOptions* options) {
+Status* register_operators(const Api* api, SessionOptions* options) {
   // Session options keep only a reference, so the domain lives as long as the process, made once.
   static CustomOpDomain* domain = nullptr;
   static Status* failed = [api] {
     PM_ORT_RETURN_IF_ERROR(CreateCustomOpDomain(api, "posemamba", &domain));
-    PM_ORT_RETURN_IF_ERROR((AddComposed<CpuDevice, kOrtFloat>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR((AddComposed<CpuDevice, kOrtFloat16>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((add_composed<CpuDevice, kOrtFloat>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((add_composed<CpuDevice, kOrtFloat16>(api, domain)));
 #ifdef POSEMAMBA_ORT_CUDA
-    PM_ORT_RETURN_IF_ERROR((AddComposed<CudaDevice, kOrtFloat>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR((AddComposed<CudaDevice, kOrtFloat16>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR(
-        (AddRows<CudaDevice, kOrtFloat16, Embed, ConvProj, BlockTail, LastBlockTail>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat16>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((
+        add_rows<CudaDevice, kOrtFloat16, Embed, ConvProj, BlockTail, LastBlockTail>(api, domain)));
 #endif
     return static_cast<Status*>(nullptr);
   }();
@@ -62,7 +62,7 @@ extern "C" PM_API posemamba::ort::Status* RegisterCustomOps(posemamba::ort::Sess
     return posemamba::ort::CreateStatus(base->GetApi(1), posemamba::ort::kOrtFail,
                                         "posemamba needs ONNX Runtime 1.18 or newer");
   }
-  return posemamba::ort::Register(api, options);
+  return posemamba::ort::register_operators(api, options);
 }
 
 // The execution providers this library has kernels for, comma-separated; for `pmexport doctor`.

@@ -16,11 +16,11 @@ struct SelectiveScan {
   pm_dtype dtype;
   Params node;  // what the attributes fix; tensors and sizes are filled in per call
 
-  static Status* InferShape(const Api* api, ShapeInferContext* context) {
-    return OutputLikeInput(api, context, 0, 0, 3);
+  static Status* infer_shape(const Api* api, ShapeInferContext* context) {
+    return output_like_input(api, context, 0, 0, 3);
   }
-  Status* Read(const KernelInfo* info);
-  Status* Bind(KernelContext* context, Params* params) const;
+  Status* read(const KernelInfo* info);
+  Status* bind(KernelContext* context, Params* params) const;
 };
 
 }  // namespace posemamba::ort

@@ -11,23 +11,23 @@ using nvinfer1::PluginField;
 using nvinfer1::PluginFieldType;
 
 // Attributes every plugin node carries, which TensorRT's parser uses to find the creator.
-bool IsParsersOwn(const char* name) {
+bool is_parsers_own(const char* name) {
   return std::strcmp(name, "plugin_version") == 0 || std::strcmp(name, "plugin_namespace") == 0;
 }
 
-Attribute* Find(Attribute* attributes, int32_t count, const char* name) {
+Attribute* find(Attribute* attributes, int32_t count, const char* name) {
   for (int32_t i = 0; i < count; ++i) {
     if (std::strcmp(attributes[i].name, name) == 0) return &attributes[i];
   }
   return nullptr;
 }
 
-bool Read(const PluginField& field, Attribute* attribute, Reason* reason) {
+bool read(const PluginField& field, Attribute* attribute, Reason* reason) {
   if (field.type != PluginFieldType::kINT32 && field.type != PluginFieldType::kINT64) {
-    return reason->Refuse("attribute '%s' must hold integers", attribute->name);
+    return reason->refuse("attribute '%s' must hold integers", attribute->name);
   }
   if (field.length < 1 || field.length > attribute->capacity || field.data == nullptr) {
-    return reason->Refuse("attribute '%s' has %d values, it takes %s%d", attribute->name,
+    return reason->refuse("attribute '%s' has %d values, it takes %s%d", attribute->name,
                           field.data == nullptr ? 0 : static_cast<int>(field.length),
                           attribute->capacity == 1 ? "" : "1 to ", attribute->capacity);
   }
@@ -36,7 +36,7 @@ bool Read(const PluginField& field, Attribute* attribute, Reason* reason) {
                               ? static_cast<const int32_t*>(field.data)[i]
                               : static_cast<const int64_t*>(field.data)[i];
     if (value < attribute->low || value > attribute->high) {
-      return reason->Refuse("attribute '%s' holds %lld, it takes %d to %d", attribute->name,
+      return reason->refuse("attribute '%s' holds %lld, it takes %d to %d", attribute->name,
                             static_cast<long long>(value), attribute->low, attribute->high);
     }
     attribute->values[i] = static_cast<int32_t>(value);
@@ -47,7 +47,7 @@ bool Read(const PluginField& field, Attribute* attribute, Reason* reason) {
 
 }  // namespace
 
-bool Reason::Refuse(const char* format, ...) {
+bool Reason::refuse(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
   std::vsnprintf(text, sizeof text, format, arguments);
@@ -55,24 +55,24 @@ bool Reason::Refuse(const char* format, ...) {
   return false;
 }
 
-bool ReadAttributes(const nvinfer1::PluginFieldCollection* fields, Attribute* attributes,
-                    int32_t count, Reason* reason) {
+bool read_attributes(const nvinfer1::PluginFieldCollection* fields, Attribute* attributes,
+                     int32_t count, Reason* reason) {
   if (fields == nullptr || fields->nbFields < 0 ||
       (fields->nbFields > 0 && fields->fields == nullptr)) {
-    return reason->Refuse("no collection of attributes was given");
+    return reason->refuse("no collection of attributes was given");
   }
   for (int32_t i = 0; i < fields->nbFields; ++i) {
     const PluginField& field = fields->fields[i];
-    if (field.name == nullptr) return reason->Refuse("attribute %d has no name", i);
-    if (IsParsersOwn(field.name)) continue;
-    Attribute* attribute = Find(attributes, count, field.name);
-    if (attribute == nullptr) return reason->Refuse("there is no attribute '%s'", field.name);
-    if (!Read(field, attribute, reason)) return false;
+    if (field.name == nullptr) return reason->refuse("attribute %d has no name", i);
+    if (is_parsers_own(field.name)) continue;
+    Attribute* attribute = find(attributes, count, field.name);
+    if (attribute == nullptr) return reason->refuse("there is no attribute '%s'", field.name);
+    if (!read(field, attribute, reason)) return false;
   }
   return true;
 }
 
-int32_t WriteFields(const Attribute* attributes, int32_t count, PluginField* fields) {
+int32_t write_fields(const Attribute* attributes, int32_t count, PluginField* fields) {
   int32_t written = 0;
   for (int32_t i = 0; i < count; ++i) {
     const Attribute& a = attributes[i];
@@ -82,7 +82,7 @@ int32_t WriteFields(const Attribute* attributes, int32_t count, PluginField* fie
   return written;
 }
 
-bool Describe(const Attribute* attributes, int32_t count, char* text, size_t size) {
+bool describe(const Attribute* attributes, int32_t count, char* text, size_t size) {
   size_t used = 0;
   for (int32_t i = 0; i < count; ++i) {
     const Attribute& a = attributes[i];

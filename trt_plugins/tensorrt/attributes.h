@@ -12,7 +12,7 @@ namespace posemamba::trt {
 // Why something was refused, as the end of a sentence.
 struct Reason {
   char text[256] = "";
-  [[gnu::format(printf, 2, 3)]] bool Refuse(const char* format, ...);  // always false
+  [[gnu::format(printf, 2, 3)]] bool refuse(const char* format, ...);  // always false
 };
 
 // One integer attribute of an operator. A count of 0 means that the node did not give it.
@@ -27,13 +27,13 @@ struct Attribute {
   int32_t value_or(int32_t otherwise) const { return count == 0 ? otherwise : values[0]; }
 };
 
-bool ReadAttributes(const nvinfer1::PluginFieldCollection* fields, Attribute* attributes,
-                    int32_t count, Reason* reason);
+bool read_attributes(const nvinfer1::PluginFieldCollection* fields, Attribute* attributes,
+                     int32_t count, Reason* reason);
 
 // One field an attribute that has a value, pointing into `attributes`. Returns how many.
-int32_t WriteFields(const Attribute* attributes, int32_t count, nvinfer1::PluginField* fields);
+int32_t write_fields(const Attribute* attributes, int32_t count, nvinfer1::PluginField* fields);
 
 // "order=0,1,0,1 reverse=0,0,1,1": equal texts mean equal attributes. False if it does not fit.
-bool Describe(const Attribute* attributes, int32_t count, char* text, size_t size);
+bool describe(const Attribute* attributes, int32_t count, char* text, size_t size);
 
 }  // namespace posemamba::trt

@@ -4,19 +4,19 @@
 
 namespace posemamba::trt {
 
-bool CrossSelectiveScan::Check(const Attribute* attributes, Reason* reason) {
+bool CrossSelectiveScan::check(const Attribute* attributes, Reason* reason) {
   const Attribute& order = attributes[kOrder];
   for (const AttributeIndex index : {kReverse, kLimbMask}) {
     const Attribute& other = attributes[index];
     if (order.count != 0 && other.count != 0 && other.count != order.count) {
-      return reason->Refuse("attributes 'order' and '%s' have %d and %d values, one a direction",
+      return reason->refuse("attributes 'order' and '%s' have %d and %d values, one a direction",
                             other.name, order.count, other.count);
     }
   }
   const Attribute& mask = attributes[kLimbMask];
   const bool any = std::any_of(mask.values, mask.values + mask.count, [](int32_t m) { return m; });
   if (any && attributes[kLimbIndex].count == 0) {
-    return reason->Refuse("attribute 'limb_index' is missing, and 'limb_mask' asks for limb sums");
+    return reason->refuse("attribute 'limb_index' is missing, and 'limb_mask' asks for limb sums");
   }
   return true;
 }
@@ -29,23 +29,23 @@ bool CrossSelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs
   const int64_t d_state = attributes[kDState].value_or(static_cast<int32_t>(inputs[kA].d[2]));
   const int64_t dt_rank =
       attributes[kDtRank].value_or(static_cast<int32_t>(inputs[kDtWeight].d[2]));
-  if (!InLimit("joints", joints, PM_MAX_JOINTS, reason) ||
-      !InLimit("d_inner", d_inner, INT32_MAX / PM_MAX_DIRECTIONS, reason) ||
-      !InLimit("directions", directions, PM_MAX_DIRECTIONS, reason) ||
-      !InLimit("d_state", d_state, PM_MAX_STATE, reason) ||
-      !InLimit("dt_rank", dt_rank, PM_MAX_DT_RANK, reason)) {
+  if (!in_limit("joints", joints, PM_MAX_JOINTS, reason) ||
+      !in_limit("d_inner", d_inner, INT32_MAX / PM_MAX_DIRECTIONS, reason) ||
+      !in_limit("directions", directions, PM_MAX_DIRECTIONS, reason) ||
+      !in_limit("d_state", d_state, PM_MAX_STATE, reason) ||
+      !in_limit("dt_rank", dt_rank, PM_MAX_DT_RANK, reason)) {
     return false;
   }
   const int64_t row = directions * (dt_rank + 2 * d_state);
-  if (!Match(kInputs[kXDbl], inputs[kXDbl], {batch, frames, joints, row}, reason) ||
-      !Match(kInputs[kDtWeight], inputs[kDtWeight], {directions, d_inner, dt_rank}, reason) ||
-      !Match(kInputs[kDtBias], inputs[kDtBias], {directions, d_inner}, reason) ||
-      !Match(kInputs[kA], inputs[kA], {directions, d_inner, d_state}, reason) ||
-      !Match(kInputs[kD], inputs[kD], {directions, d_inner}, reason) ||
-      !CopyList(attributes[kOrder], directions, "directions", params->order, reason) ||
-      !CopyList(attributes[kReverse], directions, "directions", params->reverse, reason) ||
-      !CopyList(attributes[kLimbMask], directions, "directions", params->limb_mask, reason) ||
-      !CopyList(attributes[kLimbIndex], joints, "joints", params->limb_index, reason)) {
+  if (!match(kInputs[kXDbl], inputs[kXDbl], {batch, frames, joints, row}, reason) ||
+      !match(kInputs[kDtWeight], inputs[kDtWeight], {directions, d_inner, dt_rank}, reason) ||
+      !match(kInputs[kDtBias], inputs[kDtBias], {directions, d_inner}, reason) ||
+      !match(kInputs[kA], inputs[kA], {directions, d_inner, d_state}, reason) ||
+      !match(kInputs[kD], inputs[kD], {directions, d_inner}, reason) ||
+      !copy_list(attributes[kOrder], directions, "directions", params->order, reason) ||
+      !copy_list(attributes[kReverse], directions, "directions", params->reverse, reason) ||
+      !copy_list(attributes[kLimbMask], directions, "directions", params->limb_mask, reason) ||
+      !copy_list(attributes[kLimbIndex], joints, "joints", params->limb_index, reason)) {
     return false;
   }
   params->batch = batch;

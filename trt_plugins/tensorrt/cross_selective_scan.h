@@ -31,7 +31,7 @@ struct CrossSelectiveScan {
       {"limb_index", 0, PM_MAX_JOINTS - 1, PM_MAX_JOINTS}};  // needed where limb_mask has a 1
 
   using Params = pm_cross_scan_params;
-  static bool Check(const Attribute* attributes, Reason* reason);
+  static bool check(const Attribute* attributes, Reason* reason);
   static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
   static void Point(const void* const* inputs, int32_t count, void* y, Params* params);

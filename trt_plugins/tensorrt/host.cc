@@ -23,7 +23,7 @@ std::atomic<void*> runtime_finder{nullptr};
 // (getAPILanguage, getInterfaceInfo, two destructors) now come first. So that one build logs in
 // every release, the function is called by its place in the table of the release that is running.
 // -1 for an unknown or future release, whose tables nobody here has seen.
-int FunctionSlot(const Release& release) {
+int function_slot(const Release& release) {
   constexpr int kPlain = 0;
   constexpr int kVersioned = 4;
   if (!release.known() || release.future()) return -1;
@@ -33,28 +33,28 @@ int FunctionSlot(const Release& release) {
 
 // A virtual call by slot, as the Itanium C++ ABI of every Linux compiler has it.
 template <class Result, class... Arguments>
-Result CallSlot(void* object, int slot, Arguments... arguments) {
+Result call_slot(void* object, int slot, Arguments... arguments) {
   using Function = Result (*)(void*, Arguments...);
   void* const* table = *static_cast<void* const* const*>(object);
   return reinterpret_cast<Function>(table[slot])(object, arguments...);
 }
 
 // The ILogger to use on this thread, or null.
-void* FindLogger(int slot) {
+void* find_logger(int slot) {
   void* finder = runtime_finder.load();
-  void* logger = finder == nullptr ? nullptr : CallSlot<void*>(finder, slot);
+  void* logger = finder == nullptr ? nullptr : call_slot<void*>(finder, slot);
   const LoggerFunction get_logger = runtime_logger.load();
   return logger == nullptr && get_logger != nullptr ? get_logger() : logger;
 }
 
-void Log(nvinfer1::ILogger::Severity severity, const char* format, va_list arguments) {
+void log(nvinfer1::ILogger::Severity severity, const char* format, va_list arguments) {
   char message[512];
   int used = std::snprintf(message, sizeof message, "posemamba: ");
   std::vsnprintf(message + used, sizeof message - static_cast<size_t>(used), format, arguments);
-  const int slot = FunctionSlot(runtime.load());
-  void* logger = slot < 0 ? nullptr : FindLogger(slot);
+  const int slot = function_slot(runtime.load());
+  void* logger = slot < 0 ? nullptr : find_logger(slot);
   if (logger != nullptr) {
-    CallSlot<void>(logger, slot, severity, static_cast<const char*>(message));
+    call_slot<void>(logger, slot, severity, static_cast<const char*>(message));
   } else if (severity == nvinfer1::ILogger::Severity::kERROR) {
     std::fprintf(stderr, "%s\n", message);
   }
@@ -62,7 +62,7 @@ void Log(nvinfer1::ILogger::Severity severity, const char* format, va_list argum
 
 }  // namespace
 
-void AdoptRuntime(const void* caller) {
+void adopt_runtime(const void* caller) {
   // The library that called; in a program that links TensorRT statically, the program itself.
   Dl_info info{};
   void* library = dladdr(caller, &info) != 0 && info.dli_fname != nullptr
@@ -78,29 +78,29 @@ void AdoptRuntime(const void* caller) {
   if (library != nullptr) dlclose(library);  // gives back the reference dlopen took, no more
 }
 
-void AdoptFinder(void* finder) { runtime_finder.store(finder); }
+void adopt_finder(void* finder) { runtime_finder.store(finder); }
 
-bool RuntimeIsSupported() {
+bool runtime_is_supported() {
   const Release release = runtime.load();
   if (!release.known() || release.supported()) return true;
-  LogError(
+  log_error(
       "these plugins run in TensorRT 10.3 to 11.x and TensorRT-RTX 1.x, and %s %d.%d has loaded "
       "them: use one of those, or a later pmexport; no plugin is registered",
       release.rtx() ? "TensorRT-RTX" : "TensorRT", release.major, release.minor);
   return false;
 }
 
-void LogError(const char* format, ...) {
+void log_error(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  Log(nvinfer1::ILogger::Severity::kERROR, format, arguments);
+  log(nvinfer1::ILogger::Severity::kERROR, format, arguments);
   va_end(arguments);
 }
 
-void LogVerbose(const char* format, ...) {
+void log_verbose(const char* format, ...) {
   va_list arguments;
   va_start(arguments, format);
-  Log(nvinfer1::ILogger::Severity::kVERBOSE, format, arguments);
+  log(nvinfer1::ILogger::Severity::kVERBOSE, format, arguments);
   va_end(arguments);
 }
 

@@ -17,15 +17,15 @@ struct Release {
 
 // Remembers the runtime that holds `caller`, the address of code that called into this library. A
 // process may load two (TensorRT and TensorRT-RTX); messages go to the latest.
-void AdoptRuntime(const void* caller);
-void AdoptFinder(void* finder);  // its ILoggerFinder, or null
+void adopt_runtime(const void* caller);
+void adopt_finder(void* finder);  // its ILoggerFinder, or null
 
 // Whether that runtime is one these plugins are made for. An unknown one is taken at its word. If
 // not, one sentence in the log says which it is and what to do.
-bool RuntimeIsSupported();
+bool runtime_is_supported();
 
 // One line in the runtime's log, "posemamba: ..."; errors go to stderr where no log can be found.
-[[gnu::format(printf, 1, 2)]] void LogError(const char* format, ...);
-[[gnu::format(printf, 1, 2)]] void LogVerbose(const char* format, ...);
+[[gnu::format(printf, 1, 2)]] void log_error(const char* format, ...);
+[[gnu::format(printf, 1, 2)]] void log_verbose(const char* format, ...);
 
 }  // namespace posemamba::trt

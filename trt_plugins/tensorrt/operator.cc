@@ -8,7 +8,7 @@ namespace {
 
 // "[2, 243, 17, 128]"; cut short where it does not fit.
 template <class Iterator>
-void Print(Iterator first, Iterator last, char* text, size_t size) {
+void print(Iterator first, Iterator last, char* text, size_t size) {
   size_t used = static_cast<size_t>(std::snprintf(text, size, "["));
   for (Iterator d = first; d != last && used < size; ++d) {
     used += static_cast<size_t>(std::snprintf(text + used, size - used, "%s%lld",
@@ -19,26 +19,26 @@ void Print(Iterator first, Iterator last, char* text, size_t size) {
 
 }  // namespace
 
-bool Match(const Input& input, const nvinfer1::Dims& dims, std::initializer_list<int64_t> wanted,
+bool match(const Input& input, const nvinfer1::Dims& dims, std::initializer_list<int64_t> wanted,
            Reason* reason) {
   if (std::equal(dims.d, dims.d + dims.nbDims, wanted.begin(), wanted.end())) return true;
   char found[96];
   char asked[96];
-  Print(dims.d, dims.d + dims.nbDims, found, sizeof found);
-  Print(wanted.begin(), wanted.end(), asked, sizeof asked);
-  return reason->Refuse("input '%s' is %s, it must be %s", input.name, found, asked);
+  print(dims.d, dims.d + dims.nbDims, found, sizeof found);
+  print(wanted.begin(), wanted.end(), asked, sizeof asked);
+  return reason->refuse("input '%s' is %s, it must be %s", input.name, found, asked);
 }
 
-bool InLimit(const char* what, int64_t value, int64_t most, Reason* reason) {
+bool in_limit(const char* what, int64_t value, int64_t most, Reason* reason) {
   if (value >= 1 && value <= most) return true;
-  return reason->Refuse("%s is %lld, it must be 1 to %lld", what, static_cast<long long>(value),
+  return reason->refuse("%s is %lld, it must be 1 to %lld", what, static_cast<long long>(value),
                         static_cast<long long>(most));
 }
 
-bool CopyList(const Attribute& attribute, int64_t count, const char* of_what, int32_t* values,
-              Reason* reason) {
+bool copy_list(const Attribute& attribute, int64_t count, const char* of_what, int32_t* values,
+               Reason* reason) {
   if (attribute.count != 0 && attribute.count != count) {
-    return reason->Refuse("attribute '%s' has %d values for %lld %s", attribute.name,
+    return reason->refuse("attribute '%s' has %d values for %lld %s", attribute.name,
                           attribute.count, static_cast<long long>(count), of_what);
   }
   std::copy_n(attribute.values, attribute.count, values);

@@ -2,7 +2,7 @@
 //   kName, kInputs, kRequired   the ONNX operator and its inputs; from kRequired on optional
 //   kAttributes                 its attributes, without values
 //   Params                      the launcher's parameters
-//   Check(attributes, reason)   whether the attributes agree with each other
+//   check(attributes, reason)   whether the attributes agree with each other
 //   Shape(...)                  everything of Params but pointers and dtype, or the reason why not
 //   Point(...)                  the pointers
 //   kWorkspace, kWorkspaceLimit, kLaunch   the launcher
@@ -30,14 +30,14 @@ struct Shapes {
 };
 
 // Whether an input has exactly these dimensions.
-bool Match(const Input& input, const nvinfer1::Dims& dims, std::initializer_list<int64_t> wanted,
+bool match(const Input& input, const nvinfer1::Dims& dims, std::initializer_list<int64_t> wanted,
            Reason* reason);
 
 // Whether a size that params hold as int32 is in 1 to `most`.
-bool InLimit(const char* what, int64_t value, int64_t most, Reason* reason);
+bool in_limit(const char* what, int64_t value, int64_t most, Reason* reason);
 
 // An attribute with one value a direction or group, of which there are `count`; absent ones are 0.
-bool CopyList(const Attribute& attribute, int64_t count, const char* of_what, int32_t* values,
-              Reason* reason);
+bool copy_list(const Attribute& attribute, int64_t count, const char* of_what, int32_t* values,
+               Reason* reason);
 
 }  // namespace posemamba::trt

@@ -29,11 +29,11 @@ class Plugin final : public nvinfer1::IPluginV3,
 
  public:
   // Null, with a line in the log, where the fields make no node of this operator.
-  static Plugin* Create(const char* node, const nvinfer1::PluginFieldCollection* fields) noexcept {
+  static Plugin* create(const char* node, const nvinfer1::PluginFieldCollection* fields) noexcept {
     auto* plugin = new (std::nothrow) Plugin;
     if (plugin == nullptr) return nullptr;
     std::snprintf(plugin->node_, sizeof plugin->node_, "%s", node == nullptr ? "" : node);
-    if (plugin->Read(fields)) return plugin;
+    if (plugin->read(fields)) return plugin;
     delete plugin;
     return nullptr;
   }
@@ -67,9 +67,9 @@ class Plugin final : public nvinfer1::IPluginV3,
 
   int32_t getOutputDataTypes(DataType* outputs, int32_t output_count, const DataType* inputs,
                              int32_t input_count) const noexcept override {
-    if (!CountsFit(input_count, output_count)) return kFailed;
+    if (!counts_fit(input_count, output_count)) return kFailed;
     if (inputs[0] != DataType::kFLOAT && inputs[0] != DataType::kHALF) {
-      return Fail("input '%s' is neither float32 nor float16", Operator::kInputs[0].name);
+      return fail("input '%s' is neither float32 nor float16", Operator::kInputs[0].name);
     }
     outputs[0] = inputs[0];
     return kOk;
@@ -80,10 +80,10 @@ class Plugin final : public nvinfer1::IPluginV3,
                           const nvinfer1::DimsExprs*, int32_t shape_input_count,
                           nvinfer1::DimsExprs* outputs, int32_t output_count,
                           nvinfer1::IExprBuilder&) noexcept override {
-    if (!CountsFit(input_count, output_count)) return kFailed;
-    if (shape_input_count != 0) return Fail("it takes no shape inputs");
+    if (!counts_fit(input_count, output_count)) return kFailed;
+    if (shape_input_count != 0) return fail("it takes no shape inputs");
     for (int32_t i = 0; i < input_count; ++i) {
-      if (!RankFits(i, inputs[i].nbDims)) return kFailed;
+      if (!rank_fits(i, inputs[i].nbDims)) return kFailed;
     }
     outputs[0] = inputs[0];
     return kOk;
@@ -106,7 +106,7 @@ class Plugin final : public nvinfer1::IPluginV3,
   int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
                           const nvinfer1::DynamicPluginTensorDesc*,
                           int32_t output_count) noexcept override {
-    if (!CountsFit(input_count, output_count)) return kFailed;
+    if (!counts_fit(input_count, output_count)) return kFailed;
     nvinfer1::Dims largest[Operator::kInputCount];
     bool known = true;
     for (int32_t i = 0; i < input_count; ++i) {
@@ -118,8 +118,8 @@ class Plugin final : public nvinfer1::IPluginV3,
     input_count_ = input_count;
     if (!known) return kOk;  // before a profile is chosen
     Params params{};
-    if (!Bind({largest, input_count}, inputs[0].desc.type, &params)) return kFailed;
-    tactics_ = TacticsFor<Operator>(params);
+    if (!bind({largest, input_count}, inputs[0].desc.type, &params)) return kFailed;
+    tactics_ = tactics_for<Operator>(params);
     return kOk;
   }
 
@@ -127,18 +127,18 @@ class Plugin final : public nvinfer1::IPluginV3,
   size_t getWorkspaceSize(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
                           const nvinfer1::DynamicPluginTensorDesc*,
                           int32_t output_count) const noexcept override {
-    if (!CountsFit(input_count, output_count)) return 0;
+    if (!counts_fit(input_count, output_count)) return 0;
     nvinfer1::Dims largest[Operator::kInputCount];
     for (int32_t i = 0; i < input_count; ++i) largest[i] = inputs[i].max;
     Params params{};
-    if (!Bind({largest, input_count}, inputs[0].desc.type, &params)) return 0;
+    if (!bind({largest, input_count}, inputs[0].desc.type, &params)) return 0;
     return Operator::kWorkspaceLimit(&params);
   }
 
   int32_t getNbTactics() noexcept override { return tactics_.count; }
 
   int32_t getValidTactics(int32_t* tactics, int32_t count) noexcept override {
-    if (count != tactics_.count) return Fail("it has %d tactics, not %d", tactics_.count, count);
+    if (count != tactics_.count) return fail("it has %d tactics, not %d", tactics_.count, count);
     std::copy_n(tactics_.numbers.begin(), count, tactics);
     return kOk;
   }
@@ -150,7 +150,7 @@ class Plugin final : public nvinfer1::IPluginV3,
 
   int32_t setTactic(int32_t tactic) noexcept override {
     pm_cuda_tuning tuning;
-    if (!TuningOf(tactic, &tuning)) return Fail("there is no tactic %d", tactic);
+    if (!tuning_of(tactic, &tuning)) return fail("there is no tactic %d", tactic);
     tuning_ = tuning;
     return kOk;
   }
@@ -158,14 +158,14 @@ class Plugin final : public nvinfer1::IPluginV3,
   int32_t onShapeChange(const nvinfer1::PluginTensorDesc* inputs, int32_t input_count,
                         const nvinfer1::PluginTensorDesc* outputs,
                         int32_t output_count) noexcept override {
-    if (!CountsFit(input_count, output_count)) return kFailed;
+    if (!counts_fit(input_count, output_count)) return kFailed;
     input_count_ = input_count;
     Params params{};
-    if (IsEmpty(inputs[0].dims)) return kOk;
-    if (!Bind(inputs, input_count, &params)) return kFailed;
+    if (is_empty(inputs[0].dims)) return kOk;
+    if (!bind(inputs, input_count, &params)) return kFailed;
     const nvinfer1::Dims &in = inputs[0].dims, &out = outputs[0].dims;
     if (!std::equal(in.d, in.d + in.nbDims, out.d, out.d + out.nbDims)) {
-      return Fail("the output's shape differs from that of '%s'", Operator::kInputs[0].name);
+      return fail("the output's shape differs from that of '%s'", Operator::kInputs[0].name);
     }
     return kOk;
   }
@@ -173,13 +173,13 @@ class Plugin final : public nvinfer1::IPluginV3,
   int32_t enqueue(const nvinfer1::PluginTensorDesc* input_descriptions,
                   const nvinfer1::PluginTensorDesc*, const void* const* inputs,
                   void* const* outputs, void* workspace, cudaStream_t stream) noexcept override {
-    if (input_count_ == 0) return Fail("it is enqueued before any shape was set");
-    if (IsEmpty(input_descriptions[0].dims)) return kOk;
+    if (input_count_ == 0) return fail("it is enqueued before any shape was set");
+    if (is_empty(input_descriptions[0].dims)) return kOk;
     Params params{};
-    if (!Bind(input_descriptions, input_count_, &params)) return kFailed;
+    if (!bind(input_descriptions, input_count_, &params)) return kFailed;
     Operator::Point(inputs, input_count_, outputs[0], &params);
     const cudaError_t error = Operator::kLaunch(&params, &tuning_, workspace, stream);
-    if (error != cudaSuccess) return Fail("the launch failed: %s", cudaGetErrorString(error));
+    if (error != cudaSuccess) return fail("the launch failed: %s", cudaGetErrorString(error));
     return kOk;
   }
 
@@ -188,7 +188,7 @@ class Plugin final : public nvinfer1::IPluginV3,
   }
 
   const nvinfer1::PluginFieldCollection* getFieldsToSerialize() noexcept override {
-    serialized_.nbFields = WriteFields(attributes_, Operator::kAttributeCount, fields_);
+    serialized_.nbFields = write_fields(attributes_, Operator::kAttributeCount, fields_);
     serialized_.fields = fields_;
     return &serialized_;
   }
@@ -197,73 +197,73 @@ class Plugin final : public nvinfer1::IPluginV3,
   Plugin() { std::copy_n(Operator::kAttributes, Operator::kAttributeCount, attributes_); }
   Plugin(const Plugin&) = default;
 
-  bool Read(const nvinfer1::PluginFieldCollection* fields) {
+  bool read(const nvinfer1::PluginFieldCollection* fields) {
     Reason reason;
-    if (!ReadAttributes(fields, attributes_, Operator::kAttributeCount, &reason) ||
-        !Operator::Check(attributes_, &reason)) {
-      Fail("%s", reason.text);
+    if (!read_attributes(fields, attributes_, Operator::kAttributeCount, &reason) ||
+        !Operator::check(attributes_, &reason)) {
+      fail("%s", reason.text);
       return false;
     }
     const int used =
         std::snprintf(description_, sizeof description_, "posemamba %s ", POSEMAMBA_VERSION);
-    return Describe(attributes_, Operator::kAttributeCount, description_ + used,
+    return describe(attributes_, Operator::kAttributeCount, description_ + used,
                     sizeof description_ - static_cast<size_t>(used));
   }
 
   // Logs a sentence about this node; the status to return.
-  [[gnu::format(printf, 2, 3)]] int32_t Fail(const char* format, ...) const {
+  [[gnu::format(printf, 2, 3)]] int32_t fail(const char* format, ...) const {
     char text[sizeof(Reason::text)];
     va_list arguments;
     va_start(arguments, format);
     std::vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    LogError("%s%s%s%s: %s", Operator::kName, node_[0] == 0 ? "" : " '", node_,
-             node_[0] == 0 ? "" : "'", text);
+    log_error("%s%s%s%s: %s", Operator::kName, node_[0] == 0 ? "" : " '", node_,
+              node_[0] == 0 ? "" : "'", text);
     return kFailed;
   }
 
-  bool CountsFit(int32_t inputs, int32_t outputs) const {
+  bool counts_fit(int32_t inputs, int32_t outputs) const {
     if (inputs >= Operator::kRequired && inputs <= Operator::kInputCount && outputs == 1) {
       return true;
     }
-    Fail("it has %d inputs and %d outputs; it takes %d to %d and has one", inputs, outputs,
+    fail("it has %d inputs and %d outputs; it takes %d to %d and has one", inputs, outputs,
          Operator::kRequired, Operator::kInputCount);
     return false;
   }
 
-  bool RankFits(int32_t input, int32_t rank) const {
+  bool rank_fits(int32_t input, int32_t rank) const {
     const Input& wanted = Operator::kInputs[input];
     if (rank == wanted.rank) return true;
-    Fail("input '%s' has %d axes, it must have %d", wanted.name, rank, wanted.rank);
+    fail("input '%s' has %d axes, it must have %d", wanted.name, rank, wanted.rank);
     return false;
   }
 
-  static bool IsEmpty(const nvinfer1::Dims& dims) {
+  static bool is_empty(const nvinfer1::Dims& dims) {
     return std::find(dims.d, dims.d + dims.nbDims, 0) != dims.d + dims.nbDims;
   }
 
   // The launcher's parameters but for the pointers.
-  bool Bind(const Shapes& shapes, DataType type, Params* params) const {
+  bool bind(const Shapes& shapes, DataType type, Params* params) const {
     for (int32_t i = 0; i < shapes.count; ++i) {
-      if (!RankFits(i, shapes[i].nbDims)) return false;
+      if (!rank_fits(i, shapes[i].nbDims)) return false;
     }
     Reason reason;
     if (!Operator::Shape(attributes_, shapes, params, &reason)) {
-      Fail("%s", reason.text);
+      fail("%s", reason.text);
       return false;
     }
     params->dtype = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
     if (Operator::kWorkspaceLimit(params) == 0) {
-      Fail("the kernels do not take these sizes; posemamba/scan_cuda.h states their limits");
+      fail("the kernels do not take these sizes; posemamba/scan_cuda.h states their limits");
       return false;
     }
     return true;
   }
 
-  bool Bind(const nvinfer1::PluginTensorDesc* inputs, int32_t count, Params* params) const {
+  bool bind(const nvinfer1::PluginTensorDesc* inputs, int32_t count, Params* params) const {
     nvinfer1::Dims dims[Operator::kInputCount];
     for (int32_t i = 0; i < count; ++i) dims[i] = inputs[i].dims;
-    return Bind({dims, count}, inputs[0].type, params);
+    return bind({dims, count}, inputs[0].type, params);
   }
 
   Attribute attributes_[Operator::kAttributeCount];
@@ -297,7 +297,7 @@ class Creator final : public nvinfer1::IPluginCreatorV3One {
   // An engine's fields are those getFieldsToSerialize() gave, read as a node's are.
   nvinfer1::IPluginV3* createPlugin(const char* name, const nvinfer1::PluginFieldCollection* fields,
                                     nvinfer1::TensorRTPhase) noexcept override {
-    return Plugin<Operator>::Create(name, fields);
+    return Plugin<Operator>::create(name, fields);
   }
 
  private:

@@ -8,8 +8,8 @@
 #define POSEMAMBA_EXPORT extern "C" __attribute__((visibility("default")))
 
 POSEMAMBA_EXPORT void setLoggerFinder(nvinfer1::ILoggerFinder* finder) {
-  posemamba::trt::AdoptRuntime(__builtin_return_address(0));
-  posemamba::trt::AdoptFinder(finder);
+  posemamba::trt::adopt_runtime(__builtin_return_address(0));
+  posemamba::trt::adopt_finder(finder);
 }
 
 POSEMAMBA_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& count) {
@@ -18,11 +18,14 @@ POSEMAMBA_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& 
   static Creator<SelectiveScan> selective_scan;
   static nvinfer1::IPluginCreatorInterface* const creators[] = {&cross_selective_scan,
                                                                 &selective_scan};
-  AdoptRuntime(__builtin_return_address(0));
-  count = RuntimeIsSupported() ? 2 : 0;
+  adopt_runtime(__builtin_return_address(0));
+  count = runtime_is_supported() ? 2 : 0;
   if (count > 0) {
-    LogVerbose("plugins %s, built against the headers of %s %d.%d", POSEMAMBA_VERSION,
-               POSEMAMBA_TENSORRT_FLAVOR, NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR);
+    log_verbose("plugins %s, built against the headers of %s %d.%d", POSEMAMBA_VERSION,
+                POSEMAMBA_TENSORRT_FLAVOR, NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR);
   }
   return creators;
 }
+
+// The GPUs the kernels inside are compiled for, as pm_cuda_architectures of scan_cuda.h.
+POSEMAMBA_EXPORT const char* pm_trt_architectures() { return pm_cuda_architectures(); }

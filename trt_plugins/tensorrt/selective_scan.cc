@@ -7,23 +7,23 @@ bool SelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs, Par
   const nvinfer1::Dims& u = inputs[kU];
   const int64_t batch = u.d[0], rows = u.d[1], length = u.d[2];
   const int64_t groups = inputs[kB].d[1], d_state = inputs[kA].d[1];
-  if (!InLimit("groups", groups, PM_MAX_DIRECTIONS, reason) ||
-      !InLimit("d_state", d_state, PM_MAX_STATE, reason) ||
-      !InLimit("groups * d", rows, INT32_MAX, reason)) {
+  if (!in_limit("groups", groups, PM_MAX_DIRECTIONS, reason) ||
+      !in_limit("d_state", d_state, PM_MAX_STATE, reason) ||
+      !in_limit("groups * d", rows, INT32_MAX, reason)) {
     return false;
   }
   if (rows % groups != 0) {
-    return reason->Refuse("input 'u' has %lld channels, which %lld groups do not divide",
+    return reason->refuse("input 'u' has %lld channels, which %lld groups do not divide",
                           static_cast<long long>(rows), static_cast<long long>(groups));
   }
-  if (!Match(kInputs[kDelta], inputs[kDelta], {batch, rows, length}, reason) ||
-      !Match(kInputs[kA], inputs[kA], {rows, d_state}, reason) ||
-      !Match(kInputs[kB], inputs[kB], {batch, groups, d_state, length}, reason) ||
-      !Match(kInputs[kC], inputs[kC], {batch, groups, d_state, length}, reason) ||
-      (inputs.has(kD) && !Match(kInputs[kD], inputs[kD], {rows}, reason)) ||
-      (inputs.has(kDeltaBias) && !Match(kInputs[kDeltaBias], inputs[kDeltaBias], {rows}, reason)) ||
-      (inputs.has(kZ) && !Match(kInputs[kZ], inputs[kZ], {batch, rows, length}, reason)) ||
-      !CopyList(attributes[kReverse], groups, "groups", params->reverse, reason)) {
+  if (!match(kInputs[kDelta], inputs[kDelta], {batch, rows, length}, reason) ||
+      !match(kInputs[kA], inputs[kA], {rows, d_state}, reason) ||
+      !match(kInputs[kB], inputs[kB], {batch, groups, d_state, length}, reason) ||
+      !match(kInputs[kC], inputs[kC], {batch, groups, d_state, length}, reason) ||
+      (inputs.has(kD) && !match(kInputs[kD], inputs[kD], {rows}, reason)) ||
+      (inputs.has(kDeltaBias) && !match(kInputs[kDeltaBias], inputs[kDeltaBias], {rows}, reason)) ||
+      (inputs.has(kZ) && !match(kInputs[kZ], inputs[kZ], {batch, rows, length}, reason)) ||
+      !copy_list(attributes[kReverse], groups, "groups", params->reverse, reason)) {
     return false;
   }
   params->batch = batch;

@@ -19,7 +19,7 @@ struct SelectiveScan {
       {"reverse", 0, 1, PM_MAX_DIRECTIONS}};  // absent: forwards
 
   using Params = pm_scan_params;
-  static bool Check(const Attribute*, Reason*) { return true; }
+  static bool check(const Attribute*, Reason*) { return true; }
   static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
   static void Point(const void* const* inputs, int32_t count, void* y, Params* params);

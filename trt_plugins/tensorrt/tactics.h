@@ -16,7 +16,7 @@ constexpr int32_t kAutomaticTactic = 1;
 constexpr int32_t kConfigsPerVariant = 16;  // tactic = variant * 16 + config, both at least 1
 
 // The tuning behind a tactic; false if no tactic has that number.
-inline bool TuningOf(int32_t tactic, pm_cuda_tuning* tuning) {
+inline bool tuning_of(int32_t tactic, pm_cuda_tuning* tuning) {
   *tuning = pm_cuda_tuning{};
   if (tactic == kDefaultTactic || tactic == kAutomaticTactic) return true;
   tuning->variant = tactic / kConfigsPerVariant;
@@ -33,7 +33,7 @@ struct Tactics {
 // Every tactic the launcher takes for `params` on the current device; the automatic one alone where
 // there is no device, as when an engine is built ahead of time.
 template <class Operator>
-Tactics TacticsFor(const typename Operator::Params& params) {
+Tactics tactics_for(const typename Operator::Params& params) {
   Tactics tactics;
   for (const int32_t variant : {PM_CUDA_CHUNKED, PM_CUDA_SERIAL}) {
     for (int32_t config = 1; config < kConfigsPerVariant; ++config) {

@@ -24,7 +24,7 @@ def symbols(library: Path, *options: str) -> list[str]:
 
 def test_exports_two_functions(plugin: Path) -> None:
     names = sorted(line.split()[-1] for line in symbols(plugin, "--defined-only"))
-    assert names == ["getCreators", "setLoggerFinder"]
+    assert names == ["getCreators", "pm_trt_architectures", "setLoggerFinder"]
 
 
 def test_needs_no_tensorrt_and_no_cuda_library(plugin: Path) -> None:

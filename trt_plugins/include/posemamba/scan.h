@@ -107,6 +107,9 @@ typedef struct pm_scan_params {
 } pm_scan_params;
 
 PM_API int32_t pm_abi_version(void);
+/* Size in bytes of a struct of this API by its name, such as "pm_scan_params"; 0 for a name that
+ * this library does not have. A caller that mirrors the structs, as ctypes does, compares. */
+PM_API size_t pm_struct_size(const char* name);
 PM_API const char* pm_status_string(pm_status status); /* one clause, static storage */
 
 #ifdef __cplusplus

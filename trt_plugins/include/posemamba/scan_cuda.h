@@ -13,6 +13,10 @@
 extern "C" {
 #endif
 
+/* The GPUs this build has code for, such as "sm87 sm90 ptx90": compiled code, then PTX, which a
+ * driver compiles for newer ones. Static storage; needs no GPU. */
+PM_API const char* pm_cuda_architectures(void);
+
 /* Whether a sequence is cut into chunks (two passes) or scanned serially; PM_CUDA_AUTO picks by the
  * heuristic docs/kernels.md describes. */
 typedef enum pm_cuda_variant {

@@ -98,8 +98,6 @@ pm_status validate(const pm_scan_params* params) {
 
 }  // namespace posemamba
 
-extern "C" int32_t pm_abi_version(void) { return PM_ABI_VERSION; }
-
 extern "C" const char* pm_status_string(pm_status status) {
   switch (status) {
     case PM_OK:
