@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "native" 
 
 import kernel_api
 import kernel_cases
+from environment import environment
 
 FRAMES, JOINTS, D_STATE, DIRECTIONS = 243, 17, 16, 4
 # d_inner, dt_rank, blocks of the whole model
@@ -100,7 +101,10 @@ def main(repeats: int, threads: tuple[int, ...], json_path: Path | None) -> None
                 )
     lib.pm_cpu_set_isa(None)
     if json_path is not None:
-        json_path.write_text(json.dumps({"repeats": repeats, "rows": rows}, indent=1) + "\n")
+        json_path.write_text(
+            json.dumps({"environment": environment(), "repeats": repeats, "rows": rows}, indent=1)
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

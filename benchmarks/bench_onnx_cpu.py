@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import torch
+from environment import environment
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import ExportOptions, export_onnx
@@ -112,8 +112,7 @@ def main() -> int:
         "median_seconds": medians,
         "all_seconds": times,
         "profile_ms": profile,
-        "versions": {"onnxruntime": ort.__version__, "torch": torch.__version__},
-        "machine": platform.machine(),
+        "environment": environment(),
     }
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0

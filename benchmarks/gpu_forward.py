@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from environment import environment
 from torch import Tensor
 
 from posemamba.config import PoseMambaConfig
@@ -146,8 +147,7 @@ def main() -> int:
                 shown = {key: value for key, value in row.items() if key != "breakdown"}
                 sys.stdout.write(json.dumps(shown) + "\n")
                 sys.stdout.flush()
-    environment = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
-    options.json.write_text(json.dumps({"environment": environment, "rows": rows}, indent=1))
+    options.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1))
     return 0
 
 

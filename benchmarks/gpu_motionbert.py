@@ -20,8 +20,9 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from environment import environment
 from gpu_forward import FRAMES
-from gpu_ort import EFFORT, Cell, Job, environment, figures, keypoints, say, timed
+from gpu_ort import EFFORT, Cell, Job, figures, keypoints, say, timed
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 

@@ -17,9 +17,6 @@ import copy
 import gc
 import importlib.util
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from environment import environment
 from gpu_forward import FRAMES, MM_PER_UNIT, build
 
 from pmexport.bench.measure import Effort, Measurement, measure
@@ -343,27 +341,6 @@ WAYS: dict[str, Callable[[Job], Bound]] = {
     "torch mamba-ssm": lambda job: torch_module(job, "mamba-ssm"),
     "torch compile": lambda job: torch_module(job, "fused", compiled=True),
 }
-
-
-def environment() -> dict[str, Any]:
-    import onnxruntime
-
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm,power.limit",
-             "--format=csv,noheader"]  # fmt: skip
-    try:
-        smi = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        smi = "nvidia-smi does not answer"
-    return {
-        "gpu": torch.cuda.get_device_name(),
-        "nvidia_smi": smi,
-        "cuda": torch.version.cuda,
-        "torch": torch.__version__,
-        "onnxruntime": onnxruntime.__version__,
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
 
 
 def say(text: str) -> None:

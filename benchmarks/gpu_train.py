@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from environment import environment
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -158,8 +159,7 @@ def throughput(out: Path, sizes: str) -> None:
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")
                 sys.stdout.flush()
                 del stepper, model
-    environment = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
-    text = json.dumps({"environment": environment, "rows": rows}, indent=1)
+    text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
     (out / "training-throughput.json").write_text(text)
 
 

@@ -1,6 +1,6 @@
 """Compile every CUDA kernel for every GPU we support and tabulate registers; 1 where one spills.
 
-Needs nvcc, no GPU. Writes the table of docs/kernels.md's "Resources" to standard output.
+Needs nvcc, no GPU. Writes the table of docs/design/kernels.md's "Resources" to standard output.
 """
 
 from __future__ import annotations

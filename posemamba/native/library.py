@@ -1,7 +1,7 @@
 """The native kernel libraries, called through their C interface (``trt_plugins/include``).
 
 Calling the C launchers through ctypes keeps one build good for every PyTorch version; what a call
-costs is measured in ``docs/ops.md``.
+costs is measured in ``docs/reference/ops.md``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// posemamba::CrossSelectiveScan, version 1 (docs/ops.md).
+// posemamba::CrossSelectiveScan, version 1 (docs/reference/ops.md).
 #pragma once
 
 #include "context.h"

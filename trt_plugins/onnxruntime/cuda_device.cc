@@ -15,7 +15,7 @@ Status* from_cuda(const Api* api, const char* op, cudaError_t error) {
   const bool refused = error == cudaErrorInvalidValue || error == cudaErrorNotSupported;
   std::snprintf(what, sizeof what, "CUDA error %d (%s)%s", static_cast<int>(error),
                 cudaGetErrorString(error),
-                refused ? ": the kernels do not take these sizes, see docs/ops.md" : "");
+                refused ? ": the kernels do not take these sizes, see docs/reference/ops.md" : "");
   return invalid(api, op, what);
 }
 

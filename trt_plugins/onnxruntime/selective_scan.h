@@ -1,4 +1,4 @@
-// posemamba::SelectiveScan, version 1 (docs/ops.md).
+// posemamba::SelectiveScan, version 1 (docs/reference/ops.md).
 #pragma once
 
 #include "context.h"

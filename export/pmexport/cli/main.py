@@ -109,7 +109,7 @@ def onnx(
 @click.argument("model", type=PATH)
 @CKPT
 @ORDER
-@click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/cli.md.")
+@click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/reference/cli.md.")
 @click.option("--runtime", "runtimes", type=NearChoice(RUNTIMES), multiple=True,
               default=("ort-cpu",), show_default=True,
               help="What to hold against PyTorch; may be repeated.")  # fmt: skip

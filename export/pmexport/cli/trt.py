@@ -60,7 +60,7 @@ class Size(_Size):
 @click.option("--ckpt", type=PATH, help="Checkpoint file or unpacked folder, exported on the way.")
 @click.option("--onnx", "onnx_path", type=PATH, help="Model written by 'pmexport onnx'.")
 @click.option("--fp32", is_flag=True, help="Everything in fp32, TF32 off.")
-@click.option("--fp16", is_flag=True, help="fp16, with what docs/tensorrt.md lists kept fp32.")
+@click.option("--fp16", is_flag=True, help="fp16, with what docs/guide/tensorrt.md lists kept fp32.")
 @click.option("--scan-order", type=NearChoice(ORDERS), default="auto", show_default=True,
               help="Scan order, where the checkpoint does not tell it.")  # fmt: skip
 @click.option("--backend", type=NearChoice(BACKENDS), default="auto", show_default=True,

@@ -1,4 +1,4 @@
-"""What an exported ONNX model says about itself: ``metadata_props``, listed in ``docs/onnx.md``."""
+"""What an exported ONNX model says about itself: ``metadata_props``, listed in ``docs/reference/onnx.md``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The ONNX operators of domain ``posemamba``, version 1: schemas and translation from PyTorch.
 
-``docs/ops.md`` is their specification. Both also carry ``plugin_version`` and ``plugin_namespace``,
+``docs/reference/ops.md`` is their specification. Both also carry ``plugin_version`` and ``plugin_namespace``,
 by which TensorRT's ONNX parser finds the plugin of the same name.
 """
 

@@ -174,7 +174,7 @@ class Names:
 
 
 def _name_everything(graph: ir.Graph, origins: dict[str, str]) -> None:
-    """Names of nodes, their outputs and the initialisers; see ``docs/onnx.md``."""
+    """Names of nodes, their outputs and the initialisers; see ``docs/reference/onnx.md``."""
     kept = {value.name for value in (*graph.inputs, *graph.outputs)}
     scopes: dict[int, str] = {}  # by id of the node
     names, constants = Names(), Names()

@@ -21,7 +21,7 @@ HALF, SINGLE = "fp16", "fp32"
 _BLOCK = re.compile(r"^(STE|TTE)blocks\.\d+\.")
 _COUNTER = re.compile(r"_\d+$")
 
-#: Why a layer is fp32 in an fp16 model; ``docs/onnx.md`` has the measurements.
+#: Why a layer is fp32 in an fp16 model; ``docs/reference/onnx.md`` has the measurements.
 REASONS: dict[str, str] = {
     "boundary": "first and last layer: a pixel or a pose rounded to 11 bits is off too far",
     "norm": "sums of squares",

@@ -83,7 +83,7 @@ def test_a_constant_that_both_types_read_is_kept_in_both() -> None:
 
 
 def test_residual_sums_stay_single() -> None:
-    """An fp16 residual stream triples the error of L (docs/onnx.md)."""
+    """An fp16 residual stream triples the error of L (docs/reference/onnx.md)."""
     model = typed(
         [
             node("LayerNormalization", ["x", "g"], "n", "a.norm"),

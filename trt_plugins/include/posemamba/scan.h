@@ -1,6 +1,6 @@
 /* Launcher API of the PoseMamba scan kernels: plain C, no framework, one header for every adapter.
  *
- * Two operators (ONNX domain `posemamba`, version 1; docs/ops.md has the specification):
+ * Two operators (ONNX domain `posemamba`, version 1; docs/reference/ops.md has the specification):
  *   CrossSelectiveScan  order gather, limb sum, dt projection, softplus, K directional scans and
  *                       their sum, with nothing materialised K times;
  *   SelectiveScan       the Mamba-1 scan (Gu & Dao 2023, algorithm 2), grouped B and C.

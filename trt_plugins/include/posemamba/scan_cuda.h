@@ -18,7 +18,7 @@ extern "C" {
 PM_API const char* pm_cuda_architectures(void);
 
 /* Whether a sequence is cut into chunks (two passes) or scanned serially; PM_CUDA_AUTO picks by the
- * heuristic docs/kernels.md describes. */
+ * heuristic docs/design/kernels.md describes. */
 typedef enum pm_cuda_variant {
   PM_CUDA_AUTO = 0,
   PM_CUDA_CHUNKED = 1,
@@ -29,7 +29,7 @@ typedef enum pm_cuda_variant {
 typedef struct pm_cuda_tuning {
   int32_t variant; /* pm_cuda_variant */
   int32_t chunks;  /* how many pieces PM_CUDA_CHUNKED cuts a sequence into */
-  int32_t config;  /* kernel configuration, counted from 1; docs/kernels.md lists them */
+  int32_t config;  /* kernel configuration, counted from 1; docs/design/kernels.md lists them */
 } pm_cuda_tuning;
 
 /* Bytes of device workspace (256-byte aligned by the caller), 0 for invalid params, unsupported

@@ -120,7 +120,7 @@ CASE(capabilities) {
   }
 }
 
-// Each attribute alone may be missing; then it is as docs/tensorrt-plugin.md says.
+// Each attribute alone may be missing; then it is as docs/design/tensorrt-plugin.md says.
 CASE(missing_fields_have_defaults) {
   const Library library;
   for (const std::string& op : Operators()) {

@@ -63,7 +63,7 @@ class Launcher {
   decltype(&pm_cuda_scan_workspace) scan_workspace_ = nullptr;
 };
 
-// What a tactic's number means, from docs/tensorrt-plugin.md.
+// What a tactic's number means, from docs/design/tensorrt-plugin.md.
 pm_cuda_tuning TuningOfTactic(int32_t tactic);
 
 int32_t Enqueue(nvinfer1::IPluginV3& plugin, const Problem& problem, const Buffer& output,
