@@ -231,7 +231,7 @@ def test_process_with_sleeping_workers_ends_cleanly() -> None:
         "import kernel_api, kernel_cases as cases\n"
         "kernel_api.run_cross_scan(kernel_api.load_library(), cases.cross_scan_case(), threads=4)\n"
     )
-    here = str(Path(__file__).parent)
+    here = str(ROOT / "tests" / "support")
     done = subprocess.run(
         [sys.executable, "-c", code, here], cwd=here, capture_output=True, text=True, timeout=60
     )

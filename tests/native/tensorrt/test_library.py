@@ -22,7 +22,7 @@ def symbols(library: Path, *options: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if line.strip()]
 
 
-def test_exports_two_functions(plugin: Path) -> None:
+def test_exports_three_functions(plugin: Path) -> None:
     names = sorted(line.split()[-1] for line in symbols(plugin, "--defined-only"))
     assert names == ["getCreators", "pm_trt_architectures", "setLoggerFinder"]
 

@@ -63,7 +63,7 @@ def compile_cpp(*arguments: str | Path) -> None:
 
 def compile_harness(folder: Path, to: Path) -> list[Path]:
     """The harness's object files, compiled against the headers in ``folder``."""
-    include = ["-isystem", folder, "-I", ROOT / "tests" / "kernels"]
+    include = ["-isystem", folder, "-I", ROOT / "tests" / "native" / "kernels"]
     compile_cpp("-c", *include, *SOURCES, "-odir", to)
     return [to / f"{source.stem}.o" for source in SOURCES]
 

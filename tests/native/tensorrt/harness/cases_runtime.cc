@@ -9,7 +9,7 @@ using namespace harness;
 
 namespace {
 
-bool SameFields(nvinfer1::IPluginV3& a, nvinfer1::IPluginV3& b) {
+bool same_fields(nvinfer1::IPluginV3& a, nvinfer1::IPluginV3& b) {
   const nvinfer1::PluginFieldCollection* one = Runtime(a).getFieldsToSerialize();
   const nvinfer1::PluginFieldCollection* two = Runtime(b).getFieldsToSerialize();
   if (one->nbFields != two->nbFields) return false;
@@ -27,9 +27,9 @@ bool SameFields(nvinfer1::IPluginV3& a, nvinfer1::IPluginV3& b) {
 
 CASE(serialisation) {
   const Library library;
-  for (const std::string& op : Operators()) {
-    const Node node = MakeNode(op);
-    const PluginPointer plugin = Create(library, node);
+  for (const std::string& op : operators()) {
+    const Node node = make_node(op);
+    const PluginPointer plugin = create(library, node);
     const nvinfer1::PluginFieldCollection* fields = Runtime(*plugin).getFieldsToSerialize();
     REQUIRE(fields->nbFields == static_cast<int32_t>(node.attributes.size()), op);
     for (int32_t i = 0; i < fields->nbFields; ++i) {
@@ -39,28 +39,28 @@ CASE(serialisation) {
       REQUIRE(f.length == static_cast<int32_t>(a.values.size()), a.name);
       EXPECT(std::memcmp(f.data, a.values.data(), a.values.size() * sizeof(int32_t)) == 0, a.name);
     }
-    const PluginPointer loaded = Reload(library, node, *plugin);
+    const PluginPointer loaded = reload(library, node, *plugin);
     REQUIRE(loaded != nullptr, op);
-    EXPECT(SameFields(*plugin, *loaded), op);
-    EXPECT(ChangeShape(*loaded, node) == 0, op);
+    EXPECT(same_fields(*plugin, *loaded), op);
+    EXPECT(change_shape(*loaded, node) == 0, op);
 
     Node bare = node;
     bare.attributes.clear();
-    const PluginPointer empty = Create(library, bare);
-    const PluginPointer again = Reload(library, bare, *empty);
+    const PluginPointer empty = create(library, bare);
+    const PluginPointer again = reload(library, bare, *empty);
     REQUIRE(again != nullptr, op);
     EXPECT(Runtime(*again).getFieldsToSerialize()->nbFields == 0, "what was absent stays absent");
   }
-  EXPECT(TakeLog().empty(), "");
+  EXPECT(take_log().empty(), "");
 }
 
 // A clone and a context's plugin outlive what they were made from.
 CASE(clones) {
   const Library library;
-  for (const std::string& op : Operators()) {
-    const Node node = MakeNode(op);
-    PluginPointer original = Create(library, node);
-    const PluginPointer reference = Create(library, node);
+  for (const std::string& op : operators()) {
+    const Node node = make_node(op);
+    PluginPointer original = create(library, node);
+    const PluginPointer reference = create(library, node);
     const PluginPointer clone(original->clone());
     const PluginPointer attached(Runtime(*original).attachToContext(nullptr));
     REQUIRE(clone != nullptr && attached != nullptr, op);
@@ -68,89 +68,89 @@ CASE(clones) {
     const PluginPointer late(original->clone());
     original.reset();
     for (nvinfer1::IPluginV3* copy : {clone.get(), attached.get(), late.get()}) {
-      EXPECT(SameFields(*copy, *reference), op);
-      EXPECT(ChangeShape(*copy, node) == 0, op);
-      EXPECT(Configure(*copy, node, node) == 0, op);
+      EXPECT(same_fields(*copy, *reference), op);
+      EXPECT(change_shape(*copy, node) == 0, op);
+      EXPECT(configure(*copy, node, node) == 0, op);
     }
   }
-  EXPECT(TakeLog().empty(), "");
+  EXPECT(take_log().empty(), "");
 }
 
 CASE(shape_changes) {
   const Library library;
-  for (const std::string& op : Operators()) {
-    const PluginPointer plugin = Create(library, MakeNode(op));
+  for (const std::string& op : operators()) {
+    const PluginPointer plugin = create(library, make_node(op));
     for (const int64_t frames : {1, 2, 243, 3}) {
-      EXPECT(ChangeShape(*plugin, MakeNode(op, {frames % 5 + 1, frames})) == 0, op);
+      EXPECT(change_shape(*plugin, make_node(op, {frames % 5 + 1, frames})) == 0, op);
     }
-    Node empty = MakeNode(op, {0, 9});
-    EXPECT(ChangeShape(*plugin, empty) == 0, "an empty batch");
-    EXPECT(TakeLog().empty(), op);
+    Node empty = make_node(op, {0, 9});
+    EXPECT(change_shape(*plugin, empty) == 0, "an empty batch");
+    EXPECT(take_log().empty(), op);
 
     std::string errors;
-    const Node node = MakeNode(op);
+    const Node node = make_node(op);
     for (const Tensor& t : node.inputs) {
       for (size_t axis = 0; axis < t.dims.size(); ++axis) {
         Node wrong = node;
         wrong.input(t.name).dims[axis] += 1;
-        EXPECT(ChangeShape(*plugin, wrong) != 0, op + " " + t.name + " " + std::to_string(axis));
-        EXPECT(OneErrorSaying(op + " 'blocks.0/scan': ", &errors), errors);
+        EXPECT(change_shape(*plugin, wrong) != 0, op + " " + t.name + " " + std::to_string(axis));
+        EXPECT(one_error_saying(op + " 'blocks.0/scan': ", &errors), errors);
       }
     }
-    auto tensors = Describe(node);
+    auto tensors = describe(node);
     tensors.back().dims.d[0] += 1;  // the output alone
     EXPECT(Runtime(*plugin).onShapeChange(tensors.data(), node.count(),
                                           tensors.data() + node.count(), 1) != 0,
            op);
-    EXPECT(OneErrorSaying("output's shape", &errors), errors);
+    EXPECT(one_error_saying("output's shape", &errors), errors);
   }
   // Attributes that contradict the inputs.
   for (const char* name : {"d_state", "dt_rank"}) {
-    Node node = CrossNode();
+    Node node = cross_node();
     node.attribute(name)[0] += 1;
     std::string errors;
-    EXPECT(ChangeShape(*Create(library, node), node) != 0, name);
-    EXPECT(OneErrorSaying("'x_dbl' is", &errors), errors);
+    EXPECT(change_shape(*create(library, node), node) != 0, name);
+    EXPECT(one_error_saying("'x_dbl' is", &errors), errors);
   }
   for (const char* name : {"order", "limb_index"}) {
-    Node node = CrossNode();
+    Node node = cross_node();
     for (const char* list : {"order", "reverse", "limb_mask"}) {
       if (std::strcmp(name, "order") == 0) node.attribute(list).pop_back();
     }
     if (std::strcmp(name, "order") != 0) node.attribute(name).pop_back();
     std::string errors;
-    EXPECT(ChangeShape(*Create(library, node), node) != 0, name);
-    EXPECT(OneErrorSaying(name, &errors), errors);
+    EXPECT(change_shape(*create(library, node), node) != 0, name);
+    EXPECT(one_error_saying(name, &errors), errors);
   }
-  Node node = PlainNode();
+  Node node = plain_node();
   node.attribute("reverse") = {0, 1, 1};
   std::string errors;
-  EXPECT(ChangeShape(*Create(library, node), node) != 0, "");
-  EXPECT(OneErrorSaying("'reverse' has 3 values for 2 groups", &errors), errors);
+  EXPECT(change_shape(*create(library, node), node) != 0, "");
+  EXPECT(one_error_saying("'reverse' has 3 values for 2 groups", &errors), errors);
 }
 
 // D, delta_bias and z may be left off, from the end.
 CASE(optional_inputs) {
   const Library library;
-  Node node = PlainNode();
-  const PluginPointer plugin = Create(library, node);
+  Node node = plain_node();
+  const PluginPointer plugin = create(library, node);
   for (; node.count() >= 5; node.inputs.pop_back()) {
-    EXPECT(ChangeShape(*plugin, node) == 0, std::to_string(node.count()));
-    EXPECT(Configure(*plugin, node, node) == 0, std::to_string(node.count()));
+    EXPECT(change_shape(*plugin, node) == 0, std::to_string(node.count()));
+    EXPECT(configure(*plugin, node, node) == 0, std::to_string(node.count()));
   }
-  EXPECT(TakeLog().empty(), "");
+  EXPECT(take_log().empty(), "");
   std::string errors;
-  EXPECT(ChangeShape(*plugin, node) != 0, "C is not optional");
-  EXPECT(OneErrorSaying("4 inputs", &errors), errors);
+  EXPECT(change_shape(*plugin, node) != 0, "C is not optional");
+  EXPECT(one_error_saying("4 inputs", &errors), errors);
 }
 
 // A launch that cannot be made is a status and a sentence: no pointers, here also no device.
 CASE(refused_launches) {
   const Library library;
-  for (const std::string& op : Operators()) {
-    const Node node = MakeNode(op);
-    const PluginPointer plugin = Create(library, node);
-    const auto tensors = Describe(node);
+  for (const std::string& op : operators()) {
+    const Node node = make_node(op);
+    const PluginPointer plugin = create(library, node);
+    const auto tensors = describe(node);
     const std::vector<const void*> inputs(node.inputs.size(), nullptr);
     void* output = nullptr;
     const auto enqueue = [&](const std::vector<nvinfer1::PluginTensorDesc>& descriptions) {
@@ -159,20 +159,20 @@ CASE(refused_launches) {
     };
     std::string errors;
     EXPECT(enqueue(tensors) != 0, op);
-    EXPECT(OneErrorSaying("before any shape", &errors), errors);
-    EXPECT(ChangeShape(*plugin, node) == 0, op);
+    EXPECT(one_error_saying("before any shape", &errors), errors);
+    EXPECT(change_shape(*plugin, node) == 0, op);
     EXPECT(enqueue(tensors) != 0, op);
-    EXPECT(OneErrorSaying("the launch failed: invalid argument", &errors), errors);
-    const Node empty = MakeNode(op, {0, 9});
-    EXPECT(enqueue(Describe(empty)) == 0, "nothing to do");
-    EXPECT(TakeLog().empty(), op);
+    EXPECT(one_error_saying("the launch failed: invalid argument", &errors), errors);
+    const Node empty = make_node(op, {0, 9});
+    EXPECT(enqueue(describe(empty)) == 0, "nothing to do");
+    EXPECT(take_log().empty(), op);
   }
 }
 
 // Execution contexts on threads of their own, each with its plugin, some of them failing.
 CASE(threads) {
   const Library library;
-  const PluginPointer shared = Create(library, CrossNode());
+  const PluginPointer shared = create(library, cross_node());
   std::vector<std::thread> contexts;
   std::vector<int32_t> good(8, 0);
   for (size_t t = 0; t < good.size(); ++t) {
@@ -180,15 +180,15 @@ CASE(threads) {
       bool all = true;
       for (int repeat = 0; repeat < 50; ++repeat) {
         const PluginPointer mine(Runtime(*shared).attachToContext(nullptr));
-        all = all && ChangeShape(*mine, CrossNode({1 + repeat % 3, 1 + repeat})) == 0;
-        Node wrong = CrossNode();
+        all = all && change_shape(*mine, cross_node({1 + repeat % 3, 1 + repeat})) == 0;
+        Node wrong = cross_node();
         wrong.attribute("order")[0] = 7;
-        all = all && Create(library, wrong) == nullptr;
+        all = all && create(library, wrong) == nullptr;
       }
       good[t] = all ? 1 : 0;
     });
   }
   for (std::thread& context : contexts) context.join();
   for (const int32_t one : good) EXPECT(one == 1, "");
-  EXPECT(TakeLog().size() == 8 * 50, "one line a refusal, none lost");
+  EXPECT(take_log().size() == 8 * 50, "one line a refusal, none lost");
 }

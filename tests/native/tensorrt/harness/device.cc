@@ -14,13 +14,13 @@ namespace harness {
 namespace {
 
 // A CUDA call of the harness itself that fails leaves nothing to test.
-void Must(cudaError_t error) {
+void must(cudaError_t error) {
   if (error == cudaSuccess) return;
   std::printf("CUDA: %s\n", cudaGetErrorString(error));
   std::exit(1);
 }
 
-std::vector<unsigned char> Encode(const std::vector<float>& values, bool half) {
+std::vector<unsigned char> encode(const std::vector<float>& values, bool half) {
   std::vector<unsigned char> bytes(values.size() * (half ? 2 : 4));
   for (size_t i = 0; i < values.size(); ++i) {
     if (half) {
@@ -33,56 +33,57 @@ std::vector<unsigned char> Encode(const std::vector<float>& values, bool half) {
   return bytes;
 }
 
-void RoundToHalf(std::vector<float>* values) {
+void round_to_half(std::vector<float>* values) {
   for (float& v : *values) v = __half2float(__float2half(v));
 }
 
 // `data` has what the node's inputs hold, and may have more.
-void Upload(Problem* problem, const std::vector<const std::vector<float>*>& data) {
+void upload(Problem* problem, const std::vector<const std::vector<float>*>& data) {
   for (size_t i = 0; i < problem->node.inputs.size(); ++i) {
     const bool half = problem->node.inputs[i].activation && problem->node.type == DataType::kHALF;
-    const std::vector<unsigned char> bytes = Encode(*data[i], half);
+    const std::vector<unsigned char> bytes = encode(*data[i], half);
     problem->inputs.push_back(std::make_unique<Buffer>(bytes.size()));
-    Must(cudaMemcpy(problem->inputs.back()->data(), bytes.data(), bytes.size(),
+    must(cudaMemcpy(problem->inputs.back()->data(), bytes.data(), bytes.size(),
                     cudaMemcpyHostToDevice));
   }
-  Must(cudaStreamSynchronize(nullptr));  // a copy from pageable memory may return before it landed
+  must(cudaStreamSynchronize(nullptr));  // a copy from pageable memory may return before it landed
 }
 
-Problem MakeCross(const Sizes& s, DataType type, uint64_t seed) {
+Problem make_cross(const Sizes& s, DataType type, uint64_t seed) {
   oracle::Cross cross(s.batch, s.frames, static_cast<int>(s.joints), static_cast<int>(s.d_inner),
                       static_cast<int>(s.d_state), static_cast<int>(s.dt_rank), seed);
   Problem problem;
-  problem.node = CrossNode(s);
+  problem.node = cross_node(s);
   problem.node.type = type;
   const pm_cross_scan_params& p = cross.p;
   problem.node.attribute("order").assign(p.order, p.order + 4);
   problem.node.attribute("reverse").assign(p.reverse, p.reverse + 4);
   problem.node.attribute("limb_mask").assign(p.limb_mask, p.limb_mask + 4);
   problem.node.attribute("limb_index").assign(p.limb_index, p.limb_index + s.joints);
-  if (type == DataType::kHALF) RoundToHalf(&cross.x), RoundToHalf(&cross.x_dbl);
+  if (type == DataType::kHALF) round_to_half(&cross.x), round_to_half(&cross.x_dbl);
   problem.answer = cross.answer();
-  Upload(&problem, {&cross.x, &cross.x_dbl, &cross.weight, &cross.bias, &cross.A, &cross.D});
+  upload(&problem, {&cross.x, &cross.x_dbl, &cross.weight, &cross.bias, &cross.A, &cross.D});
   return problem;
 }
 
-Problem MakePlain(const Sizes& s, DataType type, uint64_t seed) {
+Problem make_plain(const Sizes& s, DataType type, uint64_t seed) {
   oracle::Plain plain(static_cast<int32_t>(s.d_inner), static_cast<int32_t>(s.d_state), s.length(),
                       seed);
   Problem problem;
-  problem.node = PlainNode(s);
+  problem.node = plain_node(s);
   problem.node.type = type;
   if (type == DataType::kHALF) {
-    for (auto* values : {&plain.u, &plain.delta, &plain.B, &plain.C, &plain.z}) RoundToHalf(values);
+    for (auto* values : {&plain.u, &plain.delta, &plain.B, &plain.C, &plain.z})
+      round_to_half(values);
   }
   if (!s.gated) plain.p.z = nullptr;
   problem.answer = plain.answer();
-  Upload(&problem,
+  upload(&problem,
          {&plain.u, &plain.delta, &plain.A, &plain.B, &plain.C, &plain.D, &plain.bias, &plain.z});
   return problem;
 }
 
-pm_cross_scan_params CrossParams(const Node& node) {
+pm_cross_scan_params cross_params(const Node& node) {
   Node n = node;
   pm_cross_scan_params p{};
   const std::vector<int64_t>& x = n.input("x").dims;
@@ -100,7 +101,7 @@ pm_cross_scan_params CrossParams(const Node& node) {
   return p;
 }
 
-pm_scan_params PlainParams(const Node& node) {
+pm_scan_params plain_params(const Node& node) {
   Node n = node;
   pm_scan_params p{};
   const std::vector<int64_t>& u = n.input("u").dims;
@@ -114,32 +115,32 @@ pm_scan_params PlainParams(const Node& node) {
 
 // NaN in either type. The cases enqueue on a non-blocking stream, which does not wait for the
 // default one: a fill or an upload still on its way there would land after the kernel's output.
-void FillWithNan(void* data, size_t bytes) {
-  Must(cudaMemset(data, 0xff, bytes));
-  Must(cudaStreamSynchronize(nullptr));
+void fill_with_nan(void* data, size_t bytes) {
+  must(cudaMemset(data, 0xff, bytes));
+  must(cudaStreamSynchronize(nullptr));
 }
 
 }  // namespace
 
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
-  Must(cudaMalloc(reinterpret_cast<void**>(&base_), bytes + 2 * kGuard));
-  FillWithNan(base_, bytes + 2 * kGuard);
+  must(cudaMalloc(reinterpret_cast<void**>(&base_), bytes + 2 * kGuard));
+  fill_with_nan(base_, bytes + 2 * kGuard);
 }
 
 Buffer::~Buffer() { cudaFree(base_); }
 
-void Buffer::Poison() { FillWithNan(data(), bytes_); }
+void Buffer::poison() { fill_with_nan(data(), bytes_); }
 
 std::vector<unsigned char> Buffer::Bytes() const {
   std::vector<unsigned char> bytes(bytes_);
-  Must(cudaMemcpy(bytes.data(), data(), bytes_, cudaMemcpyDeviceToHost));
+  must(cudaMemcpy(bytes.data(), data(), bytes_, cudaMemcpyDeviceToHost));
   return bytes;
 }
 
-bool Buffer::GuardsIntact() const {
+bool Buffer::guards_intact() const {
   std::vector<unsigned char> guards(2 * kGuard);
-  Must(cudaMemcpy(guards.data(), base_, kGuard, cudaMemcpyDeviceToHost));
-  Must(cudaMemcpy(guards.data() + kGuard, base_ + kGuard + bytes_, kGuard, cudaMemcpyDeviceToHost));
+  must(cudaMemcpy(guards.data(), base_, kGuard, cudaMemcpyDeviceToHost));
+  must(cudaMemcpy(guards.data() + kGuard, base_ + kGuard + bytes_, kGuard, cudaMemcpyDeviceToHost));
   return std::all_of(guards.begin(), guards.end(), [](unsigned char b) { return b == 0xff; });
 }
 
@@ -149,11 +150,11 @@ std::vector<const void*> Problem::pointers() const {
   return all;
 }
 
-Problem MakeProblem(const std::string& op, const Sizes& sizes, DataType type, uint64_t seed) {
-  return op == "CrossSelectiveScan" ? MakeCross(sizes, type, seed) : MakePlain(sizes, type, seed);
+Problem make_problem(const std::string& op, const Sizes& sizes, DataType type, uint64_t seed) {
+  return op == "CrossSelectiveScan" ? make_cross(sizes, type, seed) : make_plain(sizes, type, seed);
 }
 
-double ErrorOf(const Problem& problem, const std::vector<unsigned char>& output) {
+double error_of(const Problem& problem, const std::vector<unsigned char>& output) {
   std::vector<float> values(problem.answer.size());
   for (size_t i = 0; i < values.size(); ++i) {
     if (problem.node.type == DataType::kHALF) {
@@ -183,14 +184,14 @@ Launcher::Launcher() : handle_(dlopen(cuda_path.c_str(), RTLD_NOW | RTLD_LOCAL))
 
 size_t Launcher::Workspace(const Node& node, const pm_cuda_tuning& tuning) const {
   if (node.op == "CrossSelectiveScan") {
-    const pm_cross_scan_params p = CrossParams(node);
+    const pm_cross_scan_params p = cross_params(node);
     return cross_workspace_(&p, &tuning);
   }
-  const pm_scan_params p = PlainParams(node);
+  const pm_scan_params p = plain_params(node);
   return scan_workspace_(&p, &tuning);
 }
 
-std::vector<unsigned char> Launcher::Run(const Problem& problem,
+std::vector<unsigned char> Launcher::run(const Problem& problem,
                                          const pm_cuda_tuning& tuning) const {
   const Buffer output(problem.output_bytes());
   const Buffer workspace(Workspace(problem.node, tuning));
@@ -198,28 +199,28 @@ std::vector<unsigned char> Launcher::Run(const Problem& problem,
   const auto floats = [&in](size_t i) { return static_cast<const float*>(in[i]); };
   cudaError_t error;
   if (problem.node.op == "CrossSelectiveScan") {
-    pm_cross_scan_params p = CrossParams(problem.node);
+    pm_cross_scan_params p = cross_params(problem.node);
     p.x = in[0], p.x_dbl = in[1], p.dt_weight = floats(2), p.dt_bias = floats(3);
     p.A = floats(4), p.D = floats(5), p.y = output.data();
     error = cross_(&p, &tuning, workspace.data(), nullptr);
   } else {
-    pm_scan_params p = PlainParams(problem.node);
+    pm_scan_params p = plain_params(problem.node);
     p.u = in[0], p.delta = in[1], p.A = floats(2), p.B = in[3], p.C = in[4], p.D = floats(5);
     p.delta_bias = floats(6), p.z = in.size() > 7 ? in[7] : nullptr, p.y = output.data();
     error = scan_(&p, &tuning, workspace.data(), nullptr);
   }
-  Must(cudaDeviceSynchronize());
+  must(cudaDeviceSynchronize());
   return error == cudaSuccess ? output.Bytes() : std::vector<unsigned char>();
 }
 
-pm_cuda_tuning TuningOfTactic(int32_t tactic) {
+pm_cuda_tuning tuning_of_tactic(int32_t tactic) {
   if (tactic <= 1) return {};
   return {tactic / 16, 0, tactic % 16};
 }
 
-int32_t Enqueue(nvinfer1::IPluginV3& plugin, const Problem& problem, const Buffer& output,
+int32_t enqueue(nvinfer1::IPluginV3& plugin, const Problem& problem, const Buffer& output,
                 const Buffer& workspace, cudaStream_t stream) {
-  const auto tensors = Describe(problem.node);
+  const auto tensors = describe(problem.node);
   const std::vector<const void*> inputs = problem.pointers();
   void* outputs[] = {output.data()};
   return Runtime(plugin).enqueue(tensors.data(), tensors.data() + problem.node.count(),

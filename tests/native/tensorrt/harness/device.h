@@ -22,9 +22,9 @@ class Buffer {
 
   void* data() const { return base_ + kGuard; }
   size_t size() const { return bytes_; }
-  void Poison();
+  void poison();
   std::vector<unsigned char> Bytes() const;
-  bool GuardsIntact() const;
+  bool guards_intact() const;
 
  private:
   static constexpr size_t kGuard = 4096;
@@ -41,10 +41,10 @@ struct Problem {
   std::vector<const void*> pointers() const;
   size_t output_bytes() const { return answer.size() * (node.type == DataType::kHALF ? 2u : 4u); }
 };
-Problem MakeProblem(const std::string& op, const Sizes& sizes, DataType type, uint64_t seed);
+Problem make_problem(const std::string& op, const Sizes& sizes, DataType type, uint64_t seed);
 
 // Largest difference of an output from the answer, over the answer's largest value.
-double ErrorOf(const Problem& problem, const std::vector<unsigned char>& output);
+double error_of(const Problem& problem, const std::vector<unsigned char>& output);
 
 // The launcher of libposemamba_cuda.so, called without any plugin.
 class Launcher {
@@ -52,7 +52,7 @@ class Launcher {
   Launcher();
   bool ready() const { return cross_ != nullptr && scan_ != nullptr; }
   // The output's bytes, or nothing if the launcher refuses.
-  std::vector<unsigned char> Run(const Problem& problem, const pm_cuda_tuning& tuning) const;
+  std::vector<unsigned char> run(const Problem& problem, const pm_cuda_tuning& tuning) const;
   size_t Workspace(const Node& node, const pm_cuda_tuning& tuning) const;
 
  private:
@@ -64,9 +64,9 @@ class Launcher {
 };
 
 // What a tactic's number means, from docs/design/tensorrt-plugin.md.
-pm_cuda_tuning TuningOfTactic(int32_t tactic);
+pm_cuda_tuning tuning_of_tactic(int32_t tactic);
 
-int32_t Enqueue(nvinfer1::IPluginV3& plugin, const Problem& problem, const Buffer& output,
+int32_t enqueue(nvinfer1::IPluginV3& plugin, const Problem& problem, const Buffer& output,
                 const Buffer& workspace, cudaStream_t stream);
 
 }  // namespace harness

@@ -32,7 +32,7 @@ class Expressions final : public nvinfer1::IExprBuilder, nvinfer1::apiv::VExprBu
   nvinfer1::DimsExprs Of(const std::vector<int64_t>& dims) {
     nvinfer1::DimsExprs out{};
     out.nbDims = static_cast<int32_t>(dims.size());
-    for (size_t i = 0; i < dims.size(); ++i) out.d[i] = Make(dims[i], i > 1);
+    for (size_t i = 0; i < dims.size(); ++i) out.d[i] = make(dims[i], i > 1);
     return out;
   }
 
@@ -45,12 +45,12 @@ class Expressions final : public nvinfer1::IExprBuilder, nvinfer1::apiv::VExprBu
   }
 
  private:
-  const nvinfer1::IDimensionExpr* Make(int64_t value, bool is_constant) {
+  const nvinfer1::IDimensionExpr* make(int64_t value, bool is_constant) {
     made_.push_back(std::make_unique<Expression>(value, is_constant));
     return made_.back().get();
   }
 
-  const nvinfer1::IDimensionExpr* constant(int64_t value) override { return Make(value, true); }
+  const nvinfer1::IDimensionExpr* constant(int64_t value) override { return make(value, true); }
 
   const nvinfer1::IDimensionExpr* operation(nvinfer1::DimensionOperation op,
                                             const nvinfer1::IDimensionExpr& first,
@@ -60,23 +60,23 @@ class Expressions final : public nvinfer1::IExprBuilder, nvinfer1::apiv::VExprBu
     const bool known = first.isConstant() && second.isConstant();
     switch (op) {
       case nvinfer1::DimensionOperation::kSUM:
-        return Make(a + b, known);
+        return make(a + b, known);
       case nvinfer1::DimensionOperation::kPROD:
-        return Make(a * b, known);
+        return make(a * b, known);
       case nvinfer1::DimensionOperation::kMAX:
-        return Make(std::max(a, b), known);
+        return make(std::max(a, b), known);
       case nvinfer1::DimensionOperation::kMIN:
-        return Make(std::min(a, b), known);
+        return make(std::min(a, b), known);
       case nvinfer1::DimensionOperation::kSUB:
-        return Make(a - b, known);
+        return make(a - b, known);
       case nvinfer1::DimensionOperation::kEQUAL:
-        return Make(a == b, known);
+        return make(a == b, known);
       case nvinfer1::DimensionOperation::kLESS:
-        return Make(a < b, known);
+        return make(a < b, known);
       case nvinfer1::DimensionOperation::kFLOOR_DIV:
-        return Make(a / b, known);
+        return make(a / b, known);
       case nvinfer1::DimensionOperation::kCEIL_DIV:
-        return Make((a + b - 1) / b, known);
+        return make((a + b - 1) / b, known);
     }
     return nullptr;
   }

@@ -10,13 +10,13 @@
 
 namespace {
 
-bool IsGpu(const char* name) { return std::strncmp(name, "gpu_", 4) == 0; }
+bool is_gpu(const char* name) { return std::strncmp(name, "gpu_", 4) == 0; }
 
-bool Asked(const char* name, int argc, char** argv) {
-  if (argc == 3) return !IsGpu(name);
+bool asked(const char* name, int argc, char** argv) {
+  if (argc == 3) return !is_gpu(name);
   for (int i = 3; i < argc; ++i) {
     if (std::strcmp(argv[i], name) == 0) return true;
-    if (std::strcmp(argv[i], "gpu") == 0 && IsGpu(name)) return true;
+    if (std::strcmp(argv[i], "gpu") == 0 && is_gpu(name)) return true;
   }
   return false;
 }
@@ -33,10 +33,10 @@ int main(int argc, char** argv) {
   harness::cuda_path = argv[2];
   int ran = 0;
   for (const check::Case& one : check::cases()) {
-    if (!Asked(one.name, argc, argv)) continue;
+    if (!asked(one.name, argc, argv)) continue;
     const int before = check::failures();
-    harness::Pretend(harness::kUsualRelease);
-    harness::TakeLog();
+    harness::pretend(harness::kUsualRelease);
+    harness::take_log();
     one.run();
     ++ran;
     std::printf("%s: %s\n", one.name, check::failures() == before ? "ok" : "FAILED");

@@ -4,7 +4,7 @@ namespace harness {
 namespace {
 
 template <class Items>
-auto& Named(Items& items, const std::string& name) {
+auto& named(Items& items, const std::string& name) {
   for (auto& item : items) {
     if (item.name == name) return item;
   }
@@ -15,10 +15,10 @@ auto& Named(Items& items, const std::string& name) {
 }  // namespace
 
 std::vector<int32_t>& Node::attribute(const std::string& name) {
-  return Named(attributes, name).values;
+  return named(attributes, name).values;
 }
 
-Tensor& Node::input(const std::string& name) { return Named(inputs, name); }
+Tensor& Node::input(const std::string& name) { return named(inputs, name); }
 
 void Node::drop(const std::string& name) {
   for (size_t i = attributes.size(); i-- > 0;) {
@@ -26,7 +26,7 @@ void Node::drop(const std::string& name) {
   }
 }
 
-Node CrossNode(const Sizes& s) {
+Node cross_node(const Sizes& s) {
   const int64_t row = 4 * (s.dt_rank + 2 * s.d_state);
   Node node;
   node.op = "CrossSelectiveScan";
@@ -47,7 +47,7 @@ Node CrossNode(const Sizes& s) {
   return node;
 }
 
-Node PlainNode(const Sizes& s) {
+Node plain_node(const Sizes& s) {
   const int64_t rows = 2 * s.d_inner;
   Node node;
   node.op = "SelectiveScan";
@@ -64,16 +64,16 @@ Node PlainNode(const Sizes& s) {
   return node;
 }
 
-Node MakeNode(const std::string& op, const Sizes& sizes) {
-  return op == "CrossSelectiveScan" ? CrossNode(sizes) : PlainNode(sizes);
+Node make_node(const std::string& op, const Sizes& sizes) {
+  return op == "CrossSelectiveScan" ? cross_node(sizes) : plain_node(sizes);
 }
 
-const std::vector<std::string>& Operators() {
+const std::vector<std::string>& operators() {
   static const std::vector<std::string> names = {"CrossSelectiveScan", "SelectiveScan"};
   return names;
 }
 
-std::vector<nvinfer1::PluginField> FieldsOf(const Node& node) {
+std::vector<nvinfer1::PluginField> fields_of(const Node& node) {
   std::vector<nvinfer1::PluginField> fields;
   for (const Attribute& a : node.attributes) {
     fields.emplace_back(a.name.c_str(), a.values.data(), nvinfer1::PluginFieldType::kINT32,
@@ -82,12 +82,12 @@ std::vector<nvinfer1::PluginField> FieldsOf(const Node& node) {
   return fields;
 }
 
-PluginPointer Create(const Library& library, const Node& node,
+PluginPointer create(const Library& library, const Node& node,
                      const std::vector<nvinfer1::PluginField>* fields,
                      nvinfer1::TensorRTPhase phase) {
   nvinfer1::IPluginCreatorV3One* creator = library.creator(node.op);
   if (creator == nullptr) return nullptr;
-  const std::vector<nvinfer1::PluginField> own = FieldsOf(node);
+  const std::vector<nvinfer1::PluginField> own = fields_of(node);
   const std::vector<nvinfer1::PluginField>& given = fields == nullptr ? own : *fields;
   nvinfer1::PluginFieldCollection collection;
   collection.nbFields = static_cast<int32_t>(given.size());
@@ -95,19 +95,19 @@ PluginPointer Create(const Library& library, const Node& node,
   return PluginPointer(creator->createPlugin("blocks.0/scan", &collection, phase));
 }
 
-PluginPointer Reload(const Library& library, const Node& node, nvinfer1::IPluginV3& plugin) {
+PluginPointer reload(const Library& library, const Node& node, nvinfer1::IPluginV3& plugin) {
   const nvinfer1::PluginFieldCollection* kept = Runtime(plugin).getFieldsToSerialize();
   if (kept == nullptr) return nullptr;
   const std::vector<nvinfer1::PluginField> fields(kept->fields, kept->fields + kept->nbFields);
-  return Create(library, node, &fields, nvinfer1::TensorRTPhase::kRUNTIME);
+  return create(library, node, &fields, nvinfer1::TensorRTPhase::kRUNTIME);
 }
 
-nvinfer1::IPluginV3OneCore& Core(nvinfer1::IPluginV3& plugin) {
+nvinfer1::IPluginV3OneCore& core(nvinfer1::IPluginV3& plugin) {
   return *static_cast<nvinfer1::IPluginV3OneCore*>(
       plugin.getCapabilityInterface(nvinfer1::PluginCapabilityType::kCORE));
 }
 
-nvinfer1::IPluginV3OneBuild& Build(nvinfer1::IPluginV3& plugin) {
+nvinfer1::IPluginV3OneBuild& build(nvinfer1::IPluginV3& plugin) {
   return *static_cast<nvinfer1::IPluginV3OneBuild*>(
       plugin.getCapabilityInterface(nvinfer1::PluginCapabilityType::kBUILD));
 }
@@ -117,26 +117,26 @@ nvinfer1::IPluginV3OneRuntime& Runtime(nvinfer1::IPluginV3& plugin) {
       plugin.getCapabilityInterface(nvinfer1::PluginCapabilityType::kRUNTIME));
 }
 
-nvinfer1::Dims DimsOf(const std::vector<int64_t>& dims) {
+nvinfer1::Dims dims_of(const std::vector<int64_t>& dims) {
   nvinfer1::Dims out{};
   out.nbDims = static_cast<int32_t>(dims.size());
   std::copy(dims.begin(), dims.end(), out.d);
   return out;
 }
 
-std::vector<nvinfer1::PluginTensorDesc> Describe(const Node& node) {
+std::vector<nvinfer1::PluginTensorDesc> describe(const Node& node) {
   std::vector<nvinfer1::PluginTensorDesc> all;
   for (const Tensor& t : node.inputs) {
-    all.push_back({DimsOf(t.dims), t.activation ? node.type : DataType::kFLOAT,
+    all.push_back({dims_of(t.dims), t.activation ? node.type : DataType::kFLOAT,
                    nvinfer1::TensorFormat::kLINEAR, 1.0f});
   }
-  all.push_back({DimsOf(node.inputs[0].dims), node.type, nvinfer1::TensorFormat::kLINEAR, 1.0f});
+  all.push_back({dims_of(node.inputs[0].dims), node.type, nvinfer1::TensorFormat::kLINEAR, 1.0f});
   return all;
 }
 
-std::vector<nvinfer1::DynamicPluginTensorDesc> DescribeProfile(const Node& node,
-                                                               const Node& largest) {
-  const std::vector<nvinfer1::PluginTensorDesc> low = Describe(node), high = Describe(largest);
+std::vector<nvinfer1::DynamicPluginTensorDesc> describe_profile(const Node& node,
+                                                                const Node& largest) {
+  const std::vector<nvinfer1::PluginTensorDesc> low = describe(node), high = describe(largest);
   std::vector<nvinfer1::DynamicPluginTensorDesc> all;
   for (size_t i = 0; i < low.size(); ++i) {
     nvinfer1::DynamicPluginTensorDesc one{low[i], low[i].dims, high[i].dims, low[i].dims};
@@ -148,25 +148,25 @@ std::vector<nvinfer1::DynamicPluginTensorDesc> DescribeProfile(const Node& node,
   return all;
 }
 
-int32_t Configure(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest) {
-  const auto all = DescribeProfile(node, largest);
-  return Build(plugin).configurePlugin(all.data(), node.count(), all.data() + node.count(), 1);
+int32_t configure(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest) {
+  const auto all = describe_profile(node, largest);
+  return build(plugin).configurePlugin(all.data(), node.count(), all.data() + node.count(), 1);
 }
 
-size_t WorkspaceOf(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest) {
-  const auto all = DescribeProfile(node, largest);
-  return Build(plugin).getWorkspaceSize(all.data(), node.count(), all.data() + node.count(), 1);
+size_t workspace_of(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest) {
+  const auto all = describe_profile(node, largest);
+  return build(plugin).getWorkspaceSize(all.data(), node.count(), all.data() + node.count(), 1);
 }
 
-int32_t ChangeShape(nvinfer1::IPluginV3& plugin, const Node& node) {
-  const auto all = Describe(node);
+int32_t change_shape(nvinfer1::IPluginV3& plugin, const Node& node) {
+  const auto all = describe(node);
   return Runtime(plugin).onShapeChange(all.data(), node.count(), all.data() + node.count(), 1);
 }
 
-std::vector<int32_t> TacticsOf(nvinfer1::IPluginV3& plugin) {
-  std::vector<int32_t> tactics(static_cast<size_t>(Build(plugin).getNbTactics()), -7);
+std::vector<int32_t> tactics_of(nvinfer1::IPluginV3& plugin) {
+  std::vector<int32_t> tactics(static_cast<size_t>(build(plugin).getNbTactics()), -7);
   const int32_t count = static_cast<int32_t>(tactics.size());
-  if (Build(plugin).getValidTactics(tactics.data(), count) != 0) tactics.clear();
+  if (build(plugin).getValidTactics(tactics.data(), count) != 0) tactics.clear();
   return tactics;
 }
 

@@ -44,37 +44,37 @@ struct Sizes {
   bool gated = true;  // SelectiveScan has its last input, z
   int64_t length() const { return frames * joints; }
 };
-Node CrossNode(const Sizes& sizes = {});
-Node PlainNode(const Sizes& sizes = {});  // two groups of d_inner channels
-Node MakeNode(const std::string& op, const Sizes& sizes = {});
-const std::vector<std::string>& Operators();
+Node cross_node(const Sizes& sizes = {});
+Node plain_node(const Sizes& sizes = {});  // two groups of d_inner channels
+Node make_node(const std::string& op, const Sizes& sizes = {});
+const std::vector<std::string>& operators();
 
 // The node's attributes as plugin fields, pointing into the node.
-std::vector<nvinfer1::PluginField> FieldsOf(const Node& node);
+std::vector<nvinfer1::PluginField> fields_of(const Node& node);
 
 // createPlugin with these fields (those of the node if null), in the build phase unless said.
-PluginPointer Create(const Library& library, const Node& node,
+PluginPointer create(const Library& library, const Node& node,
                      const std::vector<nvinfer1::PluginField>* fields = nullptr,
                      nvinfer1::TensorRTPhase phase = nvinfer1::TensorRTPhase::kBUILD);
 // As an engine's load does it: a new plugin from what `plugin` serializes.
-PluginPointer Reload(const Library& library, const Node& node, nvinfer1::IPluginV3& plugin);
+PluginPointer reload(const Library& library, const Node& node, nvinfer1::IPluginV3& plugin);
 
-nvinfer1::IPluginV3OneCore& Core(nvinfer1::IPluginV3& plugin);
-nvinfer1::IPluginV3OneBuild& Build(nvinfer1::IPluginV3& plugin);
+nvinfer1::IPluginV3OneCore& core(nvinfer1::IPluginV3& plugin);
+nvinfer1::IPluginV3OneBuild& build(nvinfer1::IPluginV3& plugin);
 nvinfer1::IPluginV3OneRuntime& Runtime(nvinfer1::IPluginV3& plugin);
 
-nvinfer1::Dims DimsOf(const std::vector<int64_t>& dims);
+nvinfer1::Dims dims_of(const std::vector<int64_t>& dims);
 
 // Descriptions of the inputs and, last, the output, all linear.
-std::vector<nvinfer1::PluginTensorDesc> Describe(const Node& node);
+std::vector<nvinfer1::PluginTensorDesc> describe(const Node& node);
 // The same for a profile from `node` to `largest`, batch and frames (length) not known.
-std::vector<nvinfer1::DynamicPluginTensorDesc> DescribeProfile(const Node& node,
-                                                               const Node& largest);
+std::vector<nvinfer1::DynamicPluginTensorDesc> describe_profile(const Node& node,
+                                                                const Node& largest);
 
 // configurePlugin for that profile; its status.
-int32_t Configure(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest);
-size_t WorkspaceOf(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest);
-int32_t ChangeShape(nvinfer1::IPluginV3& plugin, const Node& node);
-std::vector<int32_t> TacticsOf(nvinfer1::IPluginV3& plugin);
+int32_t configure(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest);
+size_t workspace_of(nvinfer1::IPluginV3& plugin, const Node& node, const Node& largest);
+int32_t change_shape(nvinfer1::IPluginV3& plugin, const Node& node);
+std::vector<int32_t> tactics_of(nvinfer1::IPluginV3& plugin);
 
 }  // namespace harness

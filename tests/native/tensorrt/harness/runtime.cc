@@ -18,14 +18,14 @@ Release pretended = kUsualRelease;
 std::mutex log_mutex;
 std::vector<std::pair<int32_t, std::string>> log_lines;
 
-void Append(int32_t severity, const char* message) {
+void append(int32_t severity, const char* message) {
   const std::lock_guard<std::mutex> lock(log_mutex);
   log_lines.emplace_back(severity, message);
 }
 
 // ILogger and ILoggerFinder as TensorRT 10.x and TensorRT-RTX up to 1.4 declare them.
 struct PlainLogger {
-  virtual void log(int32_t severity, const char* message) noexcept { Append(severity, message); }
+  virtual void log(int32_t severity, const char* message) noexcept { append(severity, message); }
   virtual ~PlainLogger() = default;
 };
 struct PlainFinder {
@@ -41,7 +41,7 @@ struct Versioned {
   virtual ~Versioned() = default;
 };
 struct VersionedLogger : Versioned {
-  virtual void log(int32_t severity, const char* message) noexcept { Append(severity, message); }
+  virtual void log(int32_t severity, const char* message) noexcept { append(severity, message); }
 };
 struct VersionedFinder : Versioned {
   VersionedLogger logger;
@@ -53,7 +53,7 @@ VersionedFinder versioned_finder;
 
 }  // namespace
 
-void Pretend(Release release) { pretended = release; }
+void pretend(Release release) { pretended = release; }
 
 Library::Library(const std::string& path, Finder finder)
     : handle_(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
@@ -84,7 +84,7 @@ nvinfer1::IPluginCreatorV3One* Library::creator(const std::string& name) const {
   return nullptr;
 }
 
-std::vector<std::string> TakeLog(int32_t severity) {
+std::vector<std::string> take_log(int32_t severity) {
   const std::lock_guard<std::mutex> lock(log_mutex);
   std::vector<std::string> lines;
   for (const auto& [level, line] : log_lines) {
@@ -94,7 +94,7 @@ std::vector<std::string> TakeLog(int32_t severity) {
   return lines;
 }
 
-std::string CaptureStderr(const std::function<void()>& run) {
+std::string capture_stderr(const std::function<void()>& run) {
   std::FILE* file = std::tmpfile();
   const int kept = dup(STDERR_FILENO);
   std::fflush(stderr);
@@ -110,8 +110,8 @@ std::string CaptureStderr(const std::function<void()>& run) {
   return text;
 }
 
-bool OneErrorSaying(const std::string& word, std::string* errors) {
-  const std::vector<std::string> lines = TakeLog();
+bool one_error_saying(const std::string& word, std::string* errors) {
+  const std::vector<std::string> lines = take_log();
   *errors = "errors logged:";
   for (const std::string& line : lines) *errors += "\n  " + line;
   return lines.size() == 1 && lines[0].find(word) != std::string::npos &&

@@ -24,7 +24,7 @@ struct Release {
   bool versioned() const { return major == 1 ? minor >= 5 : major >= 11 || major < 8; }
 };
 constexpr Release kUsualRelease{10, 14};
-void Pretend(Release release);
+void pretend(Release release);
 
 enum class Finder { kGiven, kNull, kNeverSet };
 
@@ -50,12 +50,12 @@ class Library {
 // Lines logged since the last call, any thread's, oldest first, of one severity.
 constexpr int32_t kError = 1;
 constexpr int32_t kVerbose = 4;
-std::vector<std::string> TakeLog(int32_t severity = kError);
+std::vector<std::string> take_log(int32_t severity = kError);
 
 // What `run` writes to standard error.
-std::string CaptureStderr(const std::function<void()>& run);
+std::string capture_stderr(const std::function<void()>& run);
 
 // The errors since the last call as one text, and whether there is exactly one that has `word`.
-bool OneErrorSaying(const std::string& word, std::string* errors);
+bool one_error_saying(const std::string& word, std::string* errors);
 
 }  // namespace harness

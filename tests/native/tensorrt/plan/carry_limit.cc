@@ -12,7 +12,7 @@ using namespace posemamba::cuda;
 
 namespace {
 
-size_t CarryBytes(const Problem& problem, const Plan& plan) {
+size_t carry_bytes(const Problem& problem, const Plan& plan) {
   if (plan.chunks == 1) return 0;
   const auto channels = static_cast<size_t>(problem.rows * plan.chunks * plan.channels());
   return align_up(channels * static_cast<size_t>(plan.states) * sizeof(float)) +
@@ -44,7 +44,7 @@ int main() {
             if (plan.config < 0) continue;
             ++plans;
             chunked += plan.chunks > 1 ? 1 : 0;
-            const size_t needed = CarryBytes(problem, plan);
+            const size_t needed = carry_bytes(problem, plan);
             if (needed <= limit) continue;
             std::printf(
                 "%d SMs, variant %d, config %d: %zu of %zu bytes, rows %lld of %lld, steps "

@@ -9,20 +9,20 @@ namespace {
 
 constexpr int32_t kConfigs = 2;  // so many tactics of each variant are pretended
 
-size_t Padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
+size_t padded(size_t bytes) { return (bytes + 255) / 256 * 256; }
 
-bool Possible(const pm_cuda_tuning* tuning) {
+bool possible(const pm_cuda_tuning* tuning) {
   return tuning == nullptr || (tuning->variant >= PM_CUDA_AUTO &&
                                tuning->variant <= PM_CUDA_SERIAL && tuning->config <= kConfigs);
 }
 
-cudaError_t ErrorOf(pm_status status) {
+cudaError_t error_of(pm_status status) {
   return status == PM_OK ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 // Flips the last bit of one output element, another for each tuning, so that results tell whether
 // the tuning arrived.
-void Mark(void* y, int64_t elements, int32_t dtype, const pm_cuda_tuning* tuning) {
+void mark(void* y, int64_t elements, int32_t dtype, const pm_cuda_tuning* tuning) {
   const int64_t element = tuning == nullptr ? 0 : tuning->variant * 16 + tuning->config;
   const int64_t size = dtype == PM_FLOAT16 ? 2 : 4;
   if (element > 0 && element < elements) static_cast<unsigned char*>(y)[element * size] ^= 1;
@@ -33,34 +33,36 @@ void Mark(void* y, int64_t elements, int32_t dtype, const pm_cuda_tuning* tuning
 extern "C" {
 
 size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params* largest) {
-  return Padded(pm_cpu_cross_scan_workspace(largest, 1));
+  return padded(pm_cpu_cross_scan_workspace(largest, 1));
 }
 
 size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
                                     const pm_cuda_tuning* tuning) {
-  return Possible(tuning) ? Padded(pm_cpu_cross_scan_workspace(params, 1)) : 0;
+  return possible(tuning) ? padded(pm_cpu_cross_scan_workspace(params, 1)) : 0;
 }
 
 cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params, const pm_cuda_tuning* tuning,
                                void* workspace, cudaStream_t) {
   const pm_status status = pm_cpu_cross_scan(params, workspace, nullptr);
-  if (status == PM_OK) Mark(params->y, params->frames * params->d_inner, params->dtype, tuning);
-  return ErrorOf(status);
+  if (status == PM_OK) mark(params->y, params->frames * params->d_inner, params->dtype, tuning);
+  return error_of(status);
 }
 
 size_t pm_cuda_scan_workspace_limit(const pm_scan_params* largest) {
-  return Padded(pm_cpu_scan_workspace(largest, 1));
+  return padded(pm_cpu_scan_workspace(largest, 1));
 }
 
 size_t pm_cuda_scan_workspace(const pm_scan_params* params, const pm_cuda_tuning* tuning) {
-  return Possible(tuning) ? Padded(pm_cpu_scan_workspace(params, 1)) : 0;
+  return possible(tuning) ? padded(pm_cpu_scan_workspace(params, 1)) : 0;
 }
 
 cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuning* tuning,
                          void* workspace, cudaStream_t) {
   const pm_status status = pm_cpu_scan(params, workspace, nullptr);
-  if (status == PM_OK) Mark(params->y, params->channels * params->length, params->dtype, tuning);
-  return ErrorOf(status);
+  if (status == PM_OK) mark(params->y, params->channels * params->length, params->dtype, tuning);
+  return error_of(status);
 }
+
+const char* pm_cuda_architectures(void) { return ""; }
 
 }  // extern "C"

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import kernel_api
+import pytest
 
 
 @pytest.fixture(scope="session")

@@ -95,7 +95,7 @@ def available_isas(lib: ctypes.CDLL) -> list[str]:
 
 @dataclass
 class CrossScanCase:
-    """One CrossSelectiveScan problem; arrays are made by `tests/native/kernels/kernel_cases.py`."""
+    """One CrossSelectiveScan problem; arrays are made by `kernel_cases.py`."""
 
     x: np.ndarray  # [batch, frames, joints, d_inner]
     x_dbl: np.ndarray  # [batch, frames, joints, directions * (dt_rank + 2 * d_state)]
