@@ -28,7 +28,7 @@ from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from pmexport.bench.measure import measure
 from pmexport.runtimes.cuda import TorchBound
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 
 CHANNELS, LAYERS, HEADS, MLP_RATIO, JOINTS = 512, 5, 8, 2, 17
 MEGA = 1e6

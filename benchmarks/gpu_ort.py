@@ -36,7 +36,7 @@ from pmexport.exporting.export import ExportOptions, export_onnx
 from pmexport.runtimes.base import Bound, FloatArray, RuntimeOptions
 from pmexport.runtimes.cuda import OrtCuda, TorchBound
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.model.inference import PoseMambaInference
 from posemamba.model.network import PoseMamba
 from posemamba.pose.clips import bundled_clips

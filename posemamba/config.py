@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from posemamba.errors import InputError
-from posemamba.scan_order import ScanOrder, get_scan_order
+from posemamba.scan_order import ScanOrder, Walk, get_scan_order
 from posemamba.skeleton import LIMB_INDEX, NUM_JOINTS
 
 MAX_FRAMES = 243
@@ -75,6 +75,10 @@ class PoseMambaConfig:
     @property
     def order(self) -> ScanOrder:
         return get_scan_order(self.scan_order)
+
+    @property
+    def walk(self) -> Walk:
+        return self.order.walk(self.limb_index)
 
     @property
     def variant(self) -> str:

@@ -7,11 +7,9 @@ paper's model and the five ablations of its Table 4 differ in nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-
-import torch
-from torch import Tensor
 
 from posemamba.errors import InputError
 
@@ -25,6 +23,29 @@ class Order(IntEnum):
     """Frame by frame, joints descending inside a frame."""
     JOINT_MAJOR_FLIPPED = 3
     """Joint by joint, frames descending inside a joint."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How K scan directions cross a grid: what every implementation of the scan is told.
+
+    Attributes:
+        order, reverse, limb_mask: per direction, see :class:`ScanOrder`.
+        limb_index: limb neighbour of each joint.
+    """
+
+    order: tuple[int, ...]
+    reverse: tuple[int, ...]
+    limb_mask: tuple[int, ...]
+    limb_index: tuple[int, ...]
+
+    @property
+    def directions(self) -> int:
+        return len(self.order)
+
+    def lists(self) -> tuple[list[int], list[int], list[int], list[int]]:
+        """The four attributes as the operators take them."""
+        return list(self.order), list(self.reverse), list(self.limb_mask), list(self.limb_index)
 
 
 @dataclass(frozen=True)
@@ -46,6 +67,10 @@ class ScanOrder:
     @property
     def directions(self) -> int:
         return len(self.order)
+
+    def walk(self, limb_index: Sequence[int]) -> Walk:
+        """This order on a skeleton."""
+        return Walk(self.order, self.reverse, self.limb_mask, tuple(limb_index))
 
 
 _FT, _JT = Order.FRAME_MAJOR, Order.JOINT_MAJOR
@@ -78,29 +103,3 @@ def get_scan_order(name: str) -> ScanOrder:
     except KeyError:
         known = ", ".join(SCAN_ORDERS)
         raise InputError(f"unknown scan order '{name}': use one of {known}") from None
-
-
-def arrange(grid: Tensor, order: int) -> Tensor:
-    """Lay positions out in visiting order: (batch, frames, joints, c) -> (batch, L, c)."""
-    if order in (Order.JOINT_MAJOR, Order.JOINT_MAJOR_FLIPPED):
-        grid = grid.transpose(1, 2)  # (batch, joints, frames, c)
-    if order in (Order.FRAME_MAJOR_FLIPPED, Order.JOINT_MAJOR_FLIPPED):
-        grid = grid.flip(2)
-    return grid.flatten(1, 2)
-
-
-def restore(sequence: Tensor, order: int, frames: int, joints: int) -> Tensor:
-    """Undo :func:`arrange`: (batch, L, c) -> (batch, frames, joints, c)."""
-    joint_major = order in (Order.JOINT_MAJOR, Order.JOINT_MAJOR_FLIPPED)
-    outer, inner = (joints, frames) if joint_major else (frames, joints)
-    grid = torch.unflatten(sequence, 1, (outer, inner))
-    if order in (Order.FRAME_MAJOR_FLIPPED, Order.JOINT_MAJOR_FLIPPED):
-        grid = grid.flip(2)
-    return grid.transpose(1, 2) if joint_major else grid
-
-
-def visiting_positions(order: int, reverse: int, frames: int, joints: int) -> Tensor:
-    """Position ``t * joints + j`` visited at each step: int64 (L,)."""
-    grid = torch.arange(frames * joints).view(1, frames, joints, 1)
-    steps = arrange(grid, order).flatten()
-    return steps.flip(0) if reverse else steps

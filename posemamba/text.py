@@ -1,10 +1,10 @@
-"""One-line messages about a file: printable, bounded, the file first."""
+"""Text for people: one-line messages about a file, counted nouns, near misses, tables."""
 
 from __future__ import annotations
 
+import difflib
 import os
-import stat
-from pathlib import Path
+from collections.abc import Sequence
 
 from posemamba.errors import InputError
 
@@ -12,9 +12,14 @@ _NAME_LIMIT = 160
 _TEXT_LIMIT = 230
 
 
+def one_line(text: object) -> str:
+    """A message without line breaks or control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
 def printable(text: object, limit: int = 60) -> str:
     """Text from an untrusted file as one bounded, printable piece of a message."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    line = one_line(text)
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
@@ -26,15 +31,35 @@ def problem(path: str | os.PathLike[str], text: str) -> InputError:
     return InputError(f"{name}: {printable(text, _TEXT_LIMIT)}")
 
 
-def require_no_device(path: str | os.PathLike[str]) -> None:
-    """A pipe or a device would be read for ever; what is not there is left to the reader to say.
+def plural(count: int, noun: str, many: str = "") -> str:
+    """``1 frame``, ``2 frames``, ``1,500 clips``; ``many`` where an s alone is wrong."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
-    Raises:
-        InputError: something that is neither a file nor a folder.
-    """
-    try:
-        mode = Path(path).stat().st_mode
-    except OSError:
-        return
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        raise problem(path, "is a pipe or a device, not a file: copy it to a file first")
+
+def suggestion(value: str, known: Sequence[str]) -> str:
+    """``: did you mean 'fp16'?``, or the list of what there is when nothing is near."""
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
+    if near:
+        return f": did you mean '{folded[near[0]]}'? There are {', '.join(known)}"
+    return f": use one of {', '.join(known)}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell, two spaces apart; the first is left-aligned."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = []
+    for row in cells:
+        padded = [
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same as a Markdown table, numbers to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

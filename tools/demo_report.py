@@ -24,7 +24,7 @@ import click
 
 from posemamba.cli.tool import BAD_REQUEST, describe, fail
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 
 if TYPE_CHECKING:
     from posemamba.checkpoint.read import Checkpoint
@@ -40,7 +40,7 @@ def methods(checkpoint: Checkpoint, train: ClipSet) -> dict[str, Lift]:
     """What is compared, by its name in the tables."""
     from posemamba.checkpoint.untrained import untrained_network
     from posemamba.evaluation.baselines import constant_pose, fit_linear
-    from posemamba.pose.lift import as_lift
+    from posemamba.model.lift import as_lift
 
     return {
         "trained": as_lift(checkpoint.build()),

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from posemamba.data.pose2sim import MIN_CONFIDENCE, demo_folder
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.openpose import Folder, follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d

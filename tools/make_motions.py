@@ -19,7 +19,7 @@ import numpy as np
 from posemamba.data.synthetic.humanoid import LINKS
 from posemamba.data.synthetic.motion_clips import read_motions, save_motions
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 
 _FRAMES = {"walk": 5, "cartwheel": 30, "dance_a": 40, "roll": 20}
 

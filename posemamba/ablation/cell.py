@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from posemamba.ablation.table import FULL, Cell
 from posemamba.data.clip_set import load_clip_set
 from posemamba.evaluation.clip_sets import clip_errors
-from posemamba.pose.lift import as_lift
+from posemamba.model.lift import as_lift
 from posemamba.training.clip_checks import check_batches, check_training, check_validation
 from posemamba.training.config import TrainConfig, train_config
 from posemamba.training.devices import check_device, pick_device

@@ -32,9 +32,8 @@ from typing import Any
 from posemamba.ablation.cell import check_settings, run_cell
 from posemamba.ablation.table import FULL, METRICS, ROWS, AblationReport, Cell, Row, cells
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
-from posemamba.files.targets import check_folder
-from posemamba.text import require_no_device
+from posemamba.files.input import require_no_device
+from posemamba.files.output import check_folder, replacing
 
 SETTINGS, RUNS = "settings.json", "runs"
 MAX_MINUTES = 1e6

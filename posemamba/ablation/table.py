@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from posemamba.cli.tool import markdown_table
 from posemamba.draw.figures import BLUE, DARK, ORANGE, new_figure, save_figure
+from posemamba.text import markdown_table
 
 FULL = "global-local"
 #: Loss terms by their weight's name in the official config; the MPJPE itself is never switched off.

@@ -15,8 +15,9 @@ from typing import Any
 import yaml
 
 from posemamba.errors import InputError
+from posemamba.files.input import require_no_device
 from posemamba.scan_order import get_scan_order
-from posemamba.text import printable, problem, require_no_device
+from posemamba.text import printable, problem
 
 MAX_BYTES = 1 << 20
 """An official config is 1 kB."""

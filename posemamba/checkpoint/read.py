@@ -27,7 +27,7 @@ from posemamba.checkpoint.official_config import (
 )
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.model.network import PoseMamba
 from posemamba.model.state_layout import check_state, infer_sizes
 from posemamba.scan_order import SCAN_ORDERS, get_scan_order

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posemamba.cli.tool import NearChoice, Tool, table
+from posemamba.cli.tool import NearChoice, Tool
+from posemamba.text import table
 
 if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
@@ -156,7 +157,7 @@ def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -
     """Save clip sets under their names, not over the source, and say what was written."""
     from posemamba.data.clip_set import save_clip_set
     from posemamba.errors import InputError
-    from posemamba.files.targets import is_one_of
+    from posemamba.files.output import is_one_of
 
     for name in sets:
         path = folder / f"{name}.npz"

@@ -8,8 +8,9 @@ import click
 
 from posemamba.cli import report as commands_report
 from posemamba.cli.data import data
-from posemamba.cli.tool import NearChoice, Tool, table
+from posemamba.cli.tool import NearChoice, Tool
 from posemamba.cli.train import evaluate, train
+from posemamba.text import table
 
 MAX_FRAMES = 243
 

@@ -1,11 +1,10 @@
-"""What the command-line tools share: one-line errors, exit codes, near-miss correction, tables.
+"""What the command-line tools share: one-line errors, exit codes, near-miss correction.
 
 Nothing here imports torch, so that ``--help`` answers at once.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import warnings
@@ -16,6 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from posemamba.errors import InputError
+from posemamba.text import one_line as one_line
+from posemamba.text import suggestion as suggestion
+from posemamba.text import table as table
 
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -23,11 +25,6 @@ CLOSED_PIPE = 141
 """As of a program that died writing to one (128 + SIGPIPE): nobody reads the output any more."""
 
 TRACEBACK_VARIABLE = "POSEMAMBA_TRACEBACK"
-
-
-def one_line(text: object) -> str:
-    """A message without line breaks or control characters: the tools promise one line an error."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
 
 
 def describe(error: BaseException) -> str:
@@ -119,15 +116,6 @@ class _PipeClosed(Exception):
     """Whoever read the output has gone."""
 
 
-def suggestion(value: str, known: Sequence[str]) -> str:
-    """``: did you mean 'fp16'?``, or the list of what there is when nothing is near."""
-    folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(value.casefold(), folded, n=1, cutoff=0.5)
-    if near:
-        return f": did you mean '{folded[near[0]]}'? There are {', '.join(known)}"
-    return f": use one of {', '.join(known)}"
-
-
 if TYPE_CHECKING:
     _Choice = click.Choice[str]
 else:  # click 8.1 has no generic Choice
@@ -148,23 +136,3 @@ class NearChoice(_Choice):
         except click.BadParameter:
             hint = suggestion(str(value), list(self.choices))
             self.fail(f"'{value}' is not a choice{hint}", param, ctx)
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, two spaces apart; the first is left-aligned."""
-    cells = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = []
-    for row in cells:
-        padded = [
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same as a Markdown table, numbers to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

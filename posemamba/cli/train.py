@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from posemamba.cli.tool import NearChoice, table
-from posemamba.files.atomic import replacing
+from posemamba.cli.tool import NearChoice
+from posemamba.files.output import replacing
+from posemamba.text import table
 
 _PATH = click.Path(path_type=Path)
 
@@ -127,8 +128,9 @@ def evaluate(
 ) -> None:
     """Errors of a checkpoint on clips with 3D truth, in millimetres."""
     from posemamba.checkpoint.read import load_checkpoint
-    from posemamba.files.targets import check_file
-    from posemamba.pose.lift import as_lift, with_flip
+    from posemamba.files.output import check_file
+    from posemamba.model.lift import as_lift
+    from posemamba.pose.lift import with_flip
     from posemamba.training.devices import pick_device
 
     if gt_2d and protocol != "h36m":
@@ -137,7 +139,7 @@ def evaluate(
         raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
     frames = 27 if frames is None else frames
     if json_path is not None:
-        check_file(json_path, (ckpt, data))
+        check_file(json_path, inputs=(ckpt, data))
     model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.input import require_no_device
+from posemamba.files.output import replacing
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import require_no_device
 
 FloatArray = npt.NDArray[np.float32]
 

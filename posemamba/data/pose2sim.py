@@ -29,12 +29,12 @@ import numpy.typing as npt
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.multiview import Camera, triangulate
 from posemamba.errors import InputError
+from posemamba.files.input import require_no_device
 from posemamba.pose.keypoints import detections_to_h36m, get_format
 from posemamba.pose.metrics import mpjpe, p_mpjpe
 from posemamba.pose.openpose import Folder, follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import JOINT_NAMES, ROOT
-from posemamba.text import require_no_device
 
 Array = npt.NDArray[np.float64]
 

@@ -19,8 +19,9 @@ from posemamba.data.clip_set import ClipSet
 from posemamba.data.synthetic.cameras import TRAINING_CAMERAS, look
 from posemamba.data.windows import clip_rows
 from posemamba.files.array_pickle import as_numbers, load_array_pickle
+from posemamba.files.input import require_no_device
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import printable, problem, require_no_device
+from posemamba.text import printable, problem
 
 Array = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 
 DPI = 110
 

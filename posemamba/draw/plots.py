@@ -12,15 +12,15 @@ import numpy.typing as npt
 import torch
 
 from posemamba.checkpoint.read import read_checkpoint
-from posemamba.cli.tool import suggestion
 from posemamba.draw.figures import picture_format
 from posemamba.draw.scan_maps import draw_scan_maps
 from posemamba.draw.skeleton import animate_comparison, draw_comparison
 from posemamba.errors import InputError
+from posemamba.files.input import require_no_device
+from posemamba.model.lift import lift_clip
 from posemamba.model.scan_maps import Stack, scan_maps
 from posemamba.pose.clips import bundled_clips, load_clips
-from posemamba.pose.lift import lift_clip
-from posemamba.text import require_no_device
+from posemamba.text import suggestion
 
 Array = npt.NDArray[Any]
 

@@ -38,7 +38,7 @@ def draw_scan_maps(maps: ScanMaps, path: str | Path, title: str) -> None:
         [("temporal, all directions", maps.temporal)],
     ]
     for part, code, reverse, limbs in zip(
-        maps.directions, maps.order.order, maps.order.reverse, maps.order.limb_mask, strict=True
+        maps.directions, maps.walk.order, maps.walk.reverse, maps.walk.limb_mask, strict=True
     ):
         name = _WALKS[Order(code)] + ", reversed" * reverse + ", limb sum" * limbs
         panels[code in JOINT_MAJOR].append((name, part))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from posemamba.draw.figures import BLUE, DARK, DPI, GREY, ORANGE, new_figure, save_figure
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, PARENTS, RIGHT_JOINTS
 
 Array = npt.NDArray[Any]

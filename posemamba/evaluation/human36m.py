@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from posemamba.cli.tool import table
 from posemamba.data.human36m import TEST_STRIDE, TestSplit, read_test_split
 from posemamba.data.windows import clip_rows
 from posemamba.pose.lift import Lift, with_flip
 from posemamba.pose.metrics import joint_errors, procrustes_align
 from posemamba.skeleton import ROOT
-from posemamba.text import problem
+from posemamba.text import problem, table
 
 Array = npt.NDArray[np.float64]
 

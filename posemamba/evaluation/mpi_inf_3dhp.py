@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from posemamba.cli.tool import table
 from posemamba.data.mpi_inf_3dhp import JOINT_NAMES, TO_H36M, read_test
 from posemamba.data.windows import centred_rows
 from posemamba.pose.lift import Lift, with_flip
 from posemamba.pose.metrics import auc, mpjpe, pck
 from posemamba.skeleton import ROOT
-from posemamba.text import problem
+from posemamba.text import problem, table
 
 Array = npt.NDArray[np.float64]
 

@@ -19,7 +19,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from posemamba.text import printable, problem, require_no_device
+from posemamba.files.input import require_no_device
+from posemamba.text import printable, problem
 
 _KINDS = re.compile(r"[biufSU]\d+|O8?")
 _ORDERS = ("<", ">", "|", "=")

@@ -11,10 +11,8 @@ from torch.nn import functional as F
 
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.native import scan_ops as ops
-from posemamba.scan import chunked as chunked_scan
-from posemamba.scan import mamba_ssm as mamba_ssm_scan
-from posemamba.scan import reference
+from posemamba.native import scan_ops
+from posemamba.scan import chunked, mamba_ssm, reference
 
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
 #: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
@@ -65,15 +63,14 @@ class SpatioTemporalScan(nn.Module):
     def __init__(self, config: PoseMambaConfig) -> None:
         super().__init__()
         inner, state, rank = config.d_inner, config.d_state, config.dt_rank
-        self.table = config.order
-        self.limb_index = config.limb_index
+        self.walk = config.walk
         self.limbs: Tensor  # the same where the parameters are
         self.register_buffer("limbs", torch.tensor(config.limb_index), persistent=False)
         self.d_state = state
         self.dt_rank = rank
         self.scan: ScanBackend = "fused"
         self.official_limb_gradient = False  # see PoseMamba.set_official_limb_gradient
-        directions = self.table.directions
+        directions = self.walk.directions
         self.in_proj = nn.Linear(config.d_model, 2 * inner, bias=False)
         self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         self.act = nn.SiLU()
@@ -132,10 +129,10 @@ class SpatioTemporalScan(nn.Module):
             raise InputError(
                 "scan='fused' has the true gradient only: choose scan='chunked' or 'mamba-ssm'"
             )
-        table = self.table
-        rates = torch.unflatten(-torch.exp(self.A_logs), 0, (table.directions, -1))
-        skip = torch.unflatten(self.Ds, 0, (table.directions, -1))  # (K, d_inner)
-        y: Tensor = ops.cross_selective_scan(
+        directions = self.walk.directions
+        rates = torch.unflatten(-torch.exp(self.A_logs), 0, (directions, -1))
+        skip = torch.unflatten(self.Ds, 0, (directions, -1))  # (K, d_inner)
+        y: Tensor = scan_ops.cross_selective_scan(
             x,
             x_dbl,
             self.dt_projs_weight,  # (K, d_inner, R)
@@ -144,16 +141,12 @@ class SpatioTemporalScan(nn.Module):
             skip,
             self.d_state,
             self.dt_rank,
-            list(table.order),
-            list(table.reverse),
-            list(table.limb_mask),
-            list(self.limb_index),
+            *self.walk.lists(),
         )
         return y
 
     def _directional_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
-        table = self.table
-        order, reverse = list(table.order), list(table.reverse)
+        reverse = list(self.walk.reverse)
         plain = self.scan in ("chunked", "reference")
         if x.dtype != torch.float64 and (plain or self.scan == "mamba-ssm"):
             x, x_dbl = x.float(), x_dbl.float()
@@ -166,21 +159,20 @@ class SpatioTemporalScan(nn.Module):
             x_dbl,
             self.dt_projs_weight,
             self.d_state,
-            order,
-            list(table.limb_mask),
-            self.limbs,
+            self.walk,
             limb_source,
+            self.limbs,
         )
         rates = -torch.exp(self.A_logs)  # (K * d_inner, N)
         bias = self.dt_projs_bias.flatten()
         if self.scan == "generic":
-            y = ops.selective_scan(u, delta, rates, B, C, self.Ds, bias, None, True, reverse)
+            y = scan_ops.selective_scan(u, delta, rates, B, C, self.Ds, bias, None, True, reverse)
         elif self.scan == "mamba-ssm":
-            y = mamba_ssm_scan.selective_scan(u, delta, rates, B, C, self.Ds, bias, reverse)
+            y = mamba_ssm.selective_scan(u, delta, rates, B, C, self.Ds, bias, reverse)
         else:
-            scan = chunked_scan if self.scan == "chunked" else reference
+            scan = chunked if self.scan == "chunked" else reference
             y = scan.selective_scan(u, delta, rates, B, C, self.Ds, None, bias, True, reverse)
-        return reference.merge_directions(y, order, x.shape[1], x.shape[2])
+        return reference.merge_directions(y, self.walk.order, x.shape[1], x.shape[2])
 
 
 class PoseMambaBlock(nn.Module):

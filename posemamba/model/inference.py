@@ -1,10 +1,10 @@
 """PoseMamba arranged for inference on a GPU.
 
-The same function as :class:`posemamba.model.network.PoseMamba` in eval mode: matrix products in float16 or
-float32, the scan and every norm in float32 inside, the residual stream in float32. Activations keep
-channels last from end to end. In float16 the sizes of the paper take the fused path, three or four
-launches a block (:mod:`posemamba.native.fused_ops`); anything else is five matrix products, the scan and
-four fused ops a block (:mod:`posemamba.native.block_ops`).
+The same function as :class:`posemamba.model.network.PoseMamba` in eval mode: matrix products in
+float16 or float32, the scan and every norm in float32 inside, the residual stream in float32.
+Activations keep channels last from end to end. In float16 the sizes of the paper take the fused
+path, three or four launches per block (:mod:`posemamba.native.fused_ops`). Anything else takes five
+matrix products, the scan and four fused ops per block (:mod:`posemamba.native.block_ops`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import PoseMambaBlock
 from posemamba.model.network import PoseMamba
-from posemamba.native import block_ops, fused_ops
-from posemamba.native import scan_ops as ops
+from posemamba.native import block_ops, fused_ops, packing, scan_ops
 
 _Norm = tuple[Tensor, Tensor, float]
 
@@ -36,25 +35,18 @@ class _Scan:
     def __init__(self, block: PoseMambaBlock) -> None:
         op = block.op
         inner = op.out_norm.normalized_shape[0]
-        table = op.table
+        directions = op.walk.directions
         self.inner = inner
-        self.taps = op.conv2d.weight.detach().float().reshape(inner, 9).t().contiguous()
+        self.taps = packing.taps(op.conv2d.weight.detach().float()).contiguous()
         self.conv_bias = op.conv2d.bias.detach().float()  # type: ignore[union-attr]
         rates = -torch.exp(op.A_logs.detach().float())
         self.weights = (
             op.dt_projs_weight.detach().float(),  # (K, inner, R)
             op.dt_projs_bias.detach().float(),  # (K, inner)
-            torch.unflatten(rates, 0, (table.directions, inner)).contiguous(),
-            op.Ds.detach().float().view(table.directions, inner),
+            torch.unflatten(rates, 0, (directions, inner)).contiguous(),
+            op.Ds.detach().float().view(directions, inner),
         )
-        self.walk = (
-            op.d_state,
-            op.dt_rank,
-            list(table.order),
-            list(table.reverse),
-            list(table.limb_mask),
-            list(op.limb_index),
-        )
+        self.walk = (op.d_state, op.dt_rank, *op.walk.lists())
 
 
 class _Block:
@@ -78,20 +70,12 @@ class _Block:
         xz = F.linear(x, self.in_proj)  # (batch, frames, joints, 2 * inner)
         u = block_ops.conv_silu(xz[..., : scan.inner], scan.taps, scan.conv_bias)
         x_dbl = F.linear(u, self.x_proj)  # (batch, frames, joints, K * (R + 2N))
-        y = ops.cross_selective_scan(u, x_dbl, *scan.weights, *scan.walk)
+        y = scan_ops.cross_selective_scan(u, x_dbl, *scan.weights, *scan.walk)
         gated: Tensor = block_ops.gated_norm(y, xz[..., scan.inner :], *self.out_norm)
         return F.linear(gated, self.out_proj)
 
     def feed_forward(self, x: Tensor) -> Tensor:
         return F.linear(F.gelu(F.linear(x, *self.fc1)), *self.fc2)
-
-
-def _skips(block: PoseMambaBlock) -> tuple[Tensor, Tensor]:
-    """Sums of D over the directions, and over those with a limb sum: (inner,) each."""
-    table = block.op.table
-    skip = torch.unflatten(block.op.Ds.detach().float(), 0, (table.directions, -1))
-    masked = torch.tensor(table.limb_mask, dtype=skip.dtype, device=skip.device)
-    return skip.sum(0), (skip * masked[:, None]).sum(0)
 
 
 class _Network:
@@ -145,26 +129,26 @@ class _ComposedPath:
 
 
 class _FusedPath:
-    """Three launches a block; float16 at the widths of :data:`posemamba.native.fused_ops.WIDTHS`."""
+    """Three launches per block; float16 at :data:`posemamba.native.packing.WIDTHS`."""
 
     def __init__(self, model: PoseMamba) -> None:
         net = self.net = _Network(model)
-        pack = fused_ops.pack_weight
+        pack = packing.pack_weight
         self.scans = [_Scan(block) for block in net.modules]
         with torch.no_grad():
             self.projections = [pack(b.op.x_proj_weight.flatten(0, 1)) for b in net.modules]
             in_projs = [pack(block.op.in_proj.weight) for block in net.modules]
             self.vectors = [
-                fused_ops.TailVectors(
+                packing.TailVectors(
                     *_norm(block.op.out_norm)[:2],
-                    *_skips(block),
+                    *packing.skips(scan.weights[3], block.op.walk.limb_mask),
                     *_norm(block.norm2)[:2],
                     *net.shared[index % 2][:2],
                     *net.norms[index + 1][:2],
                     block.mlp.fc1.bias.float(),
                     block.mlp.fc2.bias.float(),
                 ).pack()
-                for index, block in enumerate(net.modules)
+                for index, (block, scan) in enumerate(zip(net.modules, self.scans, strict=True))
             ]
             self.matrices = [
                 [pack(m.weight) for m in (block.op.out_proj, block.mlp.fc1, block.mlp.fc2)]
@@ -186,12 +170,10 @@ class _FusedPath:
     @staticmethod
     def takes(config: PoseMambaConfig, dtype: torch.dtype) -> bool:
         """Whether the kernels are compiled for such a network."""
-        columns = len(config.order.order) * (config.dt_rank + 2 * config.d_state)
-        return (
-            dtype == torch.float16
-            and config.d_model in fused_ops.WIDTHS
-            and config.expand == config.mlp_ratio == 2
-            and columns % 16 == 0
+        hidden = config.mlp_ratio * config.d_model
+        columns = config.walk.directions * (config.dt_rank + 2 * config.d_state)
+        return dtype == torch.float16 and packing.fits(
+            config.d_model, config.d_inner, hidden, columns
         )
 
     def __call__(self, keypoints_2d: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from posemamba.errors import InputError
 from posemamba.model.blocks import PoseMambaBlock, SpatioTemporalScan
 from posemamba.model.network import PoseMamba
 from posemamba.scan.reference import directional_inputs
-from posemamba.scan_order import Order, ScanOrder
+from posemamba.scan_order import Order, Walk
 
 Map = npt.NDArray[np.float64]
 Stack = Literal["STE", "TTE"]
@@ -46,12 +46,12 @@ class ScanMaps:
     """The maps of one block; rows are outputs, columns inputs, both in joint or frame order.
 
     Attributes:
-        order: the block's scan directions.
+        walk: the block's scan directions.
         directions: a map for each of them: (joints, joints) where it runs frame by frame,
             (frames, frames) where it runs joint by joint. Not negative.
     """
 
-    order: ScanOrder
+    walk: Walk
     directions: tuple[Map, ...]
 
     @property
@@ -67,7 +67,7 @@ class ScanMaps:
     def _total(self, joint_major: bool) -> Map:
         parts = [
             part
-            for part, code in zip(self.directions, self.order.order, strict=True)
+            for part, code in zip(self.directions, self.walk.order, strict=True)
             if (code in JOINT_MAJOR) == joint_major
         ]
         total: Map = np.sum(parts, axis=0)
@@ -108,15 +108,13 @@ def scan_maps(model: PoseMamba, keypoints_2d: Tensor, stack: Stack, index: int) 
 def _maps_of(scan: SpatioTemporalScan, normed: Tensor) -> ScanMaps:
     x, x_dbl, _ = scan.scan_inputs(normed)
     _, frames, joints, channels = x.shape
-    table = scan.table
-    _, raw, B, C = directional_inputs(
-        x, x_dbl, scan.dt_projs_weight, scan.d_state, table.order, table.limb_mask, scan.limb_index
-    )
+    walk = scan.walk
+    _, raw, B, C = directional_inputs(x, x_dbl, scan.dt_projs_weight, scan.d_state, walk)
     delta = F.softplus(raw + scan.dt_projs_bias.flatten()[:, None])  # (1, K * channels, L)
     rates = -torch.exp(scan.A_logs)  # (K * channels, N)
-    limbs = torch.tensor(scan.limb_index)
+    limbs = torch.tensor(walk.limb_index)
     maps = []
-    for k, code in enumerate(table.order):
+    for k, code in enumerate(walk.order):
         size = (joints, frames) if code in JOINT_MAJOR else (frames, joints)
         part = slice(k * channels, (k + 1) * channels)
         maps.append(
@@ -127,13 +125,13 @@ def _maps_of(scan: SpatioTemporalScan, normed: Tensor) -> ScanMaps:
                 torch.unflatten(C[0, k].T, 0, size),
                 # Steps of a reversed direction, and of a flipped order, descend inside a block;
                 # both together ascend again.
-                descending=bool(table.reverse[k]) != (code in _FLIPPED),
-                reverse=bool(table.reverse[k]),
+                descending=bool(walk.reverse[k]) != (code in _FLIPPED),
+                reverse=bool(walk.reverse[k]),
                 # No order of the table sums limbs along a joint's track.
-                limbs=limbs if table.limb_mask[k] else None,
+                limbs=limbs if walk.limb_mask[k] else None,
             )
         )
-    return ScanMaps(table, tuple(maps))
+    return ScanMaps(walk, tuple(maps))
 
 
 def _direction_map(

@@ -7,67 +7,17 @@ norm. On the CPU they are plain PyTorch compositions, which also say exactly wha
 
 from __future__ import annotations
 
-import ctypes
-from ctypes import c_float, c_int32, c_int64, c_void_p
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba.native.scan_ops import dtype_code, launch_cuda, row_stride
+from posemamba.native import structs
+from posemamba.native.launch import addresses, dtype_code, launch_cuda, row_stride
 
 _LIMITS = (
     "channels must be a multiple of 4 (at most 1024 in the norms) and activations float32 or "
     "float16"
 )
-
-
-class _ConvSiluParams(ctypes.Structure):
-    _fields_ = (
-        ("x", c_void_p),
-        ("weight", c_void_p),
-        ("bias", c_void_p),
-        ("y", c_void_p),
-        ("batch", c_int64),
-        ("frames", c_int64),
-        ("x_stride", c_int64),
-        ("joints", c_int32),
-        ("channels", c_int32),
-        ("dtype", c_int32),
-    )
-
-
-class _GatedNormParams(ctypes.Structure):
-    _fields_ = (
-        ("y", c_void_p),
-        ("z", c_void_p),
-        ("gamma", c_void_p),
-        ("beta", c_void_p),
-        ("out", c_void_p),
-        ("rows", c_int64),
-        ("z_stride", c_int64),
-        ("channels", c_int32),
-        ("dtype", c_int32),
-        ("epsilon", c_float),
-    )
-
-
-class _AddNormParams(ctypes.Structure):
-    _fields_ = (
-        ("residual", c_void_p),
-        ("branch", c_void_p),
-        ("shared_gamma", c_void_p),
-        ("shared_beta", c_void_p),
-        ("gamma", c_void_p),
-        ("beta", c_void_p),
-        ("stream", c_void_p),
-        ("out", c_void_p),
-        ("rows", c_int64),
-        ("channels", c_int32),
-        ("dtype", c_int32),
-        ("shared_epsilon", c_float),
-        ("epsilon", c_float),
-    )
 
 
 @torch.library.custom_op("posemamba::conv_silu", mutates_args=(), device_types="cuda")
@@ -84,11 +34,8 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     batch, frames, joints, channels = x.shape
-    params = _ConvSiluParams(
-        x=x.data_ptr(),
-        weight=weight.data_ptr(),
-        bias=bias.data_ptr(),
-        y=y.data_ptr(),
+    params = structs.ConvSiluParams(
+        **addresses(x=x, weight=weight, bias=bias, y=y),
         batch=batch,
         frames=frames,
         x_stride=row_stride(x),
@@ -124,12 +71,8 @@ def gated_norm(y: Tensor, z: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
         gamma, beta: (channels,) float32.
     """
     out = torch.empty_like(y)
-    params = _GatedNormParams(
-        y=y.data_ptr(),
-        z=z.data_ptr(),
-        gamma=gamma.data_ptr(),
-        beta=beta.data_ptr(),
-        out=out.data_ptr(),
+    params = structs.GatedNormParams(
+        **addresses(y=y, z=z, gamma=gamma, beta=beta, out=out),
         rows=y.numel() // y.shape[-1],
         z_stride=row_stride(z),
         channels=y.shape[-1],
@@ -176,15 +119,17 @@ def add_norm(
     """
     stream = torch.empty_like(residual)
     out = torch.empty_like(branch)
-    params = _AddNormParams(
-        residual=residual.data_ptr(),
-        branch=branch.data_ptr(),
-        shared_gamma=None if shared_gamma is None else shared_gamma.data_ptr(),
-        shared_beta=None if shared_beta is None else shared_beta.data_ptr(),
-        gamma=gamma.data_ptr(),
-        beta=beta.data_ptr(),
-        stream=stream.data_ptr(),
-        out=out.data_ptr(),
+    params = structs.AddNormParams(
+        **addresses(
+            residual=residual,
+            branch=branch,
+            shared_gamma=shared_gamma,
+            shared_beta=shared_beta,
+            gamma=gamma,
+            beta=beta,
+            stream=stream,
+            out=out,
+        ),
         rows=residual.numel() // residual.shape[-1],
         channels=residual.shape[-1],
         dtype=dtype_code(branch, "add_norm"),

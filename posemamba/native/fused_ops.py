@@ -8,149 +8,27 @@ the same ops are plain PyTorch compositions, which also say exactly what is comp
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
-from ctypes import c_float, c_int32, c_int64, c_void_p
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba.errors import InputError
-from posemamba.native import library as native
-from posemamba.native import scan_ops as ops
+from posemamba.native import structs
 from posemamba.native.block_ops import conv_silu
+from posemamba.native.launch import addresses, cuda_workspace, launch_cuda, row_stride
+from posemamba.native.packing import WIDTHS as WIDTHS
+from posemamba.native.packing import TailVectors as TailVectors
+from posemamba.native.packing import pack_weight as pack_weight
+from posemamba.native.packing import unpack_weight as unpack_weight
+from posemamba.native.scan_ops import cross_scan_params, cross_selective_scan
+from posemamba.scan_order import Walk
 
-#: Widths the kernels are compiled for: S; B and L; X.
-WIDTHS = (64, 128, 256)
 _LIMITS = "the fused path takes float16 activations and d_model " + ", ".join(map(str, WIDTHS))
 
 
-class _ConvProjParams(ctypes.Structure):
-    _fields_ = (
-        ("x", c_void_p),
-        ("weight", c_void_p),
-        ("bias", c_void_p),
-        ("projection", c_void_p),
-        ("u", c_void_p),
-        ("x_dbl", c_void_p),
-        ("batch", c_int64),
-        ("frames", c_int64),
-        ("x_stride", c_int64),
-        ("joints", c_int32),
-        ("channels", c_int32),
-        ("columns", c_int32),
-    )
-
-
-class _NextParams(ctypes.Structure):
-    _fields_ = (
-        ("in_proj", c_void_p),
-        ("xz", c_void_p),
-        ("head_weight", c_void_p),
-        ("head_bias", c_void_p),
-        ("poses_3d", c_void_p),
-        ("epsilon", c_float),
-    )
-
-
-class _BlockTailParams(ctypes.Structure):
-    _fields_ = (
-        ("scan", native.CrossScanParams),
-        ("z", c_void_p),
-        ("z_stride", c_int64),
-        ("vectors", c_void_p),
-        ("out_proj", c_void_p),
-        ("fc1", c_void_p),
-        ("fc2", c_void_p),
-        ("residual", c_void_p),
-        ("position", c_void_p),
-        ("stream", c_void_p),
-        ("next", _NextParams),
-        ("d_model", c_int32),
-        ("out_epsilon", c_float),
-        ("norm2_epsilon", c_float),
-        ("shared_epsilon", c_float),
-    )
-
-
-class _EmbedParams(ctypes.Structure):
-    _fields_ = (
-        ("keypoints_2d", c_void_p),
-        ("weight", c_void_p),
-        ("bias", c_void_p),
-        ("joint_position", c_void_p),
-        ("next_norm", c_void_p),
-        ("stream", c_void_p),
-        ("next", _NextParams),
-        ("batch", c_int64),
-        ("frames", c_int64),
-        ("joints", c_int32),
-        ("d_model", c_int32),
-    )
-
-
-class TailVectors(NamedTuple):
-    """The vectors of ``block_tail``, float32, in the order the kernel finds them; d is d_model."""
-
-    out_gamma: Tensor  # (2d,)
-    out_beta: Tensor
-    skip: Tensor  # sum of D over the directions
-    limb_skip: Tensor  # sum of D over the directions with a limb sum
-    norm2_gamma: Tensor  # (d,)
-    norm2_beta: Tensor
-    shared_gamma: Tensor
-    shared_beta: Tensor
-    next_gamma: Tensor
-    next_beta: Tensor
-    fc1_bias: Tensor  # (2d,)
-    fc2_bias: Tensor  # (d,)
-
-    def pack(self) -> Tensor:
-        """(17d,)"""
-        return torch.cat(self)
-
-    @classmethod
-    def unpack(cls, packed: Tensor) -> TailVectors:
-        """Views of what :meth:`pack` returned."""
-        d = packed.shape[0] // 17
-        return cls(*torch.split(packed, [2 * d] * 4 + [d] * 6 + [2 * d, d]))
-
-
-def pack_weight(weight: Tensor) -> Tensor:
-    """Lay a matrix out as the tensor cores read it.
-
-    Tiles of 16 outputs by 16 inputs; in a tile, each of a warp's 32 lanes finds the eight values of
-    its two ``mma.m16n8k16`` operands (PTX ISA, "Matrix fragments for mma.m16n8k16") in one 16-byte
-    word.
-
-    Args:
-        weight: (outputs, inputs), both multiples of 16.
-
-    Returns:
-        float16 (outputs / 16, inputs / 16, 32, 8).
-
-    Raises:
-        InputError: sizes that are no multiples of 16.
-    """
-    outputs, inputs = weight.shape
-    if outputs % 16 or inputs % 16:
-        raise InputError(f"a {outputs} x {inputs} matrix cannot be packed: multiples of 16 only")
-    # (tile, half, column of 8 | tile, half, quarter of 4, pair)
-    split = weight.half().reshape(outputs // 16, 2, 8, inputs // 16, 2, 4, 2)
-    return split.permute(0, 3, 2, 5, 1, 4, 6).reshape(outputs // 16, inputs // 16, 32, 8)
-
-
-def unpack_weight(packed: Tensor) -> Tensor:
-    """The float16 (outputs, inputs) matrix that :func:`pack_weight` was given."""
-    row_tiles, column_tiles = packed.shape[:2]
-    split = packed.reshape(row_tiles, column_tiles, 8, 4, 2, 2, 2)
-    return split.permute(0, 4, 2, 1, 5, 3, 6).reshape(row_tiles * 16, column_tiles * 16)
-
-
-def _next(weights: Sequence[Tensor], epsilon: float, output: Tensor) -> _NextParams:
-    params = _NextParams(epsilon=epsilon)
+def _next(weights: Sequence[Tensor], epsilon: float, output: Tensor) -> structs.NextParams:
+    params = structs.NextParams(epsilon=epsilon)
     if len(weights) == 1:
         params.in_proj, params.xz = weights[0].data_ptr(), output.data_ptr()
     else:
@@ -192,21 +70,16 @@ def conv_proj(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tupl
     columns = projection.shape[0] * 16
     u = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     x_dbl = x.new_empty(batch, frames, joints, columns)
-    params = _ConvProjParams(
-        x=x.data_ptr(),
-        weight=taps.data_ptr(),
-        bias=bias.data_ptr(),
-        projection=projection.data_ptr(),
-        u=u.data_ptr(),
-        x_dbl=x_dbl.data_ptr(),
+    params = structs.ConvProjParams(
+        **addresses(x=x, weight=taps, bias=bias, projection=projection, u=u, x_dbl=x_dbl),
         batch=batch,
         frames=frames,
-        x_stride=ops.row_stride(x),
+        x_stride=row_stride(x),
         joints=joints,
         channels=channels,
         columns=columns,
     )
-    ops.launch_cuda("conv_proj", params, x.device, _LIMITS)
+    launch_cuda("conv_proj", params, x.device, _LIMITS)
     return u, x_dbl
 
 
@@ -247,8 +120,9 @@ def block_tail(
         x_dbl: (batch, frames, joints, K * (dt_rank + 2 * d_state)) float16, contiguous.
         z: as ``u``; a slice of the last axis needs no copy.
         residual: (batch, frames, joints, d) float32, contiguous.
-        scan_weights: ``dt_weight, dt_bias, A, D`` of :func:`posemamba.native.scan_ops.cross_selective_scan`.
-        vectors: a packed :class:`TailVectors`.
+        scan_weights: ``dt_weight, dt_bias, A, D`` of
+            :func:`posemamba.native.scan_ops.cross_selective_scan`.
+        vectors: a packed :class:`posemamba.native.packing.TailVectors`.
         matrices: packed out_proj (d, 2d), fc1 (2d, d) and fc2 (d, 2d).
         next_weights: the next block's packed in_proj (4d, d); or, after the last block, the head's
             weight (3, d) and bias (3,), float32.
@@ -258,34 +132,35 @@ def block_tail(
     Returns:
         The float32 stream, shaped as ``residual``, and float16 (..., 4d) or float32 (..., 3).
     """
-    d_inner = u.shape[3]
     stream = torch.empty_like(residual)
     output = _empty_next(next_weights, stream)
     out_proj, fc1, fc2 = matrices
     out_epsilon, norm2_epsilon, shared_epsilon, next_epsilon = epsilons
-    walk = (order, reverse, limb_mask, limb_index)
-    scan = ops.cross_scan_params(
-        u, d_inner, x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, *walk
+    walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
+    scan = cross_scan_params(
+        u, u.shape[3], x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, walk
     )
-    params = _BlockTailParams(
+    params = structs.BlockTailParams(
         scan=scan,
-        z=z.data_ptr(),
-        z_stride=ops.row_stride(z),
-        vectors=vectors.data_ptr(),
-        out_proj=out_proj.data_ptr(),
-        fc1=fc1.data_ptr(),
-        fc2=fc2.data_ptr(),
-        residual=residual.data_ptr(),
-        position=None if position is None else position.data_ptr(),
-        stream=stream.data_ptr(),
+        **addresses(z=z),
+        z_stride=row_stride(z),
+        **addresses(
+            vectors=vectors,
+            out_proj=out_proj,
+            fc1=fc1,
+            fc2=fc2,
+            residual=residual,
+            position=position,
+            stream=stream,
+        ),
         next=_next(next_weights, next_epsilon, output),
         d_model=residual.shape[3],
         out_epsilon=out_epsilon,
         norm2_epsilon=norm2_epsilon,
         shared_epsilon=shared_epsilon,
     )
-    workspace = ops.cuda_workspace("cross_scan", scan, u.device)
-    ops.launch_cuda("block_tail", params, u.device, _LIMITS, workspace.data_ptr())
+    workspace = cuda_workspace("cross_scan", scan, u.device)
+    launch_cuda("block_tail", params, u.device, _LIMITS, workspace.data_ptr())
     return stream, output
 
 
@@ -311,7 +186,7 @@ def _(
     w = TailVectors.unpack(vectors)
     out_proj, fc1, fc2 = (unpack_weight(matrix) for matrix in matrices)
     walk = (order, reverse, limb_mask, limb_index)
-    y = ops.cross_selective_scan(u, x_dbl, *scan_weights, d_state, dt_rank, *walk)
+    y = cross_selective_scan(u, x_dbl, *scan_weights, d_state, dt_rank, *walk)
     normed = F.layer_norm(y.float(), y.shape[-1:], w.out_gamma, w.out_beta, epsilons[0])
     gated = (normed * F.silu(z.float())).half()
     stream = residual + F.linear(gated, out_proj).float()
@@ -367,20 +242,22 @@ def embed(
     batch, frames, joints, _ = keypoints_2d.shape
     stream = keypoints_2d.new_empty(batch, frames, joints, weight.shape[0])
     output = _empty_next(next_weights, stream)
-    params = _EmbedParams(
-        keypoints_2d=keypoints_2d.data_ptr(),
-        weight=weight.data_ptr(),
-        bias=bias.data_ptr(),
-        joint_position=joint_position.data_ptr(),
-        next_norm=next_norm.data_ptr(),
-        stream=stream.data_ptr(),
+    params = structs.EmbedParams(
+        **addresses(
+            keypoints_2d=keypoints_2d,
+            weight=weight,
+            bias=bias,
+            joint_position=joint_position,
+            next_norm=next_norm,
+            stream=stream,
+        ),
         next=_next(next_weights, epsilon, output),
         batch=batch,
         frames=frames,
         joints=joints,
         d_model=weight.shape[0],
     )
-    ops.launch_cuda("embed", params, keypoints_2d.device, _LIMITS)
+    launch_cuda("embed", params, keypoints_2d.device, _LIMITS)
     return stream, output
 
 

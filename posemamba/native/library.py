@@ -9,15 +9,15 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
-from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_void_p
 from functools import lru_cache
 from pathlib import Path
 
 from posemamba.errors import InputError
+from posemamba.files.installed import built_file
+from posemamba.native.structs import TABLE, CrossScanParams, ScanParams
 
 ABI_VERSION = 1
-MAX_DIRECTIONS = 8
-MAX_JOINTS = 64
 LIBRARY_VARIABLE = "POSEMAMBA_KERNELS_LIB"
 #: By device type: the variable that names another build, and the file installed with the package.
 _LIBRARIES = {
@@ -26,71 +26,7 @@ _LIBRARIES = {
 }
 
 
-class CrossScanParams(Structure):
-    """``pm_cross_scan_params`` of ``posemamba/scan.h``."""
-
-    _fields_ = (
-        ("x", c_void_p),
-        ("x_dbl", c_void_p),
-        ("dt_weight", c_void_p),
-        ("dt_bias", c_void_p),
-        ("A", c_void_p),
-        ("D", c_void_p),
-        ("y", c_void_p),
-        ("batch", c_int64),
-        ("frames", c_int64),
-        ("x_stride", c_int64),
-        ("x_dbl_stride", c_int64),
-        ("y_stride", c_int64),
-        ("joints", c_int32),
-        ("d_inner", c_int32),
-        ("d_state", c_int32),
-        ("dt_rank", c_int32),
-        ("directions", c_int32),
-        ("dtype", c_int32),
-        ("order", c_int32 * MAX_DIRECTIONS),
-        ("reverse", c_int32 * MAX_DIRECTIONS),
-        ("limb_mask", c_int32 * MAX_DIRECTIONS),
-        ("limb_index", c_int32 * MAX_JOINTS),
-    )
-
-
-class ScanParams(Structure):
-    """``pm_scan_params`` of ``posemamba/scan.h``."""
-
-    _fields_ = (
-        ("u", c_void_p),
-        ("delta", c_void_p),
-        ("A", c_void_p),
-        ("B", c_void_p),
-        ("C", c_void_p),
-        ("D", c_void_p),
-        ("z", c_void_p),
-        ("delta_bias", c_void_p),
-        ("y", c_void_p),
-        ("batch", c_int64),
-        ("length", c_int64),
-        ("groups", c_int32),
-        ("channels", c_int32),
-        ("d_state", c_int32),
-        ("delta_softplus", c_int32),
-        ("dtype", c_int32),
-        ("reverse", c_int32 * MAX_DIRECTIONS),
-    )
-
-
 _LAUNCHERS = {"cross_scan": CrossScanParams, "scan": ScanParams}
-
-
-def int_array(values: Sequence[int], length: int) -> ctypes.Array[c_int32]:
-    """A fixed-size C array of ``values``, padded with zeros.
-
-    Raises:
-        InputError: more values than the kernels' limit.
-    """
-    if len(values) > length:
-        raise InputError(f"{len(values)} entries given, the scan kernels hold at most {length}")
-    return (c_int32 * length)(*[int(v) for v in values])
 
 
 def library_path(device: str = "cpu") -> Path:
@@ -99,7 +35,8 @@ def library_path(device: str = "cpu") -> Path:
     ``$POSEMAMBA_KERNELS_LIB`` or ``$POSEMAMBA_CUDA_LIB``, else the one installed with this package.
     """
     variable, name = _LIBRARIES[device]
-    return Path(os.environ.get(variable, Path(__file__).parents[1] / "lib" / name))
+    given = os.environ.get(variable)
+    return built_file(Path(__file__).parents[1], f"lib/{name}") if given is None else Path(given)
 
 
 def _open(device: str, remedy: str) -> ctypes.CDLL:
@@ -119,7 +56,25 @@ def _open(device: str, remedy: str) -> ctypes.CDLL:
             f"native {device} kernels '{path}' have ABI {found}, this package needs "
             f"{ABI_VERSION}: {remedy}"
         )
+    _check_structs(library, f"native {device} kernels '{path}'", remedy)
     return library
+
+
+def _check_structs(library: ctypes.CDLL, what: str, remedy: str) -> None:
+    """Hold our mirrors of the parameters against the sizes a library tells.
+
+    Raises:
+        InputError: a struct of another size: fields would be read at wrong places.
+    """
+    try:
+        size_of = library.pm_struct_size
+    except AttributeError:  # a library from before the function
+        return
+    size_of.restype, size_of.argtypes = c_size_t, [c_char_p]
+    for name, mirror in TABLE.items():
+        theirs, ours = size_of(name.encode()), ctypes.sizeof(mirror)
+        if theirs not in (0, ours):  # 0: not one of this library's
+            raise InputError(f"{what}: {name} has {theirs} bytes there, {ours} here: {remedy}")
 
 
 def _declare(

@@ -8,8 +8,8 @@ from typing import Any
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.errors import InputError
 from posemamba.evaluation import evaluate_3dhp, evaluate_h36m
+from posemamba.model.lift import as_lift
 from posemamba.paper.tables import Measured
-from posemamba.pose.lift import as_lift
 
 
 def measure(

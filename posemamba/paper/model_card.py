@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posemamba.cli.tool import markdown_table
 from posemamba.errors import InputError
+from posemamba.text import markdown_table
 
 SCHEMA = 1
 METRICS = {"mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE", "mpjve_mm": "MPJVE"}

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from posemamba.cli.tool import markdown_table, table
 from posemamba.model.counts import Row
 from posemamba.paper.results import COUNTS_SOURCE, H36M, H36M_SOURCE
+from posemamba.text import markdown_table, table
 
 Grid = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 

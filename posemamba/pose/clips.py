@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.files.input import require_no_device
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import require_no_device
 
 Array = npt.NDArray[Any]
 Clips = dict[str, npt.NDArray[np.float32]]

@@ -11,16 +11,13 @@ Pavllo et al., CVPR 2019 (MPJVE), Mehta et al., 3DV 2017 with the MPI-INF-3DHP t
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from posemamba.errors import InputError
 
 Array = npt.NDArray[np.float64]
-Poses = npt.NDArray[Any] | Tensor
+Poses = npt.ArrayLike
 
 PCK_THRESHOLD = 150.0
 """Millimetres within which MPI-INF-3DHP calls a joint correct: about half a head."""
@@ -131,7 +128,7 @@ def auc(predicted: Poses, target: Poses) -> float:
 
 
 def _array(poses: Poses) -> Array:
-    if isinstance(poses, Tensor):
+    if hasattr(poses, "detach"):  # a torch tensor, which NumPy reads neither from a GPU nor a graph
         poses = poses.detach().cpu().double().numpy()
     return np.asarray(poses, dtype=np.float64)
 

@@ -1,10 +1,11 @@
 """The selective scan in plain PyTorch, in chunks; differentiable, float32 and float64.
 
-On a CPU the chunks follow one another, small enough for its cache: :mod:`posemamba.scan.recurrence`.
-On a GPU all chunks are scanned side by side from a zero state, the states at their starts follow
-one after another, and what a start state adds decays from it on. That takes about 2 sqrt(L)
-dependent steps instead of L, on tensors large enough to keep a GPU busy. Decays are products of
-factors of at most one; nothing is divided by them, so nothing overflows.
+On a CPU the chunks follow one another, small enough for its cache
+(:mod:`posemamba.scan.recurrence`). On a GPU all chunks are scanned side by side from a zero state.
+The states at their starts then follow one after another, and what a start state adds decays from
+it on. That takes about 2 sqrt(L) dependent steps instead of L, on tensors large enough to keep a
+GPU busy. Decays are products of factors of at most one. Nothing is divided by them, so nothing
+overflows.
 """
 
 from __future__ import annotations

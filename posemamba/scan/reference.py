@@ -13,13 +13,14 @@ Every faster implementation in this project is tested against it. Glossary, afte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba.scan_order import arrange, restore
+from posemamba.scan.walk import arrange, restore
+from posemamba.scan_order import Walk
 
 
 def selective_scan(
@@ -99,10 +100,9 @@ def directional_inputs(
     x_dbl: Tensor,
     dt_weight: Tensor,
     d_state: int,
-    order: Sequence[int],
-    limb_mask: Sequence[int],
-    limb_index: Sequence[int] | Tensor,
+    walk: Walk,
     limb_source: tuple[Tensor, Tensor] | None = None,
+    limbs: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Split a grid into the K directional sequences the generic scan reads.
 
@@ -110,26 +110,28 @@ def directional_inputs(
         x: (batch, frames, joints, d_inner).
         x_dbl: (batch, frames, joints, K * (R + 2N)); per direction dt, B, C.
         dt_weight: (K, d_inner, R).
-        limb_index: limb neighbour of each joint; a tensor of ``x``'s device spares a copy to it.
         limb_source: ``x`` and ``x_dbl`` whose limb neighbours are added, None for those above:
             where gradients of the neighbours differ from those of a joint itself.
+        limbs: the walk's limb index on ``x``'s device, which spares a copy to it.
 
     Returns:
         ``u`` and ``delta`` (batch, K * d_inner, L), ``delta`` before bias and softplus; ``B`` and
         ``C`` (batch, K, N, L). Steps are in visiting order; reversal is left to the scan.
     """
-    limbs = torch.as_tensor(limb_index, device=x.device)
+    if limbs is None:
+        limbs = torch.tensor(walk.limb_index, device=x.device)
     limb_x, limb_dbl = (x, x_dbl) if limb_source is None else limb_source
-    parts = zip(x_dbl.chunk(len(order), dim=-1), limb_dbl.chunk(len(order), dim=-1), strict=True)
+    count = walk.directions
+    parts = zip(x_dbl.chunk(count, dim=-1), limb_dbl.chunk(count, dim=-1), strict=True)
     u, delta, B, C = [], [], [], []
     for k, (projected, neighbour) in enumerate(parts):
-        source = x
-        if limb_mask[k]:  # x_proj has no bias, so it commutes with the limb sum
+        order, source = walk.order[k], x
+        if walk.limb_mask[k]:  # x_proj has no bias, so it commutes with the limb sum
             source = x + limb_x.index_select(2, limbs)
             projected = projected + neighbour.index_select(2, limbs)
-        steps = arrange(projected, order[k]).to(dt_weight.dtype)  # (batch, L, R + 2N)
+        steps = arrange(projected, order).to(dt_weight.dtype)  # (batch, L, R + 2N)
         dt_raw, b, c = torch.split(steps, [dt_weight.shape[2], d_state, d_state], dim=-1)
-        u.append(arrange(source, order[k]).transpose(1, 2))
+        u.append(arrange(source, order).transpose(1, 2))
         delta.append(F.linear(dt_raw, dt_weight[k]).transpose(1, 2))
         B.append(b.transpose(1, 2))
         C.append(c.transpose(1, 2))
@@ -171,13 +173,23 @@ def cross_selective_scan(
     reverse: Sequence[int],
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
+    *,
+    scan: Callable[..., Tensor] = selective_scan,
 ) -> Tensor:
-    """The fused operator, spelled out; see :func:`posemamba.native.scan_ops.cross_selective_scan`."""
+    """The fused operator, spelled out.
+
+    Arguments as :func:`posemamba.native.scan_ops.cross_selective_scan`.
+
+    Args:
+        scan: what computes the directions, as :func:`selective_scan`.
+    """
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     u, delta, B, C = directional_inputs(
-        x.to(work), x_dbl.to(work), dt_weight.to(work), d_state, order, limb_mask, limb_index
+        x.to(work),
+        x_dbl.to(work),
+        dt_weight.to(work),
+        d_state,
+        Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index)),
     )
-    y = selective_scan(
-        u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True, reverse
-    )
+    y = scan(u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True, reverse)
     return merge_directions(y, order, x.shape[1], x.shape[2]).to(x.dtype)

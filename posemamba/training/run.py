@@ -23,11 +23,10 @@ from posemamba.checkpoint.read import save_checkpoint
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.clip_sets import clip_errors
-from posemamba.files.atomic import replacing
-from posemamba.files.targets import check_folder
+from posemamba.files.output import check_folder, replacing
 from posemamba.model.blocks import ScanBackend
+from posemamba.model.lift import as_lift
 from posemamba.model.network import PoseMamba
-from posemamba.pose.lift import as_lift
 from posemamba.training.batches import ClipBatches
 from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig

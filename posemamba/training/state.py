@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.training.config import TrainConfig
 
 #: Settings that may change between a run and its continuation: they do not change the weights.

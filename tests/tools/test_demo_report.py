@@ -17,7 +17,7 @@ from places import TINY as GOLDEN
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.evaluation.clip_sets import clip_errors
-from posemamba.pose.lift import as_lift
+from posemamba.model.lift import as_lift
 
 FRAMES = 30  # more than the golden checkpoint's 27: clips are cut
 

@@ -24,8 +24,8 @@ from pmexport.runtimes.base import (
     read_onnx,
     session_lift,
 )
-from posemamba.cli.tool import table
 from posemamba.errors import InputError
+from posemamba.text import table
 
 Fusion = Literal["auto", "fused", "composed"]
 """``fused``: two nodes a block, float16 and the paper's widths. ``composed``: standard matrix
@@ -85,7 +85,7 @@ def optimize_file(
             written; what was there stays.
     """
     from pmexport.format.facts import read_facts
-    from posemamba.files.atomic import replacing
+    from posemamba.files.output import replacing
 
     facts = read_facts(path)
     output = output or path.with_suffix(".cuda.onnx")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from pmexport.check.run import CheckReport, RuntimeResult, Tolerance
-from posemamba.cli.tool import table
+from posemamba.text import table
 
 
 def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:

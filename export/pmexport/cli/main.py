@@ -299,7 +299,7 @@ def _check(request: CheckRequest, per_joint: bool = False, json_path: Path | Non
 
 
 def _write(path: Path, text: str) -> None:
-    from posemamba.files.atomic import replacing
+    from posemamba.files.output import replacing
 
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="replace")  # it may name any file

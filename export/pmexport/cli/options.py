@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posemamba.cli.tool import suggestion
+from posemamba.text import suggestion
 
 if TYPE_CHECKING:
     _Count = click.ParamType[int | None]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posemamba.cli.tool import CHECK_FAILED, NearChoice, one_line
+from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.text import one_line
 
 if TYPE_CHECKING:
     from pmexport.trt.job import TrtReport

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from posemamba.errors import InputError
-from posemamba.files.targets import is_one_of, why_unwritable
+from posemamba.files.output import is_one_of, why_unwritable
 
 
 def check_target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:

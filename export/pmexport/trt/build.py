@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from pmexport.trt.backends import Backend, library_folder, unversioned_links
-from posemamba.cli.tool import one_line
 from posemamba.errors import InputError
+from posemamba.text import one_line
 
 _PATIENCE_SECONDS = 3.0
 """How long a cancelled worker may take to reach its next step; then it is killed. TensorRT-RTX was

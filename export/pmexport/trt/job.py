@@ -29,7 +29,7 @@ from pmexport.trt.source import Source, read_source
 from pmexport.trt.targets import current_architecture, current_name
 from pmexport.trt.trtexec import HARDWARE_LEVELS
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 
 NO_GPU = "no GPU here that it is for"
 

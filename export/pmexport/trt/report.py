@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pmexport.cli.options import size_text
-from posemamba.cli.tool import table
+from posemamba.text import table
 
 _WITNESSES = {
     "onnx": "the ONNX model's types",

@@ -6,8 +6,8 @@ import ctypes
 import re
 from functools import cache
 
-from posemamba.cli.tool import suggestion
 from posemamba.errors import InputError
+from posemamba.text import suggestion
 
 #: What people know each architecture by.
 ARCHITECTURES: dict[str, str] = {

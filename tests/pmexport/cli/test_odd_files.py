@@ -20,7 +20,7 @@ from posemamba.cli.main import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.data.synthetic.humanoid import LINKS, read_motion
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from places import TINY as GOLDEN
 
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.cli.main import cli
+from posemamba.model.lift import lift_clip
 from posemamba.pose.clips import bundled_clips
-from posemamba.pose.lift import lift_clip
 
 CKPT = ("--ckpt", "tiny.pth.tr")
 BLUE, ORANGE, GREY = (0, 114, 178), (213, 94, 0), (176, 176, 176)

@@ -30,7 +30,7 @@ from posemamba.cli.main import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.errors import InputError
 from posemamba.evaluation import evaluate_3dhp, evaluate_h36m
-from posemamba.pose.lift import as_lift
+from posemamba.model.lift import as_lift
 from posemamba.training import config as training_config
 
 TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "chunked")

@@ -14,8 +14,8 @@ from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.baselines import constant_pose, fit_linear
 from posemamba.evaluation.clip_sets import clip_errors
+from posemamba.model.lift import as_lift
 from posemamba.model.network import PoseMamba
-from posemamba.pose.lift import as_lift
 
 CLIPS, FRAMES = 20, 12
 

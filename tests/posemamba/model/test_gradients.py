@@ -89,10 +89,10 @@ def by_definition(op: SpatioTemporalScan, x: Tensor) -> Tensor:
     """The block's operator, the limb sum made first and projected afterwards."""
     x, _, z = op.scan_inputs(x)
     batch, frames, joints, inner = x.shape
-    summed = OfficialLimbSum.apply(x, op.limb_index)
+    summed = OfficialLimbSum.apply(x, op.walk.limb_index)
     u, delta, b, c = [], [], [], []
-    for k, order in enumerate(op.table.order):
-        grid = summed if op.table.limb_mask[k] else x
+    for k, order in enumerate(op.walk.order):
+        grid = summed if op.walk.limb_mask[k] else x
         walk = grid if order == 0 else grid.transpose(1, 2)
         walk = walk.reshape(batch, frames * joints, inner)
         raw, in_, out = (walk @ op.x_proj_weight[k].T).split([op.dt_rank, 16, 16], dim=-1)
@@ -110,11 +110,11 @@ def by_definition(op: SpatioTemporalScan, x: Tensor) -> Tensor:
         None,
         op.dt_projs_bias.flatten(),
         True,
-        list(op.table.reverse),
+        list(op.walk.reverse),
     )
     y = torch.unflatten(y, 1, (len(u), inner))  # (batch, K, inner, L)
     total = torch.zeros_like(x)
-    for k, order in enumerate(op.table.order):
+    for k, order in enumerate(op.walk.order):
         steps = y[:, k].mT
         if order == 0:
             total = total + steps.reshape(batch, frames, joints, inner)

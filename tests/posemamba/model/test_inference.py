@@ -16,14 +16,14 @@ def test_fp32_reproduces_the_official_output() -> None:
     golden = np.load(CASES["global-local"])
     lift = PoseMambaInference(load_checkpoint(CHECKPOINT), torch.float32)
     poses_3d = lift(torch.from_numpy(golden["keypoints_2d"])).numpy()
-    assert (
-        np.abs(poses_3d - golden["poses_3d"]).max() < 2e-5
-    )  # as tests/posemamba/model/test_golden.py
+    # The bound of tests/posemamba/model/test_golden.py.
+    assert np.abs(poses_3d - golden["poses_3d"]).max() < 2e-5
 
 
-def test_fp16_stays_near_fp32() -> None:
+@pytest.mark.parametrize("d_model", [32, 64])  # the composed path, the fused one
+def test_fp16_stays_near_fp32(d_model: int) -> None:
     torch.manual_seed(0)
-    model = PoseMamba(PoseMambaConfig(d_model=32, depth=3, frames=27)).eval()
+    model = PoseMamba(PoseMambaConfig(d_model=d_model, depth=3, frames=27)).eval()
     keypoints = torch.rand(2, 9, 17, 2) * 2 - 1
     with torch.no_grad():
         expected = model(keypoints)

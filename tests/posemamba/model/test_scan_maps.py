@@ -53,14 +53,14 @@ def test_maps_are_the_blocks_of_the_fused_operators_derivative(name: str) -> Non
     op.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].detach()))
     model(clip)
     x, x_dbl, _ = (tensor.detach() for tensor in op.scan_inputs(seen[0]))
-    table, inner = op.table, x.shape[-1]
-    width = x_dbl.shape[-1] // table.directions
-    rates = -torch.exp(op.A_logs.detach()).unflatten(0, (table.directions, inner))
+    walk, inner = op.walk, x.shape[-1]
+    width = x_dbl.shape[-1] // walk.directions
+    rates = -torch.exp(op.A_logs.detach()).unflatten(0, (walk.directions, inner))
     # A unit in one position, in all channels at once, for they do not mix: 51 clips whose outputs
     # are the columns of the derivative, since the scan is linear in x once x_dbl is held.
     positions = FRAMES * JOINTS
     units = torch.eye(positions, dtype=torch.float64).view(positions, FRAMES, JOINTS, 1)
-    for k, code in enumerate(table.order):
+    for k, code in enumerate(walk.order):
         columns = reference.cross_selective_scan(
             units.expand(positions, FRAMES, JOINTS, inner),
             x_dbl[..., k * width : (k + 1) * width].expand(positions, FRAMES, JOINTS, width),
@@ -70,9 +70,9 @@ def test_maps_are_the_blocks_of_the_fused_operators_derivative(name: str) -> Non
             torch.zeros(1, inner, dtype=torch.float64),
             op.d_state,
             [code],
-            [table.reverse[k]],
-            [table.limb_mask[k]],
-            op.limb_index,
+            [walk.reverse[k]],
+            [walk.limb_mask[k]],
+            walk.limb_index,
         )
         # (frames, joints) of the output, the same of the input, channels
         jacobian = columns.unflatten(0, (FRAMES, JOINTS)).permute(2, 3, 0, 1, 4)

@@ -20,7 +20,7 @@ from places import ROOT
 
 from posemamba.draw.skeleton import draw_comparison
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.pose.clips import bundled_clips, load_clips
 from posemamba.pose.preprocess import normalize_2d
 

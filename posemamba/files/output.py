@@ -1,0 +1,117 @@
+"""Outputs: refused before any work where they cannot be written, then written whole or not at all.
+
+The checks change nothing and leave nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from posemamba.errors import InputError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary name beside ``path``, which takes its place when the block ends well.
+
+    An error inside leaves what was at ``path`` as it was, and no temporary file.
+
+    Raises:
+        InputError: ``path`` is a folder, a pipe or a device, or its folder takes no file.
+    """
+    target = Path(path)
+    _check_replaceable(target)
+    _check_exists(target.parent)
+    # The process id keeps two writers apart; the name's end is kept, writers look at it.
+    temporary = target.with_name(f".{os.getpid()}.{target.name}")
+    try:
+        yield temporary
+        temporary.replace(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"'{target}' cannot be written ({reason}): name another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> None:
+    """Make sure a file can be written at ``path``.
+
+    Args:
+        suffix: the ending the name must have, with its dot; case does not matter. Empty: any.
+        inputs: files that must not be overwritten, by whatever name.
+
+    Raises:
+        InputError: a folder, a pipe, a device, another ending, one of the inputs, or a folder that
+            is missing or takes no file.
+    """
+    _check_replaceable(path, suffix)
+    if suffix and path.suffix.lower() != suffix:
+        raise InputError(f"'{path}' must end in '{suffix}'")
+    if is_one_of(path, inputs):
+        raise InputError(f"'{path}' is the input: writing there would overwrite it, name another")
+    check_takes_files(path.parent)
+
+
+def check_folder(folder: Path, files: Iterable[str] = ()) -> None:
+    """Make sure a folder can be written or, where it is missing, made.
+
+    Args:
+        files: names of the files to write there.
+
+    Raises:
+        InputError: not a folder, one that takes no file, or a name that something else has.
+    """
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    check_takes_files(existing)
+    for name in files:
+        _check_replaceable(folder / name)
+
+
+def check_takes_files(folder: Path) -> None:
+    """Make sure a file can be created in a folder that exists.
+
+    Raises:
+        InputError: no such folder, not a folder, or it takes no file.
+    """
+    _check_exists(folder)
+    reason = why_unwritable(folder)
+    if reason is not None:
+        raise InputError(f"output folder '{folder}' cannot be written ({reason}): name another")
+
+
+def is_one_of(path: Path, others: Iterable[Path]) -> bool:
+    """Whether what is at ``path`` is one of the others, by whatever name."""
+    return path.exists() and any(other.exists() and path.samefile(other) for other in others)
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why no file can be created in a folder; None where one can."""
+    try:  # access rights say nothing for root, full disks and /proc: try it
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        return str(error.strerror or error)
+    return None
+
+
+def _check_replaceable(path: Path, suffix: str = "") -> None:
+    if path.is_dir():
+        example = f", such as '{path}/M{suffix}'" if suffix else ""
+        raise InputError(f"'{path}' is a directory: name another file{example}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"'{path}' is a pipe or a device: name another file")
+
+
+def _check_exists(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise InputError(f"output folder '{folder}' is a file: name another folder")
+    raise InputError(f"output folder '{folder}' does not exist: create it with 'mkdir -p'")
