@@ -1,7 +1,4 @@
-"""ctypes binding of the launchers' C API (`posemamba/scan.h`, `posemamba/scan_cpu.h`) for tests.
-
-The mirror of the structs is written by hand on purpose: a layout that drifts fails here.
-"""
+"""ctypes binding of the launchers' C API (`posemamba/scan.h`, `posemamba/scan_cpu.h`) for tests."""
 
 from __future__ import annotations
 
@@ -12,44 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from posemamba.native import library as native
+from posemamba.native.structs import MAX_DIRECTIONS, CrossScanParams, ScanParams
 
 OK, NULL_POINTER, BAD_SHAPE, BAD_STRIDE, BAD_ORDER, BAD_DTYPE, UNSUPPORTED = range(7)
 FRAME_MAJOR, JOINT_MAJOR, FRAME_MAJOR_FLIPPED, JOINT_MAJOR_FLIPPED = range(4)
-MAX_DIRECTIONS, MAX_JOINTS, MAX_STATE, MAX_DT_RANK = 8, 64, 64, 128
+MAX_STATE, MAX_DT_RANK = 64, 128
 H36M_LIMB = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)
 ISAS = ("avx512", "avx2", "neon", "baseline")
 
 Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 Run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, Task, ctypes.c_void_p)
-
-
-class CrossScanParams(ctypes.Structure):
-    """`pm_cross_scan_params`."""
-
-    _fields_ = (
-        [(n, ctypes.c_void_p) for n in ("x", "x_dbl", "dt_weight", "dt_bias", "A", "D", "y")]
-        + [(n, ctypes.c_int64) for n in ("batch", "frames", "x_stride", "x_dbl_stride", "y_stride")]
-        + [
-            (n, ctypes.c_int32)
-            for n in ("joints", "d_inner", "d_state", "dt_rank", "directions", "dtype")
-        ]
-        + [(n, ctypes.c_int32 * MAX_DIRECTIONS) for n in ("order", "reverse", "limb_mask")]
-        + [("limb_index", ctypes.c_int32 * MAX_JOINTS)]
-    )
-
-
-class ScanParams(ctypes.Structure):
-    """`pm_scan_params`."""
-
-    _fields_ = (
-        [(n, ctypes.c_void_p) for n in ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "y")]
-        + [(n, ctypes.c_int64) for n in ("batch", "length")]
-        + [
-            (n, ctypes.c_int32)
-            for n in ("groups", "channels", "d_state", "delta_softplus", "dtype")
-        ]
-        + [("reverse", ctypes.c_int32 * MAX_DIRECTIONS)]
-    )
 
 
 class Parallel(ctypes.Structure):
