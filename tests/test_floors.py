@@ -1,4 +1,4 @@
-"""The rooms of the house and who may use whom (docs/design/architecture.md has the picture).
+"""The rooms of the house and who may use whom, as docs/design/architecture.md draws them.
 
 Every import counts: at module level, inside functions and under TYPE_CHECKING; so does every
 `#include`. A floor may use those below it. Rooms on one floor do not know each other.
@@ -17,33 +17,19 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-#: Rooms and single modules from the ground up; what is joined by a space shares a floor.
-PYTHON = {
-    "posemamba": (
-        "errors",
-        "skeleton text",
-        "scan_order",
-        "config",
-        "files scan",
-        "native pose",
-        "model data",
-        "checkpoint",
-        "evaluation draw",
-        "training",
-        "paper ablation",
-        "cli",
-    ),
-    "pmexport": (
-        "libraries",
-        "format",
-        "passes",
-        "runtimes exporting",
-        "check",
-        "bench trt",
-        "doctor",
-        "cli",
-    ),
-}
+PAGE = ROOT / "docs" / "design" / "architecture.md"
+
+
+def floors(part: str) -> tuple[str, ...]:
+    """Rooms from the ground up, as the page draws them; what a space joins shares a floor."""
+    text = PAGE.read_text(encoding="utf-8")
+    (drawn,) = re.findall(rf"^```floors {part}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return tuple(reversed(drawn.splitlines()))
+
+
+PYTHON = {part: floors(part) for part in ("posemamba", "pmexport")}
+#: Folders of trt_plugins. `kernels/cuda/scan/<design>` is a room each.
+CPP = floors("trt_plugins")
 FOLDERS = {"posemamba": ROOT / "posemamba", "pmexport": ROOT / "export" / "pmexport"}
 #: Packages that only some rooms may import; every other room must do without.
 GUARDED = {
@@ -58,15 +44,6 @@ GUARDED = {
 #: Rooms that a machine without PyTorch can use.
 WITHOUT_TORCH = ("posemamba.errors", "posemamba.text", "posemamba.skeleton", "posemamba.config",
                  "posemamba.scan_order", "posemamba.pose", "pmexport.libraries")  # fmt: skip
-#: Folders of trt_plugins from the ground up, as above. `kernels/cuda/scan/<design>` is a room each.
-CPP = (
-    "include",
-    "kernels/common",
-    "kernels/cpu kernels/cuda/device",
-    "kernels/cuda/scan",
-    "kernels/cuda/block",
-    "onnxruntime tensorrt",
-)
 _INCLUDE = re.compile(r'^\s*#include "([^"]+)"', re.MULTILINE)
 
 
