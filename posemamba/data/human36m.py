@@ -21,7 +21,7 @@ from posemamba.data.windows import clip_rows
 from posemamba.errors import InputError
 from posemamba.files.array_pickle import as_numbers, load_array_pickle
 from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
-from posemamba.text import printable, problem
+from posemamba.text import plural, printable, problem
 
 Array = npt.NDArray[np.float64]
 
@@ -155,7 +155,9 @@ def _test_split(content: object, path: Path) -> TestSplit:
     count = len(columns["sources"])
     actions = _texts(_get(part, "action", path), "test action", path)
     if len(actions) != count:
-        raise problem(path, f"test has {count} sources and {len(actions)} actions")
+        raise problem(
+            path, f"test has {plural(count, 'source')} and {plural(len(actions), 'action')}"
+        )
     return TestSplit(
         **columns,
         actions=actions,
@@ -178,7 +180,9 @@ def _columns(content: object, name: str, path: Path) -> dict[str, Any]:
     count = len(sources)
     cameras = _texts(_get(part, "camera_name", path), f"{name} camera_name", path)
     if not count or len(cameras) != count:
-        raise problem(path, f"{name} has {count} sources and {len(cameras)} camera names")
+        raise problem(
+            path, f"{name} has {plural(count, 'source')} and {plural(len(cameras), 'camera name')}"
+        )
     if unknown := sorted(set(cameras) - set(IMAGE_SIZES)):
         raise problem(
             path, f"{name} has camera '{printable(unknown[0])}'; known: {', '.join(IMAGE_SIZES)}"

@@ -17,6 +17,7 @@ from torch import Tensor
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, RIGHT_JOINTS, ROOT
+from posemamba.text import plural
 
 Array = npt.NDArray[Any]
 ArrayOrTensor = TypeVar("ArrayOrTensor", Array, Tensor)
@@ -127,7 +128,7 @@ def split_clips(sequence: npt.ArrayLike, frames: int = MAX_FRAMES) -> Array:
 
     Args:
         sequence: (total, ...).
-        frames: frames a clip.
+        frames: frames per clip.
 
     Returns:
         (clips, min(frames, total), ...), of the sequence's type.
@@ -161,7 +162,7 @@ def merge_clips(clips: npt.ArrayLike, total: int) -> Array:
     length = values.shape[1] if values.ndim >= 2 else 0
     if length < 1 or length > total or len(clip_starts(total, length)) != values.shape[0]:
         raise InputError(
-            f"clips have shape {values.shape}, which {total} frames are not cut into: "
+            f"clips have shape {values.shape}, which are no cut of {plural(total, 'frame')}: "
             "give what split_clips returned, and the length of its input"
         )
     ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1.0
@@ -226,7 +227,7 @@ def _check_image(width: float, height: float) -> None:
 
 def _check_frames(frames: int) -> None:
     if frames < 1:
-        raise InputError(f"{frames} frames wanted: give at least 1")
+        raise InputError(f"{plural(frames, 'frame')} wanted: give at least 1")
 
 
 def _count_frames(values: Array) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from posemamba.checkpoint.official_config import config_scan_order, read_official_config
-from posemamba.config import VARIANTS, PoseMambaConfig
+from posemamba.config import MAX_D_MODEL, MAX_DEPTH, VARIANTS, PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS
 from posemamba.training.losses import PoseLoss
@@ -19,8 +19,6 @@ AMP_TYPES = ("none", "fp16", "bf16")
 SCHEDULES = ("exponential", "cosine")
 FINAL_RATE = 0.01
 """Where the cosine schedule ends, over the learning rate."""
-MAX_DEPTH, MAX_D_MODEL = 100, 4096
-"""Far beyond the paper's 20 and 256; building anything much larger does not return."""
 _MOST = 1e30
 """With 1e6 at most for the weight decay, which AdamW multiplies the rate with, all of a step's
 factors fit float32: what is too much ends as a loss of nan, not as an error inside PyTorch."""

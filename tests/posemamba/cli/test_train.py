@@ -66,7 +66,7 @@ def refused(here: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--batch-size", "11"), "6 clips are fewer than a batch of 11: use a smaller batch"),
+        (("--batch-size", "11"), "6 clips, fewer than a batch of 11: use a smaller batch"),
         (("--d-model", "9999999"), "d_model is 9999999: it must be from 1 to 4096"),
         (("--depth", "99999999"), "depth is 99999999: it must be from 1 to 100"),
         (("--depth", "0"), "depth is 0"),

@@ -66,8 +66,8 @@ def changed(index: tuple[int, ...], value: float) -> npt.NDArray[np.float32]:
 
 BAD_ARRAYS: dict[str, tuple[dict[str, npt.ArrayLike], str]] = {
     "16 joints": ({"a": np.zeros((4, 16, 2))}, r"'a' has 16 joints; .*to_h36m"),
-    "confidence": ({"a": np.zeros((4, 17, 3))}, r"3 values a joint.*\[\.\.\., :2\]"),
-    "1 coordinate": ({"a": np.zeros((4, 17, 1))}, r"1 values a joint; expected 2"),
+    "confidence": ({"a": np.zeros((4, 17, 3))}, r"3 values per joint.*\[\.\.\., :2\]"),
+    "1 coordinate": ({"a": np.zeros((4, 17, 1))}, r"1 value per joint; expected 2"),
     "no frames": ({"a": np.zeros((0, 17, 2))}, "0 frames; give at least 1"),
     "no frames in clips": ({"a": np.zeros((2, 0, 17, 2))}, "0 frames"),
     "no clips": ({"a": np.zeros((0, 9, 17, 2))}, "0 clips"),
