@@ -214,8 +214,8 @@ class AblationReport:
             parts += [f"**{val}**", markdown_table(_HEADER, grid)]
         parts.append(
             "mm, MPJVE in mm per frame. Mean and sample standard deviation over the seeds; the "
-            "last column is the mean difference of MPJPE from the full model, seed by seed, with its "
-            "own standard deviation: positive is worse, and a difference within its deviation "
+            "last column is the mean difference of MPJPE from the full model, seed by seed, with "
+            "its own standard deviation: positive is worse, and a difference within its deviation "
             "shows nothing. Demonstration data: no conclusion on Human3.6M may be drawn."
         )
         machines = [", ".join(f"{k} {v}" for k, v in entry.items()) for entry in self.environments]

@@ -32,9 +32,7 @@ def data() -> None:
               help="Clips to train on.")  # fmt: skip
 @click.option("--held-out-clips", default=120, show_default=True, type=click.IntRange(1),
               help="Clips of each of the three held-out sets.")  # fmt: skip
-@click.option(
-    "--frames", default=MAX_FRAMES, show_default=True, type=_TWO_OR_MORE, help="Frames per clip."
-)
+@_FRAMES
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of everything random.")
 @click.option("--motions", type=PATH,
               help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
@@ -101,9 +99,7 @@ def pose2sim(wheel: Path, output: Path) -> None:
 @data.command()
 @click.option("--source", required=True, type=PATH, help="h36m_sh_conf_cam_source_final.pkl.")
 @click.option("-o", "--output", required=True, type=PATH, help="Folder; made if missing.")
-@click.option(
-    "--frames", default=MAX_FRAMES, show_default=True, type=_TWO_OR_MORE, help="Frames per clip."
-)
+@_FRAMES
 def h36m(source: Path, output: Path, frames: int) -> None:
     """Human3.6M as MotionBERT prepared it: train.npz and test.npz.
 
@@ -144,9 +140,7 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
 @click.option("--source", required=True, type=PATH,
               help="amass_joints_h36m_60.pkl; .npy or .npz of (frames, 17, 3) m, z up")  # fmt: skip
 @click.option("-o", "--output", required=True, type=PATH, help="Folder; made if missing.")
-@click.option(
-    "--frames", default=MAX_FRAMES, show_default=True, type=_TWO_OR_MORE, help="Frames per clip."
-)
+@_FRAMES
 @click.option("--stride", type=click.IntRange(1), help="Frames between starts; a third of a clip.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the cameras.")
 def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int) -> None:
