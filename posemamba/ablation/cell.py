@@ -15,10 +15,11 @@ from posemamba.ablation.settings import Settings
 from posemamba.ablation.table import FULL, Cell
 from posemamba.data.clip_set import load_clip_set
 from posemamba.evaluation.clip_sets import clip_errors
+from posemamba.model.device import pick_device
 from posemamba.model.lift import as_lift
 from posemamba.training.clip_checks import check_batches, check_training, check_validation
 from posemamba.training.config import TrainConfig, train_config
-from posemamba.training.devices import check_device, pick_device
+from posemamba.training.devices import check_device
 from posemamba.training.run import Run
 
 

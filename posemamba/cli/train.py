@@ -60,9 +60,9 @@ def train(
     Several GPUs: torchrun --nproc-per-node N -m posemamba train ... --device cuda
     """
     from posemamba.data.clip_set import load_clip_set
+    from posemamba.model.device import pick_device
     from posemamba.training.clip_checks import check_training, check_validation
     from posemamba.training.config import read_train_config, train_config
-    from posemamba.training.devices import pick_device
     from posemamba.training.processes import join_processes
     from posemamba.training.run import Run, check_run_folder
 
@@ -128,9 +128,9 @@ def evaluate(
     """Errors of a checkpoint on clips with 3D truth, in millimetres."""
     from posemamba.checkpoint.read import load_checkpoint
     from posemamba.files.output import check_file
+    from posemamba.model.device import pick_device
     from posemamba.model.lift import as_lift
     from posemamba.pose.lift import with_flip
-    from posemamba.training.devices import pick_device
 
     if gt_2d and protocol != "h36m":
         raise click.UsageError("--gt-2d is for --protocol h36m: leave it out")

@@ -25,7 +25,8 @@ from posemamba.text import plural, printable, problem
 
 Array = npt.NDArray[np.float64]
 
-TRAIN_STRIDE, TEST_STRIDE = 81, 243
+TEST_STRIDE = 243
+"""Frames per clip of the official evaluation."""
 
 #: Image width and height of each camera, pixels.
 IMAGE_SIZES = {
@@ -94,7 +95,7 @@ def read_test_split(path: Path) -> TestSplit:
     return _test_split(load_array_pickle(path), path)
 
 
-def clip_sets(path: Path, frames: int = 243) -> tuple[ClipSet, ClipSet]:
+def clip_sets(path: Path, frames: int = TEST_STRIDE) -> tuple[ClipSet, ClipSet]:
     """Clips to train on (a third of a clip apart) and to test on (one after another).
 
     The training split has no millimetres. Its ``mm_per_unit`` is an estimate, from the sum of the

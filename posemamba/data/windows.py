@@ -23,7 +23,7 @@ def recordings(sources: Sequence[str]) -> list[tuple[str, int, int]]:
     """Runs of equal names: name, first row, and the row after the last."""
     names = np.asarray(sources)
     if names.ndim != 1 or not len(names):
-        raise InputError(f"sources have shape {names.shape}: give one name a frame")
+        raise InputError(f"sources have shape {names.shape}: give one name per frame")
     cuts = np.flatnonzero(names[1:] != names[:-1]) + 1
     starts, ends = [0, *cuts.tolist()], [*cuts.tolist(), len(names)]
     return [(str(names[start]), start, end) for start, end in zip(starts, ends, strict=True)]

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from posemamba.config import VARIANTS, PoseMambaConfig
+from posemamba.config import MAX_FRAMES, VARIANTS, PoseMambaConfig
 from posemamba.model.state_layout import DIRECTIONS, state_shapes
 
 _LAYER_NORM_OPS = 4  # thop: 2 per element, times 2 with elementwise_affine
@@ -124,10 +124,10 @@ def _linear_conv_macs(config: PoseMambaConfig) -> int:
     return 2 * d + 2 * config.depth * block + 3 * d
 
 
-def count_table(frames: int = 243) -> list[Row]:
+def count_table(frames: int = MAX_FRAMES) -> list[Row]:
     """Both counts of the paper's four sizes for clips of ``frames`` frames.
 
-    The networks keep their position embedding of 243 frames.
+    The networks keep their position embedding of :data:`posemamba.config.MAX_FRAMES`.
     """
     rows = []
     for variant, (depth, d_model) in VARIANTS.items():

@@ -1,4 +1,4 @@
-"""OpenPose's JSON output: one file a frame, any number of people in it.
+"""OpenPose's JSON output: one file per frame, any number of people in it.
 
 Source: the OpenPose output format (``people[].pose_keypoints_2d`` = x, y, confidence, ...; a joint
 that was not found is three zeros). Files exist in which only one coordinate was zeroed and the

@@ -140,12 +140,12 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("val.npz", "'val.npz' is an input"),
-        ("./tiny.pth.tr", "'tiny.pth.tr' is an input"),
-        ("link.json", "'link.json' is an input"),
-        ("folder", "'folder' is a folder"),
-        ("pipe", "'pipe' is not a regular file"),
-        ("gone/e.json", "there is no folder 'gone'"),
+        ("val.npz", "'val.npz' is the input"),
+        ("./tiny.pth.tr", "'tiny.pth.tr' is the input"),
+        ("link.json", "'link.json' is the input"),
+        ("folder", "'folder' is a directory"),
+        ("pipe", "'pipe' is a pipe or a device"),
+        ("gone/e.json", "folder 'gone' does not exist"),
         ("/proc/e.json", "folder '/proc' cannot be written"),
     ],
 )
