@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: the ablation on the demonstration data, equal steps for all runs.
-#   benchmarks/gpu_ablate.sh MINUTES DATA [more options of `posemamba ablate`]
+#   benchmarks/gpu_ablate.sh STEPS DATA [more options of `posemamba ablate`]
 # DATA is a folder with train.npz and val_*.npz (`posemamba data pybullet -o DATA`). Nothing is
 # installed: PyTorch, NumPy, click and mamba-ssm's CUDA extension must be importable.
 # Runs are kept under $RUN (default: out/ablation), so that a second call goes on where the first
@@ -8,10 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if (($# < 2)); then
-  echo "usage: benchmarks/gpu_ablate.sh MINUTES DATA [options of posemamba ablate]" >&2
+  echo "usage: benchmarks/gpu_ablate.sh STEPS DATA [options of posemamba ablate]" >&2
   exit 2
 fi
-minutes=$1 data=$2
+steps=$1 data=$2
 shift 2
 OUT=${OUT:-out/gpu}
 RUN=${RUN:-out/ablation}
@@ -33,7 +33,6 @@ trap collect EXIT
 
 # A process a run; each holds a core for its launches, and the GPU is shared.
 jobs=$(($(nproc) > 12 ? 10 : $(nproc) / 2 + 1))
-timeout --signal=INT "$(awk "BEGIN { print int($minutes * 60) }")" \
-  "$PYTHON" -m posemamba ablate --data "$data/train.npz" "${vals[@]}" --device cuda \
+"$PYTHON" -m posemamba ablate --data "$data/train.npz" "${vals[@]}" --device cuda \
   --depth 4 --d-model 64 --frames 81 --batch 32 --seeds 3 --jobs "$jobs" \
-  --minutes "$minutes" -o "$RUN" "$@"
+  --steps "$steps" -o "$RUN" "$@"

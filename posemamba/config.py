@@ -12,6 +12,8 @@ from posemamba.skeleton import LIMB_INDEX, NUM_JOINTS
 
 MAX_FRAMES = 243
 """Longest clip the paper trains on; a position embedding holds no more frames than it has rows."""
+MAX_DEPTH, MAX_D_MODEL = 100, 4096
+"""Far beyond the paper's 20 and 256; building anything much larger does not return."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class PoseMambaConfig:
             0 <= j < self.joints for j in self.limb_index
         ):
             raise InputError(
-                f"limb_index has {len(self.limb_index)} entries for {self.joints} joints: "
-                "it must name one joint for each"
+                f"limb_index has {len(self.limb_index)} entries: it must name one of {self.joints} "
+                "joints for each of them"
             )
         # The canonical spelling, so that equal configurations compare equal.
         object.__setattr__(self, "scan_order", get_scan_order(self.scan_order).name)

@@ -38,8 +38,9 @@ _path = click.Path(path_type=Path)
 
 def methods(checkpoint: Checkpoint, train: ClipSet) -> dict[str, Lift]:
     """What is compared, by its name in the tables."""
+    from demo_baselines import constant_pose, fit_linear
+
     from posemamba.checkpoint.untrained import untrained_network
-    from posemamba.evaluation.baselines import constant_pose, fit_linear
     from posemamba.model.lift import as_lift
 
     return {
@@ -112,10 +113,10 @@ def make_report(
 ) -> dict[str, Any]:
     """Everything the card says in numbers."""
     import torch
+    from demo_card import SCHEMA
 
     from posemamba.checkpoint.read import read_checkpoint
     from posemamba.data.clip_set import load_clip_set
-    from posemamba.paper.model_card import SCHEMA
 
     facts = (logged_facts(log) if log else {}) | (read_json(training) if training else {})
     checkpoint = read_checkpoint(ckpt)
@@ -153,7 +154,7 @@ def make_report(
 
 def logged_facts(log: Path) -> dict[str, Any]:
     """What the last row of a training log tells."""
-    from posemamba.draw.curves import read_log
+    from demo_curves import read_log
 
     last = {name: values[-1] for name, values in read_log(log).items()}
     facts: dict[str, Any] = {}
@@ -168,7 +169,7 @@ def logged_facts(log: Path) -> dict[str, Any]:
 
 def write_curves(log: Path, path: Path) -> None:
     """Loss and validation error over the steps."""
-    from posemamba.draw.curves import draw_curves, read_log
+    from demo_curves import draw_curves, read_log
 
     columns = read_log(log)
     errors = [name for name in columns if name.endswith("_mm")]
@@ -205,7 +206,7 @@ def main(
     card_only: bool,
 ) -> None:
     """Measure a checkpoint against its baselines and write its model card."""
-    from posemamba.paper.model_card import render
+    from demo_card import render
 
     try:
         if card_only:

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from posemamba.ablation.settings import Settings
 from posemamba.ablation.table import FULL, Cell
 from posemamba.data.clip_set import load_clip_set
 from posemamba.evaluation.clip_sets import clip_errors
+from posemamba.model.device import pick_device
 from posemamba.model.lift import as_lift
 from posemamba.training.clip_checks import check_batches, check_training, check_validation
 from posemamba.training.config import TrainConfig, train_config
-from posemamba.training.devices import check_device, pick_device
+from posemamba.training.devices import check_device
 from posemamba.training.run import Run
-
-if TYPE_CHECKING:
-    from posemamba.ablation.runner import Settings
 
 
 def run_cell(cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -55,8 +53,8 @@ def check_settings(settings: Settings) -> None:
     Raises:
         InputError: as :func:`run_cell`, but for the loss; the files are named.
     """
-    # The orders and weights of a table's rows are always right; unplanned steps are not known yet.
-    config = _config(Cell(FULL, (), 0), replace(settings, steps=settings.steps or 1))
+    # The orders and weights of a table's rows are always right.
+    config = _config(Cell(FULL, (), 0), settings)
     check_device(config, pick_device(settings.device))
     train = [load_clip_set(Path(path)) for path in settings.data]
     for path, clips in zip(settings.data, train, strict=True):

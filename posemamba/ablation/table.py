@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from posemamba.draw.figures import BLUE, DARK, ORANGE, new_figure, save_figure
-from posemamba.text import markdown_table
+from posemamba.text import markdown_table, plural
 
 FULL = "global-local"
 #: Loss terms by their weight's name in the official config; the MPJPE itself is never switched off.
@@ -151,7 +151,7 @@ class AblationReport:
     """What ``posemamba ablate`` writes.
 
     Attributes:
-        settings: of all runs, see :class:`posemamba.ablation.runner.Settings`.
+        settings: of all runs, see :class:`posemamba.ablation.settings.Settings`.
         rows: the table's lines.
         figures: of the finished runs.
         environments: versions and hardware of the runs, each once.
@@ -200,10 +200,10 @@ class AblationReport:
         settings, summaries = self.settings, self._summaries()
         seeds = int(settings["seeds"])
         parts = [
-            f"Depth {settings['depth']}, d_model {settings['d_model']}, {settings['frames']} "
-            f"frames, {settings['steps']:,} steps of {settings['batch']} clips for every run, "
-            f"{seeds} seed{'s' * (seeds != 1)}. A seed draws the same clips in the same order in "
-            "every row."
+            f"Depth {settings['depth']}, d_model {settings['d_model']}, "
+            f"{plural(settings['frames'], 'frame')}, {plural(settings['steps'], 'step')} of "
+            f"{plural(settings['batch'], 'clip')} for every run, {plural(seeds, 'seed')}. A "
+            "seed draws the same clips in the same order in every row."
         ]
         for val in settings["val"]:
             grid = [
@@ -213,20 +213,20 @@ class AblationReport:
             ]
             parts += [f"**{val}**", markdown_table(_HEADER, grid)]
         parts.append(
-            "mm, MPJVE in mm a frame. Mean and sample standard deviation over the seeds; the last "
-            "column is the mean difference of MPJPE from the full model, seed by seed, with its "
-            "own standard deviation: positive is worse, and a difference within its deviation "
+            "mm, MPJVE in mm per frame. Mean and sample standard deviation over the seeds; the "
+            "last column is the mean difference of MPJPE from the full model, seed by seed, with "
+            "its own standard deviation: positive is worse, and a difference within its deviation "
             "shows nothing. Demonstration data: no conclusion on Human3.6M may be drawn."
         )
         machines = [", ".join(f"{k} {v}" for k, v in entry.items()) for entry in self.environments]
         if machines:
             parts.append(f"Run with {'; and '.join(machines)}.")
         if self.missing:
-            parts.append(f"NOT FINISHED: {len(self.missing)} runs are missing.")
+            parts.append(f"NOT FINISHED: {plural(len(self.missing), 'run')} missing.")
         return "\n\n".join(parts) + "\n"
 
     def plot(self, path: Path) -> None:
-        """MPJPE of every row and seed, a panel a validation set.
+        """MPJPE of every row and seed, a panel per validation set.
 
         Raises:
             InputError: matplotlib is missing, or the path cannot be written.

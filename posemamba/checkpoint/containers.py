@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from posemamba.files.torch_pickle import load_pickled
-from posemamba.text import printable, problem
+from posemamba.text import plural, printable, problem
 
 WEIGHT_SUFFIXES = (".bin", ".pth", ".tr", ".pt", ".safetensors")
 MAX_BYTES = 4 << 30
@@ -178,7 +178,9 @@ def _archive_root(folder: Path) -> Path:
         return found[0]
     if found:
         names = ", ".join(f"'{printable(entry.relative_to(folder), 40)}'" for entry in found[:3])
-        raise problem(folder, f"holds {len(found)} unpacked checkpoints: pass one of {names}")
+        raise problem(
+            folder, f"holds {plural(len(found), 'unpacked checkpoint')}: pass one of {names}"
+        )
     weights = sorted(e.name for e in folder.iterdir() if e.suffix.lower() in WEIGHT_SUFFIXES)
     if weights:
         names = ", ".join(f"'{printable(name, 40)}'" for name in weights[:3])

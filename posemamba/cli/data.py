@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from posemamba.cli.options import PATH, SEED, Option
 from posemamba.cli.tool import NearChoice, Tool
+from posemamba.config import MAX_FRAMES
 from posemamba.text import table
 
 if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
 
-_PATH = click.Path(path_type=Path)
-_FRAMES = click.IntRange(2, 243)
-_SEED = click.IntRange(0, 2**63 - 1)
+_TWO_OR_MORE = click.IntRange(2, MAX_FRAMES)
+_FRAMES: Option = click.option("--frames", default=MAX_FRAMES, show_default=True,
+                               type=_TWO_OR_MORE, help="Frames per clip.")  # fmt: skip
 
 
 @click.group(cls=Tool)
@@ -24,15 +26,15 @@ def data() -> None:
 
 
 @data.command()
-@click.option("-o", "--output", default="demo", show_default=True, type=_PATH,
+@click.option("-o", "--output", default="demo", show_default=True, type=PATH,
               help="Folder to write to; made if missing.")  # fmt: skip
 @click.option("--clips", default=1500, show_default=True, type=click.IntRange(1),
               help="Clips to train on.")  # fmt: skip
 @click.option("--held-out-clips", default=120, show_default=True, type=click.IntRange(1),
               help="Clips of each of the three held-out sets.")  # fmt: skip
-@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
-@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of everything random.")
-@click.option("--motions", type=_PATH,
+@_FRAMES
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of everything random.")
+@click.option("--motions", type=PATH,
               help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
 def pybullet(
     output: Path, clips: int, held_out_clips: int, frames: int, seed: int, motions: Path | None
@@ -71,10 +73,10 @@ def pybullet(
 
 
 @data.command()
-@click.option("--wheel", required=True, type=_PATH,
+@click.option("--wheel", required=True, type=PATH,
               help="pose2sim 0.4.0: the wheel (pip download --no-deps pose2sim==0.4.0), "
               "or a folder it was unpacked to.")  # fmt: skip
-@click.option("-o", "--output", default="demo", show_default=True, type=_PATH,
+@click.option("-o", "--output", default="demo", show_default=True, type=PATH,
               help="Folder to write to; made if missing.")  # fmt: skip
 def pose2sim(wheel: Path, output: Path) -> None:
     """One real person before four cameras (BSD-3-Clause), a smoke test.
@@ -95,9 +97,9 @@ def pose2sim(wheel: Path, output: Path) -> None:
 
 
 @data.command()
-@click.option("--source", required=True, type=_PATH, help="h36m_sh_conf_cam_source_final.pkl.")
-@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
-@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+@click.option("--source", required=True, type=PATH, help="h36m_sh_conf_cam_source_final.pkl.")
+@click.option("-o", "--output", required=True, type=PATH, help="Folder; made if missing.")
+@_FRAMES
 def h36m(source: Path, output: Path, frames: int) -> None:
     """Human3.6M as MotionBERT prepared it: train.npz and test.npz.
 
@@ -112,10 +114,10 @@ def h36m(source: Path, output: Path, frames: int) -> None:
 
 
 @data.command("3dhp")
-@click.option("--source", required=True, type=_PATH, help="data_train_3dhp.npz, or the test file.")
-@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
-@click.option("--frames", default=27, show_default=True, type=_FRAMES,
-              help="Frames of a clip; 27 and 81 are usual.")  # fmt: skip
+@click.option("--source", required=True, type=PATH, help="data_train_3dhp.npz, or the test file.")
+@click.option("-o", "--output", required=True, type=PATH, help="Folder; made if missing.")
+@click.option("--frames", default=27, show_default=True, type=_TWO_OR_MORE,
+              help="Frames per clip; 27 and 81 are usual.")  # fmt: skip
 @click.option("--split", type=NearChoice(("train", "test")), default="train", show_default=True,
               help="Which of the two files it is.")  # fmt: skip
 def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
@@ -135,12 +137,12 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
 
 
 @data.command()
-@click.option("--source", required=True, type=_PATH,
+@click.option("--source", required=True, type=PATH,
               help="amass_joints_h36m_60.pkl; .npy or .npz of (frames, 17, 3) m, z up")  # fmt: skip
-@click.option("-o", "--output", required=True, type=_PATH, help="Folder; made if missing.")
-@click.option("--frames", default=243, show_default=True, type=_FRAMES, help="Frames of a clip.")
+@click.option("-o", "--output", required=True, type=PATH, help="Folder; made if missing.")
+@_FRAMES
 @click.option("--stride", type=click.IntRange(1), help="Frames between starts; a third of a clip.")
-@click.option("--seed", default=0, show_default=True, type=_SEED, help="Of the cameras.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of the cameras.")
 def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int) -> None:
     """3D motion without images, filmed by synthetic cameras: train.npz."""
     from tqdm import tqdm

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from posemamba.cli import report as commands_report
 from posemamba.cli.data import data
-from posemamba.cli.tool import NearChoice, Tool
+from posemamba.cli.options import COUNTED_FRAMES, FRAMES, PATH, SEED, SIZE
+from posemamba.cli.plot import plot
+from posemamba.cli.report import ablate, tables
+from posemamba.cli.tool import Tool
 from posemamba.cli.train import evaluate, train
-from posemamba.text import table
-
-MAX_FRAMES = 243
+from posemamba.config import MAX_FRAMES
+from posemamba.text import plural, table
 
 
 @click.group(cls=Tool, context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,25 +26,24 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--frames", type=click.IntRange(1, MAX_FRAMES), default=MAX_FRAMES,
-              show_default=True, help="Frames of the clip that the GMAC are of.")  # fmt: skip
+@COUNTED_FRAMES
 def count(frames: int) -> None:
     """Parameters and GMAC of S, B, L and X: the true ones, and as the paper counts."""
     from posemamba.model.counts import count_table
     from posemamba.paper.tables import COUNT_HEADER, COUNT_NOTE, count_rows
 
     click.echo(table(COUNT_HEADER, count_rows(count_table(frames))))
-    click.echo(f"One clip of {frames} frames.\n{COUNT_NOTE}")
+    click.echo(f"One clip of {plural(frames, 'frame')}.\n{COUNT_NOTE}")
 
 
 @cli.command()
-@click.option("--variant", type=NearChoice(("S", "B", "L", "X")), default="S", show_default=True,
+@click.option("--variant", type=SIZE, default="S", show_default=True,
               help="Size of the network.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1, MAX_FRAMES), default=MAX_FRAMES,
+@click.option("--frames", type=FRAMES, default=MAX_FRAMES,
               show_default=True, help="Longest clip.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
+@click.option("--seed", type=SEED, default=0, show_default=True,
               help="Seed of the random weights.")  # fmt: skip
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path),
+@click.option("-o", "--output", required=True, type=PATH,
               help="File to write, ending in .safetensors.")  # fmt: skip
 def init(variant: str, frames: int, seed: int, output: Path) -> None:
     """Write an UNTRAINED checkpoint, to try the chain: its poses mean nothing."""
@@ -51,7 +51,8 @@ def init(variant: str, frames: int, seed: int, output: Path) -> None:
 
     count = save_untrained(output, variant=variant, frames=frames, seed=seed)
     click.echo(
-        f"Init: saved as {output}, size {variant}, {count:,} parameters, {frames} frames: "
+        f"Init: saved as {output}, size {variant}, {count:,} parameters, "
+        f"{plural(frames, 'frame')}: "
         f"UNTRAINED (random weights, seed {seed}), its poses mean nothing"
     )
 
@@ -59,4 +60,6 @@ def init(variant: str, frames: int, seed: int, output: Path) -> None:
 cli.add_command(data)
 cli.add_command(train)
 cli.add_command(evaluate)
-commands_report.register(cli)
+cli.add_command(tables)
+cli.add_command(ablate)
+cli.add_command(plot)

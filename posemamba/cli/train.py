@@ -8,33 +8,32 @@ from typing import Any
 
 import click
 
+from posemamba.cli.options import DEVICE, PATH, SIZE
 from posemamba.cli.tool import NearChoice
 from posemamba.files.output import replacing
-from posemamba.text import table
-
-_PATH = click.Path(path_type=Path)
+from posemamba.text import plural, table
 
 
 @click.command()
-@click.option("--data", "data", multiple=True, required=True, type=_PATH,
+@click.option("--data", "data", multiple=True, required=True, type=PATH,
               help="Clip set to train on (NPZ); repeatable.")  # fmt: skip
-@click.option("--val", type=_PATH, help="Clip set to validate on, each epoch.")
-@click.option("--out", required=True, type=_PATH, help="Folder of the run; made if missing.")
-@click.option("--config", "config_file", type=_PATH,
+@click.option("--val", type=PATH, help="Clip set to validate on, each epoch.")
+@click.option("--out", required=True, type=PATH, help="Folder of the run; made if missing.")
+@click.option("--config", "config_file", type=PATH,
               help="YAML file, ours or the authors'; options here go first.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where the folder's last.pth.tr stands.")
-@click.option("--variant", type=NearChoice(("S", "B", "L", "X")), help="Size of the network.")
+@click.option("--variant", type=SIZE, help="Size of the network.")
 @click.option("--depth", type=int, help="Pairs of blocks, instead of the variant's.")
 @click.option("--d-model", type=int, help="Channels, instead of the variant's.")
-@click.option("--frames", type=int, help="Frames of a clip.")
+@click.option("--frames", type=int, help="Frames per clip.")
 @click.option("--scan-order", help="Scan order of the network.")
 @click.option("--scan", type=NearChoice(("chunked", "mamba-ssm", "fused", "generic")),
               help="Differentiable scan: mamba-ssm on CUDA, chunked anywhere.")  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the clips.")
 @click.option("--steps", type=int, help="At most so many optimizer steps.")
 @click.option("--minutes", type=float, help="At most so much time; shapes the cosine schedule.")
-@click.option("--batch-size", type=int, help="Clips of a step.")
-@click.option("--accumulate", type=int, help="Passes a step is split into.")
+@click.option("--batch-size", type=int, help="Clips per step.")
+@click.option("--accumulate", type=int, help="Passes that a step is split into.")
 @click.option("--learning-rate", type=float, help="Of AdamW.")
 @click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
 @click.option("--noise", type=float, help="Noise on keypoints, standard deviation.")
@@ -46,7 +45,7 @@ _PATH = click.Path(path_type=Path)
               help="Drop the limb gather's gradient, as the authors' code does.")  # fmt: skip
 @click.option("--save-every", type=int, help="Steps between checkpoints.")
 @click.option("--seed", type=int, help="Of everything random.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@DEVICE
 def train(
     data: tuple[Path, ...],
     val: Path | None,
@@ -61,9 +60,9 @@ def train(
     Several GPUs: torchrun --nproc-per-node N -m posemamba train ... --device cuda
     """
     from posemamba.data.clip_set import load_clip_set
+    from posemamba.model.device import pick_device
     from posemamba.training.clip_checks import check_training, check_validation
     from posemamba.training.config import read_train_config, train_config
-    from posemamba.training.devices import pick_device
     from posemamba.training.processes import join_processes
     from posemamba.training.run import Run, check_run_folder
 
@@ -98,23 +97,23 @@ def train(
     if processes.leads:
         error = "" if result.val_mpjpe_mm is None else f", validation {result.val_mpjpe_mm:.1f} mm"
         click.echo(
-            f"Train: {result.steps} steps in {result.seconds:.0f} s, loss {result.loss:.4f}{error};"
-            f" saved as {result.weights}"
+            f"Train: {plural(result.steps, 'step')} in {result.seconds:.0f} s, "
+            f"loss {result.loss:.4f}{error}; saved as {result.weights}"
         )
 
 
 @click.command()
-@click.option("--ckpt", required=True, type=_PATH, help="Checkpoint.")
-@click.option("--data", required=True, type=_PATH, help="Clip set, or the protocol's file.")
+@click.option("--ckpt", required=True, type=PATH, help="Checkpoint.")
+@click.option("--data", required=True, type=PATH, help="Clip set, or the protocol's file.")
 @click.option("--protocol", type=NearChoice(("clips", "h36m", "3dhp")), default="clips",
               show_default=True, help="What the file is and how errors are averaged.")  # fmt: skip
 @click.option("--scan-order", help="Scan order, where the checkpoint does not say.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored clip's poses.")
 @click.option("--gt-2d", is_flag=True, help="h36m: ground-truth keypoints, as the authors do it.")
 @click.option("--frames", type=click.IntRange(min=1),
-              help="3dhp: frames of a clip.  [default: 27]")  # fmt: skip
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--json", "json_path", type=_PATH, help="Also write the figures here.")
+              help="3dhp: frames per clip.  [default: 27]")  # fmt: skip
+@DEVICE
+@click.option("--json", "json_path", type=PATH, help="Also write the figures here.")
 def evaluate(
     ckpt: Path,
     data: Path,
@@ -129,9 +128,9 @@ def evaluate(
     """Errors of a checkpoint on clips with 3D truth, in millimetres."""
     from posemamba.checkpoint.read import load_checkpoint
     from posemamba.files.output import check_file
+    from posemamba.model.device import pick_device
     from posemamba.model.lift import as_lift
     from posemamba.pose.lift import with_flip
-    from posemamba.training.devices import pick_device
 
     if gt_2d and protocol != "h36m":
         raise click.UsageError("--gt-2d is for --protocol h36m: leave it out")

@@ -15,6 +15,7 @@ from posemamba.errors import InputError
 from posemamba.files.input import require_no_device
 from posemamba.files.output import replacing
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.text import plural
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -32,7 +33,7 @@ class ClipSet:
         names: one per clip, ``motion/camera/start``.
 
     Raises:
-        InputError: shapes that do not belong together, or a value that is no number.
+        InputError: shapes that do not belong together, NaN or infinity.
     """
 
     keypoints_2d: FloatArray
@@ -48,14 +49,15 @@ class ClipSet:
             raise InputError(f"poses_3d has shape {self.poses_3d.shape}, not {(*shape[:3], 3)}")
         if self.mm_per_unit.shape != shape[:1] or len(self.names) != shape[0]:
             raise InputError(
-                f"{shape[0]} clips have {self.mm_per_unit.shape} scales and {len(self.names)} names"
+                f"{plural(shape[0], 'clip')}: mm_per_unit has shape {self.mm_per_unit.shape}, "
+                f"names has {len(self.names)}"
             )
         for name in ("keypoints_2d", "poses_3d", "mm_per_unit"):
             values = getattr(self, name)
             if values.dtype != np.float32:
                 raise InputError(f"{name} is {values.dtype}, not float32")
             if not np.isfinite(values).all():
-                raise InputError(f"{name} holds a value that is no number")
+                raise InputError(f"{name} holds NaN or infinity")
         if not (self.mm_per_unit > 0).all():
             raise InputError("mm_per_unit holds a value that is not positive")
 

@@ -21,11 +21,12 @@ from posemamba.data.windows import clip_rows
 from posemamba.errors import InputError
 from posemamba.files.array_pickle import as_numbers, load_array_pickle
 from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
-from posemamba.text import printable, problem
+from posemamba.text import plural, printable, problem
 
 Array = npt.NDArray[np.float64]
 
-TRAIN_STRIDE, TEST_STRIDE = 81, 243
+TEST_STRIDE = 243
+"""Frames per clip of the official evaluation."""
 
 #: Image width and height of each camera, pixels.
 IMAGE_SIZES = {
@@ -94,7 +95,7 @@ def read_test_split(path: Path) -> TestSplit:
     return _test_split(load_array_pickle(path), path)
 
 
-def clip_sets(path: Path, frames: int = 243) -> tuple[ClipSet, ClipSet]:
+def clip_sets(path: Path, frames: int = TEST_STRIDE) -> tuple[ClipSet, ClipSet]:
     """Clips to train on (a third of a clip apart) and to test on (one after another).
 
     The training split has no millimetres. Its ``mm_per_unit`` is an estimate, from the sum of the
@@ -155,7 +156,9 @@ def _test_split(content: object, path: Path) -> TestSplit:
     count = len(columns["sources"])
     actions = _texts(_get(part, "action", path), "test action", path)
     if len(actions) != count:
-        raise problem(path, f"test has {count} sources and {len(actions)} actions")
+        raise problem(
+            path, f"test has {plural(count, 'source')} and {plural(len(actions), 'action')}"
+        )
     return TestSplit(
         **columns,
         actions=actions,
@@ -178,7 +181,9 @@ def _columns(content: object, name: str, path: Path) -> dict[str, Any]:
     count = len(sources)
     cameras = _texts(_get(part, "camera_name", path), f"{name} camera_name", path)
     if not count or len(cameras) != count:
-        raise problem(path, f"{name} has {count} sources and {len(cameras)} camera names")
+        raise problem(
+            path, f"{name} has {plural(count, 'source')} and {plural(len(cameras), 'camera name')}"
+        )
     if unknown := sorted(set(cameras) - set(IMAGE_SIZES)):
         raise problem(
             path, f"{name} has camera '{printable(unknown[0])}'; known: {', '.join(IMAGE_SIZES)}"

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.text import plural
 
 Array = npt.NDArray[np.float64]
 
@@ -99,7 +100,7 @@ def triangulate(
     views, points = len(cameras), pixels.shape[1] if pixels.ndim == 3 else -1
     if views < 2 or pixels.shape != (views, points, 2) or confidence.shape != (views, points):
         raise InputError(
-            f"{views} cameras, pixels of shape {pixels.shape} and confidence of shape "
+            f"{plural(views, 'camera')}, pixels of shape {pixels.shape} and confidence of shape "
             f"{confidence.shape}: expected 2 cameras or more, (views, points, 2), (views, points)"
         )
     seen = (confidence > min_confidence) & np.isfinite(pixels).all(-1)  # (views, points)

@@ -35,6 +35,7 @@ from posemamba.pose.metrics import mpjpe, p_mpjpe
 from posemamba.pose.openpose import Folder, follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import JOINT_NAMES, ROOT
+from posemamba.text import plural
 
 Array = npt.NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def read_cameras(file: Folder) -> list[Camera]:
     except (ElementTree.ParseError, AttributeError, KeyError, ValueError) as error:
         raise InputError(f"{file}: not a Qualisys calibration ({error})") from None
     if len(found) < 2:
-        raise InputError(f"{file}: {len(found)} cameras; two or more are needed")
+        raise InputError(f"{file}: {plural(len(found), 'camera')}; two or more are needed")
     return found
 
 
@@ -178,7 +179,8 @@ def _trial(root: Folder) -> Trial:
     reference = to_h36m_3d(named)
     if reference.shape != world.shape:
         raise InputError(
-            f"{root}: {len(reference)} frames in Balancing_for_IK.trc, {len(world)} of detections"
+            f"{root}: {plural(len(reference), 'frame')} in Balancing_for_IK.trc, {len(world)} of "
+            "detections"
         )
     relative = [1000.0 * (pose - pose[:, ROOT : ROOT + 1]) for pose in (world, reference)]
     figures["mpjpe_mm"] = mpjpe(*relative)

@@ -70,7 +70,7 @@ def film(
 
     Args:
         motions: names and (frames, 17, 3) metres, z up.
-        frames: frames of a clip.
+        frames: frames per clip.
         stride: frames from a clip's start to the next's.
         seed: of the cameras.
     """

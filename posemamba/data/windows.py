@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.text import plural
 
 Indices = npt.NDArray[np.int64]
 
@@ -22,7 +23,7 @@ def recordings(sources: Sequence[str]) -> list[tuple[str, int, int]]:
     """Runs of equal names: name, first row, and the row after the last."""
     names = np.asarray(sources)
     if names.ndim != 1 or not len(names):
-        raise InputError(f"sources have shape {names.shape}: give one name a frame")
+        raise InputError(f"sources have shape {names.shape}: give one name per frame")
     cuts = np.flatnonzero(names[1:] != names[:-1]) + 1
     starts, ends = [0, *cuts.tolist()], [*cuts.tolist(), len(names)]
     return [(str(names[start]), start, end) for start, end in zip(starts, ends, strict=True)]
@@ -37,7 +38,7 @@ def clip_rows(sources: Sequence[str], frames: int, stride: int) -> Indices:
 
     Args:
         sources: name of the recording of each row; those of a recording are together.
-        frames: frames of a clip.
+        frames: frames per clip.
         stride: rows from a clip's start to the next's.
 
     Returns:
@@ -47,7 +48,9 @@ def clip_rows(sources: Sequence[str], frames: int, stride: int) -> Indices:
         InputError: no rows, or fewer than one frame or one row of stride.
     """
     if frames < 1 or stride < 1:
-        raise InputError(f"clips of {frames} frames every {stride}: give at least 1 of each")
+        raise InputError(
+            f"clips of {plural(frames, 'frame')} every {stride}: give at least 1 of each"
+        )
     clips = []
     for _, start, end in recordings(sources):
         length = end - start
@@ -64,7 +67,9 @@ def centred_rows(length: int, frames: int) -> Indices:
         (length, frames) row numbers; column ``(frames - 1) // 2`` is the frame itself.
     """
     if length < 1 or frames < 1:
-        raise InputError(f"clips of {frames} frames around {length}: give at least 1 of each")
+        raise InputError(
+            f"clips of {plural(frames, 'frame')} around {length}: give at least 1 of each"
+        )
     before = (frames - 1) // 2
     rows: Indices = np.arange(length)[:, None] + np.arange(frames)[None, :] - before
     return rows.clip(0, length - 1)

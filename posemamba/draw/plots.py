@@ -47,7 +47,8 @@ def read_clip(path: Path | None, name: str | None) -> Clip:
 
     Args:
         path: a clip set (:mod:`posemamba.data.clip_set`), whose truth comes along, or an ``.npz``
-            of 2D clips (:mod:`posemamba.pose.clips`); None: the real clips that ship with the package.
+            of 2D clips (:mod:`posemamba.pose.clips`). None: the real clips that ship with the
+            package.
         name: of the clip.
 
     Raises:
@@ -95,7 +96,8 @@ def plot_skeleton(
     """Draw a clip and its poses: a picture of some frames, or, for ``.gif``, all of them moving.
 
     Raises:
-        InputError: see :mod:`posemamba.draw.skeleton`; a bad checkpoint; frames given for an animation.
+        InputError: see :mod:`posemamba.draw.skeleton`; a bad checkpoint; frames given for an
+            animation.
     """
     if output.suffix.lower() != ".gif":
         picture_format(output)

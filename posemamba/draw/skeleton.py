@@ -71,7 +71,7 @@ def animate_comparison(
     Args:
         keypoints_2d, poses_3d, title, truth_3d: as for :func:`draw_comparison`.
         path: ends in ``.gif``. Written whole or not at all.
-        fps: frames a second; GIF holds hundredths of a second, so it is rounded to such.
+        fps: frames per second; GIF holds hundredths of a second, so it is rounded to such.
 
     Raises:
         InputError: as :func:`draw_comparison`, or another ending.

@@ -24,7 +24,7 @@ def clip_errors(lift: Lift, clips: ClipSet) -> dict[str, float]:
 
     Returns:
         ``mpjpe_mm`` (root-relative, both roots subtracted), ``p_mpjpe_mm`` (each frame aligned by
-        a similarity) and ``mpjve_mm`` (mm a frame).
+        a similarity) and ``mpjve_mm`` (mm per frame).
     """
     totals = np.zeros(3)
     for pose, goal in _pairs(lift, clips):

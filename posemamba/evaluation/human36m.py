@@ -19,7 +19,7 @@ from posemamba.data.windows import clip_rows
 from posemamba.pose.lift import Lift, with_flip
 from posemamba.pose.metrics import joint_errors, procrustes_align
 from posemamba.skeleton import ROOT
-from posemamba.text import problem, table
+from posemamba.text import plural, problem, table
 
 Array = npt.NDArray[np.float64]
 
@@ -82,7 +82,7 @@ class H36MReport:
         }
 
     def table(self) -> str:
-        """One row an action, the mean last, and what one must know about it."""
+        """One row per action, the mean last, and what one must know about it."""
         rows = [(name, f"{self.p1[name]:.2f}", f"{self.p2[name]:.2f}") for name in self.p1]
         rows.append((f"mean of {len(rows)}", f"{self.mpjpe:.2f}", f"{self.p_mpjpe:.2f}"))
         text = table(("action", "P1 mm", "P2 mm"), rows)
@@ -91,7 +91,9 @@ class H36MReport:
     def _note(self) -> str:
         notes = [_QUIRK] if self.use_ground_truth_2d else []
         if len(self.p1) != ACTIONS:
-            notes.append(f"{len(self.p1)} actions, not {ACTIONS}: not the whole test set.")
+            notes.append(
+                f"{plural(len(self.p1), 'action')}, not {ACTIONS}: not the whole test set."
+            )
         return " ".join(notes)
 
 
@@ -112,7 +114,7 @@ def evaluate_h36m(
         use_ground_truth_2d: input the labels' x and y, and overwrite the prediction's by them, as
             the authors' code does.
         flip: average with the mirrored clip's poses.
-        frames: frames of a clip.
+        frames: frames per clip.
         on_progress: called with the number of clips done since the last call.
 
     Raises:

@@ -58,7 +58,7 @@ class MpiReport:
     Attributes:
         overall: every valid frame counts the same.
         sequences: ``TS1`` ... to its errors.
-        clip_frames: frames of a clip.
+        clip_frames: frames per clip.
         flip: flip test-time augmentation was on.
     """
 
@@ -78,7 +78,7 @@ class MpiReport:
         }
 
     def table(self) -> str:
-        """One row a sequence, all frames last."""
+        """One row per sequence, all frames last."""
         rows = [*self.sequences.items(), ("all", self.overall)]
         header = ("sequence", "frames", "MPJPE mm", "PCK@150 %", "AUC %")
         return table(
@@ -103,7 +103,7 @@ def evaluate_3dhp(
     Args:
         lift: (batch, frames, 17, 2) float32 to (batch, frames, 17, 3), Human3.6M's joint order.
         path: the file.
-        frames: frames of a clip, of which the centre one is judged.
+        frames: frames per clip, of which the centre one is judged.
         flip: average with the mirrored clip's poses.
         on_progress: called with the number of frames done since the last call.
 

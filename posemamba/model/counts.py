@@ -7,13 +7,13 @@ The paper's Table 2 comes from a counter that hooks leaf modules (its figures ar
   both position embeddings, both scan projections, the step-size bias, ``A_logs`` and ``Ds``;
 * MACs: of a linear layer and a convolution without the bias, and 4 operations for each element
   that a LayerNorm reads (2, doubled because it has weights), at every call: the two norms that
-  are shared over depth run once a block each. The scan projections, which are einsums, and the
+  are shared over depth run once per block. The scan projections, which are einsums, and the
   scan itself are skipped; so are activations, the gate and residual additions.
 
 Counted so, S, B, L and X give the paper's parameters and MACs to its last printed digit.
 
 The true counts hold every parameter, and the MACs of linear layers, convolution, both scan
-projections of all four directions, and the scan at 3 MAC a state (decay, input, output). Norms,
+projections of all four directions, and the scan at 3 MAC per state (decay, input, output). Norms,
 activations, the gate and the skip term ``D * u`` are left out of the true MACs.
 """
 
@@ -22,10 +22,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from posemamba.config import VARIANTS, PoseMambaConfig
+from posemamba.config import MAX_FRAMES, VARIANTS, PoseMambaConfig
 from posemamba.model.state_layout import DIRECTIONS, state_shapes
 
-_LAYER_NORM_OPS = 4  # thop: 2 an element, times 2 with elementwise_affine
+_LAYER_NORM_OPS = 4  # thop: 2 per element, times 2 with elementwise_affine
 _SCAN_MACS_PER_STATE = 3
 _KERNEL = 9  # depthwise 3x3
 _RAW_PARAMETERS = ("pos_embed", "x_proj_weight", "dt_projs_weight", "dt_projs_bias", "A_logs", "Ds")
@@ -38,7 +38,7 @@ class Macs:
     Attributes:
         linear_conv: linear layers and convolutions, without biases.
         projections: ``x_proj`` and ``dt_projs`` of the four scan directions.
-        scan: the selective scan at 3 MAC a state.
+        scan: the selective scan at 3 MAC per state.
     """
 
     linear_conv: int
@@ -124,10 +124,10 @@ def _linear_conv_macs(config: PoseMambaConfig) -> int:
     return 2 * d + 2 * config.depth * block + 3 * d
 
 
-def count_table(frames: int = 243) -> list[Row]:
+def count_table(frames: int = MAX_FRAMES) -> list[Row]:
     """Both counts of the paper's four sizes for clips of ``frames`` frames.
 
-    The networks keep their position embedding of 243 frames.
+    The networks keep their position embedding of :data:`posemamba.config.MAX_FRAMES`.
     """
     rows = []
     for variant, (depth, d_model) in VARIANTS.items():

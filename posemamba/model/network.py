@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS, PoseMambaBlock, ScanBackend, SpatioTemporalScan
+from posemamba.text import plural
 
 
 class PoseMamba(nn.Module):
@@ -99,6 +100,6 @@ class PoseMamba(nn.Module):
             )
         if not 1 <= shape[1] <= most:
             raise InputError(
-                f"keypoints_2d has {shape[1]} frames: this model takes 1 to {most}; "
+                f"keypoints_2d has {plural(shape[1], 'frame')}: this model takes 1 to {most}; "
                 "split longer sequences into clips"
             )

@@ -92,7 +92,7 @@ def scan_maps(model: PoseMamba, keypoints_2d: Tensor, stack: Stack, index: int) 
             f"{model.config.depth - 1}"
         )
     if len(keypoints_2d) != 1:
-        raise InputError(f"scan maps are of one clip, {len(keypoints_2d)} were given")
+        raise InputError(f"scan maps are of one clip, not of {len(keypoints_2d)}")
     block = (model.STEblocks if stack == "STE" else model.TTEblocks)[index]
     assert isinstance(block, PoseMambaBlock)
     seen: list[Tensor] = []

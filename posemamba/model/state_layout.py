@@ -19,7 +19,7 @@ from torch import Tensor
 from posemamba.config import MAX_FRAMES, PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import printable
+from posemamba.text import plural, printable
 
 Shape = tuple[int, ...]
 
@@ -181,8 +181,8 @@ def _refuse_other_networks(shapes: Mapping[str, Shape]) -> dict[str, set[int]]:
     absent = next((key for key in _PROBE if key not in shapes), "STEblocks.0.norm.weight")
     held = ", ".join(f"'{printable(key, 40)}'" for key in (foreign or list(shapes))[:3])
     raise InputError(
-        f"not a PoseMamba checkpoint: no key '{absent}'; its {len(shapes)} keys are e.g. "
-        f"{held or 'none'}"
+        f"not a PoseMamba checkpoint: no key '{absent}'; of its {plural(len(shapes), 'key')} some "
+        f"are {held or 'none'}"
     )
 
 
@@ -239,8 +239,9 @@ def check_state(state: Mapping[str, Tensor], config: PoseMambaConfig) -> None:
     if not problems:
         problems = [*_bad_values(state)]
     if problems:
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        raise InputError(problems[0] + more.replace("1 more problems", "1 more problem"))
+        others = len(problems) - 1
+        more = f" (and {plural(others, 'more problem')})" if others else ""
+        raise InputError(problems[0] + more)
 
 
 def _missing(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> Iterable[str]:
@@ -273,5 +274,5 @@ def _bad_values(state: Mapping[str, Tensor]) -> Iterable[str]:
         if bad:
             yield (
                 f"key '{key}' of shape {tuple(tensor.shape)} holds NaN or Inf in {bad} of its "
-                f"{tensor.numel()} elements: use an earlier epoch of this training run"
+                f"{plural(tensor.numel(), 'element')}: use an earlier epoch of this training run"
             )

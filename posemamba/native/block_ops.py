@@ -57,7 +57,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 @conv_silu.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def _(x: Tensor, *_: object) -> Tensor:
     return x.new_empty(x.shape)
 
 
@@ -90,7 +90,7 @@ def _(y: Tensor, z: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tens
 
 
 @gated_norm.register_fake
-def _(y: Tensor, z: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Tensor:
+def _(y: Tensor, *_: object) -> Tensor:
     return torch.empty_like(y)
 
 
@@ -120,16 +120,8 @@ def add_norm(
     stream = torch.empty_like(residual)
     out = torch.empty_like(branch)
     params = structs.AddNormParams(
-        **addresses(
-            residual=residual,
-            branch=branch,
-            shared_gamma=shared_gamma,
-            shared_beta=shared_beta,
-            gamma=gamma,
-            beta=beta,
-            stream=stream,
-            out=out,
-        ),
+        **addresses(residual=residual, branch=branch, stream=stream, out=out),
+        **addresses(shared_gamma=shared_gamma, shared_beta=shared_beta, gamma=gamma, beta=beta),
         rows=residual.numel() // residual.shape[-1],
         channels=residual.shape[-1],
         dtype=dtype_code(branch, "add_norm"),
@@ -158,14 +150,5 @@ def _(
 
 
 @add_norm.register_fake
-def _(
-    residual: Tensor,
-    branch: Tensor,
-    shared_gamma: Tensor | None,
-    shared_beta: Tensor | None,
-    gamma: Tensor,
-    beta: Tensor,
-    shared_epsilon: float,
-    epsilon: float,
-) -> tuple[Tensor, Tensor]:
+def _(residual: Tensor, branch: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     return torch.empty_like(residual), torch.empty_like(branch)

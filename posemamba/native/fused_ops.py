@@ -1,4 +1,4 @@
-"""The fused inference path as PyTorch custom ops: launches of ours alone, three or four a block.
+"""The fused inference path as PyTorch custom ops: three or four launches per block.
 
 ``embed``, then per block ``conv_proj`` (convolution, SiLU and x_proj) and ``block_tail`` (the scan
 and everything row-wise up to the next block's in_proj). Activations are float16, the stream and all
@@ -9,6 +9,7 @@ the same ops are plain PyTorch compositions, which also say exactly what is comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from posemamba.native import structs
 from posemamba.native.block_ops import conv_silu
 from posemamba.native.launch import addresses, cuda_workspace, launch_cuda, row_stride
+from posemamba.native.packing import TILE
 from posemamba.native.packing import WIDTHS as WIDTHS
 from posemamba.native.packing import TailVectors as TailVectors
 from posemamba.native.packing import pack_weight as pack_weight
@@ -67,7 +69,7 @@ def conv_proj(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tupl
         ``u`` as ``x``, contiguous, and ``x_dbl`` (batch, frames, joints, columns), float16.
     """
     batch, frames, joints, channels = x.shape
-    columns = projection.shape[0] * 16
+    columns = projection.shape[0] * TILE
     u = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     x_dbl = x.new_empty(batch, frames, joints, columns)
     params = structs.ConvProjParams(
@@ -91,7 +93,7 @@ def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor
 
 @conv_proj.register_fake
 def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
-    return x.new_empty(x.shape), x.new_empty((*x.shape[:-1], projection.shape[0] * 16))
+    return x.new_empty(x.shape), x.new_empty((*x.shape[:-1], projection.shape[0] * TILE))
 
 
 @torch.library.custom_op("posemamba::block_tail", mutates_args=(), device_types="cuda")
@@ -142,17 +144,9 @@ def block_tail(
     )
     params = structs.BlockTailParams(
         scan=scan,
-        **addresses(z=z),
+        **addresses(z=z, residual=residual, position=position, stream=stream),
+        **addresses(vectors=vectors, out_proj=out_proj, fc1=fc1, fc2=fc2),
         z_stride=row_stride(z),
-        **addresses(
-            vectors=vectors,
-            out_proj=out_proj,
-            fc1=fc1,
-            fc2=fc2,
-            residual=residual,
-            position=position,
-            stream=stream,
-        ),
         next=_next(next_weights, next_epsilon, output),
         d_model=residual.shape[3],
         out_epsilon=out_epsilon,
@@ -176,17 +170,11 @@ def _(
     next_weights: Sequence[Tensor],
     position: Tensor | None,
     epsilons: Sequence[float],
-    d_state: int,
-    dt_rank: int,
-    order: Sequence[int],
-    reverse: Sequence[int],
-    limb_mask: Sequence[int],
-    limb_index: Sequence[int],
+    *sizes_and_walk: Any,  # noqa: ANN401
 ) -> tuple[Tensor, Tensor]:
     w = TailVectors.unpack(vectors)
     out_proj, fc1, fc2 = (unpack_weight(matrix) for matrix in matrices)
-    walk = (order, reverse, limb_mask, limb_index)
-    y = cross_selective_scan(u, x_dbl, *scan_weights, d_state, dt_rank, *walk)
+    y = cross_selective_scan(u, x_dbl, *scan_weights, *sizes_and_walk)
     normed = F.layer_norm(y.float(), y.shape[-1:], w.out_gamma, w.out_beta, epsilons[0])
     gated = (normed * F.silu(z.float())).half()
     stream = residual + F.linear(gated, out_proj).float()
@@ -243,14 +231,8 @@ def embed(
     stream = keypoints_2d.new_empty(batch, frames, joints, weight.shape[0])
     output = _empty_next(next_weights, stream)
     params = structs.EmbedParams(
-        **addresses(
-            keypoints_2d=keypoints_2d,
-            weight=weight,
-            bias=bias,
-            joint_position=joint_position,
-            next_norm=next_norm,
-            stream=stream,
-        ),
+        **addresses(keypoints_2d=keypoints_2d, weight=weight, bias=bias, stream=stream),
+        **addresses(joint_position=joint_position, next_norm=next_norm),
         next=_next(next_weights, epsilon, output),
         batch=batch,
         frames=frames,

@@ -25,6 +25,7 @@ from posemamba.native.launch import (
 )
 from posemamba.scan import chunked, reference
 from posemamba.scan_order import Walk
+from posemamba.text import plural
 
 
 def cross_scan_params(
@@ -106,7 +107,8 @@ def cross_selective_scan(
     if lengths != (k, k, joints):
         raise InputError(
             f"posemamba::cross_selective_scan: reverse, limb_mask and limb_index have {lengths} "
-            f"entries, {k} directions and {joints} joints ask for {(k, k, joints)}"
+            f"entries, {plural(k, 'direction')} and {plural(joints, 'joint')} ask "
+            f"for {(k, k, joints)}"
         )
     shapes = {
         "x_dbl": (x_dbl, (batch, frames, joints, k * (dt_rank + 2 * d_state))),
@@ -160,8 +162,8 @@ def selective_scan(
     groups, state = len(reverse), A.shape[1]
     if groups == 0 or rows % groups:
         raise InputError(
-            f"posemamba::selective_scan: {rows} channels cannot be split into the {groups} groups "
-            "of reverse"
+            f"posemamba::selective_scan: {plural(rows, 'channel')} cannot be split into the "
+            f"{plural(groups, 'group')} of reverse"
         )
     shapes = {
         "delta": (delta, (batch, rows, length)),

@@ -8,14 +8,14 @@ from typing import Any
 
 from posemamba.model.counts import Row
 from posemamba.paper.results import COUNTS_SOURCE, H36M, H36M_SOURCE
-from posemamba.text import markdown_table, table
+from posemamba.text import markdown_table, plural, table
 
 Grid = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
 NONE = "-"
 COUNT_NOTE = (
     "True: every parameter; linear and convolution layers, the scan's projections, and the "
-    "scan at 3 MAC a state.\n"
+    "scan at 3 MAC per state.\n"
     "Paper's (Table 2): its counter skips raw parameters, both projections and the scan, and "
     "counts norms."
 )
@@ -55,8 +55,8 @@ class PaperTables:
 
     Attributes:
         frames: length of the clip the MACs are of.
-        counts: both ways of counting, a row a size.
-        measured: what was run, a row a checkpoint.
+        counts: both ways of counting, a row per size.
+        measured: what was run, a row per checkpoint.
     """
 
     frames: int
@@ -103,7 +103,7 @@ class PaperTables:
             )
             mpi.append((label, *map(_number, (mine.mpi_mpjpe, mine.mpi_pck, mine.mpi_auc))))
         parts = (
-            f"Sizes, one clip of {self.frames} frames",
+            f"Sizes, one clip of {plural(self.frames, 'frame')}",
             grid(COUNT_HEADER, count_rows(self.counts)),
             f"{COUNT_NOTE}\nThe paper: {COUNTS_SOURCE}.",
             "Human3.6M, mm",

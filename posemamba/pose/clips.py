@@ -18,6 +18,7 @@ from posemamba.errors import InputError
 from posemamba.files.input import require_no_device
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.text import plural
 
 Array = npt.NDArray[Any]
 Clips = dict[str, npt.NDArray[np.float32]]
@@ -142,12 +143,12 @@ def _check(values: Array, label: str, size: tuple[float, float] | None) -> Array
         )
     if shape[-2] != NUM_JOINTS:
         raise InputError(
-            f"{label} has {shape[-2]} joints; expected the {NUM_JOINTS} of Human3.6M, "
+            f"{label} has {plural(shape[-2], 'joint')}; expected the {NUM_JOINTS} of Human3.6M, "
             "convert with posemamba.pose.keypoints.to_h36m"
         )
     if shape[-1] != 2:
         hint = "leave the confidence out: keypoints[..., :2]" if shape[-1] == 3 else "give x and y"
-        raise InputError(f"{label} has {shape[-1]} values a joint; expected 2, {hint}")
+        raise InputError(f"{label} has {plural(shape[-1], 'value')} per joint; expected 2, {hint}")
     if 0 in shape:
         what = "clips" if shape[0] == 0 and values.ndim == 4 else "frames"
         raise InputError(f"{label} has 0 {what}; give at least 1")

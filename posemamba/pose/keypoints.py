@@ -4,7 +4,8 @@ Every Human3.6M joint is a weighted mean of joints the detector has (weights sum
 result moves with the person). Joints of the same name are taken as they are; a format's entry
 lists only the five of the middle line - root, belly, neck, nose, head - that formats disagree on.
 
-NumPy only. Pixels in, pixels out: normalise afterwards (``posemamba.pose.preprocess.normalize_2d``).
+NumPy only. Pixels in, pixels out: normalise afterwards
+(:func:`posemamba.pose.preprocess.normalize_2d`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
+from posemamba.text import plural
 
 Array = npt.NDArray[Any]
 Weights = Mapping[str, float]
@@ -270,7 +272,7 @@ def fill_missing(
         if not known.any():
             label = names[joint] if names is not None else str(joint)
             raise InputError(
-                f"joint '{label}' is missing in all {len(times)} frames "
+                f"joint '{label}' is missing in all of {plural(len(times), 'frame')} "
                 f"(confidence above {min_confidence:g} needed): use frames that show it"
             )
         for axis in range(2):

@@ -19,6 +19,7 @@ def with_flip(lift: Lift) -> Lift:
     """``lift`` averaged with the mirror of what it makes of the mirrored clip."""
 
     def lift_both(keypoints_2d: Floats) -> Floats:
-        return flip_tta(lift, keypoints_2d)
+        poses: Floats = flip_tta(lift, keypoints_2d)
+        return poses
 
     return lift_both

@@ -1,4 +1,4 @@
-"""OpenPose's JSON output: one file a frame, any number of people in it.
+"""OpenPose's JSON output: one file per frame, any number of people in it.
 
 Source: the OpenPose output format (``people[].pose_keypoints_2d`` = x, y, confidence, ...; a joint
 that was not found is three zeros). Files exist in which only one coordinate was zeroed and the
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.text import plural
 
 Array = npt.NDArray[Any]
 Folder = Path | zipfile.Path
@@ -75,7 +76,7 @@ def follow_person(frames: Sequence[Array]) -> Array:
     """
     start = next((index for index, people in enumerate(frames) if len(people)), None)
     if start is None:
-        raise InputError(f"no person in any of {len(frames)} frames: nothing to follow")
+        raise InputError(f"no person in any of {plural(len(frames), 'frame')}: nothing to follow")
     last = max(frames[start], key=_size).copy()  # (K, 3)
     track = np.zeros((len(frames), *last.shape))
     for index, people in enumerate(frames[start:], start):

@@ -1,29 +1,40 @@
 """What happens to keypoints before the network, and to poses after it.
 
 Reading, scaling and cutting (:func:`normalize_2d` to :func:`merge_clips`) are the input-output
-side: NumPy. :func:`flip` and :func:`flip_tta` sit around the network and take NumPy arrays or
-torch tensors, whichever the runtime speaks.
+side. :func:`flip` and :func:`flip_tta` sit around the network and take what the runtime speaks:
+NumPy arrays, or PyTorch tensors, which index and negate alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, RIGHT_JOINTS, ROOT
+from posemamba.text import plural
 
 Array = npt.NDArray[Any]
-ArrayOrTensor = TypeVar("ArrayOrTensor", Array, Tensor)
 
 _SWAP = dict(zip(LEFT_JOINTS + RIGHT_JOINTS, RIGHT_JOINTS + LEFT_JOINTS, strict=True))
 #: Joint that each joint becomes in a mirror.
 MIRROR: tuple[int, ...] = tuple(_SWAP.get(joint, joint) for joint in range(NUM_JOINTS))
+
+
+class _ArrayLike(Protocol):
+    """What NumPy arrays and PyTorch tensors have in common, as far as it is used here."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+    def __getitem__(self, place: Any, /) -> Any: ...  # noqa: ANN401
+    def __setitem__(self, place: Any, value: Any, /) -> None: ...  # noqa: ANN401
+
+
+_Values = TypeVar("_Values", bound=_ArrayLike)
 
 
 def normalize_2d(points_px: npt.ArrayLike, width: float, height: float) -> Array:
@@ -127,13 +138,13 @@ def split_clips(sequence: npt.ArrayLike, frames: int = MAX_FRAMES) -> Array:
 
     Args:
         sequence: (total, ...).
-        frames: frames a clip.
+        frames: frames per clip.
 
     Returns:
         (clips, min(frames, total), ...), of the sequence's type.
 
     Raises:
-        InputError: no frame in the sequence, or fewer than one a clip.
+        InputError: no frame in the sequence, or fewer than one per clip.
     """
     values = np.asarray(sequence)
     total = _count_frames(values)
@@ -161,7 +172,7 @@ def merge_clips(clips: npt.ArrayLike, total: int) -> Array:
     length = values.shape[1] if values.ndim >= 2 else 0
     if length < 1 or length > total or len(clip_starts(total, length)) != values.shape[0]:
         raise InputError(
-            f"clips have shape {values.shape}, which {total} frames are not cut into: "
+            f"clips have shape {values.shape}, which are no cut of {plural(total, 'frame')}: "
             "give what split_clips returned, and the length of its input"
         )
     ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1.0
@@ -174,7 +185,7 @@ def merge_clips(clips: npt.ArrayLike, total: int) -> Array:
     return _like(merged / weights, clips)
 
 
-def flip(values: ArrayOrTensor) -> ArrayOrTensor:
+def flip(values: _Values) -> _Values:
     """Mirror a person: negate x and swap left with right.
 
     Args:
@@ -184,16 +195,14 @@ def flip(values: ArrayOrTensor) -> ArrayOrTensor:
     Returns:
         a new array or tensor of the same shape and type.
     """
-    if values.ndim < 2 or values.shape[-2] != NUM_JOINTS:
+    if len(values.shape) < 2 or values.shape[-2] != NUM_JOINTS:
         raise InputError(f"cannot flip shape {tuple(values.shape)}: expected (..., 17, channels)")
-    mirrored = values[..., list(MIRROR), :]  # indexing by a list copies
+    mirrored: _Values = values[..., list(MIRROR), :]  # indexing by a list copies
     mirrored[..., 0] = -mirrored[..., 0]
     return mirrored
 
 
-def flip_tta(
-    fn: Callable[[ArrayOrTensor], ArrayOrTensor], keypoints_2d: ArrayOrTensor
-) -> ArrayOrTensor:
+def flip_tta(fn: Callable[[_Values], Any], keypoints_2d: _Values) -> Any:  # noqa: ANN401
     """Flip test-time augmentation, as the authors evaluate: twice the time for a better pose.
 
     Args:
@@ -226,7 +235,7 @@ def _check_image(width: float, height: float) -> None:
 
 def _check_frames(frames: int) -> None:
     if frames < 1:
-        raise InputError(f"{frames} frames wanted: give at least 1")
+        raise InputError(f"{plural(frames, 'frame')} wanted: give at least 1")
 
 
 def _count_frames(values: Array) -> int:

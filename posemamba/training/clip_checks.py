@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
+from posemamba.text import plural
 from posemamba.training.config import TrainConfig
 
 
@@ -20,8 +21,8 @@ def check_training(clips: ClipSet, frames: int, name: str) -> None:
     """
     if clips.frames < frames:
         raise InputError(
-            f"{name}: clips of {clips.frames} frames cannot train a network on {frames}: make "
-            "longer ones, or use a smaller --frames"
+            f"{name}: clips of {plural(clips.frames, 'frame')} cannot train a network on "
+            f"{frames}: make longer ones, or use a smaller --frames"
         )
 
 
@@ -45,12 +46,14 @@ def check_batches(sets: Sequence[ClipSet], config: TrainConfig, processes: int =
     """
     if config.batch_size % (processes * config.accumulate):
         raise InputError(
-            f"batch_size {config.batch_size} cannot be split over {processes} processes and "
-            f"{config.accumulate} passes: use a multiple of {processes * config.accumulate}"
+            f"batch_size {config.batch_size} cannot be split over "
+            f"{plural(processes, 'process', 'processes')} and "
+            f"{plural(config.accumulate, 'pass', 'passes')}: use a multiple of "
+            f"{processes * config.accumulate}"
         )
     count = sum(len(clips) for clips in sets)
     if count < config.batch_size:
         raise InputError(
-            f"{count} clips are fewer than a batch of {config.batch_size}: use a smaller batch, "
-            "or more clips"
+            f"{plural(count, 'clip')}, fewer than a batch of {config.batch_size}: use a smaller "
+            "batch, or more clips"
         )

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from posemamba.checkpoint.official_config import config_scan_order, read_official_config
-from posemamba.config import VARIANTS, PoseMambaConfig
+from posemamba.config import MAX_D_MODEL, MAX_DEPTH, MAX_FRAMES, VARIANTS, PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS
+from posemamba.skeleton import NUM_JOINTS
 from posemamba.training.losses import PoseLoss
 
 AMP_TYPES = ("none", "fp16", "bf16")
 SCHEDULES = ("exponential", "cosine")
 FINAL_RATE = 0.01
 """Where the cosine schedule ends, over the learning rate."""
-MAX_DEPTH, MAX_D_MODEL = 100, 4096
-"""Far beyond the paper's 20 and 256; building anything much larger does not return."""
 _MOST = 1e30
 """With 1e6 at most for the weight decay, which AdamW multiplies the rate with, all of a step's
 factors fit float32: what is too much ends as a loss of nan, not as an error inside PyTorch."""
@@ -41,7 +40,7 @@ _SAID_ELSEWHERE = (
 )  # fmt: skip
 
 #: What every network here has; files that state another value ask for another network.
-_FIXED = {"num_joints": 17, "mlp_ratio": 2}
+_FIXED = {"num_joints": NUM_JOINTS, "mlp_ratio": 2}
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class TrainConfig:
         batch_size: clips of an optimizer step, over all devices and accumulated passes.
         accumulate: passes a step is split into.
         learning_rate, weight_decay: of AdamW.
-        schedule: ``exponential``, times ``lr_decay`` an epoch; or ``cosine`` over the whole run.
+        schedule: ``exponential``, times ``lr_decay`` per epoch; or ``cosine`` over the whole run.
         flip: mirror clips with probability one half.
         noise: standard deviation added to keypoints, in their unit.
         drop_joints: share of keypoints that stay where they were some frames before.
@@ -78,7 +77,7 @@ class TrainConfig:
     variant: str = "S"
     depth: int | None = None
     d_model: int | None = None
-    frames: int = 243
+    frames: int = MAX_FRAMES
     scan_order: str = "global-local"
     drop_path: float = 0.2
     scan: str = "chunked"

@@ -50,7 +50,7 @@ def smoothness(predicted: Tensor) -> Tensor:
 
 @cache
 def _weights(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Copied to a device once: a copy a step would wait for the GPU, and stop a CUDA graph."""
+    """Copied to a device once: copies at every step would wait for the GPU and stop CUDA graphs."""
     return torch.tensor(SMOOTHNESS_WEIGHTS, device=device, dtype=dtype)[:, None]
 
 

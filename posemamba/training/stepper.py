@@ -108,7 +108,7 @@ class Stepper:
         return torch.autocast(self.device.type, dtype=_HALF[self.config.amp])
 
     def _no_sync(self, more: bool) -> contextlib.AbstractContextManager[Any]:
-        """Gradients of several processes are averaged once a step, after the last pass."""
+        """Gradients of several processes are averaged once per step, after the last pass."""
         if more and isinstance(self.network, nn.parallel.DistributedDataParallel):
             return self.network.no_sync()
         return contextlib.nullcontext()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
+import demo_report
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from places import ROOT
 from places import TINY as GOLDEN
 
 from posemamba.checkpoint.read import load_checkpoint
@@ -20,15 +18,6 @@ from posemamba.evaluation.clip_sets import clip_errors
 from posemamba.model.lift import as_lift
 
 FRAMES = 30  # more than the golden checkpoint's 27: clips are cut
-
-
-def script() -> Any:  # noqa: ANN401
-    spec = importlib.util.spec_from_file_location("demo_report", ROOT / "tools/demo_report.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def clips(seed: int, count: int) -> ClipSet:
@@ -64,7 +53,7 @@ USUAL = ("--ckpt", "tiny.pth.tr", "--train", "train.npz", "--val", "val_a.npz", 
 
 
 def invoke(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(script().main, arguments)
+    result = CliRunner().invoke(demo_report.main, arguments)
     assert result.exit_code == code, result.output
     return str(result.stdout if code == 0 else result.stderr)
 

@@ -108,7 +108,7 @@ def read_motion(path: Path) -> Motion:
 def _check(rows: Array, path: Path) -> None:
     """Rows that have a time and a pose."""
     if not np.isfinite(rows).all():
-        raise InputError(f"'{path}' holds a value that is no number")
+        raise InputError(f"'{path}' holds NaN or infinity")
     durations = rows[:-1, 0]  # the last row leads nowhere
     if not (durations > 0).all():
         raise InputError(f"'{path}' has a row of duration {durations.min():g} s, not above 0")

@@ -19,6 +19,7 @@ from posemamba.data.synthetic.cameras import CameraRange, look
 from posemamba.data.synthetic.humanoid import Motion, read_motion
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
+from posemamba.text import plural
 
 Array = npt.NDArray[np.float64]
 
@@ -101,7 +102,10 @@ def make_clips(
         InputError: no motions, no clips or no frames asked for.
     """
     if not motions or count < 1 or frames < 2:
-        raise InputError(f"{count} clips of {frames} frames from {len(motions)} motions: too few")
+        raise InputError(
+            f"{plural(count, 'clip')} of {plural(frames, 'frame')} from "
+            f"{plural(len(motions), 'motion')}: too few"
+        )
     keypoints, poses, scales, names = [], [], [], []
     for index in range(count):
         rng = np.random.default_rng([seed, index])  # a clip does not depend on those before it

@@ -163,8 +163,8 @@ def motion_rows(count: int = 5) -> np.ndarray[Any, Any]:
         ((1, 0), -0.1, "duration -0.1 s"),
         ((slice(None), 0), 1e-6, "lasts 4e-06 s"),
         ((slice(None), 0), 1e13, "lasts 4e+13 s"),
-        ((2, 0), np.inf, "no number"),
-        ((2, 7), np.nan, "no number"),
+        ((2, 0), np.inf, "NaN or infinity"),
+        ((2, 7), np.nan, "NaN or infinity"),
         ((slice(None), slice(4, 8)), 0.0, "no unit quaternion"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The runner around the runs: resumption, refused settings, planning; runs are made up here."""
+"""The runner around the runs: resumption, refused settings; runs are made up here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from posemamba.ablation import runner as ablation
-from posemamba.ablation.runner import Settings, plan_steps, run, write_report
+from posemamba.ablation.runner import run, write_report
+from posemamba.ablation.settings import Settings
 from posemamba.ablation.table import FULL, ROWS, AblationReport, Cell, Row
 from posemamba.errors import InputError
 
@@ -25,10 +26,9 @@ SMALL = (Row("scan order", "fs-ft", "fs-ft"), Row("scan order", FULL), Row("loss
 class Runs:
     """Stands for :func:`posemamba.ablation.cell.run_cell`; remembers and can fail."""
 
-    def __init__(self, start_up: float = 0.0, a_step: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.seen: list[str] = []
         self.fail_at, self.failure = math.inf, KeyboardInterrupt()
-        self.start_up, self.a_step = start_up, a_step
         self.lock = threading.Lock()
 
     def __call__(self, cell: Cell, settings: Settings) -> dict[str, Any]:
@@ -38,8 +38,7 @@ class Runs:
             self.seen.append(cell.key)
         value = 10.0 + cell.seed + len(cell.scan_order)
         figures = {"mpjpe_mm": value, "p_mpjpe_mm": value / 2, "mpjve_mm": 1.0}
-        seconds = self.start_up + self.a_step * settings.steps
-        return {"figures": {name: figures for name in settings.val}, "seconds": seconds}
+        return {"figures": {name: figures for name in settings.val}}
 
 
 @pytest.fixture
@@ -163,15 +162,14 @@ def test_damaged_runs_are_one_line(
 @pytest.mark.parametrize(
     "change", [{"digests": 1}, {"data": None}, {"val": []}, {"steps": "7"}, {"steps": 0}], ids=str
 )
-@pytest.mark.parametrize("minutes", [None, 1.0])
 def test_damaged_settings_are_one_line(
-    runs: Runs, settings: Settings, change: dict[str, Any], minutes: float | None
+    runs: Runs, settings: Settings, change: dict[str, Any]
 ) -> None:
     run(settings, Path("out"), jobs=1, rows=SMALL)
     file = Path("out/settings.json")
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(InputError, match=r"settings\.json: not the settings of an ablation"):
-        run(settings, Path("out"), jobs=1, rows=SMALL, minutes=minutes)
+        run(settings, Path("out"), jobs=1, rows=SMALL)
 
 
 def test_a_first_run_that_fails_leaves_the_folder_free(runs: Runs, settings: Settings) -> None:
@@ -182,14 +180,6 @@ def test_a_first_run_that_fails_leaves_the_folder_free(runs: Runs, settings: Set
     runs.fail_at = math.inf
     corrected = dataclasses.replace(settings, learning_rate=1e-4)
     assert run(corrected, Path("out"), jobs=1, rows=SMALL).missing == []
-
-
-@pytest.mark.parametrize("minutes", [math.nan, math.inf, 1e300, 0.0, -1.0])
-def test_minutes_no_clock_can_measure(runs: Runs, settings: Settings, minutes: float) -> None:
-    with pytest.raises(InputError, match="--minutes"):
-        run(settings, Path("out"), jobs=1, rows=SMALL, minutes=minutes)
-    assert not Path("out").exists()
-    assert runs.seen == []
 
 
 @pytest.mark.parametrize(
@@ -206,28 +196,6 @@ def test_blocked_outputs_are_noticed_before_any_run(
     with pytest.raises(InputError, match=blocked):
         run(settings, Path("out"), jobs=1, rows=SMALL)
     assert runs.seen == []
-
-
-def test_steps_are_planned_once_and_kept(runs: Runs, settings: Settings) -> None:
-    """2 s of start-up and 0.1 s a step, two runs after each other on each of two workers."""
-    runs.start_up, runs.a_step = 2.0, 0.1
-    unplanned = dataclasses.replace(settings, steps=0)
-    report = run(unplanned, Path("out"), jobs=2, rows=SMALL, minutes=1.0)
-    steps = int((60 * 0.85 / 2 - 2.0) / 0.1)
-    assert abs(report.settings["steps"] - steps) <= 1  # the probes took milliseconds
-    assert len(runs.seen) == 4 + 6  # warm-up and two probes, two at a time
-    again = run(unplanned, Path("out"), jobs=1, rows=SMALL, minutes=5.0)
-    assert again.settings["steps"] == report.settings["steps"]
-    assert len(runs.seen) == 10
-
-
-def test_a_budget_too_short_is_refused(runs: Runs, settings: Settings) -> None:
-    runs.start_up, runs.a_step = 2.0, 0.1
-    with (
-        ThreadPoolExecutor(1) as pool,
-        pytest.raises(InputError, match=r"0.5 minutes are too few: 30 runs, 1 at a time, need 2.1"),
-    ):
-        plan_steps(settings, 30, 1, 0.5, pool)
 
 
 def test_runs_really_share_the_time(runs: Runs, settings: Settings, monkeypatch: Any) -> None:  # noqa: ANN401

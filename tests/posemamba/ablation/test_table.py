@@ -77,7 +77,7 @@ def test_markdown_shows_spread_differences_and_what_is_missing() -> None:
     assert "Run with torch 2." in text
     assert "NOT FINISHED" not in text
     unfinished = report({FULL: [10.0]})
-    assert "NOT FINISHED: 5 runs are missing" in unfinished.markdown()
+    assert "NOT FINISHED: 5 runs missing" in unfinished.markdown()
     assert len(unfinished.missing) == 5
     assert "fs-ft |" not in unfinished.markdown()
     assert "| loss: all terms | 10.00 | 5.00 | 1.00 | - |" in unfinished.markdown()

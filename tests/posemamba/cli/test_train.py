@@ -66,7 +66,7 @@ def refused(here: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--batch-size", "11"), "6 clips are fewer than a batch of 11: use a smaller batch"),
+        (("--batch-size", "11"), "6 clips, fewer than a batch of 11: use a smaller batch"),
         (("--d-model", "9999999"), "d_model is 9999999: it must be from 1 to 4096"),
         (("--depth", "99999999"), "depth is 99999999: it must be from 1 to 100"),
         (("--depth", "0"), "depth is 0"),
@@ -140,12 +140,12 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("val.npz", "'val.npz' is an input"),
-        ("./tiny.pth.tr", "'tiny.pth.tr' is an input"),
-        ("link.json", "'link.json' is an input"),
-        ("folder", "'folder' is a folder"),
-        ("pipe", "'pipe' is not a regular file"),
-        ("gone/e.json", "there is no folder 'gone'"),
+        ("val.npz", "'val.npz' is the input"),
+        ("./tiny.pth.tr", "'tiny.pth.tr' is the input"),
+        ("link.json", "'link.json' is the input"),
+        ("folder", "'folder' is a directory"),
+        ("pipe", "'pipe' is a pipe or a device"),
+        ("gone/e.json", "folder 'gone' does not exist"),
         ("/proc/e.json", "folder '/proc' cannot be written"),
     ],
 )

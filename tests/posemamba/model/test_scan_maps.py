@@ -107,5 +107,5 @@ def test_wrong_requests() -> None:
     model, clip = random_model("global-local"), torch.zeros(1, 3, 17, 2).double()
     with pytest.raises(InputError, match="block STE 2 does not exist: this model has STE 0 to 1"):
         scan_maps(model, clip, "STE", 2)
-    with pytest.raises(InputError, match="of one clip, 2 were given"):
+    with pytest.raises(InputError, match="of one clip, not of 2"):
         scan_maps(model, clip.expand(2, 3, 17, 2), "STE", 0)

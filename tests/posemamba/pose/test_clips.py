@@ -1,26 +1,21 @@
-"""The clip container: what loads, what is refused and how, the bundled clips and their script."""
+"""The clip container: what loads, what is refused and how, the bundled clips."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import ROOT
 
-from posemamba.draw.skeleton import draw_comparison
 from posemamba.errors import InputError
-from posemamba.files.output import replacing
 from posemamba.pose.clips import bundled_clips, load_clips
 from posemamba.pose.preprocess import normalize_2d
 
@@ -66,8 +61,8 @@ def changed(index: tuple[int, ...], value: float) -> npt.NDArray[np.float32]:
 
 BAD_ARRAYS: dict[str, tuple[dict[str, npt.ArrayLike], str]] = {
     "16 joints": ({"a": np.zeros((4, 16, 2))}, r"'a' has 16 joints; .*to_h36m"),
-    "confidence": ({"a": np.zeros((4, 17, 3))}, r"3 values a joint.*\[\.\.\., :2\]"),
-    "1 coordinate": ({"a": np.zeros((4, 17, 1))}, r"1 values a joint; expected 2"),
+    "confidence": ({"a": np.zeros((4, 17, 3))}, r"3 values per joint.*\[\.\.\., :2\]"),
+    "1 coordinate": ({"a": np.zeros((4, 17, 1))}, r"1 value per joint; expected 2"),
     "no frames": ({"a": np.zeros((0, 17, 2))}, "0 frames; give at least 1"),
     "no frames in clips": ({"a": np.zeros((2, 0, 17, 2))}, "0 frames"),
     "no clips": ({"a": np.zeros((0, 9, 17, 2))}, "0 clips"),
@@ -213,94 +208,3 @@ def test_bundled_clips_carry_their_licence() -> None:
     notice = (assets / "ATTRIBUTION.md").read_text()
     assert (EXCERPT / "LICENSE").read_text() in notice
     assert (assets / "pose2sim_balancing.npz").stat().st_size < 200_000
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = TESTS.parent / "tools/make_bundled_clips.py"
-    spec = importlib.util.spec_from_file_location("make_bundled_clips", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_script_remakes_the_first_frames(script: ModuleType, tmp_path: Path) -> None:
-    """The excerpt's two frames show every joint, so later frames do not matter to them."""
-    wheel = tmp_path / "excerpt.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path in sorted(EXCERPT.rglob("*")):
-            archive.write(path, path.relative_to(EXCERPT))
-    outputs = []
-    for source in (EXCERPT, EXCERPT, wheel):
-        output = tmp_path / f"{len(outputs)}.npz"
-        result = CliRunner().invoke(script.main, [str(source), "-o", str(output)])
-        assert result.exit_code == 0, result.output
-        outputs.append(output.read_bytes())
-    assert len(set(outputs)) == 1, "the same input must give the same bytes"
-    (clip,) = load_clips(tmp_path / "0.npz").values()
-    np.testing.assert_array_equal(clip, bundled_clips()["balancing_cam1"][:2])
-
-
-def test_script_reads_the_image_size(script: ModuleType) -> None:
-    calibration = EXCERPT / "Pose2Sim/Demo/calibration/Calib.qca.txt"
-    assert script.image_sizes(calibration.read_text()) == [(1088, 1920)]
-
-
-def test_script_names_what_is_wrong(script: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "x.whl").write_bytes(b"PK not a wheel")
-    for source, words in ((tmp_path, "not pose2sim 0.4.0"), (tmp_path / "x.whl", "not a wheel")):
-        result = CliRunner().invoke(script.main, [str(source), "-o", str(tmp_path / "o.npz")])
-        assert result.exit_code != 0
-        assert words in result.output
-    assert not (tmp_path / "o.npz").exists()
-
-
-def test_drawing_is_a_picture_and_leaves_nothing_else(tmp_path: Path) -> None:
-    clip = bundled_clips()["balancing_cam1"]
-    pose = np.concatenate([clip, clip[..., :1]], axis=-1)
-    draw_comparison(clip, pose, tmp_path / "p.png", "title")
-    assert [path.name for path in tmp_path.iterdir()] == ["p.png"]
-    from matplotlib.image import imread
-
-    image = imread(tmp_path / "p.png")[..., :3]
-    assert min(image.shape[:2]) > 500
-    # Both sides' colours are there, in the upper half (2D) and in the lower (3D).
-    for half in np.array_split(image, 2):
-        for colour in ((0, 114, 178), (213, 94, 0)):
-            near = np.abs(half - np.array(colour) / 255).max(axis=-1) < 0.02
-            assert near.sum() > 100
-
-
-@pytest.mark.parametrize(
-    ("name", "frames", "words"),
-    [
-        ("missing/p.png", None, "does not exist; create it"),
-        ("", None, "is a directory"),
-        ("p.docx", None, "use .png"),
-        ("p.png", [100], r"frames \[100\] of 100"),
-        ("p.png", [], "name frames that exist"),
-    ],
-)
-def test_drawing_refuses(tmp_path: Path, name: str, frames: list[int] | None, words: str) -> None:
-    clip = bundled_clips()["balancing_cam1"]
-    with pytest.raises(InputError, match=words) as error:
-        draw_comparison(clip, np.zeros((100, 17, 3)), tmp_path / name, "title", frames)
-    assert "\n" not in str(error.value)
-    assert not list(tmp_path.iterdir())
-
-
-def test_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "report.txt"
-    target.write_text("old")
-
-    def write_half() -> None:
-        with replacing(target) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]

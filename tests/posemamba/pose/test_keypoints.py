@@ -159,7 +159,7 @@ def test_fill_missing_keeps_what_was_seen(seed: int, share: float) -> None:
 def test_never_seen_joint_is_named() -> None:
     points = np.ones((3, 17, 3))
     points[:, 15, 2] = 0.0
-    with pytest.raises(InputError, match=r"'left_ankle' is missing in all 3 frames"):
+    with pytest.raises(InputError, match=r"'left_ankle' is missing in all of 3 frames"):
         detections_to_h36m(points, "coco17")
     with pytest.raises(InputError, match=r"shape \(0, 17, 2\)"):
         fill_missing(np.ones((0, 17, 2)))

@@ -199,7 +199,7 @@ def test_training_lowers_the_loss(here: Path) -> None:
         (("--val", "none.npz"), "'none.npz'"),
         (("--frames", "27"), "clips of 9 frames"),
         (("--frames", "244"), "frames"),
-        (("--batch-size", "11"), "10 clips are fewer than a batch of 11"),
+        (("--batch-size", "11"), "10 clips, fewer than a batch of 11"),
         (("--batch-size", "0"), "batch_size"),
         (("--steps", "0"), "steps"),
         (("--minutes", "-1"), "minutes"),

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from demo_baselines import constant_pose, fit_linear
 
 from posemamba.checkpoint.untrained import untrained_network
 from posemamba.config import PoseMambaConfig
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
-from posemamba.evaluation.baselines import constant_pose, fit_linear
 from posemamba.evaluation.clip_sets import clip_errors
 from posemamba.model.lift import as_lift
 from posemamba.model.network import PoseMamba

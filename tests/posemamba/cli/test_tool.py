@@ -1,0 +1,47 @@
+"""What every command shares: help at once, choices and limits of the library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from posemamba.cli.main import cli
+from posemamba.config import MAX_FRAMES, VARIANTS
+from posemamba.scan_order import SCAN_ORDERS
+
+COMMANDS = ("", "count", "init", "data", "data h36m", "train", "evaluate", "table", "ablate",
+            "plot", "plot skeleton")  # fmt: skip
+
+
+def test_help_and_config_need_nothing_but_click() -> None:
+    """In one process, for speed; a module that is None cannot be imported."""
+    code = (
+        "import sys\n"
+        "heavy = ('torch', 'numpy', 'yaml', 'tqdm', 'matplotlib', 'safetensors')\n"
+        "sys.modules.update(dict.fromkeys(heavy))\n"
+        "import posemamba.config\n"
+        "from posemamba.cli.main import cli\n"
+        f"for command in {COMMANDS!r}:\n"
+        "    cli([*command.split(), '--help'], standalone_mode=False)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage:") == len(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("command", "choices"),
+    [
+        ("init", "|".join(VARIANTS).lower()),
+        ("table", "|".join(("auto", *SCAN_ORDERS))),
+        ("plot skeleton", "|".join(("auto", *SCAN_ORDERS))),
+        ("count", f"<={MAX_FRAMES}"),
+        ("data h36m", f"<={MAX_FRAMES}"),
+    ],
+)
+def test_choices_are_those_of_the_library(command: str, choices: str) -> None:
+    text = CliRunner().invoke(cli, [*command.split(), "--help"]).output
+    assert choices in "".join(text.split()).lower()

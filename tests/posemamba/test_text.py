@@ -1,0 +1,45 @@
+"""Messages: one line, bounded, counted nouns, near misses, tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from posemamba.text import markdown_table, one_line, plural, printable, problem, suggestion, table
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "expected"),
+    [
+        (0, ("frame",), "0 frames"),
+        (1, ("frame",), "1 frame"),
+        (2, ("frame",), "2 frames"),
+        (151, ("more problem",), "151 more problems"),
+        (1, ("process", "processes"), "1 process"),
+        (2, ("process", "processes"), "2 processes"),
+        (1500, ("clip",), "1,500 clips"),
+    ],
+)
+def test_plural(count: int, words: tuple[str, ...], expected: str) -> None:
+    assert plural(count, *words) == expected
+
+
+def test_messages_are_one_printable_line() -> None:
+    assert one_line("a\nb\x1b[31m  c") == "a b [31m c"
+    assert printable("x" * 100, 10) == "xxxxxxx..."
+    assert str(problem("a\nb.npz", "holds\nNaN")) == "a?b.npz: holds NaN"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("FP61", ": did you mean 'fp16'? There are fp16, fp32"), ("q", ": use one of fp16, fp32")],
+)
+def test_suggestion(value: str, expected: str) -> None:
+    assert suggestion(value, ("fp16", "fp32")) == expected
+
+
+def test_tables() -> None:
+    header, rows = ("", "mm"), [("a", "1.00"), ("long", "10.00")]
+    assert table(header, rows) == "         mm\na      1.00\nlong  10.00"
+    assert markdown_table(header, rows).splitlines() == [
+        "|  | mm |", "| --- | ---: |", "| a | 1.00 |", "| long | 10.00 |"
+    ]  # fmt: skip
