@@ -8,30 +8,19 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import io
 import json
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from posemamba.checkpoint.archives import MAX_BYTES, members, torch_archive, weights_in
+from posemamba.checkpoint.signatures import describe, is_safetensors
 from posemamba.files.torch_pickle import load_pickled
 from posemamba.text import plural, printable, problem
 
-WEIGHT_SUFFIXES = (".bin", ".pth", ".tr", ".pt", ".safetensors")
-MAX_BYTES = 4 << 30
-"""The largest paper model with its optimizer state is 0.4 GB: more than this is something else."""
-
-_SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"\xff\xd8\xff", "a JPEG picture"),
-    (0, b"\x89PNG", "a PNG picture"),
-    (0, b"\x1f\x8b", "a gzip archive, unpack it first"),
-    (0, b"7z\xbc\xaf", "a 7z archive, unpack it first"),
-    (0, b"Rar!", "a RAR archive, unpack it first"),
-    (257, b"ustar", "a tar archive, unpack it first"),
-    (0, b"version https://git-lfs", "a Git LFS pointer, run 'git lfs pull'"),
-    (0, b"<!doctype html", "an HTML page, the download did not yield the file"),
-    (0, b"<html", "an HTML page, the download did not yield the file"),
-)
+WEIGHT_SUFFIXES = (".bin", ".pth", ".tr", ".pt", ".ckpt", ".safetensors")
+_INDEX_SUFFIX = ".index.json"
+_MAX_SHARDS = 1000
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,8 @@ class WeightFile:
 
     Attributes:
         content: the decoded object, normally a dict.
-        sha256: of the file; of an unpacked folder, of its records' names, sizes and bytes.
+        sha256: of the file; of an unpacked folder, of its records' names, sizes and bytes; of
+            shards, of their hashes in the order of their names.
         metadata: the string table of a safetensors header, else empty.
     """
 
@@ -50,7 +40,7 @@ class WeightFile:
 
 
 def read_weight_file(path: Path) -> WeightFile:
-    """Read a checkpoint file or an unpacked folder.
+    """Read a checkpoint file, an unpacked folder, or shards by their index.
 
     Raises:
         InputError: no such path, unreadable, not a checkpoint, truncated, corrupt or unsafe.
@@ -67,11 +57,27 @@ def read_weight_file(path: Path) -> WeightFile:
         data = path.read_bytes()
     except OSError as error:
         raise problem(path, f"cannot be read: {error.strerror or error}") from None
+    if path.name.endswith(_INDEX_SUFFIX):
+        return _read_shards(data, path)
+    return _decode(data, path)
+
+
+def _decode(data: bytes, path: Path) -> WeightFile:
     digest = hashlib.sha256(data).hexdigest()
-    if _is_safetensors(data, path):
+    if not data:
+        raise problem(path, "the file is empty: copy or download it again")
+    if not is_safetensors(data) and (what := describe(data)) is not None:
+        raise problem(path, f"not a checkpoint: it is {what}")
+    if is_safetensors(data) or path.suffix.lower() == ".safetensors":
         content, metadata = _read_safetensors(data, path)
         return WeightFile(content, digest, metadata)
-    _refuse_other_formats(data, path)
+    packed = members(data, path)
+    if packed is not None:
+        inside = weights_in(packed, path, WEIGHT_SUFFIXES)
+        held = _decode(inside.data, path) if inside.name else None
+        content = load_pickled(inside.data, path) if held is None else held.content
+        return WeightFile(content, digest, {} if held is None else held.metadata)
+    _refuse_no_pickle(data, path)
     return WeightFile(load_pickled(data, path), digest)
 
 
@@ -83,50 +89,12 @@ def _near_miss(path: Path) -> str:
     return f": did you mean '{printable(close[0])}'?" if close else ""
 
 
-def _refuse_other_formats(data: bytes, path: Path) -> None:
-    """Say what a file is when it is nothing ``torch.load`` should be asked to read."""
-    if not data:
-        raise problem(path, "the file is empty: copy or download it again")
-    head = data[:512].lower()
-    for offset, signature, what in _SIGNATURES:
-        if head[offset:].lstrip().startswith(signature.lower()):
-            raise problem(path, f"not a checkpoint: it is {what}")
-    if data.startswith(b"PK"):
-        _check_archive(data, path)
-    elif not data.startswith(b"\x80"):  # every pickle of protocol 2 and later starts so
+def _refuse_no_pickle(data: bytes, path: Path) -> None:
+    if not data.startswith(b"\x80"):  # every pickle of protocol 2 and later starts so
         shown = data[:8].hex(" ")
         raise problem(path, f"not a checkpoint: it starts with bytes {shown}, no known format")
-    elif path.name == "data.pkl":
+    if path.name == "data.pkl":
         raise problem(path, "one part of an unpacked checkpoint: pass the folder that holds it")
-
-
-def _check_archive(data: bytes, path: Path) -> None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            damaged = archive.testzip()  # torch itself reads past a wrong CRC
-    except Exception:  # zipfile raises a dozen types on corrupt input
-        raise problem(
-            path, "a truncated or corrupt zip archive: copy or download it again"
-        ) from None
-    if damaged is not None:
-        raise problem(
-            path,
-            f"record '{printable(damaged)}' fails its CRC-32 check: corrupt, copy or download it "
-            "again (or saved under set_crc32_options(False): save it without)",
-        )
-    if not any(name.split("/")[-1] == "data.pkl" for name in names):
-        held = ", ".join(f"'{printable(name, 40)}'" for name in names[:3]) or "nothing"
-        raise problem(
-            path, f"a zip archive, but not of torch.save (it holds {held}): unpack it first"
-        )
-
-
-def _is_safetensors(data: bytes, path: Path) -> bool:
-    if path.suffix.lower() == ".safetensors":
-        return bool(data)
-    size = int.from_bytes(data[:8], "little")
-    return data[8:9] == b"{" and 2 <= size <= len(data) - 8
 
 
 def _read_safetensors(data: bytes, path: Path) -> tuple[object, dict[str, str]]:
@@ -144,7 +112,39 @@ def _read_safetensors(data: bytes, path: Path) -> tuple[object, dict[str, str]]:
     return tensors, {str(key): str(value) for key, value in table.items()}
 
 
+def _read_shards(data: bytes, index: Path) -> WeightFile:
+    """The state dict that an index spreads over several files of its folder."""
+    try:
+        table = json.loads(data)["weight_map"]
+        names = sorted(set(map(str, table.values())))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise problem(index, "no index of shards: it has no 'weight_map' of file names") from None
+    odd = next((name for name in names if Path(name).name != name), None)
+    if odd is not None or not 0 < len(names) <= _MAX_SHARDS:
+        shown = printable(odd) if odd is not None else plural(len(names), "file")
+        raise problem(index, f"its 'weight_map' names '{shown}': files beside it are expected")
+    digest = hashlib.sha256()
+    tensors: dict[str, object] = {}
+    for name in names:
+        shard = read_weight_file(index.with_name(name))
+        if not isinstance(shard.content, Mapping):
+            raise problem(index, f"its shard '{printable(name)}' holds no state dict")
+        tensors |= {key: shard.content[key] for key in shard.content if key in table}
+        digest.update(shard.sha256.encode())
+    absent = [key for key in table if key not in tensors]
+    if absent:
+        raise problem(
+            index,
+            f"{plural(len(absent), 'tensor')} of its 'weight_map' in no shard, such as "
+            f"'{printable(absent[0])}': download the shards again",
+        )
+    return WeightFile(tensors, digest.hexdigest())
+
+
 def _read_folder(folder: Path) -> WeightFile:
+    indices = sorted(folder.glob(f"*{_INDEX_SUFFIX}"))
+    if len(indices) == 1:
+        return read_weight_file(indices[0])
     root = _archive_root(folder)
     records = {"version": b"3\n"}  # torch's archive version; some unzip tools drop the file
     sources = {name: root / name for name in ("data.pkl", "version", "byteorder")}
@@ -155,13 +155,10 @@ def _read_folder(folder: Path) -> WeightFile:
         raise problem(folder, f"larger than {MAX_BYTES >> 30} GiB: no PoseMamba checkpoint is")
     records |= {name: source.read_bytes() for name, source in files.items()}
     digest = hashlib.sha256()
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(records):
-            digest.update(f"{name}\0{len(records[name])}\0".encode())
-            digest.update(records[name])
-            archive.writestr(f"archive/{name}", records[name])
-    return WeightFile(load_pickled(buffer.getvalue(), folder), digest.hexdigest())
+    for name in sorted(records):
+        digest.update(f"{name}\0{len(records[name])}\0".encode())
+        digest.update(records[name])
+    return WeightFile(load_pickled(torch_archive(records), folder), digest.hexdigest())
 
 
 def _archive_root(folder: Path) -> Path:
@@ -178,8 +175,12 @@ def _archive_root(folder: Path) -> Path:
         return found[0]
     if found:
         names = ", ".join(f"'{printable(entry.relative_to(folder), 40)}'" for entry in found[:3])
+        raise problem(folder, f"holds {len(found)} unpacked checkpoints: pass one of {names}")
+    if any(folder.glob("*.distcp")):
         raise problem(
-            folder, f"holds {plural(len(found), 'unpacked checkpoint')}: pass one of {names}"
+            folder,
+            "a distributed checkpoint of PyTorch: convert it first with 'python -m "
+            "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth'",
         )
     weights = sorted(e.name for e in folder.iterdir() if e.suffix.lower() in WEIGHT_SUFFIXES)
     if weights:

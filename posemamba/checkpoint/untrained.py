@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from posemamba.checkpoint.read import save_checkpoint
+from posemamba.checkpoint.save import save_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.model.network import PoseMamba
 

@@ -2,7 +2,8 @@
 
 They run the project's native kernels, have fake kernels (so ``torch.export`` and ``torch.compile``
 see through them) and true gradients (recomputed through the chunked scan). Neither mamba-ssm nor a
-GPU is needed. ``docs/reference/ops.md`` specifies both; the ONNX operators of the same names are identical.
+GPU is needed. ``docs/reference/ops.md`` specifies both; the ONNX operators of the same names
+are identical.
 """
 
 from __future__ import annotations

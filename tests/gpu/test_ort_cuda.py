@@ -19,7 +19,7 @@ from pmexport.exporting.export import ExportOptions, export_onnx
 from pmexport.runtimes.base import RuntimeOptions
 from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, TorchCuda
 from posemamba import PoseMamba, PoseMambaConfig
-from posemamba.checkpoint.read import save_checkpoint
+from posemamba.checkpoint.save import save_checkpoint
 
 pytestmark = pytest.mark.gpu
 

@@ -236,7 +236,7 @@ def test_without_native_kernels_the_plain_scan_is_the_baseline(
 
 def test_hash_of_the_checkpoint_must_fit(model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "again.safetensors"
-    from posemamba.checkpoint.read import save_checkpoint
+    from posemamba.checkpoint.save import save_checkpoint
 
     save_checkpoint(load_checkpoint(GOLDEN), copy)
     with pytest.raises(InputError, match=r"another checkpoint .* --any-ckpt"):

@@ -119,8 +119,8 @@ case("text", "not a checkpoint", written(b"epoch 3, loss 38.1\n" * 50))
 case("JPEG", "JPEG", written(b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(500)))
 case("HTML of a failed download", "HTML", written(b"<!DOCTYPE html><html>quota</html>"))
 case("git LFS pointer", "git lfs pull", written(b"version https://git-lfs.github.com/spec/v1\n"))
-case("gzip", "unpack it first", written(b"\x1f\x8b\x08" + bytes(100)))
-case("tar", "tar archive", written(bytes(257) + b"ustar" + bytes(600)))
+case("gzip", "truncated or corrupt archive", written(b"\x1f\x8b\x08" + bytes(100)))
+case("tar", "truncated or corrupt archive", written(bytes(257) + b"ustar" + bytes(600)))
 case("plain pickle", ": ", written(pickle.dumps({"model_pos": {}}, protocol=4)))
 case(
     "safetensors header too long",
@@ -154,7 +154,14 @@ def shortened_record(folder: Path) -> Path:
     return zip_of(folder, records | {"archive/data/6": records["archive/data/6"][:-4]})
 
 
-case("zip of something else", "unpack it first", lambda f: zip_of(f, {"S/best.pth.tr": b"x"}))
+case("zip of a broken file", "no known format", lambda f: zip_of(f, {"S/best.pth.tr": b"x"}))
+case("zip of pictures", "archive of no checkpoint", lambda f: zip_of(f, {"S/a.png": b"x"}))
+case(
+    "zip of two",
+    "several checkpoints",
+    lambda f: zip_of(f, {"a.pth": b"x", "b/c.safetensors": b"y"}),
+)
+case("npz", "NumPy archive", lambda f: zip_of(f, {"x.npy": b"\x93NUMPY"}, "bad.npz"))
 case("zip without a tensor record", "data/7", without_record)
 case("zip with a short tensor record", ": ", shortened_record)
 case("zip with an empty data.pkl", ": ", lambda f: zip_of(f, {"archive/data.pkl": b""}))
@@ -223,11 +230,10 @@ resnet = {f"layer{n}.conv.weight": torch.zeros(8, 8, 3, 3) for n in range(50)}
 case("list", "holds a list", saved([torch.zeros(2)]))
 case("tensor", "holds a Tensor", saved(torch.zeros(2)))
 case("empty dict", "no weights", saved({}))
-case("no weights", "no 'model_pos'", saved({"epoch": 3, "lr": 0.1}))
-case("model_pos is a list", "'model_pos' is a list", saved({"model_pos": [1]}))
-case("empty model_pos", "not a PoseMamba checkpoint", saved({"model_pos": {}}))
-case("another network", "not a PoseMamba checkpoint: no key 'Spatial_pos_embed'", saved(resnet))
-case("a string among the weights", "holds a str", changed(lambda s: s.update(note="hello")))
+case("no weights", "it has 'epoch' (int), 'lr' (float)", saved({"epoch": 3, "lr": 0.1}))
+case("model_pos is a list", "'model_pos' (list)", saved({"model_pos": [1]}))
+case("empty model_pos", "'model_pos' (dict)", saved({"model_pos": {}}))
+case("another network", "not a PoseMamba checkpoint: no key 'STEblocks.0.op.*'", saved(resnet))
 case("an integer key", "of type int, not a name", changed(lambda s: s.update({3: torch.zeros(1)})))
 case("int64", "torch.int64", replaced("head.1.bias", lambda t: t.long()))
 case("bool", "torch.bool", replaced(OP + "Ds", lambda t: t > 0))

@@ -15,7 +15,8 @@ import torch
 from places import TINY as GOLDEN
 from torch import Tensor
 
-from posemamba.checkpoint.read import read_checkpoint, scan_order_in_name
+from posemamba.checkpoint.read import read_checkpoint
+from posemamba.checkpoint.scan_order_source import scan_order_in_name
 from posemamba.errors import InputError
 
 

@@ -1,0 +1,183 @@
+"""Which weights are in a file: every set of PoseMamba tensors, wherever and however it is wrapped.
+
+Trainers nest a state dict in others, put a prefix before every key, and keep an averaged set beside
+the raw one. A set is known by keys no other network has: ``STEblocks.0.op.*``. Everything else in a
+file is left alone: optimizer states, counters, losses, other modules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posemamba.errors import InputError
+from posemamba.text import plural, printable
+
+#: What wrappers put before a module's name, anywhere in a key: DataParallel and DDP, torch.compile,
+#: FSDP, activation checkpointing, Lightning Fabric.
+_WRAPPER = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
+_WRAPPERS = re.compile(rf"(?:^|(?<=\.)){_WRAPPER}")
+_OWN_KEY = re.compile(rf"(.*?)(?:STE|TTE)blocks\.(?:{_WRAPPER})*\d+\.(?:{_WRAPPER})*op\.")
+_PROFILER_KEYS = re.compile(r"(?:^|\.)total_(?:ops|params)$")  # thop leaves them in state dicts
+_AVERAGED = re.compile(r"(?:^|[^a-z])(?:ema|swa|average[ds]?|averaged|shadow|teacher)(?:$|[^a-z])")
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+#: A dictionary nested deeper, or more of them, is no checkpoint of any trainer.
+_MAX_DEPTH = 8
+_MAX_DICTIONARIES = 20_000
+#: Where our own runs keep the averaged parameters, in the order of the network's.
+_OWN_RUN, _OWN_AVERAGE = "train_config", "average"
+
+
+@dataclass(frozen=True)
+class WeightSet:
+    """One set of weights.
+
+    Attributes:
+        name: where it stands in the file, such as ``model_ema`` or ``state_dict/net``; a bare state
+            dict has the empty name.
+        tensors: as they are stored, by official key.
+        beside: the dictionary around it, which may tell the epoch.
+        prefix: what was stripped from every key besides wrappers' words.
+        averaged: whether its name says that it is a running average.
+    """
+
+    name: str
+    tensors: dict[str, Tensor]
+    beside: Mapping[Any, Any]
+    prefix: str = ""
+
+    @property
+    def averaged(self) -> bool:
+        return _AVERAGED.search(f"{self.name}/{self.prefix}".lower()) is not None
+
+
+def find_weight_sets(content: object) -> list[WeightSet]:
+    """Every set of PoseMamba weights in a decoded file, in the order of the file.
+
+    A set that holds less than half of the largest one's tensors is a part of something else.
+
+    Raises:
+        InputError: a tensor under a PoseMamba key that is no dense floating-point tensor, a key
+            twice, or a key that is no name.
+    """
+    found: list[WeightSet] = []
+    for path, mapping, around in _dictionaries(content):
+        for prefix, raw in _by_prefix(mapping).items():
+            own = _WRAPPERS.sub("", prefix)
+            found.append(WeightSet("/".join(path), _plain(raw), around, own))
+    if isinstance(content, Mapping) and _OWN_RUN in content and found:
+        found += _own_average(content, found[0])
+    most = max((len(each.tensors) for each in found), default=0)
+    return [each for each in found if 2 * len(each.tensors) > most]
+
+
+def choose(sets: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | None]:
+    """One of the sets, and a sentence on the choice where there was one.
+
+    Args:
+        asked: ``averaged``, ``raw``, the name of a set, or None for the averaged one, which is what
+            trainers validate.
+
+    Raises:
+        InputError: no set that was asked for.
+    """
+    if asked is None:
+        chosen = next((each for each in sets if each.averaged), sets[0])
+    else:
+        wanted = {"averaged": True, "raw": False}
+        fits = [each for each in sets if wanted.get(asked, each.averaged) == each.averaged
+                and (asked in wanted or _label(each) == asked)]  # fmt: skip
+        if not fits:
+            held = ", ".join(f"'{_label(each)}'" for each in sets)
+            raise InputError(f"has no weights '{printable(asked)}': it has {held}")
+        chosen = fits[0]
+    if len(sets) == 1:
+        return chosen, None
+    others = ", ".join(f"'{_label(each)}'" for each in sets if each is not chosen)
+    kind = "averaged weights" if chosen.averaged else "weights"
+    return chosen, (
+        f"holds {plural(len(sets), 'set')} of weights: taking the {kind} '{_label(chosen)}', "
+        f"not {others}; --weights chooses another"
+    )
+
+
+def _label(each: WeightSet) -> str:
+    return "/".join(part for part in (each.name, each.prefix.rstrip(".")) if part) or "the file"
+
+
+def _dictionaries(
+    content: object,
+) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any], Mapping[Any, Any]]]:
+    """Path, dictionary and the one around it, outer ones first."""
+    around: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}
+    todo: list[tuple[tuple[str, ...], object, Mapping[Any, Any]]] = [((), content, around)]
+    for _ in range(_MAX_DICTIONARIES):
+        if not todo:
+            return
+        path, here, outer = todo.pop(0)
+        children: list[tuple[object, object]] = []
+        if isinstance(here, Mapping):
+            yield path, here, outer
+            children, outer = list(here.items()), here
+        elif isinstance(here, list | tuple):
+            children = list(enumerate(here))
+        if len(path) < _MAX_DEPTH:
+            todo += [
+                ((*path, printable(name, 30)), child, outer)
+                for name, child in children
+                if isinstance(child, Mapping | list | tuple)
+            ]
+
+
+def _by_prefix(mapping: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
+    """The keys of one dictionary by what stands before PoseMamba's names, wrappers' words gone."""
+    keys = [key for key in mapping if isinstance(key, str)]
+    prefixes = {match[1] for key in keys if (match := _OWN_KEY.match(key))}
+    if not prefixes:
+        return {}
+    if "" in prefixes and (odd := next((k for k in mapping if not isinstance(k, str)), None)):
+        raise InputError(f"key {printable(odd)} is of type {type(odd).__name__}, not a name")
+    sets: dict[str, dict[str, Any]] = {prefix: {} for prefix in sorted(prefixes)}
+    for key in keys:
+        fitting = [prefix for prefix in prefixes if key.startswith(prefix)]
+        if not fitting:
+            continue
+        prefix = max(fitting, key=len)
+        short = _WRAPPERS.sub("", key[len(prefix) :])
+        if short in sets[prefix]:
+            raise InputError(f"key '{printable(key)}' is there twice, with and without a prefix")
+        sets[prefix][short] = mapping[key]
+    return sets
+
+
+def _plain(raw: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Tensors that can be weights; counters and values that are no tensors are left out."""
+    tensors = {}
+    for key, value in raw.items():
+        if _PROFILER_KEYS.search(key) or not isinstance(value, Tensor):
+            continue
+        if not value.ndim and not value.is_floating_point():  # a counter
+            continue
+        if value.dtype not in _FLOATS or value.layout != torch.strided or value.is_meta:
+            raise InputError(
+                f"key '{printable(key)}' of shape {tuple(value.shape)} is {value.dtype} "
+                f"({value.layout}), expected dense float32, float16, bfloat16 or float64"
+            )
+        tensors[key] = value
+    return tensors
+
+
+def _own_average(content: Mapping[Any, Any], raw: WeightSet) -> list[WeightSet]:
+    """The averaged set of one of our own runs, whose parameters stand in the network's order."""
+    average = content.get(_OWN_AVERAGE)
+    if not isinstance(average, list | tuple) or len(average) != len(raw.tensors):
+        return []
+    pairs = list(zip(raw.tensors.items(), average, strict=True))
+    if any(not isinstance(a, Tensor) or a.shape != tensor.shape for (_, tensor), a in pairs):
+        return []
+    return [WeightSet(_OWN_AVERAGE, {key: a for (key, _), a in pairs}, content)]
