@@ -1,4 +1,4 @@
-"""Load any PoseMamba checkpoint safely, and save one as safetensors.
+"""Load any PoseMamba checkpoint safely.
 
 Accepted: what the official trainer wrote (``.bin``, ``.pth``, ``.pth.tr``), the same archive
 unpacked into a folder, a bare state dict, ``.pt``, and ``.safetensors``. Nothing in a file is ever
@@ -25,9 +25,10 @@ from posemamba.checkpoint.official_config import (
     config_scan_order,
     read_official_config,
 )
+from posemamba.checkpoint.save import CONFIG_KEY
+from posemamba.checkpoint.save import save_checkpoint as save_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.files.output import replacing
 from posemamba.model.network import PoseMamba
 from posemamba.model.state_layout import check_state, infer_sizes
 from posemamba.scan_order import SCAN_ORDERS, get_scan_order
@@ -39,7 +40,6 @@ _WRAPPERS = ("model_pos", "model", "state_dict")  # the first is the official on
 _PREFIX = re.compile(r"^(?:module\.|_orig_mod\.)+")  # DataParallel, torch.compile
 _PROFILER_KEYS = re.compile(r"(?:^|\.)total_(?:ops|params)$")  # thop leaves them in state dicts
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_CONFIG_KEY = "config"
 
 
 @dataclass(frozen=True)
@@ -228,14 +228,14 @@ def scan_order_in_name(name: str) -> str | None:
 def _saved_config(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The JSON under ``config`` in a safetensors header; empty where it is somebody else's."""
     try:
-        saved = json.loads(metadata.get(_CONFIG_KEY, "{}"))
+        saved = json.loads(metadata.get(CONFIG_KEY, "{}"))
     except (ValueError, RecursionError):
         return {}
     return saved if isinstance(saved, dict) else {}
 
 
 def _untold_by_shapes(extras: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields besides the scan order that no shape shows, as :func:`save_checkpoint` stored them."""
+    """Fields that no shape shows, as they were saved; not the scan order."""
     untold: dict[str, Any] = {}
     limbs = extras.get("limb_index")
     if limbs is not None:
@@ -254,49 +254,3 @@ def _number(value: object) -> float | None:
 
 def _whole(value: object) -> int | None:
     return value if type(value) is int else None
-
-
-def save_checkpoint(
-    model: PoseMamba,
-    path: str | os.PathLike[str],
-    metadata: Mapping[str, str] | None = None,
-) -> None:
-    """Write weights and configuration as one ``.safetensors`` file, whole or not at all.
-
-    Args:
-        model: its parameters are stored as they are, under the official keys.
-        path: must end in ``.safetensors``; an existing file is replaced.
-        metadata: further strings for the file's header.
-
-    Raises:
-        InputError: another suffix, a reserved metadata key, or a place that cannot be written.
-    """
-    import safetensors.torch
-
-    target = Path(path)
-    if target.suffix != ".safetensors":
-        raise problem(target, "checkpoints are saved as safetensors: end the name in .safetensors")
-    header = dict(metadata or {})
-    if _CONFIG_KEY in header:
-        raise problem(target, f"metadata key '{_CONFIG_KEY}' is reserved for the configuration")
-    header |= {"format": "pt", _CONFIG_KEY: json.dumps(model.config.to_dict())}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    data = _with_sorted_metadata(safetensors.torch.save(tensors, metadata=header))
-    with replacing(target) as temporary:
-        temporary.write_bytes(data)
-
-
-def _with_sorted_metadata(data: bytes) -> bytes:
-    """The same safetensors file with its metadata in order.
-
-    The library writes them in an order that changes from call to call, and a checkpoint is known by
-    its SHA-256: the same weights must give the same bytes. Format: eight bytes of header length,
-    the header in JSON padded with spaces to a multiple of eight, the tensors.
-    """
-    start = 8
-    end = start + int.from_bytes(data[:start], "little")
-    header = json.loads(data[start:end])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(start, "little") + text + data[end:]

@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from posemamba.checkpoint.read import save_checkpoint
+from posemamba.checkpoint.save import save_checkpoint
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.clip_sets import clip_errors

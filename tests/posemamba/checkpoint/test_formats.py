@@ -15,7 +15,8 @@ import torch
 from places import GOLDEN as GOLDEN_FOLDER
 from torch import Tensor
 
-from posemamba.checkpoint.read import load_checkpoint, read_checkpoint, save_checkpoint
+from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
+from posemamba.checkpoint.save import save_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.network import PoseMamba

@@ -247,7 +247,7 @@ def test_evaluate_by_protocol(tmp_path: Path, protocol: str) -> None:
     """The command end to end on a tiny untrained network."""
     import torch
 
-    from posemamba.checkpoint.read import save_checkpoint
+    from posemamba.checkpoint.save import save_checkpoint
     from posemamba.config import PoseMambaConfig
     from posemamba.model.network import PoseMamba
 
