@@ -31,7 +31,7 @@ def save_untrained(path: Path, *, variant: str, frames: int, seed: int) -> int:
         Number of parameters.
 
     Raises:
-        InputError: as :func:`posemamba.checkpoint.read.save_checkpoint`.
+        InputError: as :func:`posemamba.checkpoint.save.save_checkpoint`.
     """
     network = untrained_network(PoseMambaConfig.from_variant(variant, frames=frames), seed)
     note = f"UNTRAINED: random weights, seed {seed}"

@@ -62,7 +62,7 @@ _TRC_NAMES = {
 
 @dataclass(frozen=True)
 class Trial:
-    """The trial as clip sets of four clips, one a camera.
+    """The trial as clip sets of four clips, one per camera.
 
     Attributes:
         triangulated, trc: the same keypoints with the two references, named

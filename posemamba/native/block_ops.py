@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from posemamba.native import structs
-from posemamba.native.launch import addresses, dtype_code, launch_cuda, row_stride
+from posemamba.native.launch import addresses, dtype_code, grid, launch_cuda, row_stride
 
 _LIMITS = (
     "channels must be a multiple of 4 (at most 1024 in the norms) and activations float32 or "
@@ -33,14 +33,11 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         Contiguous, shape and dtype of ``x``.
     """
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    batch, frames, joints, channels = x.shape
     params = structs.ConvSiluParams(
         **addresses(x=x, weight=weight, bias=bias, y=y),
-        batch=batch,
-        frames=frames,
+        **grid(x),
         x_stride=row_stride(x),
-        joints=joints,
-        channels=channels,
+        channels=x.shape[3],
         dtype=dtype_code(x, "conv_silu"),
     )
     launch_cuda("conv_silu", params, x.device, _LIMITS)
@@ -51,8 +48,8 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     channels = x.shape[3]
     kernel = weight.t().reshape(channels, 1, 3, 3).to(x.dtype)
-    grid = x.permute(0, 3, 1, 2)  # (batch, channels, frames, joints)
-    y = F.conv2d(grid, kernel, bias.to(x.dtype), padding=1, groups=channels)
+    planes = x.permute(0, 3, 1, 2)  # (batch, channels, frames, joints)
+    y = F.conv2d(planes, kernel, bias.to(x.dtype), padding=1, groups=channels)
     return F.silu(y).permute(0, 2, 3, 1).contiguous()
 
 

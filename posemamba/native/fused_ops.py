@@ -17,12 +17,9 @@ from torch.nn import functional as F
 
 from posemamba.native import structs
 from posemamba.native.block_ops import conv_silu
-from posemamba.native.launch import addresses, cuda_workspace, launch_cuda, row_stride
-from posemamba.native.packing import TILE
-from posemamba.native.packing import WIDTHS as WIDTHS
-from posemamba.native.packing import TailVectors as TailVectors
+from posemamba.native.launch import addresses, cuda_workspace, grid, launch_cuda, row_stride
+from posemamba.native.packing import TILE, WIDTHS, TailVectors, unpack_weight
 from posemamba.native.packing import pack_weight as pack_weight
-from posemamba.native.packing import unpack_weight as unpack_weight
 from posemamba.native.scan_ops import cross_scan_params, cross_selective_scan
 from posemamba.scan_order import Walk
 
@@ -68,17 +65,14 @@ def conv_proj(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tupl
     Returns:
         ``u`` as ``x``, contiguous, and ``x_dbl`` (batch, frames, joints, columns), float16.
     """
-    batch, frames, joints, channels = x.shape
     columns = projection.shape[0] * TILE
     u = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-    x_dbl = x.new_empty(batch, frames, joints, columns)
+    x_dbl = x.new_empty(*x.shape[:-1], columns)
     params = structs.ConvProjParams(
         **addresses(x=x, weight=taps, bias=bias, projection=projection, u=u, x_dbl=x_dbl),
-        batch=batch,
-        frames=frames,
+        **grid(x),
         x_stride=row_stride(x),
-        joints=joints,
-        channels=channels,
+        channels=x.shape[3],
         columns=columns,
     )
     launch_cuda("conv_proj", params, x.device, _LIMITS)
@@ -227,16 +221,13 @@ def embed(
     Returns:
         float32 (batch, frames, joints, d) and float16 (batch, frames, joints, 4d).
     """
-    batch, frames, joints, _ = keypoints_2d.shape
-    stream = keypoints_2d.new_empty(batch, frames, joints, weight.shape[0])
+    stream = keypoints_2d.new_empty((*keypoints_2d.shape[:-1], weight.shape[0]))
     output = _empty_next(next_weights, stream)
     params = structs.EmbedParams(
         **addresses(keypoints_2d=keypoints_2d, weight=weight, bias=bias, stream=stream),
         **addresses(joint_position=joint_position, next_norm=next_norm),
         next=_next(next_weights, epsilon, output),
-        batch=batch,
-        frames=frames,
-        joints=joints,
+        **grid(keypoints_2d),
         d_model=weight.shape[0],
     )
     launch_cuda("embed", params, keypoints_2d.device, _LIMITS)

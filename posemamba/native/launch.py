@@ -23,6 +23,11 @@ def addresses(**tensors: Tensor | None) -> dict[str, int | None]:
     return {name: None if t is None else t.data_ptr() for name, t in tensors.items()}
 
 
+def grid(tensor: Tensor) -> dict[str, int]:
+    """The size fields of a struct whose first input is (batch, frames, joints, ...)."""
+    return dict(zip(("batch", "frames", "joints"), tensor.shape, strict=False))
+
+
 def dtype_code(tensor: Tensor, op: str) -> int:
     """The launchers' ``pm_dtype`` of a tensor.
 

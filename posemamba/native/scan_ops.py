@@ -19,6 +19,7 @@ from posemamba.native import structs
 from posemamba.native.launch import (
     addresses,
     dtype_code,
+    grid,
     launch_scan,
     position_rows,
     require_axes,
@@ -49,12 +50,10 @@ def cross_scan_params(
     dt_weight, dt_bias, A, D = weights
     return structs.CrossScanParams(
         **addresses(x=x, x_dbl=x_dbl, dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D, y=y),
-        batch=x.shape[0],
-        frames=x.shape[1],
+        **grid(x),
         x_stride=x_stride,
         x_dbl_stride=x_dbl_stride,
         y_stride=x.shape[3],
-        joints=x.shape[2],
         d_inner=x.shape[3],
         d_state=d_state,
         dt_rank=dt_rank,

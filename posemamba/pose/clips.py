@@ -162,7 +162,7 @@ def _check(values: Array, label: str, size: tuple[float, float] | None) -> Array
     wrong = int((~np.isfinite(values)).sum())
     if wrong:
         raise InputError(
-            f"{label} has {wrong} NaN or infinite values; fill gaps with "
+            f"{label} has {plural(wrong, 'NaN or infinite value')}; fill gaps with "
             "posemamba.pose.keypoints.fill_missing"
         )
     if size is not None:

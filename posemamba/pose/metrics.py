@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.text import plural
 
 Array = npt.NDArray[np.float64]
 Poses = npt.ArrayLike
@@ -142,9 +143,10 @@ def _checked(predicted: Poses, target: Poses) -> tuple[Array, Array]:
     if pose.ndim < 2 or pose.shape[-1] != 3 or pose.size == 0:
         raise InputError(f"poses have shape {pose.shape}: expected (..., joints, 3), not empty")
     for label, values in (("predicted", pose), ("target", goal)):
-        if not np.isfinite(values).all():
+        wrong = int((~np.isfinite(values)).sum())
+        if wrong:
             raise InputError(
-                f"{label} poses hold {int((~np.isfinite(values)).sum())} NaN or infinite values: "
+                f"{label} poses hold {plural(wrong, 'NaN or infinite value')}: "
                 "leave those frames out"
             )
     return pose, goal

@@ -56,7 +56,7 @@ class TrainConfig:
         official_limb_gradient: drop the gradient through the limb gather, as the authors' code.
         epochs: passes over the clips. steps: fewer optimizer steps in all. minutes: less time.
         batch_size: clips of an optimizer step, over all devices and accumulated passes.
-        accumulate: passes a step is split into.
+        accumulate: passes that make a step.
         learning_rate, weight_decay: of AdamW.
         schedule: ``exponential``, times ``lr_decay`` per epoch; or ``cosine`` over the whole run.
         flip: mirror clips with probability one half.

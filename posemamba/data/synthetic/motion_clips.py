@@ -35,7 +35,7 @@ _STEP = 1e-4  # metres; the asset holds integers
 
 
 def save_motions(path: Path, motions: Sequence[Motion]) -> None:
-    """Positions in tenths of a millimetre, one array a motion."""
+    """Positions in tenths of a millimetre, one array per motion."""
     arrays = {m.name: np.rint(m.positions / _STEP).astype(np.int16) for m in motions}
     looping = np.array([m.name for m in motions if m.loops])
     with path.open("wb") as stream:

@@ -45,9 +45,9 @@ BAD = [
     ("keypoints_2d", with_nan, "keypoints_2d holds"),
     ("poses_3d", lambda v: v[:, :2], "poses_3d has shape"),
     ("poses_3d", with_nan, "poses_3d holds"),
-    ("mm_per_unit", lambda v: v[:1], "2 clips have"),
+    ("mm_per_unit", lambda v: v[:1], r"2 clips: mm_per_unit has shape \(1,\)"),
     ("mm_per_unit", lambda v: v * 0, "not positive"),
-    ("names", lambda v: v[:1], "1 names"),
+    ("names", lambda v: v[:1], r"names has 1"),
 ]
 
 

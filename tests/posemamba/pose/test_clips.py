@@ -68,7 +68,7 @@ BAD_ARRAYS: dict[str, tuple[dict[str, npt.ArrayLike], str]] = {
     "no clips": ({"a": np.zeros((0, 9, 17, 2))}, "0 clips"),
     "2 dimensions": ({"a": np.zeros((17, 2))}, r"shape \(17, 2\); expected \(frames, 17, 2\)"),
     "scalar": ({"fps": 60}, r"'fps' has shape \(\)"),
-    "NaN": ({"a": changed((1, 2, 0), np.nan)}, "1 NaN or infinite values; fill gaps"),
+    "NaN": ({"a": changed((1, 2, 0), np.nan)}, "1 NaN or infinite value; fill gaps"),
     "infinity": ({"a": changed((1, 2, 0), np.inf)}, "1 NaN or infinite"),
     "pixels": ({"a": changed((1, 2, 0), 612.5)}, "reaches 612.5 .*'width' and 'height'"),
     "integers": ({"a": GOOD.astype(np.int64)}, "type int64, as pixels are"),
