@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,9 +65,10 @@ class Size(_Size):
 @click.option("--fp16", is_flag=True, help="fp16, with what docs/tensorrt.md lists kept fp32.")
 @SCAN_ORDER
 @click.option("--backend", type=NearChoice(("auto", TENSORRT, TENSORRT_RTX)), default="auto",
-              show_default=True, help="TensorRT, or TensorRT-RTX, which builds without a GPU.")  # fmt: skip
-@click.option("--target", "targets", default="current", show_default=True, metavar="sm86,sm89|current",
-              help="GPUs the engine is for.")  # fmt: skip
+              show_default=True,
+              help="TensorRT, or TensorRT-RTX, which builds without a GPU.")  # fmt: skip
+@click.option("--target", "targets", default="current", show_default=True,
+              metavar="sm86,sm89|current", help="GPUs the engine is for.")  # fmt: skip
 @click.option("--batch", multiple=True, metavar="MIN:OPT:MAX",
               help="Clips at once; repeat for several profiles.  [default: 1:1:8]")  # fmt: skip
 @click.option("--frames", multiple=True, metavar="MIN:OPT:MAX",
@@ -90,16 +92,10 @@ def trt(
     fp32: bool,
     fp16: bool,
     scan_order: str,
-    workspace: int | None,
-    timing_cache: Path | None,
-    optimization_level: int | None,
-    hardware_compat: str | None,
-    version_compat: bool,
-    strip_weights: bool,
     cache: Path | None,
     no_cache: bool,
     dry_run: bool,
-    **asked: Any,  # noqa: ANN401 (fields of TrtRequest)
+    **asked: Any,  # noqa: ANN401 (fields of TrtRequest and of Options)
 ) -> None:
     """Build a TensorRT engine from a checkpoint or an ONNX model.
 
@@ -115,14 +111,7 @@ def trt(
         raise click.UsageError("--fp32 and --fp16 are both given: choose one, an engine each")
     if cache is not None and no_cache:
         raise click.UsageError("--cache and --no-cache are both given: choose one")
-    options = Options(
-        workspace,
-        timing_cache,
-        optimization_level,
-        hardware_compat,
-        version_compat,
-        strip_weights,
-    )
+    options = Options(**{field.name: asked.pop(field.name) for field in fields(Options)})
     request = TrtRequest(
         precision="fp16" if fp16 else "fp32" if fp32 else None,
         options=options,
