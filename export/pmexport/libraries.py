@@ -1,4 +1,4 @@
-"""Where the native libraries are."""
+"""Where the native libraries are, and what they say of themselves."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from posemamba.errors import InputError
 
 ORT_LIBRARY_VARIABLE = "POSEMAMBA_ORT_LIB"
 TRT_LIBRARY_VARIABLE = "POSEMAMBA_TRT_LIB"
-_ORT_LIBRARY = Path(__file__).parent / "lib" / "libposemamba_ort.so"
-_TRT_LIBRARY = Path(__file__).parent / "lib" / "libposemamba_trt.so"
+_ORT_LIBRARY, _TRT_LIBRARY = "libposemamba_ort.so", "libposemamba_trt.so"
 
 
 def custom_op_library() -> str:
@@ -21,18 +20,18 @@ def custom_op_library() -> str:
     Raises:
         InputError: there is no such file.
     """
-    path = Path(os.environ.get(ORT_LIBRARY_VARIABLE, _ORT_LIBRARY))
+    path = _place(ORT_LIBRARY_VARIABLE, _ORT_LIBRARY)
     if not path.is_file():
         raise InputError(
             f"no custom-op library at '{path}': build it with 'pip install .', or point "
-            f"{ORT_LIBRARY_VARIABLE} at libposemamba_ort.so"
+            f"{ORT_LIBRARY_VARIABLE} at {_ORT_LIBRARY}"
         )
     return str(path)
 
 
 def plugin_path() -> Path:
     """Where the TensorRT plugin library is looked for, whether or not it is there."""
-    return Path(os.environ.get(TRT_LIBRARY_VARIABLE, _TRT_LIBRARY))
+    return _place(TRT_LIBRARY_VARIABLE, _TRT_LIBRARY)
 
 
 def tensorrt_plugin_library() -> str:
@@ -47,6 +46,63 @@ def tensorrt_plugin_library() -> str:
     if not path.is_file():
         raise InputError(
             f"no TensorRT plugin library at '{path}': build it with 'pip install .' where nvcc and "
-            f"TensorRT's headers are, or point {TRT_LIBRARY_VARIABLE} at libposemamba_trt.so"
+            f"TensorRT's headers are, or point {TRT_LIBRARY_VARIABLE} at {_TRT_LIBRARY}"
         )
     return str(path)
+
+
+def _place(variable: str, name: str) -> Path:
+    """``$variable``, else beside this file, else where the package is installed.
+
+    The last is for an import from a checkout's root, whose sources have no libraries.
+    """
+    if variable in os.environ:
+        return Path(os.environ[variable])
+    beside = Path(__file__).parent / "lib" / name
+    if not beside.is_file():
+        from importlib import metadata
+
+        try:
+            installed = metadata.distribution("pmexport").locate_file(f"pmexport/lib/{name}")
+        except metadata.PackageNotFoundError:
+            return beside
+        if Path(str(installed)).is_file():
+            return Path(str(installed))
+    return beside
+
+
+def custom_op_providers() -> list[str]:
+    """The execution providers the custom-op library has operators for.
+
+    Raises:
+        InputError: there is no library, or it is older than this question.
+    """
+    path = custom_op_library()
+    try:
+        return _ask(path, "pm_ort_providers").split(",")
+    except (OSError, AttributeError) as error:
+        raise InputError(
+            f"custom-op library '{path}' cannot be asked what it has ({error}): build it again "
+            "with 'pip install .'"
+        ) from None
+
+
+def cuda_architectures(library: str | Path) -> str | None:
+    """The GPUs a library's kernels are compiled for, such as ``80,87,90+ptx``.
+
+    No GPU is needed. None for a library that cannot be loaded or does not say.
+    """
+    try:
+        return _ask(library, "pm_cuda_architectures")
+    except (OSError, AttributeError):
+        return None
+
+
+def _ask(library: str | Path, question: str) -> str:
+    """What a function of a library, ``const char* f(void)``, returns."""
+    import ctypes
+
+    function = getattr(ctypes.CDLL(str(library)), question)
+    function.restype = ctypes.c_char_p
+    answer: bytes = function()
+    return answer.decode()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pmexport.bench.measure import UNSTABLE_CV
 from pmexport.bench.run import BenchReport, RuntimeTimes
-from posemamba.text import table
+from pmexport.text import plural
+from posemamba.cli.tool import table
 
 _HEADER = ("runtime", "p50 ms", "p90", "p99", "upload", "compute", "download", "clips/s",
            "frames/s", "host MiB", "GPU MiB", "CV")  # fmt: skip
@@ -42,7 +43,7 @@ def _title(report: BenchReport) -> str:
     model, shape = report.model, report.shape
     return (
         f"Bench: {model['path']} ({model['variant'] or 'unknown size'}, {model['precision']}), "
-        f"batch {shape['batch']}, {shape['frames']} frames"
+        f"batch {shape['batch']}, {plural(shape['frames'], 'frame')}"
     )
 
 
@@ -75,7 +76,7 @@ def _notes(report: BenchReport) -> list[str]:
             f"{key.replace('_', ' ')} {_plain(value)}" for key, value in times.settings.items()
         )
         notes.append(
-            f"  {name}: {times.runs} runs, ready after {times.load_s:.2f} s"
+            f"  {name}: {plural(times.runs, 'run')}, ready after {times.load_s:.2f} s"
             f"{'; ' + settings if settings else ''}"
         )
     if any(times.unstable for times in report.runtimes.values()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import platform
 import resource
 import sys
 import time
@@ -13,12 +12,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
 from pmexport.check.cases import bounce
-from pmexport.format.limits import MAX_ELEMENTS
-from pmexport.runtimes.base import RUNTIMES, Bindable, Bound, FloatArray, Runtime, RuntimeOptions
+from pmexport.format.environment import environment
+from pmexport.format.file import ModelFile, open_model
+from pmexport.format.limits import check_elements, check_frames
+from pmexport.format.options import Fusion, Precision
+from pmexport.runtimes.base import Bindable, Bound, FloatArray, Runtime, RuntimeOptions
+from pmexport.runtimes.registry import usable_runtime
 from posemamba.errors import InputError
+from posemamba.pose.clips import bundled_clips
 from posemamba.skeleton import NUM_JOINTS
 
 SCHEMA = 1
@@ -31,7 +36,7 @@ class BenchRequest:
     Attributes:
         model: the exported file.
         checkpoint: for runtimes that read weights instead.
-        runtimes: names in :data:`pmexport.runtimes.base.RUNTIMES`.
+        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
         precision: of runtimes that read weights; None for the model's.
@@ -43,11 +48,11 @@ class BenchRequest:
     runtimes: tuple[str, ...] = ("ort-cpu",)
     batch: int | None = None
     frames: int | None = None
-    precision: Literal["fp32", "fp16"] | None = None
+    precision: Precision | None = None
     effort: Effort = Effort()  # noqa: RUF009 (frozen)
     threads: int | None = None
     cuda_graph: bool = True
-    optimize: Literal["auto", "fused", "composed", "off"] = "auto"
+    optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
 
 
@@ -102,48 +107,42 @@ def run_bench(
     Raises:
         InputError: a file or size is wrong, or a runtime cannot work here.
     """
-    from pmexport.format.facts import read_facts
-    from pmexport.format.files import file_sha256
-
-    facts = read_facts(request.model)
+    model = open_model(request.model)
     _refuse_idle_options(request)
-    batch = _size("batch", request.batch, facts.batch, None) or 1
-    frames = _size("frames", request.frames, facts.frames, facts.max_frames)
+    batch = _size("batch", request.batch, model.batch) or 1
+    most: int | None = model.metadata.get("max_frames")
+    frames = _size("frames", request.frames, model.frames) or most
     if frames is None:
         raise InputError(
-            f"'{request.model}' does not say how many frames it takes: give --frames, or export "
+            f"'{model.path}' does not say how many frames it takes: give --frames, or export "
             "it with 'pmexport onnx'"
         )
+    check_frames(frames, most or frames)
+    check_elements(batch * frames * NUM_JOINTS * 2, batch, frames, "the keypoints")
     options = RuntimeOptions(
         threads=request.threads,
-        scan_order=facts.scan_order,
-        precision=request.precision or ("fp16" if facts.precision == "fp16" else "fp32"),
+        scan_order=model.metadata.get("scan_order"),
+        precision=request.precision or model.precision,
         cuda_graph=request.cuda_graph,
         optimize=request.optimize,
         tf32=request.tf32,
     )
-    if batch * frames * NUM_JOINTS * 2 > MAX_ELEMENTS:
-        raise InputError(
-            f"--batch {batch} with --frames {frames}: the keypoints would be more than "
-            f"{MAX_ELEMENTS:,} numbers: use a smaller --batch"
-        )
-    chosen = [(name, *_prepared(name, options, request)) for name in request.runtimes]
+    runtimes = [usable_runtime(name, options) for name in request.runtimes]
+    files = [_file(runtime, model, request.checkpoint) for runtime in runtimes]
     clip = _clip(batch, frames)
     results = {
-        name: _timed(runtime, path, clip, request.effort, progress and progress(name))
-        for name, runtime, path in chosen
+        runtime.name: _timed(
+            runtime, file, clip, request.effort, progress and progress(runtime.name)
+        )
+        for runtime, file in zip(runtimes, files, strict=True)
     }
     return BenchReport(
-        model={
-            "path": str(request.model),
-            "sha256": file_sha256(request.model),
-            **facts.summary(),
-        },
+        model=model.summary(),
         checkpoint=None if request.checkpoint is None else str(request.checkpoint),
         shape={"batch": batch, "frames": frames, "joints": clip.shape[2]},
         effort=request.effort,
         runtimes=results,
-        environment=_environment(),
+        environment=environment(),
     )
 
 
@@ -172,33 +171,27 @@ def _refuse_idle_options(request: BenchRequest) -> None:
             )
 
 
-def _size(what: str, asked: int | None, fixed: int | None, most: int | None) -> int | None:
+def _size(what: str, asked: int | None, fixed: int | None) -> int | None:
     if asked is not None and fixed is not None and asked != fixed:
         raise InputError(
             f"the model takes {what} {fixed}, not {asked}: leave --{what} out, or export it with "
             f"--{what} dynamic"
         )
-    if asked is not None and most is not None and asked > most:
-        raise InputError(f"the model takes at most {most} {what}, not {asked}")
-    return asked or fixed or most
+    return asked or fixed
 
 
-def _prepared(name: str, options: RuntimeOptions, request: BenchRequest) -> tuple[Runtime, Path]:
-    """A runtime that can work here, and the file it reads."""
-    runtime: Runtime = RUNTIMES[name](options)
-    problem = runtime.available()
-    if problem is not None:
-        raise InputError(f"runtime '{name}' cannot be used: {problem}")
+def _file(runtime: Runtime, model: ModelFile, checkpoint: Path | None) -> ModelFile | Path:
+    """What a runtime reads."""
     if runtime.reads == "model":
-        return runtime, request.model
-    if request.checkpoint is None:
-        raise InputError(f"runtime '{name}' reads the checkpoint: give it with --ckpt")
-    return runtime, request.checkpoint
+        return model
+    if checkpoint is None:
+        raise InputError(f"runtime '{runtime.name}' reads the checkpoint: give it with --ckpt")
+    return checkpoint
 
 
 def _timed(
     runtime: Runtime,
-    path: Path,
+    file: ModelFile | Path,
     clip: FloatArray,
     effort: Effort,
     on_run: Callable[[], None] | None,
@@ -208,9 +201,9 @@ def _timed(
     start = time.perf_counter()
     bound: Bound
     if isinstance(runtime, Bindable):
-        bound = runtime.bind(path, clip)
+        bound = runtime.bind(file, clip)
     else:
-        bound = HostBound(runtime.load(path), clip)
+        bound = HostBound(runtime.load(file), clip)
     try:
         bound.upload()
         bound.compute()
@@ -221,6 +214,7 @@ def _timed(
         raise
     except Exception as error:  # each runtime has its own classes
         reason = " ".join(str(error).split())[:200]
+        path = file.path if isinstance(file, ModelFile) else file
         raise InputError(
             f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason}"
         ) from None
@@ -242,8 +236,6 @@ def _timed(
 
 def _clip(batch: int, frames: int) -> FloatArray:
     """The bundled real clips, played back and forth to the length: (batch, frames, joints, 2)."""
-    from posemamba.pose.clips import bundled_clips
-
     clips = [bounce(clip, frames) for clip in bundled_clips().values()]
     return np.stack([clips[i % len(clips)] for i in range(batch)])
 
@@ -255,26 +247,8 @@ def _host_peak_bytes() -> int:
 
 def _device_bytes() -> int | None:
     """Used memory of the current GPU, whoever uses it."""
-    import torch
-
     if not torch.cuda.is_available():
         return None
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
     return int(total - free)
-
-
-def _environment() -> dict[str, Any]:
-    import torch
-
-    from pmexport.doctor.diagnose import package_versions
-
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "machine": platform.machine(),
-        "system": platform.platform(),
-        "gpu": gpu,
-        "cuda": torch.version.cuda,
-        "versions": package_versions(("pmexport", "numpy", "onnx", "onnxruntime", "torch")),
-        "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }

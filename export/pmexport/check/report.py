@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
-from pmexport.check.run import CheckReport, RuntimeResult, Tolerance
-from posemamba.text import table
+from pmexport.check.compare import RuntimeResult, smallest_tolerance
+from pmexport.check.run import CheckReport
+from pmexport.text import plural
+from posemamba.cli.tool import table
 
 
 def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
@@ -18,14 +17,15 @@ def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     scan = f"plain scan ({baseline.detail})"
     if baseline.scan == "fused":
         apart = baseline.plain_scan_max_abs
-        off = "no number" if apart is None else f"{apart:.1e} from the plain scan"
-        scan = f"native scan ({baseline.detail}; {off} on {baseline.plain_scan_frames} frames)"
+        off = "NaN or infinite" if apart is None else f"{apart:.1e} from the plain scan"
+        scan = f"native scan ({baseline.detail}; {off} on {_frames(baseline.plain_scan_frames)})"
     lines = [
         f"Check: {model['path']} ({model['precision']}) against {checkpoint['path']} "
-        f"({checkpoint['variant']}, {checkpoint['scan_order']}, {checkpoint['frames']} frames)",
+        f"({checkpoint['variant']}, {checkpoint['scan_order']}, {_frames(checkpoint['frames'])})",
         f"  PyTorch {report.versions['torch']} fp32, {scan}",
-        f"  {runs} runs on real clips of {_span(lengths)} frames, batch {_span(batches)}; "
-        f"{report.mm_per_unit:g} mm a network unit",
+        f"  {plural(runs, 'run')} on real clips of {_span(lengths)} "
+        f"{'frame' if lengths == {1} else 'frames'}, batch {_span(batches)}; "
+        f"{report.mm_per_unit:g} mm per network unit",
         table(
             ("runtime", "max-abs", "p99-abs", "MPJPE drift", "worst joint", "result"),
             [_row(name, result) for name, result in report.runtimes.items()],
@@ -93,21 +93,5 @@ def _span(values: set[int]) -> str:
     return str(min(values)) if len(values) == 1 else f"{min(values)} to {max(values)}"
 
 
-def smallest_tolerance(results: Iterable[RuntimeResult]) -> Tolerance | None:
-    """The tightest tolerance, in two digits, that every runtime would pass; None if none would."""
-    rows = list(results)
-    if any(row.failure or row.max_abs is None or row.mpjpe_mm is None for row in rows):
-        return None
-    return Tolerance(
-        max_abs=_round_up(max(row.max_abs or 0.0 for row in rows)),
-        mpjpe_mm=_round_up(max(row.mpjpe_mm or 0.0 for row in rows)),
-    )
-
-
-def _round_up(value: float) -> float:
-    """To two significant digits, never down."""
-    if value <= 0.0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(value)) - 1)
-    rounded = float(f"{math.ceil(value / step - 1e-9) * step:.2g}")
-    return rounded if rounded >= value else float(f"{rounded + step:.2g}")
+def _frames(count: int) -> str:
+    return plural(count, "frame")

@@ -1,12 +1,21 @@
-"""Option types and number formats of the exporter's command line."""
+"""What several commands share: option types, options, reports as files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from posemamba.text import suggestion
+from pmexport.format.limits import MAX_THREADS
+from pmexport.format.names import ENGINE_SUFFIX
+from pmexport.runtimes.registry import RUNTIMES
+from posemamba.cli.tool import NearChoice, suggestion
+from posemamba.scan_order import SCAN_ORDERS
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     _Count = click.ParamType[int | None]
@@ -64,6 +73,65 @@ class Positive(_Number):
         return number
 
 
-def size_text(size: int) -> str:
-    """``37.9 MB``; megabytes are 10**6 bytes, as file managers and download pages count."""
-    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+class OnnxPath(click.Path):
+    """A path; an engine is told from an ONNX model here, for no reader of ONNX knows TensorRT."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Path:
+        path = Path(str(super().convert(value, param, ctx)))
+        if path.suffix.lower() == ENGINE_SUFFIX:
+            from pmexport.trt.sidecar import refuse_engine
+
+            refuse_engine(path)
+        return path
+
+
+PATH = click.Path(path_type=Path)
+THREADS = click.IntRange(1, MAX_THREADS)
+MODEL = click.argument("model", type=OnnxPath())
+CHECKPOINT = click.option(
+    "--ckpt", "checkpoint", required=True, type=PATH, help="Checkpoint file or unpacked folder."
+)
+SCAN_ORDER = click.option(
+    "--scan-order",
+    type=NearChoice(("auto", *SCAN_ORDERS)),
+    default="auto",
+    show_default=True,
+    help="Scan order, where the checkpoint does not tell it.",
+)
+JSON_REPORT = click.option(
+    "--json", "json_path", type=PATH, help="Write the report there, ending in .json."
+)
+
+
+def runtime_option(text: str) -> Callable[[Command], Command]:
+    """``--runtime``, as often as wanted."""
+    return click.option(
+        "--runtime",
+        "runtimes",
+        type=NearChoice(tuple(RUNTIMES)),
+        multiple=True,
+        default=("ort-cpu",),
+        show_default=True,
+        help=text,
+    )
+
+
+def named(choice: str) -> str | None:
+    """None for ``auto``."""
+    return None if choice == "auto" else choice
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report, whole or not at all."""
+    from posemamba.files.atomic import replacing
+
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="replace")  # it may name any file

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-import tempfile
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from posemamba.cli.tool import CHECK_FAILED, NearChoice
-from posemamba.text import one_line
+from pmexport.cli.options import PATH, SCAN_ORDER, OnnxPath, named
+from pmexport.trt.options import HARDWARE_LEVELS, TENSORRT, TENSORRT_RTX, Options
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, one_line
 
 if TYPE_CHECKING:
     from pmexport.trt.job import TrtReport
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 else:  # click 8.1 has no generic ParamType
     _Size = click.ParamType
 
-BACKENDS = ("auto", "tensorrt", "tensorrt-rtx")
-HARDWARE = ("ampere+", "same-compute-capability")
-ORDERS = ("auto", "global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
-
-PATH = click.Path(path_type=Path)
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?$")
 
 _MAX_SIZE = 10**12
@@ -58,16 +54,21 @@ class Size(_Size):
 
 
 @click.command()
-@click.option("--ckpt", type=PATH, help="Checkpoint file or unpacked folder, exported on the way.")
-@click.option("--onnx", "onnx_path", type=PATH, help="Model written by 'pmexport onnx'.")
+@click.option(
+    "--ckpt",
+    "checkpoint",
+    type=PATH,
+    help="Checkpoint file or unpacked folder, exported on the way.",
+)
+@click.option("--onnx", type=OnnxPath(), help="Model written by 'pmexport onnx'.")
 @click.option("--fp32", is_flag=True, help="Everything in fp32, TF32 off.")
-@click.option("--fp16", is_flag=True, help="fp16, with what docs/guide/tensorrt.md lists kept fp32.")
-@click.option("--scan-order", type=NearChoice(ORDERS), default="auto", show_default=True,
-              help="Scan order, where the checkpoint does not tell it.")  # fmt: skip
-@click.option("--backend", type=NearChoice(BACKENDS), default="auto", show_default=True,
+@click.option("--fp16", is_flag=True, help="fp16, with what docs/tensorrt.md lists kept fp32.")
+@SCAN_ORDER
+@click.option("--backend", type=NearChoice(("auto", TENSORRT, TENSORRT_RTX)), default="auto",
+              show_default=True,
               help="TensorRT, or TensorRT-RTX, which builds without a GPU.")  # fmt: skip
-@click.option("--target", default="current", show_default=True, metavar="sm86,sm89|current",
-              help="GPUs the engine is for.")  # fmt: skip
+@click.option("--target", "targets", default="current", show_default=True,
+              metavar="sm86,sm89|current", help="GPUs the engine is for.")  # fmt: skip
 @click.option("--batch", multiple=True, metavar="MIN:OPT:MAX",
               help="Clips at once; repeat for several profiles.  [default: 1:1:8]")  # fmt: skip
 @click.option("--frames", multiple=True, metavar="MIN:OPT:MAX",
@@ -76,7 +77,9 @@ class Size(_Size):
 @click.option("--workspace", type=Size(), help="Most scratch memory of a layer, MiB or as 2GiB.")
 @click.option("--timing-cache", type=PATH, help="File of kernel times, read and written.")
 @click.option("--optimization-level", type=click.IntRange(0, 5), help="TensorRT's effort.")
-@click.option("--hardware-compat", type=NearChoice(HARDWARE), help="Run on more GPUs, slower.")
+@click.option(
+    "--hardware-compat", type=NearChoice(tuple(HARDWARE_LEVELS)), help="Run on more GPUs, slower."
+)
 @click.option("--version-compat", is_flag=True, help="Run in later versions of TensorRT.")
 @click.option("--strip-weights", is_flag=True, help="Leave weights out, to be refitted.")
 @click.option("-o", "--output", type=PATH, help="Engine file  [default: as L.fp16.engine, here]")
@@ -86,62 +89,37 @@ class Size(_Size):
 @click.option("--no-cache", is_flag=True, help="Build, and keep nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the trtexec line that builds the same.")
 def trt(
-    ckpt: Path | None,
-    onnx_path: Path | None,
     fp32: bool,
     fp16: bool,
     scan_order: str,
-    backend: str,
-    target: str,
-    batch: tuple[str, ...],
-    frames: tuple[str, ...],
-    workspace: int | None,
-    timing_cache: Path | None,
-    optimization_level: int | None,
-    hardware_compat: str | None,
-    version_compat: bool,
-    strip_weights: bool,
-    output: Path | None,
     cache: Path | None,
-    cache_limit: int,
     no_cache: bool,
     dry_run: bool,
+    **asked: Any,  # noqa: ANN401 (fields of TrtRequest and of Options)
 ) -> None:
     """Build a TensorRT engine from a checkpoint or an ONNX model.
 
     The engine is a plain plan; what is known of it lies beside it as JSON. Exit code 1: the
     precision asked for was not got.
     """
+    from tempfile import TemporaryDirectory
+
     from pmexport.trt.cache import default_folder
     from pmexport.trt.request import TrtRequest
-    from pmexport.trt.trtexec import Options
 
     if fp32 and fp16:
         raise click.UsageError("--fp32 and --fp16 are both given: choose one, an engine each")
     if cache is not None and no_cache:
         raise click.UsageError("--cache and --no-cache are both given: choose one")
+    options = Options(**{field.name: asked.pop(field.name) for field in fields(Options)})
     request = TrtRequest(
-        checkpoint=ckpt,
-        onnx=onnx_path,
         precision="fp16" if fp16 else "fp32" if fp32 else None,
-        backend=backend,
-        targets=target,
-        batch=batch,
-        frames=frames,
-        options=Options(
-            workspace=workspace,
-            timing_cache=timing_cache,
-            optimization_level=optimization_level,
-            hardware_compat=hardware_compat,
-            version_compat=version_compat,
-            strip_weights=strip_weights,
-        ),
-        output=output,
-        scan_order=None if scan_order == "auto" else scan_order,
+        options=options,
+        scan_order=named(scan_order),
         cache=None if no_cache else cache or default_folder(),
-        cache_limit=cache_limit,
+        **asked,
     )
-    with tempfile.TemporaryDirectory(prefix="pmexport-") as scratch:
+    with TemporaryDirectory(prefix="pmexport-") as scratch:
         if dry_run:
             click.echo("\n".join(_dry_run(request, Path(scratch))))
             return

@@ -10,7 +10,7 @@ from pmexport.libraries import tensorrt_plugin_library
 from pmexport.trt.backends import BACKENDS, Backend, installed_version, library_folder
 from pmexport.trt.backends import unversioned_links as links_of
 from pmexport.trt.build import probe
-from pmexport.trt.fatbin import gpu_code
+from pmexport.trt.gpu_code import gpu_code, kernels_for
 from pmexport.trt.targets import current_architecture
 from posemamba.errors import InputError
 
@@ -83,9 +83,8 @@ def flavour_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 "folder stand in while an engine is built"
             )
     plugin = found[PLUGIN]
-    kernels = ", ".join(plugin["gpu_code"] or ["unknown GPUs"])
     lines.append(
-        f"  TensorRT plugin: {plugin['path']}, kernels for {kernels}"
+        f"  TensorRT plugin: {plugin['path']}, {kernels_for(plugin['gpu_code'])}"
         if plugin["found"]
         else f"  TensorRT plugin: {plugin['problem']}"
     )

@@ -11,54 +11,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from onnxscript import ir
 
-from pmexport.format.files import check_target
-from pmexport.format.limits import check_elements
-from pmexport.format.metadata import build_metadata, tool_version
-from pmexport.format.operators import OP_DOMAIN, translation_table
-from pmexport.passes.clean import clean, complete_types, prune
-from pmexport.passes.fp16 import to_fp16
-from pmexport.passes.lower_cross_scan import lower_cross_scans
-from pmexport.passes.lower_scan import lower_scans
+from pmexport.exporting.translation import translation_table
+from pmexport.format.environment import tool_version
+from pmexport.format.files import check_file
+from pmexport.format.limits import check_options
+from pmexport.format.metadata import build_metadata
+from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PRODUCER
+from pmexport.format.options import ExportOptions
+from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
 from posemamba.model.network import PoseMamba
 
-INPUT_NAME, OUTPUT_NAME = "keypoints_2d", "poses_3d"
-OPSETS = range(18, 23)
-"""Operator sets the export is tested with. LayerNormalization needs 17, Gelu is one node from 20;
-23 would need a newer file format than TensorRT 10 reads."""
 EXTERNAL_DATA_BYTES = 2**31 - 2**24
 """Weights beyond this go beside the model: a protobuf file ends at 2 GiB."""
 _IR_VERSION = 10  # read by ONNX Runtime 1.18 and TensorRT 10.3
 
-OpsMode = Literal["fused", "generic", "standard"]
-Precision = Literal["fp32", "fp16"]
 StageCallback = Callable[[str, float], None]
 """Called with a stage's name and its seconds when it is done."""
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """Sizes, operators and types of an exported model.
-
-    Attributes:
-        frames: frames of a clip; None for any number up to the network's.
-        batch: clips at once; None for any number.
-        opset: version of the standard operators, see :data:`OPSETS`.
-        ops: ``fused``: one ``CrossSelectiveScan`` a block. ``generic``: ``SelectiveScan``, the op
-            of any Mamba-1 network. ``standard``: ONNX ``Scan``, portable and slow.
-        precision: types inside the graph; inputs and outputs are float32 in both.
-    """
-
-    frames: int | None = None
-    batch: int | None = None
-    opset: int = 20
-    ops: OpsMode = "fused"
-    precision: Precision = "fp32"
 
 
 @dataclass(frozen=True)
@@ -102,7 +76,7 @@ class _Stages:
 def export_onnx(
     model: PoseMamba,
     output: Path,
-    options: ExportOptions = ExportOptions(),
+    options: ExportOptions = ExportOptions(),  # noqa: B008 (frozen)
     *,
     source: Mapping[str, str] | None = None,
     on_stage: StageCallback | None = None,
@@ -119,9 +93,10 @@ def export_onnx(
     Raises:
         InputError: an option, the network or the output is wrong; nothing is written.
     """
-    _check_options(options, model)
+    check_options(options, model.config)
+    _check_weights(model)
     output = Path(output)
-    check_target(output, ".onnx")
+    check_file(output, suffix=".onnx")
     stages = _Stages(on_stage)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     properties = build_metadata(model.config, options, parameters, source)
@@ -130,13 +105,10 @@ def export_onnx(
             program = _trace(model, options)
         with stages("translate"):
             onnx_model = _translate(program, options)
-    with stages("clean"):
-        clean(onnx_model)
-        _lower(onnx_model, options.ops)
-        complete_types(onnx_model)
-    if options.precision == "fp16":
-        with stages("fp16"):
-            to_fp16(onnx_model)
+    for name, passes in export_stages(options):
+        with stages(name):
+            for apply in passes:
+                apply(onnx_model)
     onnx_model.metadata_props.clear()
     onnx_model.metadata_props.update(properties)
     with stages("write"):
@@ -145,37 +117,19 @@ def export_onnx(
         path=output,
         seconds=stages.seconds,
         node_count=len(onnx_model.graph),
-        scan_nodes=sum(is_scan(node.domain, node.op_type) for node in onnx_model.graph),
+        scan_nodes=sum(_is_scan(node) for node in onnx_model.graph),
         size_bytes=size_bytes,
         opset=options.opset,
         external_data=external,
     )
 
 
-def is_scan(domain: str, op_type: str) -> bool:
+def _is_scan(node: ir.Node) -> bool:
     """Whether a node is a scan in any of the three modes."""
-    return domain == OP_DOMAIN or op_type == "Scan"
+    return bool(node.domain == OP_DOMAIN or node.op_type == "Scan")
 
 
-def _check_options(options: ExportOptions, model: PoseMamba) -> None:
-    most = model.config.frames
-    if options.frames is not None and not (_is_int(options.frames) and 1 <= options.frames <= most):
-        raise InputError(
-            f"frames is {options.frames!r}: this model takes 1 to {most}, or None for any of them"
-        )
-    if options.batch is not None and not (_is_int(options.batch) and options.batch >= 1):
-        raise InputError(f"batch is {options.batch!r}: it must be at least 1, or None for any")
-    if options.batch is not None:
-        check_elements(model.config, options.batch, options.frames or most)
-    if not _is_int(options.opset) or options.opset not in OPSETS:
-        raise InputError(
-            f"opset is {options.opset!r}: use {OPSETS.start} to {OPSETS.stop - 1}; "
-            "20 suits TensorRT 10 and ONNX Runtime 1.19 or later"
-        )
-    for name, allowed in (("ops", OpsMode), ("precision", Precision)):
-        value = getattr(options, name)
-        if value not in get_args(allowed):
-            raise InputError(f"{name} is {value!r}: use one of {', '.join(get_args(allowed))}")
+def _check_weights(model: PoseMamba) -> None:
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise InputError(
@@ -186,10 +140,6 @@ def _check_options(options: ExportOptions, model: PoseMamba) -> None:
             raise InputError(
                 f"parameter '{name}' has values that are not finite: use sound weights"
             )
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 @contextmanager
@@ -239,18 +189,10 @@ def _translate(program: torch.export.ExportedProgram, options: ExportOptions) ->
         raise RuntimeError("torch.onnx.export returned no program")
     model = exported.model
     model.ir_version = _IR_VERSION
-    model.producer_name, model.producer_version = "pmexport", tool_version()
+    model.producer_name, model.producer_version = PRODUCER, tool_version()
     model.domain = model.doc_string = None
     model.graph.name = "PoseMamba"
     return model
-
-
-def _lower(model: ir.Model, ops: OpsMode) -> None:
-    if ops != "fused":
-        lower_cross_scans(model)
-    if ops == "standard":
-        lower_scans(model)
-    prune(model)
 
 
 def _write(model: ir.Model, output: Path) -> tuple[int, bool]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmexport.format.files import check_folder, check_target, printable_name
-from pmexport.format.limits import check_elements
+from pmexport.format.files import check_file, check_takes_files, printable_name
+from pmexport.format.limits import check_options
+from pmexport.format.options import ExportOptions
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
-    from pmexport.exporting.export import ExportOptions, ExportReport
+    from pmexport.exporting.export import ExportReport
     from posemamba.checkpoint.read import Checkpoint
 
 
@@ -27,7 +27,6 @@ class ExportRequest:
         scan_order: overrides the checkpoint's; None to find it out.
         options: sizes, operators and precision of the ONNX model.
         output: None for a name made of the checkpoint's variant and the precision.
-        check: whether the model will be run afterwards.
     """
 
     checkpoint: Path
@@ -35,7 +34,6 @@ class ExportRequest:
     scan_order: str | None
     options: ExportOptions
     output: Path | None
-    check: bool
 
 
 @dataclass(frozen=True)
@@ -56,33 +54,20 @@ class ExportJob:
             f"({self.checkpoint.scan_order_source})"
         )
 
-    def next_commands(self) -> list[str]:
-        """What a user would do now, ready to paste."""
-        model, weights = shlex.quote(str(self.output)), shlex.quote(str(self.checkpoint.path))
-        check = f"pmexport check {model} --ckpt {weights}"
-        return [
-            f"{check} --inputs clips.npz" if self.request.check else check,
-            f"pmexport inspect {model}",
-        ]
-
 
 def prepare_export(request: ExportRequest) -> ExportJob:
     """Find out whether an export can succeed, before any work.
 
     Raises:
-        InputError: the output cannot be written, the check could not run, the checkpoint is wrong
-            or is not what the request says.
+        InputError: the output cannot be written, or the checkpoint is wrong or not what the request
+            says.
     """
     from posemamba.checkpoint.read import read_checkpoint
 
     if request.output is None:
-        check_folder(Path())
+        check_takes_files(Path())
     else:
-        check_target(request.output, ".onnx", inputs=[request.checkpoint])
-    if request.check and request.options.ops != "standard":
-        from pmexport.runtimes.base import require_custom_ops
-
-        require_custom_ops("the check after the export runs the model, or add --no-check")
+        check_file(request.output, suffix=".onnx", inputs=[request.checkpoint])
     checkpoint = read_checkpoint(request.checkpoint, scan_order=request.scan_order)
     config = checkpoint.config
     if request.variant not in (None, config.variant):
@@ -90,17 +75,9 @@ def prepare_export(request: ExportRequest) -> ExportJob:
             f"'{request.checkpoint}' holds size {config.variant} (depth {config.depth}, d_model "
             f"{config.d_model}), not {request.variant}: leave --variant out"
         )
-    frames = request.options.frames
-    if frames is not None and frames > config.frames:
-        raise InputError(
-            f"--frames {frames}: '{request.checkpoint}' has position embeddings for "
-            f"{config.frames} frames: use 1 to {config.frames}, or dynamic"
-        )
-    batch = request.options.batch
-    if batch is not None:
-        check_elements(config, batch, frames or config.frames)
+    check_options(request.options, config)
     output = request.output or Path(default_name(checkpoint, request.options.precision))
-    check_target(output, ".onnx", inputs=[request.checkpoint])
+    check_file(output, suffix=".onnx", inputs=[request.checkpoint])
     return ExportJob(request, checkpoint, output)
 
 

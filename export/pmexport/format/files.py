@@ -1,4 +1,4 @@
-"""Output files are refused before any work when they cannot be written; hashes of files."""
+"""Outputs are refused before any work when they cannot be written; names and hashes of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from posemamba.errors import InputError
 from posemamba.files.output import is_one_of, why_unwritable
 
 
-def check_target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
+def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> None:
     """Make sure a file can be written at ``path``; nothing is left behind.
 
     Args:
@@ -29,10 +29,10 @@ def check_target(path: Path, suffix: str, inputs: Iterable[Path] = ()) -> None:
         raise InputError(f"'{path}' is the input: writing there would overwrite it")
     if path.exists() and not path.is_file():
         raise InputError(f"'{path}' is not a regular file: name another output")
-    check_folder(path.parent)
+    check_takes_files(path.parent)
 
 
-def check_folder(folder: Path) -> None:
+def check_takes_files(folder: Path) -> None:
     """Make sure a file can be created in ``folder``.
 
     Raises:

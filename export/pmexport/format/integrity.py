@@ -11,7 +11,8 @@ from math import prod
 from pathlib import PurePath
 from typing import Any
 
-from pmexport.format.limits import MAX_BATCH, MAX_FRAMES
+from pmexport.format.limits import MAX_BATCH
+from posemamba.config import MAX_FRAMES
 
 _WHOLE_BYTES = range(1, 17)
 """Codes of the types up to bfloat16 whose elements are not packed into half bytes."""

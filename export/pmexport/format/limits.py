@@ -1,17 +1,20 @@
-"""The largest sizes a request may have: beyond them it could only fail, or never return."""
+"""What an export or a build may be asked for: beyond it a request could only fail, or never return.
+
+Every command refuses sizes with the words of this module.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from pmexport.format.options import OPSETS, ExportOptions, OpsMode, Precision
+from pmexport.text import plural
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
 
-MAX_FRAMES = 243
-"""``posemamba.config.MAX_FRAMES``, which cannot be read without PyTorch; a test compares them."""
 MAX_ELEMENTS = 2**31 - 1
 """TensorRT and the kernels count the elements of a tensor in 32 bits."""
 MAX_BATCH = MAX_ELEMENTS // (NUM_JOINTS * 2)
@@ -20,16 +23,71 @@ MAX_THREADS = 1024
 """More than any machine has cores for; a pool of 100,000 is never up."""
 
 
-def check_elements(config: PoseMambaConfig, batch: int, frames: int) -> None:
-    """Make sure the kernels can index every tensor of a network.
+def check_options(options: ExportOptions, config: PoseMambaConfig) -> None:
+    """Make sure a network can be exported with some options.
+
+    Raises:
+        InputError: it cannot.
+    """
+    check_sizes(config, options.batch, options.frames)
+    if not _is_whole(options.opset) or options.opset not in OPSETS:
+        raise InputError(
+            f"--opset {options.opset!r}: use {OPSETS.start} to {OPSETS.stop - 1}; "
+            "20 suits TensorRT 10 and ONNX Runtime 1.19 or later"
+        )
+    for name, allowed in (("ops", OpsMode), ("precision", Precision)):
+        value = getattr(options, name)
+        if value not in get_args(allowed):
+            raise InputError(f"--{name} {value!r}: use one of {', '.join(get_args(allowed))}")
+
+
+def check_sizes(config: PoseMambaConfig, batch: int | None, frames: int | None) -> None:
+    """Make sure a network takes clips of a size, and the kernels can index all of its tensors.
+
+    Args:
+        batch, frames: None for any.
+
+    Raises:
+        InputError: it does not, or they cannot.
+    """
+    for name, size in (("batch", batch), ("frames", frames)):
+        if size is not None and not (_is_whole(size) and size >= 1):
+            raise InputError(f"--{name} {size!r}: use a whole number from 1, or dynamic")
+    check_frames(frames, config.frames)
+    clips, length = batch or 1, frames or config.frames
+    check_elements(clips * length * config.joints * _widest(config), clips, length)
+
+
+def check_frames(frames: int | None, most: int, shown: object = None) -> None:
+    """Make sure a network takes clips of a length.
+
+    Args:
+        most: rows of its position embedding.
+        shown: what a message calls the length, such as a range.
+
+    Raises:
+        InputError: it does not.
+    """
+    if frames is not None and frames > most:
+        raise InputError(
+            f"--frames {shown or frames}: this model's position embedding has "
+            f"{plural(most, 'frame')}: use 1 to {most}"
+        )
+
+
+def check_elements(elements: int, batch: object, frames: object, tensor: str = "a tensor") -> None:
+    """Make sure the kernels can index a tensor.
+
+    Args:
+        batch, frames: what it is that large at, a size or a range.
+        tensor: how a message calls it.
 
     Raises:
         InputError: they cannot.
     """
-    elements = batch * frames * config.joints * _widest(config)
     if elements > MAX_ELEMENTS:
         raise InputError(
-            f"--batch {batch} with --frames {frames}: a tensor would have {elements:,} elements, "
+            f"--batch {batch} with --frames {frames}: {tensor} would have {elements:,} elements, "
             f"the kernels index {MAX_ELEMENTS:,}: use a smaller --batch"
         )
 
@@ -38,3 +96,7 @@ def _widest(config: PoseMambaConfig) -> int:
     """Channels of the widest tensor: the scanned, all directions' ``x_proj``, or the MLP's."""
     projections = config.order.directions * (config.dt_rank + 2 * config.d_state)
     return max(config.d_inner, projections, config.mlp_ratio * config.d_model)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from importlib import metadata as packages
 from typing import TYPE_CHECKING, Any
 
-from pmexport.format.limits import MAX_FRAMES
+from pmexport.format.environment import tool_version
+from pmexport.format.names import PREFIX
+from pmexport.format.options import ExportOptions
+from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES
 
 if TYPE_CHECKING:
-    from pmexport.exporting.export import ExportOptions
     from posemamba.config import PoseMambaConfig
 
 SCHEMA_VERSION = 1
-PREFIX = "posemamba."
 
 NORMALISATION = (
     "keypoints_2d = pixels / image_width * 2 - [1, image_height / image_width]; "
@@ -45,14 +45,6 @@ _JSON_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
 }
 """What is stored as JSON, what it has to be, and whether it is; True is no number here."""
-
-
-def tool_version() -> str:
-    """Version of this package, ``unknown`` when it runs from a tree that was never installed."""
-    try:
-        return packages.version("pmexport")
-    except packages.PackageNotFoundError:
-        return "unknown"
 
 
 def build_metadata(

@@ -1,170 +1,119 @@
-"""The ONNX operators of domain ``posemamba``, version 1: schemas and translation from PyTorch.
+"""The operators of domain ``posemamba``, version 1: one table of their inputs and attributes.
 
-``docs/reference/ops.md`` is their specification. Both also carry ``plugin_version`` and ``plugin_namespace``,
-by which TensorRT's ONNX parser finds the plugin of the same name.
+``docs/ops.md`` specifies the two scans, which every runtime has, ``docs/onnxruntime.md`` the
+others, which ``pmexport optimize`` writes for ONNX Runtime alone. All carry the attributes
+:data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-import onnx.defs
-from onnxscript import values
+T = TypeVar("T")
 
-OP_DOMAIN = "posemamba"
-OP_VERSION = 1
-CROSS_SELECTIVE_SCAN = "CrossSelectiveScan"
-SELECTIVE_SCAN = "SelectiveScan"
-
-#: On every node; TensorRT looks plugins up by name, version and namespace, not by ONNX domain.
-PLUGIN_ATTRIBUTES: dict[str, str] = {"plugin_version": "1", "plugin_namespace": OP_DOMAIN}
-
-#: Inputs in order. The first group is of the activation type T, the others are float32.
-ACTIVATION_INPUTS: dict[str, tuple[str, ...]] = {
-    CROSS_SELECTIVE_SCAN: ("x", "x_dbl"),
-    SELECTIVE_SCAN: ("u", "delta", "B", "C", "z"),
-}
-OP_INPUTS: dict[str, tuple[str, ...]] = {
-    CROSS_SELECTIVE_SCAN: ("x", "x_dbl", "dt_weight", "dt_bias", "A", "D"),
-    SELECTIVE_SCAN: ("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),
-}
-_OPTIONAL_INPUTS: dict[str, tuple[str, ...]] = {
-    CROSS_SELECTIVE_SCAN: (),
-    SELECTIVE_SCAN: ("D", "delta_bias", "z"),
-}
-_INT_ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    CROSS_SELECTIVE_SCAN: ("d_state", "dt_rank"),
-    SELECTIVE_SCAN: ("delta_softplus",),
-}
-_INTS_ATTRIBUTES: dict[str, tuple[str, ...]] = {
-    CROSS_SELECTIVE_SCAN: ("order", "reverse", "limb_mask", "limb_index"),
-    SELECTIVE_SCAN: ("reverse",),
-}
-_DOCS: dict[str, str] = {
-    CROSS_SELECTIVE_SCAN: "K directional selective scans over a (frames, joints) grid, summed.",
-    SELECTIVE_SCAN: "The Mamba-1 selective scan (Gu and Dao 2023, algorithm 2).",
-}
+CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN = "CrossSelectiveScan", "SelectiveScan"
+CONV_SILU, GATED_NORM, ADD_NORM = "ConvSilu", "GatedNorm", "AddNorm"
+EMBED, CONV_PROJ = "Embed", "ConvProj"
+BLOCK_TAIL, LAST_BLOCK_TAIL = "BlockTail", "LastBlockTail"
 
 
-def register_schemas() -> None:
-    """Tell ``onnx`` about both operators, so that models are checked and shapes inferred."""
-    for name in OP_INPUTS:
-        if not onnx.defs.has(name, domain=OP_DOMAIN):
-            onnx.defs.register_schema(_schema(name))
+@dataclass(frozen=True)
+class Operator:
+    """One operator.
 
-
-def _schema(name: str) -> Any:  # noqa: ANN401 (onnx has no types)
-    kind = onnx.defs.OpSchema.AttrType
-    option = onnx.defs.OpSchema.FormalParameterOption
-    attributes = [
-        onnx.defs.OpSchema.Attribute(attribute, attribute_kind, required=True)
-        for attribute_kind, names in (
-            (kind.INT, _INT_ATTRIBUTES[name]),
-            (kind.INTS, _INTS_ATTRIBUTES[name]),
-            (kind.STRING, tuple(PLUGIN_ATTRIBUTES)),
-        )
-        for attribute in names
-    ]
-    inputs = [
-        onnx.defs.OpSchema.FormalParameter(
-            parameter,
-            "T" if parameter in ACTIVATION_INPUTS[name] else "tensor(float)",
-            param_option=option.Optional if parameter in _OPTIONAL_INPUTS[name] else option.Single,
-        )
-        for parameter in OP_INPUTS[name]
-    ]
-    schema = onnx.defs.OpSchema(
-        name,
-        OP_DOMAIN,
-        OP_VERSION,
-        doc=_DOCS[name],
-        inputs=inputs,
-        outputs=[onnx.defs.OpSchema.FormalParameter("y", "T")],
-        type_constraints=[("T", ["tensor(float)", "tensor(float16)"], "Type of the activations.")],
-        attributes=attributes,
-    )
-    schema.set_type_and_shape_inference_function(_output_like_first_input)
-    return schema
-
-
-def _output_like_first_input(context: Any) -> None:  # noqa: ANN401
-    context.set_output_type(0, context.get_input_type(0))
-
-
-_OPSET = values.Opset(OP_DOMAIN, OP_VERSION)
-
-
-def _translate_cross_selective_scan(
-    x: Any,  # noqa: ANN401 (symbolic tensors of whichever exporter calls)
-    x_dbl: Any,  # noqa: ANN401
-    dt_weight: Any,  # noqa: ANN401
-    dt_bias: Any,  # noqa: ANN401
-    A: Any,  # noqa: ANN401
-    D: Any,  # noqa: ANN401
-    d_state: int,
-    dt_rank: int,
-    order: Sequence[int],
-    reverse: Sequence[int],
-    limb_mask: Sequence[int],
-    limb_index: Sequence[int],
-) -> Any:  # noqa: ANN401
-    return _OPSET.CrossSelectiveScan(
-        x,
-        x_dbl,
-        dt_weight,
-        dt_bias,
-        A,
-        D,
-        d_state=d_state,
-        dt_rank=dt_rank,
-        order=order,
-        reverse=reverse,
-        limb_mask=limb_mask,
-        limb_index=limb_index,
-        **PLUGIN_ATTRIBUTES,
-    )
-
-
-def _translate_selective_scan(
-    u: Any,  # noqa: ANN401
-    delta: Any,  # noqa: ANN401
-    A: Any,  # noqa: ANN401
-    B: Any,  # noqa: ANN401
-    C: Any,  # noqa: ANN401
-    D: Any,  # noqa: ANN401
-    delta_bias: Any,  # noqa: ANN401
-    z: Any,  # noqa: ANN401
-    delta_softplus: bool,
-    reverse: Sequence[int],
-) -> Any:  # noqa: ANN401
-    return _OPSET.SelectiveScan(
-        u,
-        delta,
-        A,
-        B,
-        C,
-        D,
-        delta_bias,
-        z,
-        delta_softplus=int(delta_softplus),
-        reverse=reverse,
-        **PLUGIN_ATTRIBUTES,
-    )
-
-
-def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """``custom_translation_table`` for ``torch.onnx.export(dynamo=True)``.
-
-    With it any network that calls ``torch.ops.posemamba.selective_scan`` (every Mamba-1 model can)
-    or ``cross_selective_scan`` exports to one node a call.
+    Attributes:
+        inputs: in order.
+        activations: those of type T, float32 or float16; the others have a fixed type.
+        optional: those that may be left out.
+        ints, int_lists, floats: attributes by kind.
     """
-    import torch
 
-    import posemamba.native.scan_ops  # noqa: F401 (defines the two PyTorch operators)
+    inputs: tuple[str, ...]
+    activations: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    ints: tuple[str, ...] = ()
+    int_lists: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
 
-    register_schemas()
-    return {
-        torch.ops.posemamba.cross_selective_scan.default: _translate_cross_selective_scan,
-        torch.ops.posemamba.selective_scan.default: _translate_selective_scan,
-    }
+
+_SCAN_WEIGHTS = ("dt_weight", "dt_bias", "A", "D")
+_SIZES = ("d_state", "dt_rank")
+_WALK = ("order", "reverse", "limb_mask", "limb_index")
+_TAIL_INPUTS = ("u", "x_dbl", "xz", "residual", *_SCAN_WEIGHTS, "vectors", "out_proj", "fc1", "fc2")
+_TAIL_ACTIVATIONS = ("u", "x_dbl", "xz")
+_TAIL_EPSILONS = ("out_epsilon", "norm2_epsilon", "shared_epsilon", "next_epsilon")
+
+SCANS: dict[str, Operator] = {
+    CROSS_SELECTIVE_SCAN: Operator(
+        inputs=("x", "x_dbl", *_SCAN_WEIGHTS),
+        activations=("x", "x_dbl"),
+        ints=_SIZES,
+        int_lists=_WALK,
+    ),
+    SELECTIVE_SCAN: Operator(
+        inputs=("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),
+        activations=("u", "delta", "B", "C", "z"),
+        optional=("D", "delta_bias", "z"),
+        ints=("delta_softplus",),
+        int_lists=("reverse",),
+    ),
+}
+"""What ``pmexport onnx`` writes, and every runtime and the TensorRT plugin have."""
+
+OPERATORS: dict[str, Operator] = SCANS | {
+    CONV_SILU: Operator(("xz", "weight", "bias"), ("xz",)),
+    GATED_NORM: Operator(("y", "xz", "gamma", "beta"), ("y", "xz"), floats=("epsilon",)),
+    ADD_NORM: Operator(
+        inputs=("residual", "branch", "gamma", "beta", "shared_gamma", "shared_beta"),
+        activations=("branch",),
+        optional=("shared_gamma", "shared_beta"),
+        floats=("epsilon", "shared_epsilon"),
+    ),
+    EMBED: Operator(
+        ("keypoints_2d", "weight", "bias", "joint_position", "next_norm", "in_proj"),
+        (),
+        floats=("epsilon",),
+    ),
+    CONV_PROJ: Operator(("xz", "weight", "bias", "projection"), ("xz",)),
+    BLOCK_TAIL: Operator(
+        inputs=(*_TAIL_INPUTS, "in_proj", "position"),
+        activations=_TAIL_ACTIVATIONS,
+        optional=("position",),
+        ints=_SIZES,
+        int_lists=_WALK,
+        floats=_TAIL_EPSILONS,
+    ),
+    LAST_BLOCK_TAIL: Operator(
+        inputs=(*_TAIL_INPUTS, "head_weight", "head_bias"),
+        activations=_TAIL_ACTIVATIONS,
+        ints=_SIZES,
+        int_lists=_WALK,
+        floats=_TAIL_EPSILONS,
+    ),
+}
+
+
+def inputs_by_name(op_type: str, values: Sequence[T]) -> dict[str, T]:
+    """The inputs of a node by name, without those left out at the end.
+
+    Raises:
+        ValueError: more than the operator has.
+    """
+    names = OPERATORS[op_type].inputs
+    if len(values) > len(names):
+        raise ValueError(f"{op_type} has {len(names)} inputs, not {len(values)}")
+    return dict(zip(names, values, strict=False))
+
+
+def inputs_in_order(op_type: str, given: Mapping[str, T]) -> list[T]:
+    """The inputs of a node from their names; the last ones may be left out.
+
+    Raises:
+        ValueError: another is left out, or the operator has no input of a name.
+    """
+    names = OPERATORS[op_type].inputs[: len(given)]
+    if set(given) != set(names):
+        raise ValueError(f"{op_type} is given {', '.join(given)}, not {', '.join(names)}")
+    return [given[name] for name in names]

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from onnxscript import ir
 
-from pmexport.passes.clean import Names, integer_constant
+from pmexport.passes.graph import Names, integer_constant, new_node
 
 _INT64_MIN = -(2**63)
+_FLOAT = (ir.DataType.FLOAT, None)
 
 
 class Builder:
@@ -34,17 +35,8 @@ class Builder:
         domain: str = "",
     ) -> tuple[ir.Value, ...]:
         """A node and its outputs."""
-        node = ir.Node(
-            domain,
-            op_type,
-            inputs,
-            attributes=ir.convenience.convert_attributes(dict(attributes)),
-            num_outputs=outputs,
-            name=f"{self.scope}.{self._names.unique(op_type)}",
-        )
-        for index, output in enumerate(node.outputs):
-            output.name = node.name if outputs == 1 else f"{node.name}.{index}"
-            output.type = ir.TensorType(ir.DataType.FLOAT)
+        name = f"{self.scope}.{self._names.unique(op_type)}"
+        node = new_node(op_type, inputs, attributes, name, [_FLOAT] * outputs, domain)
         self.graph.insert_before(self.anchor, node)
         return tuple(node.outputs)
 

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnxscript import ir, optimizer
 
-from pmexport.format.operators import (
-    CROSS_SELECTIVE_SCAN,
-    OP_DOMAIN,
-    OP_INPUTS,
-    SELECTIVE_SCAN,
-    register_schemas,
-)
+from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import SCANS
+from pmexport.format.schemas import register_schemas
+from pmexport.passes.graph import Names, add_initializer, integer_constant, is_constant, prune
 
 _SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 _REPEATED_CALL = re.compile(r"@\d+")  # how torch.export marks later calls of a shared module
 _WEIGHT_SUFFIX = re.compile(r"[._]weight$")
 _NO_LIMIT = 2**40  # fold weights of any size: they replace what they are computed from
 _HALVES = ("x", "z")  # of in_proj: what is scanned, and its gate
-_SCANS = (CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN)
 
 
 def clean(model: ir.Model) -> None:
@@ -57,12 +50,6 @@ def clean(model: ir.Model) -> None:
     ir.passes.common.ClearMetadataAndDocStringPass()(model)
 
 
-def prune(model: ir.Model) -> None:
-    """Remove nodes, initialisers and operator-set imports that nothing uses."""
-    ir.passes.common.RemoveUnusedNodesPass()(model)
-    ir.passes.common.RemoveUnusedOpsetsPass()(model)
-
-
 def complete_types(model: ir.Model) -> None:
     """Infer the type, and the shape where it can be known, of every value.
 
@@ -74,35 +61,6 @@ def complete_types(model: ir.Model) -> None:
     untyped = [value.name for value in _all_values(model.graph) if value.dtype is None]
     if untyped:
         raise RuntimeError(f"shape inference found no type for '{untyped[0]}'")
-
-
-def is_constant(value: ir.Value | None) -> bool:
-    """Whether a value is an initialiser."""
-    return value is not None and value.is_initializer()
-
-
-def integer_constant(graph: ir.Graph, numbers: tuple[int, ...]) -> ir.Value:
-    """The 1-D int64 initialiser with these numbers; one for the whole graph."""
-    name = "ints." + "_".join(str(number) for number in numbers)
-    if name not in graph.initializers:
-        add_initializer(graph, name, np.array(numbers, dtype=np.int64))
-    return graph.initializers[name]
-
-
-def add_initializer(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
-    """A new constant of the graph."""
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
-    value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype))
-    value.const_value = tensor
-    graph.register_initializer(value)
-    return value
-
-
-def reshape_constant(value: ir.Value, *sizes: int) -> ir.Value:
-    """Give an initialiser another shape, in place."""
-    value.const_value = ir.tensor(value.const_value.numpy().reshape(sizes), name=value.name)
-    value.shape = value.const_value.shape
-    return value
 
 
 def _parameter_origins(graph: ir.Graph) -> dict[str, str]:
@@ -161,18 +119,6 @@ def _split_projections(graph: ir.Graph, origins: dict[str, str]) -> None:
             ir.convenience.replace_all_uses_with(output, half.outputs[0])
 
 
-class Names:
-    """Hands out each name once: the second ``a`` is ``a_1``."""
-
-    def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
-
-    def unique(self, name: str) -> str:
-        count = self._taken[name]
-        self._taken[name] += 1
-        return name if count == 0 else f"{name}_{count}"
-
-
 def _name_everything(graph: ir.Graph, origins: dict[str, str]) -> None:
     """Names of nodes, their outputs and the initialisers; see ``docs/reference/onnx.md``."""
     kept = {value.name for value in (*graph.inputs, *graph.outputs)}
@@ -182,14 +128,14 @@ def _name_everything(graph: ir.Graph, origins: dict[str, str]) -> None:
     for node in graph:
         scope = _scope(node, origins, scopes)
         scopes[id(node)] = scope
-        is_scan = node.domain == OP_DOMAIN and node.op_type in _SCANS
+        is_scan = node.domain == OP_DOMAIN and node.op_type in SCANS
         node.name = names.unique(f"{scope}.scan" if is_scan else f"{scope}.{node.op_type}")
         for index, value in enumerate(node.inputs):
             if not is_constant(value) or id(value) in renamed or value.name.startswith("ints."):
                 continue
             wanted = origins.get(value.name, f"{node.name}.{index}")
             if is_scan:  # folded and reshaped: what the operator calls it, not the parameter
-                wanted = f"{scope}.{OP_INPUTS[node.op_type][index]}"
+                wanted = f"{scope}.{SCANS[node.op_type].inputs[index]}"
             renamed[id(value)] = constants.unique(wanted)
     for node in graph:
         for index, output in enumerate(node.outputs):

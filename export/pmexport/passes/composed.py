@@ -14,18 +14,14 @@ fused kernels are compiled for go further, see :mod:`pmexport.passes.fused`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from onnxscript import ir
 
-from pmexport.format.operators import OP_DOMAIN, PLUGIN_ATTRIBUTES
-from pmexport.passes.clean import add_initializer, prune
+from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import ADD_NORM, CONV_SILU, GATED_NORM, inputs_in_order
+from pmexport.passes.graph import Typed, add_initializer, new_node, prune
 from pmexport.passes.match_block import Mixer, ResidualNorm, find_mixers, find_residual_norms
-
-CONV_SILU, GATED_NORM, ADD_NORM = "ConvSilu", "GatedNorm", "AddNorm"
-_Outputs = Sequence[tuple[ir.DataType | None, ir.Shape | None]]
 
 
 def rewrite_composed(model: ir.Model) -> None:
@@ -46,51 +42,40 @@ def rewrite_composed(model: ir.Model) -> None:
 
 
 def _rewrite_mixer(graph: ir.Graph, mixer: Mixer) -> None:
-    weight = add_initializer(  # (d_model, 2 * d_inner): x first, then z
-        graph,
-        f"{mixer.name}.in_proj.weight",
-        np.concatenate([_array(mixer.x_weight), _array(mixer.z_weight)], axis=1),
-    )
-    kernel = _array(mixer.conv.inputs[1])  # (d_inner, 1, 3, 3)
-    taps = add_initializer(  # (9, d_inner)
-        graph,
-        f"{mixer.name}.conv2d.taps",
-        kernel.reshape(len(kernel), 9).T.astype(np.float32),
-    )
-    bias = add_initializer(
-        graph, f"{mixer.name}.conv2d.bias.fp32", _array(mixer.conv.inputs[2]).astype(np.float32)
-    )
-    like, scanned = mixer.normed.shape, mixer.u
+    name, scanned, like = mixer.name, mixer.u, mixer.normed.shape
+    weight = add_initializer(graph, f"{name}.in_proj.weight", mixer.in_proj)
+    taps = add_initializer(graph, f"{name}.conv2d.taps", mixer.taps)
+    bias = add_initializer(graph, f"{name}.conv2d.bias.fp32", mixer.conv_bias)
     wide = ir.Shape([*like[:3], weight.shape[1]]) if like is not None else None
     before = mixer.normed.uses()[0].node
-    xz = _node(
-        graph, before, "", "MatMul", [mixer.normed, weight], {}, f"{mixer.name}.in_proj.MatMul",
-        [(scanned.dtype, wide)],
-    )[0]  # fmt: skip
-    u = _node(
-        graph, before, OP_DOMAIN, CONV_SILU, [xz, taps, bias], {},
-        f"{mixer.name}.conv2d.{CONV_SILU}", [(scanned.dtype, scanned.shape)],
-    )[0]  # fmt: skip
+    product = new_node(
+        "MatMul", [mixer.normed, weight], {}, f"{name}.in_proj.MatMul", [(scanned.dtype, wide)]
+    )
+    graph.insert_before(before, product)
+    xz = product.outputs[0]
+    (u,) = _insert(
+        graph, before, CONV_SILU, {"xz": xz, "weight": taps, "bias": bias}, {},
+        f"{name}.conv2d", [(scanned.dtype, scanned.shape)],
+    )  # fmt: skip
     ir.convenience.replace_all_uses_with(mixer.u, u)
-    norm = mixer.out_norm
     y = mixer.scan.outputs[0]
-    gated = _node(
-        graph, norm, OP_DOMAIN, GATED_NORM, [y, xz, *norm.inputs[1:]],
-        {"epsilon": _epsilon(norm)}, f"{mixer.name}.out_norm.{GATED_NORM}", [(y.dtype, y.shape)],
-    )[0]  # fmt: skip
+    (gated,) = _insert(
+        graph, mixer.out_norm, GATED_NORM, {"y": y, "xz": xz, **_affine(mixer.out_norm)},
+        {"epsilon": _epsilon(mixer.out_norm)}, f"{name}.out_norm", [(y.dtype, y.shape)],
+    )  # fmt: skip
     ir.convenience.replace_all_uses_with(mixer.gated, gated)
 
 
 def _rewrite_residual_norm(graph: ir.Graph, found: ResidualNorm, dtype: ir.DataType) -> None:
     residual, shared = found.residual, found.shared
-    inputs = [residual, found.branch, *found.norm.inputs[1:]]
+    inputs = {"residual": residual, "branch": found.branch, **_affine(found.norm)}
     attributes = {"epsilon": _epsilon(found.norm), "shared_epsilon": 0.0}
     if shared is not None:
-        inputs += shared.inputs[1:]
+        inputs |= {f"shared_{name}": value for name, value in _affine(shared).items()}
         attributes["shared_epsilon"] = _epsilon(shared)
     scope = str(found.norm.name).rpartition(".")[0]
-    stream, normed = _node(
-        graph, found.add, OP_DOMAIN, ADD_NORM, inputs, attributes, f"{scope}.{ADD_NORM}",
+    stream, normed = _insert(
+        graph, found.add, ADD_NORM, inputs, attributes, scope,
         [(residual.dtype, residual.shape), (dtype, residual.shape)],
     )  # fmt: skip
     ir.convenience.replace_all_uses_with(found.stream, stream)
@@ -102,40 +87,27 @@ def _rewrite_residual_norm(graph: ir.Graph, found: ResidualNorm, dtype: ir.DataT
             use.node.replace_input_with(use.idx, normed)
 
 
-def _node(
+def _insert(
     graph: ir.Graph,
     before: ir.Node,
-    domain: str,
     op_type: str,
-    inputs: Sequence[ir.Value | None],
-    attributes: dict[str, Any],
-    name: str,
-    outputs: _Outputs,
+    inputs: Mapping[str, ir.Value | None],
+    attributes: Mapping[str, float],
+    scope: str,
+    outputs: Sequence[Typed],
 ) -> Sequence[ir.Value]:
-    """A new node; its outputs are named after it."""
-    if domain:
-        attributes = attributes | PLUGIN_ATTRIBUTES
-    node = ir.Node(
-        domain,
-        op_type,
-        inputs,
-        attributes=ir.convenience.convert_attributes(attributes),
-        num_outputs=len(outputs),
-        name=name,
-    )
-    for index, (value, (dtype, shape)) in enumerate(zip(node.outputs, outputs, strict=True)):
-        value.name = name if len(outputs) == 1 else f"{name}.{index}"
-        value.type = None if dtype is None else ir.TensorType(dtype)
-        value.shape = shape
+    """A node of ours in front of another; its outputs."""
+    ordered = inputs_in_order(op_type, inputs)
+    node = new_node(op_type, ordered, attributes, f"{scope}.{op_type}", outputs, OP_DOMAIN)
     graph.insert_before(before, node)
     made: Sequence[ir.Value] = node.outputs
     return made
 
 
-def _array(value: ir.Value | None) -> Any:  # noqa: ANN401
-    assert value is not None
-    assert value.const_value is not None
-    return value.const_value.numpy()
+def _affine(norm: ir.Node) -> dict[str, ir.Value | None]:
+    """Scale and bias of a LayerNormalization."""
+    _, gamma, beta = norm.inputs
+    return {"gamma": gamma, "beta": beta}
 
 
 def _epsilon(norm: ir.Node) -> float:

@@ -17,8 +17,8 @@ from enum import Enum, auto
 import numpy as np
 from onnxscript import ir
 
-from pmexport.format.operators import ACTIVATION_INPUTS, OP_INPUTS
-from pmexport.passes.clean import add_initializer
+from pmexport.format.operators import SCANS
+from pmexport.passes.graph import add_initializer, new_node
 from posemamba.errors import InputError
 
 _HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
@@ -151,18 +151,9 @@ class _Typing:
 
     def _node(self, value: ir.Value, dtype: ir.DataType, before: ir.Node) -> ir.Value:
         name = value.name + (_HALF_SUFFIX if dtype == _HALF else ".fp32")
-        cast = ir.Node(
-            "",
-            "Cast",
-            [value],
-            attributes=ir.convenience.convert_attributes({"to": dtype}),
-            num_outputs=1,
-            name=name,
-        )
-        output = cast.outputs[0]
-        output.name, output.type, output.shape = name, ir.TensorType(dtype), value.shape
+        cast = new_node("Cast", [value], {"to": dtype}, name, [(dtype, value.shape)])
         self.graph.insert_before(before, cast)
-        return output
+        return cast.outputs[0]
 
     def _constant(self, value: ir.Value, dtype: ir.DataType, _before: ir.Node) -> ir.Value:
         array = value.const_value.numpy()
@@ -176,4 +167,5 @@ class _Typing:
 
 
 def _is_activation(node: ir.Node, index: int) -> bool:
-    return OP_INPUTS[node.op_type][index] in ACTIVATION_INPUTS[node.op_type]
+    scan = SCANS[node.op_type]
+    return scan.inputs[index] in scan.activations

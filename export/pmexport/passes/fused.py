@@ -1,32 +1,38 @@
 """Rewrite an exported float16 graph as the fused path: two nodes a block, and one before them.
 
-The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every block
-``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as the
-tensor cores read them. ``docs/guide/onnxruntime.md`` specifies the operators; they run on CUDA alone.
+The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every
+block ``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as
+the tensor cores read them. ``docs/onnxruntime.md`` specifies the operators; they run on CUDA alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from onnxscript import ir
 
-from pmexport.format.operators import OP_DOMAIN, PLUGIN_ATTRIBUTES
-from pmexport.passes.clean import add_initializer, prune
-from pmexport.passes.match_network import Array, Layer, Network, Norm, constant, find_network
+from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import (
+    BLOCK_TAIL,
+    CONV_PROJ,
+    CROSS_SELECTIVE_SCAN,
+    EMBED,
+    LAST_BLOCK_TAIL,
+    OPERATORS,
+    inputs_in_order,
+)
+from pmexport.passes.graph import Array, add_initializer, attribute, constant_array, new_node, prune
+from pmexport.passes.match_network import Layer, Network, Norm, find_network
 
-EMBED, CONV_PROJ = "Embed", "ConvProj"
-BLOCK_TAIL, LAST_BLOCK_TAIL = "BlockTail", "LastBlockTail"
-_WALK = ("d_state", "dt_rank", "order", "reverse", "limb_mask", "limb_index")
 _TILE = 16
 _HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
 
 def can_fuse(network: Network) -> bool:
     """Whether the fused kernels are compiled for the network's type and sizes."""
-    from posemamba.native.packing import WIDTHS
+    from posemamba.native.fused_ops import WIDTHS
 
     first = network.layers[0]
     width = network.embedding.shape[1]
@@ -70,14 +76,14 @@ class _Emitter:
         network, width = self.network, self.width
         stream, xz = self._node(
             EMBED,
-            [
-                self.graph.inputs[0],
-                self._single("embedding.weight", network.embedding.T),
-                self._single("embedding.bias", network.embedding_bias),
-                self._single("joint_position", network.joint_position),
-                self._single("first_norm", np.stack(_pair(network.first_norm))),
-                self._in_proj(network.layers[0]),
-            ],
+            {
+                "keypoints_2d": self.graph.inputs[0],
+                "weight": self._single("embedding.weight", network.embedding.T),
+                "bias": self._single("embedding.bias", network.embedding_bias),
+                "joint_position": self._single("joint_position", network.joint_position),
+                "next_norm": self._single("first_norm", np.stack(_pair(network.first_norm))),
+                "in_proj": self._in_proj(network.layers[0]),
+            },
             {"epsilon": network.first_norm.epsilon},
             EMBED,
             [(_SINGLE, width), (_HALF, 4 * width)],
@@ -90,52 +96,48 @@ class _Emitter:
     def _block(
         self, layer: Layer, stream: ir.Value, xz: ir.Value, following: Layer | None
     ) -> Sequence[ir.Value]:
-        width = self.width
-        name = layer.mixer.name.removesuffix(".op")
-        mixer = layer.mixer
-        kernel = constant(mixer.conv.inputs[1])  # (2d, 1, 3, 3)
+        mixer, width = layer.mixer, self.width
+        name = mixer.name.removesuffix(".op")
         u, x_dbl = self._node(
             CONV_PROJ,
-            [
-                xz,
-                self._single(f"{name}.taps", kernel.reshape(len(kernel), 9).T),
-                self._single(f"{name}.conv_bias", constant(mixer.conv.inputs[2])),
-                self._packed(f"{name}.x_proj", layer.x_proj),
-            ],
+            {
+                "xz": xz,
+                "weight": self._single(f"{name}.taps", mixer.taps),
+                "bias": self._single(f"{name}.conv_bias", mixer.conv_bias),
+                "projection": self._packed(f"{name}.x_proj", layer.x_proj),
+            },
             {},
             f"{name}.{CONV_PROJ}",
             [(_HALF, 2 * width), (_HALF, layer.x_proj.shape[1])],
         )
-        inputs: list[ir.Value | None] = [
-            *(u, x_dbl, xz, stream),
-            *mixer.scan.inputs[2:],
-            self._single(f"{name}.vectors", _vectors(layer)),
-            self._packed(f"{name}.out_proj", layer.out_proj),
-            self._packed(f"{name}.fc1", layer.fc1),
-            self._packed(f"{name}.fc2", layer.fc2),
-        ]
-        attributes = {key: _attribute(mixer.scan, key) for key in _WALK} | {
+        inputs = mixer.scan_inputs | {"u": u, "x_dbl": x_dbl, "xz": xz, "residual": stream}
+        del inputs["x"]  # it is computed here, as u
+        inputs |= {
+            "vectors": self._single(f"{name}.vectors", _vectors(layer)),
+            "out_proj": self._packed(f"{name}.out_proj", layer.out_proj),
+            "fc1": self._packed(f"{name}.fc1", layer.fc1),
+            "fc2": self._packed(f"{name}.fc2", layer.fc2),
+        }
+        scan = OPERATORS[CROSS_SELECTIVE_SCAN]
+        attributes = {key: attribute(mixer.scan, key) for key in (*scan.ints, *scan.int_lists)} | {
             "out_epsilon": layer.out_norm.epsilon,
             "norm2_epsilon": layer.norm2.epsilon,
             "shared_epsilon": layer.shared_norm.epsilon,
             "next_epsilon": layer.next_norm.epsilon,
         }
         if following is None:
-            inputs.append(self._single("head.weight", self.network.head.T))
-            inputs.append(self._single("head.bias", self.network.head_bias))
-            outputs = [(_SINGLE, width), (_SINGLE, 3)]
-            return self._node(
-                LAST_BLOCK_TAIL, inputs, attributes, f"{name}.{LAST_BLOCK_TAIL}", outputs
-            )
-        inputs.append(self._in_proj(following))
-        if layer.position is not None:
-            inputs.append(self._single("frame_position", layer.position))
-        outputs = [(_SINGLE, width), (_HALF, 4 * width)]
-        return self._node(BLOCK_TAIL, inputs, attributes, f"{name}.{BLOCK_TAIL}", outputs)
+            kind, given = LAST_BLOCK_TAIL, (_SINGLE, 3)
+            inputs["head_weight"] = self._single("head.weight", self.network.head.T)
+            inputs["head_bias"] = self._single("head.bias", self.network.head_bias)
+        else:
+            kind, given = BLOCK_TAIL, (_HALF, 4 * width)
+            inputs["in_proj"] = self._in_proj(following)
+            if layer.position is not None:
+                inputs["position"] = self._single("frame_position", layer.position)
+        return self._node(kind, inputs, attributes, f"{name}.{kind}", [(_SINGLE, width), given])
 
     def _in_proj(self, layer: Layer) -> ir.Value:
-        halves = [constant(layer.mixer.x_weight), constant(layer.mixer.z_weight)]
-        return self._packed(f"{layer.mixer.name}.in_proj", np.concatenate(halves, axis=1))
+        return self._packed(f"{layer.mixer.name}.in_proj", layer.mixer.in_proj)
 
     def _single(self, name: str, array: Array) -> ir.Value:
         return add_initializer(self.graph, f"fused.{name}", array.astype(np.float32))
@@ -144,7 +146,7 @@ class _Emitter:
         """A matrix (inputs, outputs) of the file as the kernels read it."""
         import torch
 
-        from posemamba.native.packing import pack_weight
+        from posemamba.native.fused_ops import pack_weight
 
         packed = pack_weight(torch.from_numpy(np.ascontiguousarray(matrix.T)))
         return add_initializer(self.graph, f"fused.{name}", packed.contiguous().numpy())
@@ -152,23 +154,15 @@ class _Emitter:
     def _node(
         self,
         op_type: str,
-        inputs: Sequence[ir.Value | None],
-        attributes: dict[str, Any],
+        inputs: Mapping[str, ir.Value | None],
+        attributes: Mapping[str, Any],
         name: str,
         outputs: Sequence[tuple[ir.DataType, int]],
     ) -> Sequence[ir.Value]:
-        node = ir.Node(
-            OP_DOMAIN,
-            op_type,
-            inputs,
-            attributes=ir.convenience.convert_attributes(attributes | PLUGIN_ATTRIBUTES),
-            num_outputs=len(outputs),
-            name=name,
-        )
-        for index, (value, (dtype, channels)) in enumerate(zip(node.outputs, outputs, strict=True)):
-            value.name = f"{name}.{index}"
-            value.type = ir.TensorType(dtype)
-            value.shape = ir.Shape([*self.grid, channels])
+        """A node of ours at the end of the graph; outputs are given by type and channels."""
+        typed = [(dtype, ir.Shape([*self.grid, channels])) for dtype, channels in outputs]
+        ordered = inputs_in_order(op_type, inputs)
+        node = new_node(op_type, ordered, attributes, name, typed, OP_DOMAIN)
         self.graph.append(node)
         made: Sequence[ir.Value] = node.outputs
         return made
@@ -182,9 +176,9 @@ class _Emitter:
 
 
 def _vectors(layer: Layer) -> Array:
-    """What ``block_tail`` reads whole, see :class:`posemamba.native.packing.TailVectors`."""
-    skip = constant(layer.mixer.scan.inputs[5])  # D: (K, 2d)
-    masked = np.array(_attribute(layer.mixer.scan, "limb_mask"), np.float32)
+    """What ``block_tail`` reads whole, see :class:`posemamba.native.fused_ops.TailVectors`."""
+    skip = constant_array(layer.mixer.scan_inputs["D"])  # (K, 2d)
+    masked = np.array(attribute(layer.mixer.scan, "limb_mask"), np.float32)
     return np.concatenate(
         [
             *_pair(layer.out_norm),
@@ -201,8 +195,3 @@ def _vectors(layer: Layer) -> Array:
 
 def _pair(norm: Norm) -> tuple[Array, Array]:
     return norm.gamma, norm.beta
-
-
-def _attribute(node: ir.Node, name: str) -> Any:  # noqa: ANN401
-    value = node.attributes[name].value
-    return list(value) if isinstance(value, Sequence) else value

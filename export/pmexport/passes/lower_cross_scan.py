@@ -1,7 +1,7 @@
 """``--ops generic``: ``CrossSelectiveScan`` as gathers, projections and one ``SelectiveScan``.
 
-The same steps as :func:`posemamba.scan.reference.directional_inputs` and ``merge_directions``, laid out
-for the graph: every sequence goes straight to (batch, channels, L), inputs that two directions
+The same steps as :func:`posemamba.scan.reference.directional_inputs` and ``merge_directions``, laid
+out for the graph: every sequence goes straight to (batch, channels, L), inputs that two directions
 share are arranged once, and directions of one visiting order are summed before they are put back.
 """
 
@@ -11,14 +11,10 @@ from typing import Any
 
 from onnxscript import ir
 
-from pmexport.format.operators import (
-    CROSS_SELECTIVE_SCAN,
-    OP_DOMAIN,
-    PLUGIN_ATTRIBUTES,
-    SELECTIVE_SCAN,
-)
+from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN
 from pmexport.passes.builder import Builder
-from pmexport.passes.clean import add_initializer, reshape_constant
+from pmexport.passes.graph import add_initializer, reshape_constant
 from posemamba.scan_order import Order
 
 _JOINT_MAJOR = (Order.JOINT_MAJOR, Order.JOINT_MAJOR_FLIPPED)
@@ -111,7 +107,7 @@ class _CrossScan:
         (y,) = self.build.op(
             SELECTIVE_SCAN,
             [u, delta, A, B, C, D, bias],
-            {"delta_softplus": 1, "reverse": self.table["reverse"], **PLUGIN_ATTRIBUTES},
+            {"delta_softplus": 1, "reverse": self.table["reverse"]},
             domain=OP_DOMAIN,
         )
         y.producer().name = y.name = f"{self.scope}.scan"

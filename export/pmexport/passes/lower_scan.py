@@ -9,9 +9,10 @@ from itertools import groupby
 
 from onnxscript import ir
 
-from pmexport.format.operators import OP_DOMAIN, SELECTIVE_SCAN
+from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import SELECTIVE_SCAN
 from pmexport.passes.builder import Builder
-from pmexport.passes.clean import reshape_constant
+from pmexport.passes.graph import reshape_constant
 
 _TIME = 3  # axis of the scanned sequences, (batch, groups, channels or N, L)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from onnxscript import ir
 
-from pmexport.format.operators import CROSS_SELECTIVE_SCAN
-from pmexport.passes.clean import is_constant
+from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
+from pmexport.passes.graph import Array, constant_array, is_constant
 from posemamba.errors import InputError
 
 
@@ -41,6 +42,29 @@ class Mixer:
     scan: ir.Node
     out_norm: ir.Node
     gated: ir.Value
+
+    @property
+    def in_proj(self) -> Array:
+        """(d_model, 2 * d_inner): x first, then z."""
+        halves = [constant_array(self.x_weight), constant_array(self.z_weight)]
+        return np.concatenate(halves, axis=1)
+
+    @property
+    def taps(self) -> Array:
+        """(9, d_inner), the 3x3 taps row by row, float32."""
+        kernel = constant_array(self.conv.inputs[1])  # (d_inner, 1, 3, 3)
+        taps: Array = kernel.reshape(len(kernel), 9).T.astype(np.float32)
+        return taps
+
+    @property
+    def conv_bias(self) -> Array:
+        """(d_inner,), float32."""
+        return constant_array(self.conv.inputs[2]).astype(np.float32)
+
+    @property
+    def scan_inputs(self) -> dict[str, ir.Value | None]:
+        """The inputs of the scan by name."""
+        return inputs_by_name(CROSS_SELECTIVE_SCAN, self.scan.inputs)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,17 @@
 """Recognise a whole PoseMamba in a graph written by ``pmexport onnx --ops fused``.
 
-On top of :mod:`pmexport.passes.match_block`: from the keypoints through every block to the poses, with the
-constants each part is made of.
+On top of :mod:`pmexport.passes.match_block`: from the keypoints through every block to the poses,
+with the constants each part is made of.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnxscript import ir
 
-from pmexport.passes.clean import is_constant
+from pmexport.passes.graph import Array, constant_array, is_constant
 from pmexport.passes.match_block import (
     Mixer,
     before_casts,
@@ -23,8 +21,6 @@ from pmexport.passes.match_block import (
     readers,
     unexpected,
 )
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -99,22 +95,14 @@ def find_network(graph: ir.Graph) -> Network:
         raise unexpected(head)
     width = joint_position.shape[-1]
     return Network(
-        embedding=constant(product.inputs[1]),
+        embedding=constant_array(product.inputs[1]),
         embedding_bias=embedding_bias,
         joint_position=joint_position.reshape(-1, width),
         first_norm=_norm(first),
         layers=layers,
-        head=constant(head.inputs[1]),
+        head=constant_array(head.inputs[1]),
         head_bias=head_bias,
     )
-
-
-def constant(value: ir.Value | None) -> Array:
-    """The array of an initialiser."""
-    assert value is not None
-    assert value.const_value is not None
-    array: Array = value.const_value.numpy()
-    return array
 
 
 def _layer(
@@ -137,17 +125,17 @@ def _layer(
         stream = added.outputs[0]
     norm = _one_norm(stream)
     x_proj = [node for node in readers(mixer.u) if node.op_type == "MatMul"]
-    if len(x_proj) != 1 or before_casts(mixer.scan.inputs[1]) is not x_proj[0].outputs[0]:
+    if len(x_proj) != 1 or before_casts(mixer.scan_inputs["x_dbl"]) is not x_proj[0].outputs[0]:
         raise unexpected(mixer.scan)
     layer = Layer(
         mixer=mixer,
-        x_proj=constant(x_proj[0].inputs[1]),
+        x_proj=constant_array(x_proj[0].inputs[1]),
         out_norm=_norm(mixer.out_norm),
-        out_proj=constant(out_proj.inputs[1]),
+        out_proj=constant_array(out_proj.inputs[1]),
         norm2=_norm(norm2),
-        fc1=constant(fc1.inputs[1]),
+        fc1=constant_array(fc1.inputs[1]),
         fc1_bias=fc1_bias,
-        fc2=constant(fc2.inputs[1]),
+        fc2=constant_array(fc2.inputs[1]),
         fc2_bias=fc2_bias,
         shared_norm=_norm(shared),
         next_norm=_norm(norm),
@@ -199,18 +187,18 @@ def _constant_term(added: ir.Node) -> Array:
     found = [value for value in added.inputs if is_constant(value)]
     if len(found) != 1:
         raise unexpected(added)
-    return constant(found[0])
+    return constant_array(found[0])
 
 
 def _position(value: ir.Value | None, reader: ir.Node) -> Array:
     """The temporal embedding, (frames, d_model), behind the Slice and Unsqueeze of free lengths."""
     if is_constant(value):
-        table = constant(value)
+        table = constant_array(value)
         return table.reshape(-1, table.shape[-1])
     node = None if value is None else value.producer()
     if node is None or node.op_type not in ("Slice", "Unsqueeze"):
         raise unexpected(reader)
-    if node.op_type == "Slice" and not np.array_equal(constant(node.inputs[1]), [0]):
+    if node.op_type == "Slice" and not np.array_equal(constant_array(node.inputs[1]), [0]):
         raise unexpected(node)
     return _position(node.inputs[0], node)
 
@@ -218,5 +206,5 @@ def _position(value: ir.Value | None, reader: ir.Node) -> Array:
 def _norm(node: ir.Node) -> Norm:
     if not all(is_constant(value) for value in node.inputs[1:]):
         raise unexpected(node)
-    gamma, beta = (constant(value) for value in node.inputs[1:])
+    gamma, beta = (constant_array(value) for value in node.inputs[1:])
     return Norm(gamma, beta, float(node.attributes["epsilon"].value))

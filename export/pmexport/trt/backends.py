@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
+from pmexport.format.environment import has_module, package_version
+from pmexport.trt.options import TENSORRT, TENSORRT_RTX
 from pmexport.trt.targets import ARCHITECTURES, CURRENT, current_architecture
 from posemamba.errors import InputError
-
-TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class Backend:
         name: as ``--backend`` and the sidecar call it.
         module: the Python module.
         tool: its command-line builder, which ``--dry-run`` writes a line for.
-        distributions: packages that may carry it.
         install: how to get it.
         targets: architectures it builds for.
         cross_builds: whether it builds for GPUs that are not in this machine.
@@ -32,7 +30,6 @@ class Backend:
     name: str
     module: str
     tool: str
-    distributions: tuple[str, ...]
     install: str
     targets: tuple[str, ...]
     cross_builds: bool
@@ -45,7 +42,6 @@ BACKENDS: dict[str, Backend] = {
         name=TENSORRT,
         module="tensorrt",
         tool="trtexec",
-        distributions=("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
         install="on a Jetson it comes with JetPack, elsewhere 'pip install tensorrt'",
         targets=tuple(ARCHITECTURES),
         cross_builds=False,
@@ -55,7 +51,6 @@ BACKENDS: dict[str, Backend] = {
         name=TENSORRT_RTX,
         module="tensorrt_rtx",
         tool="tensorrt_rtx",
-        distributions=("tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "tensorrt-rtx"),
         install="pip install 'pmexport[tensorrt-rtx]'",
         targets=("sm75", "sm80", "sm86", "sm89", "sm120", "sm121"),
         cross_builds=True,
@@ -70,17 +65,9 @@ BACKENDS: dict[str, Backend] = {
 
 def installed_version(backend: Backend) -> str | None:
     """Version of an installed flavour, ``unknown`` if only its module is there, None without it."""
-    try:
-        if importlib.util.find_spec(backend.module) is None:
-            return None
-    except (ImportError, ValueError):  # blocked, or broken
+    if not has_module(backend.module):
         return None
-    for name in backend.distributions:
-        try:
-            return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return "unknown"
+    return package_version(backend.module, otherwise="unknown")
 
 
 def choose_backend(

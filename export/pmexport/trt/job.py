@@ -11,23 +11,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pmexport.exporting.request import run_export
+from pmexport.format.environment import timestamp, tool_version
+from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256
-from pmexport.format.metadata import tool_version
-from pmexport.runtimes.base import INPUT_NAME
+from pmexport.format.names import INPUT_NAME, OP_DOMAIN, PLUGIN_VERSION
 from pmexport.trt.build import OnEvent, Outcome, run_worker
 from pmexport.trt.cache import EngineCache, Entry, Nearest, cache_key
+from pmexport.trt.checks import check_disk
+from pmexport.trt.options import HARDWARE_LEVELS
 from pmexport.trt.precision_table import precision_table
-from pmexport.trt.request import TrtJob, check_disk, check_source
-from pmexport.trt.sidecar import (
-    PLUGIN_VERSION,
-    SCHEMA_VERSION,
-    sidecar_path,
-    timestamp,
-    to_text,
-)
-from pmexport.trt.source import Source, read_source
+from pmexport.trt.request import TrtJob, check_source
+from pmexport.trt.sidecar import SCHEMA_VERSION, sidecar_path, to_text
+from pmexport.trt.source import read_source
 from pmexport.trt.targets import current_architecture, current_name
-from pmexport.trt.trtexec import HARDWARE_LEVELS
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 
@@ -98,14 +95,14 @@ def run(job: TrtJob, watch: Watch) -> TrtReport:
     return report
 
 
-def key_fields(job: TrtJob, source: Source) -> dict[str, Any]:
+def key_fields(job: TrtJob, source: ModelFile) -> dict[str, Any]:
     """Everything an engine depends on, by names a user reads when one has changed.
 
     A timing cache is not among them: with one, builds are faster and the engine does the same.
     """
     options = job.request.options
     return {
-        "onnx": source.sha256,
+        "onnx": source.whole_sha256,
         "plugin": job.plugin_sha256,
         "backend": job.backend.name,
         "tensorrt version": job.probed.version,
@@ -133,9 +130,7 @@ def _warn_of_gpu_code(job: TrtJob, watch: Watch) -> None:
         )
 
 
-def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> Source:
-    from pmexport.exporting.request import run_export
-
+def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> ModelFile:
     assert job.export is not None
     start = time.perf_counter()
     report = run_export(job.export)
@@ -166,7 +161,7 @@ def _miss(damaged: bool, nearest: Nearest | None) -> str:
 
 
 def _from_cache(
-    job: TrtJob, source: Source, entry: Entry, seconds: Mapping[str, float]
+    job: TrtJob, source: ModelFile, entry: Entry, seconds: Mapping[str, float]
 ) -> TrtReport:
     sidecar = dict(entry.sidecar)
     sidecar["engine"] = {**sidecar["engine"], "file": job.output.name}
@@ -177,7 +172,7 @@ def _from_cache(
     return TrtReport(job.output, sidecar, cached=True, seconds=seconds)
 
 
-def _build(job: TrtJob, source: Source, watch: Watch, seconds: dict[str, float]) -> TrtReport:
+def _build(job: TrtJob, source: ModelFile, watch: Watch, seconds: dict[str, float]) -> TrtReport:
     def on_event(event: Mapping[str, Any]) -> None:
         watch.event(event)
         if event["event"] == "warning":
@@ -201,18 +196,19 @@ def _build(job: TrtJob, source: Source, watch: Watch, seconds: dict[str, float])
     )
 
 
-def _spec(job: TrtJob, source: Source, plan: Path) -> dict[str, Any]:
+def _spec(job: TrtJob, source: ModelFile, plan: Path) -> dict[str, Any]:
     """What the worker is told."""
     options = job.request.options
     timing = None if options.timing_cache is None else options.timing_cache.absolute()
     level = options.hardware_compat
+    joints = len(source.metadata["joint_names"])
     return {
         "plugin": str(job.plugin.absolute()),
         "onnx": str(source.path.absolute()),
         "plan": str(plan),
         "input": INPUT_NAME,
         "profiles": [
-            {which: profile.shape(which, source.joints) for which in ("min", "opt", "max")}
+            {which: profile.shape(which, joints) for which in ("min", "opt", "max")}
             for profile in job.profiles
         ],
         "workspace": options.workspace,
@@ -230,14 +226,14 @@ def _spec(job: TrtJob, source: Source, plan: Path) -> dict[str, Any]:
     }
 
 
-def _sidecar(job: TrtJob, source: Source, outcome: Outcome, engine: Path) -> dict[str, Any]:
+def _sidecar(job: TrtJob, source: ModelFile, outcome: Outcome, engine: Path) -> dict[str, Any]:
     network = outcome.network
     if network is None:
         raise InputError(f"{job.backend.name}: its process ended without a network: run it again")
-    if network["plugin_layers"] != len(source.plugin_nodes):
+    if network["plugin_layers"] != len(source.own_nodes):
         raise InputError(
             f"{job.backend.name} made {network['plugin_layers']} plugin layers of "
-            f"{len(source.plugin_nodes)} scan nodes: the plugin library does not fit the model"
+            f"{len(source.own_nodes)} scan nodes: the plugin library does not fit the model"
         )
     opened = outcome.engine or {"opened": False, "why": NO_GPU}
     table = precision_table(
@@ -259,14 +255,14 @@ def _sidecar(job: TrtJob, source: Source, outcome: Outcome, engine: Path) -> dic
         },
         "onnx": {
             "file": _onnx_name(job, source),
-            "sha256": source.sha256,
+            "sha256": source.whole_sha256,
             "bytes": source.size_bytes,
         },
         "plugin": {
             "file": job.plugin.name,
             "sha256": job.plugin_sha256,
             "version": PLUGIN_VERSION,
-            "namespace": "posemamba",
+            "namespace": OP_DOMAIN,
             "creators": sorted(creator["name"] for creator in outcome.creators),
             "gpu_code": None if job.gpu_code is None else job.gpu_code.names(),
         },
@@ -291,7 +287,7 @@ def _sidecar(job: TrtJob, source: Source, outcome: Outcome, engine: Path) -> dic
         "model": {
             "variant": metadata.get("variant", "custom"),
             "scan_order": metadata.get("scan_order", "unknown"),
-            "max_frames": source.max_frames,
+            "max_frames": metadata["max_frames"],
             "joint_names": list(metadata["joint_names"]),
             "normalisation": metadata["normalisation"],
             "units": metadata["units"],
@@ -301,7 +297,7 @@ def _sidecar(job: TrtJob, source: Source, outcome: Outcome, engine: Path) -> dic
     }
 
 
-def _onnx_name(job: TrtJob, source: Source) -> str:
+def _onnx_name(job: TrtJob, source: ModelFile) -> str:
     """The model's file name; of one that was exported for the engine only, what it would be."""
     return source.path.name if job.source is not None else f"{job.output.stem}.onnx"
 

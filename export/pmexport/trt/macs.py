@@ -1,19 +1,21 @@
 """Shapes at given sizes, and multiply-accumulates of an ONNX node from them.
 
-Counted as :func:`posemamba.model.counts.true_macs` counts: products, convolution, the scan at 3 MAC a
-state and its step-size projection. Norms, activations and additions count 0. The sums of both ways
-are equal, which a test holds.
+Counted as :func:`posemamba.model.counts.true_macs` counts: products, convolution, the scan at 3 MAC
+per state and its step-size projection. Norms, activations and additions count 0. The sums of both
+ways are equal, which a test holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any
 
-from pmexport.format.operators import CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN, register_schemas
-from pmexport.runtimes.base import read_onnx
-from pmexport.trt.source import Node, Source
+import onnx
+
+from pmexport.format.file import ModelFile, Node, Shape, shape_of
+from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
+from pmexport.format.schemas import register_schemas
 from posemamba.errors import InputError
 
 _MACS_PER_STATE = 3  # decay, input, output
@@ -21,7 +23,7 @@ _MACS_PER_STATE = 3  # decay, input, output
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def concrete_shapes(source: Source, sizes: Mapping[str, int]) -> Shapes:
+def concrete_shapes(source: ModelFile, sizes: Mapping[str, int]) -> Shapes:
     """Every tensor's shape in numbers.
 
     Args:
@@ -45,18 +47,15 @@ def concrete_shapes(source: Source, sizes: Mapping[str, int]) -> Shapes:
     return found
 
 
-def _is_concrete(shape: tuple[int | str | None, ...]) -> bool:
+def _is_concrete(shape: Shape) -> bool:
     return all(isinstance(dim, int) for dim in shape)
 
 
-def _inferred(
-    source: Source, known: Mapping[str, tuple[int | str | None, ...]]
-) -> dict[str, tuple[int | str | None, ...]]:
+def _inferred(source: ModelFile, known: Mapping[str, Shape]) -> dict[str, Shape]:
     """What shape inference makes of the model once ``batch`` and ``frames`` are numbers."""
-    import onnx
-
     register_schemas()
-    model = read_onnx(source.path)
+    model = onnx.ModelProto()
+    model.CopyFrom(source.proto)
     graph = model.graph
     sized = [value for value in graph.value_info if _is_concrete(known[value.name])]
     for value in (*graph.input, *graph.output, *sized):
@@ -67,14 +66,7 @@ def _inferred(
     del graph.value_info[:]
     graph.value_info.extend(sized)
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    return {value.name: _dims(value) for value in (*inferred.value_info, *inferred.output)}
-
-
-def _dims(value: Any) -> tuple[int | str | None, ...]:  # noqa: ANN401
-    return tuple(
-        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
-        for dim in value.type.tensor_type.shape.dim
-    )
+    return {value.name: shape_of(value) for value in (*inferred.value_info, *inferred.output)}
 
 
 def node_macs(node: Node, shapes: Shapes) -> int:
@@ -84,18 +76,18 @@ def node_macs(node: Node, shapes: Shapes) -> int:
     if node.op_type == "Conv":
         # weight: (channels out, channels in of a group, *kernel)
         return prod(shapes[node.outputs[0]]) * prod(shapes[node.inputs[1]][1:])
+    if node.domain != OP_DOMAIN:
+        return 0
+    inputs = inputs_by_name(node.op_type, [shapes.get(name, ()) for name in node.inputs])
+    states = inputs["A"][-1]
     if node.op_type == CROSS_SELECTIVE_SCAN:
-        positions = prod(shapes[node.inputs[0]][:3])  # batch, frames, joints
-        directions, d_inner, rank = shapes[node.inputs[2]]  # dt_weight
-        states = shapes[node.inputs[4]][-1]  # A
+        positions = prod(inputs["x"][:3])  # batch, frames, joints
+        directions, d_inner, rank = inputs["dt_weight"]
         return positions * directions * d_inner * (rank + _MACS_PER_STATE * states)
-    if node.op_type == SELECTIVE_SCAN:
-        states = shapes[node.inputs[2]][-1]  # A
-        return prod(shapes[node.inputs[0]]) * _MACS_PER_STATE * states
-    return 0
+    return prod(inputs["u"]) * _MACS_PER_STATE * states
 
 
-def largest_tensor(source: Source, shapes: Shapes) -> tuple[str, int]:
+def largest_tensor(source: ModelFile, shapes: Shapes) -> tuple[str, int]:
     """Name and number of elements of the largest tensor between two nodes."""
     elements = {name: prod(shapes[name]) for node in source.nodes for name in node.outputs}
     name = max(elements, key=lambda key: elements[key])

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pmexport.format.operators import OP_DOMAIN
+from pmexport.format.file import ModelFile, Node
+from pmexport.format.names import OP_DOMAIN
 from pmexport.passes.fp16 import RULES, SINGLE_SCOPES, Rule
 from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
-from pmexport.trt.source import Node, Source
 
 HALF, SINGLE = "fp16", "fp32"
 _BLOCK = re.compile(r"^(STE|TTE)blocks\.\d+\.")
@@ -117,7 +117,7 @@ class PrecisionTable:
 
 
 def precision_table(
-    source: Source,
+    source: ModelFile,
     asked: str,
     sizes: Mapping[str, int],
     network: Mapping[str, str] | None = None,
@@ -149,7 +149,7 @@ def precision_table(
     if engine is not None:
         witness = "engine"
         # An engine fused into fewer layers than there are plugins hides what is inside of them.
-        telling = asked == SINGLE or engine["layers"] >= len(source.plugin_nodes)
+        telling = asked == SINGLE or engine["layers"] >= len(source.own_nodes)
         if telling and (engine["fp16"] > 0) != (asked == HALF):
             problems.append(
                 f"{engine['fp16']} of the engine's {engine['layers']} layers work on fp16, "
@@ -167,7 +167,7 @@ def _parsed(node: Node, network: Mapping[str, str], stated: str) -> str:
     return network.get(node.outputs[0], gone)
 
 
-def _layer(node: Node, source: Source, asked: str, dtype: str, shapes: Shapes) -> Layer:
+def _layer(node: Node, source: ModelFile, asked: str, dtype: str, shapes: Shapes) -> Layer:
     macs = node_macs(node, shapes)
     is_scan = node.domain == OP_DOMAIN
     half = 0 if is_scan or dtype != HALF else macs
@@ -183,7 +183,7 @@ def _group(node: Node) -> str:
     return f"{scope} {node.op_type}" if scope != node.op_type else scope
 
 
-def _reason(node: Node, source: Source, asked: str, dtype: str) -> str | None:
+def _reason(node: Node, source: ModelFile, asked: str, dtype: str) -> str | None:
     """Why a layer is not computed in what was asked; empty if it is, None if there is no reason."""
     if asked == SINGLE:
         return "" if dtype == SINGLE else None
@@ -203,6 +203,6 @@ def _reason(node: Node, source: Source, asked: str, dtype: str) -> str | None:
     return None
 
 
-def _reads_single(node: Node, source: Source) -> bool:
+def _reads_single(node: Node, source: ModelFile) -> bool:
     return any(name in source.values and source.values[name].dtype == SINGLE
                for name in node.inputs)  # fmt: skip

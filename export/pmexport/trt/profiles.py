@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from pmexport.format.limits import check_frames
 from posemamba.errors import InputError
 
 DEFAULT_BATCH = "1:1:8"
@@ -90,11 +91,7 @@ def build_profiles(
         for text in frames or [str(fixed_frames or f"1:{max_frames}:{max_frames}")]
     ]
     for length in lengths:
-        if length.max > max_frames:
-            raise InputError(
-                f"--frames {length}: the position embedding has {max_frames} frames: use at most "
-                f"{max_frames}"
-            )
+        check_frames(length.max, max_frames, length)
     for option, ranges, fixed in (
         ("--batch", batches, fixed_batch),
         ("--frames", lengths, fixed_frames),

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pmexport.cli.options import size_text
-from posemamba.text import table
+from pmexport.text import plural, size_text
+from pmexport.trt.gpu_code import kernels_for
+from pmexport.trt.sidecar import inspect_engine
+from posemamba.cli.tool import table
 
 _WITNESSES = {
     "onnx": "the ONNX model's types",
@@ -24,8 +26,6 @@ def inspect_text(engine: Path, *, as_json: bool) -> str:
     Raises:
         InputError: as :func:`pmexport.trt.sidecar.inspect_engine`.
     """
-    from pmexport.trt.sidecar import inspect_engine
-
     found = inspect_engine(engine)
     if as_json:
         return json.dumps(found, indent=2)
@@ -43,8 +43,8 @@ def engine_lines(sidecar: Mapping[str, Any]) -> list[str]:
         f"{engine['bytes'] / onnx['bytes']:.2f} times that), {model['variant']}, scan order "
         f"{model['scan_order']}",
         f"  plugin: {plugin['file']}, version {plugin['version']}, "
-        f"{precision['plugin_layers']} plugin layers, kernels for "
-        f"{', '.join(plugin['gpu_code'] or ['unknown GPUs'])}",
+        f"{plural(precision['plugin_layers'], 'plugin layer')}, "
+        f"{kernels_for(plugin['gpu_code'])}",
         *(f"  {kind}: {_tensors(sidecar[kind])}" for kind in ("inputs", "outputs")),
         *(
             f"  profile {index}: batch {_range(one['batch'])}, frames {_range(one['frames'])}"
@@ -77,7 +77,7 @@ def precision_lines(precision: Mapping[str, Any]) -> list[str]:
         table(("layers", "gives", "number", "GMAC", "in fp16"), rows),
         f"  fp16: {100 * precision['layer_share_fp16']:.1f} % of {precision['layers']} layers, "
         f"{100 * precision['mac_share_fp16']:.1f} % of {precision['gmac']:.2f} GMAC (batch "
-        f"{sizes['batch']}, {sizes['frames']} frames)",
+        f"{sizes['batch']}, {plural(sizes['frames'], 'frame')})",
         *_reasons(precision["groups"]),
         f"  known from: {_WITNESSES[precision['witness']]}; {opened}",
         *(f"  {problem}" for problem in precision["problems"][:5]),

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pmexport.format.files import file_sha256
+from pmexport.format.names import PLUGIN_VERSION
+from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 
 SCHEMA_VERSION = 1
-#: ``plugin_version`` of the ONNX nodes this tool writes, and of the plugin it builds.
-PLUGIN_VERSION = "1"
 
 _SCHEMA_FILE = Path(__file__).parent / "engine.schema.json"
 
@@ -25,11 +24,6 @@ _SCHEMA_FILE = Path(__file__).parent / "engine.schema.json"
 def sidecar_path(engine: Path) -> Path:
     """``E.engine.json`` for ``E.engine``."""
     return engine.with_name(f"{engine.name}.json")
-
-
-def timestamp() -> str:
-    """Now, in UTC."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def to_text(sidecar: Mapping[str, Any]) -> str:
@@ -118,14 +112,24 @@ def read_engine(engine: Path) -> dict[str, Any]:
     return sidecar
 
 
+def refuse_engine(path: Path) -> NoReturn:
+    """Tell who gives an engine to a command for ONNX models.
+
+    Raises:
+        InputError: always; as :func:`read_engine` where the engine itself is wrong.
+    """
+    onnx_file = read_engine(path)["onnx"]["file"]
+    raise InputError(
+        f"'{path}' is a TensorRT engine: this command reads ONNX models, its own is {onnx_file}"
+    )
+
+
 def inspect_engine(engine: Path) -> dict[str, Any]:
     """What ``pmexport inspect`` shows: the sidecar, and whether its plugin library is here.
 
     Raises:
         InputError: as :func:`read_engine`.
     """
-    from pmexport.libraries import tensorrt_plugin_library
-
     sidecar = read_engine(engine)
     try:
         library = Path(tensorrt_plugin_library())

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from pmexport.runtimes.base import INPUT_NAME
+from pmexport.format.names import INPUT_NAME
 from pmexport.trt.backends import Backend
+from pmexport.trt.options import HARDWARE_LEVELS, Options
 from pmexport.trt.profiles import Profile
 from pmexport.trt.targets import architecture_number
-
-#: ``--hardware-compat`` -> name in TensorRT's API and in trtexec.
-HARDWARE_LEVELS: dict[str, tuple[str, str]] = {
-    "ampere+": ("AMPERE_PLUS", "ampere+"),
-    "same-compute-capability": ("SAME_COMPUTE_CAPABILITY", "sameComputeCapability"),
-}
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user may say about an engine; None for TensorRT's default.
-
-    Attributes:
-        workspace: bytes of scratch memory a layer may use at most.
-        timing_cache: file of measured kernel times, read and written.
-        hardware_compat: a key of :data:`HARDWARE_LEVELS`.
-    """
-
-    workspace: int | None = None
-    timing_cache: Path | None = None
-    optimization_level: int | None = None
-    hardware_compat: str | None = None
-    version_compat: bool = False
-    strip_weights: bool = False
 
 
 def trtexec_line(

@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pmexport.format.names import OP_DOMAIN
+
 #: Called with an event's name and its fields.
 Emit = Callable[..., None]
 
-#: Of the project's plugin.
-NAMESPACE = "posemamba"
 _STEP_SECONDS = 0.05
 #: What the inspector calls a tensor's type: one field up to TensorRT 10, two from 11.
 _TYPE_KEYS = ("Format/Datatype", "DataType", "Format")
@@ -119,10 +119,10 @@ def load_plugin(session: Session, path: str) -> list[dict[str, str]]:
     creators = [
         {"name": str(creator.name), "version": str(creator.plugin_version)}
         for creator in registry.all_creators
-        if getattr(creator, "plugin_namespace", "") == NAMESPACE
+        if getattr(creator, "plugin_namespace", "") == OP_DOMAIN
     ]
     if not creators:
-        raise Failure(f"'{path}' holds no plugin of namespace '{NAMESPACE}'")
+        raise Failure(f"'{path}' holds no plugin of namespace '{OP_DOMAIN}'")
     return creators
 
 

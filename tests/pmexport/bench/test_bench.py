@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from pmexport.bench.measure import MIN_RUNS, Effort, HostBound, Times, measure
 from pmexport.bench.report import bench_lines, bench_markdown
 from pmexport.bench.run import BenchRequest, run_bench
 from pmexport.cli.main import cli
-from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.exporting.export import export_onnx
+from pmexport.format.options import ExportOptions
 from pmexport.runtimes.base import FloatArray
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.errors import InputError
@@ -189,3 +190,20 @@ def test_command(model: Path, tmp_path: Path) -> None:
     assert "ort-cpu" in result.stdout
     assert json.loads((tmp_path / "r.json").read_text())["shape"]["frames"] == 3
     assert (tmp_path / "r.md").read_text().startswith("# Bench: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "reader"),
+    [
+        (("--ckpt", "nofile"), "torch"),
+        (("--precision", "fp16"), "torch-cuda"),
+        (("--no-cuda-graph",), "ort-cuda"),
+        (("--optimize", "off"), "ort-cuda"),
+        (("--tf32",), "ort-cuda"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_bench_refuses_an_option_no_runtime_reads(
+    option: tuple[str, ...], reader: str, refused: Callable[..., None]
+) -> None:
+    refused(("bench", "tiny.onnx", *option), *option, f"add --runtime {reader}")

@@ -15,10 +15,13 @@ import pytest
 from onnx import numpy_helper
 from places import TINY as GOLDEN
 
-from pmexport.check import run as check
-from pmexport.check.report import check_lines, smallest_tolerance
+from pmexport.check.compare import smallest_tolerance
+from pmexport.check.report import check_lines
 from pmexport.check.run import CheckReport, CheckRequest, run_check
-from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.exporting.export import export_onnx
+from pmexport.format.files import file_sha256
+from pmexport.format.options import ExportOptions
+from pmexport.runtimes.registry import RUNTIMES
 from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES
@@ -155,7 +158,7 @@ def test_runtime_that_stops_is_a_failure_not_an_error(
 
             return lift
 
-    monkeypatch.setitem(check.RUNTIMES, "breaks", Breaks)
+    monkeypatch.setitem(RUNTIMES, "breaks", Breaks)
     report = checked(model, runtimes=("breaks",))
     failure = report.runtimes["breaks"].failure
     assert not report.passed
@@ -174,7 +177,7 @@ def test_runtime_that_is_not_here_is_refused(model: Path, monkeypatch: pytest.Mo
         def available(self) -> str:
             return "no GPU: use another machine"
 
-    monkeypatch.setitem(check.RUNTIMES, "absent", Absent)
+    monkeypatch.setitem(RUNTIMES, "absent", Absent)
     with pytest.raises(InputError, match="runtime 'absent' cannot be used: no GPU"):
         checked(model, runtimes=("absent",))
 
@@ -280,4 +283,4 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(3 << 20))
     import hashlib
 
-    assert check.file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file_sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()

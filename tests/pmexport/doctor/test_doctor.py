@@ -14,6 +14,8 @@ from places import ROOT
 
 from pmexport.cli.main import cli
 from pmexport.doctor import diagnose as doctor
+from pmexport.doctor.report import doctor_lines
+from pmexport.format.environment import package_versions
 from posemamba.native import library as native
 
 
@@ -52,7 +54,7 @@ def test_tensorrt_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     diagnosis = doctor.diagnose()
     assert set(diagnosis.tensorrt) == {"tensorrt", "tensorrt-rtx", "plugin"}
     assert diagnosis.tensorrt["plugin"]["found"] is False
-    text = "\n".join(doctor.doctor_lines(diagnosis))
+    text = "\n".join(doctor_lines(diagnosis))
     assert f"TensorRT plugin: no TensorRT plugin library at '{tmp_path}" in text
     rtx = diagnosis.tensorrt["tensorrt-rtx"]
     if rtx["version"] is None:
@@ -64,7 +66,7 @@ def test_tensorrt_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_lines_end_with_the_verdict() -> None:
-    lines = doctor.doctor_lines(doctor.diagnose())
+    lines = doctor_lines(doctor.diagnose())
     assert lines[-1] == "Doctor: the main job works"
     assert sum(line.startswith("Self test: ") for line in lines) == 2
 
@@ -123,6 +125,6 @@ def test_fixes_are_extras_of_the_project() -> None:
 
 
 def test_versions_need_no_import() -> None:
-    versions = doctor.package_versions(["numpy", "no_such_package_at_all"])
+    versions = package_versions(["numpy", "no_such_package_at_all"])
     assert versions["numpy"]
     assert versions["no_such_package_at_all"] is None

@@ -12,8 +12,9 @@ import pytest
 import torch
 from places import ROOT
 
-from pmexport.exporting.export import ExportOptions, export_onnx
-from pmexport.runtimes.base import OrtCpu
+from pmexport.exporting.export import export_onnx
+from pmexport.format.options import ExportOptions
+from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba.checkpoint.bundled import demo_checkpoint
 from posemamba.checkpoint.read import load_checkpoint
 

@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from pmexport.exporting import export as onnx_export
-from pmexport.exporting.export import OPSETS, ExportOptions, OpsMode, Precision, export_onnx
-from pmexport.format.facts import inspect_onnx, read_facts
-from pmexport.runtimes.base import OrtCpu
+from pmexport.exporting.export import export_onnx
+from pmexport.format.facts import inspect_onnx
+from pmexport.format.file import open_model
+from pmexport.format.options import OPSETS, ExportOptions, OpsMode, Precision
+from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba import InputError, PoseMamba, PoseMambaConfig
 from posemamba.skeleton import JOINT_NAMES
 
@@ -202,9 +204,9 @@ def test_the_file_tells_what_it_is(network: PoseMamba, tmp_path: Path) -> None:
     }
     assert metadata["joint_names"] == list(JOINT_NAMES)
     assert metadata["scan_order_source"] == "the file name"
-    facts = read_facts(path)
+    facts = open_model(path)
     assert (facts.precision, facts.frames, facts.batch) == ("fp16", None, None)
-    assert facts.checkpoint_sha256 == "ab" * 32
+    assert facts.metadata["checkpoint_sha256"] == "ab" * 32
     assert facts.summary()["scan_order"] == "global-local"
 
 
@@ -215,6 +217,7 @@ def test_precision_is_read_off_the_graph(network: PoseMamba, tmp_path: Path) -> 
     model = onnx.load(path)
     del model.metadata_props[:], model.graph.value_info[:]
     onnx.save(model, path)
-    facts = read_facts(path)
+    facts = open_model(path)
     assert (facts.precision, facts.frames, facts.batch) == ("fp16", 2, 1)
-    assert (facts.variant, facts.scan_order, facts.checkpoint_sha256) == (None, None, None)
+    assert facts.metadata == {}
+    assert facts.summary()["variant"] is None

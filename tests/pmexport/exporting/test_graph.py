@@ -14,8 +14,9 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from pmexport.exporting.export import ExportOptions, OpsMode, Precision, export_onnx
-from pmexport.format.operators import OP_INPUTS
+from pmexport.exporting.export import export_onnx
+from pmexport.format.operators import SCANS
+from pmexport.format.options import ExportOptions, OpsMode, Precision
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.model.counts import true_parameters
 
@@ -147,12 +148,12 @@ def test_named_after_the_modules(ops: OpsMode, precision: Precision, exported: E
     scans = [node for node in graph.node if node.name.endswith(".op.scan")]
     assert len(scans) == 4
     for node in scans:
-        if node.op_type in OP_INPUTS:
+        if node.op_type in SCANS:
             attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
             assert attributes["plugin_version"] == b"1"
             assert attributes["plugin_namespace"] == b"posemamba"
             prefix = node.name.removesuffix("scan")
-            for index, formal in enumerate(OP_INPUTS[node.op_type]):
+            for index, formal in enumerate(SCANS[node.op_type].inputs):
                 if formal in ("A", "D", "dt_weight", "dt_bias"):
                     assert node.input[index] == prefix + formal
 

@@ -16,9 +16,10 @@ from golden_cases import CASES, CHECKPOINT
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from pmexport.exporting.export import ExportOptions, OpsMode, Precision, export_onnx
-from pmexport.format.operators import translation_table
-from pmexport.runtimes.base import OrtCpu
+from pmexport.exporting.export import export_onnx
+from pmexport.exporting.translation import translation_table
+from pmexport.format.options import ExportOptions, OpsMode, Precision
+from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.native import scan_ops as ops

@@ -1,13 +1,15 @@
-"""The limit on a checkpoint's sizes is that on the ONNX model exported from it."""
+"""Sizes have an end, and a checkpoint's is that of the ONNX model exported from it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pmexport.exporting.export import ExportOptions, export_onnx
-from pmexport.format.limits import MAX_ELEMENTS, check_elements
+from pmexport.exporting.export import export_onnx
+from pmexport.format.limits import MAX_ELEMENTS, check_sizes
+from pmexport.format.options import ExportOptions
 from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.source import read_source
 from posemamba import InputError, PoseMamba, PoseMambaConfig
@@ -28,8 +30,33 @@ def test_the_widest_tensor_is_the_models(config: PoseMambaConfig, tmp_path: Path
     source = read_source(path)
     _, elements = largest_tensor(source, concrete_shapes(source, {"batch": 1, "frames": 9}))
     most = MAX_ELEMENTS // elements
-    check_elements(config, most, 9)
+    check_sizes(config, most, 9)
     with pytest.raises(InputError, match=rf"--batch {most + 1} .*use a smaller --batch"):
-        check_elements(config, most + 1, 9)
+        check_sizes(config, most + 1, 9)
     with pytest.raises(InputError, match="use a smaller --batch"):
         export_onnx(PoseMamba(config), path, ExportOptions(batch=10**9))
+
+
+CKPT = ("--ckpt", "tiny.pth.tr")
+TRT = ("--dry-run", "--backend", "tensorrt-rtx", "--target", "sm86")
+SIZES = {
+    "batch of 23 digits": (("onnx", *CKPT, "--batch", "9" * 23), ("--batch", "9" * 23)),
+    "batch beyond 32 bits": (("onnx", *CKPT, "--batch", "2147483648"), ("2147483648",)),
+    "batch beyond memory": (("onnx", *CKPT, "--batch", "1000000000"), ("1000000000",)),
+    "batch beyond the kernels": (
+        ("onnx", *CKPT, "--batch", "50000000"), ("--batch 50000000", "elements", "smaller")),
+    "batch of a bench": (("bench", "tiny.onnx", "--batch", "63161283"), ("63161283", "smaller")),
+    "batch of an engine": (
+        ("trt", *CKPT, "--batch", "1:1:2147483648", *TRT), ("2147483648", "smaller --batch")),
+    "threads of check": (("check", "tiny.onnx", *CKPT, "--threads", "9" * 11), ("1024",)),
+    "threads of bench": (("bench", "tiny.onnx", "--threads", "100000"), ("100000", "1024")),
+    "threads of optimize": (("optimize", "tiny.onnx", "--threads", "1025"), ("1025", "1024")),
+    "runs": (("bench", "tiny.onnx", "--runs", "9" * 20), ("--runs",)),
+    "frames": (("bench", "tiny.onnx", "--frames", "9" * 20), ("--frames",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes_have_an_end(name: str, refused: Callable[..., None]) -> None:
+    arguments, words = SIZES[name]
+    refused(arguments, *words)

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from pmexport.exporting.export import ExportOptions
-from pmexport.format.metadata import PREFIX, build_metadata, parse_metadata
+from pmexport.format.metadata import build_metadata, parse_metadata
+from pmexport.format.names import PREFIX
+from pmexport.format.options import ExportOptions
 from posemamba import InputError, PoseMambaConfig
 
 CONFIG = PoseMambaConfig.from_variant("L", scan_order="bs-ft")

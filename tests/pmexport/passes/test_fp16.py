@@ -12,8 +12,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import ir
 
-from pmexport.exporting.export import ExportOptions, OpsMode, export_onnx
-from pmexport.format.operators import OP_INPUTS
+from pmexport.exporting.export import export_onnx
+from pmexport.format.operators import SCANS
+from pmexport.format.options import ExportOptions, OpsMode
 from pmexport.passes.clean import complete_types
 from pmexport.passes.fp16 import RULES, to_fp16
 from posemamba import InputError, PoseMamba, PoseMambaConfig
@@ -152,8 +153,8 @@ def test_types_of_an_exported_model(
             assert set(inputs) == {FP32}, n.name
         elif n.op_type in ("Conv", "Gelu", "Sigmoid"):
             assert set(inputs) == {FP16}, n.name
-        elif n.op_type in OP_INPUTS:
-            formal = OP_INPUTS[n.op_type]
+        elif n.op_type in SCANS:
+            formal = SCANS[n.op_type].inputs
             constants = {"A", "D", "dt_weight", "dt_bias", "delta_bias"}
             for name, kind in zip(formal, inputs, strict=False):
                 assert kind == (FP32 if name in constants else FP16), (n.name, name)

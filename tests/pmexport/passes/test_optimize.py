@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,12 +16,15 @@ import torch
 from golden_cases import CASES, CHECKPOINT
 from onnxscript import ir
 
-from pmexport.check.optimize import Fusion, already_optimized, optimize_file, optimize_model
-from pmexport.cli import main as cli
-from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.check.optimized import optimize_file
+from pmexport.exporting.export import export_onnx
+from pmexport.format.file import open_model
+from pmexport.format.options import ExportOptions, Fusion
 from pmexport.passes.fused import find_fusable
-from pmexport.runtimes.base import FloatArray, OrtCpu, RuntimeOptions
+from pmexport.passes.optimize import optimize_model
+from pmexport.runtimes.base import FloatArray, RuntimeOptions
 from pmexport.runtimes.fused_torch import fused_lift
+from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.errors import InputError
@@ -69,10 +72,6 @@ def expected(network: PoseMamba, clip: FloatArray) -> FloatArray:
     return poses
 
 
-def loaded(model: bytes) -> ir.Model:
-    return ir.from_proto(onnx.load_from_string(model))
-
-
 def kinds(model: ir.Model) -> Counter[str]:
     return Counter(node.op_type for node in model.graph)
 
@@ -91,7 +90,7 @@ def test_composed_graphs_give_the_golden_poses(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "bound"), [("single", 2e-5), ("half", HALF_BOUND)])
 def test_composed_nodes(network: PoseMamba, folder: Path, name: str, bound: float) -> None:
     blocks = 2 * DEPTH
-    model = loaded(optimize_model(folder / f"{name}.onnx", "composed"))
+    model = optimize_model(folder / f"{name}.onnx", "composed").model
     found = kinds(model)
     assert not {"Transpose", "Conv", "Sigmoid", "Mul"} & found.keys()
     assert {kind: found[kind] for kind in ("ConvSilu", "CrossSelectiveScan", "GatedNorm")} == {
@@ -105,12 +104,12 @@ def test_composed_nodes(network: PoseMamba, folder: Path, name: str, bound: floa
     assert found["Cast"] <= 4
     clip = keypoints()
     path = folder / f"{name}.composed.onnx"
-    path.write_bytes(optimize_model(folder / f"{name}.onnx", "composed"))
+    path.write_bytes(optimize_model(folder / f"{name}.onnx", "composed").serialised())
     assert np.abs(CPU.load(path)(clip) - expected(network, clip)).max() < bound
 
 
 def test_fused_nodes(network: PoseMamba, folder: Path) -> None:
-    model = loaded(optimize_model(folder / "half.onnx"))
+    model = optimize_model(folder / "half.onnx").model
     assert kinds(model) == {
         "Embed": 1,
         "ConvProj": 2 * DEPTH,
@@ -127,7 +126,7 @@ def test_fused_nodes(network: PoseMamba, folder: Path) -> None:
 
 def test_fused_constants_are_those_of_the_pytorch_path(network: PoseMamba, folder: Path) -> None:
     """Packed alike; the file's own rounding of biases and taps to float16 is all that differs."""
-    graph = loaded(optimize_model(folder / "half.onnx", "fused")).graph
+    graph = optimize_model(folder / "half.onnx", "fused").model.graph
     path: Any = PoseMambaInference(network, torch.float16)._path
     names = [f"{kind}blocks.{i}" for i in range(DEPTH) for kind in ("STE", "TTE")]
     for index, name in enumerate(names):
@@ -145,17 +144,17 @@ def test_fused_constants_are_those_of_the_pytorch_path(network: PoseMamba, folde
 def test_fixed_sizes(network: PoseMamba, folder: Path) -> None:
     clip = keypoints(2, 5)
     want = expected(network, clip)
-    fused = loaded(optimize_model(folder / "fixed.onnx", "fused"))
+    fused = optimize_model(folder / "fixed.onnx", "fused").model
     assert list(fused.graph.outputs[0].shape) == [2, 5, 17, 3]
     assert np.abs(fused_lift(fused, 1)(clip) - want).max() < HALF_BOUND
     composed = folder / "fixed.composed.onnx"
-    composed.write_bytes(optimize_model(folder / "fixed.onnx", "composed"))
+    composed.write_bytes(optimize_model(folder / "fixed.onnx", "composed").serialised())
     assert np.abs(CPU.load(composed)(clip) - want).max() < HALF_BOUND
 
 
 def test_what_is_not_fused_is_composed(folder: Path) -> None:
-    assert "AddNorm" in kinds(loaded(optimize_model(folder / "single.onnx")))  # float32
-    assert "AddNorm" in kinds(loaded(optimize_model(folder / "old.onnx")))  # GELU is several nodes
+    assert "AddNorm" in kinds(optimize_model(folder / "single.onnx").model)  # float32
+    assert "AddNorm" in kinds(optimize_model(folder / "old.onnx").model)  # GELU is several nodes
     assert find_fusable(ir.load(folder / "half.onnx")) is not None
     assert find_fusable(ir.load(folder / "single.onnx")) is None
 
@@ -172,8 +171,8 @@ def test_a_file_is_checked_marked_and_reproducible(folder: Path, tmp_path: Path)
         assert 0.0 < report.max_abs <= report.limit
         assert report.after.total() < 0.6 * report.before.total()
         assert one.read_bytes() == two.read_bytes()
-        assert already_optimized(one)
-    assert not already_optimized(folder / "half.onnx")
+        assert open_model(one).is_optimized
+    assert not open_model(folder / "half.onnx").is_optimized
     assert (folder / "half.onnx").read_bytes() == original
 
 
@@ -212,7 +211,3 @@ def test_a_graph_that_was_changed_is_refused_by_name(
     onnx.save(model, path)
     with pytest.raises(InputError, match=r"changed\.onnx'.*STEblocks\.0"):
         optimize_model(path, fusion)
-
-
-def test_choices_are_those_of_the_library() -> None:
-    assert get_args(Fusion) == cli.FUSIONS

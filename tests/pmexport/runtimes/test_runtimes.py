@@ -12,17 +12,17 @@ import onnxruntime
 import pytest
 from places import GOLDEN
 
-from pmexport.exporting.export import ExportOptions, export_onnx
-from pmexport.runtimes import cuda as cuda_runtimes
-from pmexport.runtimes.base import (
-    RUNTIMES,
-    Bindable,
-    OrtCpu,
-    RuntimeOptions,
-    own_operators,
-    require_custom_ops,
-)
-from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, library_providers
+from pmexport.exporting.export import export_onnx
+from pmexport.format.file import open_model
+from pmexport.format.names import CUDA_PROVIDER
+from pmexport.format.options import ExportOptions
+from pmexport.libraries import custom_op_providers
+from pmexport.runtimes import ort_cuda
+from pmexport.runtimes.base import Bindable, RuntimeOptions
+from pmexport.runtimes.ort_cpu import OrtCpu
+from pmexport.runtimes.ort_cuda import OrtCuda
+from pmexport.runtimes.registry import RUNTIMES
+from pmexport.runtimes.session import require_custom_ops
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.errors import InputError
 
@@ -83,7 +83,7 @@ def test_onnxruntime_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_library_without_cuda_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = onnxruntime_with(CUDA_PROVIDER)
     monkeypatch.setitem(sys.modules, "onnxruntime", fake)
-    monkeypatch.setattr(cuda_runtimes, "library_providers", lambda: [CPU])
+    monkeypatch.setattr(ort_cuda, "custom_op_providers", lambda: [CPU])
     problem = OrtCuda().available()
     assert problem is not None
     assert "without CUDA" in problem
@@ -102,8 +102,8 @@ def test_a_provider_that_does_not_start_is_told(model: Path) -> None:
 
 
 def test_the_library_says_what_it_has() -> None:
-    assert library_providers()[0] == CPU
-    assert set(library_providers()) <= {CPU, CUDA_PROVIDER}
+    assert custom_op_providers()[0] == CPU
+    assert set(custom_op_providers()) <= {CPU, CUDA_PROVIDER}
 
 
 def test_threads_reach_onnx_runtime(model: Path) -> None:
@@ -112,7 +112,7 @@ def test_threads_reach_onnx_runtime(model: Path) -> None:
 
 
 def test_own_operators(model: Path) -> None:
-    assert own_operators(model) == {"CrossSelectiveScan"}
+    assert open_model(model).own_operators == {"CrossSelectiveScan"}
 
 
 def test_external_data_that_is_gone(model: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from pmexport.cli.trt import Size
 from pmexport.trt.backends import BACKENDS
+from pmexport.trt.options import Options
 from pmexport.trt.profiles import Profile, Range, build_profiles, parse_range
-from pmexport.trt.trtexec import Options, trtexec_line
+from pmexport.trt.trtexec import trtexec_line
 
 FULL = Range(1, 243, 243)
 

@@ -1,20 +1,16 @@
-"""GPU names, what runs where, and which TensorRT is taken."""
+"""GPU names, and which TensorRT is taken."""
 
 from __future__ import annotations
 
 import ctypes
-import struct
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from pmexport.trt import backends, targets
 from pmexport.trt.backends import BACKENDS, choose_backend
-from pmexport.trt.fatbin import GpuCode, gpu_code
 from pmexport.trt.targets import parse_targets
 from posemamba.errors import InputError
-from posemamba.native.library import library_path
 
 
 @pytest.mark.parametrize("text", ["sm86,sm120", "8.6, 12.0", "SM_120,86", "sm120,8.6"])
@@ -106,63 +102,3 @@ def test_the_driver_is_asked(
 
     monkeypatch.setattr(targets.ctypes, "CDLL", load)
     assert targets._first_gpu.__wrapped__() == gpu
-
-
-@pytest.mark.parametrize(
-    ("cubins", "ptx", "runs"),
-    [
-        ((86,), (), {"sm86", "sm89"}),
-        ((80,), (), {"sm80", "sm86", "sm89"}),
-        ((87,), (), {"sm87"}),  # Tegra's is its own
-        ((86, 87), (), {"sm86", "sm87", "sm89"}),
-        ((120,), (), {"sm120", "sm121"}),
-        ((), (90,), {"sm90", "sm100", "sm103", "sm110", "sm120", "sm121"}),
-        ((75,), (75,), set(targets.ARCHITECTURES)),
-    ],
-)
-def test_what_runs_where(cubins: tuple[int, ...], ptx: tuple[int, ...], runs: set[str]) -> None:
-    code = GpuCode(cubins, ptx)
-    assert {target for target in targets.ARCHITECTURES if code.runs_on(target)} == runs
-
-
-def library(*code: tuple[int, int]) -> bytes:
-    """An ELF file whose ``.nv_fatbin`` holds pieces of a kind (1 PTX, 2 compiled) and a number."""
-    pieces = b"".join(
-        struct.pack("<HHIQ", kind, 0x101, 64, 32).ljust(28, b"\0")
-        + struct.pack("<I", number).ljust(64 - 28 + 32, b"\0")
-        for kind, number in code
-    )
-    section = struct.pack("<IHHQ", 0xBA55ED50, 1, 16, len(pieces)) + pieces
-    section = section + bytes(8) + section  # two of them, with padding between
-    names = b"\0.nv_fatbin\0.shstrtab\0"
-    table = 64 + len(section) + len(names)
-    header = b"\x7fELF\x02\x01".ljust(0x28, b"\0") + struct.pack("<Q", table)
-    header = header.ljust(0x3A, b"\0") + struct.pack("<HHH", 64, 3, 2)
-
-    def row(name: int, offset: int, size: int) -> bytes:
-        return struct.pack("<IIQQQQ", name, 1, 0, 0, offset, size).ljust(64, b"\0")
-
-    rows = (
-        row(0, 0, 0)
-        + row(1, 64, len(section))
-        + row(names.index(b".shstrtab"), 64 + len(section), len(names))
-    )
-    return header.ljust(64, b"\0") + section + names + rows
-
-
-def test_gpu_code_of_a_library(tmp_path: Path) -> None:
-    path = tmp_path / "library.so"
-    path.write_bytes(library((2, 120), (2, 86), (1, 90)))
-    assert gpu_code(path) == GpuCode(cubins=(86, 120), ptx=(90,))
-    assert GpuCode((86, 120), (90,)).names() == ["sm86", "sm120", "ptx90"]
-
-
-def test_gpu_code_of_a_library_without_any() -> None:
-    assert gpu_code(library_path()) is None
-
-
-@pytest.mark.parametrize("data", [b"", b"\x7fELF\x02\x01", b"\x7fELF\x02\x01" + b"\xff" * 90])
-def test_gpu_code_of_what_is_no_library(data: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "library.so"
-    path.write_bytes(data)
-    assert gpu_code(path) is None

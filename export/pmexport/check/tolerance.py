@@ -1,0 +1,28 @@
+"""How far a model may be from its checkpoint, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest differences a check accepts.
+
+    Attributes:
+        max_abs: of any coordinate, in network units.
+        mpjpe_mm: of the mean joint distance of any run, in mm.
+    """
+
+    max_abs: float
+    mpjpe_mm: float
+
+
+#: fp32: the two sides add the same numbers in another order. That costs about 1e-6 even through 40
+#: blocks; 1e-4 leaves room for other CPUs, and a wrong scan direction, limb list or layer exceeds
+#: it many times. fp16: 11 bits of mantissa through 40 blocks. 0.5 mm is a hundredth of the model's
+#: own error on Human3.6M (about 40 mm), and no coordinate may be off by 20 mm whatever the mean.
+TOLERANCES: dict[str, Tolerance] = {
+    "fp32": Tolerance(max_abs=1e-4, mpjpe_mm=0.01),
+    "fp16": Tolerance(max_abs=2e-2, mpjpe_mm=0.5),
+}

@@ -1,0 +1,83 @@
+"""``pmexport onnx``: parse, call, print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from pmexport.cli.check import check_and_print
+from pmexport.cli.options import CHECKPOINT, PATH, SCAN_ORDER, CountOrDynamic, named
+from pmexport.format.limits import MAX_BATCH
+from pmexport.format.options import OpsMode, Precision
+from pmexport.text import plural, size_text
+from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.config import MAX_FRAMES, VARIANTS
+
+
+@click.command()
+@CHECKPOINT
+@click.option("--variant", type=NearChoice(("auto", *VARIANTS)), default="auto", show_default=True,
+              help="Refuse a checkpoint of another size.")  # fmt: skip
+@SCAN_ORDER
+@click.option("--frames", type=CountOrDynamic(MAX_FRAMES, "PoseMamba takes"), default="dynamic",
+              show_default=True, help="Frames of a clip.")  # fmt: skip
+@click.option("--batch", type=CountOrDynamic(MAX_BATCH, "keypoints are counted in 32 bits,"),
+              default="dynamic", show_default=True, help="Clips at once.")  # fmt: skip
+@click.option("--opset", type=int, default=20, show_default=True, help="ONNX operator set.")
+@click.option(
+    "--ops",
+    type=NearChoice(get_args(OpsMode)),
+    default="fused",
+    show_default=True,
+    help="One scan op per block; the plain Mamba op; or ONNX operators only.",
+)
+@click.option("--precision", type=NearChoice(get_args(Precision)), default="fp32",
+              show_default=True,
+              help="Types inside the graph; scan constants and norms stay fp32.")  # fmt: skip
+@click.option("-o", "--output", type=PATH, help="ONNX file  [default: as L.fp32.onnx, here]")
+@click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
+def onnx(
+    checkpoint: Path,
+    variant: str,
+    scan_order: str,
+    output: Path | None,
+    no_check: bool,
+    **options: Any,  # noqa: ANN401 (fields of ExportOptions)
+) -> None:
+    """Write a checkpoint as one ONNX model, and check it."""
+    from pmexport.check.run import CheckRequest
+    from pmexport.exporting.request import ExportRequest, prepare_export, run_export
+    from pmexport.format.options import ExportOptions
+    from pmexport.runtimes.session import require_custom_ops
+
+    if not no_check and options["ops"] != "standard":
+        require_custom_ops("the check after the export runs the model, or add --no-check")
+    job = prepare_export(
+        ExportRequest(
+            checkpoint, named(variant), named(scan_order), ExportOptions(**options), output
+        )
+    )
+    click.echo(job.title)
+    report = run_export(job, lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"))
+    click.echo(
+        f"ONNX: success in {sum(report.seconds.values()):.1f} s, saved as {report.path} "
+        f"({size_text(report.size_bytes)}), {plural(report.scan_nodes, 'scan node')} "
+        f"of {report.node_count}"
+    )
+    passed = no_check or check_and_print(
+        CheckRequest(report.path, checkpoint, scan_order=job.checkpoint.config.scan_order)
+    )
+    click.echo("\n".join(["Next:", *_next_commands(report.path, checkpoint, checked=not no_check)]))
+    if not passed:
+        sys.exit(CHECK_FAILED)
+
+
+def _next_commands(model: Path, checkpoint: Path, checked: bool) -> list[str]:
+    """What a user would do now, ready to paste."""
+    file, weights = shlex.quote(str(model)), shlex.quote(str(checkpoint))
+    check = f"  pmexport check {file} --ckpt {weights}"
+    return [f"{check} --inputs clips.npz" if checked else check, f"  pmexport inspect {file}"]

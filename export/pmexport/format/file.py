@@ -1,0 +1,262 @@
+"""An ONNX file, opened and judged once: whoever needs something of it is given this object.
+
+Only ``onnx`` is needed, neither PyTorch nor a runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from pmexport.format.files import file_sha256
+from pmexport.format.integrity import fault
+from pmexport.format.metadata import parse_metadata
+from pmexport.format.names import OP_DOMAIN, TARGET, TARGET_KEY
+from pmexport.format.options import Precision
+from pmexport.format.schemas import register_schemas
+from posemamba.errors import InputError
+
+#: A dimension is a number, a symbol such as ``batch``, or None where nobody knows.
+Dim = int | str | None
+Shape = tuple[Dim, ...]
+
+_SHORT_TYPES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "double": "fp64"}
+FLOATS = tuple(_SHORT_TYPES.values())
+
+
+@dataclass(frozen=True)
+class Value:
+    """Type (``fp16``, ``fp32``, ``int64``, ...) and shape of a tensor."""
+
+    dtype: str
+    shape: Shape
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of the main graph; inputs and outputs by name, ``plugin_version`` empty if none."""
+
+    name: str
+    op_type: str
+    domain: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    plugin_version: str
+
+    @property
+    def kind(self) -> str:
+        """The type, with its domain if that is not ONNX's own."""
+        return f"{self.domain}:{self.op_type}" if self.domain else self.op_type
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a file holds.
+
+    Attributes:
+        proto: the ``onnx.ModelProto``, external data left where it is; nobody changes it.
+        metadata: as :func:`pmexport.format.metadata.parse_metadata` gives it.
+        nodes: of the main graph.
+        values: every tensor of the main graph whose type is stated, constants included.
+    """
+
+    path: Path
+    proto: Any
+    metadata: Mapping[str, Any]
+    nodes: tuple[Node, ...]
+    values: Mapping[str, Value]
+
+    @property
+    def producer(self) -> str:
+        return f"{self.proto.producer_name} {self.proto.producer_version}".strip()
+
+    @property
+    def batch(self) -> int | None:
+        """Clips the input is fixed to; None for any."""
+        return self._fixed(0)
+
+    @property
+    def frames(self) -> int | None:
+        """Frames the input is fixed to; None for any."""
+        return self._fixed(1)
+
+    def _fixed(self, axis: int) -> int | None:
+        inputs = self.proto.graph.input
+        shape = shape_of(inputs[0]) if inputs else ()
+        size = shape[axis] if axis < len(shape) else None
+        return size if isinstance(size, int) else None
+
+    @property
+    def own_nodes(self) -> tuple[Node, ...]:
+        """Nodes of this project's domain."""
+        return tuple(node for node in self.nodes if node.domain == OP_DOMAIN)
+
+    @property
+    def own_operators(self) -> set[str]:
+        """Types of :attr:`own_nodes`; empty for a file of standard operators."""
+        return {node.op_type for node in self.own_nodes}
+
+    @property
+    def is_optimized(self) -> bool:
+        """Whether ``pmexport optimize`` wrote it."""
+        return any(
+            entry.key == TARGET_KEY and entry.value == TARGET for entry in self.proto.metadata_props
+        )
+
+    @cached_property
+    def result_types(self) -> dict[str, str]:
+        """Floating-point type of what a node gives, by name; inferred where the file states none.
+
+        Other outputs than a node's first are left out.
+        """
+        values = self.values
+        if not self.proto.graph.value_info:  # somebody else's file, or stripped
+            register_schemas()
+            values = _values(onnx.shape_inference.infer_shapes(self.proto).graph)
+        firsts = [node.outputs[0] for node in self.nodes]
+        found = {name: values[name].dtype for name in firsts if name in values}
+        return {name: dtype for name, dtype in found.items() if dtype in FLOATS}
+
+    @property
+    def precision(self) -> Precision:
+        """``fp16`` if any node computes in it, whatever the metadata says."""
+        return "fp16" if "fp16" in self.result_types.values() else "fp32"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the file's bytes."""
+        return file_sha256(self.path)
+
+    @cached_property
+    def external_files(self) -> list[str]:
+        """Names of the files beside the model that hold its weights."""
+        return sorted(
+            {
+                entry.value
+                for tensor in self.proto.graph.initializer
+                for entry in tensor.external_data
+                if entry.key == "location"
+            }
+        )
+
+    @property
+    def _external_paths(self) -> list[Path]:
+        return [self.path.parent / name for name in self.external_files]
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the model and its external data, where that is there."""
+        files = (self.path, *self._external_paths)
+        return sum(file.stat().st_size for file in files if file.is_file())
+
+    @cached_property
+    def whole_sha256(self) -> str:
+        """Equal for equal weights too: with external data, the hash of the hexadecimal hashes of
+        the model and its data files, in order of their names.
+
+        Raises:
+            InputError: a data file is missing.
+        """
+        for file in self._external_paths:
+            if not file.is_file():
+                raise InputError(f"'{self.path}' keeps its weights in '{file}', which is missing")
+        if not self.external_files:
+            return self.sha256
+        parts = "".join([self.sha256, *(file_sha256(file) for file in self._external_paths)])
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """What the reports of ``check`` and ``bench`` say of a model; None where it does not."""
+        said = self.metadata.get
+        return {
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "variant": said("variant"),
+            "scan_order": said("scan_order"),
+            "ops": said("ops"),
+            "precision": self.precision,
+            "frames": self.frames,
+            "batch": self.batch,
+            "max_frames": said("max_frames"),
+            "checkpoint_sha256": said("checkpoint_sha256"),
+        }
+
+
+def open_model(file: Path | ModelFile) -> ModelFile:
+    """Read and judge an ONNX file; one that is open already is returned as it is.
+
+    Raises:
+        InputError: the file is missing, is no ONNX model, contradicts itself, or its metadata is
+            damaged.
+    """
+    if isinstance(file, ModelFile):
+        return file
+    path = Path(file)
+    proto = _read(path)
+    try:
+        metadata = parse_metadata({entry.key: entry.value for entry in proto.metadata_props})
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from None
+    nodes = tuple(_node(node) for node in proto.graph.node)
+    return ModelFile(path, proto, metadata, nodes, _values(proto.graph))
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401
+    if path.is_dir():
+        raise InputError(f"'{path}' is a directory: give the ONNX file")
+    if not path.is_file():
+        raise InputError(f"'{path}' does not exist: write it with 'pmexport onnx --ckpt C'")
+    try:
+        proto = onnx.load(str(path), load_external_data=False)
+    except Exception:  # protobuf's decode error, under whatever name this version has
+        raise InputError(
+            f"'{path}' is not an ONNX model, or is truncated: export it again with 'pmexport onnx'"
+        ) from None
+    if not proto.graph.node or not proto.graph.output:
+        raise InputError(f"'{path}' holds no ONNX graph: export it again with 'pmexport onnx'")
+    wrong = fault(proto)
+    if wrong is not None:
+        raise InputError(f"'{path}' is damaged, {wrong}: export it again with 'pmexport onnx'")
+    return proto
+
+
+def _node(node: Any) -> Node:  # noqa: ANN401
+    version = next((a.s for a in node.attribute if a.name == "plugin_version"), b"")
+    return Node(
+        name=node.name,
+        op_type=node.op_type,
+        domain=node.domain,
+        inputs=tuple(node.input),
+        outputs=tuple(node.output),
+        plugin_version=version.decode(errors="replace"),
+    )
+
+
+def _values(graph: Any) -> dict[str, Value]:  # noqa: ANN401
+    found = {
+        value.name: Value(short_type(value.type.tensor_type.elem_type), shape_of(value))
+        for value in (*graph.input, *graph.value_info, *graph.output)
+    }
+    for tensor in graph.initializer:
+        found[tensor.name] = Value(short_type(tensor.data_type), tuple(tensor.dims))
+    return found
+
+
+def short_type(code: int) -> str:
+    """``fp16`` for the code of ``float16``; ONNX's name where there is no short one."""
+    name = str(onnx.TensorProto.DataType.Name(code)).lower()
+    return _SHORT_TYPES.get(name, name)
+
+
+def shape_of(value: Any) -> Shape:  # noqa: ANN401
+    """The stated shape of an ``onnx.ValueInfoProto``."""
+    return tuple(
+        dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+        for dim in value.type.tensor_type.shape.dim
+    )

@@ -1,0 +1,36 @@
+"""What an exporter and an optimiser may be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OpsMode = Literal["fused", "generic", "standard"]
+Precision = Literal["fp32", "fp16"]
+Fusion = Literal["auto", "fused", "composed"]
+"""``fused``: two nodes a block, float16 and the paper's widths. ``composed``: standard matrix
+products with our nodes between them, any type and size. ``auto``: the first where it fits."""
+
+OPSETS = range(18, 23)
+"""Operator sets the export is tested with. LayerNormalization needs 17, Gelu is one node from 20;
+23 would need a newer file format than TensorRT 10 reads."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """Sizes, operators and types of an exported model.
+
+    Attributes:
+        frames: frames of a clip; None for any number up to the network's.
+        batch: clips at once; None for any number.
+        opset: version of the standard operators, see :data:`OPSETS`.
+        ops: ``fused``: one ``CrossSelectiveScan`` a block. ``generic``: ``SelectiveScan``, the op
+            of any Mamba-1 network. ``standard``: ONNX ``Scan``, portable and slow.
+        precision: types inside the graph; inputs and outputs are float32 in both.
+    """
+
+    frames: int | None = None
+    batch: int | None = None
+    opset: int = 20
+    ops: OpsMode = "fused"
+    precision: Precision = "fp32"

@@ -1,0 +1,28 @@
+"""The order of the passes: from a traced graph to an exported one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from onnxscript import ir
+
+from pmexport.format.options import ExportOptions
+from pmexport.passes.clean import clean, complete_types
+from pmexport.passes.fp16 import to_fp16
+from pmexport.passes.graph import prune
+from pmexport.passes.lower_cross_scan import lower_cross_scans
+from pmexport.passes.lower_scan import lower_scans
+
+Pass = Callable[[ir.Model], None]
+
+
+def export_stages(options: ExportOptions) -> Iterator[tuple[str, list[Pass]]]:
+    """Stages by name, each a list of passes that change a graph in place."""
+    lowered: list[Pass] = []
+    if options.ops != "fused":
+        lowered.append(lower_cross_scans)
+    if options.ops == "standard":
+        lowered.append(lower_scans)
+    yield "clean", [clean, *lowered, prune, complete_types]
+    if options.precision == "fp16":
+        yield "fp16", [to_fp16]

@@ -1,0 +1,38 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pmexport.format.environment import has_module
+from pmexport.format.file import ModelFile, open_model
+from pmexport.format.names import CPU_PROVIDER
+from pmexport.runtimes.base import DEFAULT_OPTIONS, Lift, Reads, RuntimeOptions
+from pmexport.runtimes.session import open_session, session_lift
+
+
+@dataclass(frozen=True)
+class OrtCpu:
+    """ONNX Runtime on the CPU, with the project's custom-op library."""
+
+    name: ClassVar[str] = "ort-cpu"
+    reads: ClassVar[Reads] = "model"
+    options: RuntimeOptions = DEFAULT_OPTIONS
+
+    def available(self) -> str | None:
+        if not has_module("onnxruntime"):
+            return "onnxruntime is not installed: run 'pip install onnxruntime'"
+        return None
+
+    def load(self, file: Path | ModelFile) -> Lift:
+        return session_lift(self.session(file))
+
+    def session(self, file: Path | ModelFile) -> Any:  # noqa: ANN401
+        """The ``onnxruntime.InferenceSession`` itself, for profiling and I/O binding.
+
+        Raises:
+            InputError: as :meth:`load`.
+        """
+        return open_session(open_model(file), self.options.threads, [CPU_PROVIDER])

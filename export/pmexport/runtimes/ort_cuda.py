@@ -1,0 +1,132 @@
+"""ONNX Runtime on an NVIDIA GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pmexport.format.environment import has_module
+from pmexport.format.file import ModelFile, open_model
+from pmexport.format.names import CUDA_PROVIDER, INPUT_NAME, OUTPUT_NAME
+from pmexport.libraries import custom_op_providers
+from pmexport.passes.optimize import optimize_model
+from pmexport.runtimes.base import (
+    DEFAULT_OPTIONS,
+    Bound,
+    FloatArray,
+    Lift,
+    Reads,
+    RuntimeOptions,
+)
+from pmexport.runtimes.session import open_session, session_lift
+from posemamba.errors import InputError
+
+
+@dataclass(frozen=True)
+class OrtCuda:
+    """ONNX Runtime on an NVIDIA GPU, with the project's operators in its CUDA provider.
+
+    A model of ``pmexport onnx --ops fused`` is rewritten in memory first, as by ``pmexport
+    optimize``, unless the options say ``off``.
+    """
+
+    name: ClassVar[str] = "ort-cuda"
+    reads: ClassVar[Reads] = "model"
+    options: RuntimeOptions = DEFAULT_OPTIONS
+
+    def available(self) -> str | None:
+        if not has_module("onnxruntime"):
+            return "onnxruntime is not installed: run 'pip install onnxruntime-gpu'"
+        import onnxruntime as ort
+
+        if CUDA_PROVIDER not in ort.get_available_providers():
+            return (
+                f"this onnxruntime ({ort.__version__}) has no CUDA provider: run "
+                "'pip install onnxruntime-gpu' in place of onnxruntime"
+            )
+        if CUDA_PROVIDER not in custom_op_providers():
+            return (
+                "the custom-op library was built without CUDA: run 'pip install .' where nvcc is "
+                "on PATH"
+            )
+        return None
+
+    def load(self, file: Path | ModelFile) -> Lift:
+        return session_lift(self.session(file, cuda_graph=False))
+
+    def bind(self, file: Path | ModelFile, keypoints_2d: FloatArray) -> Bound:
+        return _OrtBound(self.session(file, self.options.cuda_graph), keypoints_2d, self.options)
+
+    def session(self, file: Path | ModelFile, cuda_graph: bool) -> Any:  # noqa: ANN401
+        """The ``onnxruntime.InferenceSession`` itself, all of it on the GPU.
+
+        Args:
+            cuda_graph: record the first run and replay it: one input shape, bound buffers.
+
+        Raises:
+            InputError: as :meth:`load`, or the CUDA provider does not start.
+        """
+        _load_cuda_libraries()
+        model = open_model(file)
+        how, instead = self.options.optimize, None
+        if how != "off" and model.own_operators and not model.is_optimized:
+            instead = optimize_model(model, how).serialised()
+        provider = {
+            "use_tf32": str(int(self.options.tf32)),
+            "enable_cuda_graph": str(int(cuda_graph)),
+        }
+        session = open_session(model, self.options.threads, [(CUDA_PROVIDER, provider)], instead)
+        if CUDA_PROVIDER not in session.get_providers():  # onnxruntime falls back to the CPU
+            raise InputError(
+                "onnxruntime's CUDA provider does not start here (no GPU, no driver, or CUDA and "
+                "cuDNN of another version): see 'pmexport doctor'"
+            )
+        return session
+
+
+class _OrtBound:
+    """A session with its input and output at fixed places on the GPU."""
+
+    def __init__(self, session: Any, keypoints_2d: FloatArray, options: RuntimeOptions) -> None:  # noqa: ANN401
+        import onnxruntime as ort
+
+        self.settings = {
+            "io_binding": True,
+            "cuda_graph": options.cuda_graph,
+            "optimized": options.optimize,
+            "tf32": options.tf32,
+        }
+        self._session = session
+        self._keypoints = np.ascontiguousarray(keypoints_2d)
+        self._input = ort.OrtValue.ortvalue_from_numpy(self._keypoints, "cuda", 0)
+        shape = [*keypoints_2d.shape[:3], 3]  # (batch, frames, joints, 3)
+        self._output = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, "cuda", 0)
+        self._binding = session.io_binding()
+        self._binding.bind_ortvalue_input(INPUT_NAME, self._input)
+        self._binding.bind_ortvalue_output(OUTPUT_NAME, self._output)
+
+    def upload(self) -> None:
+        self._input.update_inplace(self._keypoints)
+
+    def compute(self) -> None:
+        self._session.run_with_iobinding(self._binding)  # returns when the stream is done
+
+    def download(self) -> FloatArray:
+        poses_3d: FloatArray = self._output.numpy()
+        return poses_3d
+
+
+def _load_cuda_libraries() -> None:
+    """Load CUDA and cuDNN of the Python packages: onnxruntime looks by name alone."""
+    import onnxruntime as ort
+    import torch
+
+    ort.set_default_logger_severity(4)  # a failure reaches us, and is said once
+    if torch.version.cuda is None and hasattr(ort, "preload_dlls"):  # else PyTorch's serve
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
+            ort.preload_dlls()

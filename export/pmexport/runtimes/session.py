@@ -1,0 +1,119 @@
+"""Sessions of ONNX Runtime with the project's operators, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pmexport.format.file import ModelFile
+from pmexport.format.files import is_utf8
+from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME
+from pmexport.libraries import custom_op_library
+from pmexport.runtimes.base import FloatArray, Lift
+from posemamba.errors import InputError
+
+
+def open_session(
+    file: ModelFile, threads: int | None, providers: list[Any], instead: bytes | None = None
+) -> Any:  # noqa: ANN401
+    """An ``onnxruntime.InferenceSession`` with the project's operators.
+
+    Args:
+        threads: inside one operator on the CPU.
+        providers: as onnxruntime takes them.
+        instead: the model to run, where it is not what the file holds.
+
+    Raises:
+        InputError: the file is no model of ours, or needs what is missing here.
+    """
+    import onnxruntime as ort
+
+    path, model = file.path, instead
+    options = _quiet_options()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if file.own_operators:
+        _register_custom_ops(options, f"'{path}' needs {', '.join(sorted(file.own_operators))}")
+    if model is None and not is_utf8(path):  # as onnxruntime wants names to be
+        model = path.read_bytes()
+    try:
+        session = ort.InferenceSession(
+            model or str(path), sess_options=options, providers=providers
+        )
+    except Exception as error:  # onnxruntime raises many classes of its own
+        raise InputError(f"'{path}': {_session_error(error)}") from None
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    if inputs != [INPUT_NAME] or outputs != [OUTPUT_NAME]:
+        raise InputError(
+            f"'{path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
+            f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
+        )
+    return session
+
+
+def session_lift(session: Any) -> Lift:  # noqa: ANN401
+    """An ``onnxruntime.InferenceSession`` as a function of NumPy arrays."""
+
+    def lift(keypoints_2d: FloatArray) -> FloatArray:
+        poses_3d: FloatArray = session.run([OUTPUT_NAME], {INPUT_NAME: keypoints_2d})[0]
+        return poses_3d
+
+    return lift
+
+
+def require_custom_ops(why: str) -> None:
+    """Make sure the custom-op library is there and loads.
+
+    Raises:
+        InputError: it is not; ``why`` says what needs it.
+    """
+    _register_custom_ops(_quiet_options(), why)
+
+
+def _quiet_options() -> Any:  # noqa: ANN401
+    """Session options under which every error reaches us as an exception, and is said once."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def _register_custom_ops(options: Any, why: str) -> None:  # noqa: ANN401
+    other = f"or export with --ops standard; {why}"
+    try:
+        library = custom_op_library()
+    except InputError as error:
+        raise InputError(f"{error}, {other}") from None
+    try:
+        options.register_custom_ops_library(library)
+    except Exception as error:
+        raise InputError(
+            f"custom-op library '{library}' cannot be loaded ({_reason(error)}): build it again "
+            f"with 'pip install .', {other}"
+        ) from None
+
+
+def _session_error(error: Exception) -> str:
+    """What ONNX Runtime found wrong, without its source lines and status codes."""
+    text = str(error)
+    missing = re.search(rf"({OP_DOMAIN}:\w+)\(?-?\d*\)? is not a registered", text)
+    if missing:
+        return (
+            f"it needs the operator {missing.group(1)}, which this custom-op library lacks: "
+            "update it with 'pip install .'"
+        )
+    homeless = re.search(r"Could not find an implementation for (\w+)\(", text)
+    if homeless:
+        return (
+            f"its operator {homeless.group(1)} has no kernel on this device: a file of 'pmexport "
+            "optimize' runs with --runtime ort-cuda, the one it was made from anywhere"
+        )
+    return f"ONNX Runtime cannot load it: {_reason(error)}"
+
+
+def _reason(error: Exception) -> str:
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
+    text = re.sub(r"\S*/onnxruntime/\S+ ", "", text)  # the place in its own sources
+    return " ".join(text.split())[:200]

@@ -1,0 +1,130 @@
+"""A model that was cut, merged or edited by hand is refused by every command that reads one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+CKPT = ("--ckpt", "tiny.pth.tr")
+READERS = (
+    ("inspect", "odd.onnx"),
+    ("check", "odd.onnx", *CKPT),
+    ("bench", "odd.onnx"),
+    ("optimize", "odd.onnx", "-o", "new.onnx"),
+    ("trt", "--onnx", "odd.onnx", "--dry-run", "--backend", "tensorrt-rtx", "--target", "sm86"),
+)
+
+
+def weight(model: onnx.ModelProto) -> onnx.TensorProto:
+    """The first constant with many numbers."""
+    return next(t for t in model.graph.initializer if len(t.raw_data) > 1000)
+
+
+def without_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.node[3].output[:]
+
+
+def without_constants(model: onnx.ModelProto) -> None:
+    del model.graph.initializer[:]
+
+
+def without_one_constant(model: onnx.ModelProto) -> None:
+    model.graph.initializer.remove(weight(model))
+
+
+def type_of_the_future(model: onnx.ModelProto) -> None:
+    model.graph.value_info[5].type.tensor_type.elem_type = 99
+
+
+def constant_of_the_future(model: onnx.ModelProto) -> None:
+    weight(model).data_type = 99
+
+
+def kept_elsewhere(model: onnx.ModelProto, place: str) -> None:
+    tensor = weight(model)
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", place
+
+
+def kept_above(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "../../../../etc/passwd")
+
+
+def kept_at_the_root(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "/etc/passwd")
+
+
+def kept_nowhere(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "")
+
+
+def shortened(model: onnx.ModelProto) -> None:
+    weight(model).raw_data = weight(model).raw_data[:-8]
+
+
+def enlarged(model: onnx.ModelProto) -> None:
+    weight(model).dims[0] = 2**40
+
+
+def negative(model: onnx.ModelProto) -> None:
+    weight(model).dims[0] = -5
+
+
+def of_a_batch(model: onnx.ModelProto, size: int) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+
+
+def of_a_huge_batch(model: onnx.ModelProto) -> None:
+    of_a_batch(model, 10**12)
+
+
+def of_no_batch(model: onnx.ModelProto) -> None:
+    of_a_batch(model, 0)
+
+
+def with_a_lost_output(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = "other"
+
+
+ALTERED: dict[Callable[[onnx.ModelProto], None], str] = {
+    without_outputs: "has no outputs",
+    without_constants: "which nothing before it gives",
+    without_one_constant: "which nothing before it gives",
+    type_of_the_future: "has type 99",
+    constant_of_the_future: "has type 99",
+    kept_above: "'../../../../etc/passwd'",
+    kept_at_the_root: "'/etc/passwd'",
+    kept_nowhere: "no file in the model's folder",
+    shortened: "bytes, not",
+    enlarged: "bytes, not",
+    negative: "has size -5",
+    of_a_huge_batch: "batch 1000000000000",
+    of_no_batch: "batch 0",
+    with_a_lost_output: "nothing gives its output 'other'",
+}
+
+
+@pytest.mark.parametrize("change", ALTERED, ids=lambda change: str(change.__name__))
+def test_an_altered_model_is_refused_by_every_command(
+    change: Callable[[onnx.ModelProto], None], here: Path, refused: Callable[..., None]
+) -> None:
+    model = onnx.load(here / "tiny.onnx")
+    change(model)
+    (here / "odd.onnx").write_bytes(model.SerializeToString())
+    for arguments in READERS:
+        refused(arguments, "odd.onnx", ALTERED[change])
+
+
+def test_metadata_of_another_kind_is_refused_by_every_command(
+    here: Path, refused: Callable[..., None]
+) -> None:
+    model = onnx.load(here / "tiny.onnx")
+    next(e for e in model.metadata_props if e.key == "posemamba.max_frames").value = "1000000"
+    onnx.save(model, here / "odd.onnx")
+    for arguments in READERS:
+        refused(arguments, "odd.onnx", "max_frames", "1000000")
