@@ -14,10 +14,10 @@ import onnxruntime as ort
 import ort_cases as cases
 import pytest
 import torch
+from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, TorchCuda
 
 from pmexport.exporting.export import ExportOptions, export_onnx
 from pmexport.runtimes.base import RuntimeOptions
-from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, TorchCuda
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.save import save_checkpoint
 
@@ -164,8 +164,9 @@ def test_graph_is_wholly_on_the_gpu(
 ) -> None:
     """After the rewrite nothing but the shape's arithmetic is left to the CPU, and no copy."""
     path, _ = model
-    from pmexport import custom_op_library
     from pmexport.check.optimize import optimize_model
+
+    from pmexport import custom_op_library
 
     options = ort.SessionOptions()
     options.enable_profiling = True

@@ -32,7 +32,7 @@ _HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
 def can_fuse(network: Network) -> bool:
     """Whether the fused kernels are compiled for the network's type and sizes."""
-    from posemamba.native.fused_ops import WIDTHS
+    from posemamba.native.packing import WIDTHS
 
     first = network.layers[0]
     width = network.embedding.shape[1]
@@ -146,7 +146,7 @@ class _Emitter:
         """A matrix (inputs, outputs) of the file as the kernels read it."""
         import torch
 
-        from posemamba.native.fused_ops import pack_weight
+        from posemamba.native.packing import pack_weight
 
         packed = pack_weight(torch.from_numpy(np.ascontiguousarray(matrix.T)))
         return add_initializer(self.graph, f"fused.{name}", packed.contiguous().numpy())
