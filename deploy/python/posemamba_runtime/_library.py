@@ -115,6 +115,10 @@ def runtime_library(kind: str) -> str | None:
     The wheel's module is found, never imported.
     """
     package, pattern = _WHEELS.get(kind, ("", ""))
+    searched = [Path(entry) for entry in os.environ.get(SEARCH_VARIABLE, "").split(":") if entry]
+    name = Path(pattern).name
+    if any(next(folder.glob(name), None) for folder in searched):
+        return None  # the native library looks there
     folder = _package_folder(package)
     found = sorted(folder.glob(pattern)) if folder else []
     return str(found[-1]) if found else None

@@ -64,6 +64,7 @@ class StreamOptions(Structure):
         ("flip", c_int32),
         ("smoothing", c_float),
         ("height_m", c_float),
+        ("max_gap", c_int32),
     )
 
 
@@ -107,7 +108,9 @@ FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
         (c_void_p, c_int64, c_double, c_int32, _floats, c_int32, c_int32),
     ),
     "pm_stream_poll": (c_int32, (c_void_p, POINTER(PoseStruct))),
+    "pm_stream_ready": (c_int32, (c_void_p, POINTER(c_int32))),
     "pm_stream_flush": (c_int32, (c_void_p,)),
+    "pm_stream_end": (c_int32, (c_void_p, c_int32)),
     "pm_stream_reset": (c_int32, (c_void_p, c_int32)),
     "pm_stream_delay": (c_int32, (c_void_p, POINTER(c_int32), POINTER(c_double))),
 }

@@ -6,13 +6,13 @@ import json
 import os
 import weakref
 from ctypes import POINTER, byref, c_float, c_int32, c_void_p
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import _library
-from posemamba_runtime._handle import Handle
 from posemamba_runtime._structs import (
     JOINTS,
     Floats,
@@ -27,6 +27,14 @@ from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.stream import Stream
 
 
+def _here(path: str | os.PathLike[str] | None) -> str | None:
+    """A file of the working folder by its whole name: the loader searches its own path for a name
+    without a folder."""
+    if path is None:
+        return None
+    return str(Path(path).absolute()) if Path(path).exists() else os.fspath(path)
+
+
 class Lifter:
     """An exported model or an engine; its methods may be called from any thread.
 
@@ -39,8 +47,8 @@ class Lifter:
         op_library: custom-op library or plugin; None: the package's own.
         device: number of the GPU.
         threads: inside one operator on the CPU; 0: the runtime's choice.
-        cuda_graph: record the network's work once and replay it; None: where the back end can.
-        allow_fallback: run on the CPU where the CUDA provider cannot.
+        cuda_graph: record the work of each size once and replay it; None: the library's default.
+        allow_fallback: take ONNX Runtime on the CPU where the back end is not to be had.
 
     Raises:
         Error: the file, or what it needs, cannot be opened; the sentence says what to do.
@@ -64,15 +72,14 @@ class Lifter:
         options = default_options(self._library, LifterOptions)
         fill(options, {"backend": backend})
         family = _library.family(name, backend)
-        runtime = runtime_library or _library.runtime_library(family)
-        operators = op_library or _library.op_library(family)
+        runtime = _here(runtime_library) or _library.runtime_library(family)
         if runtime is not None and backend != "onnxruntime-cpu":
-            _library.preload_cuda(os.fspath(runtime))
+            _library.preload_cuda(runtime)
         fill(
             options,
             {
-                "runtime_library": runtime and os.fspath(runtime),
-                "op_library": operators and os.fspath(operators),
+                "runtime_library": runtime,
+                "op_library": _here(op_library) or _library.op_library(family),
                 "device": device,
                 "threads": threads,
                 "cuda_graph": cuda_graph,
@@ -81,15 +88,15 @@ class Lifter:
         )
         pointer = c_void_p()
         _library.check(self._library.pm_lifter_open(file, byref(options), byref(pointer)))
-        self._handle = Handle("lifter", pointer, self._library.pm_lifter_close)
-        self._finalizer = weakref.finalize(self, self._handle.close)
+        self._pointer = pointer
+        self._info = self._library.pm_lifter_info(pointer)
+        self._close = weakref.finalize(self, self._library.pm_lifter_close, pointer)
 
     @property
     def info(self) -> dict[str, Any]:
         """Model, precision, frames, the back end really used, and the libraries' paths and
         versions."""
-        with self._handle as pointer:
-            found: dict[str, Any] = json.loads(self._library.pm_lifter_info(pointer))
+        found: dict[str, Any] = json.loads(self._info)
         return found
 
     def lift(self, keypoints_2d: npt.ArrayLike) -> Floats:
@@ -113,22 +120,20 @@ class Lifter:
             )
         poses = np.empty((*clips.shape[:-1], 3), np.float32)
         batch = clips.shape[0] if clips.ndim == 4 else 1
-        with self._handle as pointer:
-            code = self._library.pm_lifter_lift(
-                pointer,
-                clips.ctypes.data_as(POINTER(c_float)),
-                batch,
-                clips.shape[-3],
-                poses.ctypes.data_as(POINTER(c_float)),
-            )
-            _library.check(code)
+        code = self._library.pm_lifter_lift(
+            self._pointer,
+            clips.ctypes.data_as(POINTER(c_float)),
+            batch,
+            clips.shape[-3],
+            poses.ctypes.data_as(POINTER(c_float)),
+        )
+        _library.check(code)
         return poses
 
     def step(self) -> int:
         """Lift every window that is due in this lifter's streams, as one batch; how many it was."""
         lifted = c_int32()
-        with self._handle as pointer:
-            _library.check(self._library.pm_lifter_step(pointer, byref(lifted)))
+        _library.check(self._library.pm_lifter_step(self._pointer, byref(lifted)))
         return lifted.value
 
     def stream(
@@ -147,25 +152,28 @@ class Lifter:
         flip: bool = False,
         smoothing: float = 0,
         height_m: float = 0,
+        max_gap: int = 0,
     ) -> Stream:
         """A camera or a recording, with any number of persons in it.
 
         Args:
             keypoints: what its points are: "h36m17", "coco17", "coco18", "body25", "body25b",
-                "halpe26", "wholebody133" or "mediapipe33".
+                "halpe26", "wholebody133" or "mediapipe33" (multiply its fractions by the size).
             size: width and height in pixels of the image they refer to.
             window: frames the network sees at once; 0: as many as the model takes.
             hop: frames from one window to the next.
-            policy: which frame of a window is handed out: "last", the newest, without delay;
-                "center"; "lag", the frame ``lag`` before the newest; "blend", all, overlapping
-                windows blended into each other.
-            rate: frames a second of the input.
-            model_rate: frames a second the model was trained with; the input is resampled to it.
-            min_confidence: points below count as not found; None: the library's default.
-            max_persons: beyond it the one seen longest ago is forgotten; None: the default.
+            policy: which frame of a window is handed out: "last", the newest, without delay; "lag",
+                the frame ``lag`` before it; "center"; "blend", every frame, from overlapping
+                windows averaged without a seam.
+            rate: frames a second of the input; 0: unknown.
+            model_rate: frames a second the network was trained on; windows are resampled to it.
+            min_confidence: points below it were not found; None: the library's default.
+            max_persons: at a time; None: the library's default.
             flip: average with the mirrored clip.
             smoothing: beta of a One-Euro filter; 0: none.
             height_m: a person's height, for poses in metres; 0: the network's units.
+            max_gap: frames after which somebody who was away starts anew; 0: the window's, at
+                least 30.
 
         Raises:
             Error: a value is out of range.
@@ -192,17 +200,16 @@ class Lifter:
                 "flip": flip,
                 "smoothing": smoothing,
                 "height_m": height_m,
+                "max_gap": max_gap,
             },
         )
-        with self._handle as pointer:
-            opened = c_void_p()
-            _library.check(self._library.pm_stream_open(pointer, byref(options), byref(opened)))
-            handle = Handle("stream", opened, self._library.pm_stream_close, self._handle)
-        return Stream(self._library, handle, float(options.rate))
+        opened = c_void_p()
+        _library.check(self._library.pm_stream_open(self._pointer, byref(options), byref(opened)))
+        return Stream(self, self._library, opened)
 
     def close(self) -> None:
-        """Close it and its streams; calls inside are waited for. A second time does nothing."""
-        self._handle.close()
+        """Free the model; its streams are refused from now on. A second time does nothing."""
+        self._close()
 
     def __enter__(self) -> Lifter:
         return self
