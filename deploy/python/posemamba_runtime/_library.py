@@ -110,29 +110,31 @@ def family(path: str, backend: str) -> str:
 
 
 def runtime_library(kind: str) -> str | None:
-    """A family's library inside the wheel that pip installed; None leaves the search to the system.
+    """A family's library inside the wheel that pip installed; None leaves the search to the native
+    library.
 
     The wheel's module is found, never imported.
     """
     package, pattern = _WHEELS.get(kind, ("", ""))
-    searched = [Path(entry) for entry in os.environ.get(SEARCH_VARIABLE, "").split(":") if entry]
-    name = Path(pattern).name
-    if any(next(folder.glob(name), None) for folder in searched):
-        return None  # the native library looks there
-    folder = _package_folder(package)
-    found = sorted(folder.glob(pattern)) if folder else []
-    return str(found[-1]) if found else None
+    return None if _searched(Path(pattern).name) else _packaged(package, pattern)
 
 
 def op_library(kind: str) -> str | None:
-    """The operators as the exporter's package ships them, where the runtime brings none itself."""
+    """The operators as the exporter's package ships them, where the runtime has none beside it."""
     name = "libposemamba_ort.so" if kind == _ONNXRUNTIME else "libposemamba_trt.so"
-    beside = Path(load()._name).parent / name
-    if beside.is_file() or os.environ.get(SEARCH_VARIABLE):
-        return None  # the native library looks there
-    folder = _package_folder("pmexport")
-    path = folder / "lib" / name if folder else None
-    return str(path) if path and path.is_file() else None
+    return None if _searched(name) else _packaged("pmexport", f"lib/{name}")
+
+
+def _searched(pattern: str) -> bool:
+    """Whether the native library finds such a file itself."""
+    folders = [str(Path(load()._name).parent), *os.environ.get(SEARCH_VARIABLE, "").split(":")]
+    return any(any(Path(folder).glob(pattern)) for folder in folders if folder and pattern)
+
+
+def _packaged(package: str, pattern: str) -> str | None:
+    folder = _package_folder(package)
+    found = sorted(folder.glob(pattern)) if folder else []
+    return str(found[-1]) if found else None
 
 
 def preload_cuda(runtime: str) -> None:
