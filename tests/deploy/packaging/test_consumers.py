@@ -1,5 +1,5 @@
-"""Programs outside the tree build against the installed package, by CMake and by pkg-config, and lift
-what the Python package lifts."""
+"""Programs outside the tree build against the installed package, by CMake and by pkg-config, and
+lift what the Python package lifts."""
 
 from __future__ import annotations
 
