@@ -19,11 +19,11 @@ LIBRARY_VARIABLE = "POSEMAMBA_RUNTIME_LIB"
 #: Folders in which the native library looks for the op library and the plugin.
 SEARCH_VARIABLE = "POSEMAMBA_LIBRARY_PATH"
 
-_ONNXRUNTIME = "onnxruntime"
+_ONNXRUNTIME, _TENSORRT = "onnxruntime", "tensorrt"
 #: By family of back ends: the package of the wheel, and its library there.
 _WHEELS = {
     _ONNXRUNTIME: ("onnxruntime", "capi/libonnxruntime.so*"),
-    "tensorrt": ("tensorrt_libs", "libnvinfer.so*"),
+    _TENSORRT: ("tensorrt_libs", "libnvinfer.so*"),
     "tensorrt-lean": ("tensorrt_lean_libs", "libnvinfer_lean.so*"),
     "tensorrt-rtx": ("tensorrt_rtx_libs", "libtensorrt_rtx.so*"),
 }
@@ -31,7 +31,8 @@ _WHEELS = {
 _CUDA_LIBRARIES = (
     *("cudart", "nvrtc", "nvJitLink", "cublasLt", "cublas", "cufft", "curand", "cudnn"),
 )
-_ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+#: How every TensorRT engine begins.
+_PLAN = b"ftrt"
 
 
 @lru_cache(maxsize=1)
@@ -97,16 +98,19 @@ def build_info() -> dict[str, Any]:
 def family(path: str, backend: str) -> str:
     """Which library runs this file: a key of the wheels above, or a name the library refuses.
 
-    "auto" goes by the engine's sidecar, else by the suffix, as the file is opened later.
+    "auto" is ONNX Runtime for a model; for an engine, what its sidecar says it was built by.
     """
     if backend.startswith(_ONNXRUNTIME):
         return _ONNXRUNTIME
     if backend != "auto":
         return backend
     try:
+        with Path(path).open("rb") as file:
+            if file.read(len(_PLAN)) != _PLAN:
+                return _ONNXRUNTIME
         return str(json.loads(Path(f"{path}.json").read_bytes())["tensorrt"]["flavour"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "tensorrt" if path.endswith(_ENGINE_SUFFIXES) else _ONNXRUNTIME
+    except (OSError, ValueError, KeyError, TypeError):  # without a sidecar, or a damaged one
+        return _TENSORRT
 
 
 def runtime_library(kind: str) -> str | None:
