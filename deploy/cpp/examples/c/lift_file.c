@@ -3,8 +3,8 @@
  *   lift_file_c MODEL KEYPOINTS > POSES
  *
  * A line of KEYPOINTS is one person in one frame: frame, seconds, person, then 17 times
- * "x y confidence", COCO order, pixels of a 1920 x 1080 image. A joint that was not found is "0 0 0".
- * A line of POSES: frame, seconds, person, 17 times "x y z".
+ * "x y confidence", COCO order, pixels of a 1920 x 1080 image. A joint that was not found is "0 0
+ * 0". A line of POSES: frame, seconds, person, 17 times "x y z".
  */
 #include <inttypes.h>
 #include <posemamba/runtime/lifter.h>

@@ -2,8 +2,8 @@
  *
  *   lift_stream_c MODEL < KEYPOINTS
  *
- * A line of input is a frame: 17 times "x y confidence", COCO order, pixels of a 1920 x 1080 image. A
- * joint that was not found is "0 0 0". A line of output: frame, person, 17 times "x y z".
+ * A line of input is a frame: 17 times "x y confidence", COCO order, pixels of a 1920 x 1080 image.
+ * A joint that was not found is "0 0 0". A line of output: frame, person, 17 times "x y z".
  */
 #include <posemamba/runtime/lifter.h>
 #include <stdint.h>

@@ -3,16 +3,15 @@
 //   lift_file MODEL KEYPOINTS > POSES
 //
 // A line of KEYPOINTS is one person in one frame: frame, seconds, person, then 17 times
-// "x y confidence", COCO order, pixels of a 1920 x 1080 image. A joint that was not found is "0 0 0".
-// A line of POSES: frame, seconds, person, 17 times "x y z".
+// "x y confidence", COCO order, pixels of a 1920 x 1080 image. A joint that was not found is "0 0
+// 0". A line of POSES: frame, seconds, person, 17 times "x y z".
 #include <array>
 #include <cstdint>
 #include <fstream>
 #include <iostream>
+#include <posemamba/runtime/lifter.hpp>
 #include <stdexcept>
 #include <string>
-
-#include <posemamba/runtime/lifter.hpp>
 
 struct Row {
   std::int64_t frame = 0;

@@ -2,8 +2,8 @@
 //
 //   lift_stream MODEL < KEYPOINTS
 //
-// A line of input is a frame: 17 times "x y confidence", COCO order, pixels of a 1920 x 1080 image. A
-// joint that was not found is "0 0 0". A line of output: frame, person, 17 times "x y z".
+// A line of input is a frame: 17 times "x y confidence", COCO order, pixels of a 1920 x 1080 image.
+// A joint that was not found is "0 0 0". A line of output: frame, person, 17 times "x y z".
 #include <array>
 #include <cstdint>
 #include <iostream>
@@ -23,7 +23,8 @@ int main(int argc, char** argv) try {
     lifter.step();
     while (auto pose = stream.poll()) {
       std::cout << pose->frame << ' ' << pose->person;
-      for (const auto& joint : pose->joints) std::cout << ' ' << joint[0] << ' ' << joint[1] << ' ' << joint[2];
+      for (const auto& joint : pose->joints)
+        std::cout << ' ' << joint[0] << ' ' << joint[1] << ' ' << joint[2];
       std::cout << std::endl;
     }
   }
