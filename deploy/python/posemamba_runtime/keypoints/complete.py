@@ -1,8 +1,8 @@
 """From what was found of a person to the gapless Human3.6M keypoints the network takes.
 
-Gaps are filled in the detector's own joints, where a half-seen pair of hips still helps: linearly in
-time, held before the first sighting and after the last. An ear, eye or nose that is never seen is
-replaced by the one opposite. A limb that is never seen, as legs under a desk, is placed where it
+Gaps are filled in the detector's own joints, where a half-seen pair of hips still helps: linearly
+in time, held before the first sighting and after the last. An ear, eye or nose that is never seen
+is replaced by the one opposite. A limb that is never seen, as legs under a desk, is placed where it
 would hang; everything that was not seen is marked.
 """
 
@@ -115,7 +115,7 @@ def _filled(values: Floats, layout: Layout) -> tuple[Floats, list[str], list[str
     for name, (above, share) in _HANGS_FROM.items():
         joint, parent = names.index(name), names.index(above)
         if np.isnan(result[:, joint, 0]).any() and np.isfinite(result[:, parent, 0]).all():
-            result[:, joint] = result[:, parent] + [0.0, 1.0] * share * _trunk(result, layout)
+            result[:, joint] = result[:, parent] + np.array([0.0, share]) * _trunk(result, layout)
             hung.append(name)
     missing = [names[joint] for joint in layout.used if np.isnan(result[:, joint, 0]).any()]
     unused = [joint for joint in range(len(names)) if joint not in layout.used]

@@ -1,9 +1,9 @@
 """What the numbers of a recording mean: found or not, pixels or fractions, confidence or depth.
 
 A keypoint was not found where x or y is NaN, infinite or exactly 0 (detectors zero what they are
-not sure of, some one coordinate alone, whatever confidence they write), where both are negative, and
-where the confidence is NaN, 0 or below the limit. A recording that cannot mean what it would have
-to is refused: silence here is a wrong skeleton later.
+not sure of, some one coordinate alone, whatever confidence they write), where both are negative,
+and where the confidence is NaN, 0 or below the limit. A recording that cannot mean what it would
+have to is refused: silence here is a wrong skeleton later.
 """
 
 from __future__ import annotations
@@ -76,16 +76,16 @@ def judge(
             "leave --size out"
         )
     size = found.size or size
-    placed = _placed(values, normalised=found.units == "normalised")
-    if not placed.any():
+    there = placed(values, normalised=found.units == "normalised")
+    if not there.any():
         raise InputError(
             'every keypoint of every frame is (0, 0), negative or NaN, which means "not found": '
             "was the detector run on the right video?"
         )
     if given:
-        _judge_confidence(values[..., 2][placed], min_confidence)
-    seen = placed & (values[..., 2] > 0) & (values[..., 2] >= min_confidence)
-    canvas = _scale(values, placed, found, size)
+        _judge_confidence(values[..., 2][there], min_confidence)
+    seen = there & (values[..., 2] > 0) & (values[..., 2] >= min_confidence)
+    canvas = _scale(values, there, found, size)
     values[~seen] = np.nan
     return Judged(
         values,
@@ -160,8 +160,8 @@ def _body_25_or_25b(values: Floats) -> str:
     return best
 
 
-def _placed(values: Floats, *, normalised: bool) -> Bools:
-    """(rows, joints): there are coordinates of a place in the image."""
+def placed(values: Floats, *, normalised: bool) -> Bools:
+    """Which of (rows, joints, 3) have coordinates of a place in the image: (rows, joints)."""
     x, y = values[..., 0], values[..., 1]
     with np.errstate(invalid="ignore"):
         there: Bools = np.isfinite(x) & np.isfinite(y)

@@ -2,8 +2,8 @@
 
 Such an array is a pickle, and unpickling runs whatever a file asks for. Here the few names that
 plain data needs are bound to stand-ins; any other is refused before anything of it runs. NumPy's
-own ``dtype`` is not among them: its state can mark numbers as object pointers. Source of the layout:
-``numpy.ndarray.__reduce_ex__`` of NumPy 1 and 2.
+own ``dtype`` is not among them: its state can mark numbers as object pointers. Source of the
+layout: ``numpy.ndarray.__reduce_ex__`` of NumPy 1 and 2.
 """
 
 from __future__ import annotations

@@ -89,7 +89,9 @@ def _update(known: _Known, frame: int, person: Floats) -> None:
     found = np.isfinite(person[:, 0])
     both = found & np.isfinite(known.places[:, 0])
     if both.any():
-        step = np.median(person[both, :2] - known.places[both], axis=0) / (frame - known.frame)
+        step = np.median(person[both, :2] - known.places[both], axis=0) / max(
+            1, frame - known.frame
+        )
         known.movement = _MEMORY * known.movement + (1 - _MEMORY) * step
     known.places[found] = person[found, :2]
     known.size = max(_size(person[:, :2]), 0.9 * known.size)

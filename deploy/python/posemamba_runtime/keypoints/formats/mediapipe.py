@@ -2,9 +2,9 @@
 
 A frame is 33 landmarks ``{"x", "y", "z", "visibility"}``, the same as lists of 3 to 5 numbers, a
 list of such people (the task API), or an object that has them under ``pose_landmarks``,
-``poseLandmarks``, ``landmarks`` or ``landmark``; null or an empty list where nobody was found. x and
-y are fractions of the image; ``z`` is a depth and never taken for a confidence; world landmarks are
-metres and refused.
+``poseLandmarks``, ``landmarks`` or ``landmark``; null or an empty list where nobody was found. x
+and y are fractions of the image; ``z`` is a depth and never taken for a confidence; world landmarks
+are metres and refused.
 """
 
 from __future__ import annotations

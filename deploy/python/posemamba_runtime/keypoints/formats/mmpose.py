@@ -1,9 +1,9 @@
 """MMPose's saved predictions.
 
-``demo/topdown_demo_with_mmdet.py --save-predictions`` writes ``{"meta_info", "instance_info"}``, for
-a video with ``{"frame_id", "instances"}`` a frame; the inferencer's ``pred_out_dir`` the inner list,
-for an image the instances alone. An instance is ``{"keypoints": [[x, y], ...], "keypoint_scores":
-[...]}``; only ``meta_info`` says which data set's joints they are.
+``demo/topdown_demo_with_mmdet.py --save-predictions`` writes ``{"meta_info", "instance_info"}``,
+for a video with ``{"frame_id", "instances"}`` a frame; the inferencer's ``pred_out_dir`` the inner
+list, for an image the instances alone. An instance is ``{"keypoints": [[x, y], ...],
+"keypoint_scores": [...]}``; only ``meta_info`` says which data set's joints they are.
 """
 
 from __future__ import annotations
