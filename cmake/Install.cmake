@@ -41,12 +41,12 @@ if(POSEMAMBA_RUNTIME)
       install(TARGETS ${_target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
     endif()
   endforeach()
+  add_library(posemamba::runtime ALIAS posemamba_runtime)
+  set_target_properties(posemamba_runtime PROPERTIES EXPORT_NAME runtime)
   install(
     TARGETS posemamba_runtime
     EXPORT posemambaTargets
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
-    INCLUDES
-    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(DIRECTORY deploy/cpp/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
   include(CMakePackageConfigHelpers)

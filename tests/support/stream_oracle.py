@@ -32,17 +32,25 @@ def mirrored(values: Floats) -> Floats:
     return other
 
 
-def with_flip(network: Network) -> Network:
-    """The mean with the mirrored clip, mirrored back; its root is 0."""
+def rooted(network: Network) -> Network:
+    """Its poses relative to the root."""
 
     def lift(clip: Floats) -> Floats:
-        return (network(clip) + mirrored(network(mirrored(clip)))) / 2
+        poses = np.asarray(network(clip), np.float64)
+        return poses - poses[:, :1]
 
     return lift
 
 
-def rooted(poses: Floats) -> Floats:
-    return poses - poses[..., :1, :]
+def with_flip(network: Network) -> Network:
+    """As the authors evaluate: the mean with the mirrored clip, mirrored back, then root := 0."""
+
+    def lift(clip: Floats) -> Floats:
+        poses = (network(clip) + mirrored(network(mirrored(clip)))) / 2
+        poses[:, 0] = 0
+        return poses
+
+    return lift
 
 
 def lagging(network: Network, clip: Floats, window: int, lag: int, hop: int) -> dict[int, Floats]:
@@ -51,7 +59,7 @@ def lagging(network: Network, clip: Floats, window: int, lag: int, hop: int) -> 
     poses = {}
     for frame in range(0, len(clip), hop):
         first = max(0, frame + lag - window + 1)
-        poses[frame] = rooted(network(clip[first : frame + lag + 1])[frame - first])
+        poses[frame] = network(clip[first : frame + lag + 1])[frame - first]
     return poses
 
 
@@ -72,4 +80,4 @@ def blended(network: Network, clip: Floats, window: int, hop: int) -> dict[int, 
     weight = np.where((place >= new)[:, None, None], np.sin(np.pi / 2 * rise) ** 2, 0)
     total[place] += weight * network(clip[place])
     weights[place] += weight
-    return dict(enumerate(rooted(total / weights)))
+    return dict(enumerate(total / weights))

@@ -125,6 +125,8 @@ def runtime_library(kind: str) -> str | None:
 
 def op_library(kind: str) -> str | None:
     """The operators as the exporter's package ships them, where the runtime has none beside it."""
+    if kind not in _WHEELS:
+        return None
     name = "libposemamba_ort.so" if kind == _ONNXRUNTIME else "libposemamba_trt.so"
     return None if _searched(name) else _packaged("pmexport", f"lib/{name}")
 

@@ -194,7 +194,7 @@ def floats(name: str, values: npt.ArrayLike) -> Floats:
     if array.dtype.kind not in "fiu":
         raise BadArgument(f"{name} holds no numbers but {array.dtype}")
     with np.errstate(over="ignore"):  # infinite then, which the library refuses
-        return np.ascontiguousarray(array, np.float32)
+        return np.asarray(array, np.float32, order="C")
 
 
 _CONVERT: dict[Any, Callable[[str, object], Any]] = {

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stream_oracle import blended, lagging, normalised, with_flip
+from stream_oracle import blended, lagging, normalised, rooted, with_flip
 
 from posemamba.pose.clips import bundled_clips
 from posemamba.pose.preprocess import denormalize_2d
@@ -37,7 +38,7 @@ def people() -> Any:  # noqa: ANN401
 
 
 def feed(
-    lifter: Lifter, stream: Stream, keypoints: Any, step: Callable[[int], bool]
+    lifter: Lifter, stream: Stream, keypoints: npt.NDArray[np.float32], step: Callable[[int], bool]
 ) -> dict[tuple[int, int], Pose]:
     """Push everybody frame by frame, step where asked, flush; the poses by person and frame."""
     poses = {}
@@ -75,7 +76,7 @@ def test_policies(data: st.DataObject, lifter: Lifter, people: Any) -> None:  # 
     )
     keypoints = people[:persons, :frames]
     got = feed(lifter, stream, keypoints, steps.__contains__)
-    network = with_flip(lifter.lift) if flip else lifter.lift
+    network = (with_flip if flip else rooted)(lifter.lift)
     behind = {"last": 0, "center": (window - 1) // 2, "lag": lag, "blend": window - 1}[policy]
     for person in range(persons):
         clip = normalised(keypoints[person], SIZE)
@@ -232,7 +233,8 @@ def test_bad_streams(options: dict[str, Any], words: str, lifter: Lifter) -> Non
     assert words in str(refused.value)
 
 
-def test_a_closed_stream_is_refused(lifter: Lifter) -> None:
+def test_a_closed_stream_is_refused(model: Path) -> None:
+    lifter = Lifter(model)
     with lifter.stream() as stream:
         stream.push(COCO, 0, 0.0)
     stream.close()
