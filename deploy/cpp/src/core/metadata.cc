@@ -96,6 +96,7 @@ EngineFacts read_sidecar(const std::string& label, std::string_view source, Mode
   if (const Json* compat = sidecar.find({"options", "version_compat"}); compat != nullptr) {
     engine.version_compatible = compat->truth;
   }
+  engine.hardware_compatible = !value({"options", "hardware_compat"}).empty();
   facts.precision = value({"precision", "got"});
   facts.variant = value({"model", "variant"});
   facts.scan_order = value({"model", "scan_order"});

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "backends/backend.h"
 #include "core/json.h"
@@ -20,7 +22,7 @@ int64_t read_metadata(const std::string& path, const MetadataLookup& lookup, Mod
 struct EngineFacts {
   std::string sha256, flavour, tensorrt, plugin_version;
   std::vector<std::string> targets;
-  bool version_compatible = false;
+  bool version_compatible = false, hardware_compatible = false;
   int64_t max_frames = 0;
 };
 

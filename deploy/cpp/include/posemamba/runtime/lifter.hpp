@@ -18,6 +18,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "lifter.h"
@@ -115,14 +116,30 @@ Expected<T> result_of(pm_result code, T&& value) {
 
 #endif
 
+namespace detail {
+// The last number in a format's name: "coco17", "h36m17", "body25b".
+inline std::int32_t points_of(const char* format) noexcept {
+  std::int32_t points = 0;
+  bool inside = false;
+  for (const char* c = format; c != nullptr && *c != '\0'; ++c) {
+    const bool digit = *c >= '0' && *c <= '9';
+    if (digit) points = (inside ? 10 * points : 0) + (*c - '0');
+    inside = digit;
+  }
+  return points;
+}
+}  // namespace detail
+
 // One camera or recording. Move-only; closes itself.
 class Stream {
  public:
-  Stream(Stream&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  Stream(Stream&& other) noexcept
+      : handle_(std::exchange(other.handle_, nullptr)), points_(other.points_) {}
   Stream& operator=(Stream&& other) noexcept {
     if (this != &other) {
       pm_stream_close(handle_);
       handle_ = std::exchange(other.handle_, nullptr);
+      points_ = other.points_;
     }
     return *this;
   }
@@ -134,14 +151,19 @@ class Stream {
     return detail::check(pm_stream_push(handle_, frame, timestamp, person, values, count, columns));
   }
 
-  // A two-dimensional array: float values[17][3], std::array<std::array<float, 3>, 17>, or a vector
-  // of arrays.
-  template <class Rows>
-  Result push(std::int64_t frame, double timestamp, std::int32_t person, const Rows& values) {
-    const auto count = std::size(values);
-    const auto columns = std::size(values[0]);
-    return push(frame, timestamp, person, &values[0][0], static_cast<std::int32_t>(count),
-                static_cast<std::int32_t>(columns));
+  // Rows: float values[17][3], std::array<std::array<float, 3>, 17>, or a vector of arrays; or
+  // numbers, point by point: std::array<float, 51>, or a vector.
+  template <class Values>
+  Result push(std::int64_t frame, double timestamp, std::int32_t person, const Values& values) {
+    const auto size = static_cast<std::int32_t>(std::size(values));
+    if constexpr (std::is_same_v<std::decay_t<decltype(values[0])>, float>) {
+      const bool whole = points_ > 0 && size % points_ == 0;  // else refused, with a sentence
+      return push(frame, timestamp, person, std::data(values), whole ? points_ : size,
+                  whole ? size / points_ : 1);
+    } else {
+      const auto columns = static_cast<std::int32_t>(std::size(values[0]));
+      return push(frame, timestamp, person, &values[0][0], size, columns);
+    }
   }
 
   // The next pose, or nothing if none is due: reason() then says what is waited for.
@@ -176,8 +198,9 @@ class Stream {
 
  private:
   friend class Lifter;
-  explicit Stream(pm_stream* handle) noexcept : handle_(handle) {}
+  Stream(pm_stream* handle, std::int32_t points) noexcept : handle_(handle), points_(points) {}
   pm_stream* handle_;
+  std::int32_t points_;  // of a person, as the format's name says
 };
 
 // One opened model. Move-only; closes itself, after its streams. Every call is thread-safe.
@@ -208,7 +231,7 @@ class Lifter {
   Expected<Stream> stream(const StreamOptions& options) {
     pm_stream* handle = nullptr;
     const pm_result code = pm_stream_open(handle_, &options, &handle);
-    return detail::result_of(code, Stream(handle));
+    return detail::result_of(code, Stream(handle, detail::points_of(options.keypoints)));
   }
 
   // [batch][frames][17][2] to [batch][frames][17][3].
