@@ -71,6 +71,22 @@ _COCO = (
     *("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
     *("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
 )
+_FEET = tuple(
+    f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")
+)
+# COCO-WholeBody: the 17 of the body come first, then feet, 68 of the face, 21 of each hand.
+_WHOLE_BODY = (
+    *_COCO,
+    *_FEET,
+    *(f"face_{index}" for index in range(68)),
+    *(f"{side}_hand_{index}" for side in ("left", "right") for index in range(21)),
+)
+_COCO_18 = (
+    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
+    *("left_shoulder", "left_elbow", "left_wrist"),
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+)
 _BODY_25 = (
     *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist"),
     *("left_shoulder", "left_elbow", "left_wrist", "mid_hip"),
@@ -122,33 +138,40 @@ def _above_ears(neck: Weights) -> Weights:
     return {"left_ear": ears, "right_ear": ears, **back}
 
 
+# The rule of the authors' demonstration code. Its corrections of belly, neck and nose after the
+# first assignment are linear too, so they are folded into the weights.
+_COCO_MIDDLE: Mapping[str, Weights] = {
+    "root": _HIPS,
+    "belly": {
+        **{"left_shoulder": 5 / 12, "right_shoulder": 5 / 12},
+        **{"left_hip": 1 / 4, "right_hip": 1 / 4, "nose": -1 / 3},
+    },
+    "neck": _mean("left_shoulder", "right_shoulder", "nose"),
+    "nose": {"nose": 3 / 4, "left_shoulder": 1 / 8, "right_shoulder": 1 / 8},
+    "head": _mean("left_eye", "right_eye", "left_ear", "right_ear"),
+}
+_COCO_MIDDLE_Y: Mapping[str, Weights] = {
+    "belly": _HIPS_AND_SHOULDERS,
+    "neck": {
+        **{"left_shoulder": 1 / 3, "right_shoulder": 1 / 3, "nose": 1.0},
+        **{"left_eye": -1 / 3, "right_eye": -1 / 3},
+    },
+    "head": {"left_eye": 1.0, "right_eye": 1.0, "nose": -1.0},
+}
+_COCO_STAND_INS: Mapping[str, tuple[str, ...]] = {
+    **_TWIN_EARS,
+    **_TWIN_EYES,
+    "nose": ("left_ear", "right_ear"),
+}
+
+
+def _coco(title: str, joints: tuple[str, ...]) -> KeypointFormat:
+    return KeypointFormat(title, joints, _COCO_MIDDLE, _COCO_MIDDLE_Y, _COCO_STAND_INS)
+
+
 #: Accepted names, see :func:`get_format`.
 FORMATS: dict[str, KeypointFormat] = {
-    # The rule of the authors' demonstration code. Its corrections of belly, neck and nose after
-    # the first assignment are linear too, so they are folded into the weights.
-    "coco17": KeypointFormat(
-        "COCO-17",
-        _COCO,
-        middle={
-            "root": _HIPS,
-            "belly": {
-                **{"left_shoulder": 5 / 12, "right_shoulder": 5 / 12},
-                **{"left_hip": 1 / 4, "right_hip": 1 / 4, "nose": -1 / 3},
-            },
-            "neck": _mean("left_shoulder", "right_shoulder", "nose"),
-            "nose": {"nose": 3 / 4, "left_shoulder": 1 / 8, "right_shoulder": 1 / 8},
-            "head": _mean("left_eye", "right_eye", "left_ear", "right_ear"),
-        },
-        middle_y={
-            "belly": _HIPS_AND_SHOULDERS,
-            "neck": {
-                **{"left_shoulder": 1 / 3, "right_shoulder": 1 / 3, "nose": 1.0},
-                **{"left_eye": -1 / 3, "right_eye": -1 / 3},
-            },
-            "head": {"left_eye": 1.0, "right_eye": 1.0, "nose": -1.0},
-        },
-        stand_ins={**_TWIN_EARS, **_TWIN_EYES, "nose": ("left_ear", "right_ear")},
-    ),
+    "coco17": _coco("COCO-17", _COCO),
     "body25": KeypointFormat(
         "OpenPose BODY_25",
         _BODY_25,
@@ -191,6 +214,18 @@ FORMATS: dict[str, KeypointFormat] = {
         },
         stand_ins={**_TWIN_EARS, "nose": ("left_ear", "right_ear")},
     ),
+    "coco18": KeypointFormat(
+        "OpenPose COCO-18",
+        _COCO_18,
+        middle={
+            "root": _HIPS,
+            "belly": {"left_hip": 1 / 4, "right_hip": 1 / 4, "neck": 1 / 2},
+            "head": _above_ears({"neck": 1.0}),
+        },
+        stand_ins={**_TWIN_EARS, "nose": ("left_ear", "right_ear")},
+    ),
+    "wholebody133": _coco("COCO-WholeBody", _WHOLE_BODY),
+    "h36m17": KeypointFormat("Human3.6M", JOINT_NAMES, middle={}),
 }
 
 

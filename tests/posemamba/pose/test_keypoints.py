@@ -19,7 +19,8 @@ from posemamba.skeleton import JOINT_NAMES, LEFT_JOINTS, RIGHT_JOINTS
 
 Array = npt.NDArray[np.float64]
 EXCERPT = DATA / "pose2sim_excerpt/Pose2Sim/Demo/pose/cam1_json"
-COUNTS = {"coco17": 17, "body25": 25, "body25b": 25, "halpe26": 26, "mediapipe33": 33}
+COUNTS = {"coco17": 17, "body25": 25, "body25b": 25, "halpe26": 26, "mediapipe33": 33,
+          "coco18": 18, "wholebody133": 133, "h36m17": 17}  # fmt: skip
 MIRROR = {**dict(zip(LEFT_JOINTS, RIGHT_JOINTS, strict=True)),
           **dict(zip(RIGHT_JOINTS, LEFT_JOINTS, strict=True))}  # fmt: skip
 
@@ -88,6 +89,10 @@ INDICES = {
     "halpe26": {"head_top": 17, "neck": 18, "mid_hip": 19, "left_big_toe": 20, "right_heel": 25},
     "mediapipe33": {"left_ear": 7, "left_shoulder": 11, "right_wrist": 16, "left_thumb": 21,
                     "left_hip": 23, "right_ankle": 28, "right_foot_index": 32},
+    "coco18": {"neck": 1, "right_shoulder": 2, "left_wrist": 7, "right_hip": 8, "left_ear": 17},
+    "wholebody133": {"right_ankle": 16, "left_big_toe": 17, "right_heel": 22, "face_0": 23,
+                     "left_hand_0": 91, "right_hand_20": 132},
+    "h36m17": {"root": 0, "right_ankle": 3, "left_wrist": 13, "right_wrist": 16},
 }  # fmt: skip
 
 

@@ -1,0 +1,22 @@
+# `cpack` in the build folder: posemamba_<version>_<architecture>.deb and a .tar.gz.
+set(CPACK_GENERATOR DEB TGZ)
+set(CPACK_PACKAGE_NAME posemamba)
+set(CPACK_PACKAGE_VENDOR "PoseMamba")
+set(CPACK_PACKAGE_CONTACT "The maintainers of this repository")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Runtime that lifts live 2D keypoints to 3D poses")
+set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION libs)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
+else()
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE amd64)
+endif()
+# ONNX Runtime, TensorRT and CUDA's driver are opened at run time: the C library is all it links.
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= 2.31)")
+# The loader's cache has to learn the new library.
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${PROJECT_SOURCE_DIR}/deploy/cpp/cmake/triggers")
+include(CPack)

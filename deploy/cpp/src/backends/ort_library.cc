@@ -1,0 +1,63 @@
+#include "backends/ort_library.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "core/failure.h"
+
+namespace posemamba::runtime {
+namespace {
+
+constexpr const char* kFix =
+    "install it (pip install onnxruntime), set POSEMAMBA_LIBRARY_PATH to the folder of its "
+    "libonnxruntime.so, or name the file with runtime_library";
+
+}  // namespace
+
+OrtLibrary::OrtLibrary(const char* given)
+    : library_(Library::search(given, "libonnxruntime.so",
+                               {"libonnxruntime.so.1", "libonnxruntime.so"},
+                               "ONNX Runtime (libonnxruntime.so)", kFix)) {
+  using GetApiBase = const ort::ApiBase* (*)();
+  const ort::ApiBase* base = library_.symbol<GetApiBase>("OrtGetApiBase")();
+  version_ = base->GetVersionString();
+  // Asked first, for GetApi writes to stderr where it does not know the version.
+  int major = 0;
+  int minor = 0;
+  const bool known = std::sscanf(version_.c_str(), "%d.%d", &major, &minor) == 2;
+  const bool recent = known && (major > 1 || minor >= static_cast<int>(ort::kApiVersion));
+  api_ = recent ? base->GetApi(ort::kApiVersion) : nullptr;
+  if (api_ == nullptr) {
+    fail(PM_MISMATCH, "'%s' is ONNX Runtime %s, 1.%u or later is needed: install a later one",
+         path().c_str(), version_.c_str(), ort::kApiVersion);
+  }
+}
+
+bool OrtLibrary::has_provider(const char* name) const {
+  char** names = nullptr;
+  int count = 0;
+  check(ort::GetAvailableProviders(api_, &names, &count), PM_BACKEND_FAILED,
+        "ONNX Runtime does not list its providers", "install it again");
+  bool found = false;
+  for (int i = 0; i < count; ++i) found = found || std::strcmp(names[i], name) == 0;
+  check(ort::ReleaseAvailableProviders(api_, names, count), PM_BACKEND_FAILED,
+        "ONNX Runtime does not list its providers", "install it again");
+  return found;
+}
+
+void OrtLibrary::check(ort::Status* status, pm_result code, const std::string& subject,
+                       const char* fix) const {
+  if (status == nullptr) return;
+  const std::string message = take_message(status, nullptr);
+  fail(code, "%s (ONNX Runtime %s: %s): %s", subject.c_str(), version_.c_str(), message.c_str(),
+       fix);
+}
+
+std::string OrtLibrary::take_message(ort::Status* status, int* code) const {
+  if (code != nullptr) *code = ort::GetErrorCode(api_, status);
+  std::string message = one_line(ort::GetErrorMessage(api_, status));
+  ort::ReleaseStatus(api_, status);
+  return message;
+}
+
+}  // namespace posemamba::runtime

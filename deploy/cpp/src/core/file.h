@@ -1,0 +1,23 @@
+// Model files: what kind they are, and engines read whole.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace posemamba::runtime {
+
+enum class FileKind { kOnnx, kEngine };
+
+// Looks at the first bytes. Throws a Failure for what is no model at all: nothing there, a folder,
+// an empty file, a Git LFS pointer, a web page, a checkpoint.
+FileKind file_kind(const std::string& path);
+
+// The whole file. Throws Failure(PM_MISSING or PM_BAD_MODEL).
+std::vector<char> read_file(const std::string& path);
+
+bool file_exists(const std::string& path);
+
+// SHA-256 (FIPS 180-4) in hexadecimal.
+std::string sha256(const void* data, size_t bytes);
+
+}  // namespace posemamba::runtime

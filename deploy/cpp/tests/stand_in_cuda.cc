@@ -1,0 +1,138 @@
+// A libcuda.so.1 whose GPU is the host: memory is memory, a stream does things at once, and a graph
+// is the one call that was captured.
+//
+// STAND_IN_CUDA holds words separated by ';': fail=NAME, devices=N, architecture=87.
+#include <cstdlib>
+#include <cstring>
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+const char* find(const char* key) {
+  const char* words = std::getenv("STAND_IN_CUDA");
+  const size_t length = std::strlen(key);
+  while (words != nullptr) {
+    if (std::strncmp(words, key, length) == 0 && words[length] == '=') return words + length + 1;
+    words = std::strchr(words, ';');
+    if (words != nullptr) ++words;
+  }
+  return nullptr;
+}
+
+int failing(const char* name) {
+  const char* wanted = find("fail");
+  const size_t length = std::strlen(name);
+  return wanted != nullptr && std::strncmp(wanted, name, length) == 0 &&
+                 (wanted[length] == ';' || wanted[length] == '\0')
+             ? 700
+             : 0;
+}
+
+int number(const char* key, int otherwise) {
+  const char* found = find(key);
+  return found == nullptr ? otherwise : std::atoi(found);
+}
+
+int contexts = 0;  // pushed on this process; a run that leaves one behind is found by the test
+
+}  // namespace
+
+// What a captured stream has recorded: set by the stand-in of TensorRT.
+extern "C" {
+__attribute__((visibility("default"))) void (*stand_in_captured)(void*) = nullptr;
+__attribute__((visibility("default"))) int stand_in_capturing = 0;
+__attribute__((visibility("default"))) int stand_in_graph_launches = 0;
+}
+EXPORT int stand_in_contexts() { return contexts; }
+
+EXPORT int cuInit(unsigned) { return failing("cuInit"); }
+EXPORT int cuDriverGetVersion(int* version) {
+  *version = 13000;
+  return failing("cuDriverGetVersion");
+}
+EXPORT int cuDeviceGetCount(int* count) {
+  *count = number("devices", 1);
+  return failing("cuDeviceGetCount");
+}
+EXPORT int cuDeviceGet(int* device, int ordinal) {
+  *device = ordinal;
+  return failing("cuDeviceGet");
+}
+EXPORT int cuDeviceGetName(char* name, int length, int) {
+  std::strncpy(name, "Stand-in GPU", static_cast<size_t>(length));
+  return failing("cuDeviceGetName");
+}
+EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) {
+  const int architecture = number("architecture", 87);
+  *value = attribute == 75 ? architecture / 10 : architecture % 10;
+  return failing("cuDeviceGetAttribute");
+}
+EXPORT int cuDevicePrimaryCtxRetain(void** context, int) {
+  *context = &contexts;
+  return failing("cuDevicePrimaryCtxRetain");
+}
+EXPORT int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
+EXPORT int cuCtxPushCurrent_v2(void*) {
+  if (failing("cuCtxPushCurrent_v2") != 0) return 700;
+  ++contexts;
+  return 0;
+}
+EXPORT int cuCtxPopCurrent_v2(void** context) {
+  *context = nullptr;
+  --contexts;
+  return 0;
+}
+EXPORT int cuMemAlloc_v2(unsigned long long* address, size_t bytes) {
+  if (failing("cuMemAlloc_v2") != 0) return 2;
+  *address = reinterpret_cast<unsigned long long>(std::malloc(bytes));
+  return 0;
+}
+EXPORT int cuMemFree_v2(unsigned long long address) {
+  std::free(reinterpret_cast<void*>(address));
+  return 0;
+}
+EXPORT int cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
+  if (failing("cuMemHostAlloc") != 0) return 2;
+  *pointer = std::malloc(bytes);
+  return 0;
+}
+EXPORT int cuMemFreeHost(void* pointer) {
+  std::free(pointer);
+  return 0;
+}
+EXPORT int cuMemcpyHtoDAsync_v2(unsigned long long to, const void* from, size_t bytes, void*) {
+  std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+  return failing("cuMemcpyHtoDAsync_v2");
+}
+EXPORT int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes, void*) {
+  std::memcpy(to, reinterpret_cast<const void*>(from), bytes);
+  return failing("cuMemcpyDtoHAsync_v2");
+}
+EXPORT int cuStreamCreate(void** stream, unsigned) {
+  *stream = &contexts;
+  return failing("cuStreamCreate");
+}
+EXPORT int cuStreamDestroy_v2(void*) { return 0; }
+EXPORT int cuStreamSynchronize(void*) { return failing("cuStreamSynchronize"); }
+EXPORT int cuStreamBeginCapture_v2(void*, int) {
+  stand_in_capturing = 1;
+  return failing("cuStreamBeginCapture_v2");
+}
+EXPORT int cuStreamEndCapture(void*, void** graph) {
+  stand_in_capturing = 0;
+  *graph = &stand_in_capturing;
+  return failing("cuStreamEndCapture");
+}
+EXPORT int cuGraphInstantiateWithFlags(void** exec, void*, unsigned long long) {
+  *exec = &stand_in_graph_launches;
+  return failing("cuGraphInstantiateWithFlags");
+}
+EXPORT int cuGraphLaunch(void*, void*) {
+  if (failing("cuGraphLaunch") != 0) return 700;
+  ++stand_in_graph_launches;
+  stand_in_captured(nullptr);
+  return 0;
+}
+EXPORT int cuGraphExecDestroy(void*) { return 0; }
+EXPORT int cuGraphDestroy(void*) { return 0; }

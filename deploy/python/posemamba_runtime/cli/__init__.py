@@ -1,0 +1,44 @@
+"""``python -m posemamba_runtime``: parse, call, print. NumPy and the native library; no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+BAD_REQUEST = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: the words after the program's name; None: the process' own.
+
+    Returns:
+        0 for success; 2 where the request or an input was wrong, told in one line on standard
+        error; 130 after Ctrl-C.
+    """
+    from posemamba_runtime.cli.arguments import parser
+    from posemamba_runtime.errors import Error
+
+    try:
+        arguments = parser().parse_args(argv)
+        if arguments.live or arguments.udp:
+            from posemamba_runtime.cli.live import live
+
+            live(arguments)
+        else:
+            from posemamba_runtime.cli.lift import lift
+
+            lift(arguments)
+    except Error as error:
+        sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
+        return BAD_REQUEST
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as 'head' does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,205 @@
+"""``lift``: a recording in, a file out, and what became of everything in between."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from posemamba_runtime import outputs
+from posemamba_runtime.cli.demo import DEMO, check_model, model_path
+from posemamba_runtime.cli.progress import Bar
+from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
+from posemamba_runtime.keypoints.recording import Recording
+from posemamba_runtime.lifter import Lifter
+from posemamba_runtime.live.poses import pose_line
+from posemamba_runtime.motion import Motion
+from posemamba_runtime.outputs.trajectory import with_root
+from posemamba_runtime.recordings import Lifted, LiftOptions, lift_recording
+
+STANDARD_OUTPUT = "-"
+_PERCENT = 100.0
+
+
+def lift(arguments: argparse.Namespace) -> None:
+    """Read, lift, write; everything that can be refused is refused before the work.
+
+    Raises:
+        Error: one line that names the fix.
+    """
+    options = lift_options(arguments)
+    _check_places(arguments, options)
+    report = sys.stderr if arguments.output == STANDARD_OUTPUT else sys.stdout
+    recording = read(
+        arguments.keypoints,
+        format=arguments.format,
+        size=arguments.size,
+        min_confidence=arguments.min_confidence,
+        person=arguments.person,
+        layout=arguments.layout,
+        rate=arguments.rate,
+        clip=arguments.clip,
+    )
+    _tell(report, _what_was_read(recording))
+    model = model_path(arguments.model)
+    start = time.monotonic()
+    with Lifter(model, arguments.backend, threads=arguments.threads) as lifter:
+        with Bar("Lifting") as bar:
+            lifted = lift_recording(lifter, recording, options, model=arguments.model, progress=bar)
+        backend = lifter.info.get("backend", arguments.backend)
+    seconds = time.monotonic() - start
+    motion = lifted.motion
+    if arguments.root:
+        motion, camera = with_root(motion, arguments.focal)
+        if camera.assumed:
+            _tell(report, [f"Remark: focal length {camera.focal:.0f} pixels assumed: --focal"])
+    _tell(report, _what_was_lifted(recording, lifted))
+    poses = sum(len(track.frames) for track in motion.tracks)
+    _tell(
+        report,
+        [
+            f"Lifted: {counted(poses, 'pose')} of {_people(len(motion.tracks))} in {seconds:.1f} s "
+            f"({poses / max(seconds, 1e-9):,.0f} a second), {backend}, units: {motion.units}"
+        ],
+    )
+    if arguments.output == STANDARD_OUTPUT:
+        _write_lines(motion, sys.stdout)
+    else:
+        for path in outputs.write(arguments.output, motion):
+            _tell(report, [f"Wrote: {path} ({_size(path)})"])
+
+
+def lift_options(arguments: argparse.Namespace) -> LiftOptions:
+    """The options of lifting, checked against each other.
+
+    Raises:
+        InputError: some that do not go together.
+    """
+    if arguments.units and not arguments.height_m:
+        raise InputError(f"--units {arguments.units} needs --height-m: nobody knows the scale")
+    if arguments.root and not arguments.height_m:
+        raise InputError("--root needs --height-m: a distance follows from a known size")
+    if arguments.focal and not arguments.root:
+        raise InputError("--focal is for --root: give both")
+    policy = arguments.policy or "blend"
+    window = arguments.window
+    if policy == "blend" and window and arguments.hop > window // 2:
+        raise InputError(
+            f"--hop {arguments.hop} with a window of {window}: blended windows overlap by half, "
+            f"so at most {max(1, window // 2)}"
+        )
+    return LiftOptions(
+        window=window,
+        hop=arguments.hop,
+        policy=policy,
+        flip=arguments.flip,
+        smoothing=arguments.smoothing,
+        height_m=arguments.height_m,
+        units=(arguments.units or "m") if arguments.height_m else "network",
+    )
+
+
+def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
+    """Refuse what cannot be read or written, before anything is."""
+    if arguments.keypoints is None:
+        raise InputError("KEYPOINTS is missing: name a file or folder a detector wrote, or '-'")
+    if arguments.output is None:
+        raise InputError("-o is missing: name the file to write, such as -o out.html")
+    check_model(arguments.model)
+    if arguments.output == STANDARD_OUTPUT:
+        return
+    output = Path(arguments.output)
+    outputs.check_target(output, options.units)
+    model = Path(arguments.model)
+    if output.exists() and arguments.model != DEMO and output.samefile(model):
+        raise InputError(f"'{output}' is the model: name another file to write")
+    if arguments.keypoints == STANDARD_INPUT:
+        return
+    source = Path(arguments.keypoints)
+    if not source.exists():
+        return  # the reader has the words
+    if output.exists() and output.samefile(source):
+        raise InputError(f"'{output}' is the input: name another file to write")
+    if source.is_dir() and output.suffix == ".json" and output.resolve().parent == source.resolve():
+        raise InputError(
+            f"'{output}' would lie among the frames and be read as one the next time: "
+            "name another folder"
+        )
+
+
+def _what_was_read(recording: Recording) -> list[str]:
+    summary = recording.summary
+    frames = counted(summary.frames, "frame")
+    details = [
+        text
+        for count, text in (
+            (summary.missing_frames, f"{summary.missing_frames} missing"),
+            (summary.empty_frames, f"{summary.empty_frames} without people"),
+        )
+        if count
+    ]
+    size = "x".join(map(str, recording.size)) if recording.size else "normalised"
+    lines = [
+        f"Read: {summary.format}, {frames}{' (' + ', '.join(details) + ')' if details else ''}, "
+        f"{_people(summary.people)}, {recording.layout}, {size}, {recording.rate:g} frames a second"
+    ]
+    lines += [f"Left out: {count} {what}" for what, count in summary.left_out.items()]
+    lines += [f"Remark: {note}" for note in summary.notes]
+    return lines
+
+
+def _what_was_lifted(recording: Recording, lifted: Lifted) -> list[str]:
+    summary = recording.summary
+    everything = summary.found + summary.not_found
+    share = summary.not_found / everything * _PERCENT if everything else 0.0
+    gone = sum(int(track.filled.all(axis=1).sum()) for track in lifted.motion.tracks)
+    lines = [f"Filled: {share:.1f} % of the keypoints, {counted(gone, 'whole pose')}"]
+    for person, limbs in lifted.placed.items():
+        lines.append(
+            f"Remark: person {person} never shows {', '.join(limbs)}: placed as they would hang, "
+            "so their poses are invented"
+        )
+    for person, reason, frames in lifted.lost:
+        lines.append(f"Left out: person {person} in {counted(frames, 'frame')}: {reason}")
+    return lines
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def _size(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
+
+
+def _tell(stream: TextIO, lines: Iterable[str]) -> None:
+    for line in lines:
+        stream.write(f"{line}\n")
+    stream.flush()
+
+
+def _write_lines(motion: Motion, stream: TextIO) -> None:
+    """Every pose as a line, frame by frame."""
+    order = sorted(
+        (int(frame), place, index)
+        for place, track in enumerate(motion.tracks)
+        for index, frame in enumerate(track.frames)
+    )
+    for frame, place, index in order:
+        track = motion.tracks[place]
+        line = pose_line(
+            frame,
+            float(track.timestamps[index]),
+            track.person,
+            track.poses_3d[index],
+            track.filled[index],
+            motion.units,
+        )
+        stream.write(json.dumps(line, allow_nan=False) + "\n")
+    stream.flush()

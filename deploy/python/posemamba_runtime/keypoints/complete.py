@@ -1,0 +1,140 @@
+"""From what was found of a person to the gapless Human3.6M keypoints the network takes.
+
+Gaps are filled in the detector's own joints, where a half-seen pair of hips still helps: linearly
+in time, held before the first sighting and after the last. An ear, eye or nose that is never seen
+is replaced by the one opposite. A limb that is never seen, as legs under a desk, is placed where it
+would hang; everything that was not seen is marked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from posemamba_runtime.keypoints.layouts import H36M_JOINTS, LAYOUTS, Layout
+from posemamba_runtime.keypoints.recording import Floats, Ints, PersonTrack
+
+Bools = npt.NDArray[np.bool_]
+
+#: Joint to the one above it and the length between them, as a share of shoulders to hips.
+_HANGS_FROM = {
+    "left_knee": ("left_hip", 0.85),
+    "right_knee": ("right_hip", 0.85),
+    "left_ankle": ("left_knee", 0.8),
+    "right_ankle": ("right_knee", 0.8),
+    "left_elbow": ("left_shoulder", 0.55),
+    "right_elbow": ("right_shoulder", 0.55),
+    "left_wrist": ("left_elbow", 0.5),
+    "right_wrist": ("right_elbow", 0.5),
+}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A person over consecutive frames, ready to be lifted.
+
+    Attributes:
+        frames: (n,) consecutive.
+        timestamps: (n,) seconds.
+        points: (n, 17, 2) pixels, finite.
+        filled: (n, 17) not seen.
+    """
+
+    frames: Ints
+    timestamps: Floats
+    points: Floats
+    filled: Bools
+
+
+@dataclass(frozen=True)
+class Completed:
+    """All of a person.
+
+    Attributes:
+        stretches: between gaps too long to fill.
+        keypoints_2d: (n, 17, 2) of all the stretches' frames, NaN where not found.
+        placed: limbs that were never seen and were placed, by name.
+        lost: why a stretch, or everything, could not be used; with its number of frames.
+    """
+
+    stretches: tuple[Stretch, ...]
+    keypoints_2d: Floats
+    placed: tuple[str, ...]
+    lost: tuple[tuple[str, int], ...]
+
+
+def complete(track: PersonTrack, layout: str) -> Completed:
+    """Fill what was not found, stretch by stretch."""
+    ends = np.flatnonzero(np.diff(track.frames) > 1) + 1
+    stretches, seen, lost = [], [], []
+    placed: set[str] = set()
+    for rows in np.split(np.arange(len(track.frames)), ends):
+        values = track.values[rows, :, :2]
+        joints = LAYOUTS[layout]
+        filled, hung, missing = _filled(values, joints)
+        if missing:
+            lost.append((_reason(missing), len(rows)))
+            continue
+        placed.update(hung)
+        weights = joints.matrices()
+        points = np.stack([filled[..., axis] @ weights[axis].T for axis in range(2)], axis=-1)
+        unseen = _unseen(values, weights)
+        stretches.append(Stretch(track.frames[rows], track.timestamps[rows], points, unseen))
+        seen.append(np.where(unseen[..., None], np.nan, points))
+    everything = np.concatenate(seen) if seen else np.empty((0, len(H36M_JOINTS), 2))
+    order = [name for name in _HANGS_FROM if name in placed]
+    return Completed(tuple(stretches), everything, tuple(order), tuple(lost))
+
+
+def _unseen(values: Floats, weights: Floats) -> Bools:
+    """(n, 17): a joint it is made of was not found."""
+    absent = ~np.isfinite(values[..., 0])
+    depends = np.any(weights != 0, axis=0)
+    unseen: Bools = (absent.astype(np.int64) @ depends.T.astype(np.int64)) > 0
+    return unseen
+
+
+def _filled(values: Floats, layout: Layout) -> tuple[Floats, list[str], list[str]]:
+    """(n, joints, 2) without gaps, the joints that were placed, and those that cannot be had."""
+    names = layout.joints
+    result = values.copy()
+    for name, others in layout.stand_ins.items():
+        joint = names.index(name)
+        if not np.isfinite(result[:, joint, 0]).any():
+            result[:, joint] = result[:, [names.index(other) for other in others]].mean(axis=1)
+    times = np.arange(len(values))
+    for joint in range(len(names)):
+        known = np.isfinite(result[:, joint, 0])
+        if known.any() and not known.all():
+            for axis in range(2):
+                column = result[:, joint, axis]
+                column[~known] = np.interp(times[~known], times[known], column[known])
+    hung = []
+    for name, (above, share) in _HANGS_FROM.items():
+        joint, parent = names.index(name), names.index(above)
+        if np.isnan(result[:, joint, 0]).any() and np.isfinite(result[:, parent, 0]).all():
+            result[:, joint] = result[:, parent] + np.array([0.0, share]) * _trunk(result, layout)
+            hung.append(name)
+    missing = [names[joint] for joint in layout.used if np.isnan(result[:, joint, 0]).any()]
+    unused = [joint for joint in range(len(names)) if joint not in layout.used]
+    result[:, unused] = 0.0  # their weights are 0, and 0 times NaN is NaN
+    return result, hung, missing
+
+
+def _trunk(points: Floats, layout: Layout) -> Floats:
+    """(n, 1) pixels from the middle of the shoulders to that of the hips; NaN where unknown."""
+
+    def middle(part: str) -> Floats:
+        pair = [layout.joints.index(f"{side}_{part}") for side in ("left", "right")]
+        between: Floats = points[:, pair].mean(axis=1)
+        return between
+
+    length: Floats = np.linalg.norm(middle("shoulder") - middle("hip"), axis=-1, keepdims=True)
+    return length
+
+
+def _reason(missing: list[str]) -> str:
+    joints = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
+    return f"{joints} not found in any frame"

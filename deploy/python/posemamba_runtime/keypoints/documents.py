@@ -1,0 +1,233 @@
+"""From a JSON document, or the documents of a folder or a stream, to the people in each frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.formats import FRAME_FORMATS
+from posemamba_runtime.keypoints.formats.alphapose import is_alphapose_entry
+from posemamba_runtime.keypoints.formats.base import FrameFormat, first, take_size
+from posemamba_runtime.keypoints.formats.coco import is_results, read_results
+from posemamba_runtime.keypoints.formats.lines import is_header
+from posemamba_runtime.keypoints.formats.mmpose import take_meta
+from posemamba_runtime.keypoints.layouts import layout_name
+from posemamba_runtime.keypoints.names import frame_numbers
+from posemamba_runtime.keypoints.points import keys_of
+from posemamba_runtime.keypoints.recording import Detections
+
+_NUMBER_KEYS = ("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num")
+_TIME_KEYS = {"timestamp": 1.0, "time": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3}
+_RATE_KEYS = ("rate", "fps", "frame_rate")
+_WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
+_PEOPLE_KEYS = ("people", "persons", "instances", "bodies")
+_MOST_FRAMES = 10_000_000
+
+
+class FrameReader:
+    """Collects frames of one format, which the first frame with somebody in it decides.
+
+    Attributes:
+        found: what was collected.
+        format: None until then.
+    """
+
+    def __init__(self, wanted: str | None) -> None:
+        self.wanted = wanted
+        self.format: FrameFormat | None = None
+        self.found = Detections()
+        self._next = 0
+
+    def add(self, document: Any, number: int | None = None) -> int | None:  # noqa: ANN401
+        """Take one frame's people.
+
+        Args:
+            number: of the frame; else what the document says, else one more than the last.
+
+        Returns:
+            the number; None for a header, which is no frame.
+
+        Raises:
+            InputError: no frame of the format, without the file's name.
+        """
+        if is_header(document):
+            self.take_facts(document)
+            return None
+        if number is None:
+            number = _own_number(document)
+        if number is None:
+            number = self._next
+        self._next = number + 1
+        self.found.frames.setdefault(number, []).extend(self._people(document))
+        if isinstance(document, Mapping):
+            self._take_time(document, number)
+        if len(self.found.frames) > _MOST_FRAMES:
+            raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
+        return number
+
+    def take_facts(self, document: Mapping[str, Any]) -> None:
+        """Size, rate and layout, where an object says them."""
+        take_size(document, self.found)
+        rate = first(document, _RATE_KEYS)
+        if rate is not None:
+            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
+                raise InputError(f"a rate of {printable(rate, 20)} frames a second is none")
+            self.found.rate = float(rate)
+        if isinstance(document.get("layout"), str):
+            self.found.layout = layout_name(document["layout"])
+        if "meta_info" in document:
+            take_meta(document["meta_info"], self.found)
+
+    def _people(self, document: Any) -> list[Any]:  # noqa: ANN401
+        if is_nobody(document):
+            return []
+        if self.format is None:
+            self.format = identify(document, self.wanted)
+        elif not self.format.is_frame(document):
+            other = _title(document)
+            raise InputError(f"is {other}, where the frames before are {self.format.title}'s")
+        return list(self.format.read_frame(document, self.found))
+
+    def _take_time(self, document: Mapping[str, Any], number: int) -> None:
+        for key, scale in _TIME_KEYS.items():
+            value = document.get(key)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise InputError(f"'{key}' is '{printable(value, 20)}', not a number of seconds")
+            if not math.isfinite(value) or abs(value) > 1e15:
+                raise InputError(f"'{key}' is {printable(value, 20)}, not a number of seconds")
+            self.found.timestamps[number] = value * scale
+            return
+
+
+def is_nobody(document: object) -> bool:
+    """A frame that shows nobody, in any format."""
+    if document is None or document == [] or document == {}:
+        return True
+    if not isinstance(document, Mapping):
+        return False
+    return any(key in document and not document[key] for key in _PEOPLE_KEYS)
+
+
+def identify(document: Any, wanted: str | None) -> FrameFormat:  # noqa: ANN401
+    """The format of a frame.
+
+    Raises:
+        InputError: none, or another than the one wanted.
+    """
+    fitting = [entry for entry in FRAME_FORMATS if entry.is_frame(document)]
+    for entry in fitting:
+        if wanted in (None, entry.name) or wanted == "ndjson":
+            return entry
+    if fitting:
+        raise InputError(
+            f"looks like {fitting[0].title}, not --format {wanted}: leave --format out"
+        )
+    raise InputError(f"is {_title(document)}, no frame with keypoints in a format read here")
+
+
+def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
+    """A whole recording in one document, and its format's name.
+
+    Raises:
+        InputError: no recording, without the file's name.
+    """
+    if is_results(document):
+        return _results(document, wanted)
+    reader = FrameReader(wanted)
+    if is_nobody(document) or any(entry.is_frame(document) for entry in FRAME_FORMATS):
+        reader.add(document)
+    elif isinstance(document, list):
+        add_all(reader, ((None, _decoded(item)) for item in document), "entry")
+    elif isinstance(document, Mapping):
+        inner = next((k for k in _WRAPPERS if isinstance(document.get(k), list | dict)), None)
+        if inner is not None:
+            reader.take_facts(document)
+            found, name = read_document(document[inner], wanted)
+            return _merged(found, reader.found), name
+        _named_frames(document, reader)
+    else:
+        raise InputError(f"is {_title(document)}, no recording of keypoints")
+    return reader.found, reader.format.name if reader.format else (wanted or "ndjson")
+
+
+def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], what: str) -> None:
+    """Add documents one after the other; a message says which one was wrong."""
+    for index, (number, document) in enumerate(documents):
+        try:
+            bare = isinstance(document, Mapping) and "keypoints" in document
+            if bare and what == "entry" and _own_number(document) is None:
+                raise InputError("has keypoints, but neither 'frame' nor 'image_id'")
+            reader.add(document, number)
+        except InputError as error:
+            raise InputError(f"{what} {index}: {error}") from None
+
+
+def _results(document: Any, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
+    entries = document["annotations"] if isinstance(document, Mapping) else document
+    alphapose = any(isinstance(e, dict) and is_alphapose_entry(e) for e in entries[:100])
+    name = "alphapose" if alphapose else "coco"
+    if wanted not in (None, "alphapose", "coco"):
+        raise InputError(f"looks like {name} results, not --format {wanted}: leave --format out")
+    return read_results(document), wanted or name
+
+
+def _named_frames(document: Mapping[str, Any], reader: FrameReader) -> None:
+    """An object of frames by image name."""
+    names = list(document)
+    if not all(
+        is_nobody(frame) or any(entry.is_frame(frame) for entry in FRAME_FORMATS)
+        for frame in document.values()
+    ):
+        raise InputError(f"has {keys_of(document)}: no keypoint format read here has these")
+    numbers, note = frame_numbers(names)
+    reader.found.notes += [note] if note else []
+    for number, name in sorted(zip(numbers, names, strict=True)):
+        reader.found.origins[number] = printable(name, 40)
+        try:
+            reader.add(document[name], number)
+        except InputError as error:
+            raise InputError(f"'{printable(name, 40)}': {error}") from None
+
+
+def _decoded(item: Any) -> Any:  # noqa: ANN401
+    """YOLO's ``to_json`` gives text; a list of such texts is what people save."""
+    if isinstance(item, str) and item[:1] in "[{":
+        try:
+            return json.loads(item)
+        except (ValueError, RecursionError):
+            return item
+    return item
+
+
+def _merged(found: Detections, outer: Detections) -> Detections:
+    found.size = found.size or outer.size
+    found.rate = found.rate or outer.rate
+    found.layout = found.layout or outer.layout
+    return found
+
+
+def _own_number(document: object) -> int | None:
+    value = first(document, _NUMBER_KEYS) if isinstance(document, Mapping) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+        raise InputError(f"the frame number is '{printable(value, 20)}', not a whole number from 0")
+    return value
+
+
+def _title(document: object) -> str:
+    fitting = [entry.title for entry in FRAME_FORMATS if entry.is_frame(document)]
+    if fitting:
+        return f"a frame of {fitting[0]}"
+    if isinstance(document, Mapping):
+        return f"an object with {keys_of(document)}"
+    if isinstance(document, list):
+        return f"a list of {len(document)} entries"
+    return f"'{printable(document, 20)}'"

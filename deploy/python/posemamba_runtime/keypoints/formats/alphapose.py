@@ -1,0 +1,39 @@
+"""AlphaPose's results.
+
+``alphapose-results.json`` is a list with an entry a person and image, as COCO's results are (see
+``coco.py``), with the image's file name as ``image_id`` and the tracker's ``idx``; Halpe-26,
+Halpe-136 or COCO-17 keypoints; images without a person have no entry. ``--format cmu`` writes an
+object of image names with ``bodies[].joints``, ``--format open`` one with OpenPose's ``people``,
+both of COCO-18; ``sep-json`` holds the same, an image a file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.formats.base import FrameFormat, detection
+from posemamba_runtime.keypoints.points import keys_of
+from posemamba_runtime.keypoints.recording import Detection, Detections
+
+
+def _is_frame(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, dict) and isinstance(value.get("bodies"), list)
+
+
+def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+    people: list[Detection] = []
+    for body in value["bodies"]:
+        if not isinstance(body, dict) or "joints" not in body:
+            has = keys_of(body) if isinstance(body, dict) else f"'{printable(body, 20)}'"
+            raise InputError(f"a body has {has}, not 'joints': not AlphaPose's")
+        people += detection(body, body["joints"], found)
+    return people
+
+
+ALPHAPOSE = FrameFormat("alphapose", "AlphaPose", _is_frame, _read_frame)
+
+
+def is_alphapose_entry(entry: dict[str, Any]) -> bool:
+    """Whether an entry of a results list is AlphaPose's rather than COCO's own."""
+    return isinstance(entry.get("image_id"), str) or "idx" in entry or "box" in entry

@@ -1,0 +1,115 @@
+"""Our own clips in ``.npz`` files: arrays of Human3.6M joints.
+
+(frames, 17, 2), or (clips, frames, 17, 2), in the network's units; pixels where the file also holds
+the numbers ``width`` and ``height``. A third column is a confidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from posemamba_runtime.keypoints.archive import Member
+from posemamba_runtime.keypoints.errors import InputError, nearest, printable
+from posemamba_runtime.keypoints.formats.base import set_size
+from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+
+T = TypeVar("T")
+
+_LIMIT = 10.0
+"""Normalised coordinates lie around -2 to 2; what is beyond this is pixels or worse."""
+
+_MOST_AT_ONCE = 64
+_SHOWN = 4
+
+
+def read_clips(members: Mapping[str, Member], clip: str | None) -> Detections:
+    """The clips of the file, each one a track of its own.
+
+    Args:
+        clip: the one to take, where the file holds several.
+
+    Raises:
+        InputError: without the file's name.
+    """
+    found = Detections(layout="h36m17", separate=True)
+    arrays = dict(members)
+    sides = {key: arrays.pop(key) for key in ("width", "height") if key in arrays}
+    if len(sides) == 1:
+        raise InputError(f"holds only '{next(iter(sides))}': give both width and height")
+    if sides:
+        set_size([_number(member, key) for key, member in sides.items()], found)
+    if not arrays:
+        raise InputError("holds no keypoints: save them as keypoints_2d (frames, 17, 2)")
+    clips: dict[str, Floats] = {}
+    for key, member in arrays.items():
+        clips.update(_clips(member, printable(key)))
+    chosen = choose(clips, clip)
+    largest = max(float(np.nanmax(np.abs(v[..., :2]), initial=0.0)) for v in chosen.values())
+    whole = any(m.array is not None and m.array.dtype.kind != "f" for m in arrays.values())
+    found.units = "pixels" if sides or whole or largest > _LIMIT else "normalised"
+    for index, (name, values) in enumerate(chosen.items()):
+        add_clip(found, index, name, values)
+    return found
+
+
+def choose(clips: Mapping[str, T], wanted: str | None) -> dict[str, T]:
+    """The clip of a name, or all of them where they are few.
+
+    Raises:
+        InputError: no such clip, none at all, or too many to be lifted as one recording.
+    """
+    names = ", ".join(f"'{printable(name, 40)}'" for name in list(clips)[:_SHOWN])
+    names += ", ..." if len(clips) > _SHOWN else ""
+    if not clips:
+        raise InputError("holds no keypoints of anybody")
+    if wanted is not None:
+        if wanted not in clips:
+            near = nearest(wanted, clips)
+            raise InputError(f"no clip '{printable(wanted)}'{near}: it has {names}")
+        return {wanted: clips[wanted]}
+    if len(clips) > _MOST_AT_ONCE:
+        raise InputError(f"holds {len(clips)} clips ({names}): name one with --clip")
+    return dict(clips)
+
+
+def add_clip(found: Detections, index: int, name: str, values: Floats) -> None:
+    """Every frame of an array (frames, joints, 2 or 3) as a detection of person ``index``."""
+    found.names[index] = name
+    for frame, points in enumerate(values):
+        found.frames.setdefault(frame, []).append(Detection(points, index))
+
+
+def _number(member: Member, key: str) -> float:
+    array = member.array
+    if array is None or array.size != 1 or array.dtype.kind not in "fiu":
+        raise InputError(f"'{key}' is no number: give one positive number of pixels")
+    value = float(array.item())
+    return value if not value.is_integer() else int(value)
+
+
+def _clips(member: Member, key: str) -> dict[str, Floats]:
+    array = member.array
+    if array is None:
+        raise InputError(
+            f"array '{key}' holds Python objects, which are never loaded: save plain float32 arrays"
+        )
+    shape = array.shape
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"array '{key}' is of type {array.dtype}: save numbers as float32")
+    if array.ndim not in (3, 4):
+        raise InputError(
+            f"array '{key}' has shape {shape}: expected (frames, 17, 2) or (clips, frames, 17, 2)"
+        )
+    if shape[-2] != 17:
+        raise InputError(f"array '{key}' has {shape[-2]} joints: expected the 17 of Human3.6M")
+    if shape[-1] not in (2, 3):
+        raise InputError(f"array '{key}' has {shape[-1]} values a joint: expected x and y")
+    if 0 in shape:
+        raise InputError(f"array '{key}' has shape {shape}: give at least one frame")
+    values = array.astype(np.float64)
+    if array.ndim == 3:
+        return {key: values}
+    return {f"{key}[{index}]": clip for index, clip in enumerate(values)}

@@ -1,0 +1,114 @@
+"""Frame numbers out of file and image names.
+
+Names are ordered by the numbers in them: ``2.json`` comes before ``10.json``. Of several numbers
+(``cam01_take2_00017.json``) the frame's is the one that differs from name to name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from posemamba_runtime.keypoints.errors import InputError, printable
+
+_DIGITS = re.compile(r"[0-9]+")
+_LARGEST = 2**62  # frame numbers are int64
+
+
+def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
+    """The frame number of each name, and a remark where it had to be guessed.
+
+    Args:
+        names: distinct names of the frames of one recording, any order.
+
+    Raises:
+        InputError: two names of one number, or numbers that do not tell the order.
+    """
+    if len(names) == 1:
+        return [_only_number(names[0])], None
+    numbers = [[int(digits[-40:]) for digits in _DIGITS.findall(name)] for name in names]
+    counts = {len(found) for found in numbers}
+    if counts == {0}:
+        return _ranked(names, sorted(names), "the names hold no frame numbers: taken by name")
+    if len(counts) > 1:
+        return _mixed(names, numbers)
+    columns = list(zip(*numbers, strict=True))
+    varying = [column for column in columns if len(set(column)) > 1]
+    if not varying:  # 1.json and 01.json
+        raise _same(names, numbers)
+    if len(varying) == 1:
+        column = varying[0]
+        if len(set(column)) < len(column):
+            raise _same(names, [[value] for value in column])
+        return _bounded(names, column)
+    return _several(names, numbers, varying)
+
+
+def _only_number(name: str) -> int:
+    found = _DIGITS.findall(name)
+    number = int(found[-1][-40:]) if found else 0
+    return number if number < _LARGEST else 0
+
+
+def _bounded(names: Sequence[str], column: Sequence[int]) -> tuple[list[int], str | None]:
+    if max(column) < _LARGEST:
+        return list(column), None
+    order = [names[index] for index in sorted(range(len(names)), key=lambda i: column[i])]
+    return _ranked(names, order, "the names' numbers are too long to be frames: taken in order")
+
+
+def _several(
+    names: Sequence[str], numbers: Sequence[Sequence[int]], varying: Sequence[Sequence[int]]
+) -> tuple[list[int], str | None]:
+    """More than one number varies: a take and a frame, or a date and a time."""
+    unique = [column for column in varying if len(set(column)) == len(column)]
+    if len(unique) == 1:
+        return _bounded(names, unique[0])
+    keys = [tuple(row) for row in zip(*varying, strict=True)]
+    if len(set(keys)) < len(keys):
+        raise _same(names, numbers)
+    order = [names[index] for index in sorted(range(len(names)), key=lambda i: keys[i])]
+    remark = (
+        f"several numbers vary in names such as '{printable(order[0], 40)}' and "
+        f"'{printable(order[-1], 40)}': frames taken in their order, without gaps"
+    )
+    return _ranked(names, order, remark)
+
+
+def _mixed(names: Sequence[str], numbers: Sequence[Sequence[int]]) -> tuple[list[int], str | None]:
+    """Names of several patterns: their last number, where that is enough."""
+    last = [found[-1] if found else None for found in numbers]
+    without = next((name for name, number in zip(names, last, strict=True) if number is None), None)
+    if without is not None:
+        other = next(name for name, number in zip(names, last, strict=True) if number is not None)
+        raise InputError(
+            f"'{printable(without)}' has no frame number where '{printable(other)}' has one: "
+            "take files that are no frames out of the folder"
+        )
+    column = [number for number in last if number is not None]
+    if len(set(column)) < len(column):
+        raise InputError(
+            f"the frame numbers of '{printable(names[0])}', '{printable(names[-1])}', ... cannot "
+            "be told: name the files alike, with one number each"
+        )
+    return _bounded(names, column)
+
+
+def _ranked(
+    names: Sequence[str], order: Sequence[str], remark: str
+) -> tuple[list[int], str | None]:
+    place = {name: rank for rank, name in enumerate(order)}
+    return [place[name] for name in names], remark
+
+
+def _same(names: Sequence[str], numbers: Sequence[Sequence[int]]) -> InputError:
+    seen: dict[tuple[int, ...], str] = {}
+    for name, found in zip(names, numbers, strict=True):
+        key = tuple(found)
+        if key in seen:
+            return InputError(
+                f"'{printable(seen[key])}' and '{printable(name)}' have the same frame number: "
+                "keep one recording in a folder"
+            )
+        seen[key] = name
+    raise AssertionError("the caller found two alike")

@@ -1,0 +1,203 @@
+"""``read``: any recording of 2D keypoints as one :class:`Recording`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from posemamba_runtime.keypoints.archive import read_archive
+from posemamba_runtime.keypoints.documents import FrameReader, add_all, read_document
+from posemamba_runtime.keypoints.errors import InputError, nearest, printable, problem
+from posemamba_runtime.keypoints.folders import read_folder
+from posemamba_runtime.keypoints.formats import FORMAT_NAMES
+from posemamba_runtime.keypoints.formats.clips import read_clips
+from posemamba_runtime.keypoints.formats.videopose3d import is_videopose3d, read_videopose3d
+from posemamba_runtime.keypoints.formats.yolo import read_labels
+from posemamba_runtime.keypoints.judge import Judged, judge
+from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
+from posemamba_runtime.keypoints.recording import Detections, PersonTrack, Recording, Summary
+from posemamba_runtime.keypoints.source import (
+    parse_documents,
+    read_bytes,
+    read_lines,
+    require_readable,
+)
+from posemamba_runtime.keypoints.tracks import make_tracks, parse_person
+
+MIN_CONFIDENCE = 0.2
+"""Below this a detector guesses: OpenPose's wrists jump across the image and back."""
+
+STANDARD_INPUT = "-"
+_ARCHIVES = ("npz", "videopose3d")
+
+
+def read(
+    source: str | PathLike[str],
+    *,
+    format: str | None = None,
+    size: tuple[int, int] | None = None,
+    min_confidence: float = MIN_CONFIDENCE,
+    person: str | int = "all",
+    layout: str | None = None,
+    rate: float | None = None,
+    clip: str | None = None,
+    stdin: BinaryIO | None = None,
+) -> Recording:
+    """Read 2D keypoints that a detector wrote.
+
+    Args:
+        source: a file, a folder with a file a frame, or ``-``: a frame a line on standard input.
+        format: one of :data:`FORMAT_NAMES`; None looks at the content.
+        size: width and height of the image in pixels, where the file does not tell.
+        min_confidence: keypoints below it count as not found.
+        person: ``"all"``, ``"largest"``, or an id.
+        layout: the order of the joints, where the file does not tell.
+        rate: frames a second, where the file does not tell.
+        clip: the one to take of an ``.npz`` that holds several.
+        stdin: what ``-`` stands for.
+
+    Raises:
+        InputError: one line that names the file, the value and the fix.
+    """
+    wanted = format_name(format)
+    layout = None if layout is None else layout_name(layout)
+    person = parse_person(person)
+    check_numbers(size, min_confidence, rate)
+    source = str(source)
+    found, name = _detections(source, wanted, clip, stdin)
+    try:
+        judged = judge(found, size=size, min_confidence=min_confidence, layout=layout)
+        tracks, rate = make_tracks(judged, found, person=person, rate=rate)
+    except InputError as error:
+        raise problem(source, str(error)) from None
+    return Recording(
+        tracks,
+        judged.layout,
+        judged.size,
+        judged.canvas,
+        rate,
+        source,
+        _summary(name, found, judged, tracks),
+    )
+
+
+def format_name(text: str | None) -> str | None:
+    """A format's name, or None.
+
+    Raises:
+        InputError: no such format.
+    """
+    if text is None or text.casefold() == "auto":
+        return None
+    name = text.casefold()
+    if name not in FORMAT_NAMES:
+        known = ", ".join(FORMAT_NAMES)
+        raise InputError(
+            f"no format '{printable(text, 20)}'{nearest(name, FORMAT_NAMES)}: use one of {known}"
+        )
+    return name
+
+
+def check_numbers(size: tuple[int, int] | None, min_confidence: float, rate: float | None) -> None:
+    """Refuse what no recording can have.
+
+    Raises:
+        InputError: names the option.
+    """
+    if size is not None and not all(1 <= side < 2**20 for side in size):
+        raise InputError(f"--size {size[0]}x{size[1]}: give width and height in pixels")
+    if not 0 <= min_confidence < 1:
+        raise InputError(f"--min-confidence {min_confidence:g}: give a number from 0 to below 1")
+    if rate is not None and not (math.isfinite(rate) and 0 < rate <= 10_000):
+        raise InputError(f"--rate {rate:g}: give frames a second, above 0")
+
+
+def _detections(
+    source: str, wanted: str | None, clip: str | None, stdin: BinaryIO | None
+) -> tuple[Detections, str]:
+    if source == STANDARD_INPUT:
+        if wanted in _ARCHIVES:
+            raise InputError(f"--format {wanted}: standard input takes a frame of JSON a line")
+        return _from_lines(stdin or sys.stdin.buffer, wanted)
+    path = Path(source)
+    if require_readable(path):
+        if wanted in _ARCHIVES:
+            raise problem(path, f"is a folder, --format {wanted} is a file: name the file")
+        return read_folder(path, wanted)
+    with path.open("rb") as stream:
+        head = stream.read(2)
+    if head == b"PK" or wanted in _ARCHIVES or path.suffix.lower() == ".npz":
+        return _from_archive(path, wanted, clip)
+    if clip is not None:
+        raise problem(path, "is no .npz: leave --clip out")
+    return _from_file(path, wanted)
+
+
+def _from_archive(path: Path, wanted: str | None, clip: str | None) -> tuple[Detections, str]:
+    members = read_archive(path)
+    name = "videopose3d" if is_videopose3d(members) else "npz"
+    if wanted not in (None, name):
+        raise problem(path, f"looks like {name}, not --format {wanted}: leave --format out")
+    reader = read_videopose3d if name == "videopose3d" else read_clips
+    try:
+        return reader(members, clip), name
+    except InputError as error:
+        raise problem(path, str(error)) from None
+
+
+def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
+    content = read_bytes(path)
+    if path.suffix.lower() == ".txt" and content.lstrip()[:1].isdigit():
+        found = Detections(layout="coco17", units="fractions")
+        try:
+            found.frames[0] = read_labels(content, found)
+        except InputError as error:
+            raise problem(path, str(error)) from None
+        return found, "yolo"
+    documents, lines = parse_documents(content, path)
+    reader = FrameReader(wanted)
+    try:
+        if not lines:
+            return read_document(documents[0], wanted)
+        add_all(reader, ((None, document) for document in documents), "line")
+    except InputError as error:
+        raise problem(path, str(error)) from None
+    return reader.found, reader.format.name if reader.format else "ndjson"
+
+
+def _from_lines(stream: BinaryIO, wanted: str | None) -> tuple[Detections, str]:
+    reader = FrameReader(wanted)
+    for number, document in read_lines(stream, "standard input"):
+        try:
+            reader.add(document)
+        except InputError as error:
+            raise problem("standard input", f"line {number}: {error}") from None
+    if not reader.found.frames:
+        raise InputError("standard input: ended without a frame: pipe one JSON object a line")
+    return reader.found, reader.format.name if reader.format else "ndjson"
+
+
+def _summary(
+    name: str, found: Detections, judged: Judged, tracks: tuple[PersonTrack, ...]
+) -> Summary:
+    numbers = np.unique(np.array(sorted(found.frames), np.int64))
+    sparse = any("one after the other" in note for note in found.notes)
+    total = len(numbers) if sparse else int(numbers[-1] - numbers[0]) + 1
+    used = list(LAYOUTS[judged.layout].used)
+    counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
+    return Summary(
+        format=name,
+        frames=total,
+        missing_frames=total - len(numbers),
+        empty_frames=sum(not people for people in found.frames.values()),
+        people=len(tracks),
+        found=sum(counts),
+        not_found=sum(len(track.frames) * len(used) for track in tracks) - sum(counts),
+        left_out=dict(found.left_out),
+        notes=tuple(dict.fromkeys(found.notes)),
+    )

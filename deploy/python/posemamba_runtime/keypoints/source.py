@@ -1,0 +1,176 @@
+"""Opening what people name: a file is read whole or refused in one line that says what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+
+MAX_BYTES = 2**31
+"""Of one file. A million frames of one person in JSON are less."""
+
+_SIGNATURES: Sequence[tuple[bytes, str]] = (
+    (b"version https://git-lfs", "is a Git LFS pointer, not the file: run 'git lfs pull'"),
+    (b"\x89PNG", "is a PNG image, not keypoints: run a 2D detector on it first"),
+    (b"\xff\xd8\xff", "is a JPEG image, not keypoints: run a 2D detector on it first"),
+    (b"GIF8", "is a GIF image, not keypoints: run a 2D detector on it first"),
+    (b"RIFF", "is a video or sound, not keypoints: run a 2D detector on it first"),
+    (b"\x1aE\xdf\xa3", "is a video, not keypoints: run a 2D detector on it first"),
+    (b"\x1f\x8b", "is compressed with gzip: unpack it first"),
+    (b"BZh", "is compressed with bzip2: unpack it first"),
+    (b"\xfd7zXZ", "is compressed with xz: unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it first"),
+    (b"7z\xbc\xaf", "is a 7z archive: unpack it first"),
+    (b"\x93NUMPY", "is a single .npy array: save it with numpy.savez, with 'width' and 'height'"),
+    (b"\x89HDF", "is an HDF5 file, which is not read: save JSON or .npz"),
+    (b"SQLite format", "is an SQLite data base, which is not read: save JSON or .npz"),
+    (b"%PDF", "is a PDF, not keypoints"),
+    (b"\x7fELF", "is a program, not keypoints"),
+    (b"\x80\x02", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
+    (b"\x80\x03", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
+    (b"\x80\x04", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
+    (b"\x80\x05", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
+)
+_MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<!--|<head|<svg)", re.IGNORECASE)
+_VIDEO_AT_4 = b"ftyp"
+
+
+def require_readable(path: Path) -> bool:
+    """Whether ``path`` is a folder; what can be neither listed nor read is refused.
+
+    Raises:
+        InputError: nothing there, no right to look, a pipe or a device.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        where = "" if path.parent.is_dir() else f", nor a folder '{path.parent}'"
+        raise problem(path, f"no such file{where}; check the path") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise problem(path, f"cannot be read ({reason}); check the path") from None
+    if stat.S_ISDIR(mode):
+        return True
+    if not stat.S_ISREG(mode):
+        raise problem(
+            path,
+            "is a pipe or a device: pipe a frame of JSON a line into '-', or copy it to a file",
+        )
+    return False
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole regular file.
+
+    Raises:
+        InputError: one that cannot be read, is empty or too large.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise problem(path, f"is {size / 2**30:.1f} GiB, more than {MAX_BYTES >> 30}: split it")
+        content = path.read_bytes()
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror}); check its rights") from None
+    except MemoryError:
+        raise problem(path, "does not fit into memory: split it") from None
+    if not content.strip(b" \t\r\n\0"):
+        raise problem(path, "is empty: was the detector stopped, or the disk full?")
+    return content
+
+
+def refuse_other_kinds(content: bytes, path: Path | str) -> None:
+    """Refuse by its first bytes what is no keypoint file at all.
+
+    Raises:
+        InputError: a pointer, a picture, a page, ...
+    """
+    head = content[:256]
+    for signature, text in _SIGNATURES:
+        if head.startswith(signature):
+            raise problem(path, text)
+    if head[4:8] == _VIDEO_AT_4:
+        raise problem(path, "is a video, not keypoints: run a 2D detector on it first")
+    if _MARKUP.match(head):
+        raise problem(path, "is a web page or XML, not keypoints: was the download a log-in page?")
+
+
+def parse_json(content: bytes, path: Path | str) -> Any:  # noqa: ANN401
+    """One JSON document; ``NaN`` and ``Infinity`` are let in, they mean "not found".
+
+    Raises:
+        InputError: no JSON, with what it is instead or where it breaks off.
+    """
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        refuse_other_kinds(content, path)
+        raise _damaged(error, path) from None
+    except UnicodeDecodeError:
+        refuse_other_kinds(content, path)
+        raise problem(path, "is a binary file of no known kind: give a detector's JSON") from None
+    except RecursionError:
+        raise problem(path, "is nested too deeply for keypoints: is it the right file?") from None
+    except MemoryError:
+        raise problem(path, "does not fit into memory: split it") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise problem(path, f"holds a number that cannot be read ({printable(error)})") from None
+
+
+def parse_documents(content: bytes, path: Path | str) -> tuple[list[Any], bool]:
+    """The JSON documents of a file: one, or one a line; and whether they were lines.
+
+    Raises:
+        InputError: as :func:`parse_json`.
+    """
+    refuse_other_kinds(content, path)
+    try:
+        return [json.loads(content)], False
+    except json.JSONDecodeError as error:
+        if error.msg != "Extra data":
+            raise _damaged(error, path) from None
+    except Exception:
+        return [parse_json(content, path)], False  # which knows what to say
+    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
+    return [parse_json(line, f"{path}: line {number}") for number, line in lines], True
+
+
+def _damaged(error: json.JSONDecodeError, path: Path | str) -> InputError:
+    text = error.doc
+    if error.pos >= len(text.rstrip()) - 1 or error.msg.startswith("Unterminated"):
+        return problem(
+            path,
+            f"breaks off after {counted(len(text), 'character')} of JSON: "
+            "was the detector stopped? write it again",
+        )
+    near = printable(text[max(0, error.pos - 10) : error.pos + 20], 40)
+    return problem(
+        path, f"is not JSON (line {error.lineno}, column {error.colno}, at '{near}'): {error.msg}"
+    )
+
+
+def read_lines(stream: BinaryIO, source: str) -> Any:  # noqa: ANN401 (a generator of documents)
+    """JSON documents of a stream as they come, one a line; empty lines are skipped.
+
+    Yields:
+        number of the line and its document.
+
+    Raises:
+        InputError: a line that is no JSON, or longer than :data:`MAX_LINE`.
+    """
+    number = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(line) > MAX_LINE:
+            raise problem(source, f"line {number} is over {MAX_LINE >> 20} MiB: one frame a line")
+        if line.strip():
+            yield number, parse_json(line, f"{source}: line {number}")
+
+
+MAX_LINE = 2**24
+"""Bytes of one line: a frame of a hundred people is a thousandth of that."""

@@ -1,0 +1,1 @@
+"""Live lifting: frames of JSON in, poses out, the delay told."""

@@ -1,0 +1,124 @@
+"""One frame of JSON at a time to keypoints in pixels with a person's id.
+
+Unlike a recording, a stream has no whole to look at: layout, units and the image's size are settled
+by the first frame that shows somebody, and a later frame that does not fit is refused alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from posemamba_runtime.keypoints.documents import FrameReader
+from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.judge import judge, placed
+from posemamba_runtime.keypoints.layouts import LAYOUTS
+from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.tracker import Tracker
+
+
+class Seen(NamedTuple):
+    """One person in one frame: values (joints, 3) pixels and confidence, NaN where not found."""
+
+    frame: int
+    timestamp: float
+    person: int
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the first frame with somebody decided."""
+
+    layout: str
+    size: tuple[int, int]
+    scale: tuple[float, float]
+
+
+class Intake:
+    """Reads frames and keeps nothing of them.
+
+    Args:
+        wanted: format; None looks.
+        size: of the image in pixels, where the stream does not tell.
+        rate: frames a second for timestamps, where the stream has none.
+    """
+
+    def __init__(
+        self,
+        *,
+        wanted: str | None,
+        size: tuple[int, int] | None,
+        layout: str | None,
+        min_confidence: float,
+        rate: float,
+    ) -> None:
+        self._reader = FrameReader(wanted)
+        self._size = size
+        self._layout = layout
+        self._limit = min_confidence
+        self._rate = rate
+        self._tracker = Tracker()
+        self._names: dict[str, int] = {}
+        self.settled: Settled | None = None
+
+    def take(self, document: Any) -> Iterator[Seen]:  # noqa: ANN401
+        """The people of one frame.
+
+        Raises:
+            InputError: no frame, or one that does not fit the first.
+        """
+        found = self._reader.found
+        try:
+            frame = self._reader.add(document)
+            people = found.frames.get(frame, []) if frame is not None else []
+            timestamp = found.timestamps.get(frame) if frame is not None else None
+        finally:
+            found.frames.clear()
+            found.timestamps.clear()
+            found.left_out.clear()
+        if frame is None or not people:
+            return
+        if self.settled is None:
+            self.settled = self._settle(people)
+        seconds = frame / self._rate if timestamp is None else timestamp
+        rows = [self._values(person, self.settled) for person in people]
+        ids = self._ids(frame, people, rows)
+        for who, values in zip(ids, rows, strict=True):
+            if who >= 0:
+                yield Seen(frame, seconds, who, values)
+
+    def _settle(self, people: list[Detection]) -> Settled:
+        found = self._reader.found
+        one = Detections({0: people}, layout=found.layout, size=found.size)
+        judged = judge(one, size=self._size, min_confidence=self._limit, layout=self._layout)
+        fractions = bool(one.notes)  # the only remark that judging a frame makes
+        width, height = judged.canvas
+        scale = (float(width), float(height)) if fractions else (1.0, 1.0)
+        return Settled(judged.layout, judged.canvas, scale)
+
+    def _values(self, person: Detection, settled: Settled) -> Floats:
+        joints = len(LAYOUTS[settled.layout].joints)
+        if len(person.values) < joints:
+            raise InputError(
+                f"{len(person.values)} keypoints a person, where the frames before have {joints}"
+            )
+        values = np.ones((joints, 3))
+        values[:, : person.values.shape[1]] = person.values[:joints]
+        found = placed(values[None], normalised=False)[0]
+        found &= (values[:, 2] > 0) & (values[:, 2] >= self._limit)
+        values[:, :2] *= settled.scale
+        values[~found] = np.nan
+        return values
+
+    def _ids(self, frame: int, people: list[Detection], rows: list[Floats]) -> list[int]:
+        if any(person.person is None for person in people):
+            return self._tracker.follow(frame, rows)
+        names = self._names
+        return [
+            who if isinstance(who, int) else names.setdefault(str(who), len(names))
+            for who in (person.person for person in people)
+        ]

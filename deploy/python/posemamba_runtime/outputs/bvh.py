@@ -1,0 +1,114 @@
+"""``.bvh``: a skeleton of constant bones and its joint angles, for Blender, Unity, Maya.
+
+Axes: x right in the image, y up, z towards the camera; the format has no field for units: metres.
+At rest the person stands in a T-pose and faces +z. A node lies where a bone *begins* and turns it,
+so the pelvis, the hips and the neck each begin several nodes.
+
+BVH holds a fixed rate and no gaps. So all persons' files run over the same frames, those of the
+recording: turns are interpolated over gaps, and held before a person comes and after they leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from posemamba_runtime.body.kinematics import rest_offsets, rotations, y_up
+from posemamba_runtime.body.quaternions import to_matrices
+from posemamba_runtime.body.skeleton import NUM_JOINTS, PARENTS
+from posemamba_runtime.motion import IntArray, Motion, Track
+from posemamba_runtime.outputs.frames import every_frame
+
+Array = npt.NDArray[np.float64]
+
+#: Node that turns the bone ending at each joint, by the names that retargeting tools know.
+NODES: tuple[str, ...] = (
+    "Hips",
+    *("RightHipJoint", "RightUpLeg", "RightLeg"),
+    *("LeftHipJoint", "LeftUpLeg", "LeftLeg"),
+    *("Spine", "Spine1", "Neck", "Head"),
+    *("LeftShoulder", "LeftArm", "LeftForeArm"),
+    *("RightShoulder", "RightArm", "RightForeArm"),
+)
+_METRES = {"m": 1.0, "mm": 1e-3}
+_GIMBAL = 1.0 - 1e-12  # sine of a turn about x beyond which those about z and y are one
+
+
+def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
+    """One person, over the frames of the whole recording."""
+    (track,) = tracks
+    scale = _METRES[motion.units]
+    frames = every_frame(motion.tracks, ".bvh")
+    offsets = rest_offsets(track.poses_3d) * scale
+    root = np.zeros((len(track.frames), 3)) if track.root is None else y_up(track.root) * scale
+    turns = _over(frames, track.frames, rotations(track.poses_3d))
+    channels = np.concatenate(
+        [
+            _over(frames, track.frames, root),
+            _angles(turns / np.linalg.norm(turns, axis=-1, keepdims=True)).reshape(len(frames), -1),
+        ],
+        axis=1,
+    )
+    row = " ".join(["%.6f"] * channels.shape[1]) + "\n"
+    with path.open("w", encoding="ascii", newline="\n") as stream:
+        stream.write("HIERARCHY\n")
+        stream.writelines(f"{line}\n" for line in _hierarchy(0, offsets))
+        stream.write(f"MOTION\nFrames: {len(frames)}\nFrame Time: {1.0 / motion.rate:.8f}\n")
+        stream.writelines(row % tuple(values) for values in channels)
+
+
+def node_order(joint: int = 0) -> list[int]:
+    """Joints as the file names their nodes: a parent, then each child with its own."""
+    return [joint, *(below for child in _children(joint) for below in node_order(child))]
+
+
+def _children(joint: int) -> list[int]:
+    return [child for child in range(1, NUM_JOINTS) if PARENTS[child] == joint]
+
+
+def _hierarchy(joint: int, offsets: Array) -> Iterator[str]:
+    """Lines of a node and those below it; the node lies where the bone that it turns begins."""
+    kind, channels = "JOINT", "CHANNELS 3 Zrotation Xrotation Yrotation"
+    if joint == 0:
+        kind = "ROOT"
+        channels = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
+    yield from (f"{kind} {NODES[joint]}", "{", _offset(offsets[PARENTS[joint]]), f"\t{channels}")
+    below = _children(joint)
+    for child in below:
+        yield from (f"\t{line}" for line in _hierarchy(child, offsets))
+    if not below:
+        yield from ("\tEnd Site", "\t{", f"\t{_offset(offsets[joint])}", "\t}")
+    yield "}"
+
+
+def _offset(values: Array) -> str:
+    return "\tOFFSET " + " ".join(f"{value:.6f}" for value in values)
+
+
+def _over(wanted: IntArray, known: IntArray, values: Array) -> Array:
+    """Values (n, ...) at frames ``known``, interpolated or held at frames ``wanted``."""
+    after = np.clip(np.searchsorted(known, wanted), 0, len(known) - 1)
+    before = np.clip(np.searchsorted(known, wanted, side="right") - 1, 0, len(known) - 1)
+    span = np.maximum(known[after] - known[before], 1)
+    share = np.where(after > before, (wanted - known[before]) / span, 0.0)
+    share = share.reshape(-1, *[1] * (values.ndim - 1))
+    between: Array = values[before] * (1.0 - share) + values[after] * share
+    return between
+
+
+def _angles(turns: Array) -> Array:
+    """(n, 17, 4) to degrees (n, 17, 3) in the order of the file's nodes: R = Rz Rx Ry."""
+    m = to_matrices(turns[:, node_order()])
+    sine = np.clip(m[..., 2, 1], -1.0, 1.0)
+    locked = np.abs(sine) > _GIMBAL
+    z = np.where(
+        locked,
+        np.arctan2(m[..., 1, 0], m[..., 0, 0]),
+        np.arctan2(-m[..., 0, 1], m[..., 1, 1]),
+    )
+    y = np.where(locked, 0.0, np.arctan2(-m[..., 2, 0], m[..., 2, 2]))
+    angles = np.degrees(np.stack([z, np.arcsin(sine), y], axis=-1))
+    return np.unwrap(angles, axis=0, period=360.0)

@@ -1,0 +1,52 @@
+"""Files written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from posemamba_runtime.errors import BadArgument
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a file may be put at ``path``; nothing is made or changed.
+
+    Raises:
+        BadArgument: a folder, a pipe or a device, or no folder around it.
+    """
+    if path.is_dir():
+        raise BadArgument(f"'{path}' is a folder: name the file to write")
+    if path.exists() and not path.is_file():
+        raise BadArgument(f"'{path}' is a pipe or a device: name the file to write")
+    if not path.parent.is_dir():
+        what = "is a file" if path.parent.exists() else "does not exist: create it first"
+        raise BadArgument(f"'{path}': the folder '{path.parent}' {what}")
+
+
+@contextmanager
+def replacing(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Temporary names beside ``paths``, which take their places when the block ends well.
+
+    An error inside leaves what was there as it was, and no temporary file.
+
+    Raises:
+        BadArgument: a place that takes no file.
+    """
+    for path in paths:
+        check_place(path)
+    # The process id keeps two writers apart; the name's end is kept, writers look at it.
+    temporary = [path.with_name(f".{os.getpid()}.{path.name}") for path in paths]
+    try:
+        yield temporary
+        for made, path in zip(temporary, paths, strict=True):
+            made.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadArgument(
+            f"'{paths[0]}' cannot be written ({reason}): choose another place"
+        ) from None
+    finally:
+        for made in temporary:
+            made.unlink(missing_ok=True)

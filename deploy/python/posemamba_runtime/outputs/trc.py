@@ -1,0 +1,54 @@
+"""``.trc``: marker positions as OpenSim reads them.
+
+Tabs, five header lines, an empty one, a row per frame. Axes: x right in the image, y up, z towards
+the camera. A frame without the person keeps its row and leaves its cells empty, which OpenSim
+reads as NaN. Every row ends in a tab, without which OpenSim drops an empty last cell and refuses
+the row (``TRCFileAdapter``, ``FileAdapter::tokenize``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posemamba_runtime.body.kinematics import y_up
+from posemamba_runtime.body.skeleton import JOINT_NAMES, NUM_JOINTS
+from posemamba_runtime.motion import Motion, Track
+from posemamba_runtime.outputs.frames import every_frame
+
+_DIGITS = {"m": 5, "mm": 2}
+_KEYS = (
+    *("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"),
+    *("OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
+)
+
+
+def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
+    """One person; positions from the pelvis, or from the camera where there is a trajectory."""
+    (track,) = tracks
+    frames = every_frame(tracks, ".trc")
+    times = np.interp(frames, track.frames, track.timestamps)
+    rate, count = f"{motion.rate:.6g}", len(frames)
+    values = (rate, rate, count, NUM_JOINTS, motion.units, rate, frames[0], count)
+    header = [
+        ["PathFileType", "4", "(X/Y/Z)", "_".join(motion.source.split())],
+        _KEYS,
+        values,
+        ["Frame#", "Time", *(cell for name in JOINT_NAMES for cell in (name, "", ""))],
+        ["", "", *(f"{axis}{n}" for n in range(1, NUM_JOINTS + 1) for axis in "XYZ")],
+        [],
+    ]
+    points = y_up(track.poses_3d if track.root is None else track.poses_3d + track.root[:, None])
+    number = f"%.{_DIGITS[motion.units]}f"
+    cells = dict(zip(track.frames.tolist(), points.reshape(len(points), -1), strict=True))
+    full = "\t".join([number] * (3 * NUM_JOINTS))
+    empty = "\t" * (3 * NUM_JOINTS - 1)
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        for line in header:
+            stream.write("\t".join(map(str, line)) + "\n")
+        for frame, time in zip(frames.tolist(), times, strict=True):
+            seen = cells.get(frame)
+            body = empty if seen is None else full % tuple(seen)
+            stream.write(f"{frame}\t{time:.6f}\t{body}\t\n")

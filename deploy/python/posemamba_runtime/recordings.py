@@ -1,0 +1,215 @@
+"""A whole recording through a model: completed, lifted stretch by stretch, put together.
+
+recording = keypoints.read("openpose_folder", size=(1920, 1080))
+motion = lift_recording(Lifter("S.onnx"), recording)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from posemamba_runtime.errors import BadArgument
+from posemamba_runtime.keypoints.complete import Completed, Stretch, complete
+from posemamba_runtime.keypoints.recording import PersonTrack, Recording
+from posemamba_runtime.motion import Motion, Track
+from posemamba_runtime.stream import Stream
+
+_PUSHES_A_STEP = 1024
+"""Frames that wait for one step: several windows as one batch, and memory that stays flat."""
+
+
+class Lifts(Protocol):
+    """What is needed of a :class:`posemamba_runtime.Lifter`."""
+
+    @property
+    def info(self) -> dict[str, object]: ...
+
+    def step(self) -> int: ...
+
+    def stream(
+        self,
+        keypoints: str,
+        size: tuple[int, int],
+        *,
+        window: int,
+        hop: int,
+        policy: str,
+        rate: float,
+        flip: bool,
+        smoothing: float,
+        height_m: float,
+    ) -> Stream: ...
+
+
+@dataclass(frozen=True)
+class LiftOptions:
+    """How a recording is lifted; see :meth:`posemamba_runtime.Lifter.stream`.
+
+    Attributes:
+        window: frames the network sees at once; 0: as many as the model takes.
+        hop: frames from one window to the next; 0: half a window where they are blended, else 1.
+        height_m: a person's height, for poses in metres; 0: the network's units.
+        units: "m" or "mm" with a height, else "network".
+    """
+
+    window: int = 0
+    hop: int = 0
+    policy: str = "blend"
+    flip: bool = False
+    smoothing: float = 0.0
+    height_m: float = 0.0
+    units: str = "network"
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """The motion, and what was done about what was not seen.
+
+    Attributes:
+        placed: person to the limbs that no frame shows and that were placed.
+        lost: person, reason and number of frames that could not be lifted.
+    """
+
+    motion: Motion
+    placed: dict[int, tuple[str, ...]]
+    lost: tuple[tuple[int, str, int], ...]
+
+
+Progress = Callable[[int, int], None]
+"""Called with the frames lifted so far, and all of them."""
+
+
+def lift_recording(
+    lifter: Lifts,
+    recording: Recording,
+    options: LiftOptions = LiftOptions(),
+    *,
+    model: str = "",
+    progress: Progress = lambda done, total: None,
+) -> Lifted:
+    """Lift everybody in a recording.
+
+    Raises:
+        BadArgument: nobody can be lifted, with the reason.
+        Error: the model failed.
+    """
+    completed = [(track, complete(track, recording.layout)) for track in recording.tracks]
+    lost = tuple((track.person, *reason) for track, whole in completed for reason in whole.lost)
+    people = [(track, whole) for track, whole in completed if whole.stretches]
+    if not people:
+        raise BadArgument(_nobody(recording, lost))
+    total = sum(len(stretch.frames) for _, whole in people for stretch in whole.stretches)
+    done = 0
+
+    def advance(frames: int) -> None:
+        nonlocal done
+        done += frames
+        progress(done, total)
+
+    tracks = tuple(
+        _lift_person(lifter, recording, track, whole, options, advance) for track, whole in people
+    )
+    motion = Motion(tracks, recording.rate, options.units, recording.size, recording.source, model)
+    placed = {track.person: whole.placed for track, whole in people if whole.placed}
+    return Lifted(motion, placed, lost)
+
+
+def _nobody(recording: Recording, lost: tuple[tuple[int, str, int], ...]) -> str:
+    if not lost:
+        return f"{recording.source}: nobody is left to lift"
+    person, reason, _ = max(lost, key=lambda entry: entry[2])
+    who = f"person {person}: " if len(recording.tracks) > 1 else ""
+    return (
+        f"{recording.source}: {who}{reason}, and the network needs them: use frames that show "
+        "them, or lower --min-confidence"
+    )
+
+
+def _lift_person(
+    lifter: Lifts,
+    recording: Recording,
+    track: PersonTrack,
+    whole: Completed,
+    options: LiftOptions,
+    advance: Callable[[int], None],
+) -> Track:
+    frames = np.concatenate([stretch.frames for stretch in whole.stretches])
+    poses = np.full((len(frames), 17, 3), np.nan, np.float32)
+    size, down = _room(recording.canvas, whole)
+    window, hop = _windows(lifter, options)
+    with lifter.stream(
+        "h36m17",
+        size,
+        window=window,
+        hop=hop,
+        policy=options.policy,
+        rate=recording.rate,
+        flip=options.flip,
+        smoothing=options.smoothing,
+        height_m=options.height_m,
+    ) as stream:
+        for stretch in whole.stretches:
+            for number, joints in _lift_stretch(lifter, stream, stretch, down, advance):
+                poses[np.searchsorted(frames, number)] = joints
+    if options.units == "mm":
+        poses *= 1000.0
+    got = np.isfinite(poses[:, 0, 0])
+    return Track(
+        track.person,
+        frames[got],
+        np.concatenate([stretch.timestamps for stretch in whole.stretches])[got],
+        poses[got],
+        np.concatenate([stretch.filled for stretch in whole.stretches])[got],
+        whole.keypoints_2d[got],
+    )
+
+
+def _lift_stretch(
+    lifter: Lifts, stream: Stream, stretch: Stretch, down: float, advance: Callable[[int], None]
+) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+    points = (stretch.points + np.array([0.0, down])).astype(np.float32)
+    for start in range(0, len(points), _PUSHES_A_STEP):
+        end = min(start + _PUSHES_A_STEP, len(points))
+        for index in range(start, end):
+            stream.push(points[index], int(stretch.frames[index]), float(stretch.timestamps[index]))
+        if end == len(points):
+            stream.flush()
+        lifter.step()
+        for pose in stream:
+            yield pose.frame, pose.joints
+        advance(end - start)
+
+
+def _room(canvas: tuple[int, int], whole: Completed) -> tuple[tuple[int, int], float]:
+    """An image in which no point is above the edge, and how far down the points move in it.
+
+    A negative pair means "not found" to the stream, but here everything is placed: a head may well
+    stick out of the picture. An image higher by twice what the points move down has them at the same
+    normalised place.
+    """
+    lowest = min(float(stretch.points[..., 1].min()) for stretch in whole.stretches)
+    down = math.ceil(max(0.0, 1.0 - lowest))
+    return (canvas[0], canvas[1] + 2 * down), float(down)
+
+
+def _windows(lifter: Lifts, options: LiftOptions) -> tuple[int, int]:
+    """Window and hop as the stream takes them."""
+    if options.hop or options.policy != "blend":
+        return options.window, max(1, options.hop)
+    longest = window_of(lifter)
+    return options.window, max(1, (options.window or longest) // 2)
+
+
+def window_of(lifter: Lifts) -> int:
+    """Frames of the model's longest window."""
+    for key in ("max_frames", "frames"):
+        value = lifter.info.get(key)
+        if isinstance(value, int) and value > 0:
+            return value
+    return 1
