@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # What the installed package is built from; a change reinstalls it.
-SOURCES := $(shell find posemamba export trt_plugins -type f ! -path '*/__pycache__/*') \
+SOURCES := $(shell find posemamba export trt_plugins deploy cmake -type f ! -path '*/__pycache__/*') \
            CMakeLists.txt pyproject.toml constraints.txt
-CPP_SOURCES := $(shell find trt_plugins tests -name '*.h' -o -name '*.cc' \
+CPP_SOURCES := $(shell find trt_plugins deploy tests -name '*.h' -o -name '*.cc' \
                  -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: demo test lint format clean env

@@ -23,11 +23,11 @@ import torch
 from environment import environment
 from gpu_forward import FRAMES
 from gpu_ort import EFFORT, Cell, Job, figures, keypoints, say, timed
-from pmexport.runtimes.cuda import TorchBound
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from pmexport.bench.measure import measure
+from pmexport.runtimes.torch_cuda import TorchBound
 from posemamba.files.output import replacing
 
 CHANNELS, LAYERS, HEADS, MLP_RATIO, JOINTS = 512, 5, 8, 2, 17

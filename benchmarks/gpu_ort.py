@@ -29,12 +29,13 @@ import numpy as np
 import torch
 from environment import environment
 from gpu_forward import FRAMES, MM_PER_UNIT, build
-from pmexport.runtimes.cuda import OrtCuda, TorchBound
 
 from pmexport.bench.measure import Effort, Measurement, measure
 from pmexport.check.cases import bounce
 from pmexport.exporting.export import ExportOptions, export_onnx
 from pmexport.runtimes.base import Bound, FloatArray, RuntimeOptions
+from pmexport.runtimes.ort_cuda import OrtCuda
+from pmexport.runtimes.torch_cuda import TorchBound
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 from posemamba.model.inference import PoseMambaInference

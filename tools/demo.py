@@ -37,7 +37,7 @@ def run(tool: click.Group, name: str, *args: str) -> bool:
 
 def median_ms(model: Path, clip_2d: object) -> float:
     """Median time of one clip in ONNX Runtime, after one run to warm up."""
-    from pmexport.runtimes.base import OrtCpu
+    from pmexport.runtimes.ort_cpu import OrtCpu
 
     lift = OrtCpu().load(model)
     lift(clip_2d)  # type: ignore[arg-type]
@@ -56,7 +56,7 @@ def demo(ckpt: Path | None, out: Path) -> None:
     """Export CKPT, run it on real clips and draw the result into a folder."""
     from pmexport.check.cases import bounce
     from pmexport.cli.main import cli as pmexport
-    from pmexport.runtimes.base import OrtCpu
+    from pmexport.runtimes.ort_cpu import OrtCpu
     from posemamba.checkpoint.bundled import demo_checkpoint
     from posemamba.checkpoint.read import read_checkpoint
     from posemamba.draw.skeleton import draw_comparison

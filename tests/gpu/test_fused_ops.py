@@ -1,8 +1,8 @@
 """The fused inference path on a GPU: each op against float64, and whole networks.
 
 The measure is an op's plain composition in PyTorch with the same float16 roundings (the CPU kernels
-of ``posemamba.native.fused_ops``): ours may be at most twice as far from float64, as the scan kernels' own
-tests ask.
+of ``posemamba.native.fused_ops``): ours may be at most twice as far from float64, as the scan
+kernels' own tests ask.
 """
 
 from __future__ import annotations

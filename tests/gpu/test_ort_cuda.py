@@ -14,10 +14,12 @@ import onnxruntime as ort
 import ort_cases as cases
 import pytest
 import torch
-from pmexport.runtimes.cuda import CUDA_PROVIDER, OrtCuda, TorchCuda
 
 from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.format.names import CUDA_PROVIDER
 from pmexport.runtimes.base import RuntimeOptions
+from pmexport.runtimes.ort_cuda import OrtCuda
+from pmexport.runtimes.torch_cuda import TorchCuda
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.save import save_checkpoint
 
@@ -32,7 +34,7 @@ OPERATORS: dict[str, tuple[Callable[..., cases.Arrays], dict[str, object], Calla
     "GatedNorm": (cases.gated_norm_inputs, NORMS, cases.gated_norm_expected),
     "AddNorm": (cases.add_norm_inputs, NORMS, cases.add_norm_expected),
 }
-#: float32 products without TF32 add in another order; float16 as tests/posemamba/model/test_inference.py.
+#: float32 products without TF32 add in another order; float16 as test_inference.py has it.
 NETWORK_BOUNDS = {"fp32": 1e-4, "fp16": 5e-3}
 
 
@@ -164,16 +166,15 @@ def test_graph_is_wholly_on_the_gpu(
 ) -> None:
     """After the rewrite nothing but the shape's arithmetic is left to the CPU, and no copy."""
     path, _ = model
-    from pmexport.check.optimize import optimize_model
-
     from pmexport import custom_op_library
+    from pmexport.passes.optimize import optimize_model
 
     options = ort.SessionOptions()
     options.enable_profiling = True
     options.profile_file_prefix = str(tmp_path / "profile")
     options.register_custom_ops_library(custom_op_library())
-    model = optimize_model(path, fusion)
-    session = ort.InferenceSession(model, options, providers=[CUDA_PROVIDER])
+    data = optimize_model(path, fusion).serialised()
+    session = ort.InferenceSession(data, options, providers=[CUDA_PROVIDER])
     session.run(None, {"keypoints_2d": keypoints(1)})
     events = json.loads(Path(session.end_profiling()).read_text())
     nodes = [e["args"] for e in events if "op_name" in e.get("args", {})]
