@@ -47,7 +47,7 @@ def test_the_same_words_before_the_work_and_after_it(
 
 
 def test_a_folder_that_takes_no_file_is_refused() -> None:
-    with pytest.raises(InputError, match="'/proc/a.npz': its folder '/proc' cannot be written"):
+    with pytest.raises(InputError, match=r"'/proc/a.npz': its folder '/proc' cannot be written"):
         check_file(Path("/proc/a.npz"))
 
 
