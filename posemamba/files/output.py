@@ -25,7 +25,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     _check_replaceable(target)
-    _check_exists(target.parent)
+    _check_exists(target.parent, f"'{target}': its")
     # The process id keeps two writers apart; the name's end is kept, writers look at it.
     temporary = target.with_name(f".{os.getpid()}.{target.name}")
     try:
@@ -54,7 +54,7 @@ def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> 
         raise InputError(f"'{path}' must end in '{suffix}'")
     if is_one_of(path, inputs):
         raise InputError(f"'{path}' is the input: writing there would overwrite it, name another")
-    check_takes_files(path.parent)
+    check_takes_files(path.parent, f"'{path}': its")
 
 
 def check_folder(folder: Path, files: Iterable[str] = ()) -> None:
@@ -74,16 +74,19 @@ def check_folder(folder: Path, files: Iterable[str] = ()) -> None:
         _check_replaceable(folder / name)
 
 
-def check_takes_files(folder: Path) -> None:
+def check_takes_files(folder: Path, whose: str = "output") -> None:
     """Make sure a file can be created in a folder that exists.
+
+    Args:
+        whose: how the message begins, before "folder".
 
     Raises:
         InputError: no such folder, not a folder, or it takes no file.
     """
-    _check_exists(folder)
+    _check_exists(folder, whose)
     reason = why_unwritable(folder)
     if reason is not None:
-        raise InputError(f"output folder '{folder}' cannot be written ({reason}): name another")
+        raise InputError(f"{whose} folder '{folder}' cannot be written ({reason}): name another")
 
 
 def is_one_of(path: Path, others: Iterable[Path]) -> bool:
@@ -109,9 +112,9 @@ def _check_replaceable(path: Path, suffix: str = "") -> None:
         raise InputError(f"'{path}' is a pipe or a device: name another file")
 
 
-def _check_exists(folder: Path) -> None:
+def _check_exists(folder: Path, whose: str) -> None:
     if folder.is_dir():
         return
     if folder.exists():
-        raise InputError(f"output folder '{folder}' is a file: name another folder")
-    raise InputError(f"output folder '{folder}' does not exist: create it with 'mkdir -p'")
+        raise InputError(f"{whose} folder '{folder}' is a file: name another folder")
+    raise InputError(f"{whose} folder '{folder}' does not exist: create it with 'mkdir -p'")

@@ -30,8 +30,8 @@ def write(path: Path) -> None:
 REFUSALS = [
     ("folder", "'folder' is a directory: name another file"),
     ("pipe.npz", "'pipe.npz' is a pipe or a device: name another file"),
-    ("gone/a.npz", "output folder 'gone' does not exist: create it with 'mkdir -p'"),
-    ("file.npz/a.npz", "output folder 'file.npz' is a file: name another folder"),
+    ("gone/a.npz", "'gone/a.npz': its folder 'gone' does not exist: create it with 'mkdir -p'"),
+    ("file.npz/a.npz", "'file.npz/a.npz': its folder 'file.npz' is a file: name another folder"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_the_same_words_before_the_work_and_after_it(
 
 
 def test_a_folder_that_takes_no_file_is_refused() -> None:
-    with pytest.raises(InputError, match="output folder '/proc' cannot be written"):
+    with pytest.raises(InputError, match=r"'/proc/a.npz': its folder '/proc' cannot be written"):
         check_file(Path("/proc/a.npz"))
 
 
