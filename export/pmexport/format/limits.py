@@ -50,9 +50,12 @@ def check_sizes(config: PoseMambaConfig, batch: int | None, frames: int | None) 
     Raises:
         InputError: it does not, or they cannot.
     """
-    for name, size in (("batch", batch), ("frames", frames)):
+    for name, size, allowed in (
+        ("batch", batch, "at least 1"),
+        ("frames", frames, f"1 to {config.frames}"),
+    ):
         if size is not None and not (_is_whole(size) and size >= 1):
-            raise InputError(f"--{name} {size!r}: use a whole number from 1, or dynamic")
+            raise InputError(f"--{name} {size!r}: use {allowed}, or dynamic")
     check_frames(frames, config.frames)
     clips, length = batch or 1, frames or config.frames
     check_elements(clips * length * config.joints * _widest(config), clips, length)

@@ -189,7 +189,7 @@ def test_scale_is_linear_and_reported(model: Path) -> None:
     assert a is not None
     assert b is not None
     assert a == pytest.approx(2 * b, rel=1e-6)
-    assert any("500 mm a network unit" in line for line in check_lines(two))
+    assert any("500 mm per network unit" in line for line in check_lines(two))
 
 
 def test_baseline_names_its_scan_and_tests_it(report: CheckReport) -> None:

@@ -34,17 +34,17 @@ def network() -> PoseMamba:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"frames": 0}, ("frames is 0", "1 to 27")),
-        ({"frames": 28}, ("frames is 28", "1 to 27")),
-        ({"frames": 2.0}, ("frames is 2.0",)),
-        ({"frames": True}, ("frames is True",)),
-        ({"batch": 0}, ("batch is 0", "at least 1")),
-        ({"batch": "many"}, ("batch is 'many'",)),
-        ({"opset": 17}, ("opset is 17", "18 to 22")),
-        ({"opset": 23}, ("opset is 23", "18 to 22")),
-        ({"opset": "20"}, ("opset is '20'",)),
-        ({"ops": "tensorrt"}, ("ops is 'tensorrt'", "fused, generic, standard")),
-        ({"precision": "int8"}, ("precision is 'int8'", "fp32, fp16")),
+        ({"frames": 0}, ("--frames 0", "1 to 27")),
+        ({"frames": 28}, ("--frames 28", "1 to 27")),
+        ({"frames": 2.0}, ("--frames 2.0",)),
+        ({"frames": True}, ("--frames True",)),
+        ({"batch": 0}, ("--batch 0", "at least 1")),
+        ({"batch": "many"}, ("--batch 'many'",)),
+        ({"opset": 17}, ("--opset 17", "18 to 22")),
+        ({"opset": 23}, ("--opset 23", "18 to 22")),
+        ({"opset": "20"}, ("--opset '20'",)),
+        ({"ops": "tensorrt"}, ("--ops 'tensorrt'", "fused, generic, standard")),
+        ({"precision": "int8"}, ("--precision 'int8'", "fp32, fp16")),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(
