@@ -87,7 +87,8 @@ def test_unknown_ending(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadArgument) as caught:
         write(tmp_path / name, motion())
     assert UNKNOWN[name] in str(caught.value)
-    assert one_line(str(caught.value)) and name in str(caught.value)
+    assert one_line(str(caught.value))
+    assert name in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 

@@ -66,7 +66,7 @@ def test_png_has_a_column_per_frame(frames: int, columns: int, tmp_path: Path) -
 
 
 def test_the_person_is_drawn_where_the_pose_says() -> None:
-    """From the camera's side: the left wrist (blue) right of the right one (orange), head on top."""
+    """From the camera's side: left limbs (blue) right of the right ones (orange), head on top."""
     picture = np.asarray(Painter(motion(1), 320, 360).poses(0, 0.0)).astype(int)
     blue = np.argwhere(picture[..., 2] - picture[..., 0] > 100)
     orange = np.argwhere(picture[..., 0] - picture[..., 2] > 150)

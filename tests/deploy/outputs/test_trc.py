@@ -44,11 +44,13 @@ def read_as_opensim(path: Path) -> tuple[dict[str, str], list[str], Array, Array
     assert lines.pop() == "", "the last line ends"
     assert lines[0].split()[0] == "PathFileType"
     keys, values = (list(filter(None, cells(line))) for line in lines[1:3])
-    assert keys == KEYS and len(values) == len(KEYS)
+    assert keys == KEYS
+    assert len(values) == len(KEYS)
     header = dict(zip(keys, values, strict=True))
     markers = int(header["NumMarkers"])
     labels = list(filter(None, cells(lines[3])))
-    assert labels[:2] == ["Frame#", "Time"] and len(labels) == markers + 2
+    assert labels[:2] == ["Frame#", "Time"]
+    assert len(labels) == markers + 2
     axes = list(filter(None, cells(lines[4])))
     assert axes == [f"{axis}{n}" for n in range(1, markers + 1) for axis in "XYZ"]
     assert lines[5] == ""
