@@ -15,8 +15,15 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
 else()
   set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE amd64)
 endif()
-# ONNX Runtime, TensorRT and CUDA's driver are opened at run time: the C library is all it links.
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= 2.31)")
+# ONNX Runtime, TensorRT and CUDA's driver are opened at run time: the C library is all it links. No
+# older one than the one it was built with; dpkg-shlibdeps would not serve a cross-build.
+execute_process(
+  COMMAND "${CMAKE_CXX_COMPILER}" -x c++ -dM -E -include features.h /dev/null
+  OUTPUT_VARIABLE _macros
+  ERROR_QUIET)
+if(_macros MATCHES "__GLIBC_MINOR__ ([0-9]+)")
+  set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= 2.${CMAKE_MATCH_1})")
+endif()
 # The loader's cache has to learn the new library.
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${PROJECT_SOURCE_DIR}/deploy/cpp/cmake/triggers")
 include(CPack)

@@ -59,7 +59,7 @@ void one_after_another(posemamba::Lifter& lifter) {
         if (frame % 23 == 5) continue;                                      // a frame was dropped
         const std::int64_t number = frame < 120 ? frame : frame + 1000000;  // away for long
         for (int person = 0; person < 3; ++person) {
-          if (person == 2 && frame > 40 && frame < 160) continue;
+          if (person == 2 && frame > 40 && frame <= 160) continue;
           fill(values, frame, person);
           stream.push(number, NAN, person == 2 && frame > 160 ? 12 : person, values);
         }

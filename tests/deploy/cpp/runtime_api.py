@@ -1,4 +1,4 @@
-"""The C interface by ctypes, declared from RUNTIME.md's contract and not from the Python package."""
+"""The C interface by ctypes, declared here again and not taken from the Python package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-(SUCCESS, BAD_ARGUMENT, BAD_MODEL, MISSING, MISMATCH, BACKEND_FAILED, NO_MEMORY, NOT_READY) = range(8)  # fmt: skip
+SUCCESS, BAD_ARGUMENT, BAD_MODEL, MISSING, MISMATCH, BACKEND_FAILED, NO_MEMORY, NOT_READY = range(8)
 
 
 class LifterOptions(c.Structure):

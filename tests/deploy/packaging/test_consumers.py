@@ -172,7 +172,13 @@ int main(int argc, char** argv) {
 
 @pytest.mark.parametrize(
     "values",
-    ["std::vector<float> values(51);", "std::array<float, 51> values;"],
+    [
+        "std::vector<float> values(51);",
+        "std::array<float, 51> values;",
+        "float values[17][3];",
+        "std::array<std::array<float, 2>, 17> values;",
+        "std::vector<std::array<float, 3>> values(17);",
+    ],
 )
 def test_the_smallest_program(values: str, prefix: Path, tmp_path: Path) -> None:
     """As the interface's description has it, with a camera and a screen of our own before it."""

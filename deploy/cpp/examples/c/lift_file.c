@@ -35,7 +35,7 @@ static pm_result print_ready(pm_lifter* lifter, pm_stream* stream) {
   pose.struct_size = sizeof pose;
   while (!result && pm_stream_poll(stream, &pose) == PM_SUCCESS) {
     printf("%" PRId64 " %.6f %" PRId32, pose.frame, pose.timestamp, pose.person);
-    for (int i = 0; i < 17 * 3; ++i) printf(" %.6g", pose.joints[i / 3][i % 3]);
+    for (int i = 0; i < 17 * 3; ++i) printf(" %.6f", pose.joints[i / 3][i % 3]);
     printf("\n");
   }
   return result;

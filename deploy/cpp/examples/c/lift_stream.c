@@ -19,7 +19,7 @@ static int next_keypoints(float values[kPoints][kColumns]) {
 
 static void draw(const pm_pose* pose) {
   printf("%lld %d", (long long)pose->frame, (int)pose->person);
-  for (int i = 0; i < 17 * 3; ++i) printf(" %.6g", pose->joints[i / 3][i % 3]);
+  for (int i = 0; i < 17 * 3; ++i) printf(" %.6f", pose->joints[i / 3][i % 3]);
   printf("\n");
   fflush(stdout);
 }

@@ -46,6 +46,7 @@ int main(int argc, char** argv) try {
   options.keypoints = "coco17", options.width = 1920, options.height = 1080;
   options.policy = "blend";
   posemamba::Stream stream = lifter.stream(options);
+  std::cout << std::fixed;
   for (Row row; next_row(file, row);) {
     stream.push(row.frame, row.seconds, row.person, row.values);
     print_ready(lifter, stream);

@@ -4,8 +4,6 @@
 //
 // A line of input is a frame: 17 times "x y confidence", COCO order, pixels of a 1920 x 1080 image.
 // A joint that was not found is "0 0 0". A line of output: frame, person, 17 times "x y z".
-#include <array>
-#include <cstdint>
 #include <iostream>
 #include <posemamba/runtime/lifter.hpp>
 
@@ -15,7 +13,7 @@ int main(int argc, char** argv) try {
   posemamba::StreamOptions options;
   options.keypoints = "coco17", options.width = 1920, options.height = 1080;
   posemamba::Stream stream = lifter.stream(options);
-  std::array<float, 17 * 3> values;
+  float values[17 * 3];
   for (std::int64_t frame = 0;; ++frame) {
     for (float& value : values)
       if (!(std::cin >> value)) return 0;

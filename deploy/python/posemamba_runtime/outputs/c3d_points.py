@@ -16,16 +16,30 @@ import numpy as np
 
 from posemamba_runtime.body.kinematics import y_up
 from posemamba_runtime.body.skeleton import JOINT_NAMES, NUM_JOINTS
+from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.frames import every_frame
 from posemamba_runtime.outputs.labels import UP_AXES
 
+_MOST = 65_534
+"""Frames are counted from 1 in 16 bits. ezc3d drops what comes after 65,535 without a word, and
+the reader of the package c3d counts one further than the last."""
+
 
 def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     """Frames of the whole recording; positions from the pelvis, or from the camera where there is
-    a trajectory."""
+    a trajectory.
+
+    Raises:
+        BadArgument: frame numbers that C3D cannot hold.
+    """
     ezc3d: Any = import_module("ezc3d")  # it has no types
     frames = every_frame(tracks, ".c3d")
+    if frames[0] < 0 or frames[-1] >= _MOST:
+        raise BadArgument(
+            f"frames {frames[0]} to {frames[-1]}: C3D numbers them 0 to {_MOST - 1}: lift a part, "
+            "or write .trc"
+        )
     points = np.full((4, len(tracks) * NUM_JOINTS, len(frames)), np.nan)
     points[3] = 1.0
     names = []

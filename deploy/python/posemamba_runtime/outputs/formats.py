@@ -98,9 +98,9 @@ def check_target(path: Path, units: str | None = None) -> Format:
     chosen = FORMATS.get(path.suffix.lower())
     if chosen is None:
         near = difflib.get_close_matches(path.suffix.lower(), FORMATS, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = f"did you mean '{near[0]}'? " if near else ""
         end = f"ends in '{path.suffix}'" if path.suffix else "has no ending"
-        raise BadArgument(f"'{path}' {end}: use one of {', '.join(FORMATS)}.{hint}")
+        raise BadArgument(f"'{path}' {end}: {hint}known: {', '.join(FORMATS)}")
     check_place(path)
     if chosen.metric and units == "network":
         free = ", ".join(row.suffix for row in FORMATS.values() if not row.metric)

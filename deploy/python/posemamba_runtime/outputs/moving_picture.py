@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from posemamba_runtime.errors import BadArgument
@@ -19,7 +20,7 @@ _CAPTION = 24
 _FASTEST = 25.0  # pictures a second; browsers slow down GIFs with shorter delays
 _MOST = 2000
 _COLOURS = 64
-_TURN_SECONDS = 12.0  # for a full turn there and back
+_TURN_SECONDS = 8.0  # about, for a turn there and back: a whole number fits, for the picture loops
 _SWING = math.radians(50.0)
 
 
@@ -53,9 +54,10 @@ def _pictures(motion: Motion, frames: Sequence[int]) -> Iterator[Image.Image]:
     painter = Painter(motion, *PANEL)
     font = ImageFont.load_default(13)
     colours: Image.Image | None = None
-    for frame in frames:
-        seconds = (frame - frames[0]) / motion.rate
-        yaw = _SWING * math.sin(2 * math.pi * seconds / _TURN_SECONDS)
+    seconds = (frames[-1] - frames[0]) / motion.rate
+    turns = max(1, round(seconds / _TURN_SECONDS))
+    for index, frame in enumerate(frames):
+        yaw = _SWING * math.sin(2 * math.pi * turns * index / len(frames))
         picture = Image.new("RGB", (2 * PANEL[0], PANEL[1] + _CAPTION), PAPER)
         picture.paste(painter.keypoints(frame), (0, _CAPTION))
         picture.paste(painter.poses(frame, yaw), (PANEL[0], _CAPTION))
@@ -65,6 +67,9 @@ def _pictures(motion: Motion, frames: Sequence[int]) -> Iterator[Image.Image]:
         # One palette for all, or unchanged parts flicker and no frame can be stored as a change.
         flat = picture.quantize(_COLOURS, dither=Image.Dither.NONE, palette=colours)
         colours = colours or flat
+        # Pillow rounds to a given palette, and the paper would turn grey after the first picture.
+        paper = Image.fromarray((np.asarray(picture) == PAPER).all(-1))
+        flat.paste(np.asarray(colours)[0, 0].item(), mask=paper)
         yield flat
 
 

@@ -33,7 +33,7 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     rate, count = f"{motion.rate:.6g}", len(frames)
     values = (rate, rate, count, NUM_JOINTS, motion.units, rate, frames[0], count)
     header = [
-        ["PathFileType", "4", "(X/Y/Z)", "_".join(motion.source.split())],
+        ["PathFileType", "4", "(X/Y/Z)", "_".join(motion.source.split()) or "motion"],
         _KEYS,
         values,
         ["Frame#", "Time", *(cell for name in JOINT_NAMES for cell in (name, "", ""))],

@@ -1,0 +1,119 @@
+"""The root trajectory: exact on made projections, and its error on the real four-camera trial."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from motions import FOCAL, RATE, SIZE, motion, poses, project, track, walked
+
+from posemamba_runtime.errors import BadArgument
+from posemamba_runtime.outputs.trajectory import (
+    Intrinsics,
+    estimate_root,
+    with_root,
+)
+
+Array = npt.NDArray[Any]
+
+CAMERA = Intrinsics(FOCAL, (SIZE[0] / 2, SIZE[1] / 2), False)
+
+
+def estimate(pixels: Array, pose: Array, camera: Intrinsics = CAMERA) -> Array:
+    return estimate_root(pixels, pose, np.arange(len(pose)) / RATE, camera)
+
+
+def test_exact_where_everything_is_known() -> None:
+    pose, place = poses(60), walked(60)
+    found = estimate(project(pose + place[:, None]), pose)
+    # A walk in a straight line passes the smoothing unchanged, but for the window's cut ends.
+    np.testing.assert_allclose(found[8:-8], place[8:-8], atol=1e-3)
+    np.testing.assert_allclose(found, place, atol=0.03)
+
+
+def test_millimetres_give_the_same() -> None:
+    pose, place = poses(20), walked(20)
+    pixels = project(pose + place[:, None])
+    np.testing.assert_allclose(estimate(pixels, pose * 1000), 1000 * estimate(pixels, pose), atol=1)
+
+
+def test_one_joint_found_elsewhere_hardly_matters() -> None:
+    pose, place = poses(40), walked(40)
+    pixels = project(pose + place[:, None])
+    pixels[:, 13] += [300.0, -200.0]
+    assert np.abs(estimate(pixels, pose) - place)[8:-8].max() < 0.05
+
+
+def test_pixel_noise_moves_depth_by_its_share() -> None:
+    """Two pixels of noise on a person 500 pixels tall: a few centimetres of depth at 4 m."""
+    pose, place = poses(60), walked(60)
+    noise = np.random.default_rng(1).normal(0, 2.0, (60, 17, 2))
+    error = np.abs(estimate(project(pose + place[:, None]) + noise, pose) - place)
+    assert error[:, :2].mean() < 0.01
+    assert error[:, 2].mean() < 0.03
+
+
+def test_frames_without_keypoints_are_bridged() -> None:
+    pose, place = poses(40), walked(40)
+    pixels = project(pose + place[:, None])
+    pixels[15:20] = np.nan
+    pixels[30, 2:] = np.nan  # two joints are too few
+    found = estimate(pixels, pose)
+    np.testing.assert_allclose(found[8:-8], place[8:-8], atol=5e-3)
+
+
+def test_depth_scales_with_an_assumed_focal_length() -> None:
+    """What is written about assumed lenses: they scale the depth."""
+    pose, place = poses(40), walked(40)
+    pixels = project(pose + place[:, None])
+    doubled = estimate(pixels, pose, replace(CAMERA, focal=2 * FOCAL))
+    assert np.median(doubled[:, 2] / place[:, 2]) == pytest.approx(2.0, rel=0.1)
+
+
+def test_a_motion_gets_its_roots() -> None:
+    given = motion(people=2)
+    placed, camera = with_root(given, FOCAL)
+    assert not camera.assumed
+    assert camera.centre == CAMERA.centre
+    for one, before in zip(placed.tracks, given.tracks, strict=True):
+        assert one.root is not None
+        np.testing.assert_allclose(one.root[8:-8], walked(40, before.person)[8:-8], atol=2e-3)
+        assert one.poses_3d is before.poses_3d
+    _, camera = with_root(given)
+    assert camera.assumed
+    assert camera.focal == 1.2 * SIZE[0]
+
+
+WRONG = {
+    "no height": (lambda: with_root(motion(units="network")), "--height-m"),
+    "no size": (lambda: with_root(replace(motion(), size=None)), "--size"),
+    "focal 0": (lambda: with_root(motion(), 0.0), "focal length of 0.0"),
+    "focal NaN": (lambda: with_root(motion(), float("nan")), "focal length of nan"),
+    "nothing found": (
+        lambda: with_root(
+            replace(
+                motion(),
+                tracks=(replace(track(5, 1), keypoints_2d=np.full((5, 17, 2), np.nan)),),
+            )
+        ),
+        "person 1: no frame shows 3 joints",
+    ),
+    "one spot": (
+        lambda: with_root(
+            replace(motion(), tracks=(replace(track(5), keypoints_2d=np.full((5, 17, 2), 9.0)),))
+        ),
+        "person 0: no frame",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_estimated(name: str) -> None:
+    call, says = WRONG[name]
+    with pytest.raises(BadArgument) as caught:
+        call()
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
