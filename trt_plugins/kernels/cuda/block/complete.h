@@ -1,0 +1,39 @@
+// What the launchers of the fused path ask of their pointers.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+
+#include "posemamba/block_cuda.h"
+
+namespace posemamba::cuda {
+
+inline bool on_16_bytes(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
+
+inline bool on_16_bytes_all(std::initializer_list<const void*> pointers) {
+  return std::all_of(pointers.begin(), pointers.end(),
+                     [](const void* p) { return p != nullptr && on_16_bytes(p); });
+}
+
+inline bool complete(const pm_next_params& next) {
+  if (next.xz == nullptr) {
+    return next.head_weight != nullptr && next.head_bias != nullptr && next.poses_3d != nullptr;
+  }
+  return on_16_bytes_all({next.in_proj, next.xz});
+}
+
+inline bool complete(const pm_block_tail_params& p) {
+  const pm_cross_scan_params& s = p.scan;
+  return s.x_dbl != nullptr && s.dt_weight != nullptr && s.dt_bias != nullptr && s.A != nullptr &&
+         s.dtype == PM_FLOAT16 && s.d_inner == 2 * p.d_model && s.x_stride % 8 == 0 &&
+         p.z_stride % 8 == 0 && p.z_stride >= s.d_inner &&
+         on_16_bytes_all({s.x, p.z, p.vectors, p.out_proj, p.fc1, p.fc2, p.residual, p.stream}) &&
+         on_16_bytes(p.position) && complete(p.next);
+}
+
+inline bool known_width(int32_t d_model) {
+  return d_model == 64 || d_model == 128 || d_model == 256;
+}
+
+}  // namespace posemamba::cuda

@@ -1,0 +1,112 @@
+// Gated rows of a block: y = sum of the directions' scans + D u, LayerNorm, times SiLU(z). Every
+// read of a row is started before the first is used; who reads when is the caller's affair.
+#pragma once
+
+#include "cuda/block/tail_vectors.cuh"
+#include "cuda/device/rows.cuh"
+#include "cuda/scan/cross_args.cuh"
+#include "posemamba/block_cuda.h"
+
+namespace posemamba::cuda {
+
+// What one batch item's rows are made of, at the item's first position.
+struct GateSource {
+  const __half* partial;
+  const __half* u;
+  const __half* z;
+};
+
+__device__ __forceinline__ GateSource gate_source(const CrossArgs& c, const pm_block_tail_params& a,
+                                                  int64_t item) {
+  const int64_t plane = int64_t{c.steps} * c.d_inner;
+  const int64_t first = item * c.steps;
+  return {static_cast<const __half*>(c.partial) + item * c.directions * plane,
+          static_cast<const __half*>(c.x) + first * c.x_stride,
+          static_cast<const __half*>(a.z) + first * a.z_stride};
+}
+
+// Count rows in a warp's registers.
+template <int D, int Count>
+struct GateRows {
+  static constexpr int kInner = 2 * D;
+  static constexpr int kFour = 4;  // directions read at once, all of PoseMamba's
+  using Bits = RowBits<kInner>;
+  using Group = RowGroup<kInner, Count>;
+
+  Bits part[Count][kFour];
+  Bits own[Count];
+  Bits other[Count];  // u of the limb neighbour
+  Bits gate[Count];
+
+  static __device__ __forceinline__ const __half* direction(const CrossArgs& c,
+                                                            const GateSource& from, int k,
+                                                            GridPoint at) {
+    const int step = c.step_base[k] + c.step_frame[k] * at.frame + c.step_joint[k] * at.joint;
+    return from.partial + k * (int64_t{c.steps} * kInner) + int64_t{step} * kInner;
+  }
+
+  // The first `directions` of at most four; `limb` is the joint whose u they may add.
+  __device__ __forceinline__ void load(int r, const CrossArgs& c, const pm_block_tail_params& a,
+                                       int directions, const GateSource& from, int position,
+                                       GridPoint at, int limb, int lane) {
+#pragma unroll
+    for (int k = 0; k < kFour; ++k) {
+      if (k < directions) part[r][k].load(direction(c, from, k, at), lane);
+    }
+    own[r].load(from.u + position * c.x_stride, lane);
+    other[r].load(from.u + (position - at.joint + limb) * c.x_stride, lane);
+    gate[r].load(from.z + position * a.z_stride, lane);
+  }
+
+  // Adds what was loaded of every row, in ascending order.
+  __device__ __forceinline__ void sum_directions(int directions, Group& y) const {
+#pragma unroll
+    for (int r = 0; r < Count; ++r) {
+#pragma unroll
+      for (int q = 0; q < Group::kQuads; ++q) {
+        float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll
+        for (int k = 0; k < kFour; ++k) {
+          if (k < directions) sum = sum + quad_of(part[r][k].quad[q]);
+        }
+        y.quad[r][q] = sum;
+      }
+    }
+  }
+
+  __device__ __forceinline__ void add_skip(const TailVectors<D>& v, int lane, Group& y) const {
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) {
+      const int channel = Group::channel(q, lane);
+      if (!Group::used(lane)) continue;
+      const float4 all = read_quad(v.skip[0] + channel);
+      const float4 masked = read_quad(v.skip[1] + channel);
+#pragma unroll
+      for (int r = 0; r < Count; ++r) {
+        y.quad[r][q] = fma4(all, quad_of(own[r].quad[q]), y.quad[r][q]);
+        y.quad[r][q] = fma4(masked, quad_of(other[r].quad[q]), y.quad[r][q]);
+      }
+    }
+  }
+};
+
+// Writes y * SiLU(gate), Count rows `stride` halves apart.
+template <int Channels, int Count>
+__device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
+                                            const RowBits<Channels> (&gate)[Count], int lane,
+                                            __half* to, int stride) {
+  using Group = RowGroup<Channels, Count>;
+  if (!Group::used(lane)) return;
+#pragma unroll
+  for (int r = 0; r < Count; ++r) {
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) {
+      const float4 g = quad_of(gate[r].quad[q]);
+      const float4 n = y.quad[r][q];
+      write_quad(to + r * stride + Group::channel(q, lane),
+                 make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
+    }
+  }
+}
+
+}  // namespace posemamba::cuda

@@ -1,0 +1,29 @@
+// The designs of the block's tail, and what their launchers share. Both compute the same: the scan
+// has been enqueued, `scan` is what it left for a merge, and `params` has been checked.
+#pragma once
+
+#include "cuda/device/launch.h"
+#include "cuda/scan/cross_args.cuh"
+#include "posemamba/block_cuda.h"
+
+namespace posemamba::cuda {
+
+constexpr int kTailRows = 32;  // positions of a thread block of tail_single and of the embedding
+
+inline dim3 tail_grid(int64_t steps, int64_t batch) {
+  return dim3(static_cast<unsigned>((steps + kTailRows - 1) / kTailRows),
+              static_cast<unsigned>(batch));
+}
+
+// A thread block for every 32 positions.
+cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossArgs& scan,
+                               const Device& device, cudaStream_t stream);
+
+// One thread block a multiprocessor, which walks over tiles of 128 positions.
+cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
+                                   const Device& device, cudaStream_t stream);
+
+// Whether the persistent design runs these sizes on this device, and is the faster one.
+bool tail_persists(const pm_block_tail_params& params, const Device& device);
+
+}  // namespace posemamba::cuda

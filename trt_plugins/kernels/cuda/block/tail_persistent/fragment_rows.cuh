@@ -1,0 +1,159 @@
+// Sixteen rows of D channels in a warp's accumulators, as mma leaves them: lane (g, p) = (lane / 4,
+// lane % 4) holds of rows g and g + 8 the channels 8 t + 2 p and the next, for every t. A row's
+// neighbours are in four lanes, so LayerNorm needs two shuffles a sum, and the normalised rows are
+// the next product's operand where they stand.
+#pragma once
+
+#include "cuda/device/mma.cuh"
+#include "cuda/device/quad.cuh"
+
+namespace posemamba::cuda {
+
+__device__ __forceinline__ float2 read_pair(const float* p) {
+  return *reinterpret_cast<const float2*>(p);
+}
+__device__ __forceinline__ uint32_t half_pair(float x, float y) {
+  const __half2 two = __floats2half2_rn(x, y);
+  return *reinterpret_cast<const uint32_t*>(&two);
+}
+// The sum over the four lanes of a row, in all four.
+__device__ __forceinline__ float row_sum(float v) {
+  v += __shfl_xor_sync(0xffffffffu, v, 1);
+  return v + __shfl_xor_sync(0xffffffffu, v, 2);
+}
+
+template <int D>
+struct FragmentRows {
+  static constexpr int kTiles = D / 8;
+  float sum[kTiles][4];  // mma registers: row g in 0 and 1, row g + 8 in 2 and 3
+
+  // From `at`, where row g's channel 2 p lies; row g + 8 is eight rows further. Rows that do not
+  // exist are zeros.
+  __device__ __forceinline__ void load(const float* at, const bool (&exists)[2]) {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const float2 v =
+            exists[r] ? read_pair(at + r * 8 * D + 8 * t) : make_float2(0.0f, 0.0f);
+        sum[t][2 * r] = v.x, sum[t][2 * r + 1] = v.y;
+      }
+    }
+  }
+  __device__ __forceinline__ void store(float* at, const bool (&exists)[2]) const {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        if (!exists[r]) continue;
+        *reinterpret_cast<float2*>(at + r * 8 * D + 8 * t) =
+            make_float2(sum[t][2 * r], sum[t][2 * r + 1]);
+      }
+    }
+  }
+  // Adds to row g (r 0) or g + 8 (r 1).
+  __device__ __forceinline__ void add(int r, const float* row, int p) {
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+      const float2 v = read_pair(row + 8 * t + 2 * p);
+      sum[t][2 * r] += v.x, sum[t][2 * r + 1] += v.y;
+    }
+  }
+
+  // LayerNorm: put(t, the two values of row g, those of row g + 8). Two passes over registers, as
+  // RowGroup's.
+  template <class Put>
+  __device__ __forceinline__ void normalize(const float (&norm)[2][D], float epsilon, int p,
+                                            Put&& put) const {
+    constexpr float kInverse = 1.0f / D;
+    float mean[2] = {0.0f, 0.0f};
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+      mean[0] += sum[t][0] + sum[t][1], mean[1] += sum[t][2] + sum[t][3];
+    }
+    float squares[2] = {0.0f, 0.0f};
+    float scale[2];
+#pragma unroll
+    for (int r = 0; r < 2; ++r) mean[r] = row_sum(mean[r]) * kInverse;
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float off = sum[t][i] - mean[i / 2];
+        squares[i / 2] = fmaf(off, off, squares[i / 2]);
+      }
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      scale[r] = rsqrtf(fmaf(row_sum(squares[r]), kInverse, epsilon));
+      mean[r] *= -scale[r];
+    }
+#pragma unroll
+    for (int t = 0; t < kTiles; ++t) {
+      const float2 gamma = read_pair(norm[0] + 8 * t + 2 * p);
+      const float2 beta = read_pair(norm[1] + 8 * t + 2 * p);
+      float v[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        v[i] = fmaf(fmaf(sum[t][i], scale[i / 2], mean[i / 2]), i % 2 ? gamma.y : gamma.x,
+                    i % 2 ? beta.y : beta.x);
+      }
+      put(t, make_float2(v[0], v[1]), make_float2(v[2], v[3]));
+    }
+  }
+
+  // += operand(k) * the packed tiles at words[(tile * Steps + k) * 32]: Steps * 16 inputs.
+  template <int Steps, int Unroll, class Operand>
+  __device__ __forceinline__ void multiply(const uint4* words, int lane, Operand&& operand) {
+#pragma unroll Unroll
+    for (int k = 0; k < Steps; ++k) {
+      uint32_t a[4];
+      operand(k, a);
+#pragma unroll
+      for (int t = 0; t < kTiles / 2; ++t) {
+        const uint4 b = words[(t * Steps + k) * 32 + lane];
+        mma(sum[2 * t], a, b.x, b.y);
+        mma(sum[2 * t + 1], a, b.z, b.w);
+      }
+    }
+  }
+};
+
+// A warp's sixteen rows as the operand of a product, kept in registers.
+template <int K>
+struct RegisterOperand {
+  uint32_t a[K / 16][4];
+
+  __device__ __forceinline__ RegisterOperand(__half*, int) {}
+  __device__ __forceinline__ void put(int t, float2 first, float2 second) {
+    a[t / 2][t % 2 * 2] = half_pair(first.x, first.y);
+    a[t / 2][t % 2 * 2 + 1] = half_pair(second.x, second.y);
+  }
+  __device__ __forceinline__ void ready() const {}
+  __device__ __forceinline__ void get(int k, int, uint32_t (&to)[4]) const {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) to[i] = a[k][i];
+  }
+};
+
+// The same in shared memory that belongs to the warp: where registers are short.
+template <int K, int Stride>
+struct SharedOperand {
+  __half* rows;
+  int lane;
+
+  __device__ __forceinline__ SharedOperand(__half* own, int lane_of_warp)
+      : rows(own), lane(lane_of_warp) {}
+  __device__ __forceinline__ void put(int t, float2 first, float2 second) const {
+    __half* to = rows + lane / 4 * Stride + 8 * t + lane % 4 * 2;
+    put_half2(to, first);
+    put_half2(to + 8 * Stride, second);
+  }
+  // Between the last read of what was there and the first put, and the last put and the first get.
+  __device__ __forceinline__ void ready() const { __syncwarp(); }
+  __device__ __forceinline__ void get(int k, int lane_of_warp, uint32_t (&to)[4]) const {
+    load_a(rows, Stride, 0, k * 16, lane_of_warp, to);
+  }
+};
+
+}  // namespace posemamba::cuda

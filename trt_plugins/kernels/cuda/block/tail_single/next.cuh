@@ -1,0 +1,81 @@
+// What follows the residual stream: the next norm, then the next block's in_proj or the head.
+#pragma once
+
+#include "cuda/block/tail_single/product.cuh"
+#include "cuda/block/tail_single/rows.cuh"
+
+namespace posemamba::cuda {
+
+// poses_3d = rows * head_weight^T + head_bias
+template <int D, int Count>
+__device__ __forceinline__ void write_poses(const pm_next_params& next, const Place& place,
+                                            const RowGroup<D, Count>& rows) {
+  float sums[Count * 3];
+#pragma unroll
+  for (int axis = 0; axis < 3; ++axis) {
+#pragma unroll
+    for (int r = 0; r < Count; ++r) sums[r * 3 + axis] = 0.0f;
+    if (!rows.used(place.lane)) continue;
+#pragma unroll
+    for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
+      const float4 w = read_quad(next.head_weight + axis * D + rows.channel(q, place.lane));
+#pragma unroll
+      for (int r = 0; r < Count; ++r) {
+        sums[r * 3 + axis] += sum4(fma4(rows.quad[r][q], w, make_float4(0, 0, 0, 0)));
+      }
+    }
+  }
+  warp_sums(sums);
+#pragma unroll
+  for (int r = 0; r < Count; ++r) {
+    if (place.lane != 0 || !place.inside(place.row0 + r)) continue;
+    float* to = next.poses_3d + (place.item + place.first + place.row0 + r) * 3;
+#pragma unroll
+    for (int axis = 0; axis < 3; ++axis) to[axis] = sums[r * 3 + axis] + next.head_bias[axis];
+  }
+}
+
+// Stores the stream, normalises it for what follows, and runs that: in_proj or the head.
+template <int D, int Warps>
+__device__ __forceinline__ void run_next(TailShared<D>& shared, const pm_next_params& next,
+                                         float* stream, const Place& place,
+                                         RowGroup<D, kTailRows / Warps>& rows) {
+  using Shared = TailShared<D>;
+  constexpr int kCount = kTailRows / Warps;
+  BlockProduct<D, 4 * D, Warps> in_proj;
+  if (next.xz != nullptr) in_proj.prime(next.in_proj, place.warp, place.lane);
+#pragma unroll
+  for (int r = 0; r < kCount; ++r) {
+    if (!rows.used(place.lane) || !place.inside(place.row0 + r)) continue;
+    float* to = stream + (place.item + place.first + place.row0 + r) * D;
+#pragma unroll
+    for (int q = 0; q < RowGroup<D, kCount>::kQuads; ++q) {
+      write_quad(to + rows.channel(q, place.lane), rows.quad[r][q]);
+    }
+  }
+  const TailVectors<D>& v = shared.vectors;
+  rows.normalize(v.next_norm[0], v.next_norm[1], next.epsilon, place.lane);
+  if (next.xz == nullptr) {
+    write_poses<D, kCount>(next, place, rows);
+    return;
+  }
+  write_narrow<D, kCount>(shared, place, rows);
+  __syncthreads();  // the rows are complete, and nobody reads `work` any more
+  in_proj.run(shared.narrow, Shared::kNarrow, [&](int row, int column, float2 v) {
+    put_half2(shared.out + row * Shared::kOut + column, v);
+  });
+  __syncthreads();                    // the outputs are complete
+  constexpr int kPieces = 4 * D / 8;  // 16 bytes each
+  auto* xz = static_cast<__half*>(next.xz) + (place.item + place.first) * 4 * D;
+  const int left = place.steps - place.first;
+#pragma unroll 4
+  for (int i = static_cast<int>(threadIdx.x); i < kTailRows * kPieces; i += 32 * Warps) {
+    const int row = i / kPieces;
+    const int column = i % kPieces * 8;
+    if (row >= left) break;
+    *reinterpret_cast<uint4*>(xz + row * 4 * D + column) =
+        *reinterpret_cast<const uint4*>(shared.out + row * Shared::kOut + column);
+  }
+}
+
+}  // namespace posemamba::cuda

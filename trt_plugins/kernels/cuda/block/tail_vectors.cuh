@@ -1,0 +1,28 @@
+// The vectors every thread block of a tail reads whole.
+#pragma once
+
+#include "cuda/block/copy_async.cuh"
+
+namespace posemamba::cuda {
+
+// pm_block_tail_params::vectors, as they lie.
+template <int D>
+struct TailVectors {
+  float out_norm[2][2 * D];
+  float skip[2][2 * D];  // sum of D over all directions, over those with a limb sum
+  float norm2[2][D];
+  float shared_norm[2][D];
+  float next_norm[2][D];
+  float fc1_bias[2 * D];
+  float fc2_bias[D];
+
+  // Starts this thread's share of the copy; copies_done() and a barrier complete it.
+  __device__ __forceinline__ void copy_from(const float* from, int thread, int threads) {
+    for (int i = thread; i < static_cast<int>(sizeof(TailVectors) / 16); i += threads) {
+      copy_async(reinterpret_cast<float4*>(this) + i, reinterpret_cast<const float4*>(from) + i);
+    }
+  }
+};
+static_assert(sizeof(TailVectors<64>) == 17 * 64 * sizeof(float), "as block_cuda.h says");
+
+}  // namespace posemamba::cuda
