@@ -69,10 +69,9 @@ class TailVectors(NamedTuple):
 
 def skips(D: _Array, limb_mask: Sequence[int]) -> tuple[_Array, _Array]:
     """``skip`` and ``limb_skip`` of :class:`TailVectors`, of D (K, 2d)."""
-    limbs = D[0] * 0
-    for row, masked in zip(D, limb_mask, strict=True):
-        limbs = limbs + row * masked
-    return D.sum(0), limbs
+    if isinstance(D, np.ndarray):
+        return D.sum(0), (D * np.array(limb_mask, D.dtype)[:, None]).sum(0)
+    return D.sum(0), (D * D.new_tensor(limb_mask)[:, None]).sum(0)
 
 
 def taps(kernel: _Array) -> _Array:

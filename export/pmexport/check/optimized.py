@@ -10,7 +10,6 @@ import numpy as np
 
 from pmexport.check.tolerance import TOLERANCES
 from pmexport.format.file import open_model
-from pmexport.format.files import check_file
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.format.options import Fusion
 from pmexport.passes.optimize import optimize_model
@@ -18,7 +17,7 @@ from pmexport.runtimes.base import FloatArray, Lift, RuntimeOptions
 from pmexport.runtimes.ort_cpu import OrtCpu
 from pmexport.runtimes.session import open_session, session_lift
 from posemamba.errors import InputError
-from posemamba.files.output import replacing
+from posemamba.files.output import check_file, replacing
 from posemamba.skeleton import NUM_JOINTS
 from posemamba.text import table
 

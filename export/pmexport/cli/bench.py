@@ -62,7 +62,7 @@ def bench(
     from pmexport.bench.measure import Effort
     from pmexport.bench.report import bench_lines, bench_markdown
     from pmexport.bench.run import BenchRequest, run_bench
-    from pmexport.format.files import check_file
+    from posemamba.files.output import check_file
 
     for path, suffix in ((json_path, ".json"), (markdown_path, ".md")):
         if path is not None:

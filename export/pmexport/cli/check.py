@@ -51,7 +51,7 @@ def check(
 ) -> None:
     """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
     from pmexport.check.run import CheckRequest
-    from pmexport.format.files import check_file
+    from posemamba.files.output import check_file
 
     if json_path is not None:
         check_file(json_path, suffix=".json")

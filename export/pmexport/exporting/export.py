@@ -18,13 +18,13 @@ from onnxscript import ir
 
 from pmexport.exporting.translation import translation_table
 from pmexport.format.environment import tool_version
-from pmexport.format.files import check_file
 from pmexport.format.limits import check_options
 from pmexport.format.metadata import build_metadata
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PRODUCER
 from pmexport.format.options import ExportOptions
 from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
+from posemamba.files.output import check_file
 from posemamba.model.network import PoseMamba
 
 EXTERNAL_DATA_BYTES = 2**31 - 2**24

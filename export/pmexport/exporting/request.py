@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmexport.format.files import check_file, check_takes_files, printable_name
+from pmexport.format.files import printable_name
 from pmexport.format.limits import check_options
 from pmexport.format.options import ExportOptions
 from posemamba.errors import InputError
+from posemamba.files.output import check_file, check_takes_files
 
 if TYPE_CHECKING:
     from pmexport.exporting.export import ExportReport

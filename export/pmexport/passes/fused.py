@@ -25,24 +25,17 @@ from pmexport.format.operators import (
 )
 from pmexport.passes.graph import Array, add_initializer, attribute, constant_array, new_node, prune
 from pmexport.passes.match_network import Layer, Network, Norm, find_network
+from posemamba.native.packing import TailVectors, fits, pack_weight, skips
 
-_TILE = 16
 _HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
 
 def can_fuse(network: Network) -> bool:
     """Whether the fused kernels are compiled for the network's type and sizes."""
-    from posemamba.native.packing import WIDTHS
-
     first = network.layers[0]
-    width = network.embedding.shape[1]
-    return (
-        first.mixer.scan.outputs[0].dtype == _HALF
-        and width in WIDTHS
-        and first.out_proj.shape == (2 * width, width)
-        and first.fc1.shape == (width, 2 * width)
-        and first.x_proj.shape[1] % _TILE == 0
-    )
+    inner, width = first.out_proj.shape
+    hidden, columns = first.fc1.shape[1], first.x_proj.shape[1]
+    return first.mixer.scan.outputs[0].dtype == _HALF and fits(width, inner, hidden, columns)
 
 
 def rewrite_fused(model: ir.Model, network: Network) -> None:
@@ -144,12 +137,8 @@ class _Emitter:
 
     def _packed(self, name: str, matrix: Array) -> ir.Value:
         """A matrix (inputs, outputs) of the file as the kernels read it."""
-        import torch
-
-        from posemamba.native.packing import pack_weight
-
-        packed = pack_weight(torch.from_numpy(np.ascontiguousarray(matrix.T)))
-        return add_initializer(self.graph, f"fused.{name}", packed.contiguous().numpy())
+        packed = np.ascontiguousarray(pack_weight(matrix.T))
+        return add_initializer(self.graph, f"fused.{name}", packed)
 
     def _node(
         self,
@@ -176,21 +165,18 @@ class _Emitter:
 
 
 def _vectors(layer: Layer) -> Array:
-    """What ``block_tail`` reads whole, see :class:`posemamba.native.packing.TailVectors`."""
-    skip = constant_array(layer.mixer.scan_inputs["D"])  # (K, 2d)
-    masked = np.array(attribute(layer.mixer.scan, "limb_mask"), np.float32)
-    return np.concatenate(
-        [
-            *_pair(layer.out_norm),
-            skip.sum(axis=0),
-            (skip * masked[:, None]).sum(axis=0),
-            *_pair(layer.norm2),
-            *_pair(layer.shared_norm),
-            *_pair(layer.next_norm),
-            layer.fc1_bias.astype(np.float32),
-            layer.fc2_bias.astype(np.float32),
-        ]
-    )
+    """What ``block_tail`` reads whole."""
+    D = constant_array(layer.mixer.scan_inputs["D"])  # (K, 2d)
+    packed: Array = TailVectors(
+        *_pair(layer.out_norm),
+        *skips(D, attribute(layer.mixer.scan, "limb_mask")),
+        *_pair(layer.norm2),
+        *_pair(layer.shared_norm),
+        *_pair(layer.next_norm),
+        layer.fc1_bias.astype(np.float32),
+        layer.fc2_bias.astype(np.float32),
+    ).pack()
+    return packed
 
 
 def _pair(norm: Norm) -> tuple[Array, Array]:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from pmexport.format.files import check_file, check_takes_files
 from pmexport.format.names import ENGINE_SUFFIX, PLUGIN_VERSION
 from pmexport.format.operators import SCANS
 from pmexport.trt.backends import Backend
@@ -15,6 +14,7 @@ from pmexport.trt.options import Options
 from pmexport.trt.sidecar import sidecar_path
 from pmexport.trt.targets import current_architecture
 from posemamba.errors import InputError
+from posemamba.files.output import check_file, check_takes_files
 
 _DISK_FACTOR = 3
 """Free disk asked for, in sizes of the ONNX model; a plan of L for three targets takes 1.7."""
