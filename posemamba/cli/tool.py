@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from posemamba.errors import InputError
-from posemamba.text import one_line as one_line
-from posemamba.text import suggestion as suggestion
-from posemamba.text import table as table
+from posemamba.text import one_line, suggestion
 
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130

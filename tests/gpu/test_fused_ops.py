@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.model.inference import PoseMambaInference, capture
-from posemamba.native import fused_ops
+from posemamba.native import fused_ops, packing
 
 pytestmark = pytest.mark.gpu
 
@@ -80,12 +80,12 @@ def test_conv_proj(batch: int, frames: int, joints: int, channels: int, columns:
     expected = F.silu(F.conv2d(grid, kernel, bias.double(), padding=1, groups=channels))
     expected = expected.permute(0, 2, 3, 1)
 
-    u, x_dbl = fused_ops.conv_proj(slice_of(x), taps, bias, fused_ops.pack_weight(projection))
+    u, x_dbl = fused_ops.conv_proj(slice_of(x), taps, bias, packing.pack_weight(projection))
 
     # Half a unit in the last place of float16 for u; x_dbl sums products of such and rounds again.
     assert relative(u, expected) < 3e-4
     assert relative(x_dbl, expected @ projection.double().t()) < 6e-4
-    again = fused_ops.conv_proj(slice_of(x), taps, bias, fused_ops.pack_weight(projection))
+    again = fused_ops.conv_proj(slice_of(x), taps, bias, packing.pack_weight(projection))
     assert torch.equal(again[0], u)
     assert torch.equal(again[1], x_dbl)
 
@@ -97,7 +97,7 @@ class TailCase:
     scan: CrossInputs
     z: Tensor
     residual: Tensor
-    vectors: fused_ops.TailVectors
+    vectors: packing.TailVectors
     matrices: list[Tensor]
     next_weights: list[Tensor]
     position: Tensor | None
@@ -128,8 +128,8 @@ class TailCase:
 
     def exact(self) -> tuple[Tensor, Tensor]:
         """In float64, without any rounding between."""
-        w = fused_ops.TailVectors(*(vector.double() for vector in self.vectors))
-        out_proj, fc1, fc2 = (fused_ops.unpack_weight(m).double() for m in self.matrices)
+        w = packing.TailVectors(*(vector.double() for vector in self.vectors))
+        out_proj, fc1, fc2 = (packing.unpack_weight(m).double() for m in self.matrices)
         y = oracle.cross_scan(self.scan, torch.float64)
         normed = F.layer_norm(y, y.shape[-1:], w.out_gamma, w.out_beta, EPSILONS[0])
         stream = self.residual.double() + normed * F.silu(self.z.double()) @ out_proj.t()
@@ -143,7 +143,7 @@ class TailCase:
         normed = F.layer_norm(stream, width, w.next_gamma, w.next_beta, EPSILONS[3])
         following = [weight.double() for weight in self.next_weights]
         if len(following) == 1:
-            return stream, normed @ fused_ops.unpack_weight(self.next_weights[0]).double().t()
+            return stream, normed @ packing.unpack_weight(self.next_weights[0]).double().t()
         return stream, F.linear(normed, *following)
 
 
@@ -167,14 +167,14 @@ def make_tail(
     )
 
     def matrix(outputs: int, inputs: int) -> Tensor:
-        return fused_ops.pack_weight(draw(generator, outputs, inputs, scale=inputs**-0.5))
+        return packing.pack_weight(draw(generator, outputs, inputs, scale=inputs**-0.5))
 
     def norm(width: int) -> tuple[Tensor, Tensor]:
         return 1 + draw(generator, width, scale=0.1), draw(generator, width, scale=0.1)
 
     d = d_model
     masked = torch.tensor(scan.directions.limb_mask).cuda()[:, None]
-    vectors = fused_ops.TailVectors(
+    vectors = packing.TailVectors(
         *norm(2 * d),
         scan.D.sum(0),
         (scan.D * masked).sum(0),
@@ -241,7 +241,7 @@ def test_block_tail(row: dict[str, object]) -> None:
     assert torch.equal(again[1], found[1])
 
 
-@pytest.mark.parametrize("d_model", fused_ops.WIDTHS)
+@pytest.mark.parametrize("d_model", packing.WIDTHS)
 @pytest.mark.parametrize(("batch", "frames", "joints"), [(1, 1, 17), (3, 9, 17), (2, 243, 17)])
 def test_embed(d_model: int, batch: int, frames: int, joints: int) -> None:
     generator = torch.Generator().manual_seed(d_model)
@@ -250,7 +250,7 @@ def test_embed(d_model: int, batch: int, frames: int, joints: int) -> None:
     position = draw(generator, joints, d_model)
     norm = torch.stack([1 + draw(generator, d_model, scale=0.1), draw(generator, d_model)])
     in_proj = draw(generator, 4 * d_model, d_model, scale=d_model**-0.5).half()
-    following = [fused_ops.pack_weight(in_proj)]
+    following = [packing.pack_weight(in_proj)]
     stream, xz = fused_ops.embed(keypoints, weight, bias, position, norm, following, 1e-6)
     expected = F.linear(keypoints.double(), weight.double(), bias.double()) + position.double()
     normed = F.layer_norm(expected, (d_model,), *norm.double(), 1e-6)
@@ -259,7 +259,7 @@ def test_embed(d_model: int, batch: int, frames: int, joints: int) -> None:
     assert relative(xz, normed @ in_proj.double().t()) < 4e-4
 
 
-@pytest.mark.parametrize("d_model", fused_ops.WIDTHS)
+@pytest.mark.parametrize("d_model", packing.WIDTHS)
 @pytest.mark.parametrize("scan_order", ["global-local", "bidirectional", "bs_bt"])
 def test_whole_network(d_model: int, scan_order: str) -> None:
     torch.manual_seed(0)

@@ -17,10 +17,10 @@ from pmexport.passes.optimize import optimize_model
 from pmexport.runtimes.base import FloatArray, Lift, RuntimeOptions
 from pmexport.runtimes.ort_cpu import OrtCpu
 from pmexport.runtimes.session import open_session, session_lift
-from posemamba.cli.tool import table
 from posemamba.errors import InputError
-from posemamba.files.atomic import replacing
+from posemamba.files.output import replacing
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.text import table
 
 _CHECK_FRAMES = 27
 """Frames of the comparison with the original: every kind of neighbour, and well under a second."""

@@ -12,8 +12,9 @@ import click
 from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
 from pmexport.runtimes.registry import RUNTIMES
-from posemamba.cli.tool import NearChoice, suggestion
+from posemamba.cli.tool import NearChoice
 from posemamba.scan_order import SCAN_ORDERS
+from posemamba.text import suggestion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -131,7 +132,7 @@ def named(choice: str) -> str | None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a report, whole or not at all."""
-    from posemamba.files.atomic import replacing
+    from posemamba.files.output import replacing
 
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="replace")  # it may name any file

@@ -13,7 +13,8 @@ import click
 
 from pmexport.cli.options import PATH, SCAN_ORDER, OnnxPath, named
 from pmexport.trt.options import HARDWARE_LEVELS, TENSORRT, TENSORRT_RTX, Options
-from posemamba.cli.tool import CHECK_FAILED, NearChoice, one_line
+from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.text import one_line
 
 if TYPE_CHECKING:
     from pmexport.trt.job import TrtReport

@@ -176,7 +176,7 @@ class _Emitter:
 
 
 def _vectors(layer: Layer) -> Array:
-    """What ``block_tail`` reads whole, see :class:`posemamba.native.fused_ops.TailVectors`."""
+    """What ``block_tail`` reads whole, see :class:`posemamba.native.packing.TailVectors`."""
     skip = constant_array(layer.mixer.scan_inputs["D"])  # (K, 2d)
     masked = np.array(attribute(layer.mixer.scan, "limb_mask"), np.float32)
     return np.concatenate(

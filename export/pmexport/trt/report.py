@@ -10,7 +10,7 @@ from typing import Any
 from pmexport.text import plural, size_text
 from pmexport.trt.gpu_code import kernels_for
 from pmexport.trt.sidecar import inspect_engine
-from posemamba.cli.tool import table
+from posemamba.text import table
 
 _WITNESSES = {
     "onnx": "the ONNX model's types",
