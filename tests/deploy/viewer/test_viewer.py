@@ -126,7 +126,7 @@ def test_what_is_shown_is_the_motion(opened: Any) -> None:  # noqa: ANN401
 
 
 def test_play_pause_and_speed(opened: Any) -> None:  # noqa: ANN401
-    page = opened(motion(60))
+    page = opened(motion(120))
     page.evaluate("document.getElementById('play').click()")
     page.wait_for(f"{STATE}.frame > 3")
     assert page.evaluate("document.getElementById('play').ariaLabel") == "Pause"
@@ -140,7 +140,7 @@ def test_play_pause_and_speed(opened: Any) -> None:  # noqa: ANN401
       scrub.dispatchEvent(new Event("input"));
       const start = performance.now();
       play.click();
-      await new Promise(done => setTimeout(done, 400));
+      await new Promise(done => setTimeout(done, 1000));
       play.click();
       return window.viewer.state().time / (performance.now() - start) * 1000;
     })"""
