@@ -82,33 +82,36 @@ def test_any_length_without_a_seam(
     poses = np.array([line["joints"] for line in lines])
     start, hop = film[:WINDOW, 0], WINDOW // 2
     assert np.abs(poses[: hop - 1] - _torch(start, "coco17")[: hop - 1]).max() < TOLERANCE
-    steps = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2))
+    steps = np.abs(np.diff(poses, axis=0)).max(axis=(1, 2))[
+        1:-1
+    ]  # a clip's ends jump by themselves
     assert steps.max() < 4 * np.median(steps)
 
 
 def test_people_gaps_and_units(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    film = files.film("body25", 60, 2)
-    files.write_openpose(tmp_path / "f", film, "{}.json")
-    for frame in (*range(10, 12), *range(20, 55)):
-        (tmp_path / "f" / f"{frame}.json").unlink()
+    frames = [*range(10), *range(12, 20), *range(55, 60)]
+    film = files.film("coco17", 60, 2)
+    entries = [e for e in files.coco_results(film) if e["image_id"] in frames]
+    for index, entry in enumerate(entries):
+        entry["track_id"] = index % 2
+    path = files.dump(tmp_path / "r.json", entries)
     outs = {}
     for unit in ("m", "mm"):
         out = tmp_path / f"{unit}.npz"
-        words = ["lift", str(model), str(tmp_path / "f"), "-o", str(out), *SIZE]
+        words = ["lift", str(model), str(path), "-o", str(out), *SIZE]
         assert main([*words, "--height-m", "1.8", "--units", unit, "--rate", "50"]) == 0
         with np.load(out) as archive:
             outs[unit] = {name: archive[name] for name in archive.files}
     told = capsys.readouterr().out
     assert "60 frames (37 missing), 2 people" in told
     assert "4 whole poses" in told
-    names = [name for name in outs["m"] if "poses_3d" in name]
-    assert names
-    for name in names:
-        assert np.abs(outs["mm"][name] - 1000 * outs["m"][name]).max() < 1e-2  # float32 of a metre
-    frames = [values for name, values in outs["m"].items() if name.endswith("frames")]
-    assert all(values.tolist() == [*range(20), *range(55, 60)] for values in frames)
+    difference = outs["mm"]["poses_3d"] - 1000 * outs["m"]["poses_3d"]
+    assert np.abs(difference).max() < 1e-2  # float32 of a metre
+    for person in (0, 1):
+        numbers = outs["m"]["frames"][outs["m"]["person"] == person]
+        assert numbers.tolist() == [*range(20), *range(55, 60)]
 
 
 def test_upper_body_alone_is_lifted_with_a_remark(
