@@ -1,9 +1,10 @@
 """Commands in the documentation work as printed.
 
 Every ``console`` block of README.md and docs/*.md is read; its lines that begin with ``$ pmexport``
-or ``$ posemamba`` run in order, one directory a file, which holds what a reader would have: a
-checkpoint ``tiny.pth.tr`` and keypoints ``clips.npz``. Other lines of a block are output or need
-more than this machine has. A line that ends in ``# exits 1`` or ``# exits 2`` must do so.
+or ``$ posemamba`` run in order, one directory a file, which holds what a reader would have: the
+checkout's ``posemamba/assets``, a checkpoint ``tiny.pth.tr`` and keypoints ``clips.npz``. Other
+lines of a block are output or need more than this machine has. A line that ends in ``# exits 1`` or
+``# exits 2`` must do so. README's Python runs after its commands, among their files.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.
          if page.is_file()]  # fmt: skip
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^\$ ((?:pmexport|posemamba)\b.*?)(?:\s+# exits (\d))?$", re.MULTILINE)
 
 
@@ -38,21 +40,33 @@ def commands(text: str) -> list[tuple[str, int]]:
     return lines
 
 
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_run(page: Path, tmp_path: Path) -> None:
     shutil.copy(GOLDEN, tmp_path / "tiny.pth.tr")
     np.savez(tmp_path / "clips.npz", **bundled_clips())
-    for line, code in commands(page.read_text(encoding="utf-8")):
+    (tmp_path / "posemamba").mkdir()  # no package: the installed one is found
+    (tmp_path / "posemamba" / "assets").symlink_to(ROOT / "posemamba" / "assets")
+    text = page.read_text(encoding="utf-8")
+    for line, code in commands(text):
         tool, *arguments = shlex.split(line)
-        done = subprocess.run(
-            [sys.executable, "-m", tool, *arguments],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
+        done = run(tmp_path, "-m", tool, *arguments)
         assert done.returncode == code, f"{page.name}: $ {line}\n{done.stdout}{done.stderr}"
+    if page.name == "README.md":
+        for program in _PYTHON.findall(text):
+            done = run(tmp_path, "-c", program)
+            assert done.returncode == 0, f"{program}\n{done.stderr}"
+            assert done.stdout, "README's Python prints poses"
 
 
 def test_harness_finds_commands() -> None:
@@ -75,7 +89,7 @@ def test_the_command_page_shows_every_command() -> None:
     assert shown == {
         *(
             f"pmexport {name}"
-            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor", "trt")
+            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor", "trt", "lift")
         ),
         *(f"posemamba {name}" for name in ("count", "init")),
     }

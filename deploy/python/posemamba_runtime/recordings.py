@@ -85,13 +85,43 @@ Progress = Callable[[int, int], None]
 """Called with the frames lifted so far, and all of them."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A recording whose gaps are filled: what is left is the network's work.
+
+    Attributes:
+        people: those who can be lifted.
+        lost: person, reason and number of frames that cannot be.
+    """
+
+    recording: Recording
+    people: tuple[tuple[PersonTrack, Completed], ...]
+    lost: tuple[tuple[int, str, int], ...]
+
+    @property
+    def frames(self) -> int:
+        """Poses there will be."""
+        return sum(len(part.frames) for _, whole in self.people for part in whole.stretches)
+
+
+def prepare(recording: Recording) -> Prepared:
+    """Fill what was not found.
+
+    Raises:
+        BadArgument: nobody can be lifted, with the reason.
+    """
+    completed = [(track, complete(track, recording.layout)) for track in recording.tracks]
+    lost = tuple((track.person, *reason) for track, whole in completed for reason in whole.lost)
+    people = tuple((track, whole) for track, whole in completed if whole.stretches)
+    if not people:
+        raise BadArgument(_nobody(recording, lost))
+    return Prepared(recording, people, lost)
+
+
 def lift_recording(
     lifter: Lifts,
     recording: Recording,
     options: LiftOptions = LiftOptions(),
-    *,
-    model: str = "",
-    progress: Progress = lambda done, total: None,
 ) -> Lifted:
     """Lift everybody in a recording.
 
@@ -99,12 +129,19 @@ def lift_recording(
         BadArgument: nobody can be lifted, with the reason.
         Error: the model failed.
     """
-    completed = [(track, complete(track, recording.layout)) for track in recording.tracks]
-    lost = tuple((track.person, *reason) for track, whole in completed for reason in whole.lost)
-    people = [(track, whole) for track, whole in completed if whole.stretches]
-    if not people:
-        raise BadArgument(_nobody(recording, lost))
-    total = sum(len(stretch.frames) for _, whole in people for stretch in whole.stretches)
+    return lift_prepared(lifter, prepare(recording), options)
+
+
+def lift_prepared(
+    lifter: Lifts,
+    prepared: Prepared,
+    options: LiftOptions,
+    *,
+    model: str = "",
+    progress: Progress = lambda done, total: None,
+) -> Lifted:
+    """The network's part of :func:`lift_recording`."""
+    recording, total = prepared.recording, prepared.frames
     done = 0
 
     def advance(frames: int) -> None:
@@ -113,11 +150,12 @@ def lift_recording(
         progress(done, total)
 
     tracks = tuple(
-        _lift_person(lifter, recording, track, whole, options, advance) for track, whole in people
+        _lift_person(lifter, recording, track, whole, options, advance)
+        for track, whole in prepared.people
     )
     motion = Motion(tracks, recording.rate, options.units, recording.size, recording.source, model)
-    placed = {track.person: whole.placed for track, whole in people if whole.placed}
-    return Lifted(motion, placed, lost)
+    placed = {track.person: whole.placed for track, whole in prepared.people if whole.placed}
+    return Lifted(motion, placed, prepared.lost)
 
 
 def _nobody(recording: Recording, lost: tuple[tuple[int, str, int], ...]) -> str:
@@ -190,8 +228,8 @@ def _room(canvas: tuple[int, int], whole: Completed) -> tuple[tuple[int, int], f
     """An image in which no point is above the edge, and how far down the points move in it.
 
     A negative pair means "not found" to the stream, but here everything is placed: a head may well
-    stick out of the picture. An image higher by twice what the points move down has them at the same
-    normalised place.
+    stick out of the picture. An image higher by twice what the points move down has them at the
+    same normalised place.
     """
     lowest = min(float(stretch.points[..., 1].min()) for stretch in whole.stretches)
     down = math.ceil(max(0.0, 1.0 - lowest))
@@ -208,8 +246,6 @@ def _windows(lifter: Lifts, options: LiftOptions) -> tuple[int, int]:
 
 def window_of(lifter: Lifts) -> int:
     """Frames of the model's longest window."""
-    for key in ("max_frames", "frames"):
-        value = lifter.info.get(key)
-        if isinstance(value, int) and value > 0:
-            return value
-    return 1
+    frames = lifter.info.get("frames")
+    longest = frames.get("max") if isinstance(frames, dict) else frames
+    return longest if isinstance(longest, int) and longest > 0 else 1

@@ -115,7 +115,7 @@ def _run(lift: Lift, case: Case, want: FloatArray) -> tuple[FloatArray | None, s
 
 
 def not_finite(poses: FloatArray) -> str | None:
-    """``NaN at frame 3, joint left_knee`` of the first value that is no number."""
+    """``NaN at frame 3, joint left_knee`` of the first value that is NaN or infinite."""
     bad = np.argwhere(~np.isfinite(poses))  # rows of (batch, frame, joint, axis)
     if not len(bad):
         return None

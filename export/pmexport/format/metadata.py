@@ -44,7 +44,7 @@ _JSON_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
         lambda value: type(value) is int and 1 <= value <= MAX_FRAMES,
     ),
 }
-"""What is stored as JSON, what it has to be, and whether it is; True is no number here."""
+"""What is stored as JSON, what it has to be, and whether it is; a boolean is not a number here."""
 
 
 def build_metadata(

@@ -8,7 +8,7 @@ from typing import Literal
 OpsMode = Literal["fused", "generic", "standard"]
 Precision = Literal["fp32", "fp16"]
 Fusion = Literal["auto", "fused", "composed"]
-"""``fused``: two nodes a block, float16 and the paper's widths. ``composed``: standard matrix
+"""``fused``: two nodes per block, float16 and the paper's widths. ``composed``: standard matrix
 products with our nodes between them, any type and size. ``auto``: the first where it fits."""
 
 OPSETS = range(18, 23)
@@ -24,7 +24,7 @@ class ExportOptions:
         frames: frames of a clip; None for any number up to the network's.
         batch: clips at once; None for any number.
         opset: version of the standard operators, see :data:`OPSETS`.
-        ops: ``fused``: one ``CrossSelectiveScan`` a block. ``generic``: ``SelectiveScan``, the op
+        ops: ``fused``: one ``CrossSelectiveScan`` per block. ``generic``: ``SelectiveScan``, the op
             of any Mamba-1 network. ``standard``: ONNX ``Scan``, portable and slow.
         precision: types inside the graph; inputs and outputs are float32 in both.
     """

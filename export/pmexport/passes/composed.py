@@ -1,7 +1,7 @@
 """The composed rewrite for ONNX Runtime CUDA: channels last, standard products between our nodes.
 
-The file ``pmexport onnx`` writes is portable: one scan node a block, standard operators around it.
-On a GPU those cost more in memory traffic and launches than in arithmetic. Here
+The file ``pmexport onnx`` writes is portable: one scan node per block, standard operators around
+it. On a GPU those cost more in memory traffic and launches than in arithmetic. Here
 
 - the two halves of ``in_proj`` are one product again;
 - Transpose, Conv, Transpose and SiLU are one ``ConvSilu``;

@@ -1,4 +1,4 @@
-"""Rewrite an exported float16 graph as the fused path: two nodes a block, and one before them.
+"""Rewrite an exported float16 graph as the fused path: two nodes per block, and one before them.
 
 The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every
 block ``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as

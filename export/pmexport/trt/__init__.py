@@ -1,6 +1,7 @@
 """TensorRT engines: asked for, refused or built, described, cached.
 
-``command`` parses and prints; ``request`` refuses what cannot succeed before any work; ``source``
-reads the ONNX model; ``build`` drives ``worker``, a process of its own that alone imports TensorRT;
-``precision_table`` says what was got; ``sidecar`` and ``cache`` keep it.
+``request`` refuses what cannot succeed before any work, with ``checks``; ``source`` judges the ONNX
+model; ``job`` goes from a request to an engine; ``build`` drives ``worker``, a process of its own
+that alone imports TensorRT; ``precision_table`` says what was got; ``sidecar`` and ``cache`` keep
+it.
 """

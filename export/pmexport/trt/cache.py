@@ -1,9 +1,9 @@
 """Built engines, kept by everything they depend on.
 
-A folder a key: the engine, its sidecar, and the fields the key was made of, so that a miss can say
-what is new. A damaged entry is found by its hash and dropped. Entries unused for long, or beyond
-the size limit, go, the least recently used first. Several processes may share a cache: who builds
-an engine holds the lock of its key, so the others wait for it instead of building it too.
+One folder per key: the engine, its sidecar, and the fields the key was made of, so that a miss can
+say what is new. A damaged entry is found by its hash and dropped. Entries unused for long, or
+beyond the size limit, go, the least recently used first. Several processes may share a cache: who
+builds an engine holds the lock of its key, so the others wait for it instead of building it too.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class TrtRequest:
         checkpoint, onnx: what to build from; exactly one.
         precision: ``fp32`` or ``fp16``; None for the ONNX model's own, fp32 for a checkpoint.
         targets: as written.
-        batch, frames: ranges as written, one a profile.
+        batch, frames: ranges as written, one per profile.
         scan_order: of the checkpoint, where it does not tell it.
         cache: folder of built engines; None to build without.
     """

@@ -1,8 +1,8 @@
 """The process that imports TensorRT: ``python -m pmexport.trt.worker``, driven by ``build``.
 
-A request comes as JSON on stdin, events go out as one JSON object a line on stdout. It is a process
-of its own because TensorRT may end its process instead of raising, because TensorRT-RTX needs a
-library path that only a new process can be given, and so that Ctrl-C can always be obeyed.
+A request comes as JSON on stdin, events go out as one JSON object per line on stdout. It is a
+process of its own because TensorRT may end its process instead of raising, because TensorRT-RTX
+needs a library path that only a new process can be given, and so that Ctrl-C can always be obeyed.
 Whatever native code prints goes to stderr. Neither PyTorch nor ONNX is imported.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,15 @@ def test_scene_stands_on_its_floor_and_keeps_people_apart() -> None:
     assert first.max() < second.min(), "side by side, in the order of the image"
     assert scene_of(motion(people=2, root=True)).placed
     assert [scene_of(motion(units=u)).step for u in ("m", "mm", "network")] == [1.0, 1000.0, 0.5]
+
+
+def test_who_comes_later_takes_a_free_place() -> None:
+    """Fifty short tracks in a row of people would make all of them tiny."""
+    one = motion(10).tracks[0]
+    after = [replace(one, person=n, frames=one.frames + 10 * n) for n in range(50)]
+    given = motion(10)
+    alone = scene_of(given)
+    assert scene_of(replace(given, tracks=tuple(after))).reach == pytest.approx(alone.reach)
+    at_once = tuple(replace(one, person=n) for n in range(5))
+    row = [points[0, 0, 0] for points in scene_of(replace(given, tracks=at_once)).points]
+    assert len(set(np.round(row, 3))) == 5

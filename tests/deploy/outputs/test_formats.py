@@ -187,10 +187,19 @@ def test_places_that_take_no_file(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_folder_that_cannot_be_written(suffix: str) -> None:
-    """/proc takes no files, from root either."""
-    with pytest.raises(BadArgument, match="cannot be written") as caught:
-        write(f"/proc/self/o{suffix}", motion())
-    assert one_line(str(caught.value))
+    """/proc takes no files, from root either; that is said before the work too."""
+    place = Path(f"/proc/self/o{suffix}")
+    for refuse in (lambda: write(place, motion()), lambda: check_target(place)):
+        with pytest.raises(BadArgument, match="cannot be written") as caught:
+            refuse()
+        assert one_line(str(caught.value))
+
+
+@pytest.mark.parametrize("length", [250, 300])  # with the temporary name, and without
+def test_a_name_that_is_too_long(length: int, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="cannot be written"):
+        write(tmp_path / f"{'a' * length}.csv", motion())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

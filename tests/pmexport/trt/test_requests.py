@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from trt_machine import gpu
 
 from pmexport.cli.main import cli
-from pmexport.trt import build, request
+from pmexport.trt import build, checks
 
 ONNX = ("--onnx", "tiny.fp16.onnx")
 CKPT = ("--ckpt", "inputs/tiny.pth.tr")
@@ -248,7 +248,7 @@ def test_plugin_library(
 
 def test_full_disk(refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
     nearly = shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6)
-    monkeypatch.setattr(request.shutil, "disk_usage", lambda folder: nearly)
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda folder: nearly)
     refused(("trt", *ONNX), ("has 1 MB left", "may need 17"))
 
 

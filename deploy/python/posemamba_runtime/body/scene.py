@@ -40,11 +40,13 @@ class Scene:
 
 def scene_of(motion: Motion) -> Scene:
     """Stand everybody up. The camera is taken to be level, for nothing tells how it was held."""
-    placed = all(track.root is not None for track in motion.tracks)
-    if placed:
-        people = [y_up(track.poses_3d + track.root[:, None]) for track in motion.tracks]  # type: ignore[index]  # placed
-    else:
-        people = _in_a_row(motion.tracks)
+    walked = [
+        y_up(track.poses_3d + track.root[:, None])
+        for track in motion.tracks
+        if track.root is not None
+    ]
+    placed = len(walked) == len(motion.tracks)
+    people = walked if placed else _in_a_row(motion.tracks)
     everywhere = np.concatenate([pose.reshape(-1, 3) for pose in people])
     middle = (everywhere.min(0) + everywhere.max(0)) / 2
     lowest = np.concatenate([pose[:, list(ANKLES), 1].min(1) for pose in people])
@@ -60,10 +62,28 @@ def _in_a_row(tracks: tuple[Track, ...]) -> list[Array]:
     """Nobody knows how far apart they were: side by side, as they are in the image."""
     poses = [y_up(track.poses_3d) for track in tracks]
     widest = max(float(np.abs(pose[..., [0, 2]]).max()) for pose in poses)
-    across = [_image_x(track) for track in tracks]
+    places = _places(tracks)
+    across = [
+        np.mean(
+            [_image_x(track) for track, own in zip(tracks, places, strict=True) if own == place]
+        )
+        for place in range(max(places) + 1)
+    ]
     rank = np.argsort(np.argsort(across, kind="stable"), kind="stable")
-    row = [2 * _ELBOW_ROOM * widest * place for place in rank.tolist()]
+    row = [2 * _ELBOW_ROOM * widest * float(rank[place]) for place in places]
     return [pose + np.array([shift, 0.0, 0.0]) for pose, shift in zip(poses, row, strict=True)]
+
+
+def _places(tracks: tuple[Track, ...]) -> list[int]:
+    """A place in the row for each track; who comes after another left may take theirs."""
+    ends: list[int] = []  # last frame that each place is taken
+    places = [0] * len(tracks)
+    for index in sorted(range(len(tracks)), key=lambda i: int(tracks[i].frames[0])):
+        first, last = int(tracks[index].frames[0]), int(tracks[index].frames[-1])
+        free = [place for place, end in enumerate(ends) if end < first]
+        places[index] = free[0] if free else len(ends)
+        ends[places[index] : places[index] + 1] = [last]
+    return places
 
 
 def _image_x(track: Track) -> float:

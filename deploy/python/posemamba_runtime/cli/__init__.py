@@ -36,9 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Error as error:
         sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
         return BAD_REQUEST
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as 'head' does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        sys.stderr.write(f"Error: '{error.filename}': {error.strerror}; check the path\n")
+        return BAD_REQUEST
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped\n")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as 'head' does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

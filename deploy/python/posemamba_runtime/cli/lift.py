@@ -20,7 +20,7 @@ from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.motion import Motion
 from posemamba_runtime.outputs.trajectory import with_root
-from posemamba_runtime.recordings import Lifted, LiftOptions, lift_recording
+from posemamba_runtime.recordings import Lifted, LiftOptions, lift_prepared, prepare
 
 STANDARD_OUTPUT = "-"
 _PERCENT = 100.0
@@ -46,11 +46,12 @@ def lift(arguments: argparse.Namespace) -> None:
         clip=arguments.clip,
     )
     _tell(report, _what_was_read(recording))
+    prepared = prepare(recording)
     model = model_path(arguments.model)
     start = time.monotonic()
     with Lifter(model, arguments.backend, threads=arguments.threads) as lifter:
         with Bar("Lifting") as bar:
-            lifted = lift_recording(lifter, recording, options, model=arguments.model, progress=bar)
+            lifted = lift_prepared(lifter, prepared, options, model=arguments.model, progress=bar)
         backend = lifter.info.get("backend", arguments.backend)
     seconds = time.monotonic() - start
     motion = lifted.motion
@@ -121,8 +122,11 @@ def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
     if arguments.keypoints == STANDARD_INPUT:
         return
     source = Path(arguments.keypoints)
-    if not source.exists():
-        return  # the reader has the words
+    try:
+        if not source.exists():
+            return  # the reader has the words
+    except OSError:
+        return
     if output.exists() and output.samefile(source):
         raise InputError(f"'{output}' is the input: name another file to write")
     if source.is_dir() and output.suffix == ".json" and output.resolve().parent == source.resolve():

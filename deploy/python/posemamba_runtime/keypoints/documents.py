@@ -13,6 +13,7 @@ from posemamba_runtime.keypoints.formats.alphapose import is_alphapose_entry
 from posemamba_runtime.keypoints.formats.base import FrameFormat, first, take_size
 from posemamba_runtime.keypoints.formats.coco import is_results, read_results
 from posemamba_runtime.keypoints.formats.lines import is_header
+from posemamba_runtime.keypoints.formats.mediapipe import MEDIAPIPE
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
 from posemamba_runtime.keypoints.layouts import layout_name
 from posemamba_runtime.keypoints.names import frame_numbers
@@ -139,7 +140,7 @@ def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]: 
     if is_results(document):
         return _results(document, wanted)
     reader = FrameReader(wanted)
-    if is_nobody(document) or any(entry.is_frame(document) for entry in FRAME_FORMATS):
+    if is_nobody(document) or (_is_frame(document) and not _is_frames_of_points(document)):
         reader.add(document)
     elif isinstance(document, list):
         add_all(reader, ((None, _decoded(item)) for item in document), "entry")
@@ -164,7 +165,20 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
                 raise InputError("has keypoints, but neither 'frame' nor 'image_id'")
             reader.add(document, number)
         except InputError as error:
-            raise InputError(f"{what} {index}: {error}") from None
+            place = index + 1 if what == "line" else index  # as editors count
+            raise InputError(f"{what} {place}: {error}") from None
+
+
+def _is_frame(document: Any) -> bool:  # noqa: ANN401
+    return any(entry.is_frame(document) for entry in FRAME_FORMATS)
+
+
+def _is_frames_of_points(document: Any) -> bool:  # noqa: ANN401
+    """Lists of 33 points are people of one frame within a recording, but the recording as a whole
+    is more likely a person in frame after frame."""
+    return isinstance(document, list) and all(
+        isinstance(item, list) and MEDIAPIPE.is_frame(item) for item in document
+    )
 
 
 def _results(document: Any, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
@@ -179,10 +193,7 @@ def _results(document: Any, wanted: str | None) -> tuple[Detections, str]:  # no
 def _named_frames(document: Mapping[str, Any], reader: FrameReader) -> None:
     """An object of frames by image name."""
     names = list(document)
-    if not all(
-        is_nobody(frame) or any(entry.is_frame(frame) for entry in FRAME_FORMATS)
-        for frame in document.values()
-    ):
+    if not all(is_nobody(frame) or _is_frame(frame) for frame in document.values()):
         raise InputError(f"has {keys_of(document)}: no keypoint format read here has these")
     numbers, note = frame_numbers(names)
     reader.found.notes += [note] if note else []

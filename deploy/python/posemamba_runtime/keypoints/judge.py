@@ -84,7 +84,7 @@ def judge(
         )
     if given:
         _judge_confidence(values[..., 2][there], min_confidence)
-    seen = there & (values[..., 2] > 0) & (values[..., 2] >= min_confidence)
+    seen = there & confident(values[..., 2], min_confidence)
     canvas = _scale(values, there, found, size)
     values[~seen] = np.nan
     return Judged(
@@ -133,9 +133,9 @@ def _layout(found: Detections, values: Floats, given: str | None) -> str:
 def _body_25_or_25b(values: Floats) -> str:
     """BODY_25's neck and middle hip lie between shoulders and hips; BODY_25B has limbs there."""
     points = np.where(values[..., :2] == 0, np.nan, values[..., :2])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):  # the size is judged later
         extent = np.nanmax(points, 1, initial=-np.inf) - np.nanmin(points, 1, initial=np.inf)
-    scale = np.linalg.norm(extent, axis=-1)
+        scale = np.linalg.norm(extent, axis=-1)
     scale[~(np.isfinite(scale) & (scale > 0))] = np.nan
 
     def apart(middle: int, left: int, right: int) -> Floats:
@@ -170,6 +170,11 @@ def placed(values: Floats, *, normalised: bool) -> Bools:
         else:
             there &= (x != 0) & (y != 0) & ~((x < 0) & (y < 0))
     return there
+
+
+def confident(confidence: Floats, limit: float) -> Bools:
+    """Where a confidence says that the keypoint was found."""
+    return np.isfinite(confidence) & (confidence > 0) & (confidence >= limit)
 
 
 def _judge_confidence(confidence: Floats, limit: float) -> None:

@@ -73,7 +73,7 @@ def choose(
     limit = min(budget_ms, _BUSY * between)
     raise InputError(
         f"a window of {windows[-1]} frames takes {fastest:.1f} ms here, more than the {limit:.1f} "
-        f"ms that --latency-ms {budget_ms:g} and {rate:g} frames a second leave: use a smaller model"
+        f"ms that --latency-ms {budget_ms:g} and {rate:g} frames/s leave: take a smaller model"
     )
 
 

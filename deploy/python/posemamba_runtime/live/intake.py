@@ -14,7 +14,7 @@ import numpy as np
 
 from posemamba_runtime.keypoints.documents import FrameReader
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.keypoints.judge import judge, placed
+from posemamba_runtime.keypoints.judge import confident, judge, placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
 from posemamba_runtime.keypoints.tracker import Tracker
@@ -109,7 +109,7 @@ class Intake:
         values = np.ones((joints, 3))
         values[:, : person.values.shape[1]] = person.values[:joints]
         found = placed(values[None], normalised=False)[0]
-        found &= (values[:, 2] > 0) & (values[:, 2] >= self._limit)
+        found &= confident(values[:, 2], self._limit)
         values[:, :2] *= settled.scale
         values[~found] = np.nan
         return values

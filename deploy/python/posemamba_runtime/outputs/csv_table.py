@@ -7,11 +7,12 @@ and ``pelvis_x_estimate_m`` the pelvis in the camera's axes.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from posemamba_runtime.body.skeleton import JOINT_NAMES
 from posemamba_runtime.motion import Motion, Track
@@ -19,14 +20,17 @@ from posemamba_runtime.motion import Motion, Track
 _AXES = ("x", "y", "z")
 
 
+_DIGITS = {"m": 5, "mm": 2, "network": 6}
+_PIXEL_DIGITS = 2
+
+
 def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     """As the module's description says."""
-    digits = {"m": 5, "mm": 2, "network": 6}[motion.units]
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(_columns(motion.units))
+    digits = _DIGITS[motion.units]
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(",".join(_columns(motion.units)) + "\n")
         for track in tracks:
-            table.writerows(_rows(track, digits))
+            stream.writelines(_rows(track, digits))
 
 
 def _columns(units: str) -> list[str]:
@@ -39,17 +43,29 @@ def _columns(units: str) -> list[str]:
     ]
 
 
-def _rows(track: Track, digits: int) -> Iterator[list[object]]:
-    for row, frame in enumerate(track.frames):
-        root = ["", "", ""] if track.root is None else _cells(track.root[row], digits)
-        yield [
-            *(track.person, frame, f"{track.timestamps[row]:.6f}"),
-            *_cells(track.poses_3d[row].ravel(), digits),
-            *root,
-            *_cells(track.keypoints_2d[row].ravel(), 2),
-            *track.filled[row].astype(int).tolist(),
-        ]
+def _rows(track: Track, digits: int) -> Iterator[str]:
+    count = len(track.frames)
+    root = np.full((count, 3), np.nan) if track.root is None else track.root
+    columns = zip(
+        track.frames.tolist(),
+        track.timestamps.tolist(),
+        _cells(track.poses_3d, digits),
+        _cells(root, digits),
+        _cells(track.keypoints_2d, _PIXEL_DIGITS),
+        _cells(track.filled, 0),
+        strict=True,
+    )
+    for frame, time, pose, place, pixels, filled in columns:
+        yield f"{track.person},{frame},{time:.6f},{pose},{place},{pixels},{filled}\n"
 
 
-def _cells(values: np.ndarray[tuple[int, ...], np.dtype[np.floating]], digits: int) -> list[str]:
-    return [f"{value:.{digits}f}" if np.isfinite(value) else "" for value in values.tolist()]
+def _cells(values: npt.NDArray[Any], digits: int) -> Iterator[str]:
+    """Each row of (n, ...) as text; what is not finite stays blank."""
+    cell = f"%.{digits}f"
+    flat = values.reshape(len(values), -1)
+    line = ",".join([cell] * flat.shape[1])
+    for row, whole in zip(flat, np.isfinite(flat).all(-1), strict=True):
+        if whole:
+            yield line % tuple(row)
+        else:
+            yield ",".join(cell % value if np.isfinite(value) else "" for value in row)

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posemamba_runtime.errors import BadArgument
 
 
 def check_place(path: Path) -> None:
-    """Make sure that a file may be put at ``path``; nothing is made or changed.
+    """Make sure that a file may be put at ``path``; nothing is left behind.
 
     Raises:
-        BadArgument: a folder, a pipe or a device, or no folder around it.
+        BadArgument: a folder, a pipe or a device, or no folder around it that takes files.
     """
-    if path.is_dir():
-        raise BadArgument(f"'{path}' is a folder: name the file to write")
-    if path.exists() and not path.is_file():
-        raise BadArgument(f"'{path}' is a pipe or a device: name the file to write")
-    if not path.parent.is_dir():
-        what = "is a file" if path.parent.exists() else "does not exist: create it first"
-        raise BadArgument(f"'{path}': the folder '{path.parent}' {what}")
+    with _in_one_line(path):
+        if path.is_dir():
+            raise BadArgument(f"'{path}' is a folder: name the file to write")
+        if path.exists() and not path.is_file():
+            raise BadArgument(f"'{path}' is a pipe or a device: name the file to write")
+        if not path.parent.is_dir():
+            what = "is a file" if path.parent.exists() else "does not exist: create it first"
+            raise BadArgument(f"'{path}': the folder '{path.parent}' {what}")
+        # Access rights say nothing for root, full disks and /proc.
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(b"\0")
 
 
 @contextmanager
@@ -39,14 +44,21 @@ def replacing(paths: Sequence[Path]) -> Iterator[list[Path]]:
     # The process id keeps two writers apart; the name's end is kept, writers look at it.
     temporary = [path.with_name(f".{os.getpid()}.{path.name}") for path in paths]
     try:
-        yield temporary
-        for made, path in zip(temporary, paths, strict=True):
-            made.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadArgument(
-            f"'{paths[0]}' cannot be written ({reason}): choose another place"
-        ) from None
+        with _in_one_line(paths[0]):
+            yield temporary
+            for made, path in zip(temporary, paths, strict=True):
+                made.replace(path)
     finally:
         for made in temporary:
-            made.unlink(missing_ok=True)
+            with suppress(OSError):
+                made.unlink()
+
+
+@contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """The system's errors as ours."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BadArgument(f"'{path}' cannot be written ({reason}): choose another place") from None

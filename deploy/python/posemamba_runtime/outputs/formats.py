@@ -27,7 +27,6 @@ class Format:
         suffix: the end of its names.
         module: of this package; its ``write(path, motion, tracks)`` writes those of the motion's
             tracks.
-        what: it in a few words.
         one_person: a file holds one person, so several make several files.
         metric: lengths are read as metres or millimetres, so a motion of unknown size is refused.
         needs: package to import, and what to install for it; None where NumPy is enough.
@@ -35,7 +34,6 @@ class Format:
 
     suffix: str
     module: str
-    what: str
     one_person: bool = False
     metric: bool = False
     needs: tuple[str, str] | None = None
@@ -46,15 +44,15 @@ _PILLOW = ("PIL", "pillow")
 FORMATS: dict[str, Format] = {
     row.suffix: row
     for row in (
-        Format(".npz", "npz", "NumPy arrays: joints, rotations, keypoints"),
-        Format(".json", "json_text", "the same as text"),
-        Format(".csv", "csv_table", "a row per person and frame"),
-        Format(".trc", "trc", "OpenSim, Pose2Sim", one_person=True, metric=True),
-        Format(".bvh", "bvh", "Blender, Unity, Maya", one_person=True, metric=True),
-        Format(".c3d", "c3d_points", "biomechanics", metric=True, needs=("ezc3d", "ezc3d")),
-        Format(".html", "html_page", "a viewer in one file"),
-        Format(".gif", "moving_picture", "moving picture", needs=_PILLOW),
-        Format(".png", "still_picture", "five frames", needs=_PILLOW),
+        Format(".npz", "npz"),
+        Format(".json", "json_text"),
+        Format(".csv", "csv_table"),
+        Format(".trc", "trc", one_person=True, metric=True),
+        Format(".bvh", "bvh", one_person=True, metric=True),
+        Format(".c3d", "c3d_points", metric=True, needs=("ezc3d", "ezc3d")),
+        Format(".html", "html_page"),
+        Format(".gif", "moving_picture", needs=_PILLOW),
+        Format(".png", "still_picture", needs=_PILLOW),
     )
 }
 

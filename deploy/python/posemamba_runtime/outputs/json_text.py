@@ -1,9 +1,12 @@
-"""``.json``: the recording's facts, then each person's arrays; null is what is not known."""
+"""``.json``: the recording's facts, then each person's arrays; null is what is not known.
+
+``persons[i].poses_3d[row][joint]`` is [x, y, z] at frame ``persons[i].frames[row]``.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +18,58 @@ from posemamba_runtime.body.skeleton import JOINT_NAMES, PARENTS
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
 
-#: Digits behind the point: a hundredth of a millimetre, of a pixel, of a degree.
+#: Digits behind the point: a hundredth of a millimetre, of a pixel, of a thousandth of a degree.
 _LENGTH = {"m": 5, "mm": 2, "network": 6}
 _PIXELS, _TURNS, _SECONDS = 2, 5, 6
+_ROWS = 1000  # turned into text at a time: Python's numbers take ten times the room of NumPy's
 
 
 def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
-    """``persons[i].poses_3d[row][joint]`` is [x, y, z] of frame ``persons[i].frames[row]``."""
+    """As the module's description says."""
     header = {**facts(motion), "joint_names": list(JOINT_NAMES), "parents": list(PARENTS)}
-    with path.open("w", encoding="utf-8") as stream:
+    with path.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write(json.dumps(header, ensure_ascii=False, indent=1, allow_nan=False)[:-2])
-        stream.write(',\n "persons": [\n')
+        stream.write(',\n "persons": [')
         for index, track in enumerate(tracks):
-            stream.write(",\n" if index else "")
-            stream.write(json.dumps(_person(track, _LENGTH[motion.units]), allow_nan=False))
+            stream.write(",\n  {" if index else "\n  {")
+            stream.write(f'"person": {int(track.person)}')
+            for name, values in _arrays(track, _LENGTH[motion.units]):
+                stream.write(f',\n   "{name}": ')
+                stream.writelines(_text(values))
+            stream.write("}")
         stream.write("\n ]\n}\n")
 
 
-def _person(track: Track, digits: int) -> dict[str, Any]:
-    return {
-        "person": int(track.person),
-        "rest_offsets": _rounded(rest_offsets(track.poses_3d), digits),
-        "frames": [int(frame) for frame in track.frames],
-        "timestamps": _rounded(track.timestamps, _SECONDS),
-        "poses_3d": _rounded(track.poses_3d, digits),
-        "rotations": _rounded(rotations(track.poses_3d), _TURNS),
-        "filled": track.filled.astype(int).tolist(),
-        "keypoints_2d": _rounded(track.keypoints_2d, _PIXELS),
-        "root_estimate": None if track.root is None else _rounded(track.root, digits),
-    }
+def _arrays(track: Track, digits: int) -> Iterator[tuple[str, npt.NDArray[Any] | None]]:
+    """Names and rounded values, one after the other."""
+    yield "rest_offsets", _rounded(rest_offsets(track.poses_3d), digits)
+    yield "frames", track.frames
+    yield "timestamps", _rounded(track.timestamps, _SECONDS)
+    yield "poses_3d", _rounded(track.poses_3d, digits)
+    yield "rotations", _rounded(rotations(track.poses_3d), _TURNS)
+    yield "filled", track.filled.astype(np.int64)
+    yield "keypoints_2d", _rounded(track.keypoints_2d, _PIXELS)
+    yield "root_estimate", None if track.root is None else _rounded(track.root, digits)
 
 
-def _rounded(values: npt.NDArray[Any], digits: int) -> Any:  # noqa: ANN401 (nested lists)
-    """Nested lists; None for what is not finite, which JSON cannot say."""
-    boxed = np.round(values.astype(np.float64), digits).astype(object)
-    boxed[~np.isfinite(values)] = None
-    return boxed.tolist()
+def _rounded(values: npt.NDArray[Any], digits: int) -> npt.NDArray[np.float64]:
+    # float32 has digits of its own, which show unless rounding happens in float64
+    rounded: npt.NDArray[np.float64] = np.asarray(np.round(values.astype(np.float64), digits))
+    rounded += 0.0  # no -0.0
+    return rounded
+
+
+def _text(values: npt.NDArray[Any] | None) -> Iterator[str]:
+    """Pieces of JSON."""
+    if values is None:
+        yield "null"
+        return
+    yield "["
+    for start in range(0, len(values), _ROWS):
+        rows = values[start : start + _ROWS]
+        unknown = ~np.isfinite(rows)
+        if unknown.any():
+            rows = rows.astype(object)
+            rows[unknown] = None
+        yield (", " if start else "") + json.dumps(rows.tolist(), allow_nan=False)[1:-1]
+    yield "]"

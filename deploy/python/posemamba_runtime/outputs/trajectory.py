@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.errors import BadArgument
-from posemamba_runtime.motion import FloatArray, Motion, Track
+from posemamba_runtime.motion import FloatArray, Motion
 
 Array = npt.NDArray[np.float64]
 
@@ -75,46 +75,40 @@ def intrinsics(
 def with_root(
     motion: Motion, focal: float | None = None, centre: tuple[float, float] | None = None
 ) -> tuple[Motion, Intrinsics]:
-    """The motion with ``root`` estimated for everybody, and the camera that was taken for it.
+    """The motion with ``root`` estimated, and the camera that was taken for it.
+
+    Who cannot be placed, for no frame shows three joints that fit, has None as ``root``.
 
     Raises:
-        BadArgument: a motion of unknown size, see :func:`intrinsics`, or a person of whom no frame
-            shows three joints.
+        BadArgument: a motion of unknown size, or see :func:`intrinsics`.
     """
     if motion.units == "network":
         raise BadArgument("a trajectory needs the person's size: give the height (--height-m 1.75)")
     camera = intrinsics(motion.size, focal, centre)
-    tracks = tuple(replace(track, root=_root(track, camera)) for track in motion.tracks)
+    roots = (
+        estimate_root(track.keypoints_2d, track.poses_3d, track.timestamps, camera)
+        for track in motion.tracks
+    )
+    tracks = tuple(
+        replace(track, root=root) for track, root in zip(motion.tracks, roots, strict=True)
+    )
     return replace(motion, tracks=tracks), camera
 
 
 def estimate_root(
     keypoints_2d: FloatArray, poses_3d: FloatArray, times: FloatArray, camera: Intrinsics
-) -> Array:
-    """The pelvis in the camera's axes (n, 3), in the poses' unit, of one person.
+) -> Array | None:
+    """The pelvis in the camera's axes (n, 3), in the poses' unit; None where no frame tells.
 
     Args:
         keypoints_2d: (n, 17, 2) pixels; NaN takes no part.
         poses_3d: (n, 17, 3) metres or millimetres, the pelvis at the origin.
         times: (n,) seconds, ascending.
-
-    Raises:
-        BadArgument: no frame with three joints or more.
     """
     raw = _per_frame(keypoints_2d.astype(np.float64), poses_3d.astype(np.float64), camera)
     if np.isnan(raw).all():
-        raise BadArgument(
-            f"no frame shows {_FEWEST} joints that fit a person before the camera: leave the "
-            "trajectory out"
-        )
+        return None
     return _smoothed(raw, times.astype(np.float64))
-
-
-def _root(track: Track, camera: Intrinsics) -> Array:
-    try:
-        return estimate_root(track.keypoints_2d, track.poses_3d, track.timestamps, camera)
-    except BadArgument as error:
-        raise BadArgument(f"person {track.person}: {error}") from None
 
 
 def _per_frame(keypoints: Array, poses: Array, camera: Intrinsics) -> Array:

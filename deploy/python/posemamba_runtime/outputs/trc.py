@@ -9,7 +9,7 @@ the row (``TRCFileAdapter``, ``FileAdapter::tokenize``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -33,7 +33,12 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     rate, count = f"{motion.rate:.6g}", len(frames)
     values = (rate, rate, count, NUM_JOINTS, motion.units, rate, frames[0], count)
     header = [
-        ["PathFileType", "4", "(X/Y/Z)", "_".join(motion.source.split()) or "motion"],
+        [
+            "PathFileType",
+            "4",
+            "(X/Y/Z)",
+            "_".join(PurePath(motion.source).name.split()) or "motion",
+        ],
         _KEYS,
         values,
         ["Frame#", "Time", *(cell for name in JOINT_NAMES for cell in (name, "", ""))],

@@ -7,6 +7,7 @@ import html
 import json
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def page(motion: Motion) -> str:
     # No text of the recording may end the script element that holds it.
     data = json.dumps(_data(motion), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     parts = {
-        "title": html.escape(motion.source),
+        # Pages are passed on, so they do not tell in which folders the recording lay.
+        "title": html.escape(PurePath(motion.source).name or "motion"),
         "style": part("style.css"),
         "data": data,
         "scripts": "".join(part(name) for name in SCRIPTS),
@@ -55,7 +57,6 @@ def _data(motion: Motion) -> dict[str, Any]:
     pixels = [track.keypoints_2d for track in motion.tracks]
     scene_scale, image_scale = _scale(scene.points), _scale(pixels)
     return {
-        "source": motion.source,
         "model": motion.model,
         "units": motion.units,
         "delay": int(motion.delay_frames),

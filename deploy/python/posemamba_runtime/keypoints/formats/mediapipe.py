@@ -70,7 +70,7 @@ def _people(value: Any) -> list[Any]:  # noqa: ANN401
     if not value or all(isinstance(person, list) and _is_person(person) for person in value):
         return value
     if value and isinstance(value[0], list) and value[0] and isinstance(value[0][0], list | dict):
-        counts = sorted({len(person) for person in value})
+        counts = sorted({len(person) for person in value if isinstance(person, list)})
         raise InputError(f"people of {counts} landmarks: MediaPipe's pose has {_COUNT}")
     if len(value) != _COUNT:
         raise InputError(f"{len(value)} landmarks: MediaPipe's pose has {_COUNT}")

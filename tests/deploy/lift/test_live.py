@@ -1,0 +1,226 @@
+"""Live: a pose for a frame while the stream goes on, the delay told, bad frames survived."""
+
+from __future__ import annotations
+
+import io
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keypoint_files as files
+import numpy as np
+import pytest
+
+from posemamba_runtime.keypoints import InputError
+from posemamba_runtime.live.budget import choose
+from posemamba_runtime.live.intake import Intake
+from posemamba_runtime.live.sources import lines
+
+SIZE = (files.WIDTH, files.HEIGHT)
+WORDS = ["--size", f"{files.WIDTH}x{files.HEIGHT}"]
+
+
+def _intake(**change: Any) -> Intake:  # noqa: ANN401
+    options: dict[str, Any] = {
+        "wanted": None, "size": SIZE, "layout": None, "min_confidence": 0.2, "rate": 30.0,
+    }  # fmt: skip
+    return Intake(**{**options, **change})
+
+
+def _lift(model: Path, *words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "posemamba_runtime", "lift", str(model), *words]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+
+
+def test_a_pose_comes_before_the_next_frame_goes(model: Path) -> None:
+    """Written one by one and read in between: nothing waits for the end of the pipe."""
+    film = files.film("coco17", 8, 2)
+    live = _lift(model, "-", "--live", *WORDS)
+    assert live.stdin is not None
+    assert live.stdout is not None
+    for number, text in enumerate(files.lines(film).splitlines()):
+        live.stdin.write(text + "\n")
+        live.stdin.flush()
+        got = [json.loads(live.stdout.readline()) for _ in range(2)]
+        assert [(line["frame"], line["person"]) for line in got] == [(number, 0), (number, 1)]
+        assert np.array(got[0]["joints"]).shape == (17, 3)
+        assert got[0]["joints"][0] == [0, 0, 0]
+        assert got[0]["units"] == "network"
+    rest, told = live.communicate(timeout=60)
+    assert (live.returncode, rest) == (0, "")
+    assert "delay: 0 frames, 0 ms" in told
+    assert "8 frames in, 16 poses out" in told
+
+
+def test_bad_frames_are_passed_over(model: Path) -> None:
+    film = files.film("coco17", 6)
+    texts = files.lines(film).splitlines()
+    texts[2] = texts[2][:50]
+    texts[3] = '{"frame": 3, "people": [{"keypoints": [1, 2, 3]}]}'
+    texts[4] = texts[1]  # time runs back
+    live = _lift(model, "-", "--live", *WORDS)
+    out, told = live.communicate("\n".join(texts) + "\n", timeout=60)
+    assert live.returncode == 0
+    poses = [json.loads(line) for line in out.splitlines()]
+    assert [pose["frame"] for pose in poses] == list(range(6))
+    assert [len(pose["filled"]) == 17 for pose in poses] == [False, False, True, True, True, False]
+    assert told.count("passed over: ") == 3
+    assert "line 3: breaks off" in told
+
+
+@pytest.mark.parametrize(
+    ("texts", "words", "says"),
+    [
+        (files.lines(files.film("coco17", 2)), [], "--size 1920x1080"),
+        ("nonsense\n" * 9, WORDS, "no frame could be read"),
+        ('{"foo": 1}\n', WORDS, "no frame with keypoints"),
+        (files.lines(files.film("coco17", 2)), [*WORDS, "--format", "yolo"], "leave --format out"),
+    ],
+)
+def test_a_stream_that_cannot_be_lifted(
+    texts: str, words: list[str], says: str, model: Path
+) -> None:
+    live = _lift(model, "-", "--live", *words)
+    out, told = live.communicate(texts, timeout=60)
+    assert (live.returncode, out) == (2, "")
+    assert told.count("Error: ") == 1
+    assert says in told
+
+
+def test_a_latency_chooses_window_and_lag(model: Path) -> None:
+    film = files.film("coco17", 20)
+    live = _lift(model, "-", "--live", *WORDS, "--latency-ms", "5000", "--rate", "1")
+    out, told = live.communicate(files.lines(film), timeout=120)
+    assert live.returncode == 0, told
+    assert "window of 27 frames" in told
+    assert "pose of the frame 4 before the newest" in told
+    assert "delay: 4 frames, 4000 ms" in told
+    assert [json.loads(line)["frame"] for line in out.splitlines()] == list(range(20))
+
+
+def test_datagrams_until_it_is_stopped(model: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    live = _lift(model, "--udp", str(port), *WORDS, "--height-m", "1.7", "--units", "mm")
+    assert live.stdout is not None
+    frames = files.lines(files.film("coco17", 500)).splitlines()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as camera:
+        for text in frames:  # until it listens; datagrams before are lost
+            camera.sendto(text.encode(), ("127.0.0.1", port))
+            time.sleep(0.05)
+            if live.poll() is not None or _ready(live):
+                break
+    first = json.loads(live.stdout.readline())
+    live.send_signal(signal.SIGINT)
+    _, told = live.communicate(timeout=60)
+    assert live.returncode == 0
+    assert first["units"] == "mm"
+    height = np.ptp(np.array(first["joints"])[:, 1])
+    assert 100 < height < 3000  # the tiny network's person, in millimetres and not in metres
+    assert "poses out" in told
+
+
+def _ready(live: subprocess.Popen[str]) -> bool:
+    assert live.stdout is not None
+    return bool(select.select([live.stdout], [], [], 0)[0])
+
+
+def test_a_reader_that_leaves_ends_it_quietly(model: Path) -> None:
+    live = _lift(model, "-", "--live", *WORDS)
+    assert live.stdout is not None
+    assert live.stderr is not None
+    live.stdout.close()
+    assert live.stdin is not None
+    try:
+        live.stdin.write(files.lines(files.film("coco17", 50)))
+        live.stdin.close()
+    except BrokenPipeError:
+        pass  # it has ended already
+    assert live.wait(timeout=60) == 0
+    assert "Traceback" not in live.stderr.read()
+
+
+# The parts
+
+
+def test_nothing_is_kept_of_a_frame() -> None:
+    """A stream of days."""
+    intake = _intake()
+    pipe = io.BytesIO(files.lines(files.film("coco17", 70)).encode())
+    for number, document in enumerate(lines(pipe)):
+        (seen,) = intake.take(document)
+        assert (seen.frame, seen.person) == (number, 0)
+        assert seen.timestamp == pytest.approx(number / 30)
+    assert not intake._reader.found.frames
+
+
+def test_what_was_not_found_is_not_passed_on() -> None:
+    film = files.film("coco17", 1)[0, 0]
+    values = np.column_stack([film, np.full(17, 0.9)])
+    values[9, :2] = 0
+    values[10, :2] = -1
+    values[15, 2] = 0.1
+    values[16, 0] = 0  # one coordinate alone, as OpenPose has been seen to zero it
+    (seen,) = _intake().take({"frame": 0, "keypoints": values.tolist()})
+    assert np.flatnonzero(np.isnan(seen.values[:, 0])).tolist() == [9, 10, 15, 16]
+
+
+def test_fractions_and_text_ids() -> None:
+    film = files.film("mediapipe33", 2)
+    intake = _intake()
+    for number, people in enumerate(film):
+        landmarks = files.mediapipe_landmarks(people[0])
+        (seen,) = intake.take({"pose_landmarks": [landmarks], "track_id": "anna"})
+        assert seen.frame == number
+        assert seen.person == 0
+        assert np.abs(seen.values[:, :2] - people[0]).max() < 1e-9
+    assert intake.settled is not None
+    assert intake.settled.layout == "mediapipe33"
+
+
+def test_people_without_ids_are_followed() -> None:
+    film = files.film("coco17", files.FRAMES, 2)
+    intake = _intake()
+    for people in film:
+        seen = list(intake.take(files.yolo_frame(people[::-1], ids=False)))
+        assert [person.person for person in seen] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("budget", "rate", "window", "lag"),
+    [
+        (1000, 10, 243, 9),  # 75 ms to lift; the other 925 are 9 frames
+        (10_000, 10, 243, 99),
+        (60_000, 10, 243, 121),  # never beyond the window's middle
+        (1000, 30, 81, 29),  # 75 ms do not keep up with 30 frames a second, 25 ms do
+        (100, 30, 81, 2),
+        (20, 30, 27, 0),
+        (5, 30, 9, 0),
+    ],
+)
+def test_the_longest_window_that_keeps_up(
+    budget: float, rate: float, window: int, lag: int
+) -> None:
+    cost = {243: 75.0, 81: 25.0, 27: 9.0, 9: 4.0, 5: 3.0}
+    plan = choose(list(cost), lambda frames: cost[frames], budget_ms=budget, rate=rate)
+    assert (plan.window, plan.lag) == (window, lag)
+    assert plan.delay_ms(rate) <= budget
+
+
+def test_a_budget_nothing_fits_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a window of 5 frames takes 3\.0 ms here"):
+        choose([9, 5], lambda frames: 3.0, budget_ms=2, rate=30)
