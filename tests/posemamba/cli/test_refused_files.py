@@ -19,8 +19,6 @@ from places import TINY as GOLDEN
 from posemamba.cli.main import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.data.synthetic.humanoid import LINKS, read_motion
-from posemamba.errors import InputError
-from posemamba.files.output import replacing
 
 
 @pytest.fixture(autouse=True)
@@ -72,13 +70,6 @@ EVALUATE = ("evaluate", "--ckpt", "tiny.pth.tr", "--data")
 def test_a_pipe_is_refused_at_once(arguments: tuple[str, ...], here: Path) -> None:
     assert ": is a pipe or a device" in refused(*arguments)
     assert not (here / "out").exists()
-
-
-def test_a_pipe_is_not_replaced(here: Path) -> None:
-    with pytest.raises(InputError, match="is a pipe or a device"), replacing(here / "pipe"):
-        pytest.fail("must not be entered")
-    with pytest.raises(InputError, match="is a file; name a folder"), replacing("tiny.pth.tr/x"):
-        pytest.fail("must not be entered")
 
 
 @pytest.mark.parametrize(
