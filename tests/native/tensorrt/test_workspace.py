@@ -15,6 +15,8 @@ def test_carry_limit(tmp_path: Path) -> None:
     kernels = trt_harness.ROOT / "trt_plugins" / "kernels"
     program = tmp_path / "carry_limit"
     source = Path(__file__).parent / "plan" / "carry_limit.cc"
-    trt_harness.compile_cpp("-I", kernels, source, kernels / "cuda" / "plan.cc", "-o", program)
+    trt_harness.compile_cpp(
+        "-I", kernels, source, kernels / "cuda" / "scan" / "chunked" / "plan.cc", "-o", program
+    )
     done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout

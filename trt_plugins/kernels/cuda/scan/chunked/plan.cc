@@ -1,11 +1,11 @@
-#include "cuda/scan/plan.h"
+#include "cuda/scan/chunked/plan.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "cuda/device/launch.h"
-#include "cuda/scan/config_list.h"
+#include "cuda/scan/chunked/config_list.h"
 
 namespace posemamba::cuda {
 namespace {
