@@ -41,8 +41,10 @@ constexpr int64_t kLeastFill = 72;
 constexpr int64_t kFull = 100;
 // Two states a lane may put two blocks on an SM, where four states have no kernel.
 constexpr int64_t kLeastTwice = 140;
-// Up to so many steps the chunked design's second launch costs more than idle SMs do.
-constexpr int32_t kShort = 512;
+// Up to so many steps the chunked design's second launch costs more than idle SMs do, and from so
+// many on a preparing kernel pays.
+constexpr int64_t kShort = 512;
+constexpr int64_t kLeastSteps = 128;
 // The lane-channel design needs two blocks on every SM, and the same number on each: percent.
 constexpr int64_t kLeastWhole = 180;
 constexpr int64_t kBalance = 93;
@@ -51,17 +53,21 @@ int32_t automatic(const pm_cross_scan_params& p, const Device& device) {
   const int64_t sms = device.multiprocessors;
   const auto fill = [&](int32_t config) { return 100 * blocks_of(config, p) / sms; };
   const auto usable = [&](int32_t config) { return takes(config, p, device); };
-  if (usable(kWholeChannel) && fill(kWholeChannel) >= kLeastWhole) {
+  // float32 rows of rank 16 leave the lane-channel design too few registers to be faster.
+  const bool registers = p.dtype == PM_FLOAT16 || p.dt_rank <= 8;
+  if (usable(kWholeChannel) && registers && fill(kWholeChannel) >= kLeastWhole) {
     const int64_t blocks = blocks_of(kWholeChannel, p);
     const int64_t each = (blocks + sms - 1) / sms;
     if (100 * blocks >= kBalance * each * sms) return kWholeChannel;
   }
+  const int64_t steps = p.frames * p.joints;
+  if (steps < kLeastSteps) return -1;
   for (const int32_t config : {kFourStatesWide, kFourStates, kTwoStates, kOneState}) {
     if (!usable(config)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
     if (config == kTwoStates && percent >= kLeastTwice && percent <= 2 * kFull) return config;
-    if (config == kOneState && percent <= kFull && p.frames * p.joints <= kShort) return config;
+    if (config == kOneState && percent <= kFull && steps <= kShort) return config;
   }
   return -1;
 }

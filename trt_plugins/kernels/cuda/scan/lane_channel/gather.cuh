@@ -14,7 +14,7 @@ struct Config {
   static constexpr int kChannels = kThreads;
   static constexpr int kTile = 32;                     // steps of a stage: a lane finds one's rows
   static constexpr int kUnroll = Rank <= 8 ? 8 : 4;    // steps of a body, as registers allow
-  static constexpr int kStages = 3;
+  static constexpr int kStages = 4;
   static constexpr int kRow = 2 * kOnePassStates + kRank;
   // Occupancy: 168 registers a thread, twelve warps an SM.
   static constexpr int kMinBlocks = 3;
@@ -31,15 +31,15 @@ struct Config {
 
 template <class C>
 struct Stage {
-  alignas(16) float rows[C::kTile * C::kRow];  // [step][B, C, dt inputs], limb summed
-  // [step][channel]: x, limb summed; while the tile comes in, own and limb neighbour's apart.
-  alignas(16) typename C::T x[2][C::kTile * C::kChannels];
+  alignas(16) float rows[C::kTile * C::kRow];            // [step][B, C, dt inputs], limb summed
+  alignas(16) typename C::T x[C::kTile * C::kChannels];  // [step][channel], limb summed
 };
 
 template <class C>
 struct Shared {
   Stage<C> stages[C::kStages];
-  uint64_t ready;  // completes when every thread's share of the next tile is in place
+  alignas(16) typename C::T limb_x[C::kTile * C::kChannels];  // limb neighbours' x, under way
+  uint64_t ready[2];  // of even and odd tiles: complete when every thread's share is in place
   unsigned char limb[PM_MAX_JOINTS];
 };
 
@@ -89,9 +89,10 @@ class Walk {
 };
 
 // A thread's share of the tiles: some 16-byte pieces of x, copied asynchronously, and up to three
-// quads of x_dbl, which pass through registers: start() when the tile before begins, finish() when
-// it is nearly done.
-template <class C, bool kMasked>
+// quads of x_dbl, which pass through registers; start() and finish() with most of another tile's scan
+// in between. Whether a direction has a limb sum is asked here, at run time: a second copy of the
+// scan's loop would not fit the instruction cache beside the first.
+template <class C>
 class Gather {
   using T = typename C::T;
   static constexpr int kPiece = 16 / sizeof(T);          // channels
@@ -106,9 +107,10 @@ class Gather {
 
  public:
   __device__ __forceinline__ Gather(const CrossArgs& args, int batch, int direction, int first,
-                                    const unsigned char* limb)
+                                    Shared<C>& shared)
       : a_(args),
-        limb_(limb),
+        shared_(shared),
+        masked_(args.limb_mask[direction] != 0),
         walk_(args, direction, static_cast<int>(threadIdx.x) % 32, C::kTile),
         thread_(static_cast<int>(threadIdx.x)) {
     const T* x = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
@@ -121,12 +123,16 @@ class Gather {
   }
 
   __device__ __forceinline__ void start(Stage<C>& stage) {
-    const Places at = walk_.next(a_, limb_);
+    const Places at = walk_.next(a_, shared_.limb);
 #pragma unroll
     for (int i = 0; i < kCopies; ++i) {
-      const int s = step_of(i);
-      copy_16(stage.x[0] + slot_of(i), row_of(x_, at.own, s, x_bytes_));
-      if constexpr (kMasked) copy_16(stage.x[1] + slot_of(i), row_of(x_, at.limb, s, x_bytes_));
+      copy_16(stage.x + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
+    }
+    if (masked_) {
+#pragma unroll
+      for (int i = 0; i < kCopies; ++i) {
+        copy_16(shared_.limb_x + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
+      }
     }
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
@@ -148,11 +154,11 @@ class Gather {
       put(stage, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4, kTurns);
     }
     copies_done();
-    if constexpr (kMasked) {
+    if (masked_) {
 #pragma unroll
       for (int i = 0; i < kCopies; ++i) {
-        uint4* to = reinterpret_cast<uint4*>(stage.x[0] + slot_of(i));
-        *to = sum_16<T>(*to, *reinterpret_cast<const uint4*>(stage.x[1] + slot_of(i)));
+        uint4* to = reinterpret_cast<uint4*>(stage.x + slot_of(i));
+        *to = sum_16<T>(*to, *reinterpret_cast<const uint4*>(shared_.limb_x + slot_of(i)));
       }
     }
   }
@@ -173,16 +179,17 @@ class Gather {
   }
   __device__ __forceinline__ void read(const Places& at, int step, int column, int i) {
     own_[i].load(row_of(dbl_ + column, at.own, step, dbl_bytes_));
-    if constexpr (kMasked) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
+    if (masked_) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
   }
   __device__ __forceinline__ void put(Stage<C>& stage, int step, int word, int i) const {
     const float4 v = own_[i].value();
     *reinterpret_cast<float4*>(stage.rows + step * C::kRow + word) =
-        kMasked ? sum4(v, other_[kMasked ? i : 0].value()) : v;
+        masked_ ? sum4(v, other_[i].value()) : v;
   }
 
   const CrossArgs& a_;
-  const unsigned char* limb_;
+  Shared<C>& shared_;
+  bool masked_;
   Walk walk_;
   const T* x_;
   const T* dbl_;
@@ -190,7 +197,7 @@ class Gather {
   unsigned dbl_bytes_;
   int thread_;
   Quad<T> own_[kQuads];
-  Quad<T> other_[kMasked ? kQuads : 1];
+  Quad<T> other_[kQuads];  // the limb neighbours'
 };
 
 }  // namespace posemamba::cuda::lane_channel

@@ -65,54 +65,55 @@ struct Lane {
   }
 };
 
-// While a tile is scanned the next one's rows come in, those of x straight to shared memory, those
-// of x_dbl through registers. Every thread arrives at `ready` when its share is in place, before the
-// last body of the tile, and waits for the others' when it begins the next tile: warps may drift
-// apart by a body. Behind that wait nobody reads the stage before last any more, so it is the next
-// to be filled.
-template <class C, bool kMasked>
+// While a tile is scanned the rows of the one after next come in, those of x straight to shared
+// memory, those of x_dbl through registers. A thread arrives at the end of tile t for its share of
+// tile t + 2 and waits for the others' when it begins that tile, so warps may drift a tile apart.
+// Behind that wait nobody reads tile t any more: four stages hold what others may still read, what
+// is read, what is complete and what comes in.
+template <class C>
 __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch,
                                     int direction, int first) {
   using T = typename C::T;
   const int thread = static_cast<int>(threadIdx.x);
   const int64_t row = int64_t{batch} * a.directions + direction;
-  Gather<C, kMasked> gather(a, batch, direction, first, shared.limb);
+  const int tiles = (a.steps + C::kTile - 1) / C::kTile;
+  Gather<C> gather(a, batch, direction, first, shared);
   gather.start(shared.stages[0]);
   Lane<C> lane;
   const bool owned = first + thread < a.d_inner;
   lane.start(a, direction, min(first + thread, a.d_inner - 1));
   gather.finish(shared.stages[0]);
-  barrier_arrive(&shared.ready);
+  barrier_arrive(shared.ready);
+  if (tiles > 1) {
+    gather.start(shared.stages[1]);
+    gather.finish(shared.stages[1]);
+    barrier_arrive(shared.ready + 1);
+  }
   T* y = static_cast<T*>(a.partial) + row * a.steps * a.d_inner + first + thread;
   const int64_t stride = a.d_inner;
-  int now = 0;
-  uint32_t parity = 0;
 #pragma unroll 1
-  for (int done = 0; done < a.steps; done += C::kTile, parity ^= 1) {
-    const Stage<C>& stage = shared.stages[now];
-    if (++now == C::kStages) now = 0;
-    Stage<C>& next = shared.stages[now];
-    const bool more = done + C::kTile < a.steps;
-    const int left = min(C::kTile, a.steps - done);
-    barrier_wait(&shared.ready, parity);
-    if (more) gather.start(next);
+  for (int t = 0; t < tiles; ++t) {
+    const Stage<C>& stage = shared.stages[t % C::kStages];
+    Stage<C>& coming = shared.stages[(t + 2) % C::kStages];
+    const bool more = t + 2 < tiles;
+    const int left = min(C::kTile, a.steps - t * C::kTile);
+    barrier_wait(shared.ready + t % 2, t / 2 % 2);
+    if (more) gather.start(coming);
 #pragma unroll 1
     for (int t0 = 0; t0 < left; t0 += C::kUnroll) {
-      if (more && t0 == C::kTile - C::kUnroll) {
-        gather.finish(next);
-        barrier_arrive(&shared.ready);
-      }
+      if (more && t0 == C::kTile - C::kUnroll) gather.finish(coming);
       float out[C::kUnroll];
 #pragma unroll
       for (int j = 0; j < C::kUnroll; ++j) {
         const int s = t0 + j;
-        out[j] = lane.step(stage.rows + s * C::kRow, C::value(stage.x[0][s * C::kChannels + thread]));
+        out[j] = lane.step(stage.rows + s * C::kRow, C::value(stage.x[s * C::kChannels + thread]));
       }
 #pragma unroll
       for (int j = 0; j < C::kUnroll; ++j, y += stride) {
         if (owned && t0 + j < left) Io<T>::store(y, out[j]);
       }
     }
+    if (more) barrier_arrive(shared.ready + t % 2);
   }
 }
 
@@ -129,15 +130,11 @@ __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
   const int first = block % a.blocks_per_row * C::kChannels;
   const int batch = block / a.blocks_per_row;
   if (threadIdx.x < PM_MAX_JOINTS) shared.limb[threadIdx.x] = a.limb_index[threadIdx.x];
-  if (threadIdx.x == 0) barrier_init(&shared.ready, C::kThreads);
+  if (threadIdx.x < 2) barrier_init(shared.ready + threadIdx.x, C::kThreads);
   dependency_wait();  // x and x_dbl come from earlier launches
-  __syncthreads();    // the barrier and the limb table are ready
+  __syncthreads();    // the barriers and the limb table are ready
   dependency_release();
-  if (a.limb_mask[direction] != 0) {
-    run<C, true>(a, shared, batch, direction, first);
-  } else {
-    run<C, false>(a, shared, batch, direction, first);
-  }
+  run<C>(a, shared, batch, direction, first);
 }
 
 }  // namespace posemamba::cuda::lane_channel
