@@ -58,11 +58,57 @@ def test_missing_workspace(lib: ctypes.CDLL) -> None:
     assert lib.pm_cuda_cross_scan(op._address, None, None, None) == CUDA_INVALID_VALUE
 
 
-@pytest.mark.parametrize("tuning", [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 6)])
+@pytest.mark.parametrize(
+    "tuning",
+    [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 11), (CHUNKED, 0, 6), (0, 2, 10), (3, 0, 6)],
+)
 def test_bad_tuning(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
     op = cross(lib, Tuning(*tuning))
     assert op.workspace_bytes == 0
     assert op.launch() == CUDA_INVALID_VALUE
+
+
+@pytest.mark.parametrize(
+    ("config", "change"),
+    [
+        (6, {"d_state": 8}),
+        (6, {"dt_rank": 5}),
+        (6, {"x_stride": 132}),
+        (6, {"x_dbl_stride": 146}),
+        (7, {"dt_rank": 16}),
+        (8, {"dt_rank": 4}),
+        (10, {"dtype": 0}),
+        (10, {"batch": 600}),
+    ],
+)
+def test_one_pass_takes_what_it_can(lib: ctypes.CDLL, config: int, change: dict[str, int]) -> None:
+    """A forced design refuses a shape that it has no kernel or alignment for; left to itself the
+    launcher finds another."""
+    op = cross(lib, Tuning(0, 0, config))
+    size = lib.pm_cuda_cross_scan_workspace
+    rank = {7: 8, 8: 8}.get(config, 4)
+    op._params.dt_rank = rank
+    op._params.x_dbl_stride = 4 * (rank + 32)
+    assert size(op._address, op._tuning_address) > 0
+    for field, value in change.items():
+        setattr(op._params, field, value)
+    op._params.x_dbl_stride = max(op._params.x_dbl_stride, 4 * (op._params.dt_rank + 32))
+    assert size(op._address, op._tuning_address) == 0
+    assert size(op._address, None) > 0
+
+
+def test_workspace_limit_covers_every_tuning(lib: ctypes.CDLL) -> None:
+    size, limit = lib.pm_cuda_cross_scan_workspace, lib.pm_cuda_cross_scan_workspace_limit
+    limit.restype, limit.argtypes = ctypes.c_size_t, [ctypes.c_void_p]
+    for d_inner, rank in ((128, 4), (256, 8), (512, 16)):
+        op = Op(lib, inputs := oracle.make_cross(d_inner=d_inner, rank=rank, frames=1), inputs.x)
+        op._params.batch, op._params.frames = 64, 243
+        most = limit(op._address)
+        for batch in (1, 2, 4, 8, 16, 32, 64):
+            op._params.batch = batch
+            for config in range(11):
+                tuning = Tuning(0, 0, config)
+                assert size(op._address, ctypes.addressof(tuning)) <= most
 
 
 def test_null_params(lib: ctypes.CDLL) -> None:
@@ -85,13 +131,20 @@ def test_workspace_without_pointers(lib: ctypes.CDLL) -> None:
         assert sized(ctypes.addressof(params), None) == full > 0
 
 
-@pytest.mark.parametrize("variant", [CHUNKED, SERIAL])
-@pytest.mark.parametrize("op_name", ["cross_scan", "scan"])
-def test_graph_capture_on_a_side_stream(lib: ctypes.CDLL, variant: int, op_name: str) -> None:
+@pytest.mark.parametrize(
+    ("op_name", "variant", "config"),
+    [
+        *((name, variant, 0) for name in ("cross_scan", "scan") for variant in (CHUNKED, SERIAL)),
+        *(("cross_scan", SERIAL, config) for config in (6, 7, 9, 10)),
+    ],
+)
+def test_graph_capture_on_a_side_stream(
+    lib: ctypes.CDLL, op_name: str, variant: int, config: int
+) -> None:
     """A captured launch (any allocation or synchronisation would fail it) replays on new data."""
     inputs = oracle.make_cross() if op_name == "cross_scan" else oracle.make_scan()
     source = inputs.x if op_name == "cross_scan" else inputs.u
-    op = Op(lib, inputs, torch.empty_like(source), Tuning(variant, 0, 0))
+    op = Op(lib, inputs, torch.empty_like(source), Tuning(variant, 0, config))
     stream = torch.cuda.Stream()
     graph = torch.cuda.CUDAGraph()
     torch.cuda.synchronize()
@@ -106,10 +159,11 @@ def test_graph_capture_on_a_side_stream(lib: ctypes.CDLL, variant: int, op_name:
     assert torch.equal(op(), replayed)
 
 
-def test_launches_back_to_back(lib: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("tuning", [(0, 9, 0), (0, 0, 6), (0, 0, 7), (0, 0, 9), (0, 0, 10)])
+def test_launches_back_to_back(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
     """Overlapping prologues (dependent launches) never read an older call's workspace."""
     inputs = [oracle.make_cross(seed=s) for s in range(4)]
-    ops = [Op(lib, i, torch.empty_like(i.x), Tuning(0, 9, 0)) for i in inputs]
+    ops = [Op(lib, i, torch.empty_like(i.x), Tuning(*tuning)) for i in inputs]
     for op in ops[1:]:
         op.workspace = ops[0].workspace
     alone = []

@@ -18,6 +18,22 @@ pytestmark = pytest.mark.gpu
 
 CONFIGS = (1, 2, 4, 5)
 HALF, SINGLE = torch.float16, torch.float32
+#: Configurations of the one-pass designs, with every type and dt rank they have kernels for.
+ONE_PASS = [
+    *((6, dtype, rank) for dtype in (HALF, SINGLE) for rank in (4, 8, 16)),
+    *((7, HALF, rank) for rank in (4, 8)),
+    (8, HALF, 8),
+    *((config, HALF, rank) for config in (9, 10) for rank in (4, 8, 16)),
+]
+#: One row of each configuration, where the type and rank do not matter.
+ONE_OF_EACH = [
+    (6, HALF, 8),
+    (6, SINGLE, 4),
+    (7, HALF, 8),
+    (8, HALF, 8),
+    (9, HALF, 16),
+    (10, HALF, 4),
+]
 
 
 def check(lib: ctypes.CDLL, inputs: CrossInputs, tuning: Tuning | None = None) -> None:
@@ -156,3 +172,137 @@ def test_same_bits_twice(lib: ctypes.CDLL, config: int, chunks: int) -> None:
     for _ in range(5):
         op.workspace.fill_(float("nan"))
         assert torch.equal(op(), first)
+
+
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_PASS)
+@pytest.mark.parametrize("d_inner", [128, 136])
+def test_one_pass(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int, d_inner: int
+) -> None:
+    inputs = oracle.make_cross(batch=2, d_inner=d_inner, rank=rank, dtype=dtype)
+    check(lib, inputs, Tuning(0, 0, config))
+
+
+@pytest.mark.parametrize(
+    ("frames", "joints"),
+    [(1, 1), (1, 17), (2, 1), (16, 2), (3, 11), (13, 5), (43, 3), (81, 17), (243, 17), (96, 4)],
+    ids=["1", "17", "2", "32", "33", "65", "129", "1377", "4131", "384"],
+)
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_length(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int, frames: int, joints: int
+) -> None:
+    limb = tuple(max(j - 1, 0) for j in range(joints))
+    inputs = oracle.make_cross(
+        frames=frames,
+        joints=joints,
+        d_inner=64,
+        rank=rank,
+        dtype=dtype,
+        directions=Directions(limb_index=limb),
+    )
+    check(lib, inputs, Tuning(0, 0, config))
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 3])
+@pytest.mark.parametrize("reverse", [0, 1])
+@pytest.mark.parametrize("mask", [0, 1])
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_walks(
+    lib: ctypes.CDLL,
+    config: int,
+    dtype: torch.dtype,
+    rank: int,
+    order: int,
+    reverse: int,
+    mask: int,
+) -> None:
+    directions = Directions(order=(order,), reverse=(reverse,), limb_mask=(mask,))
+    inputs = oracle.make_cross(frames=23, d_inner=40, rank=rank, dtype=dtype, directions=directions)
+    check(lib, inputs, Tuning(0, 0, config))
+
+
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_many_directions(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int
+) -> None:
+    """Eight directions, five distinct walks: directions that differ in `reverse` alone share."""
+    directions = Directions(
+        order=(0, 1, 2, 3, 0, 1, 2, 0),
+        reverse=(0, 1, 0, 1, 1, 0, 1, 0),
+        limb_mask=(1, 1, 0, 0, 1, 1, 0, 0),
+    )
+    inputs = oracle.make_cross(
+        batch=3, frames=9, d_inner=24, rank=rank, dtype=dtype, directions=directions
+    )
+    check(lib, inputs, Tuning(0, 0, config))
+
+
+@pytest.mark.parametrize("d_inner", [8, 24, 72, 264])
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_partial_blocks(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int, d_inner: int
+) -> None:
+    inputs = oracle.make_cross(frames=7, d_inner=d_inner, rank=rank, dtype=dtype)
+    check(lib, inputs, Tuning(0, 0, config))
+
+
+@pytest.mark.parametrize("shift", [-12.0, -6.0, 6.0])
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_extreme_dt(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int, shift: float
+) -> None:
+    check(
+        lib,
+        oracle.make_cross(dt_shift=shift, rank=rank, dtype=dtype),
+        Tuning(0, 0, config),
+    )
+
+
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_slices_and_guards(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int
+) -> None:
+    """Wide rows, NaN between them; nothing outside the output and the workspace is written."""
+    inputs = oracle.make_cross(frames=19, d_inner=40, rank=rank, dtype=dtype)
+    expected = oracle.cross_scan(inputs, torch.float64)
+
+    def widen(t: torch.Tensor) -> torch.Tensor:
+        wide = torch.full((*t.shape[:-1], t.shape[-1] + 24), torch.nan, device="cuda").to(dtype)
+        wide[..., 8 : 8 + t.shape[-1]] = t
+        return wide[..., 8 : 8 + t.shape[-1]]
+
+    sliced = replace(inputs, x=widen(inputs.x), x_dbl=widen(inputs.x_dbl))
+    flat = torch.full((inputs.x.numel() + 512,), 7.0, dtype=dtype, device="cuda")
+    op = Op(lib, sliced, flat[256:-256].view(inputs.x.shape), Tuning(0, 0, config))
+    words = op.workspace_bytes // 4
+    arena = torch.full((words + 128,), torch.nan, device="cuda")
+    arena[:64], arena[-64:] = 7.0, 7.0
+    op.workspace = arena[64:-64]
+    assert oracle.error(op(), expected) < 1e-3  # fp16 output: 2e-4
+    for guard in (flat[:256], flat[-256:], arena[:64], arena[-64:]):
+        assert bool((guard == 7).all())
+
+
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_same_bits_twice(
+    lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int
+) -> None:
+    inputs = oracle.make_cross(batch=2, frames=81, d_inner=256, rank=rank, dtype=dtype)
+    op = Op(lib, inputs, torch.empty_like(inputs.x), Tuning(0, 0, config))
+    first = op().clone()
+    for _ in range(5):
+        op.workspace.fill_(float("nan"))
+        assert torch.equal(op(), first)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 8, 32])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_what_a_launcher_chooses(lib: ctypes.CDLL, batch: int, offset: int) -> None:
+    """Shapes that reach every design by themselves. x begins one element late: the same choice and
+    workspace, but rows that only the chunked design can read."""
+    inputs = oracle.make_cross(batch=batch, frames=27, d_inner=256, rank=8)
+    flat = torch.full((inputs.x.numel() + 8,), torch.nan, dtype=HALF, device="cuda")
+    late = flat[offset : offset + inputs.x.numel()].view(inputs.x.shape)
+    late.copy_(inputs.x)
+    check(lib, replace(inputs, x=late))

@@ -16,7 +16,7 @@ def test_carry_limit(tmp_path: Path) -> None:
     program = tmp_path / "carry_limit"
     source = Path(__file__).parent / "plan" / "carry_limit.cc"
     trt_harness.compile_cpp(
-        "-I", kernels, source, kernels / "cuda" / "scan" / "plan.cc", "-o", program
+        "-I", kernels, source, kernels / "cuda" / "scan" / "chunked" / "plan.cc", "-o", program
     )
     done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout

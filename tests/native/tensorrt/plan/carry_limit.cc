@@ -5,8 +5,8 @@
 #include <random>
 
 #include "cuda/device/launch.h"
-#include "cuda/scan/config_list.h"
-#include "cuda/scan/plan.h"
+#include "cuda/scan/chunked/config_list.h"
+#include "cuda/scan/chunked/plan.h"
 
 using namespace posemamba::cuda;
 

@@ -2,7 +2,7 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
 
-#include "cuda/scan/scan_core.cuh"
+#include "cuda/scan/chunked/scan_core.cuh"
 #include "posemamba/scan.h"
 
 namespace posemamba::cuda {
@@ -37,6 +37,7 @@ struct CrossArgs {
   int order[PM_MAX_DIRECTIONS];
   int reverse[PM_MAX_DIRECTIONS];
   int limb_mask[PM_MAX_DIRECTIONS];
+  int masked_first[PM_MAX_DIRECTIONS];  // the directions, those with a limb sum first
   unsigned char limb_index[PM_MAX_JOINTS];
   // Step at which direction k visits (frame, joint): base + frame * step_frame + joint *
   // step_joint.

@@ -1,13 +1,14 @@
-// Launcher of CrossSelectiveScan: one or two scan launches, then the merge.
+// Launcher of CrossSelectiveScan: the scan by one of its designs, then the merge.
 #include <algorithm>
 
 #include "common/validate.h"
 #include "cuda/device/launch.h"
 #include "cuda/scan/cross_launch.h"
-#include "cuda/scan/cross_scan.cuh"
-#include "cuda/scan/kernels.h"
+#include "cuda/scan/choose.h"
+#include "cuda/scan/chunked/kernels.h"
+#include "cuda/scan/chunked/phase.h"
 #include "cuda/scan/merge.cuh"
-#include "cuda/scan/plan.h"
+#include "cuda/scan/split_channel/launch.h"
 #include "posemamba/scan_cuda.h"
 
 namespace posemamba::cuda {
@@ -17,8 +18,9 @@ struct Layout {
   std::size_t partial;  // bytes of each part
   std::size_t state;
   std::size_t dt_sum;
+  std::size_t prepared;
 
-  std::size_t total() const { return partial + state + dt_sum; }
+  std::size_t total() const { return partial + state + dt_sum + prepared; }
 };
 
 std::size_t size_of(int32_t dtype) { return dtype == PM_FLOAT16 ? 2 : 4; }
@@ -31,16 +33,8 @@ bool supported(const pm_cross_scan_params& p) {
          p.batch * p.directions * (p.d_inner / 8) <= INT32_MAX;
 }
 
-Problem problem_of(const pm_cross_scan_params& p) {
-  return {p.batch * p.directions, p.d_inner, static_cast<int32_t>(p.frames * p.joints), p.d_state,
-          true};
-}
-
-Plan plan_of(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
-  return make_plan(problem_of(p), tuning, device.multiprocessors);
-}
-
-Layout layout_of(const pm_cross_scan_params& p, const Plan& plan) {
+Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
+  const Plan& plan = choice.chunked;
   const auto rows = static_cast<std::size_t>(p.batch) * static_cast<std::size_t>(p.directions);
   const auto positions = static_cast<std::size_t>(p.frames) * static_cast<std::size_t>(p.joints);
   const std::size_t carried = plan.chunks > 1 ? rows * static_cast<std::size_t>(plan.chunks) *
@@ -48,7 +42,8 @@ Layout layout_of(const pm_cross_scan_params& p, const Plan& plan) {
                                               : 0;
   return {align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
           align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
-          align_up(carried * sizeof(float))};
+          align_up(carried * sizeof(float)),
+          splits_channels(choice.one_pass) ? split_channel::prepared_bytes(p) : 0};
 }
 
 bool aligned(const void* base, int64_t stride, int elements, std::size_t size) {
@@ -93,7 +88,12 @@ CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout&
   std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
   std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
   std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
-  for (int k = 0; k < p.directions; ++k) invert_walk(a, k);
+  for (int k = 0; k < p.directions; ++k) {
+    invert_walk(a, k);
+    a.masked_first[k] = k;
+  }
+  std::stable_partition(a.masked_first, a.masked_first + p.directions,
+                        [&](int k) { return a.limb_mask[k] != 0; });
   const bool any_limb =
       std::any_of(p.limb_mask, p.limb_mask + p.directions, [](int32_t mask) { return mask != 0; });
   for (int j = 0; any_limb && j < p.joints; ++j) {
@@ -115,20 +115,27 @@ cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& dev
   const dim3 grid(static_cast<unsigned>((a.steps + per_block - 1) / per_block),
                   static_cast<unsigned>(p.batch));
   void* args[] = {&a};
-  const void* kernel = p.dtype == PM_FLOAT16 ? merge_kernel_f16() : merge_kernel_f32();
+  const void* kernel = p.dtype == PM_FLOAT16
+                           ? reinterpret_cast<const void*>(&cross_merge_kernel<__half>)
+                           : reinterpret_cast<const void*>(&cross_merge_kernel<float>);
   return launch(kernel, grid, block, args, true, device, stream);
 }
 
-}  // namespace
+cudaError_t launch_lane_channel(const pm_cross_scan_params& p, const Device& device,
+                                cudaStream_t stream, CrossArgs* args) {
+  const OnePassShape& shape = kOnePassShapes[kWholeChannel];
+  const Kernel kernel = lane_channel_kernel(p.dtype, p.dt_rank);
+  args->blocks_per_row = (p.d_inner + shape.channels - 1) / shape.channels;
+  const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{args->blocks_per_row});
+  void* arguments[] = {args};
+  // Not before the previous kernel is done: early blocks go where there is room, and an SM that
+  // holds four would finish long after one that holds one.
+  return launch(kernel.function, dim3(blocks), dim3(static_cast<unsigned>(shape.threads)),
+                arguments, false, device, stream, kernel.shared);
+}
 
-cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning,
-                              void* workspace, const Device& device, cudaStream_t stream,
-                              CrossArgs* args) {
-  if (!supported(p)) return cudaErrorNotSupported;
-  if (workspace == nullptr) return cudaErrorInvalidValue;
-  const Plan plan = plan_of(p, tuning, device);
-  if (plan.config < 0) return cudaErrorInvalidValue;
-  *args = args_of(p, plan, layout_of(p, plan), workspace);
+cudaError_t launch_chunked(const pm_cross_scan_params& p, const Plan& plan, const Device& device,
+                           cudaStream_t stream, CrossArgs* args) {
   const Kernel kernel = p.dtype == PM_FLOAT16 ? cross_kernel_f16(plan.config, p.dt_rank)
                                               : cross_kernel_f32(plan.config, p.dt_rank);
   const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{plan.blocks_per_row});
@@ -148,6 +155,27 @@ cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tunin
   return error != cudaSuccess ? error : run(kOutputs, plan.chunks - 1);
 }
 
+}  // namespace
+
+cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning,
+                              void* workspace, const Device& device, cudaStream_t stream,
+                              CrossArgs* args) {
+  if (!supported(p)) return cudaErrorNotSupported;
+  if (workspace == nullptr) return cudaErrorInvalidValue;
+  const Choice choice = choose(p, tuning, device);
+  if (!choice.valid) return cudaErrorInvalidValue;
+  const Layout layout = layout_of(p, choice);
+  *args = args_of(p, choice.chunked, layout, workspace);
+  if (choice.one_pass < 0 || !reads_aligned(p)) {
+    return choice.forced ? cudaErrorInvalidValue
+                         : launch_chunked(p, choice.chunked, device, stream, args);
+  }
+  const auto config = static_cast<OnePass>(choice.one_pass);
+  if (!splits_channels(config)) return launch_lane_channel(p, device, stream, args);
+  void* prepared = static_cast<unsigned char*>(workspace) + layout.total() - layout.prepared;
+  return split_channel::launch_scan(p, config, prepared, device, stream, args);
+}
+
 }  // namespace posemamba::cuda
 
 extern "C" size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
@@ -156,14 +184,17 @@ extern "C" size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* param
   if (posemamba::validate_layout(params) != PM_OK || !supported(*params)) return 0;
   const Device device = current_device();
   if (device.multiprocessors == 0) return 0;
-  const Plan plan = plan_of(*params, tuning, device);
-  return plan.config < 0 ? 0 : layout_of(*params, plan).total();
+  const Choice choice = choose(*params, tuning, device);
+  return choice.valid ? layout_of(*params, choice).total() : 0;
 }
 
 extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params* largest) {
   using namespace posemamba::cuda;
   if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
-  return layout_of(*largest, Plan{}).partial + carry_limit(problem_of(*largest));
+  Choice none{};
+  none.one_pass = -1;
+  return layout_of(*largest, none).partial + carry_limit(problem_of(*largest)) +
+         prepared_limit(*largest);
 }
 
 extern "C" cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params,

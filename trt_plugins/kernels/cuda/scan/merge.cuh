@@ -2,7 +2,7 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_MERGE_CUH_
 #define POSEMAMBA_KERNELS_CUDA_MERGE_CUH_
 
-#include "cuda/scan/cross_scan.cuh"
+#include "cuda/scan/cross_args.cuh"
 
 namespace posemamba::cuda {
 

@@ -3,8 +3,8 @@
 
 #include "common/validate.h"
 #include "cuda/device/launch.h"
-#include "cuda/scan/kernels.h"
-#include "cuda/scan/plan.h"
+#include "cuda/scan/chunked/kernels.h"
+#include "cuda/scan/chunked/plan.h"
 #include "cuda/scan/selective_scan.cuh"
 #include "posemamba/scan_cuda.h"
 

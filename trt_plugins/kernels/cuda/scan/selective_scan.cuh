@@ -4,8 +4,8 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_SELECTIVE_SCAN_CUH_
 #define POSEMAMBA_KERNELS_CUDA_SELECTIVE_SCAN_CUH_
 
-#include "cuda/scan/phase.h"
-#include "cuda/scan/scan_core.cuh"
+#include "cuda/scan/chunked/phase.h"
+#include "cuda/scan/chunked/scan_core.cuh"
 #include "posemamba/scan.h"
 
 namespace posemamba::cuda {

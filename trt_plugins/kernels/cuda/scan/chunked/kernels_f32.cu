@@ -1,11 +1,10 @@
-#include "cuda/scan/kernel_table.cuh"
+#include "cuda/scan/chunked/kernel_table.cuh"
 
 namespace posemamba::cuda {
 
 Kernel cross_kernel_f32(int32_t config, int32_t dt_rank) {
   return cross_of<float>(config, dt_rank, std::make_index_sequence<kConfigs>());
 }
-const void* merge_kernel_f32() { return reinterpret_cast<const void*>(&cross_merge_kernel<float>); }
 Kernel scan_kernel_f32(int32_t config) {
   return scan_of<float>(config, std::make_index_sequence<kConfigs>());
 }

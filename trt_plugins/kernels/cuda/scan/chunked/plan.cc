@@ -1,11 +1,11 @@
-#include "cuda/scan/plan.h"
+#include "cuda/scan/chunked/plan.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
 #include "cuda/device/launch.h"
-#include "cuda/scan/config_list.h"
+#include "cuda/scan/chunked/config_list.h"
 
 namespace posemamba::cuda {
 namespace {
@@ -86,9 +86,10 @@ int32_t automatic_config(const Problem& p, int32_t multiprocessors) {
   if (!p.fused) return kWideGeneric;
   const int64_t blocks = with(p, kPaired, 1).blocks_per_row * p.rows;
   if (blocks * kManyChunks < int64_t{kPairedBlocks} * multiprocessors) return kNarrow;
-  // One serial block an SM: only a wide one keeps its schedulers busy.
-  const bool one_each = automatic_chunks(p, kPaired, multiprocessors) == 1;
-  return one_each && blocks <= multiprocessors ? kWide : kPaired;
+  // One serial block an SM: only a wide one keeps its schedulers busy. A sequence too short to be
+  // cut may leave room for twice as many narrow ones.
+  if (automatic_chunks(p, kPaired, multiprocessors) > 1 || blocks > multiprocessors) return kPaired;
+  return with(p, kNarrow, 1).blocks_per_row * p.rows <= multiprocessors ? kNarrow : kWide;
 }
 
 }  // namespace

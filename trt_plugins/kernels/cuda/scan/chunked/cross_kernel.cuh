@@ -4,9 +4,9 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
 
-#include "cuda/scan/cross_producer.cuh"
-#include "cuda/scan/phase.h"
-#include "cuda/scan/scan_core.cuh"
+#include "cuda/scan/chunked/cross_producer.cuh"
+#include "cuda/scan/chunked/phase.h"
+#include "cuda/scan/chunked/scan_core.cuh"
 
 namespace posemamba::cuda {
 

@@ -1,12 +1,9 @@
-#include "cuda/scan/kernel_table.cuh"
+#include "cuda/scan/chunked/kernel_table.cuh"
 
 namespace posemamba::cuda {
 
 Kernel cross_kernel_f16(int32_t config, int32_t dt_rank) {
   return cross_of<__half>(config, dt_rank, std::make_index_sequence<kConfigs>());
-}
-const void* merge_kernel_f16() {
-  return reinterpret_cast<const void*>(&cross_merge_kernel<__half>);
 }
 Kernel scan_kernel_f16(int32_t config) {
   return scan_of<__half>(config, std::make_index_sequence<kConfigs>());

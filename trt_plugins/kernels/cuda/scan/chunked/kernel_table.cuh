@@ -4,9 +4,9 @@
 
 #include <utility>
 
-#include "cuda/scan/config_list.h"
-#include "cuda/scan/kernels.h"
-#include "cuda/scan/merge.cuh"
+#include "cuda/scan/chunked/config_list.h"
+#include "cuda/scan/chunked/kernels.h"
+#include "cuda/scan/chunked/cross_kernel.cuh"
 #include "cuda/scan/selective_scan.cuh"
 
 namespace posemamba::cuda {

@@ -3,7 +3,7 @@
 #define POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
 
 #include "cuda/scan/cross_args.cuh"
-#include "cuda/scan/scan_core.cuh"
+#include "cuda/scan/chunked/scan_core.cuh"
 
 namespace posemamba::cuda {
 

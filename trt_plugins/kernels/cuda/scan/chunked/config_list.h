@@ -3,7 +3,7 @@
 
 #include <tuple>
 
-#include "cuda/scan/config.h"
+#include "cuda/scan/chunked/config.h"
 
 namespace posemamba::cuda {
 

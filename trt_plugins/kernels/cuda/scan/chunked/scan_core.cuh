@@ -4,7 +4,7 @@
 #define POSEMAMBA_KERNELS_CUDA_SCAN_CORE_CUH_
 
 #include "cuda/device/device.cuh"
-#include "cuda/scan/config.h"
+#include "cuda/scan/chunked/config.h"
 
 namespace posemamba::cuda {
 

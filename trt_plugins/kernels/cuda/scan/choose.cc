@@ -1,0 +1,122 @@
+#include "cuda/scan/choose.h"
+
+#include <algorithm>
+
+#include "cuda/scan/chunked/config_list.h"
+#include "cuda/scan/split_channel/launch.h"
+
+namespace posemamba::cuda {
+namespace {
+
+constexpr int32_t kStates = 16;
+// Thread blocks an SM, beyond which a design that splits channels is not worth its workspace: there
+// the lane-channel design is faster.
+constexpr int64_t kMostSplitBlocks = 2;
+constexpr int32_t kMostSms = 256;  // a larger device is planned for as this one
+
+int32_t size_of(int32_t dtype) { return dtype == PM_FLOAT16 ? 2 : 4; }
+
+int64_t blocks_of(int32_t config, const pm_cross_scan_params& p) {
+  const int32_t channels = kOnePassShapes[config].channels;
+  return p.batch * p.directions * int64_t{(p.d_inner + channels - 1) / channels};
+}
+
+bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) {
+  const auto design = static_cast<OnePass>(config);
+  const Kernel kernel = splits_channels(config)
+                            ? split_channel_kernel(design, p.dtype, p.dt_rank)
+                            : lane_channel_kernel(p.dtype, p.dt_rank);
+  if (splits_channels(config) &&
+      blocks_of(config, p) > kMostSplitBlocks * std::min(device.multiprocessors, kMostSms)) {
+    return false;
+  }
+  return kernel.function != nullptr && kernel.shared <= device.shared_bytes &&
+         p.d_state == kStates && p.x_stride % (16 / size_of(p.dtype)) == 0 &&
+         p.x_dbl_stride % 4 == 0;
+}
+
+// Blocks in percent of the SMs, between which a split-channel design with a block to itself on most
+// SMs beats the chunked one; below, too many SMs idle.
+constexpr int64_t kLeastFill = 72;
+constexpr int64_t kFull = 100;
+// Two states a lane may put two blocks on an SM, where four states have no kernel.
+constexpr int64_t kLeastTwice = 140;
+// Up to so many steps the chunked design's second launch costs more than idle SMs do, and from so
+// many on a preparing kernel pays.
+constexpr int64_t kShort = 512;
+constexpr int64_t kLeastSteps = 128;
+// The lane-channel design needs two blocks on every SM, and the same number on each: percent.
+constexpr int64_t kLeastWhole = 180;
+constexpr int64_t kBalance = 93;
+
+int32_t automatic(const pm_cross_scan_params& p, const Device& device) {
+  const int64_t sms = device.multiprocessors;
+  const auto fill = [&](int32_t config) { return 100 * blocks_of(config, p) / sms; };
+  const auto usable = [&](int32_t config) { return takes(config, p, device); };
+  // float32 rows of rank 16 leave the lane-channel design too few registers to be faster.
+  const bool registers = p.dtype == PM_FLOAT16 || p.dt_rank <= 8;
+  if (usable(kWholeChannel) && registers && fill(kWholeChannel) >= kLeastWhole) {
+    const int64_t blocks = blocks_of(kWholeChannel, p);
+    const int64_t each = (blocks + sms - 1) / sms;
+    if (100 * blocks >= kBalance * each * sms) return kWholeChannel;
+  }
+  const int64_t steps = p.frames * p.joints;
+  if (steps < kLeastSteps) return -1;
+  for (const int32_t config : {kFourStatesWide, kFourStates, kTwoStates, kOneState}) {
+    if (!usable(config)) continue;
+    const int64_t percent = fill(config);
+    if (percent >= kLeastFill && percent <= kFull) return config;
+    if (config == kTwoStates && percent >= kLeastTwice && percent <= 2 * kFull) return config;
+    if (config == kOneState && percent <= kFull && steps <= kShort) return config;
+  }
+  return -1;
+}
+
+}  // namespace
+
+std::size_t prepared_limit(const pm_cross_scan_params& largest) {
+  pm_cross_scan_params p = largest;
+  std::size_t limit = 0;
+  for (int32_t config = 0; config < kOnePassConfigs; ++config) {
+    if (!splits_channels(config) || p.d_state != kStates ||
+        split_channel_kernel(static_cast<OnePass>(config), p.dtype, p.dt_rank).function == nullptr) {
+      continue;
+    }
+    p.batch = 1;
+    p.batch = std::min(largest.batch, kMostSplitBlocks * kMostSms / blocks_of(config, p));
+    if (p.batch > 0) limit = std::max(limit, split_channel::prepared_bytes(p));
+  }
+  return limit;
+}
+
+bool reads_aligned(const pm_cross_scan_params& p) {
+  return reinterpret_cast<uintptr_t>(p.x) % 16 == 0 &&
+         reinterpret_cast<uintptr_t>(p.x_dbl) % static_cast<unsigned>(4 * size_of(p.dtype)) == 0;
+}
+
+Problem problem_of(const pm_cross_scan_params& p) {
+  return {p.batch * p.directions, p.d_inner, static_cast<int32_t>(p.frames * p.joints), p.d_state,
+          true};
+}
+
+Choice choose(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
+  const pm_cuda_tuning ask = tuning == nullptr ? pm_cuda_tuning{} : *tuning;
+  Choice choice{};
+  choice.one_pass = -1;
+  if (ask.config > kConfigs) {  // one-pass, by name
+    choice.one_pass = ask.config - kConfigs - 1;
+    choice.forced = true;
+    choice.valid = choice.one_pass < kOnePassConfigs && takes(choice.one_pass, p, device) &&
+                   (ask.variant == PM_CUDA_AUTO || ask.variant == PM_CUDA_SERIAL) &&
+                   (ask.chunks == 0 || ask.chunks == 1);
+    choice.chunked.chunks = 1;
+    return choice;
+  }
+  choice.chunked = make_plan(problem_of(p), &ask, device.multiprocessors);
+  choice.valid = choice.chunked.config >= 0;
+  const bool free = ask.config == 0 && ask.variant == PM_CUDA_AUTO && ask.chunks == 0;
+  if (free && choice.valid) choice.one_pass = automatic(p, device);
+  return choice;
+}
+
+}  // namespace posemamba::cuda

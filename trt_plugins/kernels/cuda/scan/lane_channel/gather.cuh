@@ -1,0 +1,204 @@
+// Configuration and tile reads of the lane-channel design.
+#ifndef POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_GATHER_CUH_
+#define POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_GATHER_CUH_
+
+#include "cuda/scan/one_pass.cuh"
+
+namespace posemamba::cuda::lane_channel {
+
+template <typename Type, int Rank>
+struct Config {
+  using T = Type;
+  static constexpr int kRank = Rank;
+  static constexpr int kThreads = 128;
+  static constexpr int kChannels = kThreads;
+  static constexpr int kTile = 32;                     // steps of a stage: a lane finds one's rows
+  static constexpr int kUnroll = Rank <= 8 ? 8 : 4;    // steps of a body, as registers allow
+  static constexpr int kStages = 4;
+  static constexpr int kRow = 2 * kOnePassStates + kRank;
+  // Occupancy: 168 registers a thread, twelve warps an SM.
+  static constexpr int kMinBlocks = 3;
+  static_assert(kRank % 4 == 0 && kTile % kUnroll == 0, "layout");
+
+  static __device__ __forceinline__ float value(T v) {
+    if constexpr (sizeof(T) == 4) {
+      return v;
+    } else {
+      return __half2float(v);
+    }
+  }
+};
+
+template <class C>
+struct Stage {
+  alignas(16) float rows[C::kTile * C::kRow];            // [step][B, C, dt inputs], limb summed
+  alignas(16) typename C::T x[C::kTile * C::kChannels];  // [step][channel], limb summed
+};
+
+template <class C>
+struct Shared {
+  Stage<C> stages[C::kStages];
+  alignas(16) typename C::T limb_x[C::kTile * C::kChannels];  // limb neighbours' x, under way
+  uint64_t ready[2];  // of even and odd tiles: complete when every thread's share is in place
+  unsigned char limb[PM_MAX_JOINTS];
+};
+
+// The positions of one lane's step in tile after tile: a division at the start, none later.
+class Walk {
+ public:
+  __device__ __forceinline__ Walk(const CrossArgs& a, int direction, int step, int tile)
+      : step_(step), tile_(tile) {
+    const int order = a.order[direction];
+    const bool reverse = a.reverse[direction] != 0;
+    by_joint_ = order == PM_JOINT_MAJOR || order == PM_JOINT_MAJOR_FLIPPED;
+    flipped_ = order >= PM_FRAME_MAJOR_FLIPPED;
+    inner_ = by_joint_ ? a.frames : a.joints;
+    const int from = max(reverse ? a.steps - 1 - step : step, 0);
+    outer_ = from / inner_;
+    in_ = from - outer_ * inner_;
+    // Backwards by q whole lines and r is forwards by -q - 1 lines and inner - r.
+    add_outer_ = tile / inner_;
+    add_in_ = tile - add_outer_ * inner_;
+    if (reverse) add_outer_ = -add_outer_ - 1, add_in_ = inner_ - add_in_;
+  }
+
+  // Places of the lane's step (past the end those of position 0), then on to the next tile's.
+  __device__ __forceinline__ Places next(const CrossArgs& a, const unsigned char* limb) {
+    const bool inside = step_ < a.steps;
+    const int in = flipped_ ? inner_ - 1 - in_ : in_;
+    const int frame = inside ? (by_joint_ ? in : outer_) : 0;
+    const int joint = inside ? (by_joint_ ? outer_ : in) : 0;
+    step_ += tile_;
+    outer_ += add_outer_;
+    in_ += add_in_;
+    if (in_ >= inner_) in_ -= inner_, ++outer_;
+    const auto row = static_cast<unsigned>(frame * a.joints);
+    return {row + static_cast<unsigned>(joint), row + limb[joint]};
+  }
+
+ private:
+  int step_;
+  int tile_;
+  int inner_;
+  int outer_;
+  int in_;
+  int add_outer_;
+  int add_in_;
+  bool by_joint_;
+  bool flipped_;
+};
+
+// A thread's share of the tiles: some 16-byte pieces of x, copied asynchronously, and up to three
+// quads of x_dbl, which pass through registers; start() and finish() with most of another tile's scan
+// in between. Whether a direction has a limb sum is asked here, at run time: a second copy of the
+// scan's loop would not fit the instruction cache beside the first.
+template <class C>
+class Gather {
+  using T = typename C::T;
+  static constexpr int kPiece = 16 / sizeof(T);          // channels
+  static constexpr int kPieces = C::kChannels / kPiece;  // of a step
+  static constexpr int kCopies = C::kTile * kPieces / C::kThreads;
+  static constexpr int kStateQuads = 2 * kOnePassStates / 4;  // of a step
+  static constexpr int kTurns = C::kTile * kStateQuads / C::kThreads;
+  static constexpr int kRankQuads = C::kRank / 4;
+  static constexpr int kRankThreads = C::kTile * kRankQuads;  // whole warps
+  static constexpr int kQuads = kTurns + 1;
+  static_assert(kRankThreads % 32 == 0 && kRankThreads <= C::kThreads, "dt inputs");
+
+ public:
+  __device__ __forceinline__ Gather(const CrossArgs& args, int batch, int direction, int first,
+                                    Shared<C>& shared)
+      : a_(args),
+        shared_(shared),
+        masked_(args.limb_mask[direction] != 0),
+        walk_(args, direction, static_cast<int>(threadIdx.x) % 32, C::kTile),
+        thread_(static_cast<int>(threadIdx.x)) {
+    const T* x = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
+    // d_inner is a multiple of 8: a piece is all inside or repeats the last one.
+    x_ = x + min(first + thread_ % kPieces * kPiece, args.d_inner - kPiece);
+    dbl_ = static_cast<const T*>(args.x_dbl) + int64_t{batch} * args.steps * args.x_dbl_stride +
+           direction * C::kRow;
+    x_bytes_ = static_cast<unsigned>(args.x_stride * sizeof(T));
+    dbl_bytes_ = static_cast<unsigned>(args.x_dbl_stride * sizeof(T));
+  }
+
+  __device__ __forceinline__ void start(Stage<C>& stage) {
+    const Places at = walk_.next(a_, shared_.limb);
+#pragma unroll
+    for (int i = 0; i < kCopies; ++i) {
+      copy_16(stage.x + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
+    }
+    if (masked_) {
+#pragma unroll
+      for (int i = 0; i < kCopies; ++i) {
+        copy_16(shared_.limb_x + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+      const int s = thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
+      read(at, s, C::kRank + thread_ % kStateQuads * 4, i);
+    }
+    if (thread_ < kRankThreads) read(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, kTurns);
+  }
+
+  // Puts the rows of x_dbl where the scan reads them, and adds the limb neighbours' x to pieces
+  // that this thread copied itself.
+  __device__ __forceinline__ void finish(Stage<C>& stage) const {
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+      const int s = thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
+      put(stage, s, thread_ % kStateQuads * 4, i);
+    }
+    if (thread_ < kRankThreads) {
+      put(stage, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4, kTurns);
+    }
+    copies_done();
+    if (masked_) {
+#pragma unroll
+      for (int i = 0; i < kCopies; ++i) {
+        uint4* to = reinterpret_cast<uint4*>(stage.x + slot_of(i));
+        *to = sum_16<T>(*to, *reinterpret_cast<const uint4*>(shared_.limb_x + slot_of(i)));
+      }
+    }
+  }
+
+ private:
+  // Step and place, inside a stage, of this thread's i-th piece of x.
+  __device__ __forceinline__ int step_of(int i) const {
+    return thread_ / kPieces + i * (C::kThreads / kPieces);
+  }
+  __device__ __forceinline__ int slot_of(int i) const {
+    return step_of(i) * C::kChannels + thread_ % kPieces * kPiece;
+  }
+  // The row that lane `step` has found. One instruction multiplies and adds.
+  static __device__ __forceinline__ const char* row_of(const T* base, unsigned place, int step,
+                                                       unsigned bytes) {
+    const unsigned at = __shfl_sync(~0u, place, step);
+    return reinterpret_cast<const char*>(base) + static_cast<uint64_t>(at) * bytes;
+  }
+  __device__ __forceinline__ void read(const Places& at, int step, int column, int i) {
+    own_[i].load(row_of(dbl_ + column, at.own, step, dbl_bytes_));
+    if (masked_) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
+  }
+  __device__ __forceinline__ void put(Stage<C>& stage, int step, int word, int i) const {
+    const float4 v = own_[i].value();
+    *reinterpret_cast<float4*>(stage.rows + step * C::kRow + word) =
+        masked_ ? sum4(v, other_[i].value()) : v;
+  }
+
+  const CrossArgs& a_;
+  Shared<C>& shared_;
+  bool masked_;
+  Walk walk_;
+  const T* x_;
+  const T* dbl_;
+  unsigned x_bytes_;  // from a position's row to the next
+  unsigned dbl_bytes_;
+  int thread_;
+  Quad<T> own_[kQuads];
+  Quad<T> other_[kQuads];  // the limb neighbours'
+};
+
+}  // namespace posemamba::cuda::lane_channel
+#endif  // POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_GATHER_CUH_

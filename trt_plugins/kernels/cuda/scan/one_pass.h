@@ -1,0 +1,35 @@
+// The one-pass designs of CrossSelectiveScan and their configurations, for the host.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/device/launch.h"
+
+namespace posemamba::cuda {
+
+// How a configuration divides the channels, whatever the type and dt rank.
+struct OnePassShape {
+  int32_t channels;  // of a thread block
+  int32_t threads;
+};
+
+// In the order pm_cuda_tuning::config counts them, after the chunked ones.
+enum OnePass : int32_t {
+  kWholeChannel = 0,    // lane_channel: a lane holds a channel's 16 states
+  kFourStatesWide = 1,  // split_channel: 4 states a lane, 64 channels a block
+  kFourStates = 2,      // the same, 32 channels
+  kTwoStates = 3,       // 2 states a lane, 16 channels
+  kOneState = 4,        // 1 state a lane, 8 channels
+  kOnePassConfigs = 5
+};
+
+constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
+    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 256}};
+
+constexpr bool splits_channels(int32_t config) { return config > kWholeChannel; }
+
+// {nullptr, 0} where the configuration has no kernel for the type and dt rank.
+Kernel lane_channel_kernel(int32_t dtype, int32_t dt_rank);
+Kernel split_channel_kernel(OnePass config, int32_t dtype, int32_t dt_rank);
+
+}  // namespace posemamba::cuda

@@ -1,0 +1,111 @@
+// Configuration and shared memory of the split-channel design.
+#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONFIG_CUH_
+#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONFIG_CUH_
+
+#include "cuda/scan/one_pass.cuh"
+#include "cuda/scan/split_channel/prepared.h"
+
+namespace posemamba::cuda::split_channel {
+
+// Spl         states a lane holds: 16 / Spl lanes share a channel
+// Channels    channels of a thread block
+// Tile        steps of a shared-memory stage
+// Stages      stages of the ring
+// Converters  warps that read, convert and project the tiles ahead and store the outputs behind
+template <int Rank, int Spl, int Channels, int Tile, int Stages, int Converters>
+struct Config {
+  static constexpr int kRank = Rank;
+  static constexpr int kSpl = Spl;
+  static constexpr int kChannels = Channels;
+  static constexpr int kTile = Tile;
+  static constexpr int kStages = Stages;
+  static constexpr int kConverters = Converters;
+  static constexpr int kLanes = kOnePassStates / Spl;
+  static constexpr int kGroups = 32 / kLanes;  // channels of a scan warp
+  static constexpr int kScanThreads = Channels * kLanes;
+  static constexpr int kThreads = kScanThreads + 32 * Converters;
+  static constexpr int kPanels = Channels / kPanel;
+  static constexpr int kWarpsOfPanel = Converters / kPanels;      // a warp keeps one panel's weights
+  static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;        // of 32 steps, for a warp
+  // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
+  static constexpr int kRow = Tile + 4;
+  static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
+  static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
+  static_assert(kUnits >= 1 && kScanThreads % 128 == 0, "warps for every scheduler");
+};
+
+template <class C>
+struct Stage {
+  alignas(16) float bc[C::kTile * 2 * kOnePassStates];  // [step / 4][B, C][step % 4]
+  alignas(16) float dt[C::kChannels * C::kRow];         // [channel][step], after softplus
+  alignas(16) float du[C::kChannels * C::kRow];         // dt * u
+  alignas(16) __half y[C::kTile * C::kOutRow];          // [step][channel]
+};
+
+template <class C>
+struct Shared {
+  Stage<C> stages[C::kStages];
+  uint64_t full[C::kStages];
+  uint64_t empty[C::kStages];
+};
+
+// Floats (B, then C) of a step.
+constexpr int kStates2 = 2 * kOnePassStates;
+
+#if __CUDA_ARCH__ >= 900
+constexpr bool kBulkCopies = true;
+#else
+constexpr bool kBulkCopies = false;
+#endif
+
+// Arrivals that complete a stage: every converter's own, and those of the copies of B and C.
+template <class C>
+__device__ __forceinline__ constexpr int full_arrivals() {
+  return 32 * C::kConverters + (kBulkCopies ? 1 : 32 * C::kConverters);
+}
+
+// Makes initialised barriers known to the engine that does bulk copies.
+__device__ __forceinline__ void barriers_ready() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+// Copies `floats` of B and C, a multiple of 128, asynchronously; `full` completes after they have
+// arrived. One bulk copy where the GPU has it, else 16 bytes a thread and turn.
+template <class C>
+__device__ __forceinline__ void copy_states(float* to, const float* from, int floats, int thread,
+                                            uint64_t* full) {
+#if __CUDA_ARCH__ >= 900
+  if (thread != 0) return;
+  const int bytes = floats * static_cast<int>(sizeof(float));
+  asm volatile(
+      "{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
+          shared_address(full)),
+      "r"(bytes)
+      : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+          shared_address(to)),
+      "l"(from), "r"(bytes), "r"(shared_address(full))
+      : "memory");
+#else
+  for (int i = thread * 4; i < floats; i += 128 * C::kConverters) copy_16(to + i, from + i);
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(shared_address(full))
+               : "memory");
+#endif
+}
+
+// Stage and parity of a ring position that both sides count.
+template <class C>
+struct Cursor {
+  int stage = 0;
+  uint32_t parity = 0;
+  __device__ __forceinline__ void next() {
+    if (++stage == C::kStages) stage = 0, parity ^= 1;
+  }
+};
+
+}  // namespace posemamba::cuda::split_channel
+#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONFIG_CUH_

@@ -1,0 +1,134 @@
+// Converter warps of the split-channel design. A lane is a step: it reads 16 bytes of u (8 channels)
+// and the step's dt inputs, projects with the panel's weights in its registers and stores dt and
+// dt * u along the channel's row, free of bank conflicts. The next tile's reads wait in registers
+// while the ring is full.
+#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONVERTER_CUH_
+#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONVERTER_CUH_
+
+#include "cuda/scan/split_channel/config.cuh"
+
+namespace posemamba::cuda::split_channel {
+
+template <class C>
+class Converter {
+  static constexpr int kRankQuads = C::kRank / 4;
+
+ public:
+  __device__ __forceinline__ Converter(const CrossArgs& args, const Prepared& from, int row,
+                                       int first, int warp)
+      : a_(args), warp_(warp) {
+    lane_ = static_cast<int>(threadIdx.x) % 32;
+    panel_ = warp / C::kWarpsOfPanel * kPanel;
+    owned_ = args.d_inner - first;
+    const int direction = row % args.directions;
+    const int64_t walk = int64_t{row / args.directions} * from.walks + from.walk[direction];
+    reverse_ = args.reverse[direction] != 0;
+    // d_inner is a multiple of 8: a panel is all inside, or repeats the last one and is not stored.
+    const int channel = min(first + panel_, args.d_inner - kPanel);
+    u_ = from.u + (walk * args.d_inner + channel) * from.steps4;
+    raw_ = from.raw + int64_t{row} * from.steps4 * C::kRank;
+    bc_ = from.bc + int64_t{row} * from.steps4 * kStates2;
+    steps4_ = from.steps4;
+    y_ = static_cast<__half*>(args.partial) + int64_t{row} * args.steps * args.d_inner + first;
+    const int64_t at = int64_t{direction} * args.d_inner + channel;
+#pragma unroll
+    for (int c = 0; c < kPanel; ++c) {
+      bias_[c] = __ldg(args.dt_bias + at + c);
+#pragma unroll
+      for (int r = 0; r < C::kRank; ++r) {
+        weight_[c][r] = __ldg(args.dt_weight + (at + c) * C::kRank + r);
+      }
+    }
+  }
+
+  // Starts the reads of the tile that begins at `step`. Steps past the end repeat the last one.
+  __device__ __forceinline__ void load(int step) {
+#pragma unroll
+    for (int i = 0; i < C::kUnits; ++i) {
+      const int s = min(step + unit_step(i) + lane_, a_.steps - 1);
+      u_bits_[i] = __ldg(reinterpret_cast<const uint4*>(u_) + (reverse_ ? a_.steps - 1 - s : s));
+#pragma unroll
+      for (int r = 0; r < kRankQuads; ++r) {
+        raw_quads_[i][r] = __ldg(reinterpret_cast<const float4*>(raw_) + s * kRankQuads + r);
+      }
+    }
+  }
+
+  // Starts the copy of the tile's B and C, which `full` counts.
+  __device__ __forceinline__ void copy(Stage<C>& stage, int step, uint64_t* full) const {
+    const int steps = min(C::kTile, steps4_ - step);
+    const float* from = bc_ + int64_t{step} * kStates2;
+    copy_states<C>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
+  }
+
+  // Converts what load() read.
+  __device__ __forceinline__ void store(Stage<C>& stage) const {
+#pragma unroll
+    for (int i = 0; i < C::kUnits; ++i) {
+      float raw[C::kRank];
+#pragma unroll
+      for (int r = 0; r < kRankQuads; ++r) {
+        const float4 v = raw_quads_[i][r];
+        raw[4 * r] = v.x, raw[4 * r + 1] = v.y, raw[4 * r + 2] = v.z, raw[4 * r + 3] = v.w;
+      }
+      const uint32_t bits[4] = {u_bits_[i].x, u_bits_[i].y, u_bits_[i].z, u_bits_[i].w};
+      const int to = panel_ * C::kRow + unit_step(i) + lane_;
+#pragma unroll
+      for (int c = 0; c < kPanel; c += 2) {
+        const float2 u = Io<__half>::value2(bits[c / 2]);
+        float dt[2] = {bias_[c], bias_[c + 1]};
+#pragma unroll
+        for (int r = 0; r < C::kRank; ++r) {
+          dt[0] = fmaf(raw[r], weight_[c][r], dt[0]);
+          dt[1] = fmaf(raw[r], weight_[c + 1][r], dt[1]);
+        }
+        dt[0] = softplus_for<__half>(dt[0]);
+        dt[1] = softplus_for<__half>(dt[1]);
+        stage.dt[to + c * C::kRow] = dt[0];
+        stage.dt[to + (c + 1) * C::kRow] = dt[1];
+        stage.du[to + c * C::kRow] = dt[0] * u.x;
+        stage.du[to + (c + 1) * C::kRow] = dt[1] * u.y;
+      }
+    }
+  }
+
+  // Stores the outputs of the tile that begins at `step`, 16 bytes of channels at a time.
+  __device__ __forceinline__ void flush(const Stage<C>& stage, int step) const {
+    constexpr int kTurns = C::kTile * C::kPanels / (32 * C::kConverters);
+#pragma unroll
+    for (int i = 0; i < kTurns; ++i) {
+      const int piece = (i * C::kConverters + warp_) * 32 + lane_;
+      const int s = piece / C::kPanels;
+      const int channel = piece % C::kPanels * kPanel;
+      if (step + s < a_.steps && channel < owned_) {
+        *reinterpret_cast<uint4*>(y_ + int64_t{step + s} * a_.d_inner + channel) =
+            *reinterpret_cast<const uint4*>(stage.y + s * C::kOutRow + channel);
+      }
+    }
+  }
+
+ private:
+  // First step, inside a tile, of this warp's unit i.
+  __device__ __forceinline__ int unit_step(int i) const {
+    return (warp_ % C::kWarpsOfPanel + i * C::kWarpsOfPanel) * 32;
+  }
+
+  const CrossArgs& a_;
+  const __half* u_;
+  const float* raw_;
+  const float* bc_;
+  __half* y_;
+  int steps4_;
+  int warp_;
+  int lane_;
+  int panel_;  // first channel of this warp's panel, inside the block
+  int owned_;  // channels from the block's first to the end
+  bool reverse_;
+  float bias_[kPanel];
+  float weight_[kPanel][C::kRank];
+  uint4 u_bits_[C::kUnits];
+  float4 raw_quads_[C::kUnits][kRankQuads];
+};
+
+}  // namespace posemamba::cuda::split_channel
+#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONVERTER_CUH_

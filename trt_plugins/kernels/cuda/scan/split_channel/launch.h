@@ -1,0 +1,22 @@
+// Launcher of the split-channel design: the preparing kernel, then the scan.
+#pragma once
+
+#include "cuda/device/launch.h"
+#include "cuda/scan/one_pass.h"
+
+namespace posemamba::cuda {
+struct CrossArgs;
+}
+
+namespace posemamba::cuda::split_channel {
+
+// Bytes of workspace for what is prepared, a multiple of 256.
+std::size_t prepared_bytes(const pm_cross_scan_params& params);
+
+const void* prepare_kernel_of(int32_t dt_rank);
+
+// `prepared`: 256-byte aligned. `args` is complete but for the division of the channels.
+cudaError_t launch_scan(const pm_cross_scan_params& params, OnePass config, void* prepared,
+                        const Device& device, cudaStream_t stream, CrossArgs* args);
+
+}  // namespace posemamba::cuda::split_channel

@@ -1,0 +1,186 @@
+// Scan warps of the split-channel design: they only read, multiply and add.
+#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_SCANNER_CUH_
+#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_SCANNER_CUH_
+
+#include "cuda/scan/split_channel/config.cuh"
+
+namespace posemamba::cuda::split_channel {
+
+template <class C>
+class Scanner {
+  static constexpr int kSpl = C::kSpl;
+  static constexpr int kSum = C::kLanes;  // steps summed over the lanes at once
+  static constexpr int kBlock = 32;       // steps of a blocked() body
+  static_assert(kSum % 4 == 0 && C::kTile % kBlock == 0 && kBlock % kSum == 0, "step layout");
+
+ public:
+  // A 16-byte shared read is served at full rate only if neighbouring lanes share addresses: bit 0
+  // of the lane chooses between channels, bit 1 between states.
+  __device__ __forceinline__ Scanner(const CrossArgs& a, int direction, int first) {
+    const int l = static_cast<int>(threadIdx.x) % 32;
+    int group;
+    if constexpr (C::kLanes == 16) {
+      lane_ = l >> 1;
+      group = l & 1;
+    } else if constexpr (C::kLanes == 8) {
+      lane_ = (l >> 1 & 1) | (l >> 3 & 1) << 1 | (l >> 4 & 1) << 2;
+      group = (l & 1) | (l >> 2 & 1) << 1;
+    } else {
+      static_assert(C::kLanes == 16 || C::kLanes == 8 || C::kLanes == 4, "lane layout");
+      lane_ = (l >> 1 & 1) | (l >> 4 & 1) << 1;
+      group = (l & 1) | (l >> 2 & 3) << 1;
+    }
+    group += static_cast<int>(threadIdx.x) / 32 * C::kGroups;
+    row_ = group * C::kRow;
+    out_ = lane_ * C::kOutRow + group;
+    // A lane without a channel repeats the last one; the converters store nothing of it.
+    const int64_t channel = min(first + group, a.d_inner - 1);
+    const float* from = a.A + (int64_t{direction} * a.d_inner + channel) * kOnePassStates;
+#pragma unroll
+    for (int i = 0; i < kSpl; ++i) {
+      const int n = lane_ + C::kLanes * i;
+      a_[i] = __ldg(from + n) * kLog2e;
+      h_[i] = 0.0f;
+      b_[i] = 4 * n;
+      c_[i] = 4 * (kOnePassStates + n);
+    }
+  }
+
+  // Decays and inputs of the kSum steps from `t0` on.
+  __device__ __forceinline__ void prepare(const Stage<C>& stage, int t0) {
+#pragma unroll
+    for (int t = 0; t < kSum; t += 4) {
+      float dt[4];
+      float du[4];
+      read(stage.dt + row_ + t0 + t, dt);
+      read(stage.du + row_ + t0 + t, du);
+#pragma unroll
+      for (int i = 0; i < kSpl; ++i) {
+        float b[4];
+        read(stage.bc + (t0 + t) * kStates2 + b_[i], b);
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          decay_[t + j][i] = exp2_fast(dt[j] * a_[i]);
+          input_[t + j][i] = du[j] * b[j];
+        }
+      }
+    }
+  }
+
+  // A tile in one straight line, for a lone warp on its scheduler. Decays are made kSum steps
+  // ahead, the last ones of the next tile, which must be full (behind the last tile they come from
+  // whatever lies there and are not used). All outputs are stored at the end: a store in between
+  // would hold back every later read.
+  __device__ __forceinline__ void pipelined(Stage<C>& stage, const Stage<C>& next) {
+    constexpr int kGroups = C::kTile / kSum;
+    float y[kGroups];
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      float v[kSum];
+#pragma unroll
+      for (int t = 0; t < kSum; t += 4) {
+        float c[kSpl][4];
+#pragma unroll
+        for (int i = 0; i < kSpl; ++i) {
+          read(stage.bc + (g * kSum + t) * kStates2 + c_[i], c[i]);
+        }
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+#pragma unroll
+          for (int i = 0; i < kSpl; ++i) {
+            h_[i] = fmaf(decay_[t + j][i], h_[i], input_[t + j][i]);
+            v[t + j] = i == 0 ? h_[0] * c[0][j] : fmaf(h_[i], c[i][j], v[t + j]);
+          }
+        }
+      }
+      if (g + 1 < kGroups) {
+        prepare(stage, (g + 1) * kSum);
+      } else {
+        prepare(next, 0);
+      }
+      reduce<kSum / 2>(v);
+      y[g] = v[0];
+    }
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      stage.y[g * kSum * C::kOutRow + out_] = __float2half_rn(y[g]);
+    }
+  }
+
+  // A tile in bodies of kBlock steps, for two warps on a scheduler: the compiler's own order wins.
+  __device__ __forceinline__ void blocked(Stage<C>& stage) {
+#pragma unroll 1
+    for (int t0 = 0; t0 < C::kTile; t0 += kBlock) {
+      float v[kBlock];
+#pragma unroll
+      for (int t = 0; t < kBlock; t += 4) {
+        float dt[4];
+        float du[4];
+        float b[kSpl][4];
+        float c[kSpl][4];
+        read(stage.dt + row_ + t0 + t, dt);
+        read(stage.du + row_ + t0 + t, du);
+#pragma unroll
+        for (int i = 0; i < kSpl; ++i) {
+          read(stage.bc + (t0 + t) * kStates2 + b_[i], b[i]);
+          read(stage.bc + (t0 + t) * kStates2 + c_[i], c[i]);
+        }
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+#pragma unroll
+          for (int i = 0; i < kSpl; ++i) {
+            h_[i] = fmaf(exp2_fast(dt[j] * a_[i]), h_[i], du[j] * b[i][j]);
+            v[t + j] = i == 0 ? h_[0] * c[0][j] : fmaf(h_[i], c[i][j], v[t + j]);
+          }
+        }
+      }
+#pragma unroll
+      for (int m = 0; m < kBlock; m += kSum) reduce<kSum / 2>(v + m);
+#pragma unroll
+      for (int m = 0; m < kBlock; m += kSum) {
+        stage.y[(t0 + m) * C::kOutRow + out_] = __float2half_rn(v[m]);
+      }
+    }
+  }
+
+ private:
+  static __device__ __forceinline__ void read(const float* from, float (&to)[4]) {
+    const float4 v = *reinterpret_cast<const float4*>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+  }
+
+  // Distance, in lanes, of the neighbours whose state lanes differ in bit `half`.
+  static __device__ constexpr int distance(int half) {
+    if (half == 1) return 2;
+    if (C::kLanes == 16) return 2 * half;
+    return C::kLanes == 8 && half == 2 ? 8 : 16;
+  }
+
+  // Sums over the lanes of a channel, transposing as it goes: of kSum consecutive steps lane j ends
+  // with the total of step j in v[0]. kSum - 1 shuffles per kSum steps, not log2(kSum) per step.
+  template <int kHalf>
+  __device__ __forceinline__ void reduce(float* v) const {
+    const int upper = lane_ & kHalf;
+#pragma unroll
+    for (int i = 0; i < kHalf; ++i) {
+      const float low = v[i];
+      const float high = v[i + kHalf];
+      v[i] = select(upper, low, high) +
+             __shfl_xor_sync(~0u, select(upper, high, low), distance(kHalf));
+    }
+    if constexpr (kHalf > 1) reduce<kHalf / 2>(v);
+  }
+
+  float a_[kSpl];  // A * log2(e)
+  float h_[kSpl];
+  float decay_[kSum][kSpl];
+  float input_[kSum][kSpl];
+  int b_[kSpl];  // where this lane's states of B and C lie in four steps
+  int c_[kSpl];
+  int row_;   // of the lane's channel in Stage::dt and du
+  int out_;   // of its output in Stage::y, in a group of kSum steps
+  int lane_;  // among the channel's lanes: states lane + kLanes * i
+};
+
+}  // namespace posemamba::cuda::split_channel
+#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_SCANNER_CUH_
