@@ -58,17 +58,9 @@ def _place(variable: str, name: str) -> Path:
     """
     if variable in os.environ:
         return Path(os.environ[variable])
-    beside = Path(__file__).parent / "lib" / name
-    if not beside.is_file():
-        from importlib import metadata
+    from posemamba.files.installed import built_file  # slow to import, and not for every command
 
-        try:
-            installed = metadata.distribution("pmexport").locate_file(f"pmexport/lib/{name}")
-        except metadata.PackageNotFoundError:
-            return beside
-        if Path(str(installed)).is_file():
-            return Path(str(installed))
-    return beside
+    return built_file(Path(__file__).parent, f"lib/{name}")
 
 
 def custom_op_providers() -> list[str]:

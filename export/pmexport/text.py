@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 
-def plural(count: int, noun: str, many: str = "") -> str:
-    """``1 frame``, ``2 frames``, ``1,500 clips``; ``many`` where an s alone is wrong."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
-
-
 def size_text(size: int) -> str:
     """``37.9 MB``; megabytes are 10**6 bytes, as file managers and download pages count."""
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pmexport.bench.measure import UNSTABLE_CV
 from pmexport.bench.run import BenchReport, RuntimeTimes
-from pmexport.text import plural
-from posemamba.text import table
+from posemamba.text import plural, table
 
 _HEADER = ("runtime", "p50 ms", "p90", "p99", "upload", "compute", "download", "clips/s",
            "frames/s", "host MiB", "GPU MiB", "CV")  # fmt: skip

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pmexport.check.compare import RuntimeResult, smallest_tolerance
 from pmexport.check.run import CheckReport
-from pmexport.text import plural
-from posemamba.text import table
+from posemamba.text import plural, table
 
 
 def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:

@@ -19,10 +19,10 @@ from pmexport.format.file import ModelFile, open_model
 from pmexport.runtimes.base import Lift, RuntimeOptions
 from pmexport.runtimes.registry import usable_runtime
 from pmexport.runtimes.torch_cpu import torch_lift
-from pmexport.text import plural
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.errors import InputError
 from posemamba.pose.clips import bundled_clips, load_clips
+from posemamba.text import plural
 
 SCHEMA = 1
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, get_args
 
 from pmexport.format.options import OPSETS, ExportOptions, OpsMode, Precision
-from pmexport.text import plural
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.text import plural
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig

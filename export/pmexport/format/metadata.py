@@ -1,4 +1,7 @@
-"""What an exported ONNX model says about itself: ``metadata_props``, listed in ``docs/reference/onnx.md``."""
+"""What an exported ONNX model says about itself: ``metadata_props``.
+
+``docs/reference/onnx.md`` lists them.
+"""
 
 from __future__ import annotations
 

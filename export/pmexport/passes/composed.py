@@ -8,8 +8,8 @@ it. On a GPU those cost more in memory traffic and launches than in arithmetic. 
 - LayerNormalization, SiLU and the gate are one ``GatedNorm``;
 - a residual sum and the norms that read it are one ``AddNorm``.
 
-All in domain ``posemamba``, float32 and float16; ``docs/guide/onnxruntime.md`` specifies them. Sizes the
-fused kernels are compiled for go further, see :mod:`pmexport.passes.fused`.
+All in domain ``posemamba``, float32 and float16; ``docs/guide/onnxruntime.md`` specifies them.
+Sizes the fused kernels are compiled for go further, see :mod:`pmexport.passes.fused`.
 """
 
 from __future__ import annotations

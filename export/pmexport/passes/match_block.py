@@ -16,6 +16,7 @@ from onnxscript import ir
 from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
 from pmexport.passes.graph import Array, constant_array, is_constant
 from posemamba.errors import InputError
+from posemamba.native import packing
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ class Mixer:
     @property
     def taps(self) -> Array:
         """(9, d_inner), the 3x3 taps row by row, float32."""
-        kernel = constant_array(self.conv.inputs[1])  # (d_inner, 1, 3, 3)
-        taps: Array = kernel.reshape(len(kernel), 9).T.astype(np.float32)
-        return taps
+        return packing.taps(constant_array(self.conv.inputs[1])).astype(np.float32)
 
     @property
     def conv_bias(self) -> Array:

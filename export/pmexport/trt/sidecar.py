@@ -1,6 +1,7 @@
 """The JSON beside an engine: everything known of it. The engine itself stays a plain plan.
 
-``engine.schema.json`` is the schema, JSON Schema 2020-12; ``docs/guide/tensorrt.md`` explains the fields.
+``engine.schema.json`` is the schema, JSON Schema 2020-12; ``docs/guide/tensorrt.md`` explains the
+fields.
 """
 
 from __future__ import annotations
