@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from PIL import Image
 from places import ROOT
 
@@ -27,6 +28,7 @@ def test_axes_are_as_their_command_draws_them(tmp_path: Path) -> None:
     assert {"y down", "z away", "y up", "z to camera", "x left"} <= words
 
 
+@pytest.mark.slow
 def test_the_demo_is_small_and_moves(tmp_path: Path) -> None:
     """The committed picture, and that its command still makes one like it."""
     run("make_gif.py", tmp_path / "demo.gif")
