@@ -295,7 +295,7 @@ INPUTS: dict[str, tuple[Make, str]] = {
     "mediapipe text": (_json([{"landmarks": "none"}]), "no list of 33"),
     # Lines
     "a damaged line": (_bytes(files.lines(FILM).encode() + b'{"frame": 9, "peo\n', "k.jsonl"),
-                       "line 4: breaks off"),
+                       "k.jsonl: line 4: breaks off"),
     "time runs back": (
         _bytes("\n".join(json.dumps({"frame": f, "timestamp": -f, "keypoints": PERSON.tolist()})
                          for f in range(3)).encode(), "k.jsonl"), "do not go up at frame"),

@@ -72,6 +72,7 @@ def read(
     found, name = _detections(source, wanted, clip, stdin)
     try:
         judged = judge(found, size=size, min_confidence=min_confidence, layout=layout)
+        found.release()
         tracks, rate = make_tracks(judged, found, person=person, rate=rate)
     except InputError as error:
         raise problem(source, str(error)) from None
@@ -159,14 +160,14 @@ def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
         except InputError as error:
             raise problem(path, str(error)) from None
         return found, "yolo"
-    documents, lines = parse_documents(content, path)
+    document, lines = parse_documents(content, path)
     reader = FrameReader(wanted)
     try:
-        if not lines:
-            return read_document(documents[0], wanted)
-        add_all(reader, ((None, document) for document in documents), "line")
+        if lines is None:
+            return read_document(document, wanted)
+        add_all(reader, ((None, line) for line in lines), "line")
     except InputError as error:
-        raise problem(path, str(error)) from None
+        raise problem(path, str(error).removeprefix(f"{path}: ")) from None
     return reader.found, reader.format.name if reader.format else "ndjson"
 
 
@@ -194,7 +195,7 @@ def _summary(
         format=name,
         frames=total,
         missing_frames=total - len(numbers),
-        empty_frames=sum(not people for people in found.frames.values()),
+        empty_frames=found.empty_frames,
         people=len(tracks),
         found=sum(counts),
         not_found=sum(len(track.frames) * len(used) for track in tracks) - sum(counts),

@@ -40,6 +40,7 @@ class Detections:
         separate: every id is a clip of its own: ids are no people in one picture.
         names: of such clips, by id.
         origins: the file a frame came from, by frame number, where frames are files.
+        empty_frames: frames that show nobody, counted by :meth:`release`.
     """
 
     frames: dict[int, list[Detection]] = field(default_factory=dict)
@@ -53,10 +54,16 @@ class Detections:
     separate: bool = False
     names: dict[int, str] = field(default_factory=dict)
     origins: dict[int, str] = field(default_factory=dict)
+    empty_frames: int = 0
 
     def label(self, frame: int) -> str:
         """A frame as a message names it."""
         return f"'{self.origins[frame]}'" if frame in self.origins else f"frame {frame}"
+
+    def release(self) -> None:
+        """Let go of the keypoints once they are in one array; a recording may be an hour long."""
+        self.empty_frames = sum(not people for people in self.frames.values())
+        self.frames = dict.fromkeys(self.frames, [])
 
     def leave_out(self, reason: str) -> None:
         self.left_out[reason] = self.left_out.get(reason, 0) + 1

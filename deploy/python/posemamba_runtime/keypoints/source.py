@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -122,22 +123,21 @@ def parse_json(content: bytes, path: Path | str) -> Any:  # noqa: ANN401
         raise problem(path, f"holds a number that cannot be read ({printable(error)})") from None
 
 
-def parse_documents(content: bytes, path: Path | str) -> tuple[list[Any], bool]:
-    """The JSON documents of a file: one, or one a line; and whether they were lines.
+def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any] | None]:
+    """The JSON document of a file, or where it is one a line, an iterator over them.
 
     Raises:
         InputError: as :func:`parse_json`.
     """
     refuse_other_kinds(content, path)
     try:
-        return [json.loads(content)], False
+        return json.loads(content), None
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise _damaged(error, path) from None
     except Exception:
-        return [parse_json(content, path)], False  # which knows what to say
-    lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
-    return [parse_json(line, f"{path}: line {number}") for number, line in lines], True
+        return parse_json(content, path), None  # which knows what to say
+    return None, (document for _, document in read_lines(io.BytesIO(content), str(path)))
 
 
 def _damaged(error: json.JSONDecodeError, path: Path | str) -> InputError:
@@ -154,7 +154,7 @@ def _damaged(error: json.JSONDecodeError, path: Path | str) -> InputError:
     )
 
 
-def read_lines(stream: BinaryIO, source: str) -> Any:  # noqa: ANN401 (a generator of documents)
+def read_lines(stream: BinaryIO, source: str) -> Iterator[tuple[int, Any]]:
     """JSON documents of a stream as they come, one a line; empty lines are skipped.
 
     Yields:

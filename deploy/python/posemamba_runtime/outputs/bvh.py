@@ -34,6 +34,7 @@ NODES: tuple[str, ...] = (
     *("RightShoulder", "RightArm", "RightForeArm"),
 )
 _METRES = {"m": 1.0, "mm": 1e-3}
+_ROWS = 4096  # frames turned into angles at a time: memory stays flat
 _GIMBAL = 1.0 - 1e-12  # sine of a turn about x beyond which those about z and y are one
 
 
@@ -100,7 +101,14 @@ def _over(wanted: IntArray, known: IntArray, values: Array) -> Array:
 
 
 def _angles(turns: Array) -> Array:
-    """(n, 17, 4) to degrees (n, 17, 3) in the order of the file's nodes: R = Rz Rx Ry."""
+    """(n, 17, 4) to degrees (n, 17, 3) in the order of the file's nodes, without jumps."""
+    starts = range(0, len(turns), _ROWS)
+    angles = np.concatenate([_euler(turns[start : start + _ROWS]) for start in starts])
+    return np.unwrap(angles, axis=0, period=360.0)
+
+
+def _euler(turns: Array) -> Array:
+    """Degrees about z, x and y of R = Rz Rx Ry."""
     m = to_matrices(turns[:, node_order()])
     sine = np.clip(m[..., 2, 1], -1.0, 1.0)
     locked = np.abs(sine) > _GIMBAL
@@ -110,5 +118,5 @@ def _angles(turns: Array) -> Array:
         np.arctan2(-m[..., 0, 1], m[..., 1, 1]),
     )
     y = np.where(locked, 0.0, np.arctan2(-m[..., 2, 0], m[..., 2, 2]))
-    angles = np.degrees(np.stack([z, np.arcsin(sine), y], axis=-1))
-    return np.unwrap(angles, axis=0, period=360.0)
+    angles: Array = np.degrees(np.stack([z, np.arcsin(sine), y], axis=-1))
+    return angles

@@ -1,4 +1,4 @@
-// The motion as the page holds it: base64 of little-endian integers, decoded once.
+// The motion as the page holds it: base64 of little-endian numbers, decoded once.
 
 const JOINTS = 17;
 const MISSING = -32768;
@@ -27,7 +27,7 @@ function readPerson(stored, length) {
 
 function readMotion() {
   const stored = JSON.parse(document.getElementById("motion").textContent);
-  const frames = decode(stored.frames, Int32Array);
+  const frames = decode(stored.frames, Float64Array);
   return {
     ...stored,
     frames,

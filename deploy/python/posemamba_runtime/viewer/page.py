@@ -62,7 +62,7 @@ def _data(motion: Motion) -> dict[str, Any]:
         "delay": int(motion.delay_frames),
         "parents": PARENTS,
         "sides": SIDES,
-        "frames": _base64(timeline, "<i4"),
+        "frames": _base64(timeline, "<f8"),  # numbers may be milliseconds since 1970
         "times": _base64(_times(motion.tracks, timeline), "<f4"),
         "scene": {
             "reach": scene.reach,
