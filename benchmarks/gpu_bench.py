@@ -173,7 +173,7 @@ def profile() -> None:
 
 
 def short_name(kernel: str) -> str:
-    """`cross_scan<16, 2, 64, 4, 2; rank 8>`: the configuration as docs/design/kernels.md writes it."""
+    """`cross_scan<16, 2, 64, 4, 2; rank 8>`: the configuration as kernels.md writes it."""
     found = re.search(r"cross_scan_kernel<.*Config<(.*?)>, *\w+, *(\d+)>", kernel)
     if found is None:
         return "merge"
