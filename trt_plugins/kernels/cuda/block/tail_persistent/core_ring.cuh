@@ -46,7 +46,7 @@ class CoreReader {
     return ring_.stage[slot_];
   }
   __device__ __forceinline__ void release() {
-    warp_arrives(ring_.empty + slot_);
+    barrier_arrive(ring_.empty + slot_);
     if (++slot_ == Ring) slot_ = 0, phase_ ^= 1;
   }
 
@@ -56,9 +56,9 @@ class CoreReader {
   __device__ __forceinline__ void fill() {
     if (left_ == 0) return;
     --left_;
+    constexpr int kAcross = D / 64;  // pieces that 16 outputs take where a stage has every input
     const Stage now(params_, number_);
     const int outputs = now.inputs ? D : 64;
-    constexpr int kAcross = D / 64;  // pieces that 16 outputs take where a stage has every input
     int n = lane_ / 16 * 8 + lane_ % 8;  // what this lane addresses of the first tile
     int k8 = lane_ / 8 % 2;
     n += now.inputs ? warp_ * 16 : warp_ / kAcross * 16;
@@ -70,7 +70,7 @@ class CoreReader {
 #pragma unroll
     for (int i = 0; i < 4; ++i) store_matrices(to + i * outputs * 32, words_[i]);
     writes_before_products();
-    warp_arrives(ring_.full + fill_slot_);
+    barrier_arrive(ring_.full + fill_slot_);
     if (++fill_slot_ == Ring) fill_slot_ = 0, fill_phase_ ^= 1;
     if (++number_ == Stage::count(params_)) number_ = 0;
     load();

@@ -77,7 +77,7 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
       if (row == first) barrier_wait(shared.gated_empty + buffer, phase ^ 1);
       write_gated(y, gate, lane, shared.gated[buffer] + row * Config::kStride, Config::kStride);
     }
-    warp_arrives(shared.gated_full + buffer);
+    barrier_arrive(shared.gated_full + buffer);
     if (++buffer == Config::kBuffers) buffer = 0, phase ^= 1;
   }
 }

@@ -11,12 +11,10 @@
 namespace posemamba::cuda {
 namespace {
 
-// Of a thread, once warpgroups have handed registers on; the launch gave everyone 128.
-#ifndef RM
-#define RM 176
-#endif
-constexpr int kMatrixRegisters = RM;
-constexpr int kGateRegisters = 256 - kMatrixRegisters;
+// Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
+// warps take as leave: a larger sum would wait for ever.
+constexpr int kMatrixRegisters = 176;
+constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
 
 // No block-wide barrier after the roles part: pairs of barriers join them, see Shared.
 template <class Config>
@@ -66,7 +64,7 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
                                  const __grid_constant__ pm_block_tail_params a, int rows,
                                  int tiles) {
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  if constexpr (!Config::kWarpgroups)
+  if constexpr (!Config::kWarpgroups)  // see tail_can_persist
 #endif
     run_tail<Config>(c, a, rows, tiles);
 }
@@ -88,7 +86,8 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
 using Narrow = TailPersistentConfig<64, false, 8>;
 using Wide = TailPersistentConfig<128, true, 5>;
 
-// What a width needs, and from which share of busy multiprocessors on it was the faster design.
+// What a width needs, and from which percentage of busy multiprocessors on it is the faster design
+// (docs/kernels.md).
 struct Limits {
   std::size_t shared;
   bool warpgroups;

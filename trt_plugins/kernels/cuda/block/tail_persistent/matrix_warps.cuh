@@ -184,7 +184,7 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
         load_a(gated, Config::kStride, 0, part * 64 + k * 16, lane, to);
       });
     }
-    warp_arrives(shared.gated_empty + buffer);
+    barrier_arrive(shared.gated_empty + buffer);
     if (++buffer == Config::kBuffers) buffer = 0, phase ^= 1;
 
     FragmentOperand<D> operand;

@@ -18,7 +18,7 @@ struct TileRing {
 
   __device__ __forceinline__ void init() {
     for (int i = 0; i < Ring; ++i) {
-      barrier_init(full + i, 32);
+      barrier_init(full + i, kWarpArrivals);
       barrier_init(empty + i, kMatrixWarps * kWarpArrivals);
     }
   }
@@ -53,7 +53,7 @@ struct TileRing {
   }
 };
 
-// A matrix warp's place in the ring.
+// A matrix warp's place in the ring; made as a CoreReader is.
 template <int D, int Ring>
 class TileReader {
  public:
@@ -67,7 +67,7 @@ class TileReader {
     return ring_.stage[slot_];
   }
   __device__ __forceinline__ void release() {
-    warp_arrives(ring_.empty + slot_);
+    barrier_arrive(ring_.empty + slot_);
     if (++slot_ == Ring) slot_ = 0, phase_ ^= 1;
   }
 
