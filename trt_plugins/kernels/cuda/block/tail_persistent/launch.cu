@@ -87,7 +87,7 @@ using Narrow = TailPersistentConfig<64, false, 8>;
 using Wide = TailPersistentConfig<128, true, 5>;
 
 // What a width needs, and from which percentage of busy multiprocessors on it is the faster design
-// (docs/kernels.md).
+// (docs/design/kernels.md).
 struct Limits {
   std::size_t shared;
   bool warpgroups;
