@@ -21,8 +21,8 @@ typedef enum pm_cuda_variant {
   PM_CUDA_SERIAL = 2
 } pm_cuda_variant;
 
-/* Tuning overrides; zero means automatic. A configuration that has no kernel for the shape, or whose
- * rows are not aligned for it, is refused; left to itself the launcher finds one that can. */
+/* Tuning overrides; zero means automatic. A configuration that has no kernel for the shape, or
+ * whose rows are not aligned for it, is refused; left to itself the launcher finds one that can. */
 typedef struct pm_cuda_tuning {
   int32_t variant; /* pm_cuda_variant */
   int32_t chunks;  /* how many pieces PM_CUDA_CHUNKED cuts a sequence into */
