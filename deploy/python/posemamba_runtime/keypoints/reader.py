@@ -29,8 +29,9 @@ from posemamba_runtime.keypoints.source import (
 )
 from posemamba_runtime.keypoints.tracks import make_tracks, parse_person
 
-MIN_CONFIDENCE = 0.2
-"""Below this a detector guesses: OpenPose's wrists jump across the image and back."""
+MIN_CONFIDENCE = 0.1
+"""Below this a detector guesses. Of 0 to 0.5 it gives the least error on the four-camera trial:
+70.6 mm against 71.2 at 0 and 74.4 at 0.3."""
 
 STANDARD_INPUT = "-"
 _ARCHIVES = ("npz", "videopose3d")

@@ -18,7 +18,7 @@ from posemamba_runtime.keypoints.names import frame_numbers
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detection, Detections
 
-_PERSON = 1
+_PERSON = (1, 0, "person")  # 0: of data sets of one's own, which count from there
 _IDS = ("idx", "track_id", "person_id", "track", "instance_id")
 
 
@@ -73,7 +73,7 @@ def _read_entry(entry: object, found: Detections) -> tuple[int | str, list[Detec
     if "keypoints" not in entry:
         found.leave_out("entries without keypoints")
         return image, []
-    if entry.get("category_id", _PERSON) not in (_PERSON, "person"):
+    if entry.get("category_id", 1) not in _PERSON:
         found.leave_out("entries of other categories than person")
         return image, []
     return image, detection(entry, entry["keypoints"], found, _IDS)
