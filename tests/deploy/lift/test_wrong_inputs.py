@@ -386,7 +386,7 @@ WORDS: dict[str, tuple[list[str], str]] = {
                              "--root"),
     "a misspelt option": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--widow", "9"],
                           "did you mean '--window'?"),
-    "a misspelt format": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--format", "open-pose"],
+    "a misspelt format": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--format", "opnpose"],
                           "did you mean 'openpose'?"),
     "another format": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--format", "openpose"],
                        "looks like YOLO-pose"),

@@ -34,6 +34,12 @@ MIN_CONFIDENCE = 0.1
 70.6 mm against 71.2 at 0 and 74.4 at 0.3."""
 
 STANDARD_INPUT = "-"
+
+_ALSO_CALLED = {
+    **dict.fromkeys(("jsonl", "jsonlines", "lines"), "ndjson"),
+    **dict.fromkeys(("yolopose", "yolov8", "yolo11", "ultralytics"), "yolo"),
+    **{"videopose": "videopose3d", "clips": "npz", "halpe": "alphapose"},
+}
 _ARCHIVES = ("npz", "videopose3d")
 
 
@@ -96,7 +102,8 @@ def format_name(text: str | None) -> str | None:
     """
     if text is None or text.casefold() == "auto":
         return None
-    name = text.casefold()
+    name = "".join(letter for letter in text.casefold() if letter.isalnum())
+    name = _ALSO_CALLED.get(name, name)
     if name not in FORMAT_NAMES:
         known = ", ".join(FORMAT_NAMES)
         raise InputError(
