@@ -152,12 +152,19 @@ def preload_cuda(runtime: str) -> None:
     folder = _package_folder("nvidia")
     if folder is None or not Path(runtime).with_name("libonnxruntime_providers_cuda.so").is_file():
         return
+    if not _opens("libcuda.so.1"):  # no driver: the provider is not to be had
+        return
     for name in _CUDA_LIBRARIES:
         for path in sorted(folder.glob(f"*/lib/lib{name}.so.*")):
-            try:
-                ctypes.CDLL(str(path))
-            except OSError:
-                continue
+            _opens(str(path))
+
+
+def _opens(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _package_folder(package: str) -> Path | None:

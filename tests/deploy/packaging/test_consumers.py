@@ -197,6 +197,39 @@ def test_the_smallest_program(values: str, prefix: Path, tmp_path: Path) -> None
     run("cmake", "--build", tmp_path / "b")
 
 
+WITHOUT_EXCEPTIONS = """
+#include <cstdio>
+#include <posemamba/runtime/lifter.hpp>
+int main(int, char** argv) {
+  auto lifter = posemamba::Lifter::open(argv[1]);
+  if (!lifter) return std::fprintf(stderr, "Error: %s\\n", lifter.error().what()), 2;
+  posemamba::StreamOptions options;
+  options.width = 1920, options.height = 1080;
+  auto stream = lifter->stream(options);
+  float values[17][2];
+  for (auto& point : values) point[0] = 300.0F, point[1] = 400.0F;
+  if (!stream || !stream->push(0, 0.0, 0, values) || !lifter->step()) return 1;
+  auto pose = stream->poll();
+  return pose && *pose && (*pose)->frame == 0 ? 0 : 1;
+}
+"""
+
+
+@pytest.mark.parametrize("standard", ["c++17", "c++20"])
+def test_without_exceptions(
+    standard: str, prefix: Path, environment: Mapping[str, str], model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "main.cc").write_text(WITHOUT_EXCEPTIONS)
+    flags = (*CPP_FLAGS[1:], f"-std={standard}", "-fno-exceptions", "-DPOSEMAMBA_NO_EXCEPTIONS")
+    program = by_pkg_config("c++", flags, tmp_path / "main.cc", prefix, tmp_path / "main")
+    output(program, environment, model)
+    done = subprocess.run(
+        [str(program), "no.onnx"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 2
+    assert "no.onnx" in done.stderr
+
+
 def lines_of_code(path: Path, comment: str) -> int:
     lines = (line.strip() for line in path.read_text().splitlines())
     return sum(bool(line) and not line.startswith(comment) for line in lines)

@@ -86,8 +86,13 @@ def test_cuda_is_opened_before_the_provider(site: Path, monkeypatch: pytest.Monk
         put(site, "nvidia", f"cu13/lib/{name}")
     runtime = put(site, *WHEELS["onnxruntime"])
     opened: list[str] = []
+    driver = True
 
     def opens(path: str) -> None:
+        if path == "libcuda.so.1":
+            if not driver:
+                raise OSError
+            return
         opened.append(Path(path).name)
         raise OSError
 
@@ -95,6 +100,10 @@ def test_cuda_is_opened_before_the_provider(site: Path, monkeypatch: pytest.Monk
     _library.preload_cuda(str(runtime))
     assert opened == []  # a build for the CPU
     runtime.with_name("libonnxruntime_providers_cuda.so").touch()
+    driver = False
+    _library.preload_cuda(str(runtime))
+    assert opened == []
+    driver = True
     _library.preload_cuda(str(runtime))
     assert opened == ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcudnn.so.9"]
 

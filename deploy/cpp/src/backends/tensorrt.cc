@@ -55,6 +55,10 @@ PlanFile read_plan(const std::string& path, ModelFacts& model) {
 void check_library(const std::string& path, const PlanFile& plan, const TrtLibrary& library) {
   const EngineFacts& facts = plan.facts;
   if (!plan.sidecar) return;
+  if (facts.plugin_version != kPluginVersion) {
+    fail(PM_MISMATCH, "'%s' needs version %s of the plugin, this library knows version %s: %s",
+         path.c_str(), facts.plugin_version.c_str(), kPluginVersion, kBuildAgain);
+  }
   const bool rtx = facts.flavour == "tensorrt-rtx";
   const bool lean = &library.flavour() == &kTensorRtLean;
   if (rtx != (&library.flavour() == &kTensorRtRtx)) {
@@ -222,8 +226,8 @@ class TensorRt : public Backend {
   void choose_profile() {
     const auto tensors = trt::call<int32_t>(engine(), places_.engine_tensor_count);
     if (tensors != 2) {
-      fail(PM_BAD_MODEL, "'%s' has %d tensors, a PoseMamba engine has an input and an output",
-           model_.path.c_str(), tensors);
+      fail(PM_BAD_MODEL, "'%s' has %d tensors, a PoseMamba engine an input and an output: %s",
+           model_.path.c_str(), tensors, kBuildAgain);
     }
     check_tensor(kInput, trt::kInput, 2);
     check_tensor(kOutput, trt::kOutput, 3);

@@ -9,7 +9,6 @@ namespace posemamba::runtime {
 namespace {
 
 constexpr const char* kPluginName = "CrossSelectiveScan";
-constexpr const char* kPluginVersion = "1";
 constexpr const char* kPluginNamespace = "posemamba";
 constexpr int32_t kError = 1;  // ILogger::Severity: what is at most this is an error
 

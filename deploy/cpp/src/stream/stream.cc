@@ -15,6 +15,10 @@ constexpr size_t kMostTracks = 1024;
 constexpr int kEnoughPoints = 3;
 // Pixels nearer to the corner than this are no person, but fractions or normalised coordinates.
 constexpr float kFraction = 2.0F;
+// Seconds; what is beyond this is milliseconds or nanoseconds since 1970.
+constexpr double kLatest = 1e11;
+// Seconds between frames at least, where they are divided by.
+constexpr double kShortestStep = 1e-6;
 // Normalised coordinates lie around -2 to 2; what is beyond this is another unit.
 constexpr double kFarthest = 10.0;
 
@@ -116,7 +120,9 @@ void Stream::check_pixels(const float* values, int32_t count, int32_t columns) c
 Observation Stream::observe(int64_t frame, double timestamp, const float* values, int32_t,
                             int32_t columns) const {
   const bool needed = plan_.resampled || plan_.beta > 0.0;
-  if (std::isinf(timestamp)) fail(PM_BAD_ARGUMENT, "timestamp is infinite: give seconds, or NaN");
+  if (std::abs(timestamp) > kLatest) {
+    fail(PM_BAD_ARGUMENT, "timestamp is %g: give seconds, or NaN", timestamp);
+  }
   if (std::isnan(timestamp) && plan_.rate > 0.0) {
     timestamp = static_cast<double>(frame) / plan_.rate;
   }
@@ -147,7 +153,7 @@ void Stream::check_order(const Track& track, const Observation& next) const {
   }
   const bool needed = plan_.resampled || plan_.beta > 0.0;
   const double last = track.last_timestamp();
-  if (next.timestamp < last || (needed && next.timestamp == last)) {
+  if (next.timestamp < last || (needed && next.timestamp - last < kShortestStep)) {
     fail(PM_BAD_ARGUMENT,
          "timestamp %.6f of frame %lld of person %d is not after %.6f: push frames in order of "
          "time, in seconds",

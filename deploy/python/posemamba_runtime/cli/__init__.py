@@ -10,11 +10,15 @@ BAD_REQUEST = 2
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+PROGRAM = "python -m posemamba_runtime"
+
+
+def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Run one command.
 
     Args:
         argv: the words after the program's name; None: the process' own.
+        program: what its messages call it, where another command passes its words on.
 
     Returns:
         0 for success; 2 where the request or an input was wrong, told in one line on standard
@@ -24,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from posemamba_runtime.errors import Error
 
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parser(program).parse_args(argv)
         if arguments.live or arguments.udp:
             from posemamba_runtime.cli.live import live
 

@@ -44,9 +44,9 @@ class _Parser(argparse.ArgumentParser):
         return [option for parser in parsers for option in parser._option_string_actions]
 
 
-def parser() -> argparse.ArgumentParser:
-    """``posemamba_runtime``'s parser."""
-    root = _Parser(prog="python -m posemamba_runtime", allow_abbrev=False)
+def parser(program: str) -> argparse.ArgumentParser:
+    """The parser of the command that messages call ``program``."""
+    root = _Parser(prog=program, allow_abbrev=False)
     commands = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )

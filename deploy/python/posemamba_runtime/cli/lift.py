@@ -147,10 +147,12 @@ def _what_was_read(recording: Recording) -> list[str]:
         )
         if count
     ]
+    clips = summary.format in ("npz", "videopose3d")
+    tracks = counted(summary.people, "clip") if clips else _people(summary.people)
     size = "x".join(map(str, recording.size)) if recording.size else "normalised"
     lines = [
         f"Read: {summary.format}, {frames}{' (' + ', '.join(details) + ')' if details else ''}, "
-        f"{_people(summary.people)}, {recording.layout}, {size}, {recording.rate:g} frames a second"
+        f"{tracks}, {recording.layout}, {size}, {recording.rate:g} frames a second"
     ]
     lines += [f"Left out: {count} {what}" for what, count in summary.left_out.items()]
     lines += [f"Remark: {note}" for note in summary.notes]

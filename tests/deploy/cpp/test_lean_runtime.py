@@ -1,0 +1,101 @@
+"""The real lean runtime of TensorRT on this CPU: plugins registered, broken engines refused.
+
+Needs its library, which is 105 MB: POSEMAMBA_LEAN_LIBRARIES names files of any releases, separated
+by ':' (tensorrt_lean_libs/libnvinfer_lean.so.10 of the wheel tensorrt-lean-cu13-libs).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from places import ROOT
+from runtime_api import BAD_MODEL, MISMATCH, MISSING
+
+LIBRARIES = [
+    Path(name) for name in os.environ.get("POSEMAMBA_LEAN_LIBRARIES", "").split(":") if name
+]
+PLUGIN = ROOT / "export" / "pmexport" / "lib" / "libposemamba_trt.so"
+
+pytestmark = [
+    pytest.mark.skipif(not LIBRARIES, reason="POSEMAMBA_LEAN_LIBRARIES names no library"),
+    pytest.mark.skipif(not PLUGIN.exists(), reason="the plugin library is not built here"),
+]
+
+#: Opens an engine, then asks TensorRT's own registry for our plugin, by its place in the table.
+CODE = """
+import ctypes as c, json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from runtime_api import Runtime, RuntimeFailure
+runtime = Runtime(Path(sys.argv[2]))
+try:
+    runtime.open(sys.argv[3], backend="tensorrt-lean", runtime_library=sys.argv[4],
+                 op_library=sys.argv[5])
+except RuntimeFailure as failure:
+    result = {"code": failure.code, "sentence": failure.sentence}
+lean = c.CDLL(sys.argv[4])
+lean.getPluginRegistry.restype = c.c_void_p
+registry = lean.getPluginRegistry()
+table = c.cast(registry, c.POINTER(c.POINTER(c.c_void_p)))[0]
+place = 10 if lean.getInferLibMajorVersion() >= 11 else 14
+creator = c.CFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p, c.c_char_p, c.c_char_p)(table[place])
+result["plugins"] = [
+    creator(registry, name, b"1", b"posemamba") is not None
+    for name in (b"CrossSelectiveScan", b"SelectiveScan", b"Unknown")
+]
+print(json.dumps(result))
+"""
+
+
+def open_engine(built: Path, engine: Path, library: Path) -> dict[str, object]:
+    command = [sys.executable, "-c", CODE, str(Path(__file__).parent)]
+    command += [str(built / "libposemamba_runtime.so"), str(engine), str(library), str(PLUGIN)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
+def test_plugins_are_registered(built: Path, library: Path, tmp_path: Path) -> None:
+    """Without a driver no engine is opened: the plugins are there, the sentence names the GPU."""
+    engine = tmp_path / "E.engine"
+    engine.write_bytes(b"ftrt" + bytes(1000))
+    result = open_engine(built, engine, library)
+    assert result["plugins"] == [True, True, False]
+    if not Path("/dev/nvidiactl").exists():
+        assert result["code"] == MISSING
+        assert "libcuda.so.1" in str(result["sentence"])
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
+def test_broken_engines_are_refused(built: Path, library: Path, tmp_path: Path) -> None:
+    engine = tmp_path / "broken.engine"
+    engine.write_bytes(b"garbage" * 100)
+    sidecar = engine.with_name("broken.engine.json")
+    sidecar.write_text("{}")
+    result = open_engine(built, engine, library)
+    assert result["code"] == BAD_MODEL
+    assert "'pmexport trt" in str(result["sentence"])
+    engine.write_bytes(b"ftrt" + bytes(1000))
+    whole = hashlib.sha256(engine.read_bytes()).hexdigest()
+    facts = {
+        "schema_version": 1,
+        "engine": {"sha256": whole},
+        "tensorrt": {"flavour": "tensorrt", "version": "10.3.0"},
+        "plugin": {"version": "1"},
+    }
+    sidecar.write_text(json.dumps(facts))
+    result = open_engine(built, engine, library)
+    assert result["code"] == MISMATCH
+    assert "not version-compatible" in str(result["sentence"])
+    engine.write_bytes(b"ftrt" + bytes(999))  # cut short
+    result = open_engine(built, engine, library)
+    assert result["code"] == MISMATCH
+    assert "SHA-256" in str(result["sentence"])
