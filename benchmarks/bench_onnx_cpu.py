@@ -23,7 +23,8 @@ import torch
 from environment import environment
 
 from pmexport import custom_op_library
-from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.exporting.export import export_onnx
+from pmexport.format.options import ExportOptions
 from posemamba import PoseMamba, PoseMambaConfig
 
 FRAMES = 243

@@ -1,9 +1,10 @@
 """Time the CUDA scan kernels beside mamba-ssm's scan and a PyTorch data flow, in one run.
 
-Every figure is the median, per launch, of replays of a CUDA graph of 40 launches. `--profile` only
-launches each shape once, for a profiler; `--counters` adds that profiler's CSV to the report.
-mamba-ssm is timed when its extension `selective_scan_cuda` can be imported, and its columns stay
-empty otherwise.
+Every figure is the median, per launch, of replays of a CUDA graph of 40 launches (10 from batch 32
+on), merge included; "chunked" is the best configuration of that design in the same run, whether the
+launcher chooses it or not. `--profile` only launches each shape once, for a profiler; `--counters`
+adds that profiler's CSV to the report. mamba-ssm is timed when its extension `selective_scan_cuda`
+can be imported, and its columns stay empty otherwise.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -27,12 +29,11 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
 
 import oracle
-from pmcuda import CrossInputs, Op, ScanInputs, library
+from pmcuda import CrossInputs, Op, ScanInputs, Tuning, library
 
-SHAPES = [(batch, d_inner) for batch in (1, 8) for d_inner in (128, 256, 512)]
-TARGETS = {(1, 128): 42, (1, 256): 65, (1, 512): 110, (8, 128): 190, (8, 256): 320, (8, 512): 640}
-GOALS = {(1, 128): 30, (1, 256): 45, (1, 512): 75, (8, 128): 110, (8, 256): 220, (8, 512): 430}
+SHAPES = [(batch, d_inner) for batch in (1, 8, 32) for d_inner in (128, 256, 512)]
 FRAMES, STATES, LAUNCHES, REPLAYS = 243, 16, 40, 20
+CHUNKED = (1, 2, 4)  # configurations of the fused op's chunked design
 COUNTERS = {
     "sm__inst_executed_pipe_xu.avg.pct_of_peak_sustained_active": "exp unit %",
     "sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained_active": "FMA %",
@@ -45,15 +46,15 @@ COUNTERS = {
 }
 
 
-def microseconds(call: Callable[[], object]) -> float:
-    """Median time of one call inside a CUDA graph."""
+def microseconds(call: Callable[[], object], launches: int = LAUNCHES) -> float:
+    """Median time of one call inside a CUDA graph of `launches`."""
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
         call()
         stream.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=stream):
-            for _ in range(LAUNCHES):
+            for _ in range(launches):
                 call()
         times = []
         for _ in range(REPLAYS + 2):
@@ -62,12 +63,19 @@ def microseconds(call: Callable[[], object]) -> float:
             graph.replay()
             end.record(stream)
             end.synchronize()
-            times.append(1e3 * start.elapsed_time(end) / LAUNCHES)
+            times.append(1e3 * start.elapsed_time(end) / launches)
     return statistics.median(times[2:])
 
 
 def cross_inputs(batch: int, d_inner: int) -> CrossInputs:
-    return oracle.make_cross(batch=batch, frames=FRAMES, d_inner=d_inner, rank=d_inner // 32)
+    """Activations are drawn on the GPU: at batch 32 they are many."""
+    inputs = oracle.make_cross(frames=1, d_inner=d_inner, rank=d_inner // 32)
+    torch.manual_seed(0)
+    shape = (batch, FRAMES, inputs.x.shape[2])
+    inputs.x = torch.randn(*shape, d_inner, device="cuda", dtype=torch.float16)
+    columns = inputs.x_dbl.shape[-1]
+    inputs.x_dbl = torch.randn(*shape, columns, device="cuda", dtype=torch.float16)
+    return inputs
 
 
 def scan_inputs(batch: int, d_inner: int) -> ScanInputs:
@@ -119,11 +127,13 @@ def pytorch_flow(inputs: CrossInputs, mamba: ModuleType) -> Callable[[], Tensor]
     return run
 
 
-def errors(inputs: CrossInputs, found: Tensor) -> tuple[float, float]:
-    """Relative error against float64, ours and PyTorch's with a float32 interior."""
-    expected = oracle.cross_scan(inputs, torch.float64)
-    baseline = oracle.cross_scan(inputs, torch.float32).to(inputs.x.dtype)
-    return oracle.error(found, expected), oracle.error(baseline, expected)
+def errors(inputs: CrossInputs, *found: Tensor) -> list[float]:
+    """Relative errors against float64 of the last batch item: PyTorch's with a float32 interior,
+    then those of `found`."""
+    last = replace(inputs, x=inputs.x[-1:], x_dbl=inputs.x_dbl[-1:])
+    expected = oracle.cross_scan(last, torch.float64)
+    baseline = oracle.cross_scan(last, torch.float32).to(inputs.x.dtype)
+    return [oracle.error(y[-1:], expected) for y in (baseline, *found)]
 
 
 def floor(batch: int, d_inner: int, clock_hz: float) -> float:
@@ -137,26 +147,29 @@ def measure(mamba: ModuleType | None, clock_hz: float) -> list[dict[str, object]
     lib = library()
     rows: list[dict[str, object]] = []
     for batch, d_inner in SHAPES:
-        cross, scan = cross_inputs(batch, d_inner), scan_inputs(batch, d_inner)
+        cross = cross_inputs(batch, d_inner)
+        launches = 10 if batch >= 32 else LAUNCHES
         fused = Op(lib, cross, torch.empty_like(cross.x))
-        bare = Op(lib, scan, torch.empty_like(scan.u))
-        fused_us = microseconds(fused)
-        found, baseline = errors(cross, fused.y)
+        chunked = [Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, c)) for c in CHUNKED]
+        baseline, found, found_chunked = errors(cross, fused(), chunked[0]())
         row: dict[str, object] = {
             "batch": batch,
             "d_inner": d_inner,
-            "fused_us": fused_us,
-            "target_us": TARGETS[batch, d_inner],
-            "goal_us": GOALS[batch, d_inner],
+            "fused_us": microseconds(fused, launches),
+            "chunked_us": min(microseconds(op, launches) for op in chunked),
             "floor_us": floor(batch, d_inner, clock_hz),
-            "scan_us": microseconds(bare),
+            "scan_us": None,
             "mamba_scan_us": None,
             "pytorch_flow_us": None,
             "error": found,
+            "chunked_error": found_chunked,
             "pytorch_error": baseline,
             "workspace_bytes": fused.workspace_bytes,
         }
-        if mamba is not None:
+        if batch < 32:
+            scan = scan_inputs(batch, d_inner)
+            row["scan_us"] = microseconds(Op(lib, scan, torch.empty_like(scan.u)))
+        if batch < 32 and mamba is not None:
             args = (scan.u, scan.delta, scan.A, scan.B, scan.C, scan.D, None, scan.delta_bias, True)
             row["mamba_scan_us"] = microseconds(lambda m=mamba, a=args: m.fwd(*a))
             row["pytorch_flow_us"] = microseconds(pytorch_flow(cross, mamba))
@@ -173,7 +186,10 @@ def profile() -> None:
 
 
 def short_name(kernel: str) -> str:
-    """`cross_scan<16, 2, 64, 4, 2; rank 8>`: the configuration as docs/design/kernels.md writes it."""
+    """`cross_scan<16, 2, 64, 4, 2; rank 8>`: the configuration as kernels.md writes it."""
+    found = re.search(r"(?:lane|split)_channel::(\w+)_kernel<(?:[\w:]*Config<)?([^<>]*)>", kernel)
+    if found is not None:
+        return f"{found[1]}<{found[2]}>"
     found = re.search(r"cross_scan_kernel<.*Config<(.*?)>, *\w+, *(\d+)>", kernel)
     if found is None:
         return "merge"
@@ -207,21 +223,25 @@ def markdown(report: dict[str, object]) -> str:
         "",
         f"{report['gpu']}, driver {report['driver']}, PyTorch {report['torch']}, fp16 I/O,"
         f" {FRAMES} frames (L={FRAMES * 17}), K=4, N={STATES}. Median microseconds per launch in a"
-        f" CUDA graph of {LAUNCHES}; floor: exponentials (softplus included) at"
+        " CUDA graph, merge included; chunked: the best of that design in the same run;"
+        " errors: of the last batch item; floor: exponentials"
+        " (softplus included) at"
         f" {report['clock_ghz']:.2f} GHz.",
         "",
-        "| batch | d_inner | fused op | target | goal | floor | SelectiveScan | mamba-ssm scan"
-        " | PyTorch flow | error | PyTorch's |",
+        "| batch | d_inner | fused op | chunked | floor | SelectiveScan | mamba-ssm scan"
+        " | PyTorch flow | error | chunked's | PyTorch's |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     rows = report["rows"]
     assert isinstance(rows, list)
     for r in rows:
+        times = ("chunked_us", "floor_us", "scan_us", "mamba_scan_us", "pytorch_flow_us")
         lines.append(
-            f"| {r['batch']} | {r['d_inner']} | **{us(r['fused_us'])}** | {r['target_us']} |"
-            f" {r['goal_us']} | {us(r['floor_us'])} | {us(r['scan_us'])} |"
-            f" {us(r['mamba_scan_us'])} | {us(r['pytorch_flow_us'])} | {r['error']:.2e} |"
-            f" {r['pytorch_error']:.2e} |"
+            f"| {r['batch']} | {r['d_inner']} | **{us(r['fused_us'])}** | "
+            + " | ".join(us(r[key]) for key in times)
+            + " | "
+            + " | ".join(f"{r[k]:.2e}" for k in ("error", "chunked_error", "pytorch_error"))
+            + " |"
         )
     counters = report.get("counters")
     if isinstance(counters, list) and counters:

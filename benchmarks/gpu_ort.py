@@ -32,7 +32,8 @@ from gpu_forward import FRAMES, MM_PER_UNIT, build
 
 from pmexport.bench.measure import Effort, Measurement, measure
 from pmexport.check.cases import bounce
-from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.exporting.export import export_onnx
+from pmexport.format.options import ExportOptions
 from pmexport.runtimes.base import Bound, FloatArray, RuntimeOptions
 from pmexport.runtimes.ort_cuda import OrtCuda
 from pmexport.runtimes.torch_cuda import TorchBound

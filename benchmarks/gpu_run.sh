@@ -49,7 +49,7 @@ bench() {
   GPU_DRIVER=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader)
   export GPU_DRIVER
   if command -v ncu >/dev/null; then
-    ncu --clock-control none --cache-control none -k regex:cross_ -f -o "$OUT/scan" \
+    ncu --clock-control none --cache-control none -k "regex:cross_|lane_channel|split_channel|prepare" -f -o "$OUT/scan" \
       --section SpeedOfLight --section ComputeWorkloadAnalysis --section Occupancy \
       --metrics "lts__t_bytes.sum,dram__bytes.sum,sm__inst_executed_pipe_xu.avg.pct_of_peak_sustained_active,sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained_active,sm__inst_issued.avg.pct_of_peak_sustained_active,l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed" \
       "$PYTHON" benchmarks/gpu_bench.py --profile >"$OUT/ncu.log" 2>&1

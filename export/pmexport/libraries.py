@@ -79,13 +79,13 @@ def custom_op_providers() -> list[str]:
         ) from None
 
 
-def cuda_architectures(library: str | Path) -> str | None:
-    """The GPUs a library's kernels are compiled for, such as ``80,87,90+ptx``.
+def plugin_architectures(library: str | Path) -> str | None:
+    """The GPUs a plugin's kernels are compiled for, such as ``sm87 sm90 ptx90``.
 
     No GPU is needed. None for a library that cannot be loaded or does not say.
     """
     try:
-        return _ask(library, "pm_cuda_architectures")
+        return _ask(library, "pm_trt_architectures")
     except (OSError, AttributeError):
         return None
 

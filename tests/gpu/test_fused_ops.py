@@ -65,9 +65,15 @@ def relative(found: Tensor, expected: Tensor) -> float:
         (1, 1, 17, 128, 144),
         (1, 243, 17, 256, 160),
         (3, 2, 17, 512, 192),
-        (9, 243, 17, 256, 160),  # more than one thread block an SM: 8 warps each
         (1, 33, 1, 128, 16),  # no neighbouring joint
         (1, 4, 3, 256, 80),
+        (2, 129, 17, 512, 192),  # more than one thread block an SM: 8 warps each
+        # On 132 SMs the design for batches, where 512 channels have none.
+        (9, 243, 17, 256, 160),
+        (373, 1, 17, 128, 144),  # no neighbouring frame
+        (7001, 1, 1, 256, 16),  # neither
+        (33, 13, 17, 128, 48),  # tiles of columns: two and an odd one
+        (500, 2, 7, 256, 80),
     ],
 )
 def test_conv_proj(batch: int, frames: int, joints: int, channels: int, columns: int) -> None:
@@ -201,6 +207,7 @@ def make_tail(
 
 BIDIRECTIONAL = Directions(limb_mask=(0, 0, 0, 0))
 FLIPPED = Directions(order=(2, 3, 2, 3), reverse=(0, 0, 0, 0), limb_mask=(0, 0, 0, 0))
+NO_LIMBS = Directions(limb_mask=(0, 0, 0, 0), limb_index=(0,) * 13)
 FIVE = Directions(order=(0, 1, 2, 3, 0), reverse=(0, 1, 0, 1, 1), limb_mask=(1, 0, 1, 0, 0))
 
 
@@ -225,6 +232,19 @@ FIVE = Directions(order=(0, 1, 2, 3, 0), reverse=(0, 1, 0, 1, 1), limb_mask=(1, 
         {"head": True},
         {"head": True, "d_model": 128},
         {"head": True, "d_model": 256},
+        # On 132 SMs the design for batches, which neither five directions nor d_model 256 have.
+        {"batch": 4, "frames": 243},
+        {"batch": 801, "frames": 1},
+        {"batch": 91, "frames": 9, "position": True, "head": True},
+        {"batch": 201, "frames": 5, "joints": 13, "directions": NO_LIMBS},
+        {"batch": 91, "frames": 9, "directions": FLIPPED},
+        {"batch": 91, "frames": 9, "directions": FIVE},
+        {"d_model": 128, "batch": 4, "frames": 243},
+        {"d_model": 128, "batch": 8, "frames": 243, "position": True},
+        {"d_model": 128, "batch": 901, "frames": 1},
+        {"d_model": 128, "batch": 101, "frames": 9, "position": True, "head": True},
+        {"d_model": 128, "batch": 235, "frames": 5, "joints": 13, "directions": NO_LIMBS},
+        {"d_model": 128, "batch": 101, "frames": 9, "directions": FLIPPED},
     ],
     ids=str,
 )

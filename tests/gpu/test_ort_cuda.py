@@ -15,8 +15,9 @@ import ort_cases as cases
 import pytest
 import torch
 
-from pmexport.exporting.export import ExportOptions, export_onnx
+from pmexport.exporting.export import export_onnx
 from pmexport.format.names import CUDA_PROVIDER
+from pmexport.format.options import ExportOptions
 from pmexport.runtimes.base import RuntimeOptions
 from pmexport.runtimes.ort_cuda import OrtCuda
 from pmexport.runtimes.torch_cuda import TorchCuda

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pmexport import custom_op_library, libraries, tensorrt_plugin_library
-from pmexport.libraries import cuda_architectures, custom_op_providers
+from pmexport.libraries import plugin_architectures, custom_op_providers
 from posemamba.errors import InputError
 
 LIBRARIES = [
@@ -71,4 +71,4 @@ def test_a_library_that_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("POSEMAMBA_ORT_LIB", str(path))
     with pytest.raises(InputError, match=r"cannot be asked what it has.*pip install"):
         custom_op_providers()
-    assert cuda_architectures(path) is None
+    assert plugin_architectures(path) is None

@@ -1,5 +1,5 @@
-// posemamba::Embed, ConvProj, BlockTail and LastBlockTail, version 1 (docs/guide/onnxruntime.md): a whole
-// network in two nodes a block. float16 activations, CUDA only.
+// posemamba::Embed, ConvProj, BlockTail and LastBlockTail, version 1 (docs/guide/onnxruntime.md): a
+// whole network in two nodes a block. float16 activations, CUDA only.
 #pragma once
 
 #include "cross_selective_scan.h"

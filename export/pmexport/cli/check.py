@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @MODEL
 @CHECKPOINT
 @SCAN_ORDER
-@click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/cli.md.")
+@click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/reference/cli.md.")
 @runtime_option("What to hold against PyTorch; may be repeated.")
 @click.option("--atol", type=Positive(), help="Largest difference of a coordinate, network units.")
 @click.option("--mpjpe-mm", type=Positive(), help="Largest mean joint drift of a run, mm.")

@@ -13,10 +13,9 @@ from pmexport.cli.check import check_and_print
 from pmexport.cli.options import CHECKPOINT, PATH, SCAN_ORDER, CountOrDynamic, named
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import OpsMode, Precision
-from pmexport.text import size_text
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
-from posemamba.text import plural
+from posemamba.text import plural, size_text
 
 
 @click.command()

@@ -63,7 +63,7 @@ class Size(_Size):
 )
 @click.option("--onnx", type=OnnxPath(), help="Model written by 'pmexport onnx'.")
 @click.option("--fp32", is_flag=True, help="Everything in fp32, TF32 off.")
-@click.option("--fp16", is_flag=True, help="fp16, with what docs/tensorrt.md lists kept fp32.")
+@click.option("--fp16", is_flag=True, help="fp16; docs/guide/tensorrt.md lists what stays fp32.")
 @SCAN_ORDER
 @click.option("--backend", type=NearChoice(("auto", TENSORRT, TENSORRT_RTX)), default="auto",
               show_default=True,

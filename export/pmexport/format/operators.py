@@ -1,8 +1,8 @@
 """The operators of domain ``posemamba``, version 1: one table of their inputs and attributes.
 
-``docs/ops.md`` specifies the two scans, which every runtime has, ``docs/onnxruntime.md`` the
-others, which ``pmexport optimize`` writes for ONNX Runtime alone. All carry the attributes
-:data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
+``docs/reference/ops.md`` specifies the two scans, which every runtime has. The others,
+which ``pmexport optimize`` writes for ONNX Runtime alone, are in ``docs/guide/onnxruntime.md``. All
+carry the attributes :data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
 """
 
 from __future__ import annotations

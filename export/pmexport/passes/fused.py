@@ -2,7 +2,8 @@
 
 The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every
 block ``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as
-the tensor cores read them. ``docs/onnxruntime.md`` specifies the operators; they run on CUDA alone.
+the tensor cores read them. ``docs/guide/onnxruntime.md`` specifies the operators, which run on CUDA
+alone.
 """
 
 from __future__ import annotations

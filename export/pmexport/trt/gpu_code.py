@@ -9,13 +9,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pmexport.libraries import cuda_architectures
+from pmexport.libraries import plugin_architectures
 from pmexport.trt.targets import architecture_number
 
 _TEGRA = (72, 87)
 """Code for these does not run on other GPUs of their generation, nor theirs on them."""
-_ENTRY = re.compile(r"(\d{2,3})([af]?)(\+ptx)?")
-"""``90``; ``90a``, for that GPU alone; ``90+ptx``, with code that a driver compiles."""
+_ENTRY = re.compile(r"(sm|ptx)(\d{2,3})([af]?)")
+"""``sm90``; ``sm90a``, for that GPU alone; ``ptx90``, code that a driver compiles."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,14 @@ class GpuCode:
 
 def gpu_code(library: Path) -> GpuCode | None:
     """What a library says that it holds; None if it does not say."""
-    said = cuda_architectures(library)
-    entries = [_ENTRY.fullmatch(part.strip()) for part in (said or "").split(",")]
-    found = [(int(entry[1]), bool(entry[2]), bool(entry[3])) for entry in entries if entry]
+    entries = [_ENTRY.fullmatch(part) for part in (plugin_architectures(library) or "").split()]
+    found = [(entry[1], int(entry[2]), bool(entry[3])) for entry in entries if entry]
     if not found or len(found) < len(entries):
         return None
     return GpuCode(
-        cubins=tuple(sorted({number for number, _, _ in found})),
-        ptx=tuple(sorted({number for number, _, with_ptx in found if with_ptx})),
-        exact=frozenset(number for number, alone, _ in found if alone),
+        cubins=tuple(sorted({number for kind, number, _ in found if kind == "sm"})),
+        ptx=tuple(sorted({number for kind, number, _ in found if kind == "ptx"})),
+        exact=frozenset(number for _, number, alone in found if alone),
     )
 
 

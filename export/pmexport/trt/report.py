@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pmexport.text import size_text
 from pmexport.trt.gpu_code import kernels_for
 from pmexport.trt.sidecar import inspect_engine
-from posemamba.text import plural, table
+from posemamba.text import plural, size_text, table
 
 _WITNESSES = {
     "onnx": "the ONNX model's types",

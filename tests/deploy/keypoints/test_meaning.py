@@ -158,11 +158,18 @@ def test_points_beside_the_image_are_let_in(tmp_path: Path) -> None:
     assert recording.tracks[0].values[..., 0].max() > files.WIDTH
 
 
-@pytest.mark.parametrize("size", [(320, 180), (640, 360), (200, 2000)])
+@pytest.mark.parametrize("size", [(320, 180), (480, 270), (200, 2000)])
 def test_a_size_the_points_exceed(size: tuple[int, int], tmp_path: Path) -> None:
     film = files.film("coco17", 5)
     with pytest.raises(InputError, match="far outside an image of"):
         read(_yolo(tmp_path / "f.json", film), size=size)
+
+
+def test_a_size_that_is_somewhat_exceeded_is_remarked(tmp_path: Path) -> None:
+    film = files.film("coco17", 5)
+    height = int(film[..., 1].max() / 1.2)  # feet below the edge
+    recording = read(_yolo(tmp_path / "f.json", film), size=(files.WIDTH, height))
+    assert any("lie outside the image" in note for note in recording.summary.notes)
 
 
 def test_our_clips_in_pixels_and_in_fractions(tmp_path: Path) -> None:

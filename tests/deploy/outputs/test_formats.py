@@ -233,8 +233,8 @@ def test_a_package_that_is_missing(suffix: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_table_has_a_page() -> None:
-    """docs/outputs.md tells about each format."""
-    page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
+    """docs/reference/outputs.md tells about each format."""
+    page = (ROOT / "docs" / "reference" / "outputs.md").read_text(encoding="utf-8")
     assert not [suffix for suffix in FORMATS if f"`{suffix}`" not in page]
 
 

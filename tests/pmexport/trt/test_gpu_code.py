@@ -31,8 +31,8 @@ def test_what_runs_where(code: GpuCode, runs: set[str]) -> None:
 
 
 def library(folder: Path, said: str) -> Path:
-    """A library whose ``pm_cuda_architectures`` returns a text."""
-    source = f'extern "C" const char* pm_cuda_architectures(void) {{ return "{said}"; }}\n'
+    """A library whose ``pm_trt_architectures`` returns a text."""
+    source = f'extern "C" const char* pm_trt_architectures(void) {{ return "{said}"; }}\n'
     path = folder / "library.so"
     command = ["c++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(path)]
     subprocess.run(command, input=source, text=True, check=True)
@@ -42,13 +42,14 @@ def library(folder: Path, said: str) -> Path:
 @pytest.mark.parametrize(
     ("said", "code"),
     [
-        ("86,120", GpuCode((86, 120), ())),
-        ("80,87,90+ptx", GpuCode((80, 87, 90), (90,))),
-        ("120, 80", GpuCode((80, 120), ())),
-        ("90a,100f+ptx", GpuCode((90, 100), (100,), frozenset({90, 100}))),
+        ("sm86 sm120", GpuCode((86, 120), ())),
+        ("sm80 sm87 sm90 ptx90", GpuCode((80, 87, 90), (90,))),
+        ("sm120 sm80", GpuCode((80, 120), ())),
+        ("ptx90", GpuCode((), (90,))),
+        ("sm90a sm100f ptx100f", GpuCode((90, 100), (100,), frozenset({90, 100}))),
         ("", None),
         ("all-major", None),
-        ("80,", None),
+        ("sm80,sm90", None),
     ],
 )
 def test_what_a_library_says(said: str, code: GpuCode | None, tmp_path: Path) -> None:

@@ -18,14 +18,15 @@ extern "C" {
 PM_API const char* pm_cuda_architectures(void);
 
 /* Whether a sequence is cut into chunks (two passes) or scanned serially; PM_CUDA_AUTO picks by the
- * heuristic docs/design/kernels.md describes. */
+ * heuristic docs/design/kernels.md describes. The one-pass configurations are serial, always. */
 typedef enum pm_cuda_variant {
   PM_CUDA_AUTO = 0,
   PM_CUDA_CHUNKED = 1,
   PM_CUDA_SERIAL = 2
 } pm_cuda_variant;
 
-/* Tuning overrides; zero means automatic. */
+/* Tuning overrides; zero means automatic. A configuration that has no kernel for the shape, or
+ * whose rows are not aligned for it, is refused; left to itself the launcher finds one that can. */
 typedef struct pm_cuda_tuning {
   int32_t variant; /* pm_cuda_variant */
   int32_t chunks;  /* how many pieces PM_CUDA_CHUNKED cuts a sequence into */

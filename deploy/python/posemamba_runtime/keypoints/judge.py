@@ -24,6 +24,7 @@ _FRACTION_LIMIT = 3.0
 
 _OUTSIDE = 0.1
 _FEW = 0.1
+_MANY = 1 / 3
 _LARGEST_CONFIDENCE = 20.0  # SimCC scores reach 10
 _LARGEST_PIXEL = 1e6
 _NORMALISED_CANVAS = 1000
@@ -237,15 +238,27 @@ def _scale(
         values[..., :2] *= size
         found.notes.append(f"fractions of the image, scaled to {size[0]}x{size[1]} pixels")
         return size
-    share = points / np.array(size)
-    beyond = (share < -_OUTSIDE) | (share > 1 + _OUTSIDE)
-    if float(beyond.any(axis=-1).mean()) > _FEW:
-        reach = points.max(axis=0)
-        raise InputError(
-            f"keypoints reach ({reach[0]:.0f}, {reach[1]:.0f}), far outside an image of "
-            f"{size[0]}x{size[1]}: give the size of the video the detector saw"
-        )
+    _judge_size(points, size, found)
     return size
+
+
+def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> None:
+    """Refuse a size that the points exceed by far; detectors do guess on beyond an image's edge."""
+    share = points / np.array(size)
+    outside = float(((share < -_OUTSIDE) | (share > 1 + _OUTSIDE)).any(axis=-1).mean())
+    far_outside = float((share > 2).any(axis=-1).mean())
+    reach = points.max(axis=0)
+    where = f"({reach[0]:.0f}, {reach[1]:.0f})"
+    if outside > _MANY or far_outside > _FEW / 2:
+        raise InputError(
+            f"keypoints reach {where}, far outside an image of {size[0]}x{size[1]}: give the size "
+            "of the video the detector saw"
+        )
+    if outside > _FEW:
+        found.notes.append(
+            f"{outside:.0%} of the keypoints lie outside the image of {size[0]}x{size[1]}, up to "
+            f"{where}: is that its size?"
+        )
 
 
 def _refuse_mixed_units(values: Floats, placed: Bools, found: Detections) -> None:

@@ -63,7 +63,7 @@ class Detections:
     def release(self) -> None:
         """Let go of the keypoints once they are in one array; a recording may be an hour long."""
         self.empty_frames = sum(not people for people in self.frames.values())
-        self.frames = dict.fromkeys(self.frames, [])
+        self.frames = {number: [] for number in self.frames}
 
     def leave_out(self, reason: str) -> None:
         self.left_out[reason] = self.left_out.get(reason, 0) + 1

@@ -1,4 +1,5 @@
-// Launcher of a block from the inputs of its scan on: the scan, then its tail in one of two designs.
+// Launcher of a block from the inputs of its scan on: the scan, then its tail in one of two
+// designs.
 #include "common/validate.h"
 #include "cuda/block/complete.h"
 #include "cuda/block/tail.h"

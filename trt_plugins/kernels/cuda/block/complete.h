@@ -27,7 +27,7 @@ inline bool complete(const pm_block_tail_params& p) {
   const pm_cross_scan_params& s = p.scan;
   return s.x_dbl != nullptr && s.dt_weight != nullptr && s.dt_bias != nullptr && s.A != nullptr &&
          s.dtype == PM_FLOAT16 && s.d_inner == 2 * p.d_model && s.x_stride % 8 == 0 &&
-         p.z_stride % 8 == 0 && p.z_stride >= s.d_inner &&
+         p.z_stride % 8 == 0 && p.z_stride >= s.d_inner && p.z_stride <= INT32_MAX &&
          on_16_bytes_all({s.x, p.z, p.vectors, p.out_proj, p.fc1, p.fc2, p.residual, p.stream}) &&
          on_16_bytes(p.position) && complete(p.next);
 }

@@ -51,8 +51,8 @@ cudaError_t run_embed(const pm_embed_params& params, const Device& device, cudaS
   pm_embed_params copy = params;
   void* args[] = {&copy};
   return launch(reinterpret_cast<const void*>(&embed_kernel<D>),
-                tail_grid(params.frames * params.joints, params.batch), dim3(256), args, true, device,
-                stream, sizeof(TailShared<D>));
+                tail_grid(params.frames * params.joints, params.batch), dim3(256), args, true,
+                device, stream, sizeof(TailShared<D>));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ struct GateRows {
                                                             const GateSource& from, int k,
                                                             GridPoint at) {
     const int step = c.step_base[k] + c.step_frame[k] * at.frame + c.step_joint[k] * at.joint;
-    return from.partial + k * (int64_t{c.steps} * kInner) + int64_t{step} * kInner;
+    return from.partial + int64_t{k * c.steps + step} * kInner;
   }
 
   // The first `directions` of at most four; `limb` is the joint whose u they may add.
@@ -53,9 +53,10 @@ struct GateRows {
     for (int k = 0; k < kFour; ++k) {
       if (k < directions) part[r][k].load(direction(c, from, k, at), lane);
     }
-    own[r].load(from.u + position * c.x_stride, lane);
-    other[r].load(from.u + (position - at.joint + limb) * c.x_stride, lane);
-    gate[r].load(from.z + position * a.z_stride, lane);
+    const int u_stride = static_cast<int>(c.x_stride);
+    own[r].load(from.u + int64_t{position} * u_stride, lane);
+    other[r].load(from.u + int64_t{position - at.joint + limb} * u_stride, lane);
+    gate[r].load(from.z + int64_t{position} * static_cast<int>(a.z_stride), lane);
   }
 
   // Adds what was loaded of every row, in ascending order.
@@ -89,6 +90,55 @@ struct GateRows {
     }
   }
 };
+
+// LayerNorm as RowGroup's, but mean and squares about it are found together: every lane's own
+// first, then pairwise (Chan, Golub and LeVeque 1979). Half as many shuffles wait for each other.
+template <int Channels, int Count>
+__device__ __forceinline__ void normalize_at_once(RowGroup<Channels, Count>& y, const float* gamma,
+                                                  const float* beta, float epsilon, int lane) {
+  using Group = RowGroup<Channels, Count>;
+  static_assert(Channels >= 128, "every lane holds channels");
+  constexpr float kOwn = Channels / 32;
+  float mean[Count];
+  float squares[Count];
+#pragma unroll
+  for (int r = 0; r < Count; ++r) {
+    float sum = 0.0f;
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) sum += sum4(y.quad[r][q]);
+    mean[r] = sum * (1.0f / kOwn);
+    squares[r] = 0.0f;
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) {
+      const float4 off = y.quad[r][q] + make_float4(-mean[r], -mean[r], -mean[r], -mean[r]);
+      squares[r] += sum4(fma4(off, off, make_float4(0, 0, 0, 0)));
+    }
+  }
+#pragma unroll
+  for (int distance = 1; distance < 32; distance *= 2) {
+#pragma unroll
+    for (int r = 0; r < Count; ++r) {
+      const float other_mean = __shfl_xor_sync(0xffffffffu, mean[r], distance);
+      const float other_squares = __shfl_xor_sync(0xffffffffu, squares[r], distance);
+      const float apart = other_mean - mean[r];
+      squares[r] = fmaf(apart * apart, 0.5f * kOwn * static_cast<float>(distance),
+                        squares[r] + other_squares);
+      mean[r] = 0.5f * (mean[r] + other_mean);
+    }
+  }
+#pragma unroll
+  for (int q = 0; q < Group::kQuads; ++q) {
+    const float4 g = read_quad(gamma + Group::channel(q, lane));
+    const float4 b = read_quad(beta + Group::channel(q, lane));
+#pragma unroll
+    for (int r = 0; r < Count; ++r) {
+      const float scale = rsqrtf(fmaf(squares[r], 1.0f / Channels, epsilon));
+      const float4 off = y.quad[r][q] + make_float4(-mean[r], -mean[r], -mean[r], -mean[r]);
+      y.quad[r][q] =
+          fma4(make_float4(off.x * scale, off.y * scale, off.z * scale, off.w * scale), g, b);
+    }
+  }
+}
 
 // Writes y * SiLU(gate), Count rows `stride` halves apart.
 template <int Channels, int Count>

@@ -25,8 +25,8 @@ struct PairSum {
   __device__ __forceinline__ void add(const uint32_t (&a)[4], const uint4* tiles, int tile_words,
                                       int lane) {
     const int column = lane / 4;  // of the operand; p = column / 2
-    const uint4* from = tiles + column / 4 * tile_words +
-                        (column / 2 % 2 * 4 + column % 2) * 4 + lane % 4;
+    const uint4* from =
+        tiles + column / 4 * tile_words + (column / 2 % 2 * 4 + column % 2) * 4 + lane % 4;
 #pragma unroll
     for (int w = 0; w < 2; ++w) {
       const uint4 b = from[w * 8];
@@ -42,8 +42,7 @@ struct PairSum {
     for (int h = 0; h < 2; ++h) {
 #pragma unroll
       for (int w = 0; w < 2; ++w) {
-        const __half2 two =
-            __floats2half2_rn(sum[w][h][2 * half], sum[w][h][2 * half + 1]);
+        const __half2 two = __floats2half2_rn(sum[w][h][2 * half], sum[w][h][2 * half + 1]);
         words[h][w] = *reinterpret_cast<const uint32_t*>(&two);
       }
     }

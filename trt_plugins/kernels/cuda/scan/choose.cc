@@ -21,11 +21,14 @@ int64_t blocks_of(int32_t config, const pm_cross_scan_params& p) {
   return p.batch * p.directions * int64_t{(p.d_inner + channels - 1) / channels};
 }
 
+Kernel kernel_of(int32_t config, const pm_cross_scan_params& p) {
+  return splits_channels(config)
+             ? split_channel_kernel(static_cast<OnePass>(config), p.dtype, p.dt_rank)
+             : lane_channel_kernel(p.dtype, p.dt_rank);
+}
+
 bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) {
-  const auto design = static_cast<OnePass>(config);
-  const Kernel kernel = splits_channels(config)
-                            ? split_channel_kernel(design, p.dtype, p.dt_rank)
-                            : lane_channel_kernel(p.dtype, p.dt_rank);
+  const Kernel kernel = kernel_of(config, p);
   if (splits_channels(config) &&
       blocks_of(config, p) > kMostSplitBlocks * std::min(device.multiprocessors, kMostSms)) {
     return false;
@@ -53,9 +56,14 @@ int32_t automatic(const pm_cross_scan_params& p, const Device& device) {
   const int64_t sms = device.multiprocessors;
   const auto fill = [&](int32_t config) { return 100 * blocks_of(config, p) / sms; };
   const auto usable = [&](int32_t config) { return takes(config, p, device); };
+  // Two blocks of an SM share what one of them could have.
+  const auto two_fit = [&](int32_t config) {
+    return 2 * kernel_of(config, p).shared <= device.shared_bytes;
+  };
   // float32 rows of rank 16 leave the lane-channel design too few registers to be faster.
   const bool registers = p.dtype == PM_FLOAT16 || p.dt_rank <= 8;
-  if (usable(kWholeChannel) && registers && fill(kWholeChannel) >= kLeastWhole) {
+  if (usable(kWholeChannel) && two_fit(kWholeChannel) && registers &&
+      fill(kWholeChannel) >= kLeastWhole) {
     const int64_t blocks = blocks_of(kWholeChannel, p);
     const int64_t each = (blocks + sms - 1) / sms;
     if (100 * blocks >= kBalance * each * sms) return kWholeChannel;
@@ -66,7 +74,9 @@ int32_t automatic(const pm_cross_scan_params& p, const Device& device) {
     if (!usable(config)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
-    if (config == kTwoStates && percent >= kLeastTwice && percent <= 2 * kFull) return config;
+    if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {
+      return config;
+    }
     if (config == kOneState && percent <= kFull && steps <= kShort) return config;
   }
   return -1;
@@ -79,7 +89,7 @@ std::size_t prepared_limit(const pm_cross_scan_params& largest) {
   std::size_t limit = 0;
   for (int32_t config = 0; config < kOnePassConfigs; ++config) {
     if (!splits_channels(config) || p.d_state != kStates ||
-        split_channel_kernel(static_cast<OnePass>(config), p.dtype, p.dt_rank).function == nullptr) {
+        kernel_of(config, p).function == nullptr) {
       continue;
     }
     p.batch = 1;

@@ -3,10 +3,10 @@
 
 #include "common/validate.h"
 #include "cuda/device/launch.h"
-#include "cuda/scan/cross_launch.h"
 #include "cuda/scan/choose.h"
 #include "cuda/scan/chunked/kernels.h"
 #include "cuda/scan/chunked/phase.h"
+#include "cuda/scan/cross_launch.h"
 #include "cuda/scan/merge.cuh"
 #include "cuda/scan/split_channel/launch.h"
 #include "posemamba/scan_cuda.h"

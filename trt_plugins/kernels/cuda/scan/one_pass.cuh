@@ -1,8 +1,7 @@
 // What the one-pass designs of CrossSelectiveScan share: how they read rows of x and x_dbl, and a
 // softplus as accurate as the activations. They walk the whole sequence in one launch, so a step
 // past the end needs no mask: its state is never used and its output never stored.
-#ifndef POSEMAMBA_KERNELS_CUDA_ONE_PASS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_ONE_PASS_CUH_
+#pragma once
 
 #include "cuda/scan/cross_args.cuh"
 
@@ -114,4 +113,3 @@ __device__ __forceinline__ Places places_of(const CrossArgs& a, int order, int s
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_ONE_PASS_CUH_

@@ -14,12 +14,12 @@ namespace {
 
 constexpr int kWarps = 16;
 constexpr int kThreads = 32 * kWarps;
-constexpr int kGroup = 16;   // positions of a warp
-constexpr int kRun = 4;      // of them convolved at once by a thread
+constexpr int kGroup = 16;  // positions of a warp
+constexpr int kRun = 4;     // of them convolved at once by a thread
 
 template <int Channels>
 struct Shared {
-  static constexpr int kStride = Channels + kRowPad;  // halves of a row
+  static constexpr int kStride = Channels + kRowPad;   // halves of a row
   static constexpr int kTile = kGroup * Channels * 2;  // bytes of 16 columns of the projection
 
   alignas(16) float taps[9 * Channels];
@@ -38,8 +38,8 @@ template <int Channels>
 __device__ __forceinline__ void convolve(const Shared<Channels>& shared, __half* rows,
                                          const pm_conv_proj_params& a, int positions, int first,
                                          int lane) {
-  constexpr int kLanes = Channels / 8;   // of a position
-  constexpr int kAtOnce = 32 / kLanes;   // runs of a warp
+  constexpr int kLanes = Channels / 8;  // of a position
+  constexpr int kAtOnce = 32 / kLanes;  // runs of a warp
   static_assert(kLanes <= 32, "a position in one warp");
   const int channel = lane % kLanes * 8;
   const int frames = static_cast<int>(a.frames);
@@ -189,7 +189,13 @@ cudaError_t launch_conv_proj_persistent(const pm_conv_proj_params& params, const
 }
 
 bool conv_proj_persists(const pm_conv_proj_params& params, const Device& device) {
-  (void)params, (void)device;
+  constexpr int kGroups = 3;  // a multiprocessor: measured, 2 are too few and 4 enough
+  const int64_t positions = params.batch * params.frames * params.joints;
+  if (positions > INT32_MAX / 2 || positions < int64_t{kGroup} * kGroups * device.multiprocessors) {
+    return false;
+  }
+  if (params.channels == 128) return Shared<128>::bytes(params.columns) <= device.shared_bytes;
+  if (params.channels == 256) return Shared<256>::bytes(params.columns) <= device.shared_bytes;
   return false;
 }
 

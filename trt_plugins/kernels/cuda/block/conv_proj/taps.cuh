@@ -1,8 +1,8 @@
 // Depthwise 3x3 convolution over (frames, joints) for runs of neighbouring positions.
 #pragma once
 
-#include "cuda/device/quad.cuh"
 #include "cuda/device/device.cuh"
+#include "cuda/device/quad.cuh"
 
 namespace posemamba::cuda {
 

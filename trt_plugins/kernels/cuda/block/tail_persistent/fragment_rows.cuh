@@ -4,6 +4,7 @@
 // the next product's operand where they stand.
 #pragma once
 
+#include "cuda/block/tail_persistent/wgmma.cuh"
 #include "cuda/device/mma.cuh"
 #include "cuda/device/quad.cuh"
 
@@ -34,8 +35,7 @@ struct FragmentRows {
     for (int t = 0; t < kTiles; ++t) {
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        const float2 v =
-            exists[r] ? read_pair(at + r * 8 * D + 8 * t) : make_float2(0.0f, 0.0f);
+        const float2 v = exists[r] ? read_pair(at + r * 8 * D + 8 * t) : make_float2(0.0f, 0.0f);
         sum[t][2 * r] = v.x, sum[t][2 * r + 1] = v.y;
       }
     }
@@ -102,57 +102,57 @@ struct FragmentRows {
     }
   }
 
-  // += operand(k) * the packed tiles at words[(tile * Steps + k) * 32]: Steps * 16 inputs.
-  template <int Steps, int Unroll, class Operand>
-  __device__ __forceinline__ void multiply(const uint4* words, int lane, Operand&& operand) {
-#pragma unroll Unroll
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int i = 0; i < kTiles * 4; ++i) sum[i / 4][i % 4] = 0.0f;
+  }
+
+  // += operand(k) * the weights of D outputs and Steps * 16 inputs: packed tiles, for mma.sync.
+  template <int Steps, class Operand>
+  __device__ __forceinline__ void multiply_tiles(const unsigned char* tiles, int lane,
+                                                 Operand&& operand) {
+    const uint4* words = reinterpret_cast<const uint4*>(tiles) + lane;
+#pragma unroll
     for (int k = 0; k < Steps; ++k) {
       uint32_t a[4];
       operand(k, a);
 #pragma unroll
       for (int t = 0; t < kTiles / 2; ++t) {
-        const uint4 b = words[(t * Steps + k) * 32 + lane];
+        const uint4 b = words[(t * Steps + k) * 32];
         mma(sum[2 * t], a, b.x, b.y);
         mma(sum[2 * t + 1], a, b.z, b.w);
       }
     }
   }
+  // The same with core matrices, all four warps of a warpgroup together; `meanwhile` runs beside.
+  template <int Steps, class Operand, class Meanwhile>
+  __device__ __forceinline__ void multiply_cores(const unsigned char* cores, Operand&& operand,
+                                                 Meanwhile&& meanwhile) {
+    uint32_t a[Steps][4];
+#pragma unroll
+    for (int k = 0; k < Steps; ++k) operand(k, a[k]);
+    products_begin(sum, a);
+#pragma unroll
+    for (int k = 0; k < Steps; ++k) warpgroup_product(sum, a[k], cores + k * 32 * D);
+    products_under_way();
+    meanwhile();
+    products_end(sum);
+  }
 };
 
-// A warp's sixteen rows as the operand of a product, kept in registers.
+// A warp's sixteen rows as the operand of a product.
 template <int K>
-struct RegisterOperand {
+struct FragmentOperand {
   uint32_t a[K / 16][4];
 
-  __device__ __forceinline__ RegisterOperand(__half*, int) {}
+  // Tile t of a FragmentRows.
   __device__ __forceinline__ void put(int t, float2 first, float2 second) {
     a[t / 2][t % 2 * 2] = half_pair(first.x, first.y);
     a[t / 2][t % 2 * 2 + 1] = half_pair(second.x, second.y);
   }
-  __device__ __forceinline__ void ready() const {}
-  __device__ __forceinline__ void get(int k, int, uint32_t (&to)[4]) const {
+  __device__ __forceinline__ void get(int k, uint32_t (&to)[4]) const {
 #pragma unroll
     for (int i = 0; i < 4; ++i) to[i] = a[k][i];
-  }
-};
-
-// The same in shared memory that belongs to the warp: where registers are short.
-template <int K, int Stride>
-struct SharedOperand {
-  __half* rows;
-  int lane;
-
-  __device__ __forceinline__ SharedOperand(__half* own, int lane_of_warp)
-      : rows(own), lane(lane_of_warp) {}
-  __device__ __forceinline__ void put(int t, float2 first, float2 second) const {
-    __half* to = rows + lane / 4 * Stride + 8 * t + lane % 4 * 2;
-    put_half2(to, first);
-    put_half2(to + 8 * Stride, second);
-  }
-  // Between the last read of what was there and the first put, and the last put and the first get.
-  __device__ __forceinline__ void ready() const { __syncwarp(); }
-  __device__ __forceinline__ void get(int k, int lane_of_warp, uint32_t (&to)[4]) const {
-    load_a(rows, Stride, 0, k * 16, lane_of_warp, to);
   }
 };
 

@@ -2,11 +2,6 @@
 // list. Gate warps make the rows of the next tile while matrix warps multiply those of this one;
 // weights stream through shared memory, once a tile. For batches, where tail_single would read the
 // weights from the L2 for every 32 positions.
-#ifndef U0
-#define U0 2
-#define U1 4
-#define U2 4
-#endif
 #include <algorithm>
 
 #include "cuda/block/tail.h"
@@ -16,12 +11,15 @@
 namespace posemamba::cuda {
 namespace {
 
-// No block-wide barrier after the roles part: rings of barriers alone join them.
+// Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
+// warps take as leave: a larger sum would wait for ever.
+constexpr int kMatrixRegisters = 176;
+constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
+
+// No block-wide barrier after the roles part: pairs of barriers join them, see Shared.
 template <class Config>
-__global__ void __launch_bounds__(Config::kThreads, 1)
-    block_tail_persistent_kernel(const __grid_constant__ CrossArgs c,
-                                 const __grid_constant__ pm_block_tail_params a, int rows,
-                                 int tiles) {
+__device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail_params& a,
+                                         int rows, int tiles) {
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
@@ -30,29 +28,45 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
   if (thread == 0) {
     shared.weights.init();
     for (int i = 0; i < Config::kBuffers; ++i) {
-      barrier_init(shared.gated_full + i, Config::kGateWarps);
-      barrier_init(shared.gated_empty + i, kMatrixWarps);
+      barrier_init(shared.gated_full + i, Config::kGateWarps * kWarpArrivals);
+      barrier_init(shared.gated_empty + i, kMatrixWarps * kWarpArrivals);
     }
   }
   shared.vectors.copy_from(a.vectors, thread, Config::kThreads);
   if (thread < PM_MAX_JOINTS) shared.limb[thread] = c.limb_index[thread];
   copies_done();
   __syncthreads();  // the barriers and the parameters are there
-  constexpr int kCopyWarp = kMatrixWarps + Config::kGateWarps;
-  if (warp == kCopyWarp) {  // weights come from no earlier launch
-    const int blocks = static_cast<int>(gridDim.x);
-    const int mine = (tiles - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
-    shared.weights.run_copies(a, mine, lane);
-    return;
-  }
-  dependency_wait();  // the directions, u, z and the residual do
-  dependency_release();
+  const int blocks = static_cast<int>(gridDim.x);
+  const int mine = (tiles - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
   if (warp < kMatrixWarps) {
-    typename Config::Weights weights(shared.weights);
+    if constexpr (Config::kWarpgroups) take_registers<kMatrixRegisters>();
+    typename Config::Weights weights(shared.weights, a, mine, warp, lane);
+    dependency_wait();  // the residual comes from an earlier launch, the weights do not
+    dependency_release();
     run_matrix_warps<Config>(shared, weights, c, a, rows, tiles, warp, lane);
   } else {
+    if constexpr (Config::kWarpgroups) leave_registers<kGateRegisters>();
+    if constexpr (!Config::kWarpgroups) {
+      if (warp == kMatrixWarps + Config::kGateWarps) {
+        shared.weights.run_copies(a, mine, lane);
+        return;
+      }
+    }
+    dependency_wait();  // the directions, u and z come from earlier launches
+    dependency_release();
     run_gate_warps<Config>(shared, c, a, rows, tiles, warp - kMatrixWarps, lane);
   }
+}
+
+template <class Config>
+__global__ void __launch_bounds__(Config::kThreads, 1)
+    block_tail_persistent_kernel(const __grid_constant__ CrossArgs c,
+                                 const __grid_constant__ pm_block_tail_params a, int rows,
+                                 int tiles) {
+#if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  if constexpr (!Config::kWarpgroups)  // see tail_can_persist
+#endif
+    run_tail<Config>(c, a, rows, tiles);
 }
 
 template <class Config>
@@ -69,25 +83,58 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
                 sizeof(typename Config::Shared));
 }
 
-}  // namespace
+using Narrow = TailPersistentConfig<64, false, 8>;
+using Wide = TailPersistentConfig<128, true, 5>;
 
-#ifndef TAIL128
-#define TAIL128 128, 7, 5, false
-#endif
-#ifndef TAIL64
-#define TAIL64 64, 7, 5, true
-#endif
-cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
-                                   const Device& device, cudaStream_t stream) {
-  if (params.d_model == 64) {
-    return run<TailPersistentConfig<TAIL64>>(params, scan, device, stream);
-  }
-  return run<TailPersistentConfig<TAIL128>>(params, scan, device, stream);
+// What a width needs, and from which percentage of busy multiprocessors on it is the faster design
+// (docs/design/kernels.md).
+struct Limits {
+  std::size_t shared;
+  bool warpgroups;
+  int percent;
+};
+
+bool limits_of(int32_t d_model, Limits* limits) {
+  if (d_model == 64) *limits = {sizeof(Narrow::Shared), Narrow::kWarpgroups, 75};
+  if (d_model == 128) *limits = {sizeof(Wide::Shared), Wide::kWarpgroups, 85};
+  return d_model == 64 || d_model == 128;
 }
 
+#ifdef POSEMAMBA_WARPGROUPS  // this file is compiled for sm_90a too
+constexpr bool kHasWarpgroups = true;
+#else
+constexpr bool kHasWarpgroups = false;
+#endif
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
+                                   const Device& device, cudaStream_t stream) {
+  if (params.d_model == 64) return run<Narrow>(params, scan, device, stream);
+  if (params.d_model == 128) return run<Wide>(params, scan, device, stream);
+  return cudaErrorNotSupported;
+}
+
+bool tail_can_persist(const pm_block_tail_params& params, const Device& device) {
+  const pm_cross_scan_params& s = params.scan;
+  Limits limits;
+  return limits_of(params.d_model, &limits) && limits.shared <= device.shared_bytes &&
+         (!limits.warpgroups || (kHasWarpgroups && device.major == 9)) && s.directions == 4 &&
+         s.batch * s.frames * s.joints <= INT32_MAX / 8;
+}
+
+// The last round of tiles costs as much as a full one, so what counts is how many multiprocessors
+// are busy on average over the rounds.
 bool tail_persists(const pm_block_tail_params& params, const Device& device) {
-  (void)params, (void)device;
-  return false;
+  if (!tail_can_persist(params, device)) return false;
+  Limits limits;
+  limits_of(params.d_model, &limits);
+  const pm_cross_scan_params& s = params.scan;
+  const int64_t tiles = divide_up(s.batch * s.frames * s.joints, kTileRows);
+  const int64_t places = divide_up(tiles, device.multiprocessors) * device.multiprocessors;
+  return tiles * 100 >= places * limits.percent;
 }
 
 }  // namespace posemamba::cuda

@@ -1,7 +1,10 @@
-// Shared memory of the persistent tail, and how its warps hand rows to each other.
+// What the persistent tail is made of for a width, and its shared memory.
 #pragma once
 
-#include "cuda/block/tail_persistent/weight_ring.cuh"
+#include <type_traits>
+
+#include "cuda/block/tail_persistent/core_ring.cuh"
+#include "cuda/block/tail_persistent/tile_ring.cuh"
 #include "cuda/block/tail_vectors.cuh"
 #include "cuda/device/mma.cuh"
 
@@ -9,25 +12,27 @@ namespace posemamba::cuda {
 
 constexpr int kTileRows = 16 * kMatrixWarps;  // positions of a tile
 
-template <int D, int GateWarps, int Ring, bool Registers>
+// Warpgroups: products of sm_90a; elsewhere such a kernel has no code. Without them a gate warp
+// less makes room for one that copies.
+template <int D, bool Warpgroups, int Ring>
 struct TailPersistentConfig {
   static constexpr int kWidth = D;
-  static constexpr int kInner = 2 * D;
-  static constexpr int kQuarters = kInner / 64;
-  static constexpr int kGateWarps = GateWarps;
-  static constexpr int kThreads = 32 * (kMatrixWarps + GateWarps + 1);  // and one that copies
-  static constexpr int kStride = kInner + kRowPad;  // halves of a gated row
+  static constexpr int kQuarters = WeightStage<D>::kQuarters;
+  static constexpr bool kWarpgroups = Warpgroups;
+  static constexpr int kGateWarps = Warpgroups ? 8 : 7;
+  static constexpr int kThreads = 32 * 16;
+  static constexpr int kStride = 2 * D + kRowPad;  // halves of a gated row
   static constexpr int kBuffers = 2;
-  static constexpr bool kRegisters = Registers;  // normalised rows stay in registers
-  using Weights = WeightReader<D, Ring>;
+  using WeightsRing = std::conditional_t<Warpgroups, CoreRing<D, Ring>, TileRing<D, Ring>>;
+  using Weights = std::conditional_t<Warpgroups, CoreReader<D, Ring>, TileReader<D, Ring>>;
 
   // Tiles alternate between two buffers: gate warps fill one, matrix warps read the other.
   struct Shared {
-    WeightRing<D, Ring> weights;
+    WeightsRing weights;
     alignas(16) __half gated[kBuffers][kTileRows * kStride];
     alignas(16) TailVectors<D> vectors;
     uint64_t gated_full[kBuffers];   // every gate warp has written its rows
-    uint64_t gated_empty[kBuffers];  // every matrix warp is done with its rows
+    uint64_t gated_empty[kBuffers];  // every matrix warp has read its rows
     unsigned char limb[PM_MAX_JOINTS];
   };
 };

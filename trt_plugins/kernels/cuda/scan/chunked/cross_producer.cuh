@@ -2,8 +2,8 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
 
-#include "cuda/scan/cross_args.cuh"
 #include "cuda/scan/chunked/scan_core.cuh"
+#include "cuda/scan/cross_args.cuh"
 
 namespace posemamba::cuda {
 

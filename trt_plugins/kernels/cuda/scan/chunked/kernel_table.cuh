@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "cuda/scan/chunked/config_list.h"
-#include "cuda/scan/chunked/kernels.h"
 #include "cuda/scan/chunked/cross_kernel.cuh"
+#include "cuda/scan/chunked/kernels.h"
 #include "cuda/scan/selective_scan.cuh"
 
 namespace posemamba::cuda {

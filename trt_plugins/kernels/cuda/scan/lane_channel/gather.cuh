@@ -1,6 +1,5 @@
 // Configuration and tile reads of the lane-channel design.
-#ifndef POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_GATHER_CUH_
-#define POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_GATHER_CUH_
+#pragma once
 
 #include "cuda/scan/one_pass.cuh"
 
@@ -12,11 +11,13 @@ struct Config {
   static constexpr int kRank = Rank;
   static constexpr int kThreads = 128;
   static constexpr int kChannels = kThreads;
-  static constexpr int kTile = 32;                     // steps of a stage: a lane finds one's rows
-  static constexpr int kUnroll = Rank <= 8 ? 8 : 4;    // steps of a body, as registers allow
+  static constexpr int kTile = 32;                   // steps of a stage: a lane finds one's rows
+  static constexpr int kUnroll = Rank <= 8 ? 8 : 4;  // steps of a body, as registers allow
   static constexpr int kStages = 4;
   static constexpr int kRow = 2 * kOnePassStates + kRank;
-  // Occupancy: 168 registers a thread, twelve warps an SM.
+  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM. The limb sum is a
+  // template parameter of what follows: with one loop for both kinds the compiler keeps to 133
+  // registers and schedules reads right before their use (15 % slower).
   static constexpr int kMinBlocks = 3;
   static_assert(kRank % 4 == 0 && kTile % kUnroll == 0, "layout");
 
@@ -89,10 +90,9 @@ class Walk {
 };
 
 // A thread's share of the tiles: some 16-byte pieces of x, copied asynchronously, and up to three
-// quads of x_dbl, which pass through registers; start() and finish() with most of another tile's scan
-// in between. Whether a direction has a limb sum is asked here, at run time: a second copy of the
-// scan's loop would not fit the instruction cache beside the first.
-template <class C>
+// quads of x_dbl, which pass through registers; start() and finish() with most of another tile's
+// scan in between.
+template <class C, bool kMasked>
 class Gather {
   using T = typename C::T;
   static constexpr int kPiece = 16 / sizeof(T);          // channels
@@ -110,7 +110,6 @@ class Gather {
                                     Shared<C>& shared)
       : a_(args),
         shared_(shared),
-        masked_(args.limb_mask[direction] != 0),
         walk_(args, direction, static_cast<int>(threadIdx.x) % 32, C::kTile),
         thread_(static_cast<int>(threadIdx.x)) {
     const T* x = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
@@ -128,7 +127,7 @@ class Gather {
     for (int i = 0; i < kCopies; ++i) {
       copy_16(stage.x + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
     }
-    if (masked_) {
+    if constexpr (kMasked) {
 #pragma unroll
       for (int i = 0; i < kCopies; ++i) {
         copy_16(shared_.limb_x + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
@@ -154,7 +153,7 @@ class Gather {
       put(stage, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4, kTurns);
     }
     copies_done();
-    if (masked_) {
+    if constexpr (kMasked) {
 #pragma unroll
       for (int i = 0; i < kCopies; ++i) {
         uint4* to = reinterpret_cast<uint4*>(stage.x + slot_of(i));
@@ -179,17 +178,16 @@ class Gather {
   }
   __device__ __forceinline__ void read(const Places& at, int step, int column, int i) {
     own_[i].load(row_of(dbl_ + column, at.own, step, dbl_bytes_));
-    if (masked_) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
+    if constexpr (kMasked) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
   }
   __device__ __forceinline__ void put(Stage<C>& stage, int step, int word, int i) const {
     const float4 v = own_[i].value();
     *reinterpret_cast<float4*>(stage.rows + step * C::kRow + word) =
-        masked_ ? sum4(v, other_[i].value()) : v;
+        kMasked ? sum4(v, other_[kMasked ? i : 0].value()) : v;
   }
 
   const CrossArgs& a_;
   Shared<C>& shared_;
-  bool masked_;
   Walk walk_;
   const T* x_;
   const T* dbl_;
@@ -197,8 +195,7 @@ class Gather {
   unsigned dbl_bytes_;
   int thread_;
   Quad<T> own_[kQuads];
-  Quad<T> other_[kQuads];  // the limb neighbours'
+  Quad<T> other_[kMasked ? kQuads : 1];  // the limb neighbours'
 };
 
 }  // namespace posemamba::cuda::lane_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_GATHER_CUH_

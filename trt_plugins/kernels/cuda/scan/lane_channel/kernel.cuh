@@ -1,9 +1,8 @@
 // Lane-channel design of CrossSelectiveScan, for batches: a lane holds all 16 states of a channel,
-// projects its own dt and writes its own outputs. No warp only converts and nothing but B, C and the
-// dt inputs is shared, so an exponential costs 7 to 8 issue slots where there are enough channels to
-// give every scheduler two warps.
-#ifndef POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_KERNEL_CUH_
-#define POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_KERNEL_CUH_
+// projects its own dt and writes its own outputs. No warp only converts and nothing but B, C and
+// the dt inputs is shared, so an exponential costs 7 to 8 issue slots where there are enough
+// channels to give every scheduler two warps.
+#pragma once
 
 #include "cuda/scan/lane_channel/gather.cuh"
 
@@ -70,14 +69,14 @@ struct Lane {
 // tile t + 2 and waits for the others' when it begins that tile, so warps may drift a tile apart.
 // Behind that wait nobody reads tile t any more: four stages hold what others may still read, what
 // is read, what is complete and what comes in.
-template <class C>
-__device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch,
-                                    int direction, int first) {
+template <class C, bool kMasked>
+__device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch, int direction,
+                                    int first) {
   using T = typename C::T;
   const int thread = static_cast<int>(threadIdx.x);
   const int64_t row = int64_t{batch} * a.directions + direction;
   const int tiles = (a.steps + C::kTile - 1) / C::kTile;
-  Gather<C> gather(a, batch, direction, first, shared);
+  Gather<C, kMasked> gather(a, batch, direction, first, shared);
   gather.start(shared.stages[0]);
   Lane<C> lane;
   const bool owned = first + thread < a.d_inner;
@@ -99,19 +98,22 @@ __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int b
     const int left = min(C::kTile, a.steps - t * C::kTile);
     barrier_wait(shared.ready + t % 2, t / 2 % 2);
     if (more) gather.start(coming);
+    const float* rows = stage.rows;
+    const T* x = stage.x + thread;
 #pragma unroll 1
     for (int t0 = 0; t0 < left; t0 += C::kUnroll) {
       if (more && t0 == C::kTile - C::kUnroll) gather.finish(coming);
       float out[C::kUnroll];
 #pragma unroll
       for (int j = 0; j < C::kUnroll; ++j) {
-        const int s = t0 + j;
-        out[j] = lane.step(stage.rows + s * C::kRow, C::value(stage.x[s * C::kChannels + thread]));
+        out[j] = lane.step(rows + j * C::kRow, C::value(x[j * C::kChannels]));
       }
 #pragma unroll
       for (int j = 0; j < C::kUnroll; ++j, y += stride) {
         if (owned && t0 + j < left) Io<T>::store(y, out[j]);
       }
+      rows += C::kUnroll * C::kRow;
+      x += C::kUnroll * C::kChannels;
     }
     if (more) barrier_arrive(shared.ready + t % 2);
   }
@@ -134,8 +136,11 @@ __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
   dependency_wait();  // x and x_dbl come from earlier launches
   __syncthreads();    // the barriers and the limb table are ready
   dependency_release();
-  run<C>(a, shared, batch, direction, first);
+  if (a.limb_mask[direction] != 0) {
+    run<C, true>(a, shared, batch, direction, first);
+  } else {
+    run<C, false>(a, shared, batch, direction, first);
+  }
 }
 
 }  // namespace posemamba::cuda::lane_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_LANE_CHANNEL_KERNEL_CUH_

@@ -1,6 +1,5 @@
 // Configuration and shared memory of the split-channel design.
-#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONFIG_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONFIG_CUH_
+#pragma once
 
 #include "cuda/scan/one_pass.cuh"
 #include "cuda/scan/split_channel/prepared.h"
@@ -25,8 +24,8 @@ struct Config {
   static constexpr int kScanThreads = Channels * kLanes;
   static constexpr int kThreads = kScanThreads + 32 * Converters;
   static constexpr int kPanels = Channels / kPanel;
-  static constexpr int kWarpsOfPanel = Converters / kPanels;      // a warp keeps one panel's weights
-  static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;        // of 32 steps, for a warp
+  static constexpr int kWarpsOfPanel = Converters / kPanels;  // a warp keeps one panel's weights
+  static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
   // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
   static constexpr int kRow = Tile + 4;
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
@@ -80,14 +79,13 @@ __device__ __forceinline__ void copy_states(float* to, const float* from, int fl
 #if __CUDA_ARCH__ >= 900
   if (thread != 0) return;
   const int bytes = floats * static_cast<int>(sizeof(float));
+  asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
+                   shared_address(full)),
+               "r"(bytes)
+               : "memory");
   asm volatile(
-      "{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
-          shared_address(full)),
-      "r"(bytes)
-      : "memory");
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-          shared_address(to)),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to)),
       "l"(from), "r"(bytes), "r"(shared_address(full))
       : "memory");
 #else
@@ -108,4 +106,3 @@ struct Cursor {
 };
 
 }  // namespace posemamba::cuda::split_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONFIG_CUH_

@@ -1,9 +1,8 @@
-// Converter warps of the split-channel design. A lane is a step: it reads 16 bytes of u (8 channels)
-// and the step's dt inputs, projects with the panel's weights in its registers and stores dt and
-// dt * u along the channel's row, free of bank conflicts. The next tile's reads wait in registers
-// while the ring is full.
-#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONVERTER_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONVERTER_CUH_
+// Converter warps of the split-channel design. A lane is a step: it reads 16 bytes of u (8
+// channels) and the step's dt inputs, projects with the panel's weights in its registers and stores
+// dt and dt * u along the channel's row, free of bank conflicts. The next tile's reads wait in
+// registers while the ring is full.
+#pragma once
 
 #include "cuda/scan/split_channel/config.cuh"
 
@@ -131,4 +130,3 @@ class Converter {
 };
 
 }  // namespace posemamba::cuda::split_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_CONVERTER_CUH_

@@ -1,8 +1,8 @@
-// Split-channel design of CrossSelectiveScan, where channels are too few for a lane each: 4, 8 or 16
-// lanes share a channel, and one pass of few channels a thread block fills the GPU. Converter warps
-// do everything a channel's lanes would repeat; a ring of stages joins them to the scan warps.
-#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_KERNEL_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_KERNEL_CUH_
+// Split-channel design of CrossSelectiveScan, where channels are too few for a lane each: 4, 8 or
+// 16 lanes share a channel, and one pass of few channels a thread block fills the GPU. Converter
+// warps do everything a channel's lanes would repeat; a ring of stages joins them to the scan
+// warps.
+#pragma once
 
 #include "cuda/scan/split_channel/converter.cuh"
 #include "cuda/scan/split_channel/scanner.cuh"
@@ -13,8 +13,8 @@ namespace posemamba::cuda::split_channel {
 // are read and its outputs written. Every thread arrives for itself, so that a sanitizer can tell
 // that each is ordered.
 template <class C>
-__device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from,
-                                        Shared<C>& shared, int row, int first, int tiles) {
+__device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from, Shared<C>& shared,
+                                        int row, int first, int tiles) {
   const int warp = (static_cast<int>(threadIdx.x) - C::kScanThreads) / 32;
   Converter<C> converter(a, from, row, first, warp);
   dependency_wait();  // what is prepared comes from the previous launch
@@ -91,4 +91,3 @@ __global__ void __launch_bounds__(C::kThreads, 1)
 }
 
 }  // namespace posemamba::cuda::split_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_KERNEL_CUH_

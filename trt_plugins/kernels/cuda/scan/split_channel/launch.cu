@@ -1,8 +1,7 @@
-#include "cuda/scan/split_channel/launch.h"
-
 #include <algorithm>
 
 #include "cuda/scan/cross_args.cuh"
+#include "cuda/scan/split_channel/launch.h"
 #include "cuda/scan/split_channel/prepared.h"
 
 namespace posemamba::cuda::split_channel {
@@ -56,8 +55,7 @@ cudaError_t launch_scan(const pm_cross_scan_params& p, OnePass config, void* pre
   to.raw = reinterpret_cast<float*>(bytes + layout.u + layout.bc);
   void* arguments[] = {args, &to};
   const dim3 grid(static_cast<unsigned>((to.steps4 + kPrepareSteps - 1) / kPrepareSteps),
-                  static_cast<unsigned>(to.walks + p.directions),
-                  static_cast<unsigned>(p.batch));
+                  static_cast<unsigned>(to.walks + p.directions), static_cast<unsigned>(p.batch));
   const cudaError_t error = launch(prepare_kernel_of(p.dt_rank), grid, dim3(kPrepareThreads),
                                    arguments, true, device, stream);
   if (error != cudaSuccess) return error;

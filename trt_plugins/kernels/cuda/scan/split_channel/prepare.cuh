@@ -1,8 +1,7 @@
 // The preparing kernel of the split-channel design. A thread block owns 32 steps of one walk (its
-// panels of u) or direction (its other rows). Four neighbouring steps and eight neighbouring pieces of a row make a warp, so both
-// sides of the transposition move at least 64 bytes at a time.
-#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_PREPARE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_PREPARE_CUH_
+// panels of u) or direction (its other rows). Four neighbouring steps and eight neighbouring pieces
+// of a row make a warp, so both sides of the transposition move at least 64 bytes at a time.
+#pragma once
 
 #include "cuda/scan/split_channel/config.cuh"
 
@@ -58,8 +57,8 @@ __device__ __forceinline__ void prepare_u(const CrossArgs& a, const Prepared& to
 
 // B, C and dt inputs of one direction.
 template <int Rank>
-__device__ __forceinline__ void prepare_rows(const CrossArgs& a, const Prepared& to,
-                                             const Block& b, int direction) {
+__device__ __forceinline__ void prepare_rows(const CrossArgs& a, const Prepared& to, const Block& b,
+                                             int direction) {
   constexpr int kRankQuads = Rank / 4;
   static_assert(kPrepareThreads == kPrepareSteps * kStates2 / 4, "a piece a thread");
   const int thread = static_cast<int>(threadIdx.x);
@@ -125,4 +124,3 @@ __global__ void __launch_bounds__(kPrepareThreads)
 }
 
 }  // namespace posemamba::cuda::split_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_PREPARE_CUH_

@@ -1,6 +1,5 @@
 // Scan warps of the split-channel design: they only read, multiply and add.
-#ifndef POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_SCANNER_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_SCANNER_CUH_
+#pragma once
 
 #include "cuda/scan/split_channel/config.cuh"
 
@@ -183,4 +182,3 @@ class Scanner {
 };
 
 }  // namespace posemamba::cuda::split_channel
-#endif  // POSEMAMBA_KERNELS_CUDA_SPLIT_CHANNEL_SCANNER_CUH_

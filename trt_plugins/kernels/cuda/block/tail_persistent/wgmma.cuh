@@ -1,0 +1,117 @@
+// Warpgroup products of sm_90a: four warps multiply 64 rows by weights that the tensor cores read
+// from shared memory themselves. Accumulators lie as those of mma.sync do.
+//
+// Weights lie in core matrices of 8 outputs by 8 inputs, 128 contiguous bytes, outputs fastest; no
+// swizzle. A packed 16x16 tile is four of them in fragment order, which is what stmatrix writes.
+#pragma once
+
+#include "cuda/device/device.cuh"
+
+namespace posemamba::cuda {
+
+// Byte offset in a stage of `outputs` outputs of input block k8 of output n.
+__device__ __forceinline__ int core_row(int outputs, int k8, int n) {
+  return (k8 * (outputs / 8) + n / 8) * 128 + n % 8 * 16;
+}
+
+// Four 8x8 matrices in fragment order; lane i gives the address of row i % 8 of matrix i / 8.
+__device__ __forceinline__ void store_matrices(void* row, uint4 bits) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+      "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
+      : "memory");
+#endif
+}
+// Orders this thread's writes to shared memory before the tensor cores' reads.
+__device__ __forceinline__ void writes_before_products() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+#define POSEMAMBA_FOUR(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
+#define POSEMAMBA_EIGHT(i)                                                                \
+  POSEMAMBA_FOUR(i), POSEMAMBA_FOUR(i + 1), POSEMAMBA_FOUR(i + 2), POSEMAMBA_FOUR(i + 3), \
+      POSEMAMBA_FOUR(i + 4), POSEMAMBA_FOUR(i + 5), POSEMAMBA_FOUR(i + 6), POSEMAMBA_FOUR(i + 7)
+
+// Before the first of some products: what wrote c and a is done, and stays before them.
+template <int Tiles, int Steps>
+__device__ __forceinline__ void products_begin(float (&c)[Tiles][4], uint32_t (&a)[Steps][4]) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#pragma unroll
+  for (int i = 0; i < Tiles; ++i) asm volatile("" : POSEMAMBA_FOUR(i)::"memory");
+#pragma unroll
+  for (int i = 0; i < Steps; ++i) {
+    asm volatile("" : "+r"(a[i][0]), "+r"(a[i][1]), "+r"(a[i][2]), "+r"(a[i][3])::"memory");
+  }
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void products_under_way() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#endif
+}
+
+// Waits for the products so far; until then c may be neither read nor written.
+template <int Tiles>
+__device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+#pragma unroll
+  for (int i = 0; i < Tiles; ++i) asm volatile("" : POSEMAMBA_FOUR(i)::"memory");
+#endif
+}
+
+// c (a warp's 16 rows, 64 columns) += a (16 inputs) * the core matrices at `weights`.
+__device__ __forceinline__ void warpgroup_product(float (&c)[8][4], const uint32_t (&a)[4],
+                                                  const unsigned char* weights) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  const uint64_t from = uint64_t{(shared_address(weights) & 0x3ffff) >> 4} |
+                        uint64_t{64 / 8 * 128 >> 4} << 16 | uint64_t{128 >> 4} << 32;
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "{%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
+      : POSEMAMBA_EIGHT(0)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
+#endif
+}
+// The same for 128 columns.
+__device__ __forceinline__ void warpgroup_product(float (&c)[16][4], const uint32_t (&a)[4],
+                                                  const unsigned char* weights) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  const uint64_t from = uint64_t{(shared_address(weights) & 0x3ffff) >> 4} |
+                        uint64_t{128 / 8 * 128 >> 4} << 16 | uint64_t{128 >> 4} << 32;
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+      "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+      "{%64, %65, %66, %67}, %68, 1, 1, 1, 0;"
+      : POSEMAMBA_EIGHT(0), POSEMAMBA_EIGHT(8)
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
+#endif
+}
+#undef POSEMAMBA_EIGHT
+#undef POSEMAMBA_FOUR
+
+// Moves registers from warpgroups that need few to those that need many. All warps of a warpgroup.
+template <int Registers>
+__device__ __forceinline__ void take_registers() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Registers));
+#endif
+}
+template <int Registers>
+__device__ __forceinline__ void leave_registers() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Registers));
+#endif
+}
+
+}  // namespace posemamba::cuda
