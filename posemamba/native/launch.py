@@ -11,10 +11,12 @@ from torch import Tensor
 
 from posemamba.errors import InputError
 from posemamba.native.library import load_cpu_library, load_cuda_library
+from posemamba.native.structs import SCAN_SIZES
 from posemamba.text import plural
 
 Shape = tuple[int, ...]
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
+_BAD_SHAPE = 2
 _SCAN_LIMITS = "the kernels take d_inner in multiples of 8 and the sizes of posemamba/scan.h"
 
 
@@ -142,7 +144,8 @@ def launch_scan(name: str, params: ctypes.Structure, device: torch.device) -> No
     """
     if device.type == "cuda":
         workspace = cuda_workspace(name, params, device)
-        launch_cuda(name, params, device, _SCAN_LIMITS, None, workspace.data_ptr())
+        limits = _size_beyond(params) or _SCAN_LIMITS
+        launch_cuda(name, params, device, limits, None, workspace.data_ptr())
         return
     library = load_cpu_library()
     threads = torch.get_num_threads()
@@ -151,4 +154,16 @@ def launch_scan(name: str, params: ctypes.Structure, device: torch.device) -> No
     launch = getattr(library, f"pm_cpu_{name}")
     status = launch(ctypes.byref(params), workspace.data_ptr(), library.pm_cpu_pool(threads))
     if status != 0:
-        raise InputError(f"posemamba::{name}: {library.pm_status_string(status).decode()}")
+        named = _size_beyond(params) if status == _BAD_SHAPE else None
+        reason = named or library.pm_status_string(status).decode()
+        raise InputError(f"posemamba::{name}: {reason}")
+
+
+def _size_beyond(params: ctypes.Structure) -> str | None:
+    """``d_state is 128, the kernels take 1 to 64`` of the first size that is so; None for none."""
+    for field, most in SCAN_SIZES.items():
+        size = getattr(params, field, 1)
+        if size < 1 or (most is not None and size > most):
+            taken = "at least 1" if most is None else f"1 to {most}"
+            return f"{field} is {size}, the kernels take {taken}"
+    return None

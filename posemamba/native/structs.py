@@ -16,6 +16,13 @@ from posemamba.scan_order import Walk
 
 MAX_DIRECTIONS = 8
 MAX_JOINTS = 64
+#: Fields of the scans' structs that are sizes, and the most each may be; None where memory is the
+#: limit (``PM_MAX_*`` of ``posemamba/scan.h``).
+SCAN_SIZES: dict[str, int | None] = {
+    "batch": None, "frames": None, "length": None, "channels": None, "d_inner": None,
+    "joints": MAX_JOINTS, "d_state": 64, "dt_rank": 128,
+    "directions": MAX_DIRECTIONS, "groups": MAX_DIRECTIONS,
+}  # fmt: skip
 
 _Directions = c_int32 * MAX_DIRECTIONS
 

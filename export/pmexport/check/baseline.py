@@ -13,6 +13,7 @@ import torch
 from pmexport.check.cases import Case
 from pmexport.check.compare import not_finite
 from pmexport.check.tolerance import TOLERANCES
+from pmexport.format.limits import check_kernels
 from pmexport.runtimes.base import FloatArray
 from pmexport.runtimes.torch_cpu import torch_lift
 from posemamba.errors import InputError
@@ -53,6 +54,11 @@ def choose_baseline(network: PoseMamba, clip: FloatArray, threads: int | None) -
         detail = load_cpu_library().pm_cpu_isa().decode()
     except InputError:
         return Baseline("reference", "no native kernels", used, 0.0, 0)
+    try:
+        check_kernels("fused", network.config)
+    except InputError as error:
+        network.set_scan("reference")
+        return Baseline("reference", str(error).partition(":")[0], used, 0.0, 0)
     native = torch_lift(network.set_scan("fused"), threads)(short)
     apart = float(np.abs(native - plain).max())
     known = apart if math.isfinite(apart) else None

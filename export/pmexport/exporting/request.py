@@ -12,6 +12,7 @@ from pmexport.format.limits import check_options
 from pmexport.format.options import ExportOptions
 from posemamba.errors import InputError
 from posemamba.files.output import check_file, check_takes_files
+from posemamba.text import problem
 
 if TYPE_CHECKING:
     from pmexport.exporting.export import ExportReport
@@ -76,7 +77,10 @@ def prepare_export(request: ExportRequest) -> ExportJob:
             f"'{request.checkpoint}' holds size {config.variant} (depth {config.depth}, d_model "
             f"{config.d_model}), not {request.variant}: leave --variant out"
         )
-    check_options(request.options, config)
+    try:
+        check_options(request.options, config)
+    except InputError as error:
+        raise problem(request.checkpoint, str(error)) from None
     output = request.output or Path(default_name(checkpoint, request.options.precision))
     check_file(output, suffix=".onnx", inputs=[request.checkpoint])
     return ExportJob(request, checkpoint, output)

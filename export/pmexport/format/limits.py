@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pmexport.format.options import OPSETS, ExportOptions, OpsMode, Precision
 from posemamba.errors import InputError
+from posemamba.native.structs import SCAN_SIZES
 from posemamba.skeleton import NUM_JOINTS
 from posemamba.text import plural
 
@@ -19,6 +20,13 @@ MAX_ELEMENTS = 2**31 - 1
 """TensorRT and the kernels count the elements of a tensor in 32 bits."""
 MAX_BATCH = MAX_ELEMENTS // (NUM_JOINTS * 2)
 """Clips of one frame whose keypoints are that many; a network's own tensors allow fewer."""
+#: Sizes of a network that the scan operators bound, by ``--ops``: SelectiveScan is given the
+#: projected dt and no joints. ONNX's own Scan bounds none.
+_BOUND: dict[OpsMode, tuple[str, ...]] = {
+    "fused": ("d_state", "dt_rank", "joints", "directions"),
+    "generic": ("d_state", "directions"),
+    "standard": (),
+}
 MAX_THREADS = 1024
 """More than any machine has cores for; a pool of 100,000 is never up."""
 
@@ -39,6 +47,23 @@ def check_options(options: ExportOptions, config: PoseMambaConfig) -> None:
         value = getattr(options, name)
         if value not in get_args(allowed):
             raise InputError(f"--{name} {value!r}: use one of {', '.join(get_args(allowed))}")
+    check_kernels(options.ops, config)
+
+
+def check_kernels(ops: OpsMode, config: PoseMambaConfig) -> None:
+    """Make sure the scan kernels behind an operator take a network's sizes.
+
+    Raises:
+        InputError: they do not; the line names the size, the limit and what has no limits.
+    """
+    for size in _BOUND[ops]:
+        owner = config.order if size == "directions" else config
+        found, most = getattr(owner, size), SCAN_SIZES[size]
+        if most is not None and found > most:
+            raise InputError(
+                f"{size} is {found}, the kernels of --ops {ops} take at most {most}: use "
+                "'pmexport onnx --ops standard', for ONNX Runtime alone"
+            )
 
 
 def check_sizes(config: PoseMambaConfig, batch: int | None, frames: int | None) -> None:
