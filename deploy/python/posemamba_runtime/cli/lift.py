@@ -19,7 +19,7 @@ from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.motion import Motion
-from posemamba_runtime.outputs.trajectory import with_root
+from posemamba_runtime.outputs.trajectory import intrinsics, with_root
 from posemamba_runtime.recordings import Lifted, LiftOptions, lift_prepared, prepare
 
 STANDARD_OUTPUT = "-"
@@ -46,6 +46,8 @@ def lift(arguments: argparse.Namespace) -> None:
         clip=arguments.clip,
     )
     _tell(report, _what_was_read(recording))
+    if arguments.root:
+        intrinsics(recording.size, arguments.focal)  # refuses what cannot be known
     prepared = prepare(recording)
     model = model_path(arguments.model)
     start = time.monotonic()

@@ -11,6 +11,7 @@ from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.cli.lift import STANDARD_OUTPUT, lift_options
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
+from posemamba_runtime.keypoints.source import standard_input
 from posemamba_runtime.keypoints.tracks import DEFAULT_RATE
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.budget import Plan, plan
@@ -73,7 +74,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _items(arguments: argparse.Namespace) -> Iterable[Item]:
-    return datagrams(*arguments.udp) if arguments.udp else lines(sys.stdin.buffer)
+    return datagrams(*arguments.udp) if arguments.udp else lines(standard_input())
 
 
 def _plan(lifter: Lifter, arguments: argparse.Namespace, rate: float) -> Plan | None:
