@@ -168,6 +168,19 @@ def test_a_failure_leaves_what_was_there(
     assert {entry.name for entry in tmp_path.iterdir()} == {"o.npz", "bad.onnx", "y.json"}
 
 
+def test_a_root_needs_the_images_size(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told before the work, of a file in the network's own units."""
+    np.savez(tmp_path / "c.npz", a=files.normalised(files.film("h36m17", 5)[:, 0]))
+    words = ["lift", str(model), str(tmp_path / "c.npz"), "-o", str(tmp_path / "o.npz")]
+    assert main([*words, "--height-m", "1.8", "--root"]) == 2
+    told = capsys.readouterr()
+    assert "--size" in told.err
+    assert "Lifted" not in told.out
+    assert main([*words, "--height-m", "1.8", "--root", *SIZE]) == 0
+
+
 def test_names_that_are_no_text(model: Path, tmp_path: Path) -> None:
     """A file name is bytes; Latin-1 ones are met."""
     name = tmp_path / b"caf\xe9.json".decode(errors="surrogateescape")

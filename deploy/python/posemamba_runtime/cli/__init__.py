@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         arguments = parser(program).parse_args(argv)
-        if arguments.live or arguments.udp:
+        if arguments.live or arguments.udp or arguments.vmc:
             from posemamba_runtime.cli.live import live
 
             live(arguments)
