@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,55 @@ def test_tensorrt(
     assert result.info["cuda_graph"] is bool(graph)
 
 
+@pytest.mark.parametrize("backend", ["auto", "tensorrt-rtx"])
+def test_tensorrt_rtx(
+    backend: str,
+    tmp_path: Path,
+    plugin: Path,
+    stand_ins: Path,
+    drive: Any,  # noqa: ANN401
+) -> None:
+    engine = tmp_path / "rtx.engine"
+    engine.write_bytes(b"vtrt" + bytes(252))
+    words = (f"op_library={plugin}", f"runtime_library={stand_ins / 'libnvinfer.so'}")
+    result = drive(engine, backend, *words, trt="version=1.7.1")
+    assert_lifted(result)
+    assert result.info["backend"] == "tensorrt-rtx"
+    old = drive(engine, backend, *words, trt="version=1.4.0")
+    assert_refused(old, MISMATCH, "TensorRT-RTX 1.4.0", "TensorRT-RTX 1.7 to 1.x")
+    other = drive(engine, "tensorrt", *words)
+    assert_refused(other, MISMATCH, "is an engine of TensorRT-RTX", "use backend tensorrt-rtx")
+
+
+def test_tensorrts_engine_in_rtx(engine: Path, drive: Any) -> None:  # noqa: ANN401
+    refused = drive(engine, "tensorrt-rtx")
+    assert_refused(refused, MISMATCH, "is an engine of TensorRT, which TensorRT-RTX cannot run")
+
+
+@pytest.mark.parametrize("compatible", [True, False])
+def test_auto_takes_the_lean_runtime(
+    compatible: bool,
+    engine: Path,
+    plugin: Path,
+    stand_ins: Path,
+    tmp_path: Path,
+    drive: Any,  # noqa: ANN401
+) -> None:
+    """Where TensorRT is not there and the engine is made for it; what was chosen is told."""
+    folder = tmp_path / "lean"
+    folder.mkdir()
+    shutil.copy(stand_ins / "libnvinfer.so.10", folder / "libnvinfer_lean.so.10")
+    shutil.copy(stand_ins / "libcuda.so.1", folder)
+    sidecar(engine, options={"version_compat": compatible})
+    result = drive(engine, "auto", f"op_library={plugin}", folder=folder)
+    if compatible:
+        assert_lifted(result)
+        assert result.info["backend"] == "tensorrt-lean"
+        assert "libnvinfer.so) was not found" in result.info["why"]
+    else:
+        assert_refused(result, MISSING, "libnvinfer.so")
+
+
 def test_a_sidecar_configures(engine: Path, plugin: Path, drive: Any) -> None:  # noqa: ANN401
     sidecar(engine)
     result = drive(engine, "auto", f"op_library={plugin}")
@@ -129,7 +179,6 @@ SIDECARS: dict[str, tuple[dict[str, Any], str, int, str]] = {
     ),
     "other GPU": ({"targets": ["sm90", "sm100"]}, "", MISMATCH, "for sm90, sm100, the GPU"),
     "other plugin": ({"plugin": {"version": "2"}}, "", MISMATCH, "needs version 2 of the plugin"),
-    "RTX engine": ({"tensorrt": {"flavour": "tensorrt-rtx"}}, "", MISMATCH, "use backend"),
     "other schema": ({"schema_version": 2}, "", MISMATCH, "schema 2"),
     "other normalisation": ({"model": {"normalisation": "none"}}, "", MISMATCH, "normalisation"),
     "other joints": ({"model": {"joint_names": ["nose"]}}, "", MISMATCH, "order of joints"),
@@ -339,6 +388,8 @@ def test_libraries_that_are_not_there(
     tmp_path: Path,
     drive: Any,  # noqa: ANN401
 ) -> None:
+    if backend == "tensorrt-rtx":
+        engine.write_bytes(b"vtrt" + bytes(252))
     result = drive(engine, backend, folder=tmp_path / "nothing")
     assert_refused(result, MISSING, library, "looked in", "nothing", "runtime_library")
 

@@ -264,3 +264,6 @@ def test_utf_16_and_byte_order_marks(tmp_path: Path) -> None:
         path = tmp_path / f"{encoding}.json"
         path.write_text(text, encoding=encoding)
         _same(read(path, size=SIZE), film, 1e-9)
+        lines = tmp_path / f"{encoding}.jsonl"
+        lines.write_text(files.lines(film), encoding=encoding)
+        _same(read(lines, size=SIZE), film, 1e-9)

@@ -139,6 +139,27 @@ def _ready(live: subprocess.Popen[str]) -> bool:
     return bool(select.select([live.stdout], [], [], 0)[0])
 
 
+def test_an_avatar_follows_one_person(model: Path) -> None:
+    """Datagrams, and no lines unless they are asked for."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(60)
+        vmc = f"127.0.0.1:{receiver.getsockname()[1]}"
+        live = _lift(model, "-", "--live", *WORDS, "--vmc", vmc, "--height-m", "1.7")
+        out, told = live.communicate(files.lines(files.film("coco17", 5, 2)), timeout=60)
+        assert (live.returncode, out) == (0, ""), told
+        assert "5 frames in, 10 poses out" in told
+        datagrams = [receiver.recv(65_535)]
+        receiver.settimeout(0.3)
+        while datagrams[-1]:
+            try:
+                datagrams.append(receiver.recv(65_535))
+            except TimeoutError:
+                break
+    poses = [d for d in datagrams if d.startswith(b"#bundle\0") and b"/VMC/Ext/Bone/Pos" in d]
+    assert len(poses) == 5
+
+
 def test_a_reader_that_leaves_ends_it_quietly(model: Path) -> None:
     live = _lift(model, "-", "--live", *WORDS)
     assert live.stdout is not None

@@ -429,6 +429,8 @@ WORDS: dict[str, tuple[list[str], str]] = {
                            "for recordings"),
     "udp and a file": (["lift", "m.onnx", "good.json", "--udp", "9000"], "leave KEYPOINTS out"),
     "a port of 0": (["lift", "m.onnx", "--udp", "0"], "is no port"),
+    "an avatar without a height": (["lift", "m.onnx", "-", "--vmc", "localhost"], "--height-m"),
+    "an avatar at port 0": (["lift", "m.onnx", "-", "--vmc", "localhost:0"], "--vmc"),
     "a latency and a window": (
         ["lift", "m.onnx", "-", "--live", "--latency-ms", "50", "--window", "9"], "leave --window"),
 }  # fmt: skip
@@ -474,8 +476,8 @@ def test_words(words: list[str], says: str, here: Path, capsys: pytest.CaptureFi
     for name in ("m.onnx", "m.npz"):
         (here / name).write_bytes(b"model")
     (here / "dir.npz").mkdir()
-    asks = [] if "--size" in words or len(words) < 3 or "--live" in words or "--udp" in words else [
-        "--size", "1280x720"]  # fmt: skip
+    lives = {"--size", "--live", "--udp", "--vmc"} & set(words)
+    asks = [] if lives or len(words) < 3 else ["--size", "1280x720"]
     _refused([*words, *asks], says, here, capsys)
 
 

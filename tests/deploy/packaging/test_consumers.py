@@ -4,6 +4,7 @@ lift what the Python package lifts."""
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -241,18 +242,26 @@ def test_the_live_example_is_short() -> None:
 
 
 @pytest.mark.parametrize("component", ["CUDA", "TensorRT"])
-def test_what_the_package_lacks_is_said(component: str, prefix: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("built_with", [True, False])
+def test_what_the_package_lacks_is_said(
+    component: str, built_with: bool, prefix: Path, tmp_path: Path
+) -> None:
     """A package built for the CPU is refused to a program for a GPU, before anything compiles."""
-    (config,) = prefix.rglob("posemambaConfig.cmake")
-    if f"set(posemamba_{component}_FOUND OFF)" not in config.read_text():
-        pytest.skip(f"this build has {component}")
+    copy = shutil.copytree(prefix, tmp_path / "usr", symlinks=True)
+    (config,) = copy.rglob("posemambaConfig.cmake")
+    known = re.compile(f"set\\(posemamba_{component}_FOUND (ON|OFF)\\)")
+    value = "ON" if built_with else "OFF"
+    text, found = known.subn(f"set(posemamba_{component}_FOUND {value})", config.read_text())
+    assert found == 1
+    config.write_text(text)
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.21)\nproject(p LANGUAGES CXX)\n"
         f"find_package(posemamba CONFIG REQUIRED COMPONENTS {component})\n"
     )
     done = subprocess.run(
-        ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "b"), f"-DCMAKE_PREFIX_PATH={prefix}"],
+        ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "b"), f"-DCMAKE_PREFIX_PATH={copy}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode != 0
-    assert f"was built without {component}" in " ".join(done.stderr.split())
+    assert (done.returncode == 0) == built_with
+    said = f"was built without {component}" in " ".join(done.stderr.split())
+    assert said != built_with

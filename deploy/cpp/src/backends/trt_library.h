@@ -15,6 +15,7 @@ constexpr const char* kPluginVersion = "1";
 struct TrtFlavour {
   const char* backend;
   const char* title;
+  const char* plan_start;  // of its engines
   const char* stem;
   const char* fix;
 };

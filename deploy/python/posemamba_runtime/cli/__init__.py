@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -27,9 +28,12 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     from posemamba_runtime.cli.arguments import parser
     from posemamba_runtime.errors import Error
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names are bytes, not always text
+            stream.reconfigure(errors="backslashreplace")
     try:
         arguments = parser(program).parse_args(argv)
-        if arguments.live or arguments.udp:
+        if arguments.live or arguments.udp or arguments.vmc:
             from posemamba_runtime.cli.live import live
 
             live(arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +25,7 @@ from posemamba_runtime.keypoints.source import (
     read_bytes,
     read_lines,
     require_readable,
+    standard_input,
 )
 from posemamba_runtime.keypoints.tracks import make_tracks, parse_person
 
@@ -132,7 +132,7 @@ def _detections(
     if source == STANDARD_INPUT:
         if wanted in _ARCHIVES:
             raise InputError(f"--format {wanted}: standard input takes a frame of JSON a line")
-        return _from_lines(stdin or sys.stdin.buffer, wanted)
+        return _from_lines(stdin or standard_input(), wanted)
     path = Path(source)
     if require_readable(path):
         if wanted in _ARCHIVES:

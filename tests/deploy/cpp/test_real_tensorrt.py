@@ -1,7 +1,9 @@
-"""The real lean runtime of TensorRT on this CPU: plugins registered, broken engines refused.
+"""The real lean runtime of TensorRT, and TensorRT-RTX, on this CPU: plugins registered, broken
+engines refused.
 
-Needs its library, which is 105 MB: POSEMAMBA_LEAN_LIBRARIES names files of any releases, separated
-by ':' (tensorrt_lean_libs/libnvinfer_lean.so.10 of the wheel tensorrt-lean-cu13-libs).
+Their libraries are 100 to 230 MB: POSEMAMBA_TENSORRT_LIBRARIES names files of any releases,
+separated by ':' (libnvinfer_lean.so.10 of the wheel tensorrt-lean-cu13-libs, libtensorrt_rtx.so.1
+of tensorrt-rtx-cu13-libs).
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from places import ROOT
 from runtime_api import BAD_MODEL, MISMATCH, MISSING
 
 LIBRARIES = [
-    Path(name) for name in os.environ.get("POSEMAMBA_LEAN_LIBRARIES", "").split(":") if name
+    Path(name) for name in os.environ.get("POSEMAMBA_TENSORRT_LIBRARIES", "").split(":") if name
 ]
 PLUGIN = ROOT / "export" / "pmexport" / "lib" / "libposemamba_trt.so"
 
 pytestmark = [
-    pytest.mark.skipif(not LIBRARIES, reason="POSEMAMBA_LEAN_LIBRARIES names no library"),
+    pytest.mark.skipif(not LIBRARIES, reason="POSEMAMBA_TENSORRT_LIBRARIES names no library"),
     pytest.mark.skipif(not PLUGIN.exists(), reason="the plugin library is not built here"),
 ]
 
@@ -35,7 +37,7 @@ from pathlib import Path
 from runtime_api import Runtime, RuntimeFailure
 runtime = Runtime(Path(sys.argv[2]))
 try:
-    runtime.open(sys.argv[3], backend="tensorrt-lean", runtime_library=sys.argv[4],
+    runtime.open(sys.argv[3], backend=sys.argv[6], runtime_library=sys.argv[4],
                  op_library=sys.argv[5])
 except RuntimeFailure as failure:
     result = {"code": failure.code, "sentence": failure.sentence}
@@ -43,7 +45,7 @@ lean = c.CDLL(sys.argv[4])
 lean.getPluginRegistry.restype = c.c_void_p
 registry = lean.getPluginRegistry()
 table = c.cast(registry, c.POINTER(c.POINTER(c.c_void_p)))[0]
-place = 10 if lean.getInferLibMajorVersion() >= 11 else 14
+place = 14 if lean.getInferLibMajorVersion() == 10 else 10
 creator = c.CFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p, c.c_char_p, c.c_char_p)(table[place])
 result["plugins"] = [
     creator(registry, name, b"1", b"posemamba") is not None
@@ -53,9 +55,18 @@ print(json.dumps(result))
 """
 
 
+def is_rtx(library: Path) -> bool:
+    return "rtx" in library.name
+
+
+def plan(library: Path, size: int) -> bytes:
+    return (b"vtrt" if is_rtx(library) else b"ftrt") + bytes(size)
+
+
 def open_engine(built: Path, engine: Path, library: Path) -> dict[str, object]:
     command = [sys.executable, "-c", CODE, str(Path(__file__).parent)]
     command += [str(built / "libposemamba_runtime.so"), str(engine), str(library), str(PLUGIN)]
+    command += ["tensorrt-rtx" if is_rtx(library) else "tensorrt-lean"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
@@ -66,7 +77,7 @@ def open_engine(built: Path, engine: Path, library: Path) -> dict[str, object]:
 def test_plugins_are_registered(built: Path, library: Path, tmp_path: Path) -> None:
     """Without a driver no engine is opened: the plugins are there, the sentence names the GPU."""
     engine = tmp_path / "E.engine"
-    engine.write_bytes(b"ftrt" + bytes(1000))
+    engine.write_bytes(plan(library, 1000))
     result = open_engine(built, engine, library)
     assert result["plugins"] == [True, True, False]
     if not Path("/dev/nvidiactl").exists():
@@ -83,7 +94,7 @@ def test_broken_engines_are_refused(built: Path, library: Path, tmp_path: Path) 
     result = open_engine(built, engine, library)
     assert result["code"] == BAD_MODEL
     assert "'pmexport trt" in str(result["sentence"])
-    engine.write_bytes(b"ftrt" + bytes(1000))
+    engine.write_bytes(plan(library, 1000))
     whole = hashlib.sha256(engine.read_bytes()).hexdigest()
     facts = {
         "schema_version": 1,
@@ -94,8 +105,9 @@ def test_broken_engines_are_refused(built: Path, library: Path, tmp_path: Path) 
     sidecar.write_text(json.dumps(facts))
     result = open_engine(built, engine, library)
     assert result["code"] == MISMATCH
-    assert "not version-compatible" in str(result["sentence"])
-    engine.write_bytes(b"ftrt" + bytes(999))  # cut short
+    reason = "was built by TensorRT 10.3.0" if is_rtx(library) else "not version-compatible"
+    assert reason in str(result["sentence"])
+    engine.write_bytes(plan(library, 999))  # cut short
     result = open_engine(built, engine, library)
     assert result["code"] == MISMATCH
     assert "SHA-256" in str(result["sentence"])
