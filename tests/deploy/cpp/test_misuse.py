@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from driving import recording
-from failures import fails
 from runtime_api import (
     BACKEND_FAILED,
     BAD_ARGUMENT,
@@ -22,6 +20,8 @@ from runtime_api import (
     Runtime,
     StreamOptions,
 )
+from runtime_failures import fails
+from stream_driving import recording
 
 PIXELS = recording(1, 1)[0]
 SIZE: dict[str, Any] = {"keypoints": "h36m17", "width": 1920, "height": 1080}

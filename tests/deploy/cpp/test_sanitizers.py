@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import build
+from runtime_build import build
 
 #: The models of ONNX Runtime and TensorRT's libraries are not instrumented: stand-ins are.
 TARGETS = ("exercise", "drive", "onnxruntime", "cuda", "nvinfer")

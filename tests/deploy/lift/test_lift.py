@@ -221,6 +221,10 @@ def test_the_demo_is_packaged_or_exported_once(
     assert first == second
     assert first.parent == tmp_path / "posemamba"
     assert exported == ["demo_S.safetensors"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(Missing, match="point XDG_CACHE_HOME"):
+        demo.model_path("demo")
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     with pytest.raises(Missing, match="pip install pmexport"):
         demo.model_path("demo")
