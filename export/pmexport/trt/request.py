@@ -19,10 +19,12 @@ from pmexport.trt.gpu_code import GpuCode, gpu_code
 from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.options import Options
 from pmexport.trt.profiles import Profile, build_profiles
+from pmexport.trt.sidecar import read_sidecar
 from pmexport.trt.source import check_operators, read_source
 from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line
 from posemamba.errors import InputError
+from posemamba.text import problem
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,9 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     precision, source, export, profiles = read_inputs(request, scratch)
     output = request.output or Path(default_output(request, precision))
     check_output(output, request.inputs, request.options.timing_cache)
+    if request.output is None:
+        origin = source.metadata.get("checkpoint_sha256") if source is not None else None
+        _keep_others(output, export.checkpoint.sha256 if export is not None else origin)
     size = source.size_bytes if source is not None else _checkpoint_bytes(export)
     check_disk(output.absolute().parent, size)
     probed = probe(backend, str(plugin))
@@ -206,6 +211,23 @@ def default_output(request: TrtRequest, precision: str) -> str:
         return f"{request.onnx.stem}.engine"
     assert request.checkpoint is not None
     return default_name(request.checkpoint, precision).removesuffix(".onnx") + ".engine"
+
+
+def _keep_others(engine: Path, checkpoint_sha256: str | None) -> None:
+    """Make sure that a name nobody chose costs nobody an engine.
+
+    Raises:
+        InputError: the sidecar of what is there tells another checkpoint.
+    """
+    try:
+        model = read_sidecar(engine)["model"]
+    except InputError:
+        return
+    if model.get("checkpoint_sha256") not in (None, checkpoint_sha256):
+        raise problem(
+            engine, f"was built from other weights, '{model.get('checkpoint')}': name another file "
+            "with -o, or remove it"
+        )  # fmt: skip
 
 
 def _checkpoint_bytes(export: ExportJob | None) -> int:
