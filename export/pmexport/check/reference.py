@@ -175,8 +175,8 @@ def _read_facts(held: Any, path: Path) -> tuple[dict[str, str] | None, list[str]
         return None, []
     try:
         said = json.loads(str(held))
-        facts = {key: str(said[key]) for key in _FACT_KEYS}
-        return facts, [str(name) for name in said["names"]]
+        facts = {key: printable(said[key], 100) for key in _FACT_KEYS}
+        return facts, [printable(name, 100) for name in said["names"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise problem(
             path, f"its '{_FACTS}' is not what 'pmexport onnx' writes: export again"

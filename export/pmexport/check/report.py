@@ -34,6 +34,11 @@ def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     ]
     if report.failure:
         lines.append(f"  {report.failure}")
+    if not report.passed and report.reference and report.reference["made_by"] == "user":
+        lines.append(
+            "  these are not your poses: other weights, other inputs, or another scan order, which "
+            "'pmexport onnx --scan-order' sets"
+        )
     if report.scan_order_guessed:
         lines.append(guess_warning(report.model["scan_order"], report.model["path"]))
     return [*lines, f"Check: {'passed' if report.passed else 'FAILED'}"]

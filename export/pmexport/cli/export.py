@@ -89,15 +89,18 @@ def onnx(
         f"({size_text(report.size_bytes)}), {plural(report.scan_nodes, 'scan node')} "
         f"of {report.node_count}"
     )
+    reference = reference_path(report.path)
     passed = no_check or check_and_print(
         CheckRequest(
             report.path,
             checkpoint,
             scan_order=job.checkpoint.config.scan_order,
             weights=weights,
-            keep_reference=reference_path(report.path),
+            keep_reference=reference,
         )
     )
+    if passed and not no_check:
+        click.echo(f"Reference: inputs and PyTorch's poses saved as {reference}")
     click.echo("\n".join(["Next:", *_next_commands(report.path, checkpoint, checked=not no_check)]))
     if not passed:
         sys.exit(CHECK_FAILED)

@@ -137,6 +137,7 @@ def test_it_tells_a_wrong_scan_order_that_parity_cannot(here: Path, users: Array
     np.savez(here / "mine.npz", **users)
     check("tiny.onnx", "--reference", "mine.npz")
     output, report = check("turned.onnx", "--reference", "mine.npz", code=1)
+    assert "another scan order, which 'pmexport onnx --scan-order' sets" in output
     assert output.splitlines()[-1] == "Check: FAILED"
     assert report["runtimes"]["ort-cpu"]["passed"] is False
 
