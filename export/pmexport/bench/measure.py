@@ -38,21 +38,26 @@ class Times:
 
     Attributes:
         cv: coefficient of variation, deviation over mean.
+        mad: median absolute deviation from the median.
     """
 
     median: float
     p90: float
+    p95: float
     p99: float
     best: float
     mean: float
     cv: float
+    mad: float
 
     @staticmethod
     def of(seconds: Iterable[float]) -> Times:
         ms = 1e3 * np.fromiter(seconds, dtype=np.float64)
         mean = float(ms.mean())
-        p50, p90, p99 = (float(value) for value in np.percentile(ms, (50, 90, 99)))
-        return Times(p50, p90, p99, float(ms.min()), mean, float(ms.std() / mean) if mean else 0.0)
+        p50, p90, p95, p99 = (float(value) for value in np.percentile(ms, (50, 90, 95, 99)))
+        cv = float(ms.std() / mean) if mean else 0.0
+        mad = float(np.median(np.abs(ms - p50)))
+        return Times(p50, p90, p95, p99, float(ms.min()), mean, cv, mad)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Measurement:
         steps: the same apart: ``upload``, ``compute``, ``download``; only ``compute`` where the
             network runs on the host.
         unstable: the times vary more than :data:`UNSTABLE_CV`.
+        samples_ms: the whole calls one by one, in order.
         poses_3d: of the last run.
     """
 
@@ -72,6 +78,7 @@ class Measurement:
     total: Times
     steps: dict[str, Times]
     unstable: bool
+    samples_ms: list[float]
     poses_3d: FloatArray
 
 
@@ -124,14 +131,16 @@ def measure(
         rows.append((at[0], at[1], at[2], at[3]))
         if on_run is not None:
             on_run()
-    total = Times.of(row[3] - row[0] for row in rows)
+    whole = [row[3] - row[0] for row in rows]
+    total = Times.of(whole)
     names = ("upload", "compute", "download")
     steps = {
         name: Times.of(row[i + 1] - row[i] for row in rows)
         for i, name in enumerate(names)
         if name == "compute" or not isinstance(bound, HostBound)
     }
-    return Measurement(len(rows), total, steps, total.cv > UNSTABLE_CV, poses)
+    samples = [1e3 * seconds for seconds in whole]
+    return Measurement(len(rows), total, steps, total.cv > UNSTABLE_CV, samples, poses)
 
 
 def _once(bound: Bound) -> FloatArray:

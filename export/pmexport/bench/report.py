@@ -8,7 +8,7 @@ from pmexport.bench.measure import UNSTABLE_CV
 from pmexport.bench.run import BenchReport, RuntimeTimes
 from posemamba.text import plural, table
 
-_HEADER = ("runtime", "p50 ms", "p90", "p99", "upload", "compute", "download", "clips/s",
+_HEADER = ("runtime", "p50 ms", "p90", "p95", "p99", "upload", "compute", "download", "clips/s",
            "frames/s", "host MiB", "GPU MiB", "CV")  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def _row(name: str, times: RuntimeTimes) -> list[str]:
     ]
     return [
         name,
-        *(f"{value:.3f}" for value in (total.median, total.p90, total.p99)),
+        *(f"{value:.3f}" for value in (total.median, total.p90, total.p95, total.p99)),
         *steps,
         f"{times.clips_per_s:,.1f}",
         f"{times.frames_per_s:,.0f}",

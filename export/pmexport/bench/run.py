@@ -36,6 +36,7 @@ class BenchRequest:
     Attributes:
         model: the exported file.
         checkpoint: for runtimes that read weights instead.
+        weights: which set of a checkpoint that holds several; None for the model's own.
         runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
@@ -45,6 +46,7 @@ class BenchRequest:
 
     model: Path
     checkpoint: Path | None = None
+    weights: str | None = None
     runtimes: tuple[str, ...] = ("ort-cpu",)
     batch: int | None = None
     frames: int | None = None
@@ -62,7 +64,7 @@ class RuntimeTimes:
 
     Attributes:
         load_s: from the file to the first result.
-        total, steps, runs, unstable: as :class:`pmexport.bench.measure.Measurement`.
+        total, steps, runs, unstable, samples_ms: as :class:`pmexport.bench.measure.Measurement`.
         clips_per_s, frames_per_s: at the median.
         host_peak_mib: most resident memory the process ever had, earlier runtimes included.
         device_mib: growth of used GPU memory, pools and weights included; None without a GPU.
@@ -79,11 +81,12 @@ class RuntimeTimes:
     host_peak_mib: float
     device_mib: float | None
     settings: dict[str, Any]
+    samples_ms: list[float]
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Everything a benchmark found; ``to_dict`` is what ``--json`` writes."""
+    """Everything a benchmark found; ``to_dict`` is what ``--json`` writes, without single times."""
 
     model: dict[str, Any]
     checkpoint: str | None
@@ -93,7 +96,10 @@ class BenchReport:
     environment: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, **asdict(self)}
+        report = asdict(self)
+        for times in report["runtimes"].values():
+            del times["samples_ms"]
+        return {"schema": SCHEMA, **report}
 
 
 def run_bench(
@@ -122,6 +128,7 @@ def run_bench(
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=model.metadata.get("scan_order"),
+        weights=request.weights or model.metadata.get("weights"),
         precision=request.precision or model.precision,
         cuda_graph=request.cuda_graph,
         optimize=request.optimize,
@@ -154,6 +161,7 @@ def _refuse_idle_options(request: BenchRequest) -> None:
     """
     given = {
         f"--ckpt '{request.checkpoint}'": (request.checkpoint is not None, ("torch", "torch-cuda")),
+        f"--weights {request.weights}": (request.weights is not None, ("torch", "torch-cuda")),
         f"--precision {request.precision}": (request.precision is not None, ("torch-cuda",)),
         f"--threads {request.threads}": (
             request.threads is not None,
@@ -231,6 +239,7 @@ def _timed(
         host_peak_mib=_host_peak_bytes() / 2**20,
         device_mib=None if before is None or after is None else (after - before) / 2**20,
         settings=bound.settings,
+        samples_ms=measured.samples_ms,
     )
 
 

@@ -107,7 +107,7 @@ def _run(lift: Lift, case: Case, want: FloatArray) -> tuple[FloatArray | None, s
         reason = " ".join(str(error).split())[:200]
         return None, f"cannot run {case.name} of shape {case.keypoints_2d.shape}: {reason}"
     if got.shape != want.shape:
-        return None, f"gives poses {got.shape} for {case.name}, PyTorch {want.shape}"
+        return None, f"gives poses {got.shape} for {case.name}, expected {want.shape}"
     where = not_finite(got)
     if where is not None and not_finite(want) is None:
         return None, f"gives {where} in {case.name}"

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from pmexport.check.compare import RuntimeResult, smallest_tolerance
 from pmexport.check.run import CheckReport
+from pmexport.format.metadata import guess_warning
 from posemamba.text import plural, table
 
 
 def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     """The parity table and what belongs to it; the last line is the verdict."""
-    model, checkpoint, baseline = report.model, report.checkpoint, report.baseline
     lengths = {row.frames for result in report.runtimes.values() for row in result.clips}
     batches = {row.batch for result in report.runtimes.values() for row in result.clips}
     runs = max(len(result.clips) for result in report.runtimes.values())
-    scan = f"plain scan ({baseline.detail})"
-    if baseline.scan == "fused":
-        apart = baseline.plain_scan_max_abs
-        off = "NaN or infinite" if apart is None else f"{apart:.1e} from the plain scan"
-        scan = f"native scan ({baseline.detail}; {off} on {_frames(baseline.plain_scan_frames)})"
+    clips = "real clips" if report.reference is None else "its clips"
     lines = [
-        f"Check: {model['path']} ({model['precision']}) against {checkpoint['path']} "
-        f"({checkpoint['variant']}, {checkpoint['scan_order']}, {_frames(checkpoint['frames'])})",
-        f"  PyTorch {report.versions['torch']} fp32, {scan}",
-        f"  {plural(runs, 'run')} on real clips of {_span(lengths)} "
+        f"Check: {report.model['path']} ({report.model['precision']}) against {_against(report)}",
+        *_baseline_lines(report),
+        f"  {plural(runs, 'run')} on {clips} of {_span(lengths)} "
         f"{'frame' if lengths == {1} else 'frames'}, batch {_span(batches)}; "
         f"{report.mm_per_unit:g} mm per network unit",
         table(
@@ -39,7 +34,40 @@ def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     ]
     if report.failure:
         lines.append(f"  {report.failure}")
+    if not report.passed and report.reference and report.reference["made_by"] == "user":
+        lines.append(
+            "  these are not your poses: other weights, other inputs, or another scan order, which "
+            "'pmexport onnx --scan-order' sets"
+        )
+    if report.scan_order_guessed:
+        lines.append(guess_warning(report.model["scan_order"], report.model["path"]))
     return [*lines, f"Check: {'passed' if report.passed else 'FAILED'}"]
+
+
+def _against(report: CheckReport) -> str:
+    """The checkpoint or the reference, and what it is."""
+    checkpoint, reference = report.checkpoint, report.reference
+    if checkpoint is not None:
+        sizes = f"{checkpoint['variant']}, {checkpoint['scan_order']}"
+        return f"{checkpoint['path']} ({sizes}, {_frames(checkpoint['frames'])})"
+    assert reference is not None
+    if reference["made_by"] == "user":
+        return f"reference {reference['path']} (your own poses)"
+    made = f"PyTorch {reference['torch']}'s poses of {reference['checkpoint']}"
+    return f"reference {reference['path']} ({made}, {reference['scan_order']})"
+
+
+def _baseline_lines(report: CheckReport) -> list[str]:
+    """How PyTorch computed its side, where it ran."""
+    baseline = report.baseline
+    if baseline is None:
+        return []
+    scan = f"plain scan ({baseline.detail})"
+    if baseline.scan == "fused":
+        apart = baseline.plain_scan_max_abs
+        off = "NaN or infinite" if apart is None else f"{apart:.1e} from the plain scan"
+        scan = f"native scan ({baseline.detail}; {off} on {_frames(baseline.plain_scan_frames)})"
+    return [f"  PyTorch {report.versions['torch']} fp32, {scan}"]
 
 
 def _row(name: str, result: RuntimeResult) -> tuple[str, ...]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from pmexport.cli.options import (
-    CHECKPOINT,
     JSON_REPORT,
     MODEL,
     PATH,
     SCAN_ORDER,
     THREADS,
+    WEIGHTS,
     Positive,
     named,
     runtime_option,
@@ -25,12 +25,14 @@ from pmexport.format.options import Fusion
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 
 if TYPE_CHECKING:
-    from pmexport.check.run import CheckRequest
+    from pmexport.check.request import CheckRequest
 
 
 @click.command()
 @MODEL
-@CHECKPOINT
+@click.option("--ckpt", "checkpoint", type=PATH, help="Checkpoint it came from.")
+@click.option("--reference", type=PATH, help="Poses to compare with instead of PyTorch's, .npz.")
+@WEIGHTS
 @SCAN_ORDER
 @click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/reference/cli.md.")
 @runtime_option("What to hold against PyTorch; may be repeated.")
@@ -50,7 +52,7 @@ def check(
     **asked: Any,  # noqa: ANN401 (fields of CheckRequest)
 ) -> None:
     """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
-    from pmexport.check.run import CheckRequest
+    from pmexport.check.request import CheckRequest
     from posemamba.files.output import check_file
 
     if json_path is not None:

@@ -10,7 +10,15 @@ from typing import Any, get_args
 import click
 
 from pmexport.cli.check import check_and_print
-from pmexport.cli.options import CHECKPOINT, PATH, SCAN_ORDER, CountOrDynamic, named
+from pmexport.cli.options import (
+    CHECKPOINT,
+    PATH,
+    SCAN_ORDER,
+    WEIGHTS,
+    CountOrDynamic,
+    named,
+    one_precision,
+)
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import OpsMode, Precision
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
@@ -22,6 +30,7 @@ from posemamba.text import plural, size_text
 @CHECKPOINT
 @click.option("--variant", type=NearChoice(("auto", *VARIANTS)), default="auto", show_default=True,
               help="Refuse a checkpoint of another size.")  # fmt: skip
+@WEIGHTS
 @SCAN_ORDER
 @click.option("--frames", type=CountOrDynamic(MAX_FRAMES, "PoseMamba takes"), default="dynamic",
               show_default=True, help="Frames of a clip.")  # fmt: skip
@@ -35,42 +44,63 @@ from posemamba.text import plural, size_text
     show_default=True,
     help="One scan op per block; the plain Mamba op; or ONNX operators only.",
 )
-@click.option("--precision", type=NearChoice(get_args(Precision)), default="fp32",
-              show_default=True,
-              help="Types inside the graph; scan constants and norms stay fp32.")  # fmt: skip
-@click.option("-o", "--output", type=PATH, help="ONNX file  [default: as L.fp32.onnx, here]")
+@click.option("--precision", type=NearChoice(get_args(Precision)),
+              help="Types inside the graph  [default: fp32]; norms stay fp32.")  # fmt: skip
+@click.option("--fp16", is_flag=True, help="The same as --precision fp16.")
+@click.option("-o", "--output", type=PATH, help="ONNX file  [default: as C.fp32.onnx, here]")
 @click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
 def onnx(
     checkpoint: Path,
     variant: str,
+    weights: str | None,
     scan_order: str,
     output: Path | None,
     no_check: bool,
+    precision: str | None,
+    fp16: bool,
     **options: Any,  # noqa: ANN401 (fields of ExportOptions)
 ) -> None:
     """Write a checkpoint as one ONNX model, and check it."""
-    from pmexport.check.run import CheckRequest
+    from pmexport.check.reference import keep_users_file, reference_path
+    from pmexport.check.request import CheckRequest
     from pmexport.exporting.request import ExportRequest, prepare_export, run_export
     from pmexport.format.options import ExportOptions
     from pmexport.runtimes.session import require_custom_ops
 
     if not no_check and options["ops"] != "standard":
         require_custom_ops("the check after the export runs the model, or add --no-check")
+    chosen = one_precision(precision, fp32=False, fp16=fp16) or "fp32"
     job = prepare_export(
         ExportRequest(
-            checkpoint, named(variant), named(scan_order), ExportOptions(**options), output
+            checkpoint=checkpoint,
+            variant=named(variant),
+            scan_order=named(scan_order),
+            options=ExportOptions(precision=chosen, **options),
+            output=output,
+            weights=weights,
         )
     )
-    click.echo(job.title)
+    if not no_check:
+        keep_users_file(reference_path(job.output))
+    click.echo("\n".join([job.title, *job.notes(job.output)]))
     report = run_export(job, lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"))
     click.echo(
         f"ONNX: success in {sum(report.seconds.values()):.1f} s, saved as {report.path} "
         f"({size_text(report.size_bytes)}), {plural(report.scan_nodes, 'scan node')} "
         f"of {report.node_count}"
     )
+    reference = reference_path(report.path)
     passed = no_check or check_and_print(
-        CheckRequest(report.path, checkpoint, scan_order=job.checkpoint.config.scan_order)
+        CheckRequest(
+            report.path,
+            checkpoint,
+            scan_order=job.checkpoint.config.scan_order,
+            weights=weights,
+            keep_reference=reference,
+        )
     )
+    if passed and not no_check:
+        click.echo(f"Reference: inputs and PyTorch's poses saved as {reference}")
     click.echo("\n".join(["Next:", *_next_commands(report.path, checkpoint, checked=not no_check)]))
     if not passed:
         sys.exit(CHECK_FAILED)

@@ -18,16 +18,34 @@ from posemamba.cli.tool import CHECK_FAILED
 @click.argument("file", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def inspect(file: Path, as_json: bool) -> None:
-    """Show what is in an exported FILE: sizes, operators, precision, origin."""
+    """Show what is in FILE: an ONNX model, an engine, a checkpoint or a reference."""
     if file.suffix.lower() == ENGINE_SUFFIX:
         from pmexport.trt.report import inspect_text
 
         click.echo(inspect_text(file, as_json=as_json))
         return
+    found = _found(file)
+    click.echo(json.dumps(found, indent=2) if as_json else _plain(found))
+
+
+def _found(file: Path) -> dict[str, Any]:
+    """What the reader of a file's kind says of it; without a known ending it is an ONNX model."""
+    from pmexport.exporting.request import CHECKPOINT_SUFFIXES
+    from posemamba.checkpoint.bundled import bundled_checkpoint
+
+    suffix = file.suffix.lower()
+    if suffix == ".npz":
+        from pmexport.check.reference import inspect_reference
+
+        return inspect_reference(file)
+    named = bundled_checkpoint(file) is not None
+    if named or suffix in CHECKPOINT_SUFFIXES or (suffix != ".onnx" and file.is_dir()):
+        from pmexport.exporting.describe import inspect_checkpoint
+
+        return inspect_checkpoint(file)
     from pmexport.format.facts import inspect_onnx
 
-    found = inspect_onnx(file)
-    click.echo(json.dumps(found, indent=2) if as_json else _plain(found))
+    return inspect_onnx(file)
 
 
 @click.command()

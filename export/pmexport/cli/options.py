@@ -11,6 +11,7 @@ import click
 
 from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
+from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
 from posemamba.cli.tool import NearChoice
 from posemamba.scan_order import SCAN_ORDERS
@@ -98,7 +99,16 @@ PATH = click.Path(path_type=Path)
 THREADS = click.IntRange(1, MAX_THREADS)
 MODEL = click.argument("model", type=OnnxPath())
 CHECKPOINT = click.option(
-    "--ckpt", "checkpoint", required=True, type=PATH, help="Checkpoint file or unpacked folder."
+    "--ckpt",
+    "checkpoint",
+    required=True,
+    type=PATH,
+    help="Checkpoint file or unpacked folder; or demo.",
+)
+WEIGHTS = click.option(
+    "--weights",
+    metavar="averaged|raw|NAME",
+    help="Which weights, of a checkpoint that holds several sets.",
 )
 SCAN_ORDER = click.option(
     "--scan-order",
@@ -123,6 +133,23 @@ def runtime_option(text: str) -> Callable[[Command], Command]:
         show_default=True,
         help=text,
     )
+
+
+def one_precision(precision: str | None, fp32: bool, fp16: bool) -> Precision | None:
+    """What ``--precision``, ``--fp32`` and ``--fp16`` say together.
+
+    Raises:
+        click.UsageError: two of them contradict each other.
+    """
+    said: dict[str, Precision] = {}
+    for name, given in (("--fp32", fp32), ("--fp16", fp16)):
+        if given:
+            said[name] = "fp32" if name == "--fp32" else "fp16"
+    if precision is not None:
+        said[f"--precision {precision}"] = "fp16" if precision == "fp16" else "fp32"
+    if len(set(said.values())) > 1:
+        raise click.UsageError(f"{' and '.join(said)} are both given: choose one, a file each")
+    return next(iter(said.values()), None)
 
 
 def named(choice: str) -> str | None:

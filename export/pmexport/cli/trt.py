@@ -7,11 +7,12 @@ import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from pmexport.cli.options import PATH, SCAN_ORDER, OnnxPath, named
+from pmexport.cli.options import PATH, SCAN_ORDER, WEIGHTS, OnnxPath, named, one_precision
+from pmexport.format.options import Precision
 from pmexport.trt.options import HARDWARE_LEVELS, TENSORRT, TENSORRT_RTX, Options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.text import one_line
@@ -62,8 +63,10 @@ class Size(_Size):
     help="Checkpoint file or unpacked folder, exported on the way.",
 )
 @click.option("--onnx", type=OnnxPath(), help="Model written by 'pmexport onnx'.")
+@click.option("--precision", type=NearChoice(get_args(Precision)), help="As the two below.")
 @click.option("--fp32", is_flag=True, help="Everything in fp32, TF32 off.")
 @click.option("--fp16", is_flag=True, help="fp16; docs/guide/tensorrt.md lists what stays fp32.")
+@WEIGHTS
 @SCAN_ORDER
 @click.option("--backend", type=NearChoice(("auto", TENSORRT, TENSORRT_RTX)), default="auto",
               show_default=True,
@@ -83,13 +86,14 @@ class Size(_Size):
 )
 @click.option("--version-compat", is_flag=True, help="Run in later versions of TensorRT.")
 @click.option("--strip-weights", is_flag=True, help="Leave weights out, to be refitted.")
-@click.option("-o", "--output", type=PATH, help="Engine file  [default: as L.fp16.engine, here]")
+@click.option("-o", "--output", type=PATH, help="Engine file  [default: as C.fp16.engine, here]")
 @click.option("--cache", type=PATH, help="Folder of built engines  [default: the user's cache]")
 @click.option("--cache-limit", type=Size(), default="4GB", show_default=True,
               help="Least recently used engines beyond this go.")  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Build, and keep nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the trtexec line that builds the same.")
 def trt(
+    precision: str | None,
     fp32: bool,
     fp16: bool,
     scan_order: str,
@@ -108,13 +112,15 @@ def trt(
     from pmexport.trt.cache import default_folder
     from pmexport.trt.request import TrtRequest
 
-    if fp32 and fp16:
-        raise click.UsageError("--fp32 and --fp16 are both given: choose one, an engine each")
+    chosen = one_precision(precision, fp32, fp16)
     if cache is not None and no_cache:
         raise click.UsageError("--cache and --no-cache are both given: choose one")
+    if asked["checkpoint"] is None and asked["onnx"] is None:
+        told = asked["weights"] is not None or named(scan_order) is not None
+        asked |= _found(chosen, exports=not told, say=not dry_run)
     options = Options(**{field.name: asked.pop(field.name) for field in fields(Options)})
     request = TrtRequest(
-        precision="fp16" if fp16 else "fp32" if fp32 else None,
+        precision=chosen,
         options=options,
         scan_order=named(scan_order),
         cache=None if no_cache else cache or default_folder(),
@@ -127,6 +133,17 @@ def trt(
         report = _build(request, Path(scratch))
     if not report.passed:
         sys.exit(CHECK_FAILED)
+
+
+def _found(precision: str | None, *, exports: bool, say: bool) -> dict[str, Path | None]:
+    """What is built from where neither ``--ckpt`` nor ``--onnx`` is given."""
+    from pmexport.trt.find import find_origin
+
+    checkpoint, onnx = find_origin(Path(), precision, exports=exports)
+    option, path = ("--onnx", onnx) if checkpoint is None else ("--ckpt", checkpoint)
+    if say:  # a dry run prints nothing but commands, and they name it
+        click.echo(f"Taking {option} {path}, the one in this folder")
+    return {"checkpoint": checkpoint, "onnx": onnx}
 
 
 def _dry_run(request: TrtRequest, scratch: Path) -> list[str]:
@@ -170,7 +187,9 @@ def _build(request: TrtRequest, scratch: Path) -> TrtReport:
 def _title(job: TrtJob) -> list[str]:
     from pmexport.trt.backends import library_folder, unversioned_links
 
-    lines = [job.export.title] if job.export is not None else []
+    lines = []
+    if job.export is not None:
+        lines = [job.export.title, *job.export.notes(job.output.with_suffix(".onnx"))]
     lines.append(
         f"TensorRT: {job.backend.name} {job.probed.version} for {', '.join(job.targets)}, "
         f"{job.precision}, plugin {job.plugin}"

@@ -17,8 +17,8 @@ def inspect_onnx(file: Path | ModelFile) -> dict[str, Any]:
 
     Returns:
         ``file`` (path, bytes, external data), ``inputs``, ``outputs``, ``opsets``, ``nodes`` (total
-        and by type), ``precision`` (by type, how many nodes give fp32 and fp16, and the share
-        of fp16), ``constants`` (numbers by type), ``parameters`` and ``metadata``.
+        and by type), ``precision`` (by type, how many nodes work on fp32 and fp16, and the
+        share of fp16), ``constants`` (numbers by type), ``parameters`` and ``metadata``.
 
     Raises:
         InputError: as :func:`pmexport.format.file.open_model`.
@@ -57,7 +57,7 @@ def _signature(value: Any) -> dict[str, Any]:  # noqa: ANN401
 def _precision(model: ModelFile) -> dict[str, dict[str, Any]]:
     table: dict[str, Counter[str]] = defaultdict(Counter)
     for node in model.nodes:
-        kind = model.result_types.get(node.outputs[0])
+        kind = model.computes_in(node)
         if kind is not None and node.op_type != "Cast":
             table[node.kind][kind] += 1
     return {

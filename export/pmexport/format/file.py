@@ -18,6 +18,7 @@ from pmexport.format.files import file_sha256
 from pmexport.format.integrity import fault
 from pmexport.format.metadata import parse_metadata
 from pmexport.format.names import OP_DOMAIN, TARGET, TARGET_KEY
+from pmexport.format.operators import OPERATORS, inputs_by_name
 from pmexport.format.options import Precision
 from pmexport.format.schemas import register_schemas
 from posemamba.errors import InputError
@@ -115,13 +116,30 @@ class ModelFile:
 
         Other outputs than a node's first are left out.
         """
+        firsts = [node.outputs[0] for node in self.nodes]
+        return {name: self._float_types[name] for name in firsts if name in self._float_types}
+
+    @cached_property
+    def _float_types(self) -> dict[str, str]:
+        """Of every floating-point tensor, stated or inferred."""
         values = self.values
         if not self.proto.graph.value_info:  # somebody else's file, or stripped
             register_schemas()
             values = _values(onnx.shape_inference.infer_shapes(self.proto).graph)
-        firsts = [node.outputs[0] for node in self.nodes]
-        found = {name: values[name].dtype for name in firsts if name in values}
-        return {name: dtype for name, dtype in found.items() if dtype in FLOATS}
+        return {name: value.dtype for name, value in values.items() if value.dtype in FLOATS}
+
+    def computes_in(self, node: Node) -> str | None:
+        """Floating-point type a node works on; None for one of whole numbers.
+
+        A node of ours works on fp16 where any of its activations is: a fused one gives the float32
+        stream first, and fp16 beside it or inside.
+        """
+        if node.domain == OP_DOMAIN and node.op_type in OPERATORS:
+            given = inputs_by_name(node.op_type, node.inputs)
+            activations = [given.get(name, "") for name in OPERATORS[node.op_type].activations]
+            if any(self._float_types.get(n) == "fp16" for n in (*node.outputs, *activations)):
+                return "fp16"
+        return self.result_types.get(node.outputs[0])
 
     @property
     def precision(self) -> Precision:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
 
 SCHEMA_VERSION = 1
+_GUESS = "the default"
+"""The ``scan_order_source`` of a checkpoint that nothing tells the scan order of."""
 
 NORMALISATION = (
     "keypoints_2d = pixels / image_width * 2 - [1, image_height / image_width]; "
@@ -112,6 +114,24 @@ def parse_metadata(properties: Mapping[str, str]) -> dict[str, Any]:
             "update pmexport, or export the model again"
         )
     return found
+
+
+def order_is_guessed(metadata: Mapping[str, Any]) -> bool:
+    """Whether a model's scan order was taken without anything that tells it."""
+    return metadata.get("scan_order_source") == _GUESS
+
+
+def guess_warning(order: str, path: object) -> str:
+    """The line on a scan order that was a guess.
+
+    Args:
+        path: of the model, to be pasted.
+    """
+    return (
+        f"WARNING: scan order {order} is a guess: nothing in or beside the checkpoint tells it, "
+        "and parity with our PyTorch cannot, for both sides walk the same way. Outputs of the "
+        f"authors' code can: pmexport check {path} --reference THEIRS.npz"
+    )
 
 
 def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401

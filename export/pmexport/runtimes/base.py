@@ -32,6 +32,7 @@ class RuntimeOptions:
     Attributes:
         threads: threads inside one operator; None lets the runtime decide.
         scan_order: the checkpoint's scan order where only the caller knows it.
+        weights: which set of a checkpoint that holds several; None for its usual one.
         precision: of a runtime that reads the checkpoint on a GPU; a model has its own.
         cuda_graph: record the work of one input shape and replay it, where a runtime can.
         optimize: how a model is rewritten for the runtime's device first, where there is a rewrite,
@@ -41,6 +42,7 @@ class RuntimeOptions:
 
     threads: int | None = None
     scan_order: str | None = None
+    weights: str | None = None
     precision: Precision = "fp32"
     cuda_graph: bool = True
     optimize: Fusion | Literal["off"] = "auto"

@@ -26,7 +26,8 @@ class TorchPlainScan:
         from posemamba.checkpoint.read import load_checkpoint
 
         assert isinstance(file, Path)
-        model = load_checkpoint(file, scan_order=self.options.scan_order)
+        given = self.options
+        model = load_checkpoint(file, scan_order=given.scan_order, weights=given.weights)
         return torch_lift(model.set_scan("reference"), self.options.threads)
 
 

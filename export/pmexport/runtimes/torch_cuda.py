@@ -73,7 +73,8 @@ class TorchCuda:
         assert isinstance(file, Path)
         torch.backends.cuda.matmul.allow_tf32 = self.options.tf32
         dtype = torch.float16 if self.options.precision == "fp16" else torch.float32
-        model = load_checkpoint(file, scan_order=self.options.scan_order)
+        given = self.options
+        model = load_checkpoint(file, scan_order=given.scan_order, weights=given.weights)
         return PoseMambaInference(model.cuda(), dtype)
 
 

@@ -19,10 +19,12 @@ from pmexport.trt.gpu_code import GpuCode, gpu_code
 from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.options import Options
 from pmexport.trt.profiles import Profile, build_profiles
+from pmexport.trt.sidecar import read_sidecar
 from pmexport.trt.source import check_operators, read_source
 from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line
 from posemamba.errors import InputError
+from posemamba.text import problem
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class TrtRequest:
         targets: as written.
         batch, frames: ranges as written, one per profile.
         scan_order: of the checkpoint, where it does not tell it.
+        weights: which set of a checkpoint that holds several; None for its usual one.
         cache: folder of built engines; None to build without.
     """
 
@@ -48,6 +51,7 @@ class TrtRequest:
     options: Options
     output: Path | None
     scan_order: str | None = None
+    weights: str | None = None
     cache: Path | None = None
     cache_limit: int = 0
 
@@ -98,9 +102,12 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     check_options(request.options, backend, targets)
     plugin = Path(tensorrt_plugin_library())
     precision, source, export, profiles = read_inputs(request, scratch)
-    output = request.output or Path(default_output(request, export, precision))
+    output = request.output or Path(default_output(request, precision))
     check_output(output, request.inputs, request.options.timing_cache)
-    size = source.size_bytes if source is not None else _checkpoint_bytes(request)
+    if request.output is None:
+        origin = source.metadata.get("checkpoint_sha256") if source is not None else None
+        _keep_others(output, export.checkpoint.sha256 if export is not None else origin)
+    size = source.size_bytes if source is not None else _checkpoint_bytes(export)
     check_disk(output.absolute().parent, size)
     probed = probe(backend, str(plugin))
     check_plugin(probed, plugin)
@@ -129,11 +136,13 @@ def check_origin(request: TrtRequest) -> None:
     if (request.checkpoint is None) == (request.onnx is None):
         what = "neither is" if request.onnx is None else "both are"
         raise InputError(f"give --ckpt or --onnx, one of them: {what} given")
-    if request.onnx is not None and request.scan_order is not None:
-        raise InputError(
-            f"--scan-order {request.scan_order}: the order is in the model '{request.onnx}': leave "
-            "it out, or build from --ckpt"
-        )
+    for option, asked, what in (("--scan-order", request.scan_order, "the order is"),
+                                ("--weights", request.weights, "they are")):  # fmt: skip
+        if request.onnx is not None and asked is not None:
+            raise InputError(
+                f"{option} {asked}: {what} in the model '{request.onnx}': leave it out, or build "
+                "from --ckpt"
+            )
     if request.onnx is not None and not is_utf8(request.onnx):
         raise InputError(f"'{request.onnx}' is no UTF-8, as TensorRT wants names: rename the file")
 
@@ -159,6 +168,7 @@ def read_inputs(
             scan_order=request.scan_order,
             options=ExportOptions(precision=precision),
             output=scratch / "model.onnx",
+            weights=request.weights,
         )
     )
     config = export.checkpoint.config
@@ -195,18 +205,35 @@ def check_source(source: ModelFile, request: TrtRequest, precision: str) -> tupl
     return profiles
 
 
-def default_output(request: TrtRequest, export: ExportJob | None, precision: str) -> str:
-    """``L.fp16.engine``."""
+def default_output(request: TrtRequest, precision: str) -> str:
+    """``best_epoch.fp16.engine``."""
     if request.onnx is not None:
         return f"{request.onnx.stem}.engine"
-    assert export is not None
-    return default_name(export.checkpoint, precision).removesuffix(".onnx") + ".engine"
+    assert request.checkpoint is not None
+    return default_name(request.checkpoint, precision).removesuffix(".onnx") + ".engine"
 
 
-def _checkpoint_bytes(request: TrtRequest) -> int:
+def _keep_others(engine: Path, checkpoint_sha256: str | None) -> None:
+    """Make sure that a name nobody chose costs nobody an engine.
+
+    Raises:
+        InputError: the sidecar of what is there tells another checkpoint.
+    """
+    try:
+        model = read_sidecar(engine)["model"]
+    except InputError:
+        return
+    if model.get("checkpoint_sha256") not in (None, checkpoint_sha256):
+        raise problem(
+            engine, f"was built from other weights, '{model.get('checkpoint')}': name another file "
+            "with -o, or remove it"
+        )  # fmt: skip
+
+
+def _checkpoint_bytes(export: ExportJob | None) -> int:
     """Of the weights; the ONNX model is about as large."""
-    path = request.checkpoint
-    assert path is not None
+    assert export is not None
+    path = export.checkpoint.path
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -226,7 +253,7 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
     )
     check_options(request.options, backend, targets)
     precision, source, export, profiles = read_inputs(request, scratch)
-    output = request.output or Path(default_output(request, export, precision))
+    output = request.output or Path(default_output(request, precision))
     check_output(output, request.inputs, request.options.timing_cache)
     lines = []
     if source is not None:
@@ -234,10 +261,15 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
     else:
         assert export is not None
         onnx, joints = output.with_suffix(".onnx"), export.checkpoint.config.joints
-        lines.append(
-            f"pmexport onnx --ckpt {shlex.quote(str(request.checkpoint))} --precision {precision} "
-            f"-o {shlex.quote(str(onnx))}"
-        )
+        options = {
+            "--ckpt": request.checkpoint,
+            "--weights": request.weights,
+            "--scan-order": request.scan_order,
+            "--precision": precision,
+            "-o": onnx,
+        }
+        given = [f"{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]
+        lines.append(" ".join(["pmexport onnx", *given]))
     line = trtexec_line(
         backend,
         onnx,

@@ -142,8 +142,9 @@ def test_report(model: Path) -> None:
     assert list(found["runtimes"]) == ["ort-cpu", "torch"]
     for name, row in found["runtimes"].items():
         total = row["total"]
-        assert set(total) == {"median", "p90", "p99", "best", "mean", "cv"}
-        assert 0 < total["best"] <= total["median"] <= total["p90"] <= total["p99"]
+        assert set(total) == {
+            "median", "p90", "p95", "p99", "best", "mean", "cv", "mad"}  # fmt: skip
+        assert 0 < total["best"] <= total["median"] <= total["p90"] <= total["p95"] <= total["p99"]
         assert row["clips_per_s"] == pytest.approx(2e3 / total["median"])
         assert row["frames_per_s"] == pytest.approx(3 * row["clips_per_s"])
         assert row["host_peak_mib"] > 10
@@ -190,6 +191,33 @@ def test_command(model: Path, tmp_path: Path) -> None:
     assert "ort-cpu" in result.stdout
     assert json.loads((tmp_path / "r.json").read_text())["shape"]["frames"] == 3
     assert (tmp_path / "r.md").read_text().startswith("# Bench: ")
+
+
+def test_gates_and_the_comparison_decide_the_exit_code(model: Path, tmp_path: Path) -> None:
+    report = tmp_path / "r.json"
+
+    def bench(*options: str, code: int) -> tuple[str, dict[str, Any]]:
+        quick = ("--frames", "1", "--warmup", "0.01", "--seconds", "0.05", "--threads", "1")
+        result = CliRunner().invoke(
+            cli, ["bench", str(model), *quick, "--json", str(report), *options]
+        )
+        assert result.exit_code == code, result.output
+        return result.stdout, json.loads(report.read_text(encoding="utf-8"))
+
+    output, found = bench("--gate", "p95=1e9,fps=1e-9,drops=0@1e-3", code=0)
+    assert output.count("Gate ") == output.count(": met") == 3
+    output, found = bench("--gate", "p95=1e9,p50=1e-9", code=1)
+    assert "MISSED" in output
+    assert [row["met"] for row in found["gates"]] == [True, False]
+    for factor, verdict, code in ((1e-3, "slower", 1), (1e3, "faster", 0)):
+        total = found["runtimes"]["ort-cpu"]["total"]
+        old = tmp_path / "old.json"
+        planted = {key: factor * total[key] for key in ("median", "best", "mad")}
+        found["runtimes"]["ort-cpu"]["total"] = planted
+        old.write_text(json.dumps(found), encoding="utf-8")
+        output, found = bench("--compare", str(old), code=code)
+        assert f"Compare: ort-cpu {verdict}" in output
+        assert found["comparison"][0]["verdict"] == verdict
 
 
 @pytest.mark.parametrize(

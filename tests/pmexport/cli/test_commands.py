@@ -71,6 +71,7 @@ def test_export_says_what_it_did_and_what_is_next(here: Path) -> None:
     output = invoke("onnx", "--ckpt", "tiny.pth.tr", "-o", "m.onnx")
     lines = output.splitlines()
     assert lines[0].startswith("Checkpoint: tiny.pth.tr: custom (2 x 2 blocks of 32), 27 frames")
+    assert lines[1].startswith("WARNING: scan order global-local is a guess")
     success = next(line for line in lines if line.startswith("ONNX: "))
     assert success.startswith("ONNX: success in ")
     assert "saved as m.onnx (" in success
@@ -84,7 +85,7 @@ def test_export_says_what_it_did_and_what_is_next(here: Path) -> None:
         "pmexport check m.onnx --ckpt tiny.pth.tr --inputs clips.npz",
         "pmexport inspect m.onnx",
     ]
-    assert {path.suffix for path in here.iterdir()} == {".onnx", ".tr"}  # nothing left over
+    assert {path.suffix for path in here.iterdir()} == {".onnx", ".npz", ".tr"}  # nothing left over
 
 
 def test_default_name_carries_the_precision(here: Path) -> None:

@@ -18,6 +18,7 @@ from onnxscript import ir
 
 from pmexport.check.optimized import optimize_file
 from pmexport.exporting.export import export_onnx
+from pmexport.format.facts import inspect_onnx
 from pmexport.format.file import open_model
 from pmexport.format.options import ExportOptions, Fusion
 from pmexport.passes.fused import find_fusable
@@ -85,6 +86,21 @@ def test_composed_graphs_give_the_golden_poses(tmp_path: Path) -> None:
     golden = np.load(CASES["global-local"])
     poses = CPU.load(report.path)(golden["keypoints_2d"])
     assert np.abs(poses - golden["poses_3d"]).max() < 2e-5
+
+
+def test_inspect_counts_what_computes_in_fp16(folder: Path, tmp_path: Path) -> None:
+    """The fused nodes give their float32 stream first; they work on fp16 all the same."""
+    path = tmp_path / "half.cuda.onnx"
+    path.write_bytes(optimize_model(folder / "half.onnx", "fused").serialised())
+    share = {kind: row["fp16_share"] for kind, row in inspect_onnx(path)["precision"].items()}
+    assert share == {f"posemamba:{kind}": 1.0 for kind in
+                     ("BlockTail", "ConvProj", "Embed", "LastBlockTail")}  # fmt: skip
+    path.write_bytes(optimize_model(folder / "half.onnx", "composed").serialised())
+    share = {kind: row["fp16_share"] for kind, row in inspect_onnx(path)["precision"].items()}
+    assert share["posemamba:AddNorm"] == share["posemamba:CrossSelectiveScan"] == 1.0
+    path.write_bytes(optimize_model(folder / "single.onnx", "composed").serialised())
+    share = {kind: row["fp16_share"] for kind, row in inspect_onnx(path)["precision"].items()}
+    assert set(share.values()) == {0.0}
 
 
 @pytest.mark.parametrize(("name", "bound"), [("single", 2e-5), ("half", HALF_BOUND)])

@@ -60,6 +60,18 @@ def test_writes_a_plain_plan_and_its_sidecar(fake: Path, here: Path, trt: Trt) -
     assert "4 plugin layers" in output
 
 
+def test_another_checkpoints_engine_stays(fake: Path, here: Path, trt: Trt) -> None:
+    trt(*FP16, "--no-cache")
+    trt(*FP16, "--no-cache")  # its own is replaced
+    known = sidecar()
+    known["model"]["checkpoint_sha256"] = "0" * 64
+    Path("tiny.fp16.engine.json").write_text(json.dumps(known), encoding="utf-8")
+    line = trt(*FP16, "--no-cache", code=2).output
+    assert "tiny.fp16.engine: was built from other weights, 'tiny.pth.tr'" in line
+    assert "-o" in line
+    trt(*FP16, "--no-cache", "-o", "tiny.fp16.engine")
+
+
 def test_settings_reach_the_builder(fake: Path, here: Path, trt: Trt) -> None:
     Path("times").write_bytes(b"old")
     trt(*FP16, "--no-cache", "--workspace", "512M", "--optimization-level", "4", "--timing-cache",

@@ -22,7 +22,7 @@ RTX = (*ONNX, "--backend", "tensorrt-rtx")
 
 #: name -> (arguments, words the line must hold)
 REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "nothing to build from": ((), ("--ckpt or --onnx", "neither")),
+    "nothing to build from": ((), ("several", "tiny.fp16.onnx", "tiny.fp32.onnx")),
     "both to build from": ((*ONNX, *CKPT), ("--ckpt or --onnx", "both")),
     "both precisions": ((*ONNX, "--fp16", "--fp32"), ("--fp32 and --fp16", "choose one")),
     "cache and no cache": ((*ONNX, "--cache", "c", "--no-cache"), ("choose one",)),

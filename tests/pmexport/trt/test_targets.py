@@ -18,7 +18,37 @@ def test_spellings(text: str) -> None:
     assert parse_targets(text) == ("sm86", "sm120")
 
 
-@pytest.mark.parametrize("text", ["", "sm", "sm86,", "sm1000", "86a", "rtx4090"])
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("orin", "sm87"),
+        ("Jetson Orin Nano", "sm87"),
+        ("agx-orin", "sm87"),
+        ("thor", "sm110"),
+        ("RTX 4090", "sm89"),
+        ("rtx4070-ti-super", "sm89"),
+        ("GeForce RTX 3090 Ti", "sm86"),
+        ("rtx5090", "sm120"),
+        ("NVIDIA A100", "sm80"),
+        ("h100", "sm90"),
+        ("t4", "sm75"),
+        ("rtx6000ada", "sm89"),
+        ("b200", "sm100"),
+        ("dgx-spark", "sm121"),
+        ("rtx4090,orin", "sm87,sm89"),
+        ("rtx4090,rtx4080,sm86", "sm86,sm89"),
+        ("sm89,rtx4090", "sm89"),
+    ],
+)
+def test_gpus_by_name(text: str, names: str) -> None:
+    assert parse_targets(text) == tuple(names.split(","))
+
+
+def test_every_gpu_has_a_known_architecture() -> None:
+    assert {sm for _, sm in targets.DEVICES} == set(targets.ARCHITECTURES)
+
+
+@pytest.mark.parametrize("text", ["", "sm", "sm86,", "sm1000", "86a", "gtx1080", "xavier", "orion"])
 def test_no_architectures(text: str) -> None:
     with pytest.raises(InputError, match="no GPU architecture"):
         parse_targets(text)

@@ -1,0 +1,203 @@
+"""Gates and comparisons, on planted times: no machine's mood is in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pmexport.bench.compare import Comparison, Sample, compare_reports, compare_samples, read_report
+from pmexport.bench.gates import Gate, drop_share, judge, parse_gates
+from pmexport.bench.measure import Times
+from pmexport.bench.run import RuntimeTimes
+from posemamba.errors import InputError
+
+
+def times(samples_ms: list[float], frames: int = 9) -> RuntimeTimes:
+    total = Times.of(ms / 1e3 for ms in samples_ms)
+    clips = 1e3 / total.median
+    return RuntimeTimes(
+        load_s=0.0, runs=len(samples_ms), total=total, steps={}, unstable=False, clips_per_s=clips,
+        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, settings={},
+        samples_ms=samples_ms,
+    )  # fmt: skip
+
+
+RAMP = [float(ms) for ms in range(1, 102)]  # 1 to 101 ms: p50 51, p90 91, p95 96, p99 100
+
+
+@pytest.mark.parametrize(
+    ("gate", "found"),
+    [("p50", 51.0), ("p90", 91.0), ("p95", 96.0), ("p99", 100.0), ("jitter", 49.0)],
+)
+def test_times_have_a_most(gate: str, found: float) -> None:
+    for limit, met in ((found + 0.01, True), (found - 0.01, False)):
+        (result,) = judge([Gate(gate, limit)], {"ort-cpu": times(RAMP)})
+        assert result.found == pytest.approx(found)
+        assert result.met is met
+
+
+def test_frames_per_second_have_a_least() -> None:
+    (met,) = judge([Gate("fps", 899.0)], {"a": times([10.0] * 9)})
+    (missed,) = judge([Gate("fps", 901.0)], {"a": times([10.0] * 9)})
+    assert (met.found, met.met, missed.met) == (pytest.approx(900.0), True, False)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "share"),
+    [
+        ([20.0] * 10, 30.0, 0.0),
+        ([20.0] * 10, 50.0, 0.0),  # exactly the period
+        ([20.1] * 10, 50.0, 50.0),  # every second frame finds the model busy
+        ([50.0] * 10, 30.0, 50.0),
+        ([100.0] * 10, 30.0, 200 / 3),
+        ([10.0] * 9 + [90.0], 30.0, 100 * 2 / 12),  # one slow call loses two of twelve
+    ],
+)
+def test_drops_of_a_live_stream(samples: list[float], rate: float, share: float) -> None:
+    assert drop_share(samples, rate) == pytest.approx(share)
+
+
+def test_every_runtime_and_gate_has_a_line() -> None:
+    gates = parse_gates("p95=12,fps=400,jitter=3,drops=1@30")
+    results = judge(gates, {"a": times([5.0] * 9), "b": times([50.0] * 9)})
+    lines = [result.line for result in results]
+    assert lines[0] == "Gate p95=12: a has 5 ms: met"
+    assert lines[4] == "Gate p95=12: b has 50 ms: MISSED"
+    assert lines[7] == "Gate drops=1@30: b has 50 % dropped: MISSED"
+    assert [result.met for result in results] == [True] * 4 + [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("p96=3", "'p96' is no gate: did you mean 'p9"),
+        ("", "no gate"),
+        ("p95", "write it as p95=12"),
+        ("p95=fast", "'fast' is no number"),
+        ("p95=nan", "'nan'"),
+        ("p95=inf", "'inf'"),
+        ("p95=-1", "'-1'"),
+        ("p95=3,p95=4", "twice"),
+        ("p95=3@30", "write it as"),
+        ("drops=1@0", "'0'"),
+        ("drops=1@", "''"),
+        ("p95=3,", "no gate"),
+    ],
+)
+def test_gates_that_are_none(text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        parse_gates(text)
+
+
+def test_spaces_case_and_rate() -> None:
+    assert parse_gates(" P95=3, drops=0@60 ") == (Gate("p95", 3.0), Gate("drops", 0.0, 60.0))
+    assert parse_gates("drops=1")[0].rate == 30.0
+
+
+def run(seed: int, slower: float = 1.0, load: float = 0.0) -> Sample:
+    """200 calls of 10 ms on a noisy machine: jitter upwards, outliers, and other load that takes
+    some of the calls for a while."""
+    generator = np.random.default_rng(seed)
+    ms = 10.0 + generator.gamma(2.0, 0.4, 200)
+    ms += (generator.uniform(size=200) < 0.05) * generator.uniform(5, 40, 200)
+    ms[: int(200 * load)] += generator.uniform(2, 6)
+    total = Times.of(slower * ms / 1e3)
+    return Sample(total.median, total.best, total.mad, 200)
+
+
+def verdicts(pairs: int, slower: float, load: float = 0.0) -> list[str]:
+    return [
+        compare_samples("a", run(2 * i), run(2 * i + 1, slower, load)).verdict for i in range(pairs)
+    ]
+
+
+def test_one_thing_twice_is_no_change() -> None:
+    assert verdicts(200, 1.0).count("no change") == 200
+
+
+def test_other_load_is_no_slowdown() -> None:
+    """It takes 70 % of the calls and moves the median far, the best time not at all."""
+    assert verdicts(50, 1.0, load=0.7).count("no change") == 50
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.1, "slower"), (1 / 1.1, "faster")])
+def test_ten_percent_are_caught(factor: float, verdict: str) -> None:
+    assert verdicts(200, factor).count(verdict) >= 190
+
+
+def test_two_percent_are_no_change() -> None:
+    steady = Sample(10.0, 10.0, 0.0, 200)
+    assert compare_samples("a", steady, Sample(10.2, 10.2, 0.0, 200)).verdict == "no change"
+
+
+def test_more_noise_needs_more_change() -> None:
+    def verdict(mad: float) -> Comparison:
+        return compare_samples("a", Sample(10.0, 9.0, mad, 50), Sample(11.5, 10.4, mad, 50))
+
+    assert verdict(0.1).verdict == "slower"
+    assert verdict(2.0).verdict == "no change"
+    assert verdict(2.0).noise > verdict(0.1).noise
+
+
+def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    total = dataclasses.asdict(Times.of([0.01] * 9))
+    return {
+        "shape": {"batch": 1, "frames": 9, "joints": 17},
+        "runtimes": {"ort-cpu": {"runs": 9, "total": total}},
+        "environment": {"machine": "x86_64", "gpu": None},
+        **changes,
+    }
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_a_report_against_itself(tmp_path: Path) -> None:
+    old = read_report(write(tmp_path / "old.json", report()))
+    (found,) = compare_reports(old, report())
+    assert found.line == (
+        "Compare: ort-cpu no change: 10.000 to 10.000 ms, +0.0 % (counts from 5.0 %)"
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {}, [], None, 3, report(runtimes=[]), report(runtimes={"a": {"runs": 1, "total": {}}}),
+        report(shape={}), report(environment={}),
+        report(runtimes={"a": {"runs": 0, "total": dataclasses.asdict(Times.of([0.01]))}}),
+        report(runtimes={"a": {"runs": 1, "total": {"median": 0, "best": 0, "mad": 0}}}),
+    ],
+)  # fmt: skip
+def test_reports_that_are_none(tmp_path: Path, content: object) -> None:
+    with pytest.raises(InputError, match=r"old.json: lacks .*measure again"):
+        read_report(write(tmp_path / "old.json", content))
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        (report(shape={"batch": 2, "frames": 9, "joints": 17}), "batch 1, .* at batch 2"),
+        (report(runtimes={}), "other runtimes .ort-cpu"),
+        (report(environment={"machine": "aarch64", "gpu": None}), "aarch64"),
+    ],
+)
+def test_reports_that_cannot_be_compared(tmp_path: Path, now: dict[str, Any], words: str) -> None:
+    old = read_report(write(tmp_path / "old.json", report()))
+    with pytest.raises(InputError, match=words):
+        compare_reports(old, now)
+
+
+def test_no_file_and_no_json(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_report(tmp_path / "gone.json")
+    (tmp_path / "text.json").write_text("fast")
+    with pytest.raises(InputError, match="is no JSON"):
+        read_report(tmp_path / "text.json")
