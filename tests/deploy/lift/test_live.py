@@ -213,6 +213,13 @@ def test_fractions_and_text_ids() -> None:
     assert intake.settled.layout == "mediapipe33"
 
 
+def test_a_first_frame_that_is_half_outside_is_pixels() -> None:
+    film = files.film("coco17", 1)[0, 0]
+    film[:, 0] += 1240.0 - film[:, 0].mean()
+    (seen,) = _intake(size=(files.WIDTH, 480)).take({"keypoints": film.tolist()})
+    assert np.abs(seen.values[:, :2] - film).max() == 0
+
+
 def test_people_without_ids_are_followed() -> None:
     film = files.film("coco17", files.FRAMES, 2)
     intake = _intake()

@@ -195,8 +195,7 @@ def _summary(
     name: str, found: Detections, judged: Judged, tracks: tuple[PersonTrack, ...]
 ) -> Summary:
     numbers = np.unique(np.array(sorted(found.frames), np.int64))
-    sparse = any("one after the other" in note for note in found.notes)
-    total = len(numbers) if sparse else int(numbers[-1] - numbers[0]) + 1
+    total = len(numbers) if found.sparse else int(numbers[-1] - numbers[0]) + 1
     used = list(LAYOUTS[judged.layout].used)
     counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
     return Summary(

@@ -95,9 +95,8 @@ class Intake:
         found = self._reader.found
         one = Detections({0: people}, layout=found.layout, size=found.size)
         judged = judge(one, size=self._size, min_confidence=self._limit, layout=self._layout)
-        fractions = bool(one.notes)  # the only remark that judging a frame makes
         width, height = judged.canvas
-        scale = (float(width), float(height)) if fractions else (1.0, 1.0)
+        scale = (float(width), float(height)) if judged.fractions else (1.0, 1.0)
         return Settled(judged.layout, judged.canvas, scale)
 
     def _values(self, person: Detection, settled: Settled) -> Floats:
