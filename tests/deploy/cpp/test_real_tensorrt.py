@@ -19,10 +19,12 @@ import pytest
 from places import ROOT
 from runtime_api import BAD_MODEL, MISMATCH, MISSING
 
+from pmexport.libraries import plugin_path
+
 LIBRARIES = [
     Path(name) for name in os.environ.get("POSEMAMBA_TENSORRT_LIBRARIES", "").split(":") if name
 ]
-PLUGIN = ROOT / "export" / "pmexport" / "lib" / "libposemamba_trt.so"
+PLUGIN = plugin_path()
 
 pytestmark = [
     pytest.mark.skipif(not LIBRARIES, reason="POSEMAMBA_TENSORRT_LIBRARIES names no library"),
