@@ -213,6 +213,19 @@ def test_fractions_and_text_ids() -> None:
     assert intake.settled.layout == "mediapipe33"
 
 
+def test_an_empty_room_is_waited_out() -> None:
+    """A detector that guesses at first; one that never finds anything is a mistake in the end."""
+    film = files.film("coco17", 1)[0, 0]
+    intake, unsure = _intake(), files.triples(film, 0.05)
+    assert not list(intake.take({"keypoints": unsure}))
+    assert len(list(intake.take({"keypoints": files.triples(film)}))) == 1
+    intake = _intake()
+    for _ in range(300):
+        assert not list(intake.take({"keypoints": unsure}))
+    with pytest.raises(InputError, match=r"the highest is 0\.05"):
+        list(intake.take({"keypoints": unsure}))
+
+
 def test_a_first_frame_that_is_half_outside_is_pixels() -> None:
     film = files.film("coco17", 1)[0, 0]
     film[:, 0] += 1240.0 - film[:, 0].mean()

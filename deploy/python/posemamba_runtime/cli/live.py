@@ -59,6 +59,8 @@ def live(arguments: argparse.Namespace) -> None:
             _tell,
         )
     _tell(f"{counted(counts.frames, 'frame')} in, {counted(counts.poses, 'pose')} out")
+    if counts.frames > counts.refused and not counts.poses:
+        _tell("no frame shows anybody")
     if counts.frames and counts.refused == counts.frames:
         raise InputError("no frame could be read: see the lines above")
 
