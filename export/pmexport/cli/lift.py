@@ -16,4 +16,4 @@ def lift(words: tuple[str, ...]) -> None:
     """Lift a detector's keypoints to 3D with an exported model."""
     from posemamba_runtime.cli import main
 
-    sys.exit(main(["lift", *words]))
+    sys.exit(main(["lift", *words], program="pmexport"))

@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
 from runtime_api import BAD_MODEL, MISMATCH, MISSING
 
 from pmexport.libraries import plugin_path

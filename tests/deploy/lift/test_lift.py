@@ -205,22 +205,26 @@ def test_no_standard_input(model: Path) -> None:
         assert done.stderr.count("\n") <= 1
 
 
-def test_the_demo_is_packaged_or_exported_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exported = []
+def test_the_demo_is_exported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
 
-    def export(checkpoint: Path, path: Path) -> None:
-        exported.append(checkpoint.name)
-        path.write_bytes(b"model")
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        commands.append(command[1:5])
+        Path(command[-1]).write_bytes(b"model")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(demo, "_FILE", "none.onnx")  # as if the build had made none
-    monkeypatch.setattr(demo, "_export", export)
+    monkeypatch.setattr(demo.subprocess, "run", run)
     first, second = demo.model_path("demo"), demo.model_path("demo")
     assert first == second
-    assert first.parent == tmp_path / "posemamba"
-    assert exported == ["demo_S.safetensors"]
+    assert first.read_bytes() == b"model"
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    assert commands == [["-m", "pmexport", "onnx", "--ckpt"]]
+    first.unlink()
+    failed = subprocess.CompletedProcess([], 2, "", "Warning: x\nError: no space\n")
+    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(Missing, match="cannot be exported: Error: no space"):
+        demo.model_path("demo")
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(Missing, match="point XDG_CACHE_HOME"):

@@ -1,13 +1,14 @@
-"""The model ``demo``: the bundled network, which needs no checkpoint of anybody's.
+"""The model ``demo``: the exporter's bundled network, which needs no checkpoint of anybody's.
 
-It is ``assets/demo_S.onnx`` of this package where the build put it there. Without it, and with the
-exporter installed, it is exported once into the user's cache.
+Where the exporter is installed its command writes the model once into the user's cache. This
+package imports nothing of the exporter's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 import sys
 from importlib import resources
 from importlib.util import find_spec
@@ -16,7 +17,6 @@ from pathlib import Path
 from posemamba_runtime.errors import Missing
 
 DEMO = "demo"
-_FILE = "demo_S.onnx"
 _CHECKPOINT = "demo_S.safetensors"
 
 
@@ -36,12 +36,11 @@ def model_path(name: str) -> Path:
     """A model's file; ``demo`` is the bundled one, ``./demo`` a file of that name.
 
     Raises:
-        Missing: there is no bundled network, nor anything to make it with.
+        Missing: there is no exporter to make the bundled network with.
     """
     if name != DEMO:
         return Path(name)
-    packaged = Path(str(resources.files("posemamba_runtime"))) / "assets" / _FILE
-    return packaged if packaged.is_file() else _exported()
+    return _exported()
 
 
 def _exported() -> Path:
@@ -59,7 +58,7 @@ def _exported() -> Path:
         sys.stderr.write(f"Exporting the bundled network to '{path}', once\n")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _export(checkpoint, path)
+            _export(path)
         except OSError as error:
             raise Missing(
                 f"'{path}' cannot be written ({error.strerror}): point XDG_CACHE_HOME at a folder "
@@ -68,14 +67,21 @@ def _exported() -> Path:
     return path
 
 
-def _export(checkpoint: Path, path: Path) -> None:
-    """Written whole or not at all: two commands may run at once."""
-    from pmexport.exporting.export import ExportOptions, export_onnx
-    from posemamba import load_checkpoint
+def _export(path: Path) -> None:
+    """Written whole or not at all: two commands may run at once.
 
+    Raises:
+        Missing: the exporter's command fails; its own line is told.
+    """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    command = [sys.executable, "-m", "pmexport", "onnx", "--ckpt", DEMO, "--no-check"]
     try:
-        export_onnx(load_checkpoint(checkpoint), temporary, ExportOptions())
+        done = subprocess.run(
+            [*command, "-o", str(temporary)], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            said = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            raise Missing(f"the bundled network cannot be exported: {said}")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
