@@ -40,7 +40,8 @@ class BenchRequest:
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
         precision: of runtimes that read weights; None for the model's.
-        threads, cuda_graph, optimize, tf32, weights: as :class:`pmexport.runtimes.base.RuntimeOptions`.
+        threads, cuda_graph, optimize, tf32, weights: as
+            :class:`pmexport.runtimes.base.RuntimeOptions`.
     """
 
     model: Path
