@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # What the installed package is built from; a change reinstalls it.
 SOURCES := $(shell find posemamba export trt_plugins deploy cmake -type f ! -path '*/__pycache__/*') \
            CMakeLists.txt pyproject.toml constraints.txt
-CPP_SOURCES := $(shell find trt_plugins deploy tests -name '*.h' -o -name '*.cc' \
+CPP_SOURCES := $(shell find trt_plugins deploy tests benchmarks -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.cc' \
                  -o -name '*.cu' -o -name '*.cuh')
 
 .PHONY: demo test lint format clean env

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the CUDA kernels, test, sanitize, profile and time them.
-#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|host]...   (default: the first five)
-# `forward` times whole networks; `host` runs the tests that need no GPU with this machine's Python.
+#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|block|host]...   (default: the first five)
+# `forward` times whole networks, `block` the two designs of the tail and of conv_proj; `host` runs
+# the tests that need no GPU with this machine's Python.
 # Results go to $OUT (default: out/gpu). mamba-ssm is timed where its modules can be imported.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,11 +14,13 @@ export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1
 export POSEMAMBA_KERNELS_LIB=$PWD/build/gpu/trt_plugins/kernels/libposemamba_kernels.so
 export POSEMAMBA_CUDA_LIB=$PWD/build/gpu/trt_plugins/kernels/cuda/libposemamba_cuda.so
 export POSEMAMBA_ORT_LIB=$PWD/build/gpu/trt_plugins/onnxruntime/libposemamba_ort.so
+block=$PWD/build/gpu/trt_plugins/kernels/cuda/posemamba_block_bench
 export PYTHONPATH=$PWD:$PWD/export:${PYTHONPATH:-}
 
 build() {
   cmake -S . -B build/gpu -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
   cmake --build build/gpu | tail -2
+  cmake --build build/gpu --target posemamba_block_bench | tail -1
 }
 
 gpu_tests=(tests/gpu/test_cross_scan.py tests/gpu/test_selective_scan.py tests/gpu/test_contract.py
@@ -41,7 +44,22 @@ sanitize() {
       return 1
     }
     echo "$tool: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$OUT/$tool.log")"
+    compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" "$block" check small \
+      >"$OUT/$tool-block.log" 2>&1 || {
+      tail -40 "$OUT/$tool-block.log"
+      echo "$tool, block: FAILED"
+      return 1
+    }
   done
+}
+
+# Every row of both designs against float64, then their times: a JSON object a line.
+time_block() {
+  "$block" check >"$OUT/block-check.txt" || {
+    grep -v '^ok' "$OUT/block-check.txt"
+    return 1
+  }
+  "$block" time >"$OUT/block.jsonl"
 }
 
 bench() {
@@ -77,6 +95,7 @@ for step in "$@"; do
     sanitize) sanitize ;;
     bench) bench ;;
     forward) forward ;;
+    block) time_block ;;
     host) host ;;
     *)
       echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2

@@ -4,7 +4,15 @@ set(CPACK_PACKAGE_NAME posemamba)
 set(CPACK_PACKAGE_VENDOR "PoseMamba")
 set(CPACK_PACKAGE_CONTACT "The maintainers of this repository")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Runtime that lifts live 2D keypoints to 3D poses")
+set(CPACK_PACKAGE_DESCRIPTION
+    "A library with a C interface and a C++ one over it, the operators for ONNX Runtime, and where the
+build has CUDA the plugin for TensorRT. It opens ONNX Runtime or TensorRT at run time.")
+# Files of ours for all of these: CPack's own lie in the folder of the CMake that configured, which
+# pip has removed by the time a package is made.
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+foreach(_file IN ITEMS PACKAGE_DESCRIPTION_FILE RESOURCE_FILE_README RESOURCE_FILE_WELCOME)
+  set(CPACK_${_file} "${PROJECT_SOURCE_DIR}/deploy/README.md")
+endforeach()
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 

@@ -1,6 +1,6 @@
 """ctypes binding of libposemamba_cuda.so for tests and benchmarks, on torch tensors.
 
-The structs mirror scan.h and scan_cuda.h; `library` checks PM_ABI_VERSION before anything runs.
+`library` checks PM_ABI_VERSION before anything runs.
 """
 
 from __future__ import annotations
@@ -12,54 +12,11 @@ from pathlib import Path
 
 import torch
 
-ABI_VERSION = 1
-MAX_DIRECTIONS = 8
-MAX_JOINTS = 64
+from posemamba.native.library import ABI_VERSION
+from posemamba.native.structs import CrossScanParams, ScanParams
+
 CUDA_SUCCESS, CUDA_INVALID_VALUE, CUDA_NOT_SUPPORTED = 0, 1, 801
 AUTO, CHUNKED, SERIAL = 0, 1, 2
-
-_Directions = ctypes.c_int32 * MAX_DIRECTIONS
-
-
-class CrossParams(ctypes.Structure):
-    """pm_cross_scan_params."""
-
-    _fields_ = [
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("x", "x_dbl", "dt_weight", "dt_bias", "A", "D", "y")
-        ),
-        *(
-            (name, ctypes.c_int64)
-            for name in ("batch", "frames", "x_stride", "x_dbl_stride", "y_stride")
-        ),
-        *(
-            (name, ctypes.c_int32)
-            for name in ("joints", "d_inner", "d_state", "dt_rank", "directions", "dtype")
-        ),
-        ("order", _Directions),
-        ("reverse", _Directions),
-        ("limb_mask", _Directions),
-        ("limb_index", ctypes.c_int32 * MAX_JOINTS),
-    ]
-
-
-class ScanParams(ctypes.Structure):
-    """pm_scan_params."""
-
-    _fields_ = [
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("u", "delta", "A", "B", "C", "D", "z", "delta_bias", "y")
-        ),
-        ("batch", ctypes.c_int64),
-        ("length", ctypes.c_int64),
-        *(
-            (name, ctypes.c_int32)
-            for name in ("groups", "channels", "d_state", "delta_softplus", "dtype")
-        ),
-        ("reverse", _Directions),
-    ]
 
 
 class Tuning(ctypes.Structure):
@@ -113,9 +70,9 @@ class CrossInputs:
     D: torch.Tensor  # (K, d_inner)
     directions: Directions
 
-    def params(self, y: torch.Tensor) -> CrossParams:
+    def params(self, y: torch.Tensor) -> CrossScanParams:
         batch, frames, joints, d_inner = self.x.shape
-        p = CrossParams()
+        p = CrossScanParams()
         for name in ("x", "x_dbl", "dt_weight", "dt_bias", "A", "D"):
             setattr(p, name, getattr(self, name).data_ptr())
         p.y = y.data_ptr()

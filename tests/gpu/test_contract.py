@@ -13,7 +13,7 @@ from pmcuda import (
     CUDA_INVALID_VALUE,
     CUDA_NOT_SUPPORTED,
     SERIAL,
-    CrossParams,
+    CrossScanParams,
     Op,
     ScanParams,
     Tuning,
@@ -27,7 +27,7 @@ def cross(lib: ctypes.CDLL, tuning: Tuning | None = None) -> Op:
     return Op(lib, inputs, torch.empty_like(inputs.x), tuning)
 
 
-BREAKS: list[tuple[str, Callable[[CrossParams], None], int]] = [
+BREAKS: list[tuple[str, Callable[[CrossScanParams], None], int]] = [
     ("x", lambda p: setattr(p, "x", None), CUDA_INVALID_VALUE),
     ("y", lambda p: setattr(p, "y", None), CUDA_INVALID_VALUE),
     ("batch", lambda p: setattr(p, "batch", 0), CUDA_INVALID_VALUE),
@@ -44,7 +44,9 @@ BREAKS: list[tuple[str, Callable[[CrossParams], None], int]] = [
 @pytest.mark.parametrize(
     ("change", "expected"), [b[1:] for b in BREAKS], ids=[b[0] for b in BREAKS]
 )
-def test_refusals(lib: ctypes.CDLL, change: Callable[[CrossParams], None], expected: int) -> None:
+def test_refusals(
+    lib: ctypes.CDLL, change: Callable[[CrossScanParams], None], expected: int
+) -> None:
     op = cross(lib)
     op.y.fill_(7.0)
     change(op._params)
@@ -179,5 +181,5 @@ def test_launches_back_to_back(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -
 
 def test_struct_sizes() -> None:
     """The mirrors in pmcuda.py have the C layout of scan.h (x86-64 and aarch64 agree)."""
-    assert ctypes.sizeof(CrossParams) == 7 * 8 + 5 * 8 + 6 * 4 + 3 * 32 + 256
+    assert ctypes.sizeof(CrossScanParams) == 7 * 8 + 5 * 8 + 6 * 4 + 3 * 32 + 256
     assert ctypes.sizeof(ScanParams) == 9 * 8 + 2 * 8 + 5 * 4 + 32 + 4

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pmexport import custom_op_library, libraries, tensorrt_plugin_library
-from pmexport.libraries import plugin_architectures, custom_op_providers
+from pmexport.libraries import custom_op_providers, plugin_architectures
 from posemamba.errors import InputError
 
 LIBRARIES = [

@@ -161,23 +161,17 @@ _BODY: dict[str, tuple[float, float]] = {
     "top": (0.0, -1.15),
     "belly": (0.0, -0.35),
     "midhip": (0.0, 0.0),
-    **{f"{side}eye": (sign * 0.05, -1.0) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}eyei": (sign * 0.03, -1.0) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}eyeo": (sign * 0.07, -1.0) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}ear": (sign * 0.1, -0.97) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}mouth": (sign * 0.03, -0.88) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}sho": (sign * 0.22, -0.7) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}elb": (sign * 0.32, -0.4) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}wri": (sign * 0.36, -0.1) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}pinky": (sign * 0.38, -0.02) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}index": (sign * 0.37, 0.0) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}thumb": (sign * 0.35, -0.03) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}hip": (sign * 0.12, 0.0) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}kne": (sign * 0.14, 0.5) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}ank": (sign * 0.15, 0.95) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}big": (sign * 0.2, 1.02) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}small": (sign * 0.23, 1.01) for side, sign in (("l", 1), ("r", -1))},
-    **{f"{side}heel": (sign * 0.13, 1.0) for side, sign in (("l", 1), ("r", -1))},
+    **{
+        f"{side}{name}": (sign * x, y)
+        for side, sign in (("l", 1), ("r", -1))
+        for name, x, y in (
+            *(("eye", 0.05, -1.0), ("eyei", 0.03, -1.0), ("eyeo", 0.07, -1.0)),
+            *(("ear", 0.1, -0.97), ("mouth", 0.03, -0.88), ("sho", 0.22, -0.7)),
+            *(("elb", 0.32, -0.4), ("wri", 0.36, -0.1), ("hip", 0.12, 0.0)),
+            *(("kne", 0.14, 0.5), ("ank", 0.15, 0.95), ("big", 0.2, 1.02)),
+            *(("small", 0.23, 1.01), ("heel", 0.13, 1.0)),
+        )
+    },
 }
 
 

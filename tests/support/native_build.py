@@ -14,13 +14,11 @@ from places import ROOT
 BUILD_VARIABLE = "POSEMAMBA_BUILD_DIR"
 
 
-def run(
-    *command: str | Path, cwd: Path | None = None, stdin: str | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run it; what it said is in the failure's message."""
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd, input=stdin,
-    )  # fmt: skip
+        [str(part) for part in command], capture_output=True, text=True, check=False, cwd=cwd
+    )
     assert done.returncode == 0, f"{command}: {done.stdout}\n{done.stderr}"
     return done
 

@@ -1,5 +1,6 @@
 // A libnvinfer.so that plays every call the runtime makes, and every failure of it, in the virtual
-// tables of TensorRT 10 or 11. Its engine is whatever begins with "ftrt" and is not "ftrt-broken".
+// tables of TensorRT 10 or 11 or of TensorRT-RTX. Its engine is whatever begins with "ftrt" and is
+// not "ftrt-broken".
 //
 // STAND_IN_TRT holds words separated by ';':
 //   version=10.3.0 (or 11.1.0)  fail=NAME  profiles=N  batch=N (max)  frames=N (max)  min_frames=N
@@ -42,7 +43,8 @@ int version_part(int part) {
   return parts[part];
 }
 
-const trt::Places& places() { return version_part(0) >= 11 ? trt::kPlaces11 : trt::kPlaces10; }
+// TensorRT-RTX, which counts from 1, has the tables of TensorRT 11.
+const trt::Places& places() { return version_part(0) == 10 ? trt::kPlaces10 : trt::kPlaces11; }
 
 void* logger = nullptr;
 bool failing(const char* name) {

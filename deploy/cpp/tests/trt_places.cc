@@ -49,12 +49,11 @@ int main() {
   const trt::Places& p = NV_TENSORRT_MAJOR >= 11 ? trt::kPlaces11 : trt::kPlaces10;
   using Deserialize = nv::ICudaEngine* (nv::apiv::VRuntime::*)(const void*, size_t) noexcept;
   const Deserialize deserialize = &nv::apiv::VRuntime::deserializeCudaEngine;
-  using Creator = nv::IPluginCreatorInterface* (nv::IPluginRegistry::*)(
-      const char*, const char*, const char*) noexcept;
+  using Creator = nv::IPluginCreatorInterface* (nv::IPluginRegistry::*)(const char*, const char*,
+                                                                        const char*) noexcept;
   const Creator creator = &nv::IPluginRegistry::getCreator;
-  using Context =
-      nv::IExecutionContext* (nv::apiv::VCudaEngine::*)(nv::ExecutionContextAllocationStrategy)
-          noexcept;
+  using Context = nv::IExecutionContext* (nv::apiv::VCudaEngine::*)(
+      nv::ExecutionContextAllocationStrategy) noexcept;
   const Context context = &nv::apiv::VCudaEngine::createExecutionContext;
 #define PLACE(field, type, function) expect(#field, place(&nv::type::function), p.field)
   PLACE(registry_load_library, IPluginRegistry, loadLibrary);

@@ -2,9 +2,9 @@
 
     python lift_file.py MODEL KEYPOINTS.npz POSES.npz
 
-``KEYPOINTS.npz`` holds ``keypoints`` (frames, persons, 17, 3): x, y, confidence, COCO order, pixels of
-a 1920 x 1080 image; NaN where nobody is. ``POSES.npz`` gets ``poses_3d`` (frames, persons, 17, 3), NaN
-where there is none.
+``KEYPOINTS.npz`` holds ``keypoints`` (frames, persons, 17, 3): x, y, confidence, COCO order, pixels
+of a 1920 x 1080 image; NaN where nobody is. ``POSES.npz`` gets ``poses_3d`` (frames, persons, 17,
+3), NaN where there is none.
 """
 
 import sys

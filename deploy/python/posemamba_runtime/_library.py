@@ -31,8 +31,8 @@ _WHEELS = {
 _CUDA_LIBRARIES = (
     *("cudart", "nvrtc", "nvJitLink", "cublasLt", "cublas", "cufft", "curand", "cudnn"),
 )
-#: How every TensorRT engine begins.
-_PLAN = b"ftrt"
+#: By the first bytes of an engine, what runs it.
+_PLANS = {b"ftrt": _TENSORRT, b"vtrt": "tensorrt-rtx"}
 
 
 @lru_cache(maxsize=1)
@@ -98,7 +98,7 @@ def build_info() -> dict[str, Any]:
 def family(path: str, backend: str) -> str:
     """Which library runs this file: a key of the wheels above, or a name the library refuses.
 
-    "auto" is ONNX Runtime for a model; for an engine, what its sidecar says it was built by.
+    "auto" goes by the file's first bytes, as the native library does.
     """
     if backend.startswith(_ONNXRUNTIME):
         return _ONNXRUNTIME
@@ -106,11 +106,9 @@ def family(path: str, backend: str) -> str:
         return backend
     try:
         with Path(path).open("rb") as file:
-            if file.read(len(_PLAN)) != _PLAN:
-                return _ONNXRUNTIME
-        return str(json.loads(Path(f"{path}.json").read_bytes())["tensorrt"]["flavour"])
-    except (OSError, ValueError, KeyError, TypeError):  # without a sidecar, or a damaged one
-        return _TENSORRT
+            return _PLANS.get(file.read(4), _ONNXRUNTIME)
+    except (OSError, ValueError):  # which the native library says
+        return _ONNXRUNTIME
 
 
 def runtime_library(kind: str) -> str | None:
@@ -143,6 +141,16 @@ def _packaged(package: str, pattern: str) -> str | None:
     return str(found[-1]) if found else None
 
 
+def preload_lean() -> None:
+    """Open the lean runtime of TensorRT out of its wheel.
+
+    "auto" takes the copy in the process where there is no full one and the engine allows it.
+    """
+    lean = _packaged(*_WHEELS["tensorrt-lean"])
+    if lean is not None:
+        _opens(lean)
+
+
 def preload_cuda(runtime: str) -> None:
     """Open CUDA's wheels, which are on no path that the loader searches.
 
@@ -152,12 +160,19 @@ def preload_cuda(runtime: str) -> None:
     folder = _package_folder("nvidia")
     if folder is None or not Path(runtime).with_name("libonnxruntime_providers_cuda.so").is_file():
         return
+    if not _opens("libcuda.so.1"):  # no driver: the provider is not to be had
+        return
     for name in _CUDA_LIBRARIES:
         for path in sorted(folder.glob(f"*/lib/lib{name}.so.*")):
-            try:
-                ctypes.CDLL(str(path))
-            except OSError:
-                continue
+            _opens(str(path))
+
+
+def _opens(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _package_folder(package: str) -> Path | None:

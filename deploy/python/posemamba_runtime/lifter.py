@@ -75,6 +75,8 @@ class Lifter:
         runtime = _here(runtime_library) or _library.runtime_library(family)
         if runtime is not None and backend != "onnxruntime-cpu":
             _library.preload_cuda(runtime)
+        if runtime is None and (backend, family) == ("auto", "tensorrt"):
+            _library.preload_lean()
         fill(
             options,
             {

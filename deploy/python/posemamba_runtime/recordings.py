@@ -240,12 +240,11 @@ def _windows(lifter: Lifts, options: LiftOptions) -> tuple[int, int]:
     """Window and hop as the stream takes them."""
     if options.hop or options.policy != "blend":
         return options.window, max(1, options.hop)
-    longest = window_of(lifter)
-    return options.window, max(1, (options.window or longest) // 2)
+    return options.window, max(1, (options.window or windows_of(lifter)[1]) // 2)
 
 
-def window_of(lifter: Lifts) -> int:
-    """Frames of the model's longest window."""
+def windows_of(lifter: Lifts) -> tuple[int, int]:
+    """Frames of the model's shortest and longest window."""
     frames = lifter.info.get("frames")
-    longest = frames.get("max") if isinstance(frames, dict) else frames
-    return longest if isinstance(longest, int) and longest > 0 else 1
+    span = frames if isinstance(frames, dict) else {"min": 1, "max": 1}
+    return int(span["min"]), int(span["max"])

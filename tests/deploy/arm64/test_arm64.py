@@ -109,7 +109,6 @@ def test_live(prefix: Path, runtime: Path, root: Path, network: Path, tmp_path: 
             lifter.step()
         expected = np.stack([pose.joints for pose in stream])
     assert np.ptp(expected) > 0.1
-    print("max_abs", np.abs(got - expected).max())
     np.testing.assert_allclose(got, expected, atol=TOLERANCE)
 
 
@@ -134,7 +133,6 @@ def test_a_recording_in_c(
         expected = {(pose.frame, pose.person): pose.joints for pose in stream}
     keys = [(int(frame), int(person)) for frame, _, person in heads]
     assert sorted(keys) == sorted(expected)
-    print("max_abs", np.abs(got - np.stack([expected[key] for key in keys])).max())
     np.testing.assert_allclose(got, [expected[key] for key in keys], atol=TOLERANCE)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,32 +10,17 @@ from pathlib import Path
 import onnxruntime
 import pytest
 import torch
-from places import ROOT
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from runtime_api import Lifter, Runtime
+from runtime_build import build
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import ExportOptions, export_onnx
 from posemamba import load_checkpoint
 from posemamba.checkpoint.bundled import demo_checkpoint
 from posemamba.model.network import PoseMamba
-
-SOURCE = ROOT / "deploy" / "cpp"
-
-
-def build(name: str, *options: str, targets: tuple[str, ...] = ()) -> Path:
-    """A build folder of deploy/cpp; what is built already stays."""
-    folder = ROOT / "build" / "runtime-tests" / name
-    configure = ["cmake", "-S", str(SOURCE), "-B", str(folder), "-DPOSEMAMBA_RUNTIME_TESTS=ON"]
-    done = subprocess.run([*configure, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    command = ["cmake", "--build", str(folder), "-j2"]
-    command += ["--target", *targets] if targets else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from driving import Array, assert_poses, drive
-from oracle import Network, Oracle, Settings
 from places import TINY
 from runtime_api import Lifter
+from stream_driving import Array, assert_poses, drive
+from stream_oracle import Network, Oracle, Settings
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import ExportOptions, export_onnx

@@ -6,9 +6,9 @@ import importlib.util
 
 import numpy as np
 import pytest
-from driving import recording, with_holes
 from places import ROOT
 from runtime_api import Lifter
+from stream_driving import recording, with_holes
 
 from posemamba.pose.keypoints import FORMATS, detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
@@ -59,6 +59,11 @@ def test_conversion_is_posemambas(
         any(source in missing for source in FORMATS[name].sources(joint)) for joint in _joints()
     ]
     assert pose.filled == sum(1 << index for index, bit in enumerate(filled) if bit)
+
+
+@pytest.mark.parametrize("name", ["COCO-17", "BODY_25B", "WholeBody-133"])
+def test_names_are_forgiving(name: str, stand_in_lifter: Lifter) -> None:
+    stand_in_lifter.stream(keypoints=name, width=1920, height=1080).close()
 
 
 def _joints() -> tuple[str, ...]:

@@ -214,6 +214,12 @@ def test_the_format_may_be_said(case: Case, tmp_path: Path) -> None:
     assert recording.summary.format == case.format
 
 
+@pytest.mark.parametrize("name", ["yolo", "YOLO", "YOLO-pose", "ultralytics", "yolov8", "auto"])
+def test_formats_have_other_names(name: str, tmp_path: Path) -> None:
+    path = files.dump(tmp_path / "y.json", [files.yolo_frame(p) for p in files.film("coco17", 3)])
+    assert read(path, size=SIZE, format=name).summary.format == "yolo"
+
+
 def test_standard_input_is_read_line_by_line() -> None:
     film = files.film("coco17", 5, 2)
     stdin = io.BytesIO(files.lines(film).encode())
@@ -258,3 +264,6 @@ def test_utf_16_and_byte_order_marks(tmp_path: Path) -> None:
         path = tmp_path / f"{encoding}.json"
         path.write_text(text, encoding=encoding)
         _same(read(path, size=SIZE), film, 1e-9)
+        lines = tmp_path / f"{encoding}.jsonl"
+        lines.write_text(files.lines(film), encoding=encoding)
+        _same(read(lines, size=SIZE), film, 1e-9)

@@ -83,7 +83,7 @@ def test_not_found_at_every_entry(writer: str, gap: tuple[float, float], tmp_pat
     assert (np.isnan(track.values).any(axis=-1) == expected).all()
 
 
-@pytest.mark.parametrize("confidence", [0.0, 0.19, np.nan])
+@pytest.mark.parametrize("confidence", [0.0, 0.09, np.nan])
 def test_unsure_keypoints_are_not_found(confidence: float, tmp_path: Path) -> None:
     film = files.film("coco18", 10)
     frames = [files.openpose_frame(people) for people in film]
@@ -92,8 +92,8 @@ def test_unsure_keypoints_are_not_found(confidence: float, tmp_path: Path) -> No
     path = files.dump(tmp_path / "f.json", frames)
     (track,) = read(path, size=SIZE).tracks
     assert np.isnan(track.values[3:6, WRIST]).all()
-    if confidence == 0.19:
-        (track,) = read(path, size=SIZE, min_confidence=0.1).tracks
+    if confidence == 0.09:
+        (track,) = read(path, size=SIZE, min_confidence=0.05).tracks
         assert np.isfinite(track.values).all()
 
 

@@ -168,6 +168,43 @@ def test_a_failure_leaves_what_was_there(
     assert {entry.name for entry in tmp_path.iterdir()} == {"o.npz", "bad.onnx", "y.json"}
 
 
+def test_a_root_needs_the_images_size(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told before the work, of a file in the network's own units."""
+    np.savez(tmp_path / "c.npz", a=files.normalised(files.film("h36m17", 5)[:, 0]))
+    words = ["lift", str(model), str(tmp_path / "c.npz"), "-o", str(tmp_path / "o.npz")]
+    assert main([*words, "--height-m", "1.8", "--root"]) == 2
+    told = capsys.readouterr()
+    assert "--size" in told.err
+    assert "Lifted" not in told.out
+    assert main([*words, "--height-m", "1.8", "--root", *SIZE]) == 0
+
+
+def test_names_that_are_no_text(model: Path, tmp_path: Path) -> None:
+    """A file name is bytes; Latin-1 ones are met."""
+    name = tmp_path / b"caf\xe9.json".decode(errors="surrogateescape")
+    files.dump(name, [files.yolo_frame(people) for people in files.film("coco17", 3)])
+    command = [sys.executable, "-m", "posemamba_runtime", "lift", str(model)]
+    for output, code in ((tmp_path / "o.npz", 0), (name, 2)):
+        words = [str(name), "-o", str(output), *SIZE]
+        done = subprocess.run([*command, *words], capture_output=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_no_standard_input(model: Path) -> None:
+    """As under a service that closes it."""
+    for words in (["-", "--live"], ["-", "-o", "-"]):
+        line = [sys.executable, "-m", "posemamba_runtime", "lift", str(model), *words, *SIZE]
+        done = subprocess.run(
+            ["sh", "-c", '"$@" <&-', "sh", *line], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert "standard input is closed" in done.stderr
+        assert done.stderr.count("\n") <= 1
+
+
 def test_the_demo_is_packaged_or_exported_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +221,10 @@ def test_the_demo_is_packaged_or_exported_once(
     assert first == second
     assert first.parent == tmp_path / "posemamba"
     assert exported == ["demo_S.safetensors"]
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(Missing, match="point XDG_CACHE_HOME"):
+        demo.model_path("demo")
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
     with pytest.raises(Missing, match="pip install pmexport"):
         demo.model_path("demo")

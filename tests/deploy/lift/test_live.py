@@ -139,6 +139,27 @@ def _ready(live: subprocess.Popen[str]) -> bool:
     return bool(select.select([live.stdout], [], [], 0)[0])
 
 
+def test_an_avatar_follows_one_person(model: Path) -> None:
+    """Datagrams, and no lines unless they are asked for."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(60)
+        vmc = f"127.0.0.1:{receiver.getsockname()[1]}"
+        live = _lift(model, "-", "--live", *WORDS, "--vmc", vmc, "--height-m", "1.7")
+        out, told = live.communicate(files.lines(files.film("coco17", 5, 2)), timeout=60)
+        assert (live.returncode, out) == (0, ""), told
+        assert "5 frames in, 10 poses out" in told
+        datagrams = [receiver.recv(65_535)]
+        receiver.settimeout(0.3)
+        while datagrams[-1]:
+            try:
+                datagrams.append(receiver.recv(65_535))
+            except TimeoutError:
+                break
+    poses = [d for d in datagrams if d.startswith(b"#bundle\0") and b"/VMC/Ext/Bone/Pos" in d]
+    assert len(poses) == 5
+
+
 def test_a_reader_that_leaves_ends_it_quietly(model: Path) -> None:
     live = _lift(model, "-", "--live", *WORDS)
     assert live.stdout is not None
@@ -190,6 +211,26 @@ def test_fractions_and_text_ids() -> None:
         assert np.abs(seen.values[:, :2] - people[0]).max() < 1e-9
     assert intake.settled is not None
     assert intake.settled.layout == "mediapipe33"
+
+
+def test_an_empty_room_is_waited_out() -> None:
+    """A detector that guesses at first; one that never finds anything is a mistake in the end."""
+    film = files.film("coco17", 1)[0, 0]
+    intake, unsure = _intake(), files.triples(film, 0.05)
+    assert not list(intake.take({"keypoints": unsure}))
+    assert len(list(intake.take({"keypoints": files.triples(film)}))) == 1
+    intake = _intake()
+    for _ in range(300):
+        assert not list(intake.take({"keypoints": unsure}))
+    with pytest.raises(InputError, match=r"the highest is 0\.05"):
+        list(intake.take({"keypoints": unsure}))
+
+
+def test_a_first_frame_that_is_half_outside_is_pixels() -> None:
+    film = files.film("coco17", 1)[0, 0]
+    film[:, 0] += 1240.0 - film[:, 0].mean()
+    (seen,) = _intake(size=(files.WIDTH, 480)).take({"keypoints": film.tolist()})
+    assert np.abs(seen.values[:, :2] - film).max() == 0
 
 
 def test_people_without_ids_are_followed() -> None:

@@ -4,6 +4,7 @@ lift what the Python package lifts."""
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -197,6 +198,39 @@ def test_the_smallest_program(values: str, prefix: Path, tmp_path: Path) -> None
     run("cmake", "--build", tmp_path / "b")
 
 
+WITHOUT_EXCEPTIONS = """
+#include <cstdio>
+#include <posemamba/runtime/lifter.hpp>
+int main(int, char** argv) {
+  auto lifter = posemamba::Lifter::open(argv[1]);
+  if (!lifter) return std::fprintf(stderr, "Error: %s\\n", lifter.error().what()), 2;
+  posemamba::StreamOptions options;
+  options.width = 1920, options.height = 1080;
+  auto stream = lifter->stream(options);
+  float values[17][2];
+  for (auto& point : values) point[0] = 300.0F, point[1] = 400.0F;
+  if (!stream || !stream->push(0, 0.0, 0, values) || !lifter->step()) return 1;
+  auto pose = stream->poll();
+  return pose && *pose && (*pose)->frame == 0 ? 0 : 1;
+}
+"""
+
+
+@pytest.mark.parametrize("standard", ["c++17", "c++20"])
+def test_without_exceptions(
+    standard: str, prefix: Path, environment: Mapping[str, str], model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "main.cc").write_text(WITHOUT_EXCEPTIONS)
+    flags = (*CPP_FLAGS[1:], f"-std={standard}", "-fno-exceptions", "-DPOSEMAMBA_NO_EXCEPTIONS")
+    program = by_pkg_config("c++", flags, tmp_path / "main.cc", prefix, tmp_path / "main")
+    output(program, environment, model)
+    done = subprocess.run(
+        [str(program), "no.onnx"], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 2
+    assert "no.onnx" in done.stderr
+
+
 def lines_of_code(path: Path, comment: str) -> int:
     lines = (line.strip() for line in path.read_text().splitlines())
     return sum(bool(line) and not line.startswith(comment) for line in lines)
@@ -208,18 +242,26 @@ def test_the_live_example_is_short() -> None:
 
 
 @pytest.mark.parametrize("component", ["CUDA", "TensorRT"])
-def test_what_the_package_lacks_is_said(component: str, prefix: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("built_with", [True, False])
+def test_what_the_package_lacks_is_said(
+    component: str, built_with: bool, prefix: Path, tmp_path: Path
+) -> None:
     """A package built for the CPU is refused to a program for a GPU, before anything compiles."""
-    (config,) = prefix.rglob("posemambaConfig.cmake")
-    if f"set(posemamba_{component}_FOUND OFF)" not in config.read_text():
-        pytest.skip(f"this build has {component}")
+    copy = shutil.copytree(prefix, tmp_path / "usr", symlinks=True)
+    (config,) = copy.rglob("posemambaConfig.cmake")
+    known = re.compile(f"set\\(posemamba_{component}_FOUND (ON|OFF)\\)")
+    value = "ON" if built_with else "OFF"
+    text, found = known.subn(f"set(posemamba_{component}_FOUND {value})", config.read_text())
+    assert found == 1
+    config.write_text(text)
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.21)\nproject(p LANGUAGES CXX)\n"
         f"find_package(posemamba CONFIG REQUIRED COMPONENTS {component})\n"
     )
     done = subprocess.run(
-        ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "b"), f"-DCMAKE_PREFIX_PATH={prefix}"],
+        ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "b"), f"-DCMAKE_PREFIX_PATH={copy}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode != 0
-    assert f"was built without {component}" in " ".join(done.stderr.split())
+    assert (done.returncode == 0) == built_with
+    said = f"was built without {component}" in " ".join(done.stderr.split())
+    assert said != built_with

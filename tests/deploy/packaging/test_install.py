@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from native_build import run
+from native_build import build_folder, install, run
 from places import ROOT
 
 LIBRARIES = {"libposemamba_runtime.so", "libposemamba_ort.so"}
@@ -86,7 +86,7 @@ def test_deb(build: Path, prefix: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_holds_what_it_opens(tmp_path: Path) -> None:
-    """And needs NumPy alone to be imported."""
+    """The files that every other package ships; and it needs NumPy alone to be imported."""
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", ROOT / "deploy" / "python",
         "--wheel-dir", tmp_path)  # fmt: skip
     (wheel,) = tmp_path.glob("posemamba_runtime-*.whl")
@@ -94,6 +94,11 @@ def test_the_wheel_holds_what_it_opens(tmp_path: Path) -> None:
         names = set(archive.namelist())
         archive.extractall(tmp_path / "site")
     assert {f"posemamba_runtime/lib/{name}" for name in LIBRARIES} <= names
+    installed = install(build_folder(), tmp_path / "usr")  # of the build that the wheel was made of
+    for name in (*LIBRARIES, "libposemamba_trt.so"):
+        shipped = [path.read_bytes() for path in installed.rglob(name)]
+        inside = tmp_path / "site" / "posemamba_runtime" / "lib" / name
+        assert ([inside.read_bytes()] if inside.exists() else []) == shipped, name
     assert "posemamba_runtime/py.typed" in names
     assert not {name for name in names if name.startswith(("posemamba/", "pmexport/", "include/"))}
     code = (

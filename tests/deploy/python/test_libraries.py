@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import json
 from pathlib import Path
 
 import pytest
 
 import posemamba_runtime
-from posemamba_runtime import Missing, _library
+from posemamba_runtime import Lifter, Missing, _library
 
 WHEELS = {
     "onnxruntime": ("onnxruntime", "capi/libonnxruntime.so.1.99.0"),
@@ -61,22 +60,30 @@ def test_the_variable_comes_first(site: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("start", "sidecar", "family"),
+    ("start", "family"),
     [
-        (b"\x08\x0a", None, "onnxruntime"),
-        (b"ftrt\0\0", None, "tensorrt"),
-        (b"ftrt\0\0", json.dumps({"tensorrt": {"flavour": "tensorrt-rtx"}}), "tensorrt-rtx"),
-        (b"ftrt\0\0", json.dumps({"tensorrt": {"flavour": "tensorrt"}}), "tensorrt"),
-        (b"ftrt\0\0", "[]", "tensorrt"),
-        (b"ftrt\0\0", "{", "tensorrt"),
-        (b"\x08\x0a", json.dumps({"tensorrt": {"flavour": "tensorrt"}}), "onnxruntime"),
+        (b"\x08\x0a", "onnxruntime"),
+        (b"", "onnxruntime"),
+        (b"ftrt\0\0", "tensorrt"),
+        (b"vtrt\0\0", "tensorrt-rtx"),
     ],
 )
-def test_auto(start: bytes, sidecar: str | None, family: str, tmp_path: Path) -> None:
+def test_auto_goes_by_the_first_bytes(start: bytes, family: str, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(start)
-    if sidecar is not None:
-        (tmp_path / "model.json").write_text(sidecar)
     assert _library.family(str(tmp_path / "model"), "auto") == family
+    assert _library.family(str(tmp_path / "model"), "tensorrt-lean") == "tensorrt-lean"
+    assert _library.family(str(tmp_path / "model"), "onnxruntime-cuda") == "onnxruntime"
+
+
+def test_the_lean_runtime_stands_in(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its wheel alone is installed, "auto" finds it in the process."""
+    lean = put(site, *WHEELS["tensorrt-lean"])
+    (site / "m.engine").write_bytes(b"ftrt" + bytes(100))
+    opened: list[str] = []
+    monkeypatch.setattr(_library, "_opens", lambda path: opened.append(path) or False)
+    with pytest.raises(Missing, match=r"libnvinfer"):
+        Lifter(site / "m.engine")
+    assert opened == [str(lean)]
 
 
 def test_cuda_is_opened_before_the_provider(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +93,13 @@ def test_cuda_is_opened_before_the_provider(site: Path, monkeypatch: pytest.Monk
         put(site, "nvidia", f"cu13/lib/{name}")
     runtime = put(site, *WHEELS["onnxruntime"])
     opened: list[str] = []
+    driver = True
 
     def opens(path: str) -> None:
+        if path == "libcuda.so.1":
+            if not driver:
+                raise OSError
+            return
         opened.append(Path(path).name)
         raise OSError
 
@@ -95,6 +107,10 @@ def test_cuda_is_opened_before_the_provider(site: Path, monkeypatch: pytest.Monk
     _library.preload_cuda(str(runtime))
     assert opened == []  # a build for the CPU
     runtime.with_name("libonnxruntime_providers_cuda.so").touch()
+    driver = False
+    _library.preload_cuda(str(runtime))
+    assert opened == []
+    driver = True
     _library.preload_cuda(str(runtime))
     assert opened == ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcudnn.so.9"]
 

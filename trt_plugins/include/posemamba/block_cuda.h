@@ -60,7 +60,7 @@ typedef struct pm_next_params {
 typedef struct pm_block_tail_params {
   pm_cross_scan_params scan; /* y and D are not used */
   const void* z;             /* [positions, 2 * d_model], rows z_stride elements apart */
-  int64_t z_stride;          /* a multiple of 8 */
+  int64_t z_stride;          /* a multiple of 8, below 2^31 */
   const float* vectors;
   const void* out_proj;  /* packed [d_model, 2 * d_model] */
   const void* fc1;       /* packed [2 * d_model, d_model] */

@@ -14,6 +14,9 @@ namespace {
 using Opened = std::unique_ptr<Backend>;
 
 Opened ort_cpu(const BackendRequest& request) {
+  if (request.cuda_graph) {
+    fail(PM_BAD_ARGUMENT, "cuda_graph is 1, and backend onnxruntime-cpu has none: leave it at 0");
+  }
   return open_ort_cpu(request, std::make_shared<OrtLibrary>(request.runtime_library));
 }
 
@@ -43,9 +46,6 @@ Opened ort_best(const BackendRequest& request) {
 Opened trt(const BackendRequest& request) { return open_tensorrt(request, kTensorRt); }
 Opened trt_lean(const BackendRequest& request) { return open_tensorrt(request, kTensorRtLean); }
 Opened trt_rtx(const BackendRequest& request) { return open_tensorrt(request, kTensorRtRtx); }
-Opened trt_best(const BackendRequest& request) {
-  return open_tensorrt(request, flavour_of_engine(request.path));
-}
 
 struct Choice {
   const char* name;
@@ -55,7 +55,7 @@ struct Choice {
 constexpr const char* kAuto = "auto";
 constexpr Choice kChoices[] = {
     {kAuto, FileKind::kOnnx, ort_best},
-    {kAuto, FileKind::kEngine, trt_best},
+    {kAuto, FileKind::kEngine, open_tensorrt_of_engine},
     {"onnxruntime-cpu", FileKind::kOnnx, ort_cpu},
     {"onnxruntime-cuda", FileKind::kOnnx, ort_cuda},
     {"tensorrt", FileKind::kEngine, trt},

@@ -40,11 +40,7 @@ class OrtCpu : public Backend {
     const ort::Value* given[] = {bound.input.get()};
     ort::Value* wanted[] = {bound.output.get()};
     onnx_.run_failed_if(
-        ort::Run(onnx_.api(), onnx_.session(), static_cast<const ort::RunOptions*>(nullptr),
-                 static_cast<const char* const*>(inputs),
-                 static_cast<const ort::Value* const*>(given), size_t{1},
-                 static_cast<const char* const*>(outputs), size_t{1},
-                 static_cast<ort::Value**>(wanted)),
+        ort::Run(onnx_.api(), onnx_.session(), nullptr, inputs, given, 1, outputs, 1, wanted),
         batch, frames);
   }
 

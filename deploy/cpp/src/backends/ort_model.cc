@@ -31,13 +31,11 @@ void OrtModel::open(const BackendRequest& request, const ort::CudaOptions* cuda)
   const auto check = [&](ort::Status* status, const char* subject) {
     library_->check(status, PM_BACKEND_FAILED, subject, "install ONNX Runtime again");
   };
-  check(ort::CreateEnvWithCustomLogger(api(), &drop, static_cast<void*>(nullptr), ort::kFatal,
-                                       "posemamba", env_.out()),
+  check(ort::CreateEnvWithCustomLogger(api(), &drop, nullptr, ort::kFatal, "posemamba", env_.out()),
         "ONNX Runtime does not start");
   OrtSessionOptions options(api());
   check(ort::CreateSessionOptions(api(), options.out()), "no session options");
-  check(ort::SetSessionLogSeverityLevel(api(), options.get(), static_cast<int>(ort::kFatal)),
-        "no log level");
+  check(ort::SetSessionLogSeverityLevel(api(), options.get(), ort::kFatal), "no log level");
   check(ort::SetSessionGraphOptimizationLevel(api(), options.get(), ort::kEnableAll),
         "no optimization level");
   if (request.threads > 0) {
@@ -99,18 +97,18 @@ void OrtModel::check_side(bool input) {
   std::string name;
   if (count > 0) {
     char* found = nullptr;
-    check(input ? ort::SessionGetInputName(api(), session(), size_t{0}, allocator, &found)
-                : ort::SessionGetOutputName(api(), session(), size_t{0}, allocator, &found));
+    check(input ? ort::SessionGetInputName(api(), session(), 0, allocator, &found)
+                : ort::SessionGetOutputName(api(), session(), 0, allocator, &found));
     name = found;
-    check(ort::AllocatorFree(api(), allocator, static_cast<void*>(found)));
+    check(ort::AllocatorFree(api(), allocator, found));
   }
   if (count != 1 || name != wanted) {
     fail(PM_BAD_MODEL, "'%s' has %zu %ss, the first named '%.40s': a PoseMamba model has one, '%s'",
          facts_.path.c_str(), count, side, name.c_str(), wanted);
   }
   OrtTypeInfo type(api());
-  check(input ? ort::SessionGetInputTypeInfo(api(), session(), size_t{0}, type.out())
-              : ort::SessionGetOutputTypeInfo(api(), session(), size_t{0}, type.out()));
+  check(input ? ort::SessionGetInputTypeInfo(api(), session(), 0, type.out())
+              : ort::SessionGetOutputTypeInfo(api(), session(), 0, type.out()));
   const ort::TensorInfo* info = nullptr;
   check(ort::CastTypeInfoToTensorInfo(api(), type.get(), &info));
   if (info == nullptr) {
@@ -122,7 +120,7 @@ void OrtModel::check_side(bool input) {
   check(ort::GetTensorElementType(api(), info, &element));
   check(ort::GetDimensionsCount(api(), info, &rank));
   int64_t shape[4] = {};
-  if (rank == 4) check(ort::GetDimensions(api(), info, static_cast<int64_t*>(shape), rank));
+  if (rank == 4) check(ort::GetDimensions(api(), info, shape, rank));
   const bool joints_fit =
       (shape[2] == kJointCount || shape[2] < 0) && (shape[3] == channels || shape[3] < 0);
   if (element != ort::kFloat || rank != 4 || !joints_fit) {
@@ -156,7 +154,7 @@ void OrtModel::read_facts() {
     check(ort::ModelMetadataLookupCustomMetadataMap(api(), metadata.get(), allocator, key, &value));
     if (value == nullptr) return std::string();
     std::string copy = value;
-    check(ort::AllocatorFree(api(), allocator, static_cast<void*>(value)));
+    check(ort::AllocatorFree(api(), allocator, value));
     return copy;
   };
   const int64_t trained = read_metadata(facts_.path, lookup, facts_);
@@ -177,8 +175,7 @@ OrtValue OrtModel::tensor(const OrtMemoryInfo& where, void* data, int64_t batch,
   const int64_t shape[4] = {batch, frames, kJointCount, channels};
   const auto bytes = static_cast<size_t>(batch * frames * kJointCount * channels) * sizeof(float);
   OrtValue value(api());
-  library_->check(ort::CreateTensorWithDataAsOrtValue(api(), where.get(), data, bytes,
-                                                      static_cast<const int64_t*>(shape), size_t{4},
+  library_->check(ort::CreateTensorWithDataAsOrtValue(api(), where.get(), data, bytes, shape, 4,
                                                       ort::kFloat, value.out()),
                   PM_BACKEND_FAILED, "no tensor", "install ONNX Runtime again");
   return value;

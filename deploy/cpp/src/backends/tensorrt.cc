@@ -30,10 +30,17 @@ struct PlanFile {
   EngineFacts facts;
 };
 
-PlanFile read_plan(const std::string& path, ModelFacts& model) {
+PlanFile read_plan(const std::string& path, const TrtFlavour& flavour, ModelFacts& model) {
   PlanFile plan;
   plan.bytes = read_file(path);
-  if (plan.bytes.size() < 64 || std::memcmp(plan.bytes.data(), "ftrt", 4) != 0) {
+  constexpr size_t kShortest = 64;
+  const std::string start(plan.bytes.data(), std::min<size_t>(plan.bytes.size(), 4));
+  if (start != flavour.plan_start && (start == kPlanStart || start == kRtxPlanStart)) {
+    fail(PM_MISMATCH, "'%s' is an engine of %s, which %s cannot run: use backend %s, or %s",
+         path.c_str(), start == kPlanStart ? "TensorRT" : "TensorRT-RTX", flavour.title,
+         start == kPlanStart ? "tensorrt" : "tensorrt-rtx", kBuildAgain);
+  }
+  if (plan.bytes.size() < kShortest || start != flavour.plan_start) {
     fail(PM_BAD_MODEL, "'%s' is no TensorRT engine, or is damaged: %s", path.c_str(), kBuildAgain);
   }
   const std::string sidecar = path + ".json";
@@ -55,13 +62,11 @@ PlanFile read_plan(const std::string& path, ModelFacts& model) {
 void check_library(const std::string& path, const PlanFile& plan, const TrtLibrary& library) {
   const EngineFacts& facts = plan.facts;
   if (!plan.sidecar) return;
-  const bool rtx = facts.flavour == "tensorrt-rtx";
-  const bool lean = &library.flavour() == &kTensorRtLean;
-  if (rtx != (&library.flavour() == &kTensorRtRtx)) {
-    fail(PM_MISMATCH, "'%s' was built by %s %s, which %s cannot run: use backend %s, or %s",
-         path.c_str(), facts.flavour.c_str(), facts.tensorrt.c_str(), library.flavour().title,
-         rtx ? "tensorrt-rtx" : "tensorrt", kBuildAgain);
+  if (facts.plugin_version != kPluginVersion) {
+    fail(PM_MISMATCH, "'%s' needs version %s of the plugin, this library knows version %s: %s",
+         path.c_str(), facts.plugin_version.c_str(), kPluginVersion, kBuildAgain);
   }
+  const bool lean = &library.flavour() == &kTensorRtLean;
   if (lean && !facts.version_compatible) {
     fail(PM_MISMATCH,
          "'%s' is not version-compatible, as the lean runtime needs: build it again with "
@@ -90,7 +95,7 @@ void check_gpu(const std::string& path, const PlanFile& plan, const Cuda& gpu) {
 class TensorRt : public Backend {
  public:
   TensorRt(const BackendRequest& request, const TrtFlavour& flavour)
-      : plan_(read_plan(request.path, model_)),
+      : plan_(read_plan(request.path, flavour, model_)),
         library_(flavour, request.runtime_library, std::atoi(plan_.facts.tensorrt.c_str())),
         places_(library_.places()) {
     model_.path = request.path;
@@ -222,8 +227,8 @@ class TensorRt : public Backend {
   void choose_profile() {
     const auto tensors = trt::call<int32_t>(engine(), places_.engine_tensor_count);
     if (tensors != 2) {
-      fail(PM_BAD_MODEL, "'%s' has %d tensors, a PoseMamba engine has an input and an output",
-           model_.path.c_str(), tensors);
+      fail(PM_BAD_MODEL, "'%s' has %d tensors, a PoseMamba engine an input and an output: %s",
+           model_.path.c_str(), tensors, kBuildAgain);
     }
     check_tensor(kInput, trt::kInput, 2);
     check_tensor(kOutput, trt::kOutput, 3);
@@ -316,14 +321,20 @@ std::unique_ptr<Backend> open_tensorrt(const BackendRequest& request, const TrtF
   return std::make_unique<TensorRt>(request, flavour);
 }
 
-const TrtFlavour& flavour_of_engine(const std::string& path) {
-  const std::string sidecar = path + ".json";
-  if (!file_exists(sidecar)) return kTensorRt;
-  const std::vector<char> text = read_file(sidecar);
-  ModelFacts ignored;
-  return read_sidecar(sidecar, {text.data(), text.size()}, ignored).flavour == "tensorrt-rtx"
-             ? kTensorRtRtx
-             : kTensorRt;
+std::unique_ptr<Backend> open_tensorrt_of_engine(const BackendRequest& request) {
+  if (file_start(request.path) == kRtxPlanStart) return open_tensorrt(request, kTensorRtRtx);
+  try {
+    return open_tensorrt(request, kTensorRt);
+  } catch (const Failure& full) {
+    const std::string sidecar = request.path + ".json";
+    if (full.code != PM_MISSING || !file_exists(sidecar)) throw;
+    const std::vector<char> text = read_file(sidecar);
+    ModelFacts ignored;
+    if (!read_sidecar(sidecar, {text.data(), text.size()}, ignored).version_compatible) throw;
+    auto backend = open_tensorrt(request, kTensorRtLean);
+    backend->facts().why = full.sentence;
+    return backend;
+  }
 }
 
 }  // namespace posemamba::runtime

@@ -10,7 +10,8 @@ namespace posemamba::runtime {
 // An engine in TensorRT, its lean runtime or TensorRT-RTX. Throws Failure.
 std::unique_ptr<Backend> open_tensorrt(const BackendRequest& request, const TrtFlavour& flavour);
 
-// The flavour an engine's sidecar asks for; TensorRT where there is none.
-const TrtFlavour& flavour_of_engine(const std::string& path);
+// For "auto": TensorRT-RTX for its engines, else TensorRT; where that is not there and the engine
+// is version-compatible, the lean runtime.
+std::unique_ptr<Backend> open_tensorrt_of_engine(const BackendRequest& request);
 
 }  // namespace posemamba::runtime

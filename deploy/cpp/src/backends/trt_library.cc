@@ -4,12 +4,12 @@
 #include <mutex>
 
 #include "core/failure.h"
+#include "core/file.h"
 
 namespace posemamba::runtime {
 namespace {
 
 constexpr const char* kPluginName = "CrossSelectiveScan";
-constexpr const char* kPluginVersion = "1";
 constexpr const char* kPluginNamespace = "posemamba";
 constexpr int32_t kError = 1;  // ILogger::Severity: what is at most this is an error
 
@@ -50,7 +50,8 @@ void* logger(const trt::Places& places) {
 
 // Releases whose virtual tables are known; null for the others.
 const trt::Places* places_of(const TrtFlavour& flavour, int major, int minor) {
-  if (&flavour == &kTensorRtRtx) return nullptr;
+  // TensorRT-RTX has the tables of TensorRT 11; seen in 1.7, whose own Python module calls them.
+  if (&flavour == &kTensorRtRtx) return major == 1 && minor >= 7 ? &trt::kPlaces11 : nullptr;
   if (major == 10 && minor >= 3) return &trt::kPlaces10;
   return major == 11 ? &trt::kPlaces11 : nullptr;
 }
@@ -66,14 +67,14 @@ std::vector<std::string> names(const TrtFlavour& flavour, int preferred) {
 }  // namespace
 
 const TrtFlavour kTensorRt = {
-    "tensorrt", "TensorRT", "libnvinfer.so",
+    "tensorrt", "TensorRT", kPlanStart, "libnvinfer.so",
     "install TensorRT 10.3 or later (part of JetPack), or name the file with runtime_library"};
 const TrtFlavour kTensorRtLean = {
-    "tensorrt-lean", "the lean runtime of TensorRT", "libnvinfer_lean.so",
+    "tensorrt-lean", "the lean runtime of TensorRT", kPlanStart, "libnvinfer_lean.so",
     "install it (pip install tensorrt-lean), set POSEMAMBA_LIBRARY_PATH to its folder, or name the "
     "file with runtime_library"};
 const TrtFlavour kTensorRtRtx = {
-    "tensorrt-rtx", "TensorRT-RTX", "libtensorrt_rtx.so",
+    "tensorrt-rtx", "TensorRT-RTX", kRtxPlanStart, "libtensorrt_rtx.so",
     "install it (pip install tensorrt-rtx-cu13), set POSEMAMBA_LIBRARY_PATH to its folder, or name "
     "the file with runtime_library"};
 
@@ -90,11 +91,11 @@ TrtLibrary::TrtLibrary(const TrtFlavour& flavour, const char* given, int preferr
   version_ = text("%d.%d.%d", major, minor, patch);
   places_ = places_of(flavour, major, minor);
   if (places_ == nullptr) {
-    fail(
-        PM_MISMATCH,
-        "'%s' is %s %s, this library knows TensorRT 10.3 to 11.x: install one of these, or a later "
-        "release of this library",
-        path().c_str(), flavour.title, version_.c_str());
+    fail(PM_MISMATCH,
+         "'%s' is %s %s, this library knows TensorRT 10.3 to 11.x and TensorRT-RTX 1.7 to 1.x: "
+         "install "
+         "one of these, or a later release of this library",
+         path().c_str(), flavour.title, version_.c_str());
   }
 }
 

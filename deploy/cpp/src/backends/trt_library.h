@@ -8,10 +8,14 @@
 
 namespace posemamba::runtime {
 
+// Of the plugins, as the ONNX nodes name it.
+constexpr const char* kPluginVersion = "1";
+
 // A flavour of the library: its back end's name, what it is called, its files.
 struct TrtFlavour {
   const char* backend;
   const char* title;
+  const char* plan_start;  // of its engines
   const char* stem;
   const char* fix;
 };

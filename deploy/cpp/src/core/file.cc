@@ -2,12 +2,14 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "core/failure.h"
 
@@ -29,7 +31,6 @@ constexpr Mistake kMistakes[] = {
     {"\x80\x02", "a Python pickle, as a checkpoint may be: export it with 'pmexport onnx'"},
     {"{", "JSON, as the sidecar is: give the model or the engine"},
 };
-constexpr const char* kPlanStart = "ftrt";  // every TensorRT plan begins so
 
 File open_file(const std::string& path) {
   struct stat info{};
@@ -104,7 +105,8 @@ FileKind file_kind(const std::string& path) {
       fail(PM_BAD_MODEL, "'%s' is %s", path.c_str(), mistake.what);
     }
   }
-  const bool plan = bytes >= 4 && std::memcmp(start, kPlanStart, 4) == 0;
+  const std::string_view begin(start, std::min<size_t>(bytes, 4));
+  const bool plan = begin == kPlanStart || begin == kRtxPlanStart;
   return plan || file_exists(path + ".json") ? FileKind::kEngine : FileKind::kOnnx;
 }
 
@@ -119,6 +121,12 @@ std::vector<char> read_file(const std::string& path) {
     fail(PM_BAD_MODEL, "'%s' could not be read to its end: copy it again", path.c_str());
   }
   return data;
+}
+
+std::string file_start(const std::string& path) {
+  const File file = open_file(path);
+  char start[4] = "";
+  return {start, std::fread(start, 1, sizeof start, file.get())};
 }
 
 bool file_exists(const std::string& path) {

@@ -8,12 +8,19 @@ namespace posemamba::runtime {
 
 enum class FileKind { kOnnx, kEngine };
 
+// The first four bytes of a plan of TensorRT, and of TensorRT-RTX.
+constexpr const char* kPlanStart = "ftrt";
+constexpr const char* kRtxPlanStart = "vtrt";
+
 // Looks at the first bytes. Throws a Failure for what is no model at all: nothing there, a folder,
 // an empty file, a Git LFS pointer, a web page, a checkpoint.
 FileKind file_kind(const std::string& path);
 
 // The whole file. Throws Failure(PM_MISSING or PM_BAD_MODEL).
 std::vector<char> read_file(const std::string& path);
+
+// The first four bytes, fewer where there are no more. Throws as read_file.
+std::string file_start(const std::string& path);
 
 bool file_exists(const std::string& path);
 

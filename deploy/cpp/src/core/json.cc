@@ -1,7 +1,7 @@
 #include "core/json.h"
 
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "core/failure.h"
@@ -107,20 +107,15 @@ class Reader {
     if (!take(']')) wrong("expected a closing bracket");
   }
 
+  // By from_chars, which knows no locale: elsewhere 1.5 may be written 1,5.
   void number(Json& result) {
-    constexpr size_t kLongest = 64;
-    char digits[kLongest + 1] = "";
-    size_t length = 0;
-    while (place_ + length < source_.size() && length < kLongest) {
-      const char c = source_[place_ + length];
-      if ((c < '0' || c > '9') && c != '-' && c != '+' && c != '.' && c != 'e' && c != 'E') break;
-      digits[length++] = c;
-    }
-    char* end = nullptr;
     result.kind = Json::Kind::kNumber;
-    result.number = std::strtod(digits, &end);
-    if (length == 0 || end != digits + length) wrong("no value");
-    place_ += length;
+    const char* begin = source_.data() + place_;
+    const auto [end, error] =
+        std::from_chars(begin, source_.data() + source_.size(), result.number);
+    const bool digit = *begin == '-' || (*begin >= '0' && *begin <= '9');  // not "inf" nor "nan"
+    if (error != std::errc() || !digit) wrong("no value");
+    place_ += static_cast<size_t>(end - begin);
   }
 
   unsigned hex4() {

@@ -1,6 +1,5 @@
 #include "formats/keypoints.h"
 
-#include <cstring>
 #include <string>
 
 #include "core/failure.h"
@@ -16,12 +15,23 @@ constexpr bool table_fits() {
 }
 static_assert(table_fits(), "a format uses more joints than a mask has room for");
 
+// As posemamba has it: BODY_25B is body25b.
+std::string plain(const char* name) {
+  std::string result;
+  for (const char* c = name; *c != '\0'; ++c) {
+    if (*c == '-' || *c == '_') continue;
+    result += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c - 'A' + 'a') : *c;
+  }
+  return result;
+}
+
 }  // namespace
 
 const KeypointFormat& find_format(const char* name) {
   std::string known;
+  const std::string wanted = name == nullptr ? "" : plain(name);
   for (const KeypointFormat& format : kFormats) {
-    if (name != nullptr && std::strcmp(format.name, name) == 0) return format;
+    if (wanted == format.name) return format;
     known += (known.empty() ? "" : ", ") + std::string(format.name);
   }
   fail(PM_BAD_ARGUMENT, "keypoints is '%.40s': use one of %s", name == nullptr ? "NULL" : name,

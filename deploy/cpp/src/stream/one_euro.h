@@ -36,8 +36,7 @@ class OneEuro {
   // Share of the new value in an exponential mean with that cutoff.
   static double share(double seconds, double cutoff) {
     constexpr double kTwoPi = 6.283185307179586;
-    const double r = kTwoPi * cutoff * seconds;
-    return r / (r + 1.0);
+    return 1.0 - 1.0 / (kTwoPi * cutoff * seconds + 1.0);
   }
 
   bool started_ = false;

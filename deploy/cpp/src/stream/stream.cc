@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 
 #include "core/failure.h"
 
@@ -15,6 +16,10 @@ constexpr size_t kMostTracks = 1024;
 constexpr int kEnoughPoints = 3;
 // Pixels nearer to the corner than this are no person, but fractions or normalised coordinates.
 constexpr float kFraction = 2.0F;
+// Seconds; what is beyond this is milliseconds or nanoseconds since 1970.
+constexpr double kLatest = 1e11;
+// Seconds between frames at least, where they are divided by.
+constexpr double kShortestStep = 1e-6;
 // Normalised coordinates lie around -2 to 2; what is beyond this is another unit.
 constexpr double kFarthest = 10.0;
 
@@ -45,30 +50,26 @@ pm_result Stream::push(int64_t frame, double timestamp, int32_t person, const fl
   if (lifter_.expired())
     fail(PM_BAD_ARGUMENT, "the lifter of this stream was closed: open another");
   check_pixels(values, count, columns);
-  const Observation next = observe(frame, timestamp, values, count, columns);
+  const Observation next = observe(frame, timestamp, values, columns);
 
   const std::lock_guard<std::mutex> lock(mutex_);
+  const auto not_ready = [&](const std::string& what) {
+    return report(PM_NOT_READY, "%s wait to be lifted: call %s first", what.c_str(),
+                  poses_.full() ? "pm_stream_poll" : "pm_lifter_step");
+  };
   Track* track = active(person);
   if (track != nullptr) {
     check_order(*track, next);
     if (track->waiting() >= kMostWaiting) {
-      return report(PM_NOT_READY, "%lld frames of person %d wait to be lifted: call %s first",
-                    static_cast<long long>(track->waiting()), person,
-                    poses_.full() ? "pm_stream_poll" : "pm_lifter_step");
-    }
-    if (!track->continues(plan_, next)) {
-      if (tracks_.size() >= kMostTracks) {
-        return report(PM_NOT_READY, "%zu tracks of this stream wait to be lifted: call %s first",
-                      tracks_.size(), poses_.full() ? "pm_stream_poll" : "pm_lifter_step");
-      }
-      track->end();
-      track = nullptr;
+      return not_ready(
+          text("%lld frames of person %d", static_cast<long long>(track->waiting()), person));
     }
   }
-  if (track == nullptr) track = open_track(person, next);
-  if (track == nullptr) {
-    return report(PM_NOT_READY, "%zu tracks of this stream wait to be lifted: call %s first",
-                  tracks_.size(), poses_.full() ? "pm_stream_poll" : "pm_lifter_step");
+  if (track == nullptr || !track->continues(plan_, next)) {
+    if (tracks_.size() >= kMostTracks)
+      return not_ready(text("%zu tracks of this stream", tracks_.size()));
+    if (track != nullptr) track->end();
+    track = open_track(person, next);
   }
   track->append(plan_, next);
   return PM_SUCCESS;
@@ -113,10 +114,12 @@ void Stream::check_pixels(const float* values, int32_t count, int32_t columns) c
   }
 }
 
-Observation Stream::observe(int64_t frame, double timestamp, const float* values, int32_t,
+Observation Stream::observe(int64_t frame, double timestamp, const float* values,
                             int32_t columns) const {
   const bool needed = plan_.resampled || plan_.beta > 0.0;
-  if (std::isinf(timestamp)) fail(PM_BAD_ARGUMENT, "timestamp is infinite: give seconds, or NaN");
+  if (std::abs(timestamp) > kLatest) {
+    fail(PM_BAD_ARGUMENT, "timestamp is %g: give seconds, or NaN", timestamp);
+  }
   if (std::isnan(timestamp) && plan_.rate > 0.0) {
     timestamp = static_cast<double>(frame) / plan_.rate;
   }
@@ -147,7 +150,7 @@ void Stream::check_order(const Track& track, const Observation& next) const {
   }
   const bool needed = plan_.resampled || plan_.beta > 0.0;
   const double last = track.last_timestamp();
-  if (next.timestamp < last || (needed && next.timestamp == last)) {
+  if (next.timestamp < last || (needed && next.timestamp - last < kShortestStep)) {
     fail(PM_BAD_ARGUMENT,
          "timestamp %.6f of frame %lld of person %d is not after %.6f: push frames in order of "
          "time, in seconds",
@@ -162,9 +165,8 @@ Track* Stream::active(int32_t person) {
   return nullptr;
 }
 
-// A track for somebody new; null if too many wait.
+// A track for somebody new.
 Track* Stream::open_track(int32_t person, const Observation& first) {
-  if (tracks_.size() >= kMostTracks) return nullptr;
   make_room(person, first);
   if (spare_.empty()) spare_.push_back(std::make_unique<Track>());
   spare_.back()->start(plan_, person, next_serial_++);

@@ -9,8 +9,9 @@
 
 namespace posemamba::runtime {
 
-// Positions are compared with this slack: timestamps are rounded, frame numbers are exact.
-constexpr double kSlack = 1e-6;
+// Positions are compared with this slack, in model frames: frame numbers are exact, but seconds
+// since 1970 are rounded to 0.24 us.
+constexpr double kSlack = 1e-4;
 
 struct WindowSpec {
   double start;  // position of the first sample; the others follow one by one

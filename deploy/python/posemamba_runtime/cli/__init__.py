@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -10,11 +11,15 @@ BAD_REQUEST = 2
 INTERRUPTED = 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+PROGRAM = "python -m posemamba_runtime"
+
+
+def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Run one command.
 
     Args:
         argv: the words after the program's name; None: the process' own.
+        program: what its messages call it, where another command passes its words on.
 
     Returns:
         0 for success; 2 where the request or an input was wrong, told in one line on standard
@@ -23,9 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     from posemamba_runtime.cli.arguments import parser
     from posemamba_runtime.errors import Error
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names are bytes, not always text
+            stream.reconfigure(errors="backslashreplace")
     try:
-        arguments = parser().parse_args(argv)
-        if arguments.live or arguments.udp:
+        arguments = parser(program).parse_args(argv)
+        if arguments.live or arguments.udp or arguments.vmc:
             from posemamba_runtime.cli.live import live
 
             live(arguments)

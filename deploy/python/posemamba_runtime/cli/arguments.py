@@ -8,11 +8,13 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name
 from posemamba_runtime.keypoints.tracks import parse_person
+from posemamba_runtime.outputs.vmc import parse_address
 
 BACKENDS = (
     *("auto", "onnxruntime-cpu", "onnxruntime-cuda"),
@@ -44,9 +46,9 @@ class _Parser(argparse.ArgumentParser):
         return [option for parser in parsers for option in parser._option_string_actions]
 
 
-def parser() -> argparse.ArgumentParser:
-    """``posemamba_runtime``'s parser."""
-    root = _Parser(prog="python -m posemamba_runtime", allow_abbrev=False)
+def parser(program: str) -> argparse.ArgumentParser:
+    """The parser of the command that messages call ``program``."""
+    root = _Parser(prog=program, allow_abbrev=False)
     commands = root.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=_Parser
     )
@@ -195,6 +197,12 @@ def _living(group: argparse._ArgumentGroup) -> None:
         help="live from datagrams of JSON instead of standard input",
     )
     group.add_argument(
+        "--vmc",
+        type=_named(parse_address),
+        metavar="HOST[:PORT]",
+        help="live to an avatar, one person; lines then only with -o -",
+    )
+    group.add_argument(
         "--latency-ms",
         type=_number("a latency", 0.1, 60_000, "milliseconds"),
         metavar="MS",
@@ -208,7 +216,7 @@ def _named(parse: Callable[[str], Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:  # noqa: ANN401
         try:
             return parse(text)
-        except InputError as error:
+        except BadArgument as error:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return convert

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,12 +53,18 @@ def _exported() -> Path:
     if not checkpoint.is_file():
         raise Missing(f"'{checkpoint}' is not there: install pmexport again")
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12]
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(root) / "posemamba"
-    path = folder / f"demo_S-{digest}.onnx"
+    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
+    path = Path(root) / "posemamba" / f"demo_S-{digest}.onnx"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _export(checkpoint, path)
+        sys.stderr.write(f"Exporting the bundled network to '{path}', once\n")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _export(checkpoint, path)
+        except OSError as error:
+            raise Missing(
+                f"'{path}' cannot be written ({error.strerror}): point XDG_CACHE_HOME at a folder "
+                "that can"
+            ) from None
     return path
 
 

@@ -13,17 +13,16 @@ from typing import TextIO
 from posemamba_runtime import outputs
 from posemamba_runtime.cli.demo import DEMO, check_model, model_path
 from posemamba_runtime.cli.progress import Bar
+from posemamba_runtime.cli.summary import people, size_text, what_was_lifted, what_was_read
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
-from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.motion import Motion
-from posemamba_runtime.outputs.trajectory import with_root
-from posemamba_runtime.recordings import Lifted, LiftOptions, lift_prepared, prepare
+from posemamba_runtime.outputs.trajectory import intrinsics, with_root
+from posemamba_runtime.recordings import LiftOptions, lift_prepared, prepare
 
 STANDARD_OUTPUT = "-"
-_PERCENT = 100.0
 
 
 def lift(arguments: argparse.Namespace) -> None:
@@ -45,7 +44,9 @@ def lift(arguments: argparse.Namespace) -> None:
         rate=arguments.rate,
         clip=arguments.clip,
     )
-    _tell(report, _what_was_read(recording))
+    _tell(report, what_was_read(recording))
+    if arguments.root:
+        intrinsics(recording.size, arguments.focal)  # refuses what cannot be known
     prepared = prepare(recording)
     model = model_path(arguments.model)
     start = time.monotonic()
@@ -55,24 +56,26 @@ def lift(arguments: argparse.Namespace) -> None:
         backend = lifter.info.get("backend", arguments.backend)
     seconds = time.monotonic() - start
     motion = lifted.motion
+    _tell(report, what_was_lifted(recording, lifted))
+    poses = sum(len(track.frames) for track in motion.tracks)
+    done = (
+        f"Lifted: {counted(poses, 'pose')} of {people(len(motion.tracks))} in {seconds:.1f} s "
+        f"({poses / max(seconds, 1e-9):,.0f} a second), {backend}, units: {motion.units}"
+    )
+    _tell(report, [done])
     if arguments.root:
         motion, camera = with_root(motion, arguments.focal)
         if camera.assumed:
             _tell(report, [f"Remark: focal length {camera.focal:.0f} pixels assumed: --focal"])
-    _tell(report, _what_was_lifted(recording, lifted))
-    poses = sum(len(track.frames) for track in motion.tracks)
-    _tell(
-        report,
-        [
-            f"Lifted: {counted(poses, 'pose')} of {_people(len(motion.tracks))} in {seconds:.1f} s "
-            f"({poses / max(seconds, 1e-9):,.0f} a second), {backend}, units: {motion.units}"
-        ],
-    )
-    if arguments.output == STANDARD_OUTPUT:
+    _write(motion, arguments.output, report)
+
+
+def _write(motion: Motion, output: str, report: TextIO) -> None:
+    if output == STANDARD_OUTPUT:
         _write_lines(motion, sys.stdout)
-    else:
-        for path in outputs.write(arguments.output, motion):
-            _tell(report, [f"Wrote: {path} ({_size(path)})"])
+        return
+    for path in outputs.write(output, motion):
+        _tell(report, [f"Wrote: {path} ({size_text(path)})"])
 
 
 def lift_options(arguments: argparse.Namespace) -> LiftOptions:
@@ -134,52 +137,6 @@ def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
             f"'{output}' would lie among the frames and be read as one the next time: "
             "name another folder"
         )
-
-
-def _what_was_read(recording: Recording) -> list[str]:
-    summary = recording.summary
-    frames = counted(summary.frames, "frame")
-    details = [
-        text
-        for count, text in (
-            (summary.missing_frames, f"{summary.missing_frames} missing"),
-            (summary.empty_frames, f"{summary.empty_frames} without people"),
-        )
-        if count
-    ]
-    size = "x".join(map(str, recording.size)) if recording.size else "normalised"
-    lines = [
-        f"Read: {summary.format}, {frames}{' (' + ', '.join(details) + ')' if details else ''}, "
-        f"{_people(summary.people)}, {recording.layout}, {size}, {recording.rate:g} frames a second"
-    ]
-    lines += [f"Left out: {count} {what}" for what, count in summary.left_out.items()]
-    lines += [f"Remark: {note}" for note in summary.notes]
-    return lines
-
-
-def _what_was_lifted(recording: Recording, lifted: Lifted) -> list[str]:
-    summary = recording.summary
-    everything = summary.found + summary.not_found
-    share = summary.not_found / everything * _PERCENT if everything else 0.0
-    gone = sum(int(track.filled.all(axis=1).sum()) for track in lifted.motion.tracks)
-    lines = [f"Filled: {share:.1f} % of the keypoints, {counted(gone, 'whole pose')}"]
-    for person, limbs in lifted.placed.items():
-        lines.append(
-            f"Remark: person {person} never shows {', '.join(limbs)}: placed as they would hang, "
-            "so their poses are invented"
-        )
-    for person, reason, frames in lifted.lost:
-        lines.append(f"Left out: person {person} in {counted(frames, 'frame')}: {reason}")
-    return lines
-
-
-def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count} people"
-
-
-def _size(path: Path) -> str:
-    size = path.stat().st_size
-    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def _tell(stream: TextIO, lines: Iterable[str]) -> None:

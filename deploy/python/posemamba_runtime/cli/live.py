@@ -11,13 +11,16 @@ from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.cli.lift import STANDARD_OUTPUT, lift_options
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
+from posemamba_runtime.keypoints.source import standard_input
 from posemamba_runtime.keypoints.tracks import DEFAULT_RATE
 from posemamba_runtime.lifter import Lifter
+from posemamba_runtime.live.avatar import Avatar
 from posemamba_runtime.live.budget import Plan, plan
 from posemamba_runtime.live.intake import Intake, Settled
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.live.session import run
 from posemamba_runtime.live.sources import Item, datagrams, lines
+from posemamba_runtime.outputs.vmc import VmcSender
 from posemamba_runtime.recordings import LiftOptions
 from posemamba_runtime.stream import Pose, Stream
 
@@ -44,15 +47,20 @@ def live(arguments: argparse.Namespace) -> None:
     )
     with Lifter(model, arguments.backend, threads=arguments.threads) as lifter:
         chosen = _plan(lifter, arguments, rate)
+        sinks = Sinks()
+        if arguments.output or not arguments.vmc:
+            sinks.append(_lines(options.units))
         counts = run(
             lifter,
             _items(arguments),
             intake,
-            _opener(lifter, options, arguments, chosen, rate),
-            _sink(options.units),
+            _opener(lifter, options, arguments, chosen, rate, sinks),
+            sinks,
             _tell,
         )
     _tell(f"{counted(counts.frames, 'frame')} in, {counted(counts.poses, 'pose')} out")
+    if counts.frames > counts.refused and not counts.poses:
+        _tell("no frame shows anybody")
     if counts.frames and counts.refused == counts.frames:
         raise InputError("no frame could be read: see the lines above")
 
@@ -68,12 +76,14 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError(
             "--person, --clip and --root are for recordings: leave them out with --live"
         )
+    if arguments.vmc and not arguments.height_m:
+        raise InputError("--vmc needs --height-m: avatars are moved in metres")
     if arguments.latency_ms is not None and (arguments.policy or arguments.window):
         raise InputError("--latency-ms chooses window and policy: leave --window and --policy out")
 
 
 def _items(arguments: argparse.Namespace) -> Iterable[Item]:
-    return datagrams(*arguments.udp) if arguments.udp else lines(sys.stdin.buffer)
+    return datagrams(*arguments.udp) if arguments.udp else lines(standard_input())
 
 
 def _plan(lifter: Lifter, arguments: argparse.Namespace, rate: float) -> Plan | None:
@@ -93,6 +103,7 @@ def _opener(
     arguments: argparse.Namespace,
     chosen: Plan | None,
     rate: float,
+    sinks: Sinks,
 ) -> Callable[[Settled], Stream]:
     def open_stream(settled: Settled) -> Stream:
         stream = lifter.stream(
@@ -110,12 +121,28 @@ def _opener(
         )
         delay = stream.delay
         _tell(f"delay: {counted(delay.frames, 'frame')}, {delay.seconds * 1e3:.0f} ms, and lifting")
+        if arguments.vmc:
+            sender = VmcSender(
+                *arguments.vmc,
+                units="m",
+                delay_frames=delay.frames,
+                delay_ms=delay.seconds * 1e3,
+            )
+            sinks.append(Avatar(sender))
         return stream
 
     return open_stream
 
 
-def _sink(units: str) -> Callable[[Pose], None]:
+class Sinks(list[Callable[[Pose], None]]):
+    """Everybody who takes poses, as one."""
+
+    def __call__(self, pose: Pose) -> None:
+        for sink in self:
+            sink(pose)
+
+
+def _lines(units: str) -> Callable[[Pose], None]:
     scale = _MM if units == "mm" else 1.0
 
     def write(pose: Pose) -> None:

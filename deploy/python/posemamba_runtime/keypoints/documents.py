@@ -16,7 +16,7 @@ from posemamba_runtime.keypoints.formats.lines import is_header
 from posemamba_runtime.keypoints.formats.mediapipe import MEDIAPIPE
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
 from posemamba_runtime.keypoints.layouts import layout_name
-from posemamba_runtime.keypoints.names import frame_numbers
+from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
 
@@ -228,7 +228,7 @@ def _own_number(document: object) -> int | None:
         value = int(value)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**62:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_FRAME:
         raise InputError(f"the frame number is '{printable(value, 20)}', not a whole number from 0")
     return value
 

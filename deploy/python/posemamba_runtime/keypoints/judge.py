@@ -39,6 +39,7 @@ class Judged:
         numbers: (rows,) frame numbers, ascending.
         persons: (rows,) the file's ids.
         size: of the image; None where only the canvas is known.
+        fractions: the file's x and y were fractions of the image.
     """
 
     values: Floats
@@ -47,6 +48,7 @@ class Judged:
     layout: str
     size: tuple[int, int] | None
     canvas: tuple[int, int]
+    fractions: bool
 
 
 def judge(
@@ -86,7 +88,7 @@ def judge(
     if given:
         _judge_confidence(values[..., 2][there], min_confidence)
     seen = there & confident(values[..., 2], min_confidence)
-    canvas = _scale(values, there, found, size)
+    canvas, fractions = _scale(values, there, found, size)
     values[~seen] = np.nan
     return Judged(
         values,
@@ -95,6 +97,7 @@ def judge(
         name,
         size,
         canvas,
+        fractions,
     )
 
 
@@ -204,14 +207,14 @@ def _judge_confidence(confidence: Floats, limit: float) -> None:
 
 def _scale(
     values: Floats, placed: Bools, found: Detections, size: tuple[int, int] | None
-) -> tuple[int, int]:
-    """Bring x and y to pixels, in place; the size they refer to."""
+) -> tuple[tuple[int, int], bool]:
+    """Bring x and y to pixels, in place; the size they refer to, and if they were fractions."""
     points = values[..., :2][placed]
     largest = float(np.abs(points).max())
     if largest > _LARGEST_PIXEL:
         raise InputError(f"a coordinate reaches {largest:g}: no image is that large")
     if found.units == "normalised":
-        return _from_normalised(values, points, size)
+        return _from_normalised(values, points, size), False
     middle = float(np.median(np.abs(points)))
     fractions = found.units == "fractions" or (
         middle <= _FRACTION_LIMIT and found.units != "pixels" and size != (1, 1)
@@ -237,9 +240,9 @@ def _scale(
     if fractions:
         values[..., :2] *= size
         found.notes.append(f"fractions of the image, scaled to {size[0]}x{size[1]} pixels")
-        return size
+        return size, True
     _judge_size(points, size, found)
-    return size
+    return size, False
 
 
 def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from posemamba_runtime.keypoints.errors import InputError, printable
 
 _DIGITS = re.compile(r"[0-9]+")
-_LARGEST = 2**62  # frame numbers are int64
+MAX_FRAME = 10**12
+"""A frame number beyond is a time or a hash; a thousand a second make this in thirty years."""
 
 
 def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
@@ -47,11 +48,11 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
 def _only_number(name: str) -> int:
     found = _DIGITS.findall(name)
     number = int(found[-1][-40:]) if found else 0
-    return number if number < _LARGEST else 0
+    return number if number < MAX_FRAME else 0
 
 
 def _bounded(names: Sequence[str], column: Sequence[int]) -> tuple[list[int], str | None]:
-    if max(column) < _LARGEST:
+    if max(column) < MAX_FRAME:
         return list(column), None
     order = [names[index] for index in sorted(range(len(names)), key=lambda i: column[i])]
     return _ranked(names, order, "the names' numbers are too long to be frames: taken in order")

@@ -41,6 +41,7 @@ class Detections:
         names: of such clips, by id.
         origins: the file a frame came from, by frame number, where frames are files.
         empty_frames: frames that show nobody, counted by :meth:`release`.
+        sparse: frame numbers jump too far to count frames, so they say the order alone.
     """
 
     frames: dict[int, list[Detection]] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Detections:
     names: dict[int, str] = field(default_factory=dict)
     origins: dict[int, str] = field(default_factory=dict)
     empty_frames: int = 0
+    sparse: bool = False
 
     def label(self, frame: int) -> str:
         """A frame as a message names it."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,6 +132,8 @@ def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any
         InputError: as :func:`parse_json`.
     """
     refuse_other_kinds(content, path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's '>'
+        content = content.decode("utf-16", "replace").encode()
     try:
         return json.loads(content), None
     except json.JSONDecodeError as error:
@@ -152,6 +156,17 @@ def _damaged(error: json.JSONDecodeError, path: Path | str) -> InputError:
     return problem(
         path, f"is not JSON (line {error.lineno}, column {error.colno}, at '{near}'): {error.msg}"
     )
+
+
+def standard_input() -> BinaryIO:
+    """The bytes of standard input.
+
+    Raises:
+        InputError: the process was started without one.
+    """
+    if sys.stdin is None:
+        raise InputError("standard input is closed: pipe a frame of JSON a line into it")
+    return sys.stdin.buffer
 
 
 def read_lines(stream: BinaryIO, source: str) -> Iterator[tuple[int, Any]]:

@@ -54,7 +54,7 @@ class Tracker:
         self._known = [known for known in self._known if frame - known.frame <= REENTRY]
         ids = [-1] * len(people)
         if self._known and people:
-            cost = np.array([[_cost(known, frame, p) for p in people] for known in self._known])
+            cost = _costs(self._known, frame, np.stack(people))
             for row, column in assign(cost):
                 if cost[row, column] <= _TOO_FAR:
                     known = self._known[row]
@@ -69,20 +69,20 @@ class Tracker:
         return ids
 
 
-def _expected(known: _Known, frame: int) -> Floats:
-    places: Floats = known.places + known.movement * min(frame - known.frame, REENTRY // 2)
-    return places
-
-
-def _cost(known: _Known, frame: int, person: Floats) -> float:
-    """0: the same place; 1: nothing in common."""
-    expected = _expected(known, frame)
-    wanted = np.isfinite(expected[:, 0])
-    reach = (_REACH + _REACH_A_FRAME * (frame - known.frame - 1)) * known.size
-    distance = np.linalg.norm(person[wanted, :2] - expected[wanted], axis=-1)
-    shares = np.minimum(np.where(np.isfinite(distance), distance, np.inf), reach) / max(reach, 1e-9)
-    overlap = _overlap(_box(expected), _box(person[:, :2]))
-    return float((1 - _OVERLAP) * shares.mean() + _OVERLAP * (1 - overlap))
+def _costs(known: Sequence[_Known], frame: int, people: Floats) -> Floats:
+    """(known, people) 0: the same place; 1: nothing in common."""
+    gone = np.array([frame - one.frame for one in known])
+    movement = np.stack([one.movement for one in known]) * np.minimum(gone, REENTRY // 2)[:, None]
+    expected = np.stack([one.places for one in known]) + movement[:, None]  # (known, joints, 2)
+    size = np.array([one.size for one in known])
+    reach = np.maximum((_REACH + _REACH_A_FRAME * (gone - 1)) * size, 1e-9)[:, None, None]
+    distance = np.linalg.norm(people[None, :, :, :2] - expected[:, None], axis=-1)
+    shares = np.minimum(np.where(np.isfinite(distance), distance, np.inf), reach) / reach
+    wanted = np.isfinite(expected[..., 0])[:, None]  # a joint never seen says nothing
+    apart = (shares * wanted).sum(-1) / np.maximum(wanted.sum(-1), 1)
+    overlap = _overlaps(_boxes(expected)[:, None], _boxes(people[..., :2])[None])
+    costs: Floats = (1 - _OVERLAP) * apart + _OVERLAP * (1 - overlap)
+    return costs
 
 
 def _update(known: _Known, frame: int, person: Floats) -> None:
@@ -98,19 +98,25 @@ def _update(known: _Known, frame: int, person: Floats) -> None:
     known.frame = frame
 
 
-def _box(places: Floats) -> Floats:
-    """(2, 2) lowest and highest x and y; of nobody, an empty box."""
-    found = places[np.isfinite(places[:, 0])]
-    return np.stack([found.min(0), found.max(0)]) if len(found) else np.zeros((2, 2))
+def _boxes(places: Floats) -> Floats:
+    """(..., 2, 2) lowest and highest x and y of (..., joints, 2); of nobody, an empty box."""
+    found = np.isfinite(places[..., :1])
+    low = np.where(found, places, np.inf).min(axis=-2)
+    high = np.where(found, places, -np.inf).max(axis=-2)
+    some = np.isfinite(low) & np.isfinite(high)
+    return np.stack([np.where(some, low, 0.0), np.where(some, high, 0.0)], axis=-2)
 
 
-def _overlap(one: Floats, other: Floats) -> float:
-    """Intersection over union of two boxes."""
-    shared = np.prod(np.maximum(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]), 0.0))
-    whole = np.prod(one[1] - one[0]) + np.prod(other[1] - other[0]) - shared
-    return float(shared / whole) if whole > 0 else 0.0
+def _overlaps(one: Floats, other: Floats) -> Floats:
+    """Intersection over union of boxes."""
+    corner = np.minimum(one[..., 1, :], other[..., 1, :])
+    shared = np.maximum(corner - np.maximum(one[..., 0, :], other[..., 0, :]), 0.0).prod(-1)
+    whole = (one[..., 1, :] - one[..., 0, :]).prod(-1)
+    whole = whole + (other[..., 1, :] - other[..., 0, :]).prod(-1) - shared
+    overlaps: Floats = np.where(whole > 0, shared / np.maximum(whole, 1e-12), 0.0)
+    return overlaps
 
 
 def _size(places: Floats) -> float:
-    low, high = _box(places)
+    low, high = _boxes(places)
     return float(np.linalg.norm(high - low))

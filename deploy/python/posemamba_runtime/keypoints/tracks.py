@@ -113,6 +113,7 @@ def _consecutive(numbers: Ints, found: Detections) -> Ints:
     step = float(np.median(np.diff(all_numbers)))
     if step < _SPARSE:
         return numbers
+    found.sparse = True
     found.notes.append(f"frame numbers go up by {step:g}: frames taken one after the other")
     return np.searchsorted(all_numbers, numbers).astype(np.int64)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.lifter import Lifter
-from posemamba_runtime.recordings import window_of
+from posemamba_runtime.recordings import windows_of
 
 WINDOWS = (243, 81, 27, 9, 5)
 """Frames: those that lifting networks are trained with, and live users run."""
@@ -52,8 +52,8 @@ def plan(lifter: Lifter, *, budget_ms: float, rate: float, flip: bool) -> Plan:
     Raises:
         InputError: not even the shortest window is within the budget.
     """
-    longest = window_of(lifter)
-    windows = [window for window in WINDOWS if window <= longest] or [longest]
+    shortest, longest = windows_of(lifter)
+    windows = [window for window in WINDOWS if shortest <= window <= longest] or [longest]
     return choose(
         windows, lambda window: _milliseconds(lifter, window, flip), budget_ms=budget_ms, rate=rate
     )

@@ -19,6 +19,9 @@ from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
 from posemamba_runtime.keypoints.tracker import Tracker
 
+_PATIENCE = 300
+"""Frames of people without a keypoint that was found, before that is taken for a mistake."""
+
 
 class Seen(NamedTuple):
     """One person in one frame: values (joints, 3) pixels and confidence, NaN where not found."""
@@ -63,6 +66,7 @@ class Intake:
         self._rate = rate
         self._tracker = Tracker()
         self._names: dict[str, int] = {}
+        self._waited = 0
         self.settled: Settled | None = None
 
     def take(self, document: Any) -> Iterator[Seen]:  # noqa: ANN401
@@ -83,6 +87,9 @@ class Intake:
         if frame is None or not people:
             return
         if self.settled is None:
+            if self._waited < _PATIENCE and not any(self._shows(person) for person in people):
+                self._waited += 1  # an empty room is no reason to stop
+                return
             self.settled = self._settle(people)
         seconds = frame / self._rate if timestamp is None else timestamp
         rows = [self._values(person, self.settled) for person in people]
@@ -91,13 +98,18 @@ class Intake:
             if who >= 0:
                 yield Seen(frame, seconds, who, values)
 
+    def _shows(self, person: Detection) -> bool:
+        """Whether a keypoint of the person was found."""
+        values = person.values
+        sure = confident(values[:, 2], self._limit) if values.shape[1] == 3 else True
+        return bool((placed(values[None], normalised=False)[0] & sure).any())
+
     def _settle(self, people: list[Detection]) -> Settled:
         found = self._reader.found
         one = Detections({0: people}, layout=found.layout, size=found.size)
         judged = judge(one, size=self._size, min_confidence=self._limit, layout=self._layout)
-        fractions = bool(one.notes)  # the only remark that judging a frame makes
         width, height = judged.canvas
-        scale = (float(width), float(height)) if fractions else (1.0, 1.0)
+        scale = (float(width), float(height)) if judged.fractions else (1.0, 1.0)
         return Settled(judged.layout, judged.canvas, scale)
 
     def _values(self, person: Detection, settled: Settled) -> Floats:

@@ -10,7 +10,8 @@ pixels, so rows are weighed by that of the last solution, and robustly (Huber), 
 a wrong place pulls hard. Then the trajectory is smoothed lightly in time.
 
 It is an estimate: lens distortion is left out, depth is only as good as the person's height and the
-focal length are, and both scale it. ``docs/reference/outputs.md`` has its error on a real recording.
+focal length are, and both scale it. ``docs/reference/outputs.md`` has its error on a real
+recording.
 """
 
 from __future__ import annotations

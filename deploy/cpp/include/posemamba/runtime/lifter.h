@@ -105,7 +105,8 @@ PM_RUNTIME_API pm_result pm_lifter_step(pm_lifter* lifter, int32_t* windows_lift
 typedef struct pm_stream_options {
   uint32_t struct_size;  /* set by pm_stream_default_options */
   const char* keypoints; /* "h36m17", "coco17", "coco18", "body25", "body25b", "halpe26",
-                            "wholebody133", "mediapipe33" (multiply its fractions by the size) */
+                            "wholebody133", "mediapipe33" (multiply its fractions by the size);
+                             case, - and _ do not matter */
   int32_t width, height; /* pixels of the image the keypoints refer to */
   int32_t window, hop;   /* frames; 0: the model's, 1 */
   const char* policy;    /* "last": the newest frame, no delay. "lag": the frame `lag` before the

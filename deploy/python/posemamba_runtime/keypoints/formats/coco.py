@@ -14,11 +14,11 @@ from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
-from posemamba_runtime.keypoints.names import frame_numbers
+from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detection, Detections
 
-_PERSON = 1
+_PERSON = (1, 0, "person")  # 0: of data sets of one's own, which count from there
 _IDS = ("idx", "track_id", "person_id", "track", "instance_id")
 
 
@@ -68,12 +68,12 @@ def _read_entry(entry: object, found: Detections) -> tuple[int | str, list[Detec
     image = entry.get("image_id")
     if isinstance(image, bool) or not isinstance(image, int | str):
         raise InputError(f"has {keys_of(entry)}, no 'image_id' of a number or a file name")
-    if isinstance(image, int) and not 0 <= image < 2**62:
+    if isinstance(image, int) and not 0 <= image < MAX_FRAME:
         raise InputError(f"image_id {printable(image)} is no frame number")
     if "keypoints" not in entry:
         found.leave_out("entries without keypoints")
         return image, []
-    if entry.get("category_id", _PERSON) not in (_PERSON, "person"):
+    if entry.get("category_id", 1) not in _PERSON:
         found.leave_out("entries of other categories than person")
         return image, []
     return image, detection(entry, entry["keypoints"], found, _IDS)

@@ -69,7 +69,7 @@ class CoreReader {
     barrier_wait(ring_.empty + fill_slot_, fill_phase_ ^ 1);
 #pragma unroll
     for (int i = 0; i < 4; ++i) store_matrices(to + i * outputs * 32, words_[i]);
-    writes_before_products();
+    writes_before_products();  // other warps' too, once they have seen this arrival
     barrier_arrive(ring_.full + fill_slot_);
     if (++fill_slot_ == Ring) fill_slot_ = 0, fill_phase_ ^= 1;
     if (++number_ == Stage::count(params_)) number_ = 0;

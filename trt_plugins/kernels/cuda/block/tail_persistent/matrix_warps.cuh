@@ -33,7 +33,7 @@ __device__ __forceinline__ void multiply(FragmentRows<D>& rows, typename Config:
   } else {
     rows.template multiply_tiles<Steps>(stage, lane, operand);
   }
-  weights.release();
+  weights.release();  // nothing reads the stage any more: products have ended
 }
 
 // rows += gelu(operand * fc1^T + bias) * fc2^T + bias, 64 hidden channels at a time.

@@ -17,7 +17,7 @@ struct Config {
   static constexpr int kRow = 2 * kOnePassStates + kRank;
   // Occupancy: 168 registers a thread, three blocks and twelve warps an SM. The limb sum is a
   // template parameter of what follows: with one loop for both kinds the compiler keeps to 133
-  // registers and schedules reads right before their use (15 % slower).
+  // registers and schedules reads right before their use, a fifth slower.
   static constexpr int kMinBlocks = 3;
   static_assert(kRank % 4 == 0 && kTile % kUnroll == 0, "layout");
 

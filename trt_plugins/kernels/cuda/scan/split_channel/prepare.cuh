@@ -19,10 +19,11 @@ struct Block {
   bool masked;
 };
 
-// Panels of u. Two pieces a thread are under way at once.
+// Panels of u. Up to four pieces a thread are under way at once: latency is most of what this costs
+// at batch 1.
 __device__ __forceinline__ void prepare_u(const CrossArgs& a, const Prepared& to, const Block& b,
                                           int walk) {
-  constexpr int kAtOnce = 2;
+  constexpr int kAtOnce = 4;
   constexpr int kWarps = kPrepareThreads / 32;
   const int thread = static_cast<int>(threadIdx.x);
   const int panels = a.d_inner / kPanel;
@@ -30,25 +31,26 @@ __device__ __forceinline__ void prepare_u(const CrossArgs& a, const Prepared& to
   const __half* x = static_cast<const __half*>(a.x) + b.batch * a.steps * a.x_stride;
   const auto bytes = static_cast<unsigned>(a.x_stride * sizeof(__half));
   __half* u = to.u + (b.batch * to.walks + walk) * panels * to.steps4 * kPanel;
-  const int rounds = pieces * (kPrepareSteps / 4);
 #pragma unroll 1
-  for (int i0 = thread / 32; i0 < rounds; i0 += kAtOnce * kWarps) {
+  for (int i0 = thread / 32; i0 < pieces * (kPrepareSteps / 4); i0 += kAtOnce * kWarps) {
     uint4 own[kAtOnce];
     uint4 other[kAtOnce];
     int panel[kAtOnce];
     int s[kAtOnce];
+    bool used[kAtOnce];
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
-      const int i = min(i0 + n * kWarps, rounds - 1);
+      const int i = i0 + n * kWarps;
       panel[n] = i % pieces * 8 + thread / 4 % 8;
       s[n] = i / pieces * 4 + thread % 4;
-      const __half* from = x + min(panel[n], panels - 1) * kPanel;
-      own[n] = read_16(from, b.places[s[n]].own * bytes);
-      if (b.masked) other[n] = read_16(from, b.places[s[n]].limb * bytes);
+      used[n] = s[n] < kPrepareSteps && panel[n] < panels && b.step0 + s[n] < to.steps4;
+      if (!used[n]) continue;
+      own[n] = read_16(x + panel[n] * kPanel, b.places[s[n]].own * bytes);
+      if (b.masked) other[n] = read_16(x + panel[n] * kPanel, b.places[s[n]].limb * bytes);
     }
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
-      if (panel[n] >= panels || b.step0 + s[n] >= to.steps4) continue;
+      if (!used[n]) continue;
       *reinterpret_cast<uint4*>(u + (int64_t{panel[n]} * to.steps4 + b.step0 + s[n]) * kPanel) =
           b.masked ? sum_16<__half>(own[n], other[n]) : own[n];
     }
@@ -66,15 +68,18 @@ __device__ __forceinline__ void prepare_rows(const CrossArgs& a, const Prepared&
                       direction * (Rank + kStates2);
   const auto bytes = static_cast<unsigned>(a.x_dbl_stride * sizeof(__half));
   const int64_t row = b.batch * a.directions + direction;
+  struct Read {
+    Quad<__half> own;
+    Quad<__half> other;
+  };
   const auto read = [&](int s, int column) {
-    Quad<__half> quad;
-    quad.load(byte_at(dbl + column, b.places[s].own * bytes));
-    float4 v = quad.value();
-    if (b.masked) {
-      quad.load(byte_at(dbl + column, b.places[s].limb * bytes));
-      v = sum4(v, quad.value());
-    }
-    return v;
+    Read r{};
+    r.own.load(byte_at(dbl + column, b.places[s].own * bytes));
+    if (b.masked) r.other.load(byte_at(dbl + column, b.places[s].limb * bytes));
+    return r;
+  };
+  const auto value = [&](const Read& r) {
+    return b.masked ? sum4(r.own.value(), r.other.value()) : r.own.value();
   };
   // A step of the last group of four that is past the end repeats the last one, in its place.
   const auto place = [&](int s) {
@@ -86,13 +91,14 @@ __device__ __forceinline__ void prepare_rows(const CrossArgs& a, const Prepared&
   const int raw_s = thread / kRankQuads;
   const int column = thread % kRankQuads * 4;
   const bool raw = thread < kPrepareSteps * kRankQuads && b.step0 + raw_s < to.steps4;
-  const float4 v = read(s, Rank + piece * 4);
-  if (raw) {
+  const Read states = read(s, Rank + piece * 4);
+  if (raw) {  // both reads are under way before the first is used
     *reinterpret_cast<float4*>(to.raw + (row * to.steps4 + place(raw_s)) * Rank + column) =
-        read(raw_s, column);
+        value(read(raw_s, column));
   }
   if (b.step0 + s >= to.steps4) return;
   const int step = place(s);
+  const float4 v = value(states);
   float* bc = to.bc + (row * to.steps4 + step / 4 * 4) * kStates2 + step % 4 + piece * 16;
   bc[0] = v.x, bc[4] = v.y, bc[8] = v.z, bc[12] = v.w;
 }

@@ -21,13 +21,14 @@ def recording(seed: int, frames: int, joints: int = 17, *, columns: int = 2) -> 
     points = places + 90 * np.sin(phases + speeds * times)
     if columns == 3:
         points = np.concatenate([points, rng.uniform(0.5, 1, (frames, joints, 1))], axis=-1)
-    return points.astype(np.float32)
+    values: Array = points.astype(np.float32)
+    return values
 
 
 def with_holes(seed: int, values: Array, share: float = 0.1) -> Array:
     """Some keypoints not found for 1 to 4 frames, in each of the ways that detectors say so."""
     rng = np.random.default_rng(seed)
-    holed = values.copy()
+    holed: Array = values.copy()
     frames, joints = values.shape[:2]
     ways: list[Any] = [np.nan, (0, 0), (-1, -1), np.inf]
     for frame, joint in zip(*np.nonzero(rng.random((frames, joints)) < share), strict=True):
