@@ -36,17 +36,16 @@ class BenchRequest:
     Attributes:
         model: the exported file.
         checkpoint: for runtimes that read weights instead.
-        weights: which set of a checkpoint that holds several; None for the model's own.
         runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
         precision: of runtimes that read weights; None for the model's.
-        threads, cuda_graph, optimize, tf32: as :class:`pmexport.runtimes.base.RuntimeOptions`.
+        threads, cuda_graph, optimize, tf32, weights: as
+            :class:`pmexport.runtimes.base.RuntimeOptions`.
     """
 
     model: Path
     checkpoint: Path | None = None
-    weights: str | None = None
     runtimes: tuple[str, ...] = ("ort-cpu",)
     batch: int | None = None
     frames: int | None = None
@@ -56,6 +55,7 @@ class BenchRequest:
     cuda_graph: bool = True
     optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -27,14 +27,14 @@ class CheckRequest:
         runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
         inputs: further clips, an ``.npz`` as :func:`posemamba.pose.clips.load_clips` reads.
         scan_order: overrides the one the model's metadata names.
-        weights: which set of a checkpoint that holds several; None for the model's own.
-        reference: poses to hold the model against instead of PyTorch's, see
-            :mod:`pmexport.check.reference`.
-        keep_reference: where to write the inputs and PyTorch's poses of this check.
         atol, mpjpe_mm: override the precision's tolerance.
         mm_per_unit: millimetres of one network unit.
         any_checkpoint: compare even if the model was exported from another file.
         threads: threads of both sides; None lets them decide.
+        weights: which set of a checkpoint that holds several; None for the model's own.
+        reference: poses to hold the model against instead of PyTorch's, see
+            :mod:`pmexport.check.reference`.
+        keep_reference: where to write the inputs and PyTorch's poses of this check.
     """
 
     model: Path
@@ -42,14 +42,14 @@ class CheckRequest:
     runtimes: tuple[str, ...] = ("ort-cpu",)
     inputs: Path | None = None
     scan_order: str | None = None
-    weights: str | None = None
-    reference: Path | None = None
-    keep_reference: Path | None = None
     atol: float | None = None
     mpjpe_mm: float | None = None
     mm_per_unit: float = DEFAULT_MM_PER_UNIT
     any_checkpoint: bool = False
     threads: int | None = None
+    weights: str | None = None
+    reference: Path | None = None
+    keep_reference: Path | None = None
 
 
 @dataclass(frozen=True)
