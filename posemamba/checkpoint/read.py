@@ -26,7 +26,7 @@ from posemamba.checkpoint.save import CONFIG_KEY
 from posemamba.checkpoint.scan_order_source import OrderSource, config_beside, find_scan_order
 from posemamba.checkpoint.weight_sets import WeightSet, choose, find_weight_sets
 from posemamba.config import PoseMambaConfig
-from posemamba.errors import InputError
+from posemamba.errors import Caution, InputError
 from posemamba.model.network import PoseMamba
 from posemamba.model.state_layout import (
     check_state,
@@ -153,6 +153,7 @@ def _say_guess(path: Path, order: OrderSource) -> None:
         f"{path}: scan order {order.order} is a guess ({order.source}); another gives other poses, "
         "and parity with PyTorch cannot tell. Name it with --scan-order, or ask 'posemamba "
         "which-scan --ckpt FILE --reference io.npz', with outputs of the original code",
+        Caution,
         stacklevel=3,
     )
 

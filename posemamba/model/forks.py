@@ -61,12 +61,13 @@ def split_walks(
     if len(visits) == 1:
         yield visits[0], x_dbl, weights
         return
-    counts = [visit.walk.directions for visit in visits]
-    width = x_dbl.shape[-1] // sum(counts)
-    parts = x_dbl.split([count * width for count in counts], dim=-1)
-    shares = [tensor.split(counts) for tensor in weights]
-    for index, (visit, part) in enumerate(zip(visits, parts, strict=True)):
-        yield visit, part, ScanWeights(*(share[index] for share in shares))
+    width = x_dbl.shape[-1] // len(weights.dt_bias)
+    first = 0
+    for visit in visits:
+        last = first + visit.walk.directions
+        part = x_dbl[..., first * width : last * width]
+        yield visit, part, ScanWeights(*(tensor[first:last] for tensor in weights))
+        first = last
 
 
 def bone_means() -> Tensor:

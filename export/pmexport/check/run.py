@@ -117,8 +117,19 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
             f"{config.frames}: give the checkpoint it was exported from"
         )
 
+    if model.channels != config.channels:
+        raise InputError(
+            f"'{model.path}' takes {plural(model.channels, 'channel')} for each joint, the "
+            f"checkpoint {config.channels}: give the checkpoint it was exported from"
+        )
     network = checkpoint.build()
-    cases = build_cases(clips, longest=config.frames, frames=model.frames, batch=model.batch)
+    cases = build_cases(
+        clips,
+        longest=config.frames,
+        frames=model.frames,
+        batch=model.batch,
+        channels=config.channels,
+    )
     each = progress or (lambda runs, _side: runs)
     baseline = choose_baseline(network, cases[0].keypoints_2d, request.threads)
     lift = torch_lift(network, request.threads)

@@ -231,9 +231,11 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
     lines = []
     if source is not None:
         onnx, joints = source.path, len(source.metadata["joint_names"])
+        channels = source.channels
     else:
         assert export is not None
         onnx, joints = output.with_suffix(".onnx"), export.checkpoint.config.joints
+        channels = export.checkpoint.config.channels
         lines.append(
             f"pmexport onnx --ckpt {shlex.quote(str(request.checkpoint))} --precision {precision} "
             f"-o {shlex.quote(str(onnx))}"
@@ -247,5 +249,6 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         profiles,
         joints,
         request.options,
+        channels,
     )
     return [*lines, line]
