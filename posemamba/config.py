@@ -108,10 +108,7 @@ class PoseMambaConfig:
     def is_papers(self) -> bool:
         """Whether nothing but sizes and the table of directions differs from the paper's."""
         return (
-            self.order.is_one_walk
-            and self.channels == 2
-            and not self.bones
-            and not self.step_bias
+            self.order.is_one_walk and self.channels == 2 and not self.bones and not self.step_bias
         )
 
     @property

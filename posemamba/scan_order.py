@@ -295,9 +295,7 @@ def _runs(directions: Sequence[ScanOrder]) -> Iterator[ScanOrder]:
 def _known(where: str, mapping: dict[object, object], names: Sequence[str]) -> None:
     for key in mapping:
         if key not in names:
-            raise InputError(
-                f"{where} has '{printable(key)}'{suggestion(str(key), list(names))}"
-            )
+            raise InputError(f"{where} has '{printable(key)}'{suggestion(str(key), list(names))}")
 
 
 def _joint_list(where: str, value: object) -> tuple[int, ...]:

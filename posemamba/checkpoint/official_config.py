@@ -34,6 +34,7 @@ FIELD_NAMES = {
     "mlp_ratio": "mlp_ratio",
 }
 
+
 def read_official_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a ``config.yaml`` as plain dicts, lists, strings, numbers, booleans and None.
 

@@ -69,9 +69,7 @@ class WhichScan:
         return {"best": self.best, "tolerance": TOLERANCE, "max_abs": self.max_abs}
 
 
-def which_scan(
-    checkpoint: str | os.PathLike[str], reference: str | os.PathLike[str]
-) -> WhichScan:
+def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[str]) -> WhichScan:
     """Run a checkpoint in every order of the table that it may have.
 
     Args:

@@ -299,7 +299,7 @@ def check_state(state: Mapping[str, Tensor], config: PoseMambaConfig) -> None:
         if key in state and (found := tuple(state[key].shape)) != shape:
             problems.append(f"key '{key}' has shape {found}, expected {shape}")
     if not problems:
-        problems = [*_bad_values(state)]
+        problems = [*_bad_values(state), *_unlike_copies(state)]
     if problems:
         others = len(problems) - 1
         more = f" (and {plural(others, 'more problem')})" if others else ""
@@ -322,6 +322,17 @@ def _unexpected(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> I
                 f"unexpected key '{printable(key)}' of shape {tuple(tensor.shape)}: expected none, "
                 "PoseMamba has no such tensor"
             )
+
+
+def _unlike_copies(state: Mapping[str, Tensor]) -> Iterable[str]:
+    shared = state.get(_STEP_BIAS)
+    for key, tensor in state.items():
+        if (
+            shared is not None
+            and key.endswith(f".{_STEP_BIAS}")
+            and not torch.equal(tensor, shared)
+        ):
+            yield f"key '{key}' differs from '{_STEP_BIAS}': the network has one of them for all"
 
 
 def _bad_values(state: Mapping[str, Tensor]) -> Iterable[str]:
