@@ -92,8 +92,8 @@ def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[
                 poses = model.eval()(torch.from_numpy(keypoints)).numpy()
         except InputError as error:
             raise problem(reference, str(error)) from None
-        error = float(np.abs(poses - expected).max())
-        found[order.name] = error if np.isfinite(error) else float("inf")
+        apart = float(np.abs(poses - expected).max())
+        found[order.name] = apart if np.isfinite(apart) else float("inf")
     return WhichScan(dict(sorted(found.items(), key=lambda item: item[1])))
 
 

@@ -104,6 +104,7 @@ class StepBias(nn.Module):
     """
 
     bias: Tensor
+    unsummed: Tensor
 
     def __init__(self, config: PoseMambaConfig) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class StepBias(nn.Module):
 
     def extend(self, x_dbl: Tensor, dt_weight: Tensor) -> tuple[Tensor, Tensor]:
         """The scan's ``x_dbl`` and ``dt_weight`` with a rank that is ``joints`` larger."""
-        parts = x_dbl.unflatten(-1, (self.walk.directions, -1))
+        parts = torch.unflatten(x_dbl, -1, (self.walk.directions, -1))
         columns = self.columns(x_dbl.shape[1]).to(x_dbl.dtype)
         wide = torch.cat([columns.expand(x_dbl.shape[0], -1, -1, -1, -1), parts], dim=-1)
         return wide.flatten(-2), torch.cat([self.bias[0, :, :, 0], dt_weight], dim=-1)

@@ -8,7 +8,6 @@ from posemamba.errors import InputError
 from posemamba.scan_order import SCAN_ORDERS, own_scan_order
 from posemamba.scan_order import get_scan_order as get
 
-
 PAPERS = ("global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
 
 

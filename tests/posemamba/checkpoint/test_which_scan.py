@@ -31,7 +31,7 @@ def test_names_the_scan_of_every_fork(name: str) -> None:
     assert found.max_abs[found.best] < TOLERANCE
 
 
-def reference(path: Path, **arrays: Any) -> Path:
+def reference(path: Path, **arrays: object) -> Path:
     with np.load(CASES["official_4dir_2ch_v31d"].outputs) as golden:
         np.savez(path, **{**golden, **arrays})
     return path
@@ -84,7 +84,7 @@ def test_bad_references_are_one_line(arrays: dict[str, Any], why: str, tmp_path:
 
 def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "io.npz").write_text("keypoints")
-    with pytest.raises(InputError, match="no .npz file"):
+    with pytest.raises(InputError, match=r"no \.npz file"):
         which_scan(OFFICIAL, tmp_path / "io.npz")
 
 
@@ -96,9 +96,9 @@ def test_eight_directions_tell_their_order_and_refuse_others() -> None:
     read = read_checkpoint(path)
     assert read.config.scan_order == "fused-bfs"
     assert not read.scan_order_guessed
-    with pytest.raises(InputError, match="has 8 directions, scan order bfs .* has 4: use one of"):
+    with pytest.raises(InputError, match=r"has 8 directions, scan order bfs .* has 4: use one of"):
         read_checkpoint(path, scan_order="bfs")
-    with pytest.raises(InputError, match="has 4 directions, scan order fused-bfs .* has 8"):
+    with pytest.raises(InputError, match=r"has 4 directions, scan order fused-bfs .* has 8"):
         read_checkpoint(OFFICIAL, scan_order="v2_fused_bfs")
 
 
@@ -112,7 +112,7 @@ def test_other_bones_are_refused(tmp_path: Path) -> None:
     state = content["model_pos"]
     state["module.joint_to_limb"] = state["module.joint_to_limb"].flip(0)
     torch.save(state, tmp_path / "bones.pth")
-    with pytest.raises(InputError, match="joint_to_limb.* other bones"):
+    with pytest.raises(InputError, match=r"joint_to_limb.* other bones"):
         read_checkpoint(tmp_path / "bones.pth")
 
 
