@@ -14,6 +14,8 @@ MAX_FRAMES = 243
 """Longest clip the paper trains on; a position embedding holds no more frames than it has rows."""
 MAX_DEPTH, MAX_D_MODEL = 100, 4096
 """Far beyond the paper's 20 and 256; building anything much larger does not return."""
+MAX_CHANNELS = 5
+"""x, y, a confidence and two more of a user's own."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,13 @@ class PoseMambaConfig:
         expand: ``d_inner / d_model``.
         mlp_ratio: hidden channels of the MLP over ``d_model``.
         drop_path: stochastic depth rate of the last pair of blocks (training only).
-        scan_order: a name in :data:`posemamba.scan_order.SCAN_ORDERS`.
+        scan_order: a name :func:`posemamba.scan_order.get_scan_order` knows.
         limb_index: limb neighbour of each joint, length ``joints``.
+        channels: of the input for each joint: x, y and, beyond 2, a confidence and more.
+        bones: whether the network adds two channels of its own, the mean over the bones at a joint
+            of (child - parent) in x and y (a public fork).
+        step_bias: whether spatial blocks add a learned bias of the step to the raw step size (a
+            public fork).
 
     Raises:
         InputError: a value that no model can have.
@@ -46,12 +53,17 @@ class PoseMambaConfig:
     drop_path: float = 0.2
     scan_order: str = "global-local"
     limb_index: tuple[int, ...] = LIMB_INDEX
+    channels: int = 2
+    bones: bool = False
+    step_bias: bool = False
 
     def __post_init__(self) -> None:
         for field in ("d_model", "depth", "frames", "joints", "d_state", "expand", "mlp_ratio"):
             value = getattr(self, field)
             if not isinstance(value, int) or value < 1:
                 raise InputError(f"{field} is {value!r}: it must be a positive integer")
+        if type(self.channels) is not int or not 2 <= self.channels <= MAX_CHANNELS:
+            raise InputError(f"channels is {self.channels!r}: it must be from 2 to {MAX_CHANNELS}")
         if self.frames > MAX_FRAMES:
             raise InputError(f"frames is {self.frames}: PoseMamba takes at most {MAX_FRAMES}")
         if not 0.0 <= self.drop_path < 1.0:
@@ -80,7 +92,24 @@ class PoseMambaConfig:
 
     @property
     def walk(self) -> Walk:
+        """The first of :attr:`walks`, for the paper's orders all there is."""
         return self.order.walk(self.limb_index)
+
+    @property
+    def walks(self) -> tuple[Walk, ...]:
+        return self.order.walks(self.limb_index)
+
+    @property
+    def embedded(self) -> int:
+        """Channels that the first layer reads."""
+        return self.channels + (2 if self.bones else 0)
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether nothing but sizes and the table of directions differs from the paper's."""
+        return (
+            self.order.is_one_walk and self.channels == 2 and not self.bones and not self.step_bias
+        )
 
     @property
     def variant(self) -> str:
@@ -91,7 +120,12 @@ class PoseMambaConfig:
         return "custom"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Every field; those that only forks' networks have, where they are used."""
+        fields = asdict(self)
+        for name, usual in _FORK_FIELDS.items():
+            if fields[name] == usual:
+                del fields[name]
+        return fields
 
     @classmethod
     def from_variant(cls, variant: str, **overrides: Any) -> PoseMambaConfig:  # noqa: ANN401
@@ -105,6 +139,9 @@ class PoseMambaConfig:
         depth, d_model = VARIANTS[variant.upper()]
         return cls(d_model=d_model, depth=depth, **overrides)
 
+
+#: Fields of public forks' networks and what they are in the paper's.
+_FORK_FIELDS: dict[str, object] = {"channels": 2, "bones": False, "step_bias": False}
 
 #: (depth, d_model) of the paper's sizes.
 VARIANTS: dict[str, tuple[int, int]] = {

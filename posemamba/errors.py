@@ -8,3 +8,7 @@ class InputError(ValueError):
 
     Command-line tools print it as it is and exit with code 2.
     """
+
+
+class Caution(UserWarning):
+    """A doubt about the result of a command: of no use where it fails for another reason."""

@@ -16,7 +16,7 @@ import yaml
 
 from posemamba.errors import InputError
 from posemamba.files.input import require_no_device
-from posemamba.scan_order import get_scan_order
+from posemamba.scan_order import SHARED_NAMES, get_scan_order, own_scan_order
 from posemamba.text import printable, problem
 
 MAX_BYTES = 1 << 20
@@ -32,16 +32,6 @@ FIELD_NAMES = {
     "depth": "depth",
     "num_joints": "joints",
     "mlp_ratio": "mlp_ratio",
-}
-
-#: ``forward_type`` of the official block -> scan order.
-FORWARD_TYPES = {
-    "v2_plus_poselimbs": "global-local",
-    "v2": "bidirectional",
-    "v2_fs_ft": "fs-ft",
-    "v2_fs_bt": "fs-bt",
-    "v2_bs_ft": "bs-ft",
-    "v2_bs_bt": "bs-bt",
 }
 
 
@@ -136,9 +126,29 @@ def config_scan_order(raw: Mapping[str, Any]) -> str | None:
     stated = raw.get("forward_type")
     if stated is None:
         return None
-    if not isinstance(stated, str) or stated not in FORWARD_TYPES:
-        raise InputError(
-            f"forward_type '{printable(stated)}' is not one of {', '.join(FORWARD_TYPES)}: "
-            "name the scan order yourself (scan_order)"
-        )
-    return FORWARD_TYPES[stated]
+    if not isinstance(stated, str) or stated.startswith("{"):
+        raise InputError(f"forward_type '{printable(stated)}' is no name of a scan")
+    try:
+        return get_scan_order(stated).name
+    except InputError as error:
+        raise InputError(f"forward_type: {error}; --scan-order overrides it") from None
+
+
+def is_shared_name(raw: Mapping[str, Any]) -> bool:
+    """Whether the order a config states is an official name that stands for two of them."""
+    return raw.get("scan_order") is None and config_scan_order(raw) in SHARED_NAMES
+
+
+def read_scan_order_file(path: str | os.PathLike[str]) -> str:
+    """The name of the scan order that a YAML table describes.
+
+    The format is that of :func:`posemamba.scan_order.own_scan_order`.
+
+    Raises:
+        InputError: unreadable, or no such table.
+    """
+    try:
+        return own_scan_order(read_official_config(path)).name
+    except InputError as error:
+        text = str(error)
+        raise error if text.startswith(os.fspath(path)) else problem(path, text) from None

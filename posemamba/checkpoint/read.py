@@ -23,12 +23,17 @@ from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.checkpoint.containers import read_weight_file
 from posemamba.checkpoint.other_networks import name_network
 from posemamba.checkpoint.save import CONFIG_KEY
-from posemamba.checkpoint.scan_order_source import config_beside, find_scan_order
+from posemamba.checkpoint.scan_order_source import OrderSource, config_beside, find_scan_order
 from posemamba.checkpoint.weight_sets import WeightSet, choose, find_weight_sets
 from posemamba.config import PoseMambaConfig
-from posemamba.errors import InputError
+from posemamba.errors import Caution, InputError
 from posemamba.model.network import PoseMamba
-from posemamba.model.state_layout import check_state, infer_sizes
+from posemamba.model.state_layout import (
+    check_state,
+    directions_of,
+    infer_sizes,
+    without_buffers,
+)
 from posemamba.scan_order import get_scan_order
 from posemamba.text import printable, problem
 
@@ -87,8 +92,8 @@ def read_checkpoint(
 
     The scan order is not in the weights. It comes from, in this order: the argument, a
     ``config.yaml`` beside the file, the safetensors header, a word such as ``bs_bt`` in the file
-    name, and is the paper's global-local order otherwise. A choice among several sets of weights
-    and a prefix that was stripped are said in a warning.
+    name, and is the paper's global-local order otherwise. That guess, a choice among several sets
+    of weights and a prefix that was stripped are said in a warning.
 
     Args:
         path: file or unpacked folder; ``demo`` for the network that ships with the package.
@@ -109,18 +114,22 @@ def read_checkpoint(
         if not sets:
             raise InputError(_what_else(file.content))
         chosen, choice = choose(sets, weights)
-        sizes = infer_sizes({key: tuple(tensor.shape) for key, tensor in chosen.tensors.items()})
+        shapes = {key: tuple(tensor.shape) for key, tensor in chosen.tensors.items()}
+        sizes = infer_sizes(shapes, bones=header.get("bones") is True)
         stated = config_beside(source, sizes._asdict())
-        order = find_scan_order(source, given, stated, header)
+        order = find_scan_order(source, given, stated, header, directions_of(shapes))
         config = PoseMambaConfig(
             **sizes._asdict(), **_untold_by_shapes(header), scan_order=order.order
         )
-        check_state(chosen.tensors, config)
+        tensors = without_buffers(chosen.tensors, config)
+        check_state(tensors, config)
     except InputError as error:
         raise problem(source, str(error)) from None
     _say(source, chosen, choice)
+    if order.guessed:
+        _say_guess(source, order)
     return Checkpoint(
-        state={key: t.detach().to(torch.float32).contiguous() for key, t in chosen.tensors.items()},
+        state={key: t.detach().to(torch.float32).contiguous() for key, t in tensors.items()},
         config=config,
         path=source,
         sha256=file.sha256,
@@ -137,6 +146,16 @@ def _say(path: Path, chosen: WeightSet, choice: str | None) -> None:
     if chosen.prefix:
         text = f"{path}: taking the keys that begin with '{printable(chosen.prefix)}', without it"
         warnings.warn(text, stacklevel=3)
+
+
+def _say_guess(path: Path, order: OrderSource) -> None:
+    warnings.warn(
+        f"{path}: scan order {order.order} is a guess ({order.source}); another gives other poses, "
+        "and parity with PyTorch cannot tell. Name it with --scan-order, or ask 'posemamba "
+        "which-scan --ckpt FILE --reference io.npz', with outputs of the original code",
+        Caution,
+        stacklevel=3,
+    )
 
 
 def _what_else(content: object) -> str:

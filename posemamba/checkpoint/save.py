@@ -39,7 +39,8 @@ def save_checkpoint(
     if CONFIG_KEY in header:
         raise problem(target, f"metadata key '{CONFIG_KEY}' is reserved for the configuration")
     header |= {"format": "pt", CONFIG_KEY: json.dumps(model.config.to_dict())}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    # Copies: the library refuses a parameter that stands under two names.
+    tensors = {key: t.detach().cpu().contiguous().clone() for key, t in model.state_dict().items()}
     data = _with_sorted_metadata(safetensors.torch.save(tensors, metadata=header))
     with replacing(target) as temporary:
         temporary.write_bytes(data)

@@ -15,10 +15,12 @@ from typing import Any, NamedTuple
 from posemamba.checkpoint.official_config import (
     config_fields,
     config_scan_order,
+    is_shared_name,
     read_official_config,
 )
 from posemamba.errors import InputError
-from posemamba.scan_order import SCAN_ORDERS, get_scan_order
+from posemamba.scan_order import SCAN_ORDERS, SHARED_NAMES, get_scan_order, orders_with
+from posemamba.text import plural
 
 DEFAULT_SCAN_ORDER = "global-local"
 
@@ -31,8 +33,16 @@ class OrderSource(NamedTuple):
     guessed: bool = False
 
 
+#: Words that a file name says for other reasons: versions, fields of study.
+_PLAIN_WORDS = {"v2", "v3", "v01", "bfs", "selfsum"}
+
+
 def find_scan_order(
-    path: Path, given: str | None, stated: Mapping[str, Any], header: Mapping[str, Any]
+    path: Path,
+    given: str | None,
+    stated: Mapping[str, Any],
+    header: Mapping[str, Any],
+    directions: int,
 ) -> OrderSource:
     """The scan order, from the argument, the config, the header or the file name, in this order.
 
@@ -40,10 +50,26 @@ def find_scan_order(
         given: overrides everything.
         stated: the official config beside the file, or empty.
         header: the configuration in a safetensors header, or empty.
+        directions: of the weights.
 
     Raises:
-        InputError: an order that does not exist.
+        InputError: an order that does not exist, or has another number of directions.
     """
+    found = _stated_order(path, given, stated, header)
+    if found is None:
+        return _guess(directions)
+    has = get_scan_order(found.order).directions
+    if has != directions:
+        raise InputError(
+            f"key 'STEblocks.0.op.dt_projs_weight' has {plural(directions, 'direction')}, scan "
+            f"order {found.order} ({found.source}) has {has}: {_fitting(directions)}"
+        )
+    return found
+
+
+def _stated_order(
+    path: Path, given: str | None, stated: Mapping[str, Any], header: Mapping[str, Any]
+) -> OrderSource | None:
     if given is not None:
         return OrderSource(given, "the scan_order argument")
     embedded = header.get("scan_order")
@@ -52,28 +78,54 @@ def find_scan_order(
             warnings.warn(
                 f"{path}: its header says scan order {embedded}, the config.yaml beside it "
                 f"{beside}; using {beside}",
-                stacklevel=3,
+                stacklevel=4,
             )
-        return OrderSource(beside, "config.yaml beside the checkpoint")
+        shared = is_shared_name(stated)
+        said = f", which may also mean {SHARED_NAMES[beside]}" if shared else ""
+        return OrderSource(beside, f"config.yaml beside the checkpoint{said}", guessed=shared)
     if embedded is not None:
         return OrderSource(get_scan_order(str(embedded)).name, "the safetensors header")
-    if hint := scan_order_in_name(path.name):
-        return OrderSource(hint, "the file name")
-    return OrderSource(DEFAULT_SCAN_ORDER, "the default", guessed=True)
+    return scan_order_in_name(path.name)
 
 
-def scan_order_in_name(name: str) -> str | None:
+def _guess(directions: int) -> OrderSource:
+    known = orders_with(directions)
+    if not known:
+        raise InputError(
+            f"key 'STEblocks.0.op.dt_projs_weight' has {plural(directions, 'direction')}: "
+            f"{_fitting(directions)}"
+        )
+    if len(known) == 1:
+        return OrderSource(known[0].name, f"the only one with {directions} directions")
+    return OrderSource(known[0].name, "the default", guessed=True)
+
+
+def _fitting(directions: int) -> str:
+    names = ", ".join(order.name for order in orders_with(directions))
+    own = "describe it in a YAML file (--scan-order FILE.yaml)"
+    return f"use one of {names}" if names else f"no order of the table has as many, {own}"
+
+
+def scan_order_in_name(name: str) -> OrderSource | None:
     """The scan order a file name spells out as a word of its own.
 
     Only ``fs_ft``-like words and full names count: a bare ``v2`` is more often a version than the
-    official name of the bidirectional scan. ``global-local`` wins over ``bidirectional``, since the
-    paper calls its model both.
+    official name of the bidirectional scan. The longest name wins, and ``global-local`` over
+    ``bidirectional``, since the paper calls its model both.
     """
     words = "-" + re.sub(r"[^a-z0-9]+", "-", name.lower()) + "-"
-    for order in SCAN_ORDERS:
-        if f"-{order}-" in words:
-            return order
-    return None
+    spelled = [
+        (-len(spelling) if spelling != order.name else 0, order.name)
+        for order in SCAN_ORDERS.values()
+        for spelling in (order.name, *order.official)
+        if spelling not in _PLAIN_WORDS and f"-{spelling}-" in words
+    ]
+    if not spelled:
+        return None
+    _, found = min(spelled, key=lambda each: each[0])
+    shared = found in SHARED_NAMES
+    said = f", which may also mean {SHARED_NAMES[found]}" if shared else ""
+    return OrderSource(found, f"the file name{said}", guessed=shared)
 
 
 def config_beside(path: Path, sizes: Mapping[str, int]) -> Mapping[str, Any]:

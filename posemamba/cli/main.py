@@ -12,6 +12,7 @@ from posemamba.cli.plot import plot
 from posemamba.cli.report import ablate, tables
 from posemamba.cli.tool import Tool
 from posemamba.cli.train import evaluate, train
+from posemamba.cli.which_scan import which
 from posemamba.config import MAX_FRAMES
 from posemamba.text import plural, table
 
@@ -63,3 +64,4 @@ cli.add_command(evaluate)
 cli.add_command(tables)
 cli.add_command(ablate)
 cli.add_command(plot)
+cli.add_command(which)

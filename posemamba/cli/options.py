@@ -10,9 +10,33 @@ import click
 
 from posemamba.cli.tool import NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
-from posemamba.scan_order import SCAN_ORDERS
+from posemamba.errors import InputError
+from posemamba.scan_order import SCAN_ORDERS, get_scan_order
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class ScanOrderType(NearChoice):
+    """``auto``, a name of the table, an official name, or a YAML file; gives the order's name."""
+
+    def __init__(self) -> None:
+        super().__init__(("auto", *SCAN_ORDERS))
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        text = str(value)
+        if text.lower() == "auto":
+            return "auto"
+        if Path(text).suffix.lower() in (".yaml", ".yml"):
+            from posemamba.checkpoint.official_config import read_scan_order_file
+
+            return read_scan_order_file(text)
+        try:
+            return get_scan_order(text).name
+        except InputError as error:
+            self.fail(str(error), param, ctx)
+
 
 PATH = click.Path(path_type=Path)
 FRAMES = click.IntRange(1, MAX_FRAMES)
@@ -21,9 +45,9 @@ SIZE = NearChoice(tuple(VARIANTS))
 DEVICE: Option = click.option("--device", default="cpu", show_default=True,
                               help="cpu, cuda or cuda:N.")  # fmt: skip
 SCAN_ORDER: Option = click.option(
-    "--scan-order", type=NearChoice(("auto", *SCAN_ORDERS)), default="auto", show_default=True,
+    "--scan-order", type=ScanOrderType(), default="auto", show_default=True,
     callback=lambda _context, _option, order: None if order == "auto" else order,
-    help="Where the checkpoint does not tell.",
+    help="Where the checkpoint does not tell; also an official name, or FILE.yaml with a table.",
 )  # fmt: skip
 COUNTED_FRAMES: Option = click.option(
     "--frames", type=FRAMES, default=MAX_FRAMES, show_default=True,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from posemamba.errors import InputError
+from posemamba.errors import Caution, InputError
 from posemamba.text import one_line, suggestion
 
 #: The exit codes every command keeps to.
@@ -81,13 +81,19 @@ class Tool(click.Group):
         return super().parse_args(ctx, args or ["--help"])
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        cautions: list[str] = []
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _show_warning
+                warnings.showwarning = partial(_show_warning, cautions)
                 if not sys.warnoptions:  # ours are for users; those of torch and onnx are not
                     warnings.simplefilter("ignore")
                     warnings.filterwarnings("default", module=r"(posemamba|pmexport)(\.|$)")
-                return super().invoke(ctx)
+                result = super().invoke(ctx)
+            _say(cautions)
+            return result
+        except SystemExit:  # a command that ends with a code of its own has done its work
+            _say(cautions)
+            raise
         except KeyboardInterrupt:  # before click turns it into Abort and an empty line on stderr
             raise _Interrupted from None
         except BrokenPipeError:  # before click makes it exit code 1, which is a failed check
@@ -102,8 +108,19 @@ class Tool(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _show_warning(message: Warning | str, *_place: object, **_more: object) -> None:
-    click.echo(click.style("Warning: ", fg="yellow") + one_line(message), err=True)
+def _show_warning(
+    cautions: list[str], message: Warning | str, *_place: object, **_more: object
+) -> None:
+    """Print a warning, or keep it for the end where it is of the result."""
+    if isinstance(message, Caution):
+        cautions.append(one_line(message))
+    else:
+        _say([one_line(message)])
+
+
+def _say(messages: list[str]) -> None:
+    for message in messages:
+        click.echo(click.style("Warning: ", fg="yellow") + message, err=True)
 
 
 class _Interrupted(Exception):

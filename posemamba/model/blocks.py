@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
+from posemamba.model.forks import ScanWeights, StepBias, Visit, split_walks
 from posemamba.native import scan_ops
 from posemamba.scan import chunked, mamba_ssm, reference
 
@@ -58,19 +59,25 @@ class SpatioTemporalScan(nn.Module):
     """The paper's bidirectional global-local spatio-temporal SSM.
 
     Parameter names are those of the authors' checkpoints.
+
+    Args:
+        config: of the network.
+        step_bias: what a fork's spatial blocks share, None for nothing.
     """
 
-    def __init__(self, config: PoseMambaConfig) -> None:
+    def __init__(self, config: PoseMambaConfig, step_bias: StepBias | None = None) -> None:
         super().__init__()
         inner, state, rank = config.d_inner, config.d_state, config.dt_rank
         self.walk = config.walk
-        self.limbs: Tensor  # the same where the parameters are
-        self.register_buffer("limbs", torch.tensor(config.limb_index), persistent=False)
+        self.visits = nn.ModuleList(Visit(walk) for walk in config.walks)
+        self.msm = step_bias
+        if any(walk.gated for walk in config.walks):
+            self.bfs_gate = nn.Parameter(torch.zeros(1))
         self.d_state = state
         self.dt_rank = rank
         self.scan: ScanBackend = "fused"
         self.official_limb_gradient = False  # see PoseMamba.set_official_limb_gradient
-        directions = self.walk.directions
+        directions = config.order.directions
         self.in_proj = nn.Linear(config.d_model, 2 * inner, bias=False)
         self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
         self.act = nn.SiLU()
@@ -120,33 +127,45 @@ class SpatioTemporalScan(nn.Module):
     def _scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
         # Under autocast, too, the scan is float32; the native ops hold half precision themselves.
         with torch.autocast(x.device.type, enabled=False):
-            if self.scan == "fused":
-                return self._fused_scan(x, x_dbl)
-            return self._directional_scan(x, x_dbl)
+            weights = ScanWeights(
+                self.dt_projs_weight,
+                self.dt_projs_bias,
+                torch.unflatten(-torch.exp(self.A_logs), 0, (len(self.dt_projs_bias), -1)),
+                torch.unflatten(self.Ds, 0, (len(self.dt_projs_bias), -1)),
+            )
+            if self.msm is not None:
+                x_dbl, wider = self.msm.extend(x_dbl, self.dt_projs_weight)
+                weights = weights._replace(dt_weight=wider)
+            return self._sum_of_walks(x, x_dbl, weights)
 
-    def _fused_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
+    def _sum_of_walks(self, x: Tensor, x_dbl: Tensor, weights: ScanWeights) -> Tensor:
+        cross = self._fused_scan if self.scan == "fused" else self._directional_scan
+        visits = [visit for visit in self.visits if isinstance(visit, Visit)]
+        outputs = []
+        for visit, part, own in split_walks(visits, x_dbl, weights):
+            y = visit.leave(cross(visit, visit.enter(x), visit.enter(part), own))
+            outputs.append(y * self.bfs_gate if visit.walk.gated else y)
+        total = outputs[0]
+        for y in outputs[1:]:
+            total = total + y
+        return total
+
+    def _fused_scan(self, visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights) -> Tensor:
         if self.official_limb_gradient and x.requires_grad:
             raise InputError(
                 "scan='fused' has the true gradient only: choose scan='chunked' or 'mamba-ssm'"
             )
-        directions = self.walk.directions
-        rates = torch.unflatten(-torch.exp(self.A_logs), 0, (directions, -1))
-        skip = torch.unflatten(self.Ds, 0, (directions, -1))  # (K, d_inner)
+        rank = weights.dt_weight.shape[2]
         y: Tensor = scan_ops.cross_selective_scan(
-            x,
-            x_dbl,
-            self.dt_projs_weight,  # (K, d_inner, R)
-            self.dt_projs_bias,  # (K, d_inner)
-            rates,  # (K, d_inner, N)
-            skip,
-            self.d_state,
-            self.dt_rank,
-            *self.walk.lists(),
+            x, x_dbl, *weights, self.d_state, rank, *visit.walk.lists()
         )
         return y
 
-    def _directional_scan(self, x: Tensor, x_dbl: Tensor) -> Tensor:
-        reverse = list(self.walk.reverse)
+    def _directional_scan(
+        self, visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights
+    ) -> Tensor:
+        walk = visit.walk
+        reverse = list(walk.reverse)
         plain = self.scan in ("chunked", "reference")
         if x.dtype != torch.float64 and (plain or self.scan == "mamba-ssm"):
             x, x_dbl = x.float(), x_dbl.float()
@@ -155,33 +174,29 @@ class SpatioTemporalScan(nn.Module):
             stopped = x.detach()  # the weight still learns from what the neighbours contribute
             limb_source = (stopped, F.linear(stopped, self.x_proj_weight.flatten(0, 1).to(x.dtype)))
         u, delta, B, C = reference.directional_inputs(
-            x,
-            x_dbl,
-            self.dt_projs_weight,
-            self.d_state,
-            self.walk,
-            limb_source,
-            self.limbs,
+            x, x_dbl, weights.dt_weight, self.d_state, walk, limb_source, visit.limbs
         )
-        rates = -torch.exp(self.A_logs)  # (K * d_inner, N)
-        bias = self.dt_projs_bias.flatten()
+        rates, skip = weights.A.flatten(0, 1), weights.D.flatten()  # (K * d_inner, N or nothing)
+        bias = weights.dt_bias.flatten()
         if self.scan == "generic":
-            y = scan_ops.selective_scan(u, delta, rates, B, C, self.Ds, bias, None, True, reverse)
+            y = scan_ops.selective_scan(u, delta, rates, B, C, skip, bias, None, True, reverse)
         elif self.scan == "mamba-ssm":
-            y = mamba_ssm.selective_scan(u, delta, rates, B, C, self.Ds, bias, reverse)
+            y = mamba_ssm.selective_scan(u, delta, rates, B, C, skip, bias, reverse)
         else:
             scan = chunked if self.scan == "chunked" else reference
-            y = scan.selective_scan(u, delta, rates, B, C, self.Ds, None, bias, True, reverse)
-        return reference.merge_directions(y, self.walk.order, x.shape[1], x.shape[2])
+            y = scan.selective_scan(u, delta, rates, B, C, skip, None, bias, True, reverse)
+        return reference.merge_directions(y, walk.order, x.shape[1], x.shape[2])
 
 
 class PoseMambaBlock(nn.Module):
     """``x += DropPath(op(LN(x)))``, then ``x += DropPath(MLP(LN(x)))``."""
 
-    def __init__(self, config: PoseMambaConfig, drop_path: float) -> None:
+    def __init__(
+        self, config: PoseMambaConfig, drop_path: float, step_bias: StepBias | None = None
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.d_model, eps=1e-6)
-        self.op = SpatioTemporalScan(config)
+        self.op = SpatioTemporalScan(config, step_bias)
         self.norm2 = nn.LayerNorm(config.d_model, eps=1e-6)
         self.mlp = Mlp(config.d_model, config.mlp_ratio * config.d_model)
         self.drop_path = DropPath(drop_path)

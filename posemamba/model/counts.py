@@ -23,7 +23,7 @@ import math
 from dataclasses import dataclass
 
 from posemamba.config import MAX_FRAMES, VARIANTS, PoseMambaConfig
-from posemamba.model.state_layout import DIRECTIONS, state_shapes
+from posemamba.model.state_layout import state_shapes
 
 _LAYER_NORM_OPS = 4  # thop: 2 per element, times 2 with elementwise_affine
 _SCAN_MACS_PER_STATE = 3
@@ -76,8 +76,9 @@ class Row:
 
 
 def true_parameters(config: PoseMambaConfig) -> int:
-    """Every parameter of the network."""
-    return sum(math.prod(shape) for shape in state_shapes(config).values())
+    """Every parameter of the network; one that stands under several names counts once."""
+    shapes = state_shapes(config).items()
+    return sum(math.prod(shape) for key, shape in shapes if not key.endswith("op.msm.bias"))
 
 
 def paper_parameters(config: PoseMambaConfig) -> int:
@@ -99,8 +100,9 @@ def true_macs(config: PoseMambaConfig, frames: int | None = None) -> Macs:
     positions = (frames or config.frames) * config.joints
     blocks = 2 * config.depth
     inner, states, rank = config.d_inner, config.d_state, config.dt_rank
-    projections = DIRECTIONS * inner * ((rank + 2 * states) + rank)
-    scan = DIRECTIONS * inner * states * _SCAN_MACS_PER_STATE
+    directions = config.order.directions
+    projections = directions * inner * ((rank + 2 * states) + rank)
+    scan = directions * inner * states * _SCAN_MACS_PER_STATE
     return Macs(
         linear_conv=positions * _linear_conv_macs(config),
         projections=positions * blocks * projections,
@@ -121,7 +123,7 @@ def _linear_conv_macs(config: PoseMambaConfig) -> int:
     """MACs of linear layers and convolutions for one position (one joint of one frame)."""
     d, inner, hidden = config.d_model, config.d_inner, config.mlp_ratio * config.d_model
     block = d * 2 * inner + _KERNEL * inner + inner * d + 2 * d * hidden
-    return 2 * d + 2 * config.depth * block + 3 * d
+    return config.embedded * d + 2 * config.depth * block + 3 * d
 
 
 def count_table(frames: int = MAX_FRAMES) -> list[Row]:

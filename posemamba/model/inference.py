@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import PoseMambaBlock
+from posemamba.model.forks import ScanWeights, Visit, split_walks
 from posemamba.model.network import PoseMamba
 from posemamba.native import block_ops, fused_ops, packing, scan_ops
 
@@ -30,23 +31,45 @@ def _norm(layer: nn.Module) -> _Norm:
 
 
 class _Scan:
-    """Parameters and walk of one block's scan and of the convolution before it."""
+    """Parameters and walks of one block's scan and of the convolution before it."""
 
     def __init__(self, block: PoseMambaBlock) -> None:
         op = block.op
         inner = op.out_norm.normalized_shape[0]
-        directions = op.walk.directions
+        directions = len(op.dt_projs_bias)
         self.inner = inner
         self.taps = packing.taps(op.conv2d.weight.detach().float()).contiguous()
         self.conv_bias = op.conv2d.bias.detach().float()  # type: ignore[union-attr]
         rates = -torch.exp(op.A_logs.detach().float())
-        self.weights = (
+        self.weights = ScanWeights(
             op.dt_projs_weight.detach().float(),  # (K, inner, R)
             op.dt_projs_bias.detach().float(),  # (K, inner)
             torch.unflatten(rates, 0, (directions, inner)).contiguous(),
             op.Ds.detach().float().view(directions, inner),
         )
+        self.d_state = op.d_state
         self.walk = (op.d_state, op.dt_rank, *op.walk.lists())
+        self.visits = [visit for visit in op.visits if isinstance(visit, Visit)]
+        self.msm = op.msm
+        gated = any(visit.walk.gated for visit in self.visits)
+        self.gate = op.bfs_gate.detach().float() if gated else None
+
+    def cross(self, u: Tensor, x_dbl: Tensor) -> Tensor:
+        """All directions and their sum: (batch, frames, joints, inner)."""
+        weights, total = self.weights, None
+        if self.msm is not None:
+            x_dbl, wider = self.msm.extend(x_dbl, weights.dt_weight)
+            weights = weights._replace(dt_weight=wider)
+        for visit, part, own in split_walks(self.visits, x_dbl, weights):
+            sizes = (self.d_state, own.dt_weight.shape[2])
+            x, x_dbl = visit.enter(u), visit.enter(part)
+            y = scan_ops.cross_selective_scan(x, x_dbl, *own, *sizes, *visit.walk.lists())
+            y = visit.leave(y)
+            if visit.walk.gated and self.gate is not None:
+                y = y * self.gate.to(y.dtype)
+            total = y if total is None else total + y
+        assert total is not None  # an order has a direction
+        return total
 
 
 class _Block:
@@ -70,7 +93,7 @@ class _Block:
         xz = F.linear(x, self.in_proj)  # (batch, frames, joints, 2 * inner)
         u = block_ops.conv_silu(xz[..., : scan.inner], scan.taps, scan.conv_bias)
         x_dbl = F.linear(u, self.x_proj)  # (batch, frames, joints, K * (R + 2N))
-        y = scan_ops.cross_selective_scan(u, x_dbl, *scan.weights, *scan.walk)
+        y = scan.cross(u, x_dbl)
         gated: Tensor = block_ops.gated_norm(y, xz[..., scan.inner :], *self.out_norm)
         return F.linear(gated, self.out_proj)
 
@@ -82,6 +105,7 @@ class _Network:
     """What both paths hold of a network: float32 parameters outside the blocks."""
 
     def __init__(self, model: PoseMamba) -> None:
+        self.bones = model.bones
         embedding = model.Spatial_patch_to_embedding
         self.embedding = (embedding.weight.detach().float(), embedding.bias.detach().float())
         self.joint_position = model.Spatial_pos_embed.detach().float()[0]  # (joints, d_model)
@@ -107,6 +131,8 @@ class _ComposedPath:
 
     def __call__(self, keypoints_2d: Tensor) -> Tensor:
         net = self.net
+        if net.bones is not None:
+            keypoints_2d = net.bones(keypoints_2d)
         stream = F.linear(keypoints_2d, *net.embedding) + net.joint_position
         x = self._normalise(stream, net.norms[0])
         for index, block in enumerate(self.blocks):
@@ -170,6 +196,8 @@ class _FusedPath:
     @staticmethod
     def takes(config: PoseMambaConfig, dtype: torch.dtype) -> bool:
         """Whether the kernels are compiled for such a network."""
+        if not config.is_papers:
+            return False
         hidden = config.mlp_ratio * config.d_model
         columns = config.walk.directions * (config.dt_rank + 2 * config.d_state)
         return dtype == torch.float16 and packing.fits(
@@ -236,7 +264,7 @@ class PoseMambaInference:
 
     @torch.no_grad()
     def __call__(self, keypoints_2d: Tensor) -> Tensor:
-        """Lift clips: float32 (batch, frames, joints, 2) to float32 (batch, frames, joints, 3)."""
+        """Lift clips: float32 (batch, frames, joints, channels) to (batch, frames, joints, 3)."""
         return self._path(keypoints_2d)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS, PoseMambaBlock, ScanBackend, SpatioTemporalScan
+from posemamba.model.forks import Bones, StepBias
 from posemamba.text import plural
 
 
@@ -27,11 +28,13 @@ class PoseMamba(nn.Module):
         super().__init__()
         self.config = config
         width = config.d_model
-        self.Spatial_patch_to_embedding = nn.Linear(2, width)
+        self.Spatial_patch_to_embedding = nn.Linear(config.embedded, width)
         self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, config.joints, width))
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, config.frames, width))
         rates = [float(r) for r in torch.linspace(0, config.drop_path, config.depth)]
-        self.STEblocks = nn.ModuleList(PoseMambaBlock(config, rate) for rate in rates)
+        self.bones = Bones() if config.bones else None
+        self.msm = StepBias(config) if config.step_bias else None
+        self.STEblocks = nn.ModuleList(PoseMambaBlock(config, rate, self.msm) for rate in rates)
         self.TTEblocks = nn.ModuleList(PoseMambaBlock(config, rate) for rate in rates)
         self.Spatial_norm = nn.LayerNorm(width, eps=1e-6)
         self.Temporal_norm = nn.LayerNorm(width, eps=1e-6)
@@ -57,7 +60,12 @@ class PoseMamba(nn.Module):
         True: as the authors' kernel, which drops the gradient through the gather, so that a joint
         learns nothing from the neighbours that read it. False: the true gradient. The forward pass
         is the same.
+
+        Raises:
+            InputError: a fork's network, which the authors' kernel does not run.
         """
+        if official and not self.config.is_papers:
+            raise InputError("the official limb gradient is of the paper's networks, not of forks'")
         for module in self.modules():
             if isinstance(module, SpatioTemporalScan):
                 module.official_limb_gradient = official
@@ -67,9 +75,9 @@ class PoseMamba(nn.Module):
         """Lift clips.
 
         Args:
-            keypoints_2d: (batch, frames, joints, 2), normalised by image width, see
-                :func:`posemamba.pose.preprocess.normalize_2d`. Any number of frames up to
-                ``config.frames``.
+            keypoints_2d: (batch, frames, joints, config.channels), x and y normalised by image
+                width, see :func:`posemamba.pose.preprocess.normalize_2d`. Any number of frames up
+                to ``config.frames``.
 
         Returns:
             (batch, frames, joints, 3), in units of half the image width as the labels are.
@@ -78,6 +86,8 @@ class PoseMamba(nn.Module):
             InputError: another shape.
         """
         self._check_input(keypoints_2d)
+        if self.bones is not None:
+            keypoints_2d = self.bones(keypoints_2d)
         x = self.Spatial_patch_to_embedding(keypoints_2d)  # (batch, frames, joints, d_model)
         x = x + self.Spatial_pos_embed[:, None]  # (1, 1, joints, d_model)
         temporal = self.Temporal_pos_embed[:, : x.shape[1], None]  # (1, frames, 1, d_model)
@@ -93,10 +103,10 @@ class PoseMamba(nn.Module):
 
     def _check_input(self, keypoints_2d: Tensor) -> None:
         shape = tuple(keypoints_2d.shape)
-        joints, most = self.config.joints, self.config.frames
-        if len(shape) != 4 or shape[2:] != (joints, 2):
+        joints, most, channels = self.config.joints, self.config.frames, self.config.channels
+        if len(shape) != 4 or shape[2:] != (joints, channels):
             raise InputError(
-                f"keypoints_2d has shape {shape}: it must be (batch, frames, {joints}, 2)"
+                f"keypoints_2d has shape {shape}: it must be (batch, frames, {joints}, {channels})"
             )
         if not 1 <= shape[1] <= most:
             raise InputError(

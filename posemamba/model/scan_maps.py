@@ -93,6 +93,11 @@ def scan_maps(model: PoseMamba, keypoints_2d: Tensor, stack: Stack, index: int) 
         )
     if len(keypoints_2d) != 1:
         raise InputError(f"scan maps are of one clip, not of {len(keypoints_2d)}")
+    if not model.config.order.is_one_walk or model.config.step_bias:
+        raise InputError(
+            f"scan order {model.config.scan_order}: scan maps show networks whose joints are "
+            "visited in ascending order, without a step bias"
+        )
     block = (model.STEblocks if stack == "STE" else model.TTEblocks)[index]
     assert isinstance(block, PoseMambaBlock)
     seen: list[Tensor] = []

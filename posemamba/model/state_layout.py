@@ -16,19 +16,25 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from posemamba.config import MAX_FRAMES, PoseMambaConfig
+from posemamba.config import MAX_CHANNELS, MAX_FRAMES, PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.skeleton import NUM_JOINTS
+from posemamba.scan_order import MAX_DIRECTIONS
+from posemamba.skeleton import NUM_JOINTS, PARENTS, ROOT
 from posemamba.text import plural, printable
 
 Shape = tuple[int, ...]
 
 DIRECTIONS = 4
+"""Of every order of the paper."""
 MAX_PARAMETERS = 1 << 30
 """30 times the paper's largest model; keeps a forged shape from filling the memory."""
 
 _BLOCK_KEY = re.compile(r"(STE|TTE)blocks\.(0|[1-9]\d{0,5})\.(.+)")
 _BLOCK = "{block}."
+_EMBEDDING = "Spatial_patch_to_embedding.weight"
+_GATE, _STEP_BIAS = "op.bfs_gate", "msm.bias"
+_LIMB_BUFFER = "joint_to_limb"
+"""A buffer of a public fork; only networks with bones use it."""
 
 #: size -> (key, axis) of tensors that show it; ``{block}.`` stands for each block's prefix.
 _WITNESSES: dict[str, tuple[tuple[str, int], ...]] = {
@@ -39,6 +45,7 @@ _WITNESSES: dict[str, tuple[tuple[str, int], ...]] = {
         (_BLOCK + "norm.weight", 0),
         (_BLOCK + "norm2.weight", 0),
     ),
+    "embedded": ((_EMBEDDING, 1),),
     "joints": (("Spatial_pos_embed", 1),),
     "frames": (("Temporal_pos_embed", 1),),
     "d_inner": (
@@ -67,6 +74,9 @@ class Sizes(NamedTuple):
     d_state: int
     expand: int
     mlp_ratio: int
+    channels: int
+    bones: bool
+    step_bias: bool
 
 
 def state_shapes(config: PoseMambaConfig) -> dict[str, Shape]:
@@ -75,13 +85,18 @@ def state_shapes(config: PoseMambaConfig) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {
         "Spatial_pos_embed": (1, config.joints, d),
         "Temporal_pos_embed": (1, config.frames, d),
-        "Spatial_patch_to_embedding.weight": (d, 2),
+        _EMBEDDING: (d, config.embedded),
         "Spatial_patch_to_embedding.bias": (d,),
     }
     block = _block_shapes(config)
+    step_bias = (1, config.order.directions, config.d_inner, 1, config.joints)
+    if config.step_bias:
+        shapes[_STEP_BIAS] = step_bias
     for stack in ("STE", "TTE"):
         for index in range(config.depth):
             shapes |= {f"{stack}blocks.{index}.{key}": shape for key, shape in block.items()}
+            if config.step_bias and stack == "STE":  # one tensor, under many names
+                shapes[f"{stack}blocks.{index}.op.{_STEP_BIAS}"] = step_bias
     for norm in ("Spatial_norm", "Temporal_norm", "head.0"):
         shapes |= {f"{norm}.weight": (d,), f"{norm}.bias": (d,)}
     return shapes | {"head.1.weight": (3, d), "head.1.bias": (3,)}
@@ -89,15 +104,16 @@ def state_shapes(config: PoseMambaConfig) -> dict[str, Shape]:
 
 def _block_shapes(config: PoseMambaConfig) -> dict[str, Shape]:
     d, inner, states, rank = config.d_model, config.d_inner, config.d_state, config.dt_rank
-    hidden = config.mlp_ratio * d
-    return {
+    hidden, directions = config.mlp_ratio * d, config.order.directions
+    gate: dict[str, Shape] = {_GATE: (1,)} if any(w.gated for w in config.walks) else {}
+    return gate | {
         "norm.weight": (d,),
         "norm.bias": (d,),
-        "op.x_proj_weight": (DIRECTIONS, rank + 2 * states, inner),
-        "op.dt_projs_weight": (DIRECTIONS, inner, rank),
-        "op.dt_projs_bias": (DIRECTIONS, inner),
-        "op.A_logs": (DIRECTIONS * inner, states),
-        "op.Ds": (DIRECTIONS * inner,),
+        "op.x_proj_weight": (directions, rank + 2 * states, inner),
+        "op.dt_projs_weight": (directions, inner, rank),
+        "op.dt_projs_bias": (directions, inner),
+        "op.A_logs": (directions * inner, states),
+        "op.Ds": (directions * inner,),
         "op.out_norm.weight": (inner,),
         "op.out_norm.bias": (inner,),
         "op.in_proj.weight": (2 * inner, d),
@@ -117,8 +133,17 @@ def _block_shapes(config: PoseMambaConfig) -> dict[str, Shape]:
 _PROBE = state_shapes(PoseMambaConfig(d_model=16, depth=1))
 
 
-def infer_sizes(shapes: Mapping[str, Shape]) -> Sizes:
+def directions_of(shapes: Mapping[str, Shape]) -> int:
+    """Scan directions of a network whose sizes :func:`infer_sizes` could read."""
+    return _vote(shapes, _refuse_other_networks(shapes), "directions", DIRECTIONS)
+
+
+def infer_sizes(shapes: Mapping[str, Shape], *, bones: bool = False) -> Sizes:
     """Read every size off the shapes and check those the architecture fixes.
+
+    Args:
+        bones: whether the network is known to make bone channels; a buffer of the fork that does
+            so tells it too.
 
     Raises:
         InputError: not a PoseMamba state dict, or one of a network that cannot be built.
@@ -132,6 +157,7 @@ def infer_sizes(shapes: Mapping[str, Shape]) -> Sizes:
     usual = {
         "joints": NUM_JOINTS,
         "frames": MAX_FRAMES,
+        "embedded": 2,
         "d_inner": 2 * d,
         "d_state": 16,
         "directions": DIRECTIONS,
@@ -140,15 +166,15 @@ def infer_sizes(shapes: Mapping[str, Shape]) -> Sizes:
     }
     seen = {size: _vote(shapes, blocks, size, value) for size, value in usual.items()}
     inner, rank, hidden = seen["d_inner"], seen["dt_rank"], seen["mlp"]
-    if seen["directions"] != DIRECTIONS:
-        raise _misfit(
-            shapes, "op.dt_projs_weight", (DIRECTIONS, inner, rank), "the scan has 4 directions"
-        )
+    directions = seen["directions"]
+    if directions > MAX_DIRECTIONS:
+        most = f"the scan kernels hold at most {MAX_DIRECTIONS} directions"
+        raise _misfit(shapes, "op.dt_projs_weight", (DIRECTIONS, inner, rank), most)
     if rank != math.ceil(d / 16):
         raise _misfit(
             shapes,
             "op.dt_projs_weight",
-            (DIRECTIONS, inner, math.ceil(d / 16)),
+            (directions, inner, math.ceil(d / 16)),
             "dt_rank is d_model / 16, rounded up",
         )
     if inner % d:
@@ -163,7 +189,44 @@ def infer_sizes(shapes: Mapping[str, Shape]) -> Sizes:
         raise _misfit(
             shapes, "Temporal_pos_embed", (1, MAX_FRAMES, d), "PoseMamba takes no more frames"
         )
-    return Sizes(d, depth, seen["frames"], seen["joints"], seen["d_state"], inner // d, hidden // d)
+    bones = bones or (_LIMB_BUFFER in shapes and seen["embedded"] > 3)
+    channels = seen["embedded"] - (2 if bones else 0)
+    if not 2 <= channels <= MAX_CHANNELS:
+        raise _misfit(
+            shapes, _EMBEDDING, (d, 2), f"the input has 2 to {MAX_CHANNELS} channels, x and y first"
+        )
+    return Sizes(
+        d_model=d,
+        depth=depth,
+        frames=seen["frames"],
+        joints=seen["joints"],
+        d_state=seen["d_state"],
+        expand=inner // d,
+        mlp_ratio=hidden // d,
+        channels=channels,
+        bones=bones,
+        step_bias=_STEP_BIAS in shapes,
+    )
+
+
+def without_buffers(state: Mapping[str, Tensor], config: PoseMambaConfig) -> dict[str, Tensor]:
+    """A state dict without what forks store beside the parameters.
+
+    Raises:
+        InputError: the network uses the buffer, and it tells of other bones than ours.
+    """
+    kept = {key: tensor for key, tensor in state.items() if key != _LIMB_BUFFER}
+    buffer = state.get(_LIMB_BUFFER)
+    if buffer is not None and config.bones:
+        bones = [(child, parent) for child, parent in enumerate(PARENTS) if child != ROOT]
+        touches = torch.tensor([[joint in bone for bone in bones] for joint in range(NUM_JOINTS)])
+        means = touches.float() / touches.sum(1, keepdim=True)
+        if buffer.shape != means.shape or not torch.allclose(buffer.float(), means, atol=1e-3):
+            raise InputError(
+                f"key '{_LIMB_BUFFER}' of shape {tuple(buffer.shape)} tells of other bones than "
+                "those of the 17 joints of Human3.6M: such a network is not supported"
+            )
+    return kept
 
 
 def _refuse_other_networks(shapes: Mapping[str, Shape]) -> dict[str, set[int]]:
@@ -234,10 +297,9 @@ def check_state(state: Mapping[str, Tensor], config: PoseMambaConfig) -> None:
     problems = [*_missing(state, expected), *_unexpected(state, expected)]
     for key, shape in expected.items():
         if key in state and (found := tuple(state[key].shape)) != shape:
-            hint = _shape_hint(key, found)
-            problems.append(f"key '{key}' has shape {found}, expected {shape}{hint}")
+            problems.append(f"key '{key}' has shape {found}, expected {shape}")
     if not problems:
-        problems = [*_bad_values(state)]
+        problems = [*_bad_values(state), *_unlike_copies(state)]
     if problems:
         others = len(problems) - 1
         more = f" (and {plural(others, 'more problem')})" if others else ""
@@ -262,10 +324,15 @@ def _unexpected(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> I
             )
 
 
-def _shape_hint(key: str, found: Shape) -> str:
-    if key == "Spatial_patch_to_embedding.weight" and found[1:] == (3,):
-        return ": trained on x, y and confidence; only x, y models (no_conf: True) are supported"
-    return ""
+def _unlike_copies(state: Mapping[str, Tensor]) -> Iterable[str]:
+    shared = state.get(_STEP_BIAS)
+    for key, tensor in state.items():
+        if (
+            shared is not None
+            and key.endswith(f".{_STEP_BIAS}")
+            and not torch.equal(tensor, shared)
+        ):
+            yield f"key '{key}' differs from '{_STEP_BIAS}': the network has one of them for all"
 
 
 def _bad_values(state: Mapping[str, Tensor]) -> Iterable[str]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
-from pmexport.check.cases import bounce
+from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.limits import check_elements, check_frames
@@ -124,7 +124,7 @@ def run_bench(
             "it with 'pmexport onnx'"
         )
     check_frames(frames, most or frames)
-    check_elements(batch * frames * NUM_JOINTS * 2, batch, frames, "the keypoints")
+    check_elements(batch * frames * NUM_JOINTS * model.channels, batch, frames, "the keypoints")
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=model.metadata.get("scan_order"),
@@ -136,7 +136,7 @@ def run_bench(
     )
     runtimes = [usable_runtime(name, options) for name in request.runtimes]
     files = [_file(runtime, model, request.checkpoint) for runtime in runtimes]
-    clip = _clip(batch, frames)
+    clip = with_channels(_clip(batch, frames), model.channels)
     results = {
         runtime.name: _timed(
             runtime, file, clip, request.effort, progress and progress(runtime.name)

@@ -16,7 +16,7 @@ class Case:
 
     Attributes:
         name: the clip and its frames, for people.
-        keypoints_2d: (batch, frames, 17, 2) float32.
+        keypoints_2d: (batch, frames, 17, channels) float32.
     """
 
     name: str
@@ -24,7 +24,12 @@ class Case:
 
 
 def build_cases(
-    clips: Mapping[str, FloatArray], *, longest: int, frames: int | None, batch: int | None
+    clips: Mapping[str, FloatArray],
+    *,
+    longest: int,
+    frames: int | None,
+    batch: int | None,
+    channels: int = 2,
 ) -> list[Case]:
     """Runs that cover every clip and, where the model allows them, several lengths and batches.
 
@@ -33,12 +38,14 @@ def build_cases(
         longest: most frames the network takes.
         frames: the model's fixed number of frames, None if it takes any.
         batch: the model's fixed batch, None if it takes any.
+        channels: of the model's input, see :func:`with_channels`.
 
     Returns:
         Every frame of every clip at least once. A model of free length also runs its full length
         and a single frame; one of free batch, two different clips at once.
     """
     full = frames or longest
+    clips = {name: with_channels(clip, channels) for name, clip in clips.items()}
     windows: dict[str, FloatArray] = {}
     for name, clip in clips.items():
         if len(clip) < full and frames is None:
@@ -57,6 +64,20 @@ def build_cases(
     cases = [Case(name, window[None]) for name, window in windows.items()]
     cases.append(_pair(list(windows.items()), frames))
     return cases
+
+
+def with_channels(keypoints_2d: FloatArray, channels: int) -> FloatArray:
+    """x and y, and further channels such as a confidence: seeded numbers from 0.3 to 1.
+
+    Args:
+        keypoints_2d: (..., 2).
+
+    Returns:
+        (..., channels).
+    """
+    shape = (*keypoints_2d.shape[:-1], channels - 2)
+    further = np.random.default_rng(0).uniform(0.3, 1.0, shape)
+    return np.concatenate([keypoints_2d, further.astype(np.float32)], axis=-1)
 
 
 def bounce(clip: FloatArray, frames: int) -> FloatArray:

@@ -43,7 +43,18 @@ def expected_of_checkpoint(model: ModelFile, request: CheckRequest, each: Progre
             f"{config.frames}: give the checkpoint it was exported from"
         )
     network = checkpoint.build()
-    cases = build_cases(clips, longest=config.frames, frames=model.frames, batch=model.batch)
+    if model.channels != config.channels:
+        raise InputError(
+            f"'{model.path}' takes {plural(model.channels, 'channel')} for each joint, the "
+            f"checkpoint {config.channels}: give the checkpoint it was exported from"
+        )
+    cases = build_cases(
+        clips,
+        longest=config.frames,
+        frames=model.frames,
+        batch=model.batch,
+        channels=config.channels,
+    )
     baseline = choose_baseline(network, cases[0].keypoints_2d, request.threads)
     lift = torch_lift(network, request.threads)
     poses = [lift(case.keypoints_2d) for case in each(cases, "PyTorch")]

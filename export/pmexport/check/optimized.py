@@ -65,7 +65,7 @@ def optimize_file(
     output = output or path.with_suffix(".cuda.onnx")
     check_file(output, suffix=".onnx", inputs=[path])
     most = model.metadata.get("max_frames", 1)
-    clip = _clip(model.batch or 2, model.frames or min(_CHECK_FRAMES, most))
+    clip = _clip(model.batch or 2, model.frames or min(_CHECK_FRAMES, most), model.channels)
     optimized = optimize_model(model, fusion)
     data = optimized.serialised()
     expected = _run(OrtCpu(RuntimeOptions(threads=threads)).load(model), clip, path)
@@ -121,7 +121,7 @@ def _run(lift: Lift, clip: FloatArray, path: Path) -> FloatArray:
         raise InputError(f"'{path}' cannot be run at shape {clip.shape}: {reason}") from None
 
 
-def _clip(batch: int, frames: int) -> FloatArray:
+def _clip(batch: int, frames: int, channels: int) -> FloatArray:
     """Seeded keypoints all over the picture."""
-    draw = np.random.default_rng(0).uniform(-1.0, 1.0, (batch, frames, NUM_JOINTS, 2))
+    draw = np.random.default_rng(0).uniform(-1.0, 1.0, (batch, frames, NUM_JOINTS, channels))
     return draw.astype(np.float32)

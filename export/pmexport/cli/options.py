@@ -13,8 +13,8 @@ from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
 from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
+from posemamba.cli.options import ScanOrderType
 from posemamba.cli.tool import NearChoice
-from posemamba.scan_order import SCAN_ORDERS
 from posemamba.text import suggestion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -112,10 +112,11 @@ WEIGHTS = click.option(
 )
 SCAN_ORDER = click.option(
     "--scan-order",
-    type=NearChoice(("auto", *SCAN_ORDERS)),
+    type=ScanOrderType(),
     default="auto",
     show_default=True,
-    help="Scan order, where the checkpoint does not tell it.",
+    help="Scan order, where the checkpoint does not tell it; also an official name, or FILE.yaml "
+    "with a table.",
 )
 JSON_REPORT = click.option(
     "--json", "json_path", type=PATH, help="Write the report there, ending in .json."

@@ -169,7 +169,7 @@ def _trace(model: PoseMamba, options: ExportOptions) -> torch.export.ExportedPro
         frames = min(config.frames, 3)
         if config.frames > 1:
             dynamic[1] = torch.export.Dim("frames", min=1, max=config.frames)
-    example = torch.zeros(batch, frames, config.joints, 2)
+    example = torch.zeros(batch, frames, config.joints, config.channels)
     with torch.no_grad():
         return torch.export.export(network, (example,), dynamic_shapes=(dynamic,), strict=False)
 

@@ -87,6 +87,11 @@ class ModelFile:
         """Frames the input is fixed to; None for any."""
         return self._fixed(1)
 
+    @property
+    def channels(self) -> int:
+        """Of the input for each joint: 2 for x and y, more for a fork's confidence and others."""
+        return self._fixed(3) or 2
+
     def _fixed(self, axis: int) -> int | None:
         inputs = self.proto.graph.input
         shape = shape_of(inputs[0]) if inputs else ()

@@ -21,7 +21,13 @@ from onnxscript import ir
 from pmexport.format.names import OP_DOMAIN
 from pmexport.format.operators import ADD_NORM, CONV_SILU, GATED_NORM, inputs_in_order
 from pmexport.passes.graph import Typed, add_initializer, new_node, prune
-from pmexport.passes.match_block import Mixer, ResidualNorm, find_mixers, find_residual_norms
+from pmexport.passes.match_block import (
+    Mixer,
+    ResidualNorm,
+    before_casts,
+    find_mixers,
+    find_residual_norms,
+)
 
 
 def rewrite_composed(model: ir.Model) -> None:
@@ -58,7 +64,7 @@ def _rewrite_mixer(graph: ir.Graph, mixer: Mixer) -> None:
         f"{name}.conv2d", [(scanned.dtype, scanned.shape)],
     )  # fmt: skip
     ir.convenience.replace_all_uses_with(mixer.u, u)
-    y = mixer.scan.outputs[0]
+    y = before_casts(_given(mixer.out_norm))
     (gated,) = _insert(
         graph, mixer.out_norm, GATED_NORM, {"y": y, "xz": xz, **_affine(mixer.out_norm)},
         {"epsilon": _epsilon(mixer.out_norm)}, f"{name}.out_norm", [(y.dtype, y.shape)],
@@ -102,6 +108,13 @@ def _insert(
     graph.insert_before(before, node)
     made: Sequence[ir.Value] = node.outputs
     return made
+
+
+def _given(norm: ir.Node) -> ir.Value:
+    """What a LayerNormalization reads."""
+    value = norm.inputs[0]
+    assert value is not None
+    return value
 
 
 def _affine(norm: ir.Node) -> dict[str, ir.Value | None]:

@@ -36,7 +36,9 @@ def can_fuse(network: Network) -> bool:
     first = network.layers[0]
     inner, width = first.out_proj.shape
     hidden, columns = first.fc1.shape[1], first.x_proj.shape[1]
-    return first.mixer.scan.outputs[0].dtype == _HALF and fits(width, inner, hidden, columns)
+    xy = len(network.embedding) == 2  # the embedding's kernel reads no more channels
+    half = first.mixer.scan.outputs[0].dtype == _HALF
+    return xy and half and fits(width, inner, hidden, columns)
 
 
 def rewrite_fused(model: ir.Model, network: Network) -> None:

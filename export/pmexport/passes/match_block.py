@@ -137,10 +137,10 @@ def readers(value: ir.Value) -> list[ir.Node]:
 
 
 def _mixer(scan: ir.Node) -> Mixer:
-    u = _input(scan, 0)
+    u = _past_gather(_input(scan, 0))
     conv = made_by(made_by(_silu_of(u), "Transpose").inputs[0], "Conv")
     x = made_by(made_by(conv.inputs[0], "Transpose").inputs[0], "MatMul")
-    out_norm = only_reader(scan.outputs[0], "LayerNormalization")
+    out_norm = only_reader(_scanned(scan), "LayerNormalization")
     gate = only_reader(out_norm.outputs[0], "Mul")
     other = [v for v in gate.inputs if before_casts(_given(v, gate)) is not out_norm.outputs[0]]
     if len(other) != 1:
@@ -157,6 +157,32 @@ def _mixer(scan: ir.Node) -> Mixer:
         raise unexpected(conv)
     name = str(scan.name).removesuffix(".scan")
     return Mixer(name, normed, weights[0], weights[1], conv, u, scan, out_norm, gate.outputs[0])
+
+
+def _past_gather(value: ir.Value) -> ir.Value:
+    """The value behind the Gather that puts the joints in the order of a fork's scan, if any."""
+    node = before_casts(value).producer()
+    return _input(node, 0) if node is not None and node.op_type == "Gather" else value
+
+
+def _scanned(scan: ir.Node) -> ir.Value:
+    """The scan's output, with the joints put back if a Gather does so.
+
+    Raises:
+        InputError: the block sums several scans.
+    """
+    following = readers(scan.outputs[0])
+    if len(following) == 1 and following[0].op_type == "Gather":
+        value = following[0].outputs[0]
+        following = readers(value)
+    else:
+        value = scan.outputs[0]
+    if any(node.op_type in ("Add", "Mul") for node in following):
+        raise InputError(
+            f"its blocks sum several scans ('{scan.name}' is one), as only forks' networks do: "
+            "such a file is not optimised, use it as it is"
+        )
+    return value
 
 
 def _residual_norm(add: ir.Node, dtype: ir.DataType) -> ResidualNorm | None:

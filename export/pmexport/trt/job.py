@@ -201,14 +201,14 @@ def _spec(job: TrtJob, source: ModelFile, plan: Path) -> dict[str, Any]:
     options = job.request.options
     timing = None if options.timing_cache is None else options.timing_cache.absolute()
     level = options.hardware_compat
-    joints = len(source.metadata["joint_names"])
+    keypoint = (len(source.metadata["joint_names"]), source.channels)
     return {
         "plugin": str(job.plugin.absolute()),
         "onnx": str(source.path.absolute()),
         "plan": str(plan),
         "input": INPUT_NAME,
         "profiles": [
-            {which: profile.shape(which, joints) for which in ("min", "opt", "max")}
+            {which: profile.shape(which, *keypoint) for which in ("min", "opt", "max")}
             for profile in job.profiles
         ],
         "workspace": options.workspace,

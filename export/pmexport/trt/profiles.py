@@ -35,9 +35,9 @@ class Profile:
     def to_dict(self) -> dict[str, dict[str, int]]:
         return asdict(self)
 
-    def shape(self, which: str, joints: int) -> tuple[int, int, int, int]:
+    def shape(self, which: str, joints: int, channels: int = 2) -> tuple[int, int, int, int]:
         """Shape of ``keypoints_2d``; ``which`` is ``min``, ``opt`` or ``max``."""
-        return (getattr(self.batch, which), getattr(self.frames, which), joints, 2)
+        return (getattr(self.batch, which), getattr(self.frames, which), joints, channels)
 
 
 def parse_range(text: str, option: str) -> Range:

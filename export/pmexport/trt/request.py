@@ -258,6 +258,7 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
     lines = []
     if source is not None:
         onnx, joints = source.path, len(source.metadata["joint_names"])
+        channels = source.channels
     else:
         assert export is not None
         onnx, joints = output.with_suffix(".onnx"), export.checkpoint.config.joints
@@ -270,6 +271,7 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         }
         given = [f"{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]
         lines.append(" ".join(["pmexport onnx", *given]))
+        channels = export.checkpoint.config.channels
     line = trtexec_line(
         backend,
         onnx,
@@ -279,5 +281,6 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         profiles,
         joints,
         request.options,
+        channels,
     )
     return [*lines, line]

@@ -22,6 +22,7 @@ def trtexec_line(
     profiles: Sequence[Profile],
     joints: int,
     options: Options,
+    channels: int = 2,
 ) -> str:
     """One line for a shell, with the settings ``pmexport trt`` gives the builder."""
     words = [
@@ -29,7 +30,7 @@ def trtexec_line(
         f"--onnx={onnx}",
         f"--saveEngine={engine}",
         f"--staticPlugins={plugin}",
-        *_shapes(profiles, joints),
+        *_shapes(profiles, joints, channels),
         "--noTF32",
         "--profilingVerbosity=detailed",
         "--skipInference",
@@ -59,12 +60,12 @@ def load_line(backend: Backend, engine: Path, plugin: str) -> str:
     return shlex.join([backend.tool, f"--loadEngine={engine}", f"--staticPlugins={plugin}"])
 
 
-def _shapes(profiles: Sequence[Profile], joints: int) -> list[str]:
+def _shapes(profiles: Sequence[Profile], joints: int, channels: int) -> list[str]:
     words = []
     for index, profile in enumerate(profiles):
         if len(profiles) > 1:
             words.append(f"--profile={index}")
         for which in ("min", "opt", "max"):
-            shape = "x".join(str(size) for size in profile.shape(which, joints))
+            shape = "x".join(str(size) for size in profile.shape(which, joints, channels))
             words.append(f"--{which}Shapes={INPUT_NAME}:{shape}")
     return words

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from runtime_api import BAD_ARGUMENT, NOT_READY, Lifter, RuntimeFailure, Stream
 from stream_driving import Array, assert_poses, drive, recording
-from stream_oracle import Oracle, Settings, stand_in_network
+from policy_oracle import Oracle, Settings, stand_in_network
 
 ATOL = 2e-6
 ALL = (1 << 17) - 1

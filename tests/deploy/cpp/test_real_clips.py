@@ -12,7 +12,7 @@ import torch
 from places import TINY
 from runtime_api import Lifter
 from stream_driving import Array, assert_poses, drive
-from stream_oracle import Network, Oracle, Settings
+from policy_oracle import Network, Oracle, Settings
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import ExportOptions, export_onnx

@@ -305,7 +305,7 @@ case(
 )
 case(
     "3 directions",
-    "the scan has 4 directions",
+    "has 3 directions: no order of the table has as many",
     changed(
         lambda s: s.update(
             {k: v[:3] for k, v in s.items() if "x_proj_weight" in k or "dt_projs" in k}
@@ -328,9 +328,9 @@ case(
     ),
 )
 case(
-    "3 input channels",
-    "confidence",
-    replaced("Spatial_patch_to_embedding.weight", lambda t: torch.zeros(32, 3)),
+    "6 input channels",
+    "has shape (32, 6), expected (32, 2): the input has 2 to 5 channels, x and y first",
+    replaced("Spatial_patch_to_embedding.weight", lambda t: torch.zeros(32, 6)),
 )
 case(
     "block numbers with a gap",

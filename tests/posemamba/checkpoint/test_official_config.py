@@ -162,6 +162,9 @@ def test_names_of_the_fields(tmp_path: Path) -> None:
         ({}, None),
         ({"forward_type": "v2_plus_poselimbs"}, "global-local"),
         ({"forward_type": "v2"}, "bidirectional"),
+        ({"forward_type": "v3"}, "bidirectional"),
+        ({"forward_type": "v2_no32"}, "bidirectional"),
+        ({"forward_type": "v31d_no32"}, "v31d"),
         ({"forward_type": "v2_bs_ft"}, "bs-ft"),
         ({"scan_order": "fs_bt", "forward_type": "v2"}, "fs-bt"),
     ],
@@ -170,7 +173,7 @@ def test_scan_order(raw: dict[str, Any], order: str | None) -> None:
     assert config_scan_order(raw) == order
 
 
-@pytest.mark.parametrize("stated", ["v3", ["v2"], {"a": 1}, 2])
+@pytest.mark.parametrize("stated", ["v02", "v2_nozact", ["v2"], {"a": 1}, 2])
 def test_unsupported_scan_order(stated: object) -> None:
     with pytest.raises(InputError, match="forward_type"):
         config_scan_order({"forward_type": stated})

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.checkpoint.scan_order_source import scan_order_in_name
-from posemamba.errors import InputError
+from posemamba.errors import Caution, InputError
 
 
 @pytest.fixture
@@ -34,6 +34,11 @@ def state() -> dict[str, Tensor]:
         ("x.bs.ft.pth", "bs-ft"),
         ("PoseMamba_bidirectional.pth", "bidirectional"),
         ("bidirectional_global_local.pth", "global-local"),
+        ("v31d.pth", "v31d"),
+        ("x_v2_bfs_first.pth", "bfs-first"),
+        ("selfsum_poselimbs.pth", "selfsum"),
+        ("bfs_4dir.pth", None),  # what a fork calls its repository, not its scan
+        ("weights_v3.pth", None),
         ("weights_v2.pth", None),  # a version more often than the official name
         ("subs_bth.pth", None),
         ("obs_bt.pth", None),
@@ -41,7 +46,20 @@ def state() -> dict[str, Tensor]:
     ],
 )
 def test_scan_order_in_name(name: str, order: str | None) -> None:
-    assert scan_order_in_name(name) == order
+    found = scan_order_in_name(name)
+    assert (found and found.order) == order
+    assert not (found and found.guessed)
+
+
+def test_a_name_that_two_scans_share_is_a_guess(beside: Callable[[str], Path]) -> None:
+    path = beside("forward_type: v2_bfs\n")
+    with pytest.warns(Caution, match=r"scan order bfs is a guess.*bfs-first"):
+        checkpoint = read_checkpoint(path)
+    assert checkpoint.config.scan_order == "bfs"
+    assert checkpoint.scan_order_guessed
+    found = scan_order_in_name("x_v2_bfs.pth")
+    assert found is not None
+    assert (found.order, found.guessed) == ("bfs", True)
 
 
 @pytest.fixture
@@ -99,6 +117,7 @@ def test_agreeing_config_is_silent(beside: Callable[[str], Path]) -> None:
     path = beside("maxlen: 27\ndim_feat: 32\ndepth: 2\nmlp_ratio: 2\nnum_joints: 17\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", Caution)
         assert read_checkpoint(path).scan_order_source == "the default"
 
 
@@ -107,7 +126,7 @@ def test_shapes_win_over_the_config(beside: Callable[[str], Path]) -> None:
     with pytest.warns(UserWarning, match="the weights are right") as caught:
         config = read_checkpoint(path).config
     assert (config.frames, config.depth) == (27, 2)
-    said = [str(warning.message) for warning in caught]
+    said = [str(each.message) for each in caught if not isinstance(each.message, Caution)]
     assert any("frames 243, but the weights have 27" in line for line in said)
     assert any("depth 10, but the weights have 2" in line for line in said)
     assert all("config.yaml" in line for line in said)
@@ -115,8 +134,8 @@ def test_shapes_win_over_the_config(beside: Callable[[str], Path]) -> None:
 
 
 def test_unsupported_forward_type_is_refused(beside: Callable[[str], Path]) -> None:
-    path = beside("forward_type: v32d\n")
-    with pytest.raises(InputError, match=r"best_epoch\.bin: .*'v32d'.*scan_order"):
+    path = beside("forward_type: v2_oact\n")
+    with pytest.raises(InputError, match=r"best_epoch\.bin: .*'v2_oact'.*--scan-order"):
         read_checkpoint(path)
     assert read_checkpoint(path, scan_order="bs-bt").config.scan_order == "bs-bt"
 

@@ -19,7 +19,7 @@ from places import TINY
 from torch import Tensor
 
 from posemamba.checkpoint.read import read_checkpoint
-from posemamba.errors import InputError
+from posemamba.errors import Caution, InputError
 
 State = dict[str, Tensor]
 RIGHT: State = dict(read_checkpoint(TINY).state)
@@ -102,10 +102,14 @@ def test_what_was_taken_is_said(name: str, tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "w.pth")
 
 
-def test_nothing_is_said_of_an_official_file() -> None:
+def test_of_an_official_file_the_guess_is_said_and_nothing_else() -> None:
+    with pytest.warns() as said:
+        read_checkpoint(TINY)
+    assert [type(each.message) for each in said] == [Caution]
+    assert "which-scan" in str(said[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read_checkpoint(TINY)
+        read_checkpoint(TINY, scan_order="v2")
 
 
 @pytest.mark.parametrize(

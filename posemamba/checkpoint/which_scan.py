@@ -1,0 +1,135 @@
+"""Which scan order reproduces outputs that the owner of a checkpoint has.
+
+Nothing in weights tells the order, so every order of the table that has as many directions is run
+on inputs whose outputs are known.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from posemamba.checkpoint.read import read_checkpoint
+from posemamba.errors import Caution, InputError
+from posemamba.files.input import require_no_device
+from posemamba.model.network import PoseMamba
+from posemamba.scan_order import orders_with
+from posemamba.text import printable, problem
+
+TOLERANCE = 1e-3
+"""In the network's unit. Another implementation in float32 differs by 1e-5, in float16 or TF32 by a
+few 1e-3 at most; another scan order by 0.1 and more."""
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WhichScan:
+    """What every order of the table gave.
+
+    Attributes:
+        max_abs: largest difference from the reference by order, the smallest first.
+    """
+
+    max_abs: dict[str, float]
+
+    @property
+    def fits(self) -> list[str]:
+        """The orders within :data:`TOLERANCE`; one, if the reference tells them apart."""
+        return [name for name, error in self.max_abs.items() if error <= TOLERANCE]
+
+    @property
+    def best(self) -> str | None:
+        return self.fits[0] if len(self.fits) == 1 else None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence for people."""
+        if self.best is not None:
+            return f"scan order {self.best}: use --scan-order {self.best}"
+        if self.fits:
+            return (
+                f"{', '.join(self.fits)} all fit: the reference does not tell them apart, give "
+                "one with more frames that differ"
+            )
+        return (
+            f"none fits within {TOLERANCE:g}: the reference is of other weights or inputs, or the "
+            "network scans in an order of its own (--scan-order FILE.yaml)"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "tolerance": TOLERANCE, "max_abs": self.max_abs}
+
+
+def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[str]) -> WhichScan:
+    """Run a checkpoint in every order of the table that it may have.
+
+    Args:
+        reference: an ``.npz`` with ``keypoints_2d`` (batch, frames, 17, channels), normalised, and
+            the original code's ``poses_3d`` (batch, frames, 17, 3); both may lack the batch.
+
+    Raises:
+        InputError: a file that cannot be read, or arrays that the network does not take.
+    """
+    keypoints, expected = _read_reference(Path(reference))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Caution)  # of a guess: it is what we are to replace
+        read = read_checkpoint(checkpoint)
+    found: dict[str, float] = {}
+    for order in orders_with(read.config.order.directions):
+        model = PoseMamba(replace(read.config, scan_order=order.name))
+        model.load_state_dict(read.state)
+        try:
+            with torch.inference_mode():
+                poses = model.eval()(torch.from_numpy(keypoints)).numpy()
+        except InputError as error:
+            raise problem(reference, str(error)) from None
+        apart = float(np.abs(poses - expected).max())
+        found[order.name] = apart if np.isfinite(apart) else float("inf")
+    return WhichScan(dict(sorted(found.items(), key=lambda item: item[1])))
+
+
+def _read_reference(path: Path) -> tuple[Array, Array]:
+    require_no_device(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise problem(path, "is no .npz file with keypoints_2d and poses_3d")
+            arrays = {name: np.asarray(file[name]) for name in file.files}
+    except OSError as error:
+        raise problem(path, f"cannot be read: {error.strerror or error}") from None
+    except (BadZipFile, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise problem(path, f"is no .npz file of plain arrays ({printable(error)})") from None
+    keypoints, poses = (_array(path, arrays, name) for name in ("keypoints_2d", "poses_3d"))
+    if poses.shape != (*keypoints.shape[:3], 3):
+        raise problem(
+            path,
+            f"poses_3d has shape {poses.shape}, keypoints_2d {keypoints.shape}: it must be "
+            f"{(*keypoints.shape[:3], 3)}",
+        )
+    return keypoints, poses
+
+
+def _array(path: Path, arrays: dict[str, npt.NDArray[Any]], name: str) -> Array:
+    if name not in arrays:
+        held = ", ".join(printable(each, 30) for each in arrays) or "nothing"
+        raise problem(path, f"has no array '{name}', only {held}")
+    values = arrays[name]
+    if values.dtype.kind != "f" or values.ndim not in (3, 4) or not values.size:
+        raise problem(
+            path, f"array '{name}' is {values.dtype} of shape {values.shape}: it must be floats, "
+            "(batch, frames, joints, channels)",
+        )  # fmt: skip
+    if not np.isfinite(values).all():
+        raise problem(path, f"array '{name}' holds NaN or Inf")
+    return values.astype(np.float32).reshape(-1, *values.shape[-3:])

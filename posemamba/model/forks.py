@@ -1,0 +1,143 @@
+"""What networks of public forks add to the paper's: joints in another order, bones, a step bias.
+
+All of it stands around the scan's operators, which every runtime has, and changes none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from posemamba.config import PoseMambaConfig
+from posemamba.scan_order import Order, Walk
+from posemamba.skeleton import PARENTS, ROOT
+
+
+class ScanWeights(NamedTuple):
+    """What a scan's directions do not share, K first, in the order of the operator's inputs."""
+
+    dt_weight: Tensor  # (K, d_inner, R)
+    dt_bias: Tensor  # (K, d_inner)
+    A: Tensor  # (K, d_inner, N)
+    D: Tensor  # (K, d_inner)
+
+
+class Visit(nn.Module):
+    """A walk and the joints put in its order; nothing where that is ascending."""
+
+    limbs: Tensor
+    joints: Tensor
+    places: Tensor
+
+    def __init__(self, walk: Walk) -> None:
+        super().__init__()
+        self.walk = walk
+        # Indices live where the parameters do.
+        joints = () if walk.joints is None else walk.joints
+        places = sorted(range(len(joints)), key=joints.__getitem__)  # of each joint in that order
+        self.register_buffer("limbs", torch.tensor(walk.limb_index), persistent=False)
+        self.register_buffer("joints", torch.tensor(joints), persistent=False)
+        self.register_buffer("places", torch.tensor(places), persistent=False)
+
+    def enter(self, grid: Tensor) -> Tensor:
+        """(batch, frames, joints, c) with the joints in the order of the walk."""
+        return grid if self.walk.joints is None else grid.index_select(2, self.joints)
+
+    def leave(self, grid: Tensor) -> Tensor:
+        """Undo :meth:`enter`, where the walk puts its outputs back."""
+        if self.walk.joints is None or not self.walk.put_back:
+            return grid
+        return grid.index_select(2, self.places)
+
+
+def split_walks(
+    visits: Sequence[Visit], x_dbl: Tensor, weights: ScanWeights
+) -> Iterator[tuple[Visit, Tensor, ScanWeights]]:
+    """Each walk with its own directions of the scan's inputs; all of them where there is one."""
+    if len(visits) == 1:
+        yield visits[0], x_dbl, weights
+        return
+    width = x_dbl.shape[-1] // len(weights.dt_bias)
+    first = 0
+    for visit in visits:
+        last = first + visit.walk.directions
+        part = x_dbl[..., first * width : last * width]
+        yield visit, part, ScanWeights(*(tensor[first:last] for tensor in weights))
+        first = last
+
+
+def bone_means() -> Tensor:
+    """(joints, joints): from joints to the mean, over the bones at each, of (child - parent)."""
+    matrix = torch.zeros(len(PARENTS), len(PARENTS))
+    for child, parent in enumerate(PARENTS):
+        if child != ROOT:
+            for end in (child, parent):
+                matrix[end, child] += 1
+                matrix[end, parent] -= 1
+    ends = torch.bincount(torch.tensor([*range(1, len(PARENTS)), *PARENTS[1:]]))
+    return matrix / ends[:, None]
+
+
+class Bones(nn.Module):
+    """Two channels more: the mean bone at each joint, in x and y."""
+
+    means: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("means", bone_means(), persistent=False)
+
+    def forward(self, keypoints_2d: Tensor) -> Tensor:
+        """(batch, frames, joints, c) to (batch, frames, joints, c + 2)."""
+        return torch.cat([keypoints_2d, self.means @ keypoints_2d[..., :2]], dim=-1)
+
+
+class StepBias(nn.Module):
+    """A bias of the raw step size that depends on the number of the step, modulo the joints.
+
+    The scan takes it as further columns of the raw step size, one of which is 1 at each step, and
+    of its weight. A direction that reads limb sums gets columns whose sum is 1 there.
+    """
+
+    bias: Tensor
+    unsummed: Tensor
+
+    def __init__(self, config: PoseMambaConfig) -> None:
+        super().__init__()
+        self.walk = config.walk
+        self.joints = config.joints
+        shape = (1, self.walk.directions, config.d_inner, 1, config.joints)
+        self.bias = nn.Parameter(torch.zeros(shape))
+        eye = np.eye(config.joints)
+        summed = np.linalg.inv(eye + eye[list(self.walk.limb_index)])  # undoes the limb sum
+        halves = torch.from_numpy(np.stack([eye, summed])).float()
+        self.register_buffer("unsummed", halves, persistent=False)
+
+    def columns(self, frames: int) -> Tensor:
+        """(frames, joints, K, joints): what is added to the raw step sizes."""
+        device, joints = self.bias.device, self.joints
+        t = torch.arange(frames, device=device)[:, None]
+        j = torch.arange(joints, device=device)
+        residues = torch.arange(joints, device=device)
+        found = []
+        for order, reverse, limbs in zip(*self.walk.lists()[:3], strict=True):
+            inner = joints - 1 - j if order == Order.FRAME_MAJOR_FLIPPED else j
+            frame = frames - 1 - t if order == Order.JOINT_MAJOR_FLIPPED else t
+            frame_major = order in (Order.FRAME_MAJOR, Order.FRAME_MAJOR_FLIPPED)
+            step = frame * joints + inner if frame_major else j * frames + frame
+            if reverse:
+                step = frames * joints - 1 - step
+            one = (step[..., None] % joints == residues).to(self.bias.dtype)
+            found.append(self.unsummed[limbs] @ one)  # over the joints
+        return torch.stack(found, dim=2)
+
+    def extend(self, x_dbl: Tensor, dt_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The scan's ``x_dbl`` and ``dt_weight`` with a rank that is ``joints`` larger."""
+        parts = torch.unflatten(x_dbl, -1, (self.walk.directions, -1))
+        columns = self.columns(x_dbl.shape[1]).to(x_dbl.dtype)
+        wide = torch.cat([columns.expand(x_dbl.shape[0], -1, -1, -1, -1), parts], dim=-1)
+        return wide.flatten(-2), torch.cat([self.bias[0, :, :, 0], dt_weight], dim=-1)
