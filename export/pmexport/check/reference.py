@@ -20,6 +20,7 @@ import numpy as np
 from pmexport.check.cases import Case
 from pmexport.format.files import file_sha256
 from pmexport.runtimes.base import FloatArray
+from posemamba.config import MAX_CHANNELS
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 from posemamba.skeleton import NUM_JOINTS
@@ -123,10 +124,10 @@ def read_reference(path: Path) -> Reference:
         raise problem(path, f"has no array '{lacking}': save {_INPUT} and {_OUTPUT}, it has {held}")
     cases, poses = [], []
     for index, ending in enumerate(endings):
-        keypoints = _checked(arrays, _INPUT + ending, 2, path)
+        keypoints = _checked(arrays, _INPUT + ending, (2, MAX_CHANNELS), path)
         if _OUTPUT + ending not in arrays:
             raise problem(path, f"has no array '{_OUTPUT + ending}' beside '{_INPUT + ending}'")
-        pose = _checked(arrays, _OUTPUT + ending, 3, path)
+        pose = _checked(arrays, _OUTPUT + ending, (3, 3), path)
         if pose.shape[:-1] != keypoints.shape[:-1]:
             raise problem(
                 path,
@@ -183,14 +184,18 @@ def _read_facts(held: Any, path: Path) -> tuple[dict[str, str] | None, list[str]
         ) from None
 
 
-def _checked(arrays: Mapping[str, Any], name: str, width: int, path: Path) -> FloatArray:
-    """An array as (batch, frames, 17, width) float32."""
+def _checked(
+    arrays: Mapping[str, Any], name: str, widths: tuple[int, int], path: Path
+) -> FloatArray:
+    """An array as (batch, frames, 17, width) float32, the width within bounds."""
     values = arrays[name]
     shape = getattr(values, "shape", ())
-    if len(shape) not in (3, 4) or shape[-2:] != (NUM_JOINTS, width) or 0 in shape:
+    least, most = widths
+    fits = len(shape) in (3, 4) and shape[-2] == NUM_JOINTS and least <= shape[-1] <= most
+    if not fits or 0 in shape:
         raise problem(
             path,
-            f"'{name}' is {shape}: it must be (batch, frames, {NUM_JOINTS}, {width}), none of 0",
+            f"'{name}' is {shape}: it must be (batch, frames, {NUM_JOINTS}, {least}), none of 0",
         )
     if values.dtype.kind != "f":
         raise problem(path, f"'{name}' is of type {values.dtype}: save float32")

@@ -71,8 +71,10 @@ def _batch(model: ModelFile, case: Case, path: Path) -> int:
     """
     clips: int
     frames: int
-    clips, frames = case.keypoints_2d.shape[:2]
+    clips, frames, _, channels = case.keypoints_2d.shape
     most: int | None = model.metadata.get("max_frames")
+    if channels != model.channels:
+        raise _misfit(path, case, plural(channels, "channel"), f"takes {model.channels}")
     if model.frames is not None and frames != model.frames:
         raise _misfit(path, case, plural(frames, "frame"), f"takes {model.frames}")
     if most is not None and frames > most:

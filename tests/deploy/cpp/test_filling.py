@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from policy_oracle import Oracle, Settings, stand_in_network
 from runtime_api import BAD_ARGUMENT, NOT_READY, Lifter, RuntimeFailure, Stream
 from stream_driving import Array, assert_poses, drive, recording
-from policy_oracle import Oracle, Settings, stand_in_network
 
 ATOL = 2e-6
 ALL = (1 << 17) - 1

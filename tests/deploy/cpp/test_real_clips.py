@@ -10,9 +10,9 @@ import onnx
 import pytest
 import torch
 from places import TINY
+from policy_oracle import Network, Oracle, Settings
 from runtime_api import Lifter
 from stream_driving import Array, assert_poses, drive
-from policy_oracle import Network, Oracle, Settings
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import ExportOptions, export_onnx
