@@ -189,7 +189,7 @@ def _checked(
 ) -> FloatArray:
     """An array as (batch, frames, 17, width) float32, the width within bounds."""
     values = arrays[name]
-    shape = getattr(values, "shape", ())
+    shape: tuple[int, ...] = getattr(values, "shape", ())
     least, most = widths
     fits = len(shape) in (3, 4) and shape[-2] == NUM_JOINTS and least <= shape[-1] <= most
     if not fits or 0 in shape:
