@@ -204,6 +204,13 @@ def get_scan_order(name: str) -> ScanOrder:
     )
 
 
+def is_known_scan(name: str) -> bool:
+    """Whether a name is of the official code or a fork, supported or not."""
+    key = name.lower().replace("_", "-")
+    stem, _, ending = key.rpartition("-")
+    return key in _OTHERS or key in _BY_NAME or (stem in _BY_NAME and ending in _ENDINGS)
+
+
 def orders_with(directions: int) -> list[ScanOrder]:
     """Those of the table that have so many directions, the likeliest first."""
     return [entry for entry in SCAN_ORDERS.values() if entry.directions == directions]

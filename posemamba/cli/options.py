@@ -11,7 +11,7 @@ import click
 from posemamba.cli.tool import NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.errors import InputError
-from posemamba.scan_order import SCAN_ORDERS, get_scan_order
+from posemamba.scan_order import SCAN_ORDERS, get_scan_order, is_known_scan
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -35,7 +35,9 @@ class ScanOrderType(NearChoice):
         try:
             return get_scan_order(text).name
         except InputError as error:
-            self.fail(str(error), param, ctx)
+            if is_known_scan(text):  # and not supported: the reason is better than a near miss
+                self.fail(str(error), param, ctx)
+            return super().convert(value, param, ctx)
 
 
 PATH = click.Path(path_type=Path)
