@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pmexport.format.file import open_model
 from pmexport.format.files import printable_name
 from pmexport.format.limits import check_options
-from pmexport.format.metadata import guess_warning
+from pmexport.format.metadata import guess_told_here, guess_warning
 from pmexport.format.options import ExportOptions
 from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.errors import InputError
@@ -96,9 +96,10 @@ def prepare_export(request: ExportRequest) -> ExportJob:
         check_takes_files(Path())
     else:
         check_file(request.output, suffix=".onnx", inputs=[request.checkpoint])
-    checkpoint = read_checkpoint(
-        request.checkpoint, scan_order=request.scan_order, weights=request.weights
-    )
+    with guess_told_here():
+        checkpoint = read_checkpoint(
+            request.checkpoint, scan_order=request.scan_order, weights=request.weights
+        )
     config = checkpoint.config
     if request.variant not in (None, config.variant):
         raise InputError(

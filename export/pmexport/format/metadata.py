@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pmexport.format.environment import tool_version
 from pmexport.format.names import PREFIX
 from pmexport.format.options import ExportOptions
 from posemamba.config import MAX_FRAMES
-from posemamba.errors import InputError
+from posemamba.errors import Caution, InputError
 from posemamba.skeleton import JOINT_NAMES
 
 if TYPE_CHECKING:
@@ -119,6 +121,14 @@ def parse_metadata(properties: Mapping[str, str]) -> dict[str, Any]:
 def order_is_guessed(metadata: Mapping[str, Any]) -> bool:
     """Whether a model's scan order was taken without anything that tells it."""
     return metadata.get("scan_order_source") == _GUESS
+
+
+@contextmanager
+def guess_told_here() -> Iterator[None]:
+    """Within, reading a checkpoint warns of no guess: :func:`guess_warning` will be printed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Caution)
+        yield
 
 
 def guess_warning(order: str, path: object) -> str:
