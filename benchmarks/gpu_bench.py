@@ -46,7 +46,9 @@ COUNTERS = {
 }
 
 
-def microseconds(call: Callable[[], object], launches: int = LAUNCHES) -> float:
+def microseconds(
+    call: Callable[[], object], launches: int = LAUNCHES, replays: int = REPLAYS
+) -> float:
     """Median time of one call inside a CUDA graph of `launches`."""
     stream = torch.cuda.Stream()
     with torch.cuda.stream(stream):
@@ -57,7 +59,7 @@ def microseconds(call: Callable[[], object], launches: int = LAUNCHES) -> float:
             for _ in range(launches):
                 call()
         times = []
-        for _ in range(REPLAYS + 2):
+        for _ in range(replays + 2):
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record(stream)
             graph.replay()

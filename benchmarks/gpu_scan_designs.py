@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
 
 import oracle
+from gpu_bench import microseconds
 from pmcuda import CrossInputs, Op, Tuning, library
 
 FRAMES = 243
@@ -35,26 +35,6 @@ def inputs_of(batch: int, frames: int, d_inner: int, dtype: torch.dtype) -> Cros
     one.x = torch.randn(*shape, d_inner, device="cuda", dtype=dtype)
     one.x_dbl = torch.randn(*shape, one.x_dbl.shape[-1], device="cuda", dtype=dtype)
     return one
-
-
-def microseconds(op: Op, launches: int, replays: int) -> float:
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        op()
-        stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
-            for _ in range(launches):
-                op()
-        times = []
-        for _ in range(replays + 2):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record(stream)
-            graph.replay()
-            end.record(stream)
-            end.synchronize()
-            times.append(1e3 * start.elapsed_time(end) / launches)
-    return statistics.median(times[2:])
 
 
 def row_of(

@@ -5,20 +5,13 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "stand_in_words.h"
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 namespace {
 
-const char* find(const char* key) {
-  const char* words = std::getenv("STAND_IN_CUDA");
-  const size_t length = std::strlen(key);
-  while (words != nullptr) {
-    if (std::strncmp(words, key, length) == 0 && words[length] == '=') return words + length + 1;
-    words = std::strchr(words, ';');
-    if (words != nullptr) ++words;
-  }
-  return nullptr;
-}
+const char* find(const char* key) { return stand_in::find_word("STAND_IN_CUDA", key); }
 
 int failing(const char* name) {
   const char* wanted = find("fail");

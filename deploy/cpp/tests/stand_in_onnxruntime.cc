@@ -13,21 +13,13 @@
 
 #include "backends/ort_api.h"
 #include "stand_in_network.h"
+#include "stand_in_words.h"
 
 namespace {
 
 namespace ort = posemamba::runtime::ort;
 
-const char* find(const char* key) {
-  const char* words = std::getenv("STAND_IN_ORT");
-  const size_t length = std::strlen(key);
-  while (words != nullptr) {
-    if (std::strncmp(words, key, length) == 0 && words[length] == '=') return words + length + 1;
-    words = std::strchr(words, ';');
-    if (words != nullptr) ++words;
-  }
-  return nullptr;
-}
+const char* find(const char* key) { return stand_in::find_word("STAND_IN_ORT", key); }
 
 std::string word(const char* key, const char* otherwise) {
   const char* found = find(key);

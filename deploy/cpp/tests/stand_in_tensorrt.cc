@@ -13,6 +13,7 @@
 
 #include "backends/trt_abi.h"
 #include "stand_in_network.h"
+#include "stand_in_words.h"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -20,16 +21,7 @@ namespace {
 
 namespace trt = posemamba::runtime::trt;
 
-const char* find(const char* key) {
-  const char* words = std::getenv("STAND_IN_TRT");
-  const size_t length = std::strlen(key);
-  while (words != nullptr) {
-    if (std::strncmp(words, key, length) == 0 && words[length] == '=') return words + length + 1;
-    words = std::strchr(words, ';');
-    if (words != nullptr) ++words;
-  }
-  return nullptr;
-}
+const char* find(const char* key) { return stand_in::find_word("STAND_IN_TRT", key); }
 
 int number(const char* key, int otherwise) {
   const char* found = find(key);
