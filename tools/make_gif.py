@@ -17,8 +17,9 @@ import numpy as np
 
 from posemamba import load_checkpoint
 from posemamba.checkpoint.bundled import demo_checkpoint
+from posemamba.model.lift import as_lift
 from posemamba.pose.clips import bundled_clips
-from posemamba.pose.lift import as_lift, with_flip
+from posemamba.pose.lift import with_flip
 from posemamba.pose.preprocess import denormalize_2d
 from posemamba.skeleton import NUM_JOINTS, ROOT
 from posemamba_runtime.motion import Motion, Track

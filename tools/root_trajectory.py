@@ -33,8 +33,9 @@ from posemamba.data.pose2sim import (
     read_cameras,
     read_trial,
 )
+from posemamba.model.lift import as_lift
 from posemamba.pose.keypoints import detections_to_h36m, get_format
-from posemamba.pose.lift import as_lift, with_flip
+from posemamba.pose.lift import with_flip
 from posemamba.pose.openpose import follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import PARENTS

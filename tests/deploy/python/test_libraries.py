@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delenv(_library.SEARCH_VARIABLE, raising=False)
+    for package, _ in WHEELS.values():  # one that another test imported would be taken as it is
+        monkeypatch.delitem(sys.modules, package, raising=False)
     return folder
 
 
