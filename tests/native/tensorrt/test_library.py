@@ -36,8 +36,8 @@ def test_needs_no_tensorrt_and_no_cuda_library(plugin: Path) -> None:
 
 def test_names_its_version(plugin: Path) -> None:
     """The text a node's timing-cache key begins with."""
-    pyproject = (trt_harness.ROOT / "pyproject.toml").read_text()
-    version = re.search(r'^version = "(.+)"', pyproject, re.M)
+    build = (trt_harness.ROOT / "CMakeLists.txt").read_text(encoding="utf-8")
+    version = re.search(r"project\(posemamba VERSION ([0-9.]+)", build)
     assert version is not None
     assert version.group(1).encode() in plugin.read_bytes()
 
