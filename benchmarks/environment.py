@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import subprocess
 import time
 from pathlib import Path
 
-#: Keys of the record, and the distributions whose version each holds; the first installed counts.
-_PACKAGES = {"torch": ("torch",), "onnxruntime": ("onnxruntime-gpu", "onnxruntime")}
+from pmexport.format.environment import package_versions
+
+_PACKAGES = ("torch", "onnxruntime")
 _SMI = ("nvidia-smi", "--query-gpu=name,driver_version,clocks.max.sm,power.limit")
 
 
@@ -23,22 +23,13 @@ def environment() -> dict[str, object]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
     }
-    record |= {name: _version(candidates) for name, candidates in _PACKAGES.items()}
+    record |= package_versions(_PACKAGES)
     smi = _nvidia_smi()
     if smi is not None:
         import torch
 
         record |= {"gpu": smi.split(",")[0], "nvidia_smi": smi, "cuda": torch.version.cuda}
     return record
-
-
-def _version(distributions: tuple[str, ...]) -> str | None:
-    for name in distributions:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return None
 
 
 def _processor() -> str:

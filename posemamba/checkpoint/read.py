@@ -24,7 +24,7 @@ from posemamba.checkpoint.containers import read_weight_file
 from posemamba.checkpoint.other_networks import name_network
 from posemamba.checkpoint.save import CONFIG_KEY
 from posemamba.checkpoint.scan_order_source import OrderSource, config_beside, find_scan_order
-from posemamba.checkpoint.weight_sets import WeightSet, choose, find_weight_sets
+from posemamba.checkpoint.weight_sets import WeightSet, choose, find_weight_sets, tensor_names
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import Caution, InputError
 from posemamba.model.network import PoseMamba
@@ -162,7 +162,7 @@ def _what_else(content: object) -> str:
     """What a file is that holds no PoseMamba weights."""
     if not isinstance(content, Mapping):
         return f"holds a {type(content).__name__}, not a state dict: save model.state_dict()"
-    keys = _tensor_names(content)
+    keys = tensor_names(content)
     if (name := name_network(keys)) is not None:
         return f"not a PoseMamba checkpoint: its tensors are those of {name}"
     if keys:
@@ -175,16 +175,6 @@ def _what_else(content: object) -> str:
         f"'{printable(key, 30)}' ({type(value).__name__})" for key, value in [*content.items()][:4]
     )
     return f"holds no weights: no tensors in it, it has {held or 'nothing'}"
-
-
-def _tensor_names(content: Mapping[Any, Any], depth: int = 4) -> list[str]:
-    """Names of the tensors in a dictionary and in those inside it."""
-    names = [str(key) for key, value in content.items() if isinstance(value, Tensor)]
-    if depth:
-        for value in content.values():
-            if isinstance(value, Mapping):
-                names += _tensor_names(value, depth - 1)
-    return names
 
 
 def _saved_config(metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ file is left alone: optimizer states, counters, losses, other modules.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -89,9 +90,12 @@ def choose(sets: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | N
     if asked is None:
         chosen = next((each for each in sets if each.averaged), sets[0])
     else:
-        wanted = {"averaged": True, "raw": False}
-        fits = [each for each in sets if wanted.get(asked, each.averaged) == each.averaged
-                and (asked in wanted or _label(each) == asked)]  # fmt: skip
+        kinds = {"averaged": True, "raw": False}
+        fits = [
+            each
+            for each in sets
+            if (each.averaged == kinds[asked] if asked in kinds else _label(each) == asked)
+        ]
         if not fits:
             held = ", ".join(f"'{_label(each)}'" for each in sets)
             raise InputError(f"has no weights '{printable(asked)}': it has {held}")
@@ -106,6 +110,16 @@ def choose(sets: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | N
     )
 
 
+def tensor_names(content: object) -> list[str]:
+    """Names of all tensors in a decoded file, whatever network they are of."""
+    return [
+        str(key)
+        for _, mapping, _ in _dictionaries(content)
+        for key, value in mapping.items()
+        if isinstance(value, Tensor)
+    ]
+
+
 def _label(each: WeightSet) -> str:
     return "/".join(part for part in (each.name, each.prefix.rstrip(".")) if part) or "the file"
 
@@ -115,11 +129,12 @@ def _dictionaries(
 ) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any], Mapping[Any, Any]]]:
     """Path, dictionary and the one around it, outer ones first."""
     around: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}
-    todo: list[tuple[tuple[str, ...], object, Mapping[Any, Any]]] = [((), content, around)]
+    todo: deque[tuple[tuple[str, ...], object, Mapping[Any, Any]]] = deque()
+    todo.append(((), content, around))
     for _ in range(_MAX_DICTIONARIES):
         if not todo:
             return
-        path, here, outer = todo.pop(0)
+        path, here, outer = todo.popleft()
         children: list[tuple[object, object]] = []
         if isinstance(here, Mapping):
             yield path, here, outer
