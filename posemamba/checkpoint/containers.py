@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from posemamba.checkpoint.archives import MAX_BYTES, members, torch_archive, weights_in
@@ -62,7 +62,12 @@ def read_weight_file(path: Path) -> WeightFile:
     return _decode(data, path)
 
 
-def _decode(data: bytes, path: Path) -> WeightFile:
+def _decode(data: bytes, path: Path, *, unpacked: bool = False) -> WeightFile:
+    """A file's content; of an archive that is no checkpoint itself, the one in it.
+
+    Args:
+        unpacked: whether ``data`` came out of an archive: one may hold itself.
+    """
     digest = hashlib.sha256(data).hexdigest()
     if not data:
         raise problem(path, "the file is empty: copy or download it again")
@@ -74,9 +79,11 @@ def _decode(data: bytes, path: Path) -> WeightFile:
     packed = members(data, path)
     if packed is not None:
         inside = weights_in(packed, path, WEIGHT_SUFFIXES)
-        held = _decode(inside.data, path) if inside.name else None
-        content = load_pickled(inside.data, path) if held is None else held.content
-        return WeightFile(content, digest, {} if held is None else held.metadata)
+        if not inside.name:
+            return WeightFile(load_pickled(inside.data, path), digest)
+        if unpacked:
+            raise problem(path, f"'{printable(inside.name, 40)}' is in two archives: unpack one")
+        return replace(_decode(inside.data, path, unpacked=True), sha256=digest)
     _refuse_no_pickle(data, path)
     return WeightFile(load_pickled(data, path), digest)
 

@@ -317,3 +317,12 @@ def test_bytes_of_archives_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "bomb.zip").write_bytes(stream.getvalue())
     with pytest.raises(InputError, match="holds more than"):
         read_checkpoint(tmp_path / "bomb.zip")
+
+
+def test_an_archive_in_an_archive_is_refused(tmp_path: Path) -> None:
+    """One can hold itself, so a second one is not opened."""
+    inner = zipped(tmp_path)
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(inner, "release/w.pth")
+    with pytest.raises(InputError, match="is in two archives: unpack one"):
+        read_checkpoint(tmp_path / "outer.zip")
