@@ -45,8 +45,12 @@ class Processes:
         return total / self.count
 
     def leave(self) -> None:
-        """Leave the group, so that its resources are freed before the interpreter ends."""
+        """Leave the group together, so that its resources are freed before the interpreter ends.
+
+        A process that ends while another still talks to it now and then aborts in gloo's threads.
+        """
         if self.count > 1:
+            distributed.barrier()
             distributed.destroy_process_group()
 
 
