@@ -328,6 +328,16 @@ def test_ort_cuda(backend: str, graph: int, any_model: Path, drive: Any) -> None
     assert result.info["backend"] == "onnxruntime-cuda"
 
 
+def test_a_size_is_captured_when_it_comes_again(
+    any_model: Path, drive: Any, tmp_path: Path
+) -> None:  # noqa: ANN401
+    """drive lifts batch x frames 1x27 three times, 2x5, 7x27, and 1x27 again; -1 is no graph."""
+    log = tmp_path / "graphs"
+    words = f"providers=cuda;graphs={log}"
+    assert_lifted(drive(any_model, "onnxruntime-cuda", "cuda_graph=1", ort=words))
+    assert log.read_text().split() == ["-1", "1", "1", "-1", "-1", "1"]
+
+
 ORT_CUDA_FAILURES = {
     "CreateCUDAProviderOptions": MISSING,
     "UpdateCUDAProviderOptions": MISSING,

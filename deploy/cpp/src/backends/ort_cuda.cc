@@ -67,7 +67,8 @@ class OrtCuda : public Backend {
   }
 
   void run(int64_t batch, int64_t frames) override {
-    const Bound& bound = bound_for(batch, frames);
+    Bound& bound = bound_for(batch, frames);
+    choose_graph(bound);
     {
       const Cuda::Scope scope(*gpu_);
       buffers_.copy_in(batch * frames);
@@ -87,10 +88,11 @@ class OrtCuda : public Backend {
     OrtValue input, output;
     OrtBinding binding;
     OrtRunOptions options;
+    int64_t runs;
   };
 
-  const Bound& bound_for(int64_t batch, int64_t frames) {
-    for (const Bound& bound : bound_) {
+  Bound& bound_for(int64_t batch, int64_t frames) {
+    for (Bound& bound : bound_) {
       if (bound.batch == batch && bound.frames == frames) return bound;
     }
     if (bound_.size() == kMostSizes) bound_.clear();
@@ -104,18 +106,25 @@ class OrtCuda : public Backend {
                 onnx_.tensor(memory_, buffers_.input(), batch, frames, 2),
                 onnx_.tensor(memory_, buffers_.output(), batch, frames, 3),
                 OrtBinding(api),
-                OrtRunOptions(api)};
+                OrtRunOptions(api),
+                0};
     check(ort::CreateIoBinding(api, onnx_.session(), bound.binding.out()));
     check(ort::BindInput(api, bound.binding.get(), kInputName, bound.input.get()));
     check(ort::BindOutput(api, bound.binding.get(), kOutputName, bound.output.get()));
     check(ort::CreateRunOptions(api, bound.options.out()));
-    if (facts_.cuda_graph) {
-      // Each size is captured under a number of its own, and never under one used before.
-      const std::string id = std::to_string(++last_graph_);
-      check(ort::AddRunConfigEntry(api, bound.options.get(), "gpu_graph_id", id.c_str()));
-    }
     bound_.push_back(std::move(bound));
     return bound_.back();
+  }
+
+  // A size is captured when it comes again: a stream that begins passes every size up to its
+  // window once, and capturing takes longer than many runs. Each size has a number of its own,
+  // never one used before; -1 runs without a graph.
+  void choose_graph(Bound& bound) {
+    if (!facts_.cuda_graph || ++bound.runs > 2) return;
+    const std::string id = bound.runs == 1 ? "-1" : std::to_string(++last_graph_);
+    onnx_.library().check(
+        ort::AddRunConfigEntry(onnx_.api(), bound.options.get(), "gpu_graph_id", id.c_str()),
+        PM_BACKEND_FAILED, "no CUDA graph can be asked for", "open the model with cuda_graph off");
   }
 
   std::shared_ptr<Cuda> gpu_;
