@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the libraries, export the models, test ONNX Runtime's CUDA
 # provider and time every way of running the network.
-#   benchmarks/gpu_ort.sh [build|export|test|run|report|motionbert]...   (default: all, in this order)
+#   benchmarks/gpu_ort.sh [build|export|test|run|report|motionbert|runtime]...   (default: all, in this order)
 # ORT_DIR: a folder with onnxruntime's CUDA build (benchmarks/gpu_unpack_ort.sh), where it is not installed.
 # BUDGET: seconds for `run` (1200; all 216 cells took an H100 700).
 # VARIANTS, PRECISIONS: what is exported (S B L X, fp16 fp32).
@@ -16,13 +16,15 @@ export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1 CUDA_MODULE_LOADING=LAZY
 export POSEMAMBA_KERNELS_LIB=$PWD/$BUILD/trt_plugins/kernels/libposemamba_kernels.so
 export POSEMAMBA_CUDA_LIB=$PWD/$BUILD/trt_plugins/kernels/cuda/libposemamba_cuda.so
 export POSEMAMBA_ORT_LIB=$PWD/$BUILD/trt_plugins/onnxruntime/libposemamba_ort.so
+export POSEMAMBA_RUNTIME_LIB=$PWD/$BUILD/deploy/cpp/libposemamba_runtime.so
+export POSEMAMBA_LIBRARY_PATH=$PWD/$BUILD/trt_plugins/onnxruntime
 # CUDA and cuDNN of the Python packages, which onnxruntime looks for by name alone.
 packages=$("$PYTHON" -c 'import glob, importlib.util
 found = importlib.util.find_spec("nvidia")
 roots = list(found.submodule_search_locations) if found else []
 print(":".join(path for root in roots for path in sorted(glob.glob(f"{root}/*/lib"))))')
 export LD_LIBRARY_PATH=${packages:+$packages:}${LD_LIBRARY_PATH:-}
-export PYTHONPATH=${ORT_DIR:+$ORT_DIR:}$PWD:$PWD/export:${PYTHONPATH:-}
+export PYTHONPATH=${ORT_DIR:+$ORT_DIR:}$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
 
 build() {
   cmake -S . -B "$BUILD" -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
@@ -46,12 +48,13 @@ export_models() {
 
 for step in "${@:-all}"; do
   case $step in
-    all) "$0" build export test run report motionbert ;;
+    all) "$0" build export test run report motionbert runtime ;;
     build) build ;;
     export) export_models ;;
     test) "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider tests/gpu/test_ort_cuda.py ;;
     run) "$PYTHON" benchmarks/gpu_ort.py run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
     report) "$PYTHON" benchmarks/gpu_ort_report.py "$OUT/ort.json" --out "$OUT" ;;
+    runtime) "$PYTHON" benchmarks/gpu_runtime.py run --models "$MODELS" --out "$OUT" ;;
     motionbert) "$PYTHON" benchmarks/gpu_motionbert.py --models "$MODELS" --out "$OUT" ;;
     *)
       echo "gpu_ort.sh: unknown step '$step'; see its first lines" >&2

@@ -28,7 +28,7 @@ from pathlib import Path
 PART_BYTES = 58 * 10**6
 PROVIDER = "onnxruntime/capi/libonnxruntime_providers_cuda.so"
 LEFT_OUT = ("tensorrt", "transformers/", "quantization/", "tools/", "datasets/", "backend/",
-            "ThirdParty", "libonnxruntime.so")  # fmt: skip
+            "ThirdParty")  # fmt: skip
 UNREACHABLE = (b"cutlass", b"flash", b"moe", b"fpa_intb", b"int4")
 
 # A fat binary: magic, version, header bytes, bytes that follow; then entries of kind, version,
