@@ -39,6 +39,7 @@ class OrtCuda : public Backend {
  public:
   OrtCuda(const BackendRequest& request, std::shared_ptr<OrtLibrary> library)
       : gpu_(std::make_shared<Cuda>(request.device)),
+        env_(start(*library)),
         options_(make_options(*library, request)),
         onnx_(request, std::move(library), options_.get()),
         memory_(onnx_.memory("Cuda", request.device)),
@@ -128,6 +129,7 @@ class OrtCuda : public Backend {
   }
 
   std::shared_ptr<Cuda> gpu_;
+  OrtEnv env_;  // before the options: they log
   OrtCudaOptions options_;
   OrtModel onnx_;
   OrtMemoryInfo memory_;

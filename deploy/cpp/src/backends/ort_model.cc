@@ -17,9 +17,17 @@ const char* kExportAgain = "export it again with 'pmexport onnx'";
 
 }  // namespace
 
+OrtEnv start(const OrtLibrary& library) {
+  OrtEnv env(library.api());
+  library.check(ort::CreateEnvWithCustomLogger(library.api(), &drop, nullptr, ort::kFatal,
+                                               "posemamba", env.out()),
+                PM_BACKEND_FAILED, "ONNX Runtime does not start", "install ONNX Runtime again");
+  return env;
+}
+
 OrtModel::OrtModel(const BackendRequest& request, std::shared_ptr<OrtLibrary> library,
                    const ort::CudaOptions* cuda)
-    : library_(std::move(library)), env_(api()), session_(api()) {
+    : library_(std::move(library)), env_(start(*library_)), session_(api()) {
   facts_.path = request.path;
   open(request, cuda);
   check_side(true);
@@ -31,8 +39,6 @@ void OrtModel::open(const BackendRequest& request, const ort::CudaOptions* cuda)
   const auto check = [&](ort::Status* status, const char* subject) {
     library_->check(status, PM_BACKEND_FAILED, subject, "install ONNX Runtime again");
   };
-  check(ort::CreateEnvWithCustomLogger(api(), &drop, nullptr, ort::kFatal, "posemamba", env_.out()),
-        "ONNX Runtime does not start");
   OrtSessionOptions options(api());
   check(ort::CreateSessionOptions(api(), options.out()), "no session options");
   check(ort::SetSessionLogSeverityLevel(api(), options.get(), ort::kFatal), "no log level");

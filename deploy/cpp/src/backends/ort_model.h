@@ -12,6 +12,10 @@ namespace posemamba::runtime {
 constexpr const char* kInputName = "keypoints_2d";
 constexpr const char* kOutputName = "poses_3d";
 
+// ONNX Runtime at work in this process, silent. Anything but its version asks for this first; every
+// owner holds the same one. Throws Failure.
+OrtEnv start(const OrtLibrary& library);
+
 class OrtModel {
  public:
   // cuda: null for the CPU. Throws Failure.
