@@ -29,6 +29,8 @@ from package_manifest import write_manifest
 ROOT = Path(__file__).parents[1]
 WITHOUT_GPUS = ("cmake.define.POSEMAMBA_CUDA=OFF", "cmake.define.POSEMAMBA_TENSORRT=OFF")
 
+WITH_GPUS = ("cmake.define.POSEMAMBA_CUDA=ON", "cmake.define.POSEMAMBA_TENSORRT=ON")
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -64,7 +66,8 @@ def cpu(scratch: Path) -> Path:
 
 
 def cuda(scratch: Path) -> Path:
-    wheel = pip_wheel(ROOT, scratch / "cuda", ("cmake.define.POSEMAMBA_CUDA=ON",))
+    run(sys.executable, ROOT / "tools" / "trt_headers.py")
+    wheel = pip_wheel(ROOT, scratch / "cuda", WITH_GPUS)
     return finish(wheel, scratch, cuda=True)
 
 
