@@ -19,6 +19,7 @@ from pathlib import Path
 
 import sbom
 
+ROOT = Path(__file__).parents[1]
 #: Functions that name the GPUs a library is compiled for.
 ARCHITECTURES = {
     "libposemamba_cuda.so": "pm_cuda_architectures",
@@ -63,6 +64,7 @@ def finish(wheel: Path, scratch: Path, *, cuda: bool = False) -> Path:
         text = re.sub(r"(?m)^Version: .*$", f"Version: {version}", metadata.read_text(), count=1)
         metadata.write_text(text)
         info = info.rename(root / f"{name}-{version}.dist-info")
+    add_licence(info)
     names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     gpus = any(Path(each).name in ARCHITECTURES for each in names)
     bill = info / "sboms" / f"{name}.cdx.json"
@@ -76,6 +78,25 @@ def finish(wheel: Path, scratch: Path, *, cuda: bool = False) -> Path:
     run(sys.executable, "-m", "wheel", "tags", "--remove", "--platform-tag", tag, made)
     (made,) = packed.iterdir()
     return made
+
+
+def add_licence(info: Path) -> None:
+    """Ours, where the project's folder has none to name: deploy/python lies below it (PEP 639)."""
+    target = info / "licenses" / "LICENSE"
+    if target.exists():
+        return
+    target.parent.mkdir(exist_ok=True)
+    shutil.copyfile(ROOT / "LICENSE", target)
+    metadata = info / "METADATA"
+    expression, found = re.subn(
+        r"(?m)^(License-Expression: .*)$",
+        r"\1\nLicense-File: LICENSE",
+        metadata.read_text(),
+        count=1,
+    )
+    if not found:
+        raise SystemExit(f"finish_wheel.py: {metadata} has no License-Expression")
+    metadata.write_text(expression)
 
 
 def toolkit() -> str:
