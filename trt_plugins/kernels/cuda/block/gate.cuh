@@ -149,12 +149,21 @@ __device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
   if (!Group::used(lane)) return;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
-#pragma unroll
-    for (int q = 0; q < Group::kQuads; ++q) {
+    const auto gated = [&](int q) {
       const float4 g = quad_of(gate[r].quad[q]);
       const float4 n = y.quad[r][q];
-      write_quad(to + r * stride + Group::channel(q, lane),
-                 make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
+      return bits_of(
+          make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
+    };
+    if constexpr (Group::kQuads == 1) {
+      *reinterpret_cast<uint2*>(to + r * stride + Group::channel(0, lane)) = gated(0);
+    } else {
+#pragma unroll
+      for (int q = 0; q < Group::kQuads; q += 2) {  // eight neighbouring channels
+        const uint2 low = gated(q), high = gated(q + 1);
+        *reinterpret_cast<uint4*>(to + r * stride + Group::channel(q, lane)) =
+            make_uint4(low.x, low.y, high.x, high.y);
+      }
     }
   }
 }

@@ -23,6 +23,10 @@ cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossAr
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    const Device& device, cudaStream_t stream);
 
+// The faster of the two.
+cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan,
+                        const Device& device, cudaStream_t stream);
+
 // Whether this device runs the persistent design at these sizes; and whether it is the faster one.
 bool tail_can_persist(const pm_block_tail_params& params, const Device& device);
 bool tail_persists(const pm_block_tail_params& params, const Device& device);
