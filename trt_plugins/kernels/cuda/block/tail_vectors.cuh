@@ -5,7 +5,9 @@
 
 namespace posemamba::cuda {
 
-// pm_block_tail_params::vectors, as they lie.
+// pm_block_tail_params::vectors, as they lie but for the first two. Those are read by lanes that
+// hold eight neighbouring channels: of every 256 channels the first quad of every lane comes first,
+// so that a read hits all banks.
 template <int D>
 struct TailVectors {
   float out_norm[2][2 * D];
@@ -19,8 +21,15 @@ struct TailVectors {
   // Starts this thread's share of the copy; copies_done() and a barrier complete it.
   __device__ __forceinline__ void copy_from(const float* from, int thread, int threads) {
     for (int i = thread; i < static_cast<int>(sizeof(TailVectors) / 16); i += threads) {
-      copy_async(reinterpret_cast<float4*>(this) + i, reinterpret_cast<const float4*>(from) + i);
+      const bool parted = D >= 128 && i < 2 * D;
+      const int to = parted ? i / 64 * 64 + i % 2 * 32 + i % 64 / 2 : i;
+      copy_async(reinterpret_cast<float4*>(this) + to, reinterpret_cast<const float4*>(from) + i);
     }
+  }
+  // Quad q (RowGroup's numbering) of a lane in one of the first two.
+  static __device__ __forceinline__ float4 gate_quad(const float (&vector)[2 * D], int q,
+                                                     int lane) {
+    return reinterpret_cast<const float4*>(vector)[q / 2 * 64 + q % 2 * 32 + lane];
   }
 };
 static_assert(sizeof(TailVectors<64>) == 17 * 64 * sizeof(float), "as block_cuda.h says");

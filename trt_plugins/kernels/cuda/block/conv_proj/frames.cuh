@@ -6,7 +6,7 @@
 
 namespace posemamba::cuda {
 
-constexpr int kFrameRows = 48;  // most rows of a thread block: three tiles of 16
+constexpr int kFrameRows = 48;  // most rows of a thread block
 
 // One of a block's rows in the order in which a walk visits them.
 struct Visit {
@@ -17,7 +17,7 @@ struct Visit {
 
 // The block's visit `index` of a walk; consecutive ones are consecutive steps where they can be.
 __device__ __forceinline__ Visit visit_of(const CrossArgs& c, int order, int first_frame,
-                                          int frames, int index, const unsigned char* limb) {
+                                          int frames, int index) {
   const bool by_joint = order == PM_JOINT_MAJOR || order == PM_JOINT_MAJOR_FLIPPED;
   const bool flipped = order >= PM_FRAME_MAJOR_FLIPPED;
   const int inner = by_joint ? frames : c.joints;
@@ -29,7 +29,7 @@ __device__ __forceinline__ Visit visit_of(const CrossArgs& c, int order, int fir
   const int step = by_joint ? joint * c.frames + (flipped ? c.frames - 1 - at_frame : at_frame)
                             : at_frame * c.joints + (flipped ? c.joints - 1 - joint : joint);
   return {step, static_cast<unsigned char>(frame * c.joints + joint),
-          static_cast<unsigned char>(frame * c.joints + limb[joint])};
+          static_cast<unsigned char>(frame * c.joints + c.limb_index[joint])};
 }
 
 }  // namespace posemamba::cuda

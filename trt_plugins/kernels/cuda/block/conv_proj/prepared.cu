@@ -1,6 +1,5 @@
 // A thread block owns whole frames, so that limb sums stay inside, and writes what the
-// split-channel scan reads: no x_dbl, and no kernel between. For grids that give each
-// multiprocessor one block, where a launch and its latency count.
+// split-channel scan reads: no x_dbl, and no kernel between.
 #include <algorithm>
 
 #include "cuda/block/conv_proj/designs.h"
@@ -14,28 +13,23 @@ namespace {
 using split_channel::kPanel;
 using split_channel::Prepared;
 
-constexpr int kWarps = 16;
+constexpr int kWarps = 12;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kStates = 16;         // of the scan; B and C are twice as many floats a step
 constexpr int kSums = 2 * kStates;  // of them
+// Floats from a product's column to the next: eight columns by four rows hit all banks.
+constexpr int kColumn = kFrameRows + 4;
 
-// Rows of products are 8 floats, modulo the 32 banks, apart: four steps by eight columns hit all.
-__host__ __device__ constexpr int product_stride(int columns) {
-  return (columns + 31) / 32 * 32 + 8;
-}
-
-// Followed by the products: kFrameRows rows of product_stride(columns) floats.
+// Followed by the products, [columns][kColumn] floats.
 template <int Channels>
 struct Shared {
   static constexpr int kStride = Channels + kRowPad;  // halves of a row
 
   alignas(16) __half rows[kFrameRows * kStride];
   Visit visits[PM_MAX_DIRECTIONS][kFrameRows];  // of the walks
-  unsigned char limb[PM_MAX_JOINTS];
 
   static constexpr std::size_t bytes(int columns) {
-    return sizeof(Shared) +
-           static_cast<std::size_t>(kFrameRows * product_stride(columns)) * sizeof(float);
+    return sizeof(Shared) + static_cast<std::size_t>(columns * kColumn) * sizeof(float);
   }
 };
 
@@ -94,61 +88,84 @@ __device__ __forceinline__ uint4 sum_halves(uint4 a, const uint4& b) {
   return a;
 }
 
-// The walks' panels of u. Neighbouring lanes are neighbouring steps of a panel.
+// The walks' panels of u. Neighbouring threads are neighbouring steps of a panel.
 template <int Channels>
 __device__ __forceinline__ void write_panels(const Shared<Channels>& shared, const CrossArgs& c,
                                              const Prepared& to, const Frames& own) {
   constexpr int kPanels = Channels / kPanel;
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll 1
-  for (int walk = 0; walk < to.walks; ++walk) {
-    const bool masked = c.limb_mask[to.first[walk]] != 0;
-    __half* u = to.u + (own.item * to.walks + walk) * kPanels * to.steps4 * kPanel;
-    for (int index = lane; index < own.rows; index += 32) {
-      const Visit visit = shared.visits[walk][index];
+  const int panels_a_turn = kThreads / own.rows;
+  const int rest = kThreads - panels_a_turn * own.rows;
+  int panel = static_cast<int>(threadIdx.x) / own.rows;
+  int index = static_cast<int>(threadIdx.x) - panel * own.rows;
+  while (panel < kPanels) {
+    const __half* from = shared.rows + panel * kPanel;
 #pragma unroll 2
-      for (int panel = warp; panel < kPanels; panel += kWarps) {
-        const __half* from = shared.rows + panel * kPanel;
-        uint4 bits = *reinterpret_cast<const uint4*>(from + visit.row * Shared<Channels>::kStride);
-        if (masked) {
-          bits = sum_halves(bits, *reinterpret_cast<const uint4*>(
-                                      from + visit.other * Shared<Channels>::kStride));
-        }
-        *reinterpret_cast<uint4*>(u + (int64_t{panel} * to.steps4 + visit.step) * kPanel) = bits;
+    for (int walk = 0; walk < to.walks; ++walk) {
+      const Visit visit = shared.visits[walk][index];
+      uint4 bits = *reinterpret_cast<const uint4*>(from + visit.row * Shared<Channels>::kStride);
+      if (c.limb_mask[to.first[walk]] != 0) {
+        bits = sum_halves(
+            bits, *reinterpret_cast<const uint4*>(from + visit.other * Shared<Channels>::kStride));
       }
+      const int64_t row = (own.item * to.walks + walk) * kPanels + panel;
+      *reinterpret_cast<uint4*>(to.u + (row * to.steps4 + visit.step) * kPanel) = bits;
     }
+    panel += panels_a_turn, index += rest;
+    if (index >= own.rows) index -= own.rows, ++panel;
   }
 }
 
-// The products of all directions, to shared memory: tiles of 16 rows by 16 columns, dealt out.
+// 16 columns of the products of all rows, transposed: the packed weights are the left operand of
+// the tensor cores as they are their right one, with the middle words swapped. Rows are the right
+// one, in eights, so 34 rows cost no more than 40.
 template <int Channels>
 struct Projection {
-  using Product = WarpProduct<Channels, 1, 1, 8>;
-  Product product;
+  static constexpr int kSteps = Channels / 16;
+  static constexpr int kAhead = 8;
+  static constexpr int kPairs = kFrameRows / 16;  // of eight rows
+  static_assert(kSteps % kAhead == 0, "whole rounds of prefetched steps");
+  uint4 weights[kAhead];
+  const uint4* next;
 
-  __device__ __forceinline__ void prime(const pm_conv_proj_params& a, int warp, int lane) {
-    product.prime(a.projection, warp % (a.columns / 16), lane);
+  __device__ __forceinline__ void prime(const pm_conv_proj_params& a, int tile, int lane) {
+    next = static_cast<const uint4*>(a.projection) + tile * kSteps * 32 + lane;
+#pragma unroll
+    for (int s = 0; s < kAhead; ++s) weights[s] = __ldg(next + s * 32);
   }
-  __device__ __forceinline__ void run(const Shared<Channels>& shared, float* products,
-                                      const pm_conv_proj_params& a, int rows, int warp, int lane) {
-    const int across = a.columns / 16;
-    const int tiles = (rows + 15) / 16 * across;
-    const int stride = product_stride(a.columns);
+  __device__ __forceinline__ void run(const __half* rows, float* products, int pairs, int lane) {
+    float sum[kPairs][2][4] = {};
+    // Of two times eight rows the first and second eight channels: what lane i addresses.
+    const __half* from =
+        rows + (lane / 16 * 8 + lane % 8) * Shared<Channels>::kStride + lane / 8 % 2 * 8;
 #pragma unroll 1
-    for (int tile = warp; tile < tiles; tile += kWarps) {
-      if (tile != warp) product.prime(a.projection, tile % across, lane);
-      product.run(shared.rows, Shared<Channels>::kStride, tile / across * 16, lane);
-      product.each(tile / across * 16, lane, [&](int row, int column, float2 v) {
-        *reinterpret_cast<float2*>(products + row * stride + tile % across * 16 + column) = v;
-      });
+    for (int s0 = 0; s0 < kSteps; s0 += kAhead) {
+#pragma unroll
+      for (int s = 0; s < kAhead; ++s) {
+        const uint32_t a[4] = {weights[s].x, weights[s].z, weights[s].y, weights[s].w};
+#pragma unroll
+        for (int i = 0; i < kPairs; ++i) {
+          if (i >= pairs) break;
+          uint32_t b[4];
+          load_matrices(from + i * 16 * Shared<Channels>::kStride + (s0 + s) * 16, b);
+          mma(sum[i][0], a, b[0], b[1]);
+          mma(sum[i][1], a, b[2], b[3]);
+        }
+        if (s0 + kAhead < kSteps) weights[s] = __ldg(next + (s0 + s + kAhead) * 32);
+      }
+    }
+    products += lane / 4 * kColumn + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 2 * kPairs; ++i) {
+      const float (&v)[4] = sum[i / 2][i % 2];
+      *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
+      *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
     }
   }
 };
 
 // B, C and dt inputs of one direction, limb summed. Four neighbouring steps and eight states make a
 // warp's store: 128 contiguous bytes where the steps are a whole group of four.
-__device__ __forceinline__ void write_rows(const float* products, int stride, const Visit* visits,
+__device__ __forceinline__ void write_rows(const float* products, const Visit* visits,
                                            const CrossArgs& c, const Prepared& to,
                                            const Frames& own, int k) {
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -159,10 +176,10 @@ __device__ __forceinline__ void write_rows(const float* products, int stride, co
   const int64_t row = own.item * c.directions + k;
   float* bc = to.bc + row * to.steps4 * kSums;
   float* raw = to.raw + row * to.steps4 * rank;
-  products += k * (rank + kSums);
+  products += k * (rank + kSums) * kColumn;
   const auto value = [&](const Visit& visit, int column) {
-    const float v = products[visit.row * stride + column];
-    return masked ? v + products[visit.other * stride + column] : v;
+    const float* from = products + column * kColumn;
+    return masked ? from[visit.row] + from[visit.other] : from[visit.row];
   };
   const auto step_of = [&](const Visit& visit) {
     return backwards ? c.steps - 1 - visit.step : visit.step;
@@ -171,13 +188,14 @@ __device__ __forceinline__ void write_rows(const float* products, int stride, co
   const int start = step_of(visits[0]) % 4;
   const int skip = backwards ? 3 - start : start;
   const int groups = (own.rows + skip + 3) / 4;
+#pragma unroll 4
   for (int i = warp; i < groups * (kSums / 8); i += kWarps) {
     const int index = i / (kSums / 8) * 4 + lane % 4 - skip;
     if (index < 0 || index >= own.rows) continue;
     const int state = i % (kSums / 8) * 8 + lane / 4;
     const Visit visit = visits[index];
     const int step = step_of(visit);
-    bc[step / 4 * 4 * kSums + state * 4 + step % 4] = value(visit, rank + state);
+    bc[(step & ~3) * kSums + state * 4 + (step & 3)] = value(visit, rank + state);
   }
   for (int i = static_cast<int>(threadIdx.x); i < own.rows * rank; i += kThreads) {
     const Visit visit = visits[i / rank];
@@ -185,10 +203,10 @@ __device__ __forceinline__ void write_rows(const float* products, int stride, co
   }
 }
 
-// A block owns `frames` frames of one batch item, at most kFrameRows rows. 16 warps and 128
-// registers: one block an SM.
+// A block owns `frames` frames of one batch item, at most kFrameRows rows. 80 registers: two blocks
+// an SM, or one and a block of the scan that waits for it.
 template <int Channels, int Run>
-__global__ void __launch_bounds__(kThreads, 1)
+__global__ void __launch_bounds__(kThreads, 2)
     conv_proj_prepared_kernel(const __grid_constant__ pm_conv_proj_params a,
                               const __grid_constant__ CrossArgs c,
                               const __grid_constant__ Prepared to, int frames) {
@@ -201,34 +219,36 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int first_frame = static_cast<int>(blockIdx.x) * frames;
   const int mine = min(frames, c.frames - first_frame);
   const Frames own{blockIdx.y, first_frame * c.joints, mine * c.joints};
-  Projection<Channels> projection;
-  projection.prime(a, warp, lane);  // weights come from no launch, and arrive meanwhile
-  if (thread < PM_MAX_JOINTS) shared.limb[thread] = c.limb_index[thread];
-  __syncthreads();  // the limb table is complete
   for (int i = thread; i < to.walks * own.rows; i += kThreads) {
     const int walk = i / own.rows;
-    shared.visits[walk][i % own.rows] =
-        visit_of(c, c.order[to.first[walk]], first_frame, mine, i % own.rows, shared.limb);
+    const int index = i - walk * own.rows;
+    shared.visits[walk][index] = visit_of(c, c.order[to.first[walk]], first_frame, mine, index);
   }
   dependency_wait();  // x comes from the previous launch
   dependency_release();
   convolve<Channels, Run>(shared, a, own);
+  Projection<Channels> projection;
+  const int tiles = a.columns / 16;
+  if (warp < tiles) projection.prime(a, warp, lane);
   __syncthreads();  // rows and visits are complete
-  projection.run(shared, products, a, own.rows, warp, lane);
+#pragma unroll 1
+  for (int tile = warp; tile < tiles; tile += kWarps) {
+    if (tile != warp) projection.prime(a, tile, lane);
+    projection.run(shared.rows, products + tile * 16 * kColumn, (own.rows + 15) / 16, lane);
+  }
   write_panels<Channels>(shared, c, to, own);
   __syncthreads();  // the products are complete
-  const int stride = product_stride(a.columns);
 #pragma unroll 1
   for (int k = 0; k < c.directions; ++k) {
-    write_rows(products, stride, shared.visits[to.walk[k]], c, to, own, k);
+    write_rows(products, shared.visits[to.walk[k]], c, to, own, k);
   }
   // The scan copies B and C in groups of four steps, and uses none past the end.
   if (first_frame + mine < c.frames) return;
   const int pad = (to.steps4 - c.steps) * kSums;
   for (int i = thread; i < pad * c.directions; i += kThreads) {
     const int step = c.steps + i % pad / kSums;
-    to.bc[(own.item * c.directions + i / pad) * to.steps4 * kSums + step / 4 * 4 * kSums +
-          i % kSums * 4 + step % 4] = 0.0f;
+    to.bc[((own.item * c.directions + i / pad) * to.steps4 + (step & ~3)) * kSums + i % kSums * 4 +
+          (step & 3)] = 0.0f;
   }
 }
 
@@ -246,12 +266,12 @@ cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const 
                 Shared<Channels>::bytes(params.columns));
 }
 
-// Frames of a thread block: as few as leave a block for no multiprocessor twice. 0: none do.
+// Frames of a thread block: as many as its rows hold, or as few as give every multiprocessor one
+// block. 0: a frame has too many joints.
 int frames_of_block(const pm_conv_proj_params& p, const Device& device) {
-  const int64_t blocks = device.multiprocessors / p.batch;  // of an item
-  if (blocks == 0) return 0;
+  const int64_t blocks = std::max<int64_t>(device.multiprocessors / p.batch, 1);  // of an item
   const int64_t frames = (p.frames + blocks - 1) / blocks;
-  return frames * p.joints <= kFrameRows ? static_cast<int>(frames) : 0;
+  return static_cast<int>(std::min<int64_t>(frames, kFrameRows / p.joints));
 }
 
 }  // namespace

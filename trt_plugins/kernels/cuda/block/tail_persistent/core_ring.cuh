@@ -42,15 +42,12 @@ class CoreReader {
 
   // The next stage.
   __device__ __forceinline__ const unsigned char* acquire() {
-    const int slot = slot_;
-    barrier_wait(ring_.full + slot, phase_);
-    if (++slot_ == Ring) slot_ = 0, phase_ ^= 1;
-    return ring_.stage[slot];
+    barrier_wait(ring_.full + slot_, phase_);
+    return ring_.stage[slot_];
   }
-  // The oldest stage that was acquired and not released.
   __device__ __forceinline__ void release() {
-    barrier_arrive(ring_.empty + oldest_);
-    if (++oldest_ == Ring) oldest_ = 0;
+    barrier_arrive(ring_.empty + slot_);
+    if (++slot_ == Ring) slot_ = 0, phase_ ^= 1;
   }
 
   // Once a stage: writes the piece loaded last, and loads the next. Of in_proj every 32 columns are
@@ -93,7 +90,6 @@ class CoreReader {
   int lane_;
   int slot_ = 0;
   uint32_t phase_ = 0;
-  int oldest_ = 0;
   int left_;        // stages to fill
   int number_ = 0;  // of the next one, in its tile
   int fill_slot_ = 0;

@@ -124,10 +124,10 @@ struct FragmentRows {
       }
     }
   }
-  // The same with core matrices, all four warps of a warpgroup together. Under way until
-  // products_end(sum).
-  template <int Steps, class Operand>
-  __device__ __forceinline__ void start_cores(const unsigned char* cores, Operand&& operand) {
+  // The same with core matrices, all four warps of a warpgroup together; `meanwhile` runs beside.
+  template <int Steps, class Operand, class Meanwhile>
+  __device__ __forceinline__ void multiply_cores(const unsigned char* cores, Operand&& operand,
+                                                 Meanwhile&& meanwhile) {
     uint32_t a[Steps][4];
 #pragma unroll
     for (int k = 0; k < Steps; ++k) operand(k, a[k]);
@@ -135,6 +135,8 @@ struct FragmentRows {
 #pragma unroll
     for (int k = 0; k < Steps; ++k) warpgroup_product(sum, a[k], cores + k * 32 * D);
     products_under_way();
+    meanwhile();
+    products_end(sum);
   }
 };
 

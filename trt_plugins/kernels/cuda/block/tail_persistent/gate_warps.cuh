@@ -7,56 +7,49 @@
 
 namespace posemamba::cuda {
 
-// Brings rows that are read later into the L2. A lane is a line of 128 bytes of one stream: the
-// four directions, u, z, and the residual, which the matrix warps read. At D 64 half of a warp is a
-// row. In batches a block is bound by how many bytes it keeps in flight, and these take no
-// register.
+// Brings a row that is read later into the L2. A lane is a line of 128 bytes of one stream: the
+// four directions, u, z, and the residual, which the matrix warps read. In batches a block is bound
+// by how many bytes it keeps in flight, and these take no register.
 template <int D>
-class RowsAhead {
+class RowAhead {
   static constexpr int kRow = 2 * D * static_cast<int>(sizeof(__half));  // bytes; D floats as well
   static constexpr int kLines = kRow / 128;
-  static constexpr int kLanes = D == 64 ? 16 : 32;  // of a row
-  static constexpr int kFour = 4;                   // directions
-  static_assert((kFour + 3) * kLines <= kLanes, "a lane a line");
+  static constexpr int kFour = 4;  // directions
+  static_assert((kFour + 3) * kLines <= 32, "a lane a line");
 
  public:
-  static constexpr int kRows = 32 / kLanes;  // that one instruction brings
-
-  __device__ __forceinline__ RowsAhead(const CrossArgs& c, const pm_block_tail_params& a, int lane)
-      : lane_(lane) {
+  __device__ __forceinline__ RowAhead(const CrossArgs& c, const pm_block_tail_params& a, int lane)
+      : stream_(lane / kLines) {
     const void* from = c.partial;
     bytes_ = kRow;
-    if (stream() == kFour) from = c.x, bytes_ = static_cast<int>(c.x_stride * sizeof(__half));
-    if (stream() == kFour + 1) from = a.z, bytes_ = static_cast<int>(a.z_stride * sizeof(__half));
-    if (stream() > kFour + 1) from = a.residual;
+    if (stream_ == kFour) from = c.x, bytes_ = static_cast<int>(c.x_stride * sizeof(__half));
+    if (stream_ == kFour + 1) from = a.z, bytes_ = static_cast<int>(a.z_stride * sizeof(__half));
+    if (stream_ > kFour + 1) from = a.residual;
     at_ = static_cast<const char*>(from) + lane % kLines * 128;
   }
 
-  // Row `row` and, at D 64, the next.
   __device__ __forceinline__ void fetch(const CrossArgs& c, const Positions& positions,
                                         int row) const {
-    row += lane_ / kLanes;
-    if (stream() >= kFour + 3 || row >= positions.rows) return;
+    if (stream_ >= kFour + 3 || row >= positions.rows) return;
     int64_t index = row;
-    if (stream() < kFour) {
+    if (stream_ < kFour) {
       const RowPlace p = positions.place(row);
-      const int step = c.step_base[stream()] + c.step_frame[stream()] * p.at.frame +
-                       c.step_joint[stream()] * p.at.joint;
-      index = (int64_t{p.item} * kFour + stream()) * c.steps + step;
+      const int step = c.step_base[stream_] + c.step_frame[stream_] * p.at.frame +
+                       c.step_joint[stream_] * p.at.joint;
+      index = (int64_t{p.item} * kFour + stream_) * c.steps + step;
     }
     asm volatile("prefetch.global.L2 [%0];" ::"l"(at_ + index * bytes_));
   }
 
  private:
-  __device__ __forceinline__ int stream() const { return lane_ % kLanes / kLines; }
-
   const char* at_;
   int bytes_;  // from row to row
-  int lane_;
+  int stream_;
 };
 
 // A tile's rows go to the warps in turns, Count at a time. The next turn's reads are under way
-// while a warp normalises, and those of the turn after that are brought into the L2.
+// while a warp normalises, and at D 128 those of the turn after that are brought into the L2: at D
+// 64 it was slower.
 template <class Config>
 __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, const CrossArgs& c,
                                                const pm_block_tail_params& a,
@@ -68,7 +61,6 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
   static_assert(kTileRows % kCount == 0, "whole groups");
   using Rows = GateRows<D, kCount>;
   const TailVectors<D>& v = shared.vectors;
-  const RowsAhead<D> later(c, a, lane);
   const int blocks = static_cast<int>(gridDim.x);
   const int first = warp * kCount;
   Rows ahead;
@@ -105,10 +97,8 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
       for (int r = 0; r < kCount; ++r) gate[r] = ahead.gate[r];
       row = after(row);
       fetch(row);  // past the last tile the last row again, which nobody uses
-      const int then = after(row);
-#pragma unroll
-      for (int r = 0; r < kCount; r += RowsAhead<D>::kRows) later.fetch(c, positions, then + r);
-      normalize_at_once(y, v.out_norm[0], v.out_norm[1], a.out_epsilon, lane);
+      if constexpr (kCount == 1) RowAhead<D>(c, a, lane).fetch(c, positions, after(row));
+      normalize_gated(y, v, a.out_epsilon, lane);
       // A buffer's first wait is for the phase before the barrier's first: complete already.
       if (at == first) barrier_wait(shared.gated_empty + buffer, phase ^ 1);
       write_gated(y, gate, lane, shared.gated[buffer] + at * Config::kStride, Config::kStride);

@@ -13,7 +13,7 @@ namespace {
 
 // Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
 // warps take as leave: a larger sum would wait for ever.
-constexpr int kMatrixRegisters = 176;
+constexpr int kMatrixRegisters = 168;
 constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
 
 // No block-wide barrier after the roles part: pairs of barriers join them, see Shared.

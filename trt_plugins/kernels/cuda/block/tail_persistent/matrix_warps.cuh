@@ -2,6 +2,8 @@
 // poses) out. A warp owns sixteen rows of a tile from first to last, so nothing is exchanged.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/block/pair_columns.cuh"
 #include "cuda/block/tail_persistent/fragment_rows.cuh"
 #include "cuda/block/tail_persistent/shared.cuh"
@@ -27,9 +29,7 @@ __device__ __forceinline__ void multiply(FragmentRows<D>& rows, typename Config:
                                          int lane, Operand&& operand) {
   const unsigned char* stage = weights.acquire();
   if constexpr (Config::kWarpgroups) {
-    rows.template start_cores<Steps>(stage, operand);
-    weights.fill();
-    products_end<0>(rows.sum);
+    rows.template multiply_cores<Steps>(stage, operand, [&] { weights.fill(); });
   } else {
     rows.template multiply_tiles<Steps>(stage, lane, operand);
   }
@@ -52,80 +52,49 @@ __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
       hidden.sum[t][0] = hidden.sum[t][2] = b.x, hidden.sum[t][1] = hidden.sum[t][3] = b.y;
     }
     multiply<Config, Config::kWidth / 16>(hidden, weights, lane,
-                                          [&](int k, uint32_t(&a)[4]) { operand.get(k, a); });
+                                          [&](int k, uint32_t (&a)[4]) { operand.get(k, a); });
     FragmentOperand<64> active;
 #pragma unroll
     for (int t = 0; t < 8; ++t) {
-      const float(&h)[4] = hidden.sum[t];
+      const float (&h)[4] = hidden.sum[t];
       active.put(t, make_float2(gelu(h[0]), gelu(h[1])), make_float2(gelu(h[2]), gelu(h[3])));
     }
-    multiply<Config, 4>(rows, weights, lane, [&](int k, uint32_t(&a)[4]) { active.get(k, a); });
+    multiply<Config, 4>(rows, weights, lane, [&](int k, uint32_t (&a)[4]) { active.get(k, a); });
   }
   rows.add(0, v.fc2_bias, p);
   rows.add(1, v.fc2_bias, p);
 }
 
-// Stores 64 columns of xz: bits(i, r) are the eight columns from 32 i + 8 (lane % 4) of a lane's
-// row r.
-template <int Columns, class Bits>
-__device__ __forceinline__ void store_columns(__half* to, const RowPair& at, Bits&& bits) {
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const uint4 words = bits(i, r);  // all lanes
-      if (at.exists[r]) *reinterpret_cast<uint4*>(to + r * 8 * Columns + i * 32) = words;
-    }
-  }
-}
+// 64 columns of xz of a warp's rows, whichever way they were multiplied: bits(i, r) are the eight
+// columns from 32 i + 8 (lane % 4) of its row r.
+struct CoreColumns {
+  FragmentRows<64> rows;
 
-// xz = operand * in_proj^T, 64 columns at a time: one of two parts is stored while the other is
-// multiplied. None is under way when a round ends, for the compiler would wait for it there.
-template <class Config>
-__device__ __forceinline__ void write_core_columns(__half* to,
-                                                   const FragmentOperand<Config::kWidth>& operand,
-                                                   typename Config::Weights& weights,
-                                                   const RowPair& at) {
-  constexpr int kColumns = 4 * Config::kWidth;
-  FragmentRows<64> columns[2];
-  const auto start = [&](FragmentRows<64>& rows) {
+  template <class Config>
+  __device__ __forceinline__ void multiply_by(typename Config::Weights& weights,
+                                              const FragmentOperand<Config::kWidth>& operand,
+                                              int lane) {
     rows.clear();
-    rows.template start_cores<Config::kWidth / 16>(
-        weights.acquire(), [&](int k, uint32_t(&a)[4]) { operand.get(k, a); });
-    weights.fill();
-  };
-  const auto store = [&](const FragmentRows<64>& rows, int part) {
-    weights.release();
-    store_columns<kColumns>(to + part * 64, at, [&](int i, int r) {
-      uint32_t words[4];
-#pragma unroll
-      for (int t = 0; t < 4; ++t) {
-        words[t] = half_pair(rows.sum[i * 4 + t][2 * r], rows.sum[i * 4 + t][2 * r + 1]);
-      }
-      return make_uint4(words[0], words[1], words[2], words[3]);
-    });
-  };
-#pragma unroll 1
-  for (int part = 0; part < kColumns / 64; part += 2) {
-    start(columns[0]);
-    start(columns[1]);
-    products_end<1>(columns[0].sum);
-    store(columns[0], part);
-    products_end<0>(columns[1].sum);
-    store(columns[1], part + 1);
+    multiply<Config, Config::kWidth / 16>(rows, weights, lane,
+                                          [&](int k, uint32_t (&a)[4]) { operand.get(k, a); });
   }
-}
+  __device__ __forceinline__ uint4 bits(int i, int r, int) const {
+    uint32_t words[4];
+#pragma unroll
+    for (int t = 0; t < 4; ++t) {
+      words[t] = half_pair(rows.sum[i * 4 + t][2 * r], rows.sum[i * 4 + t][2 * r + 1]);
+    }
+    return make_uint4(words[0], words[1], words[2], words[3]);
+  }
+};
+struct PairedColumns {
+  PairSum pairs[2];
 
-template <class Config>
-__device__ __forceinline__ void write_paired_columns(__half* to,
-                                                     const FragmentOperand<Config::kWidth>& operand,
-                                                     typename Config::Weights& weights,
-                                                     const RowPair& at, int lane) {
-  constexpr int kColumns = 4 * Config::kWidth;
-  constexpr int kSteps = Config::kWidth / 16;
-#pragma unroll 1
-  for (int part = 0; part < kColumns / 64; ++part) {
-    PairSum pairs[2];
+  template <class Config>
+  __device__ __forceinline__ void multiply_by(typename Config::Weights& weights,
+                                              const FragmentOperand<Config::kWidth>& operand,
+                                              int lane) {
+    constexpr int kSteps = Config::kWidth / 16;
     pairs[0].clear(), pairs[1].clear();
     const auto* words = reinterpret_cast<const uint4*>(weights.acquire());
 #pragma unroll
@@ -138,21 +107,32 @@ __device__ __forceinline__ void write_paired_columns(__half* to,
       }
     }
     weights.release();
-    store_columns<kColumns>(to + part * 64, at,
-                            [&](int i, int r) { return pairs[i].row(r, lane); });
   }
-}
+  __device__ __forceinline__ uint4 bits(int i, int r, int lane) const {
+    return pairs[i].row(r, lane);
+  }
+};
 
+// xz = operand * in_proj^T, 64 columns at a time.
 template <class Config>
 __device__ __forceinline__ void write_xz(const pm_next_params& next,
                                          const FragmentOperand<Config::kWidth>& operand,
                                          typename Config::Weights& weights, const RowPair& at,
                                          int lane) {
-  __half* to = static_cast<__half*>(next.xz) + at.row * 4 * Config::kWidth + paired_column(lane);
-  if constexpr (Config::kWarpgroups) {
-    write_core_columns<Config>(to, operand, weights, at);
-  } else {
-    write_paired_columns<Config>(to, operand, weights, at, lane);
+  constexpr int kColumns = 4 * Config::kWidth;
+  __half* to = static_cast<__half*>(next.xz) + at.row * kColumns + paired_column(lane);
+#pragma unroll 1
+  for (int part = 0; part < kColumns / 64; ++part, to += 64) {
+    std::conditional_t<Config::kWarpgroups, CoreColumns, PairedColumns> columns;
+    columns.template multiply_by<Config>(weights, operand, lane);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const uint4 bits = columns.bits(i, r, lane);  // all lanes
+        if (at.exists[r]) *reinterpret_cast<uint4*>(to + r * 8 * kColumns + i * 32) = bits;
+      }
+    }
   }
 }
 
@@ -200,7 +180,7 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
     const __half* gated = shared.gated[buffer] + warp * 16 * Config::kStride;
 #pragma unroll 1
     for (int part = 0; part < Config::kQuarters; ++part) {
-      multiply<Config, 4>(stream, weights, lane, [&](int k, uint32_t(&to)[4]) {
+      multiply<Config, 4>(stream, weights, lane, [&](int k, uint32_t (&to)[4]) {
         load_a(gated, Config::kStride, 0, part * 64 + k * 16, lane, to);
       });
     }

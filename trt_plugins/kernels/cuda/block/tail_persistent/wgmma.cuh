@@ -55,12 +55,11 @@ __device__ __forceinline__ void products_under_way() {
 #endif
 }
 
-// Waits for the products so far, or for all but the last `Later` groups of them; until then c may
-// be neither read nor written.
-template <int Later, int Tiles>
+// Waits for the products so far; until then c may be neither read nor written.
+template <int Tiles>
 __device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Later) : "memory");
+  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 #pragma unroll
   for (int i = 0; i < Tiles; ++i) asm volatile("" : POSEMAMBA_FOUR(i)::"memory");
 #endif

@@ -39,7 +39,7 @@ __device__ __forceinline__ void gate_rows(TailShared<D>& shared, const CrossArgs
   }
   const TailVectors<D>& v = shared.vectors;
   rows.add_skip(v, place.lane, y);
-  y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
+  normalize_gated(y, v, a.out_epsilon, place.lane);
   constexpr int kStride = TailShared<D>::kWide;
   write_gated(y, rows.gate, place.lane, shared.work.wide + row0 * kStride, kStride);
 }
