@@ -75,7 +75,7 @@ __device__ __forceinline__ void convolve(Shared<Channels>& shared, const pm_conv
       const uint4 bits = silu_bits(sum[i]);
       *reinterpret_cast<uint4*>(shared.rows + (row + i) * Shared<Channels>::kStride + channel) =
           bits;
-      *reinterpret_cast<uint4*>(u + int64_t{position + i} * Channels) = bits;
+      __stwb(reinterpret_cast<uint4*>(u + int64_t{position + i} * Channels), bits);
     }
   }
 }
@@ -122,7 +122,6 @@ template <int Channels>
 struct Projection {
   static constexpr int kSteps = Channels / 16;
   static constexpr int kAhead = 8;
-  static constexpr int kPairs = kFrameRows / 16;  // of eight rows
   static_assert(kSteps % kAhead == 0, "whole rounds of prefetched steps");
   uint4 weights[kAhead];
   const uint4* next;
@@ -132,8 +131,10 @@ struct Projection {
 #pragma unroll
     for (int s = 0; s < kAhead; ++s) weights[s] = __ldg(next + s * 32);
   }
-  __device__ __forceinline__ void run(const __half* rows, float* products, int pairs, int lane) {
-    float sum[kPairs][2][4] = {};
+  // Pairs of eight rows.
+  template <int Pairs>
+  __device__ __forceinline__ void run(const __half* rows, float* products, int lane) {
+    float sum[Pairs][2][4] = {};
     // Of two times eight rows the first and second eight channels: what lane i addresses.
     const __half* from =
         rows + (lane / 16 * 8 + lane % 8) * Shared<Channels>::kStride + lane / 8 % 2 * 8;
@@ -142,23 +143,34 @@ struct Projection {
 #pragma unroll
       for (int s = 0; s < kAhead; ++s) {
         const uint32_t a[4] = {weights[s].x, weights[s].z, weights[s].y, weights[s].w};
+        uint32_t b[Pairs][4];
 #pragma unroll
-        for (int i = 0; i < kPairs; ++i) {
-          if (i >= pairs) break;
-          uint32_t b[4];
-          load_matrices(from + i * 16 * Shared<Channels>::kStride + (s0 + s) * 16, b);
-          mma(sum[i][0], a, b[0], b[1]);
-          mma(sum[i][1], a, b[2], b[3]);
+        for (int i = 0; i < Pairs; ++i) {
+          load_matrices(from + i * 16 * Shared<Channels>::kStride + (s0 + s) * 16, b[i]);
+        }
+#pragma unroll
+        for (int i = 0; i < Pairs; ++i) {
+          mma(sum[i][0], a, b[i][0], b[i][1]);
+          mma(sum[i][1], a, b[i][2], b[i][3]);
         }
         if (s0 + kAhead < kSteps) weights[s] = __ldg(next + (s0 + s + kAhead) * 32);
       }
     }
     products += lane / 4 * kColumn + lane % 4 * 2;
 #pragma unroll
-    for (int i = 0; i < 2 * kPairs; ++i) {
+    for (int i = 0; i < 2 * Pairs; ++i) {
       const float (&v)[4] = sum[i / 2][i % 2];
       *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
       *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
+    }
+  }
+  __device__ __forceinline__ void run(const __half* rows, float* products, int count, int lane) {
+    if (count <= 16) {
+      run<1>(rows, products, lane);
+    } else if (count <= 32) {
+      run<2>(rows, products, lane);
+    } else {
+      run<kFrameRows / 16>(rows, products, lane);
     }
   }
 };
@@ -234,7 +246,7 @@ __global__ void __launch_bounds__(kThreads, 2)
 #pragma unroll 1
   for (int tile = warp; tile < tiles; tile += kWarps) {
     if (tile != warp) projection.prime(a, tile, lane);
-    projection.run(shared.rows, products + tile * 16 * kColumn, (own.rows + 15) / 16, lane);
+    projection.run(shared.rows, products + tile * 16 * kColumn, own.rows, lane);
   }
   write_panels<Channels>(shared, c, to, own);
   __syncthreads();  // the products are complete
