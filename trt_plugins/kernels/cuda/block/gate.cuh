@@ -75,7 +75,8 @@ struct GateRows {
     }
   }
 
-  __device__ __forceinline__ void add_skip(const TailVectors<D>& v, int lane, Group& y) const {
+  template <class Vectors>
+  __device__ __forceinline__ void add_skip(const Vectors& v, int lane, Group& y) const {
 #pragma unroll
     for (int q = 0; q < Group::kQuads; ++q) {
       const float4 all = v.gate_quad(v.skip[0], q, lane);
@@ -92,10 +93,9 @@ struct GateRows {
 // out_norm. LayerNorm as RowGroup's, but mean and squares about it are found together: every lane's
 // own first, then pairwise (Chan, Golub and LeVeque 1979). Half as many shuffles wait for each
 // other.
-template <int D, int Count>
-__device__ __forceinline__ void normalize_gated(RowGroup<2 * D, Count>& y, const TailVectors<D>& v,
+template <int Channels, int Count, class Vectors>
+__device__ __forceinline__ void normalize_gated(RowGroup<Channels, Count>& y, const Vectors& v,
                                                 float epsilon, int lane) {
-  constexpr int Channels = 2 * D;
   using Group = RowGroup<Channels, Count>;
   static_assert(Channels >= 128, "every lane holds channels");
   constexpr float kOwn = Channels / 32;

@@ -13,7 +13,7 @@ namespace {
 using split_channel::kPanel;
 using split_channel::Prepared;
 
-constexpr int kWarps = 12;
+constexpr int kWarps = 16;
 constexpr int kThreads = 32 * kWarps;
 constexpr int kStates = 16;         // of the scan; B and C are twice as many floats a step
 constexpr int kSums = 2 * kStates;  // of them
@@ -88,30 +88,35 @@ __device__ __forceinline__ uint4 sum_halves(uint4 a, const uint4& b) {
   return a;
 }
 
-// The walks' panels of u. Neighbouring threads are neighbouring steps of a panel.
+// The walks' panels of u, by `warps` warps of which this is the `warp`th. Eight neighbouring visits
+// of four panels make a warp's store: 128 contiguous bytes of each where the steps are.
 template <int Channels>
 __device__ __forceinline__ void write_panels(const Shared<Channels>& shared, const CrossArgs& c,
-                                             const Prepared& to, const Frames& own) {
+                                             const Prepared& to, const Frames& own, int warp,
+                                             int warps, int lane) {
   constexpr int kPanels = Channels / kPanel;
-  const int panels_a_turn = kThreads / own.rows;
-  const int rest = kThreads - panels_a_turn * own.rows;
-  int panel = static_cast<int>(threadIdx.x) / own.rows;
-  int index = static_cast<int>(threadIdx.x) - panel * own.rows;
-  while (panel < kPanels) {
-    const __half* from = shared.rows + panel * kPanel;
-#pragma unroll 2
-    for (int walk = 0; walk < to.walks; ++walk) {
-      const Visit visit = shared.visits[walk][index];
+  constexpr int kParts = 4;  // of the panels, for as many units of work
+  const int groups = (own.rows + 7) / 8;
+#pragma unroll 1
+  for (int unit = warp; unit < to.walks * groups * kParts; unit += warps) {
+    const int walk = unit / (groups * kParts);
+    const int index = unit / kParts % groups * 8 + lane % 8;
+    if (index >= own.rows) continue;
+    const Visit visit = shared.visits[walk][index];
+    const bool masked = c.limb_mask[to.first[walk]] != 0;
+    const int64_t row = (own.item * to.walks + walk) * kPanels;
+    __half* u = to.u + (row * to.steps4 + visit.step) * kPanel;
+#pragma unroll
+    for (int i = 0; i < kPanels / (4 * kParts); ++i) {
+      const int panel = (unit % kParts + i * kParts) * 4 + lane / 8;
+      const __half* from = shared.rows + panel * kPanel;
       uint4 bits = *reinterpret_cast<const uint4*>(from + visit.row * Shared<Channels>::kStride);
-      if (c.limb_mask[to.first[walk]] != 0) {
+      if (masked) {
         bits = sum_halves(
             bits, *reinterpret_cast<const uint4*>(from + visit.other * Shared<Channels>::kStride));
       }
-      const int64_t row = (own.item * to.walks + walk) * kPanels + panel;
-      *reinterpret_cast<uint4*>(to.u + (row * to.steps4 + visit.step) * kPanel) = bits;
+      __stwb(reinterpret_cast<uint4*>(u + int64_t{panel} * to.steps4 * kPanel), bits);
     }
-    panel += panels_a_turn, index += rest;
-    if (index >= own.rows) index -= own.rows, ++panel;
   }
 }
 
@@ -121,7 +126,7 @@ __device__ __forceinline__ void write_panels(const Shared<Channels>& shared, con
 template <int Channels>
 struct Projection {
   static constexpr int kSteps = Channels / 16;
-  static constexpr int kAhead = 8;
+  static constexpr int kAhead = kSteps < 16 ? kSteps : 16;
   static_assert(kSteps % kAhead == 0, "whole rounds of prefetched steps");
   uint4 weights[kAhead];
   const uint4* next;
@@ -175,50 +180,51 @@ struct Projection {
   }
 };
 
-// B, C and dt inputs of one direction, limb summed. Four neighbouring steps and eight states make a
-// warp's store: 128 contiguous bytes where the steps are a whole group of four.
-__device__ __forceinline__ void write_rows(const float* products, const Visit* visits,
+// B, C and dt inputs, limb summed. Four neighbouring steps by eight columns make a warp's store:
+// 128 contiguous bytes where the steps are a whole group of four.
+template <int Channels>
+__device__ __forceinline__ void write_rows(const Shared<Channels>& shared, const float* products,
                                            const CrossArgs& c, const Prepared& to,
-                                           const Frames& own, int k) {
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  const bool masked = c.limb_mask[k] != 0;
-  const bool backwards = c.reverse[k] != 0;
+                                           const Frames& own, int warp, int lane) {
   const int rank = c.dt_rank;
-  const int64_t row = own.item * c.directions + k;
-  float* bc = to.bc + row * to.steps4 * kSums;
-  float* raw = to.raw + row * to.steps4 * rank;
-  products += k * (rank + kSums) * kColumn;
-  const auto value = [&](const Visit& visit, int column) {
-    const float* from = products + column * kColumn;
-    return masked ? from[visit.row] + from[visit.other] : from[visit.row];
-  };
-  const auto step_of = [&](const Visit& visit) {
-    return backwards ? c.steps - 1 - visit.step : visit.step;
-  };
-  // Where steps are contiguous, four visits are a group of four steps.
-  const int start = step_of(visits[0]) % 4;
-  const int skip = backwards ? 3 - start : start;
-  const int groups = (own.rows + skip + 3) / 4;
-#pragma unroll 4
-  for (int i = warp; i < groups * (kSums / 8); i += kWarps) {
-    const int index = i / (kSums / 8) * 4 + lane % 4 - skip;
+  const int groups = (own.rows + 3) / 4 + 1;  // four visits, which may begin inside a group
+#pragma unroll 1
+  for (int unit = warp; unit < c.directions * groups; unit += kWarps) {
+    const int k = unit / groups;
+    const Visit* visits = shared.visits[to.walk[k]];
+    const bool backwards = c.reverse[k] != 0;
+    const auto step_of = [&](const Visit& visit) {
+      return backwards ? c.steps - 1 - visit.step : visit.step;
+    };
+    // Where steps are contiguous, four visits are a group of four steps.
+    const int start = step_of(visits[0]) & 3;
+    const int index = (unit - k * groups) * 4 + lane % 4 - (backwards ? 3 - start : start);
     if (index < 0 || index >= own.rows) continue;
-    const int state = i % (kSums / 8) * 8 + lane / 4;
     const Visit visit = visits[index];
     const int step = step_of(visit);
-    bc[(step & ~3) * kSums + state * 4 + (step & 3)] = value(visit, rank + state);
-  }
-  for (int i = static_cast<int>(threadIdx.x); i < own.rows * rank; i += kThreads) {
-    const Visit visit = visits[i / rank];
-    raw[step_of(visit) * rank + i % rank] = value(visit, i % rank);
+    const float* from = products + (k * (rank + kSums) + lane / 4) * kColumn;
+    const bool masked = c.limb_mask[k] != 0;
+    const auto value = [&](int column) {
+      const float own_row = from[column * kColumn + visit.row];
+      const float sum = own_row + from[column * kColumn + visit.other];
+      return masked ? sum : own_row;
+    };
+    const int64_t row = (own.item * c.directions + k) * to.steps4;
+    float* raw = to.raw + (row + step) * rank + lane / 4;
+    float* bc = to.bc + (row + (step & ~3)) * kSums + lane / 4 * 4 + (step & 3);
+#pragma unroll
+    for (int i = 0; i < kSums / 8; ++i) bc[i * 32] = value(rank + i * 8);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      if (lane / 4 + i * 8 < rank) raw[i * 8] = value(i * 8);
+    }
   }
 }
 
-// A block owns `frames` frames of one batch item, at most kFrameRows rows. 80 registers: two blocks
-// an SM, or one and a block of the scan that waits for it.
+// A block owns `frames` frames of one batch item, at most kFrameRows rows. 16 warps of 128
+// registers: one block an SM. Warps that have no columns to multiply write the panels meanwhile.
 template <int Channels, int Run>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, 1)
     conv_proj_prepared_kernel(const __grid_constant__ pm_conv_proj_params a,
                               const __grid_constant__ CrossArgs c,
                               const __grid_constant__ Prepared to, int frames) {
@@ -248,12 +254,12 @@ __global__ void __launch_bounds__(kThreads, 2)
     if (tile != warp) projection.prime(a, tile, lane);
     projection.run(shared.rows, products + tile * 16 * kColumn, own.rows, lane);
   }
-  write_panels<Channels>(shared, c, to, own);
-  __syncthreads();  // the products are complete
-#pragma unroll 1
-  for (int k = 0; k < c.directions; ++k) {
-    write_rows(products, shared.visits[to.walk[k]], c, to, own, k);
+  const int busy = tiles < kWarps ? tiles : 0;
+  if (warp >= busy) {
+    write_panels<Channels>(shared, c, to, own, warp - busy, kWarps - busy, lane);
   }
+  __syncthreads();  // the products are complete
+  write_rows<Channels>(shared, products, c, to, own, warp, lane);
   // The scan copies B and C in groups of four steps, and uses none past the end.
   if (first_frame + mine < c.frames) return;
   const int pad = (to.steps4 - c.steps) * kSums;

@@ -60,7 +60,7 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
   constexpr int kTurn = kCount * Config::kGateWarps;
   static_assert(kTileRows % kCount == 0, "whole groups");
   using Rows = GateRows<D, kCount>;
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, true>& v = shared.vectors;
   const int blocks = static_cast<int>(gridDim.x);
   const int first = warp * kCount;
   Rows ahead;

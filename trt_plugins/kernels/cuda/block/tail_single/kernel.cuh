@@ -37,9 +37,9 @@ __device__ __forceinline__ void gate_rows(TailShared<D>& shared, const CrossArgs
       }
     }
   }
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, false>& v = shared.vectors;
   rows.add_skip(v, place.lane, y);
-  normalize_gated(y, v, a.out_epsilon, place.lane);
+  y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
   constexpr int kStride = TailShared<D>::kWide;
   write_gated(y, rows.gate, place.lane, shared.work.wide + row0 * kStride, kStride);
 }
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3
   }
   copies_done();
   __syncthreads();  // gated rows and residual are complete; nobody reads `limb` any more
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, false>& v = shared.vectors;
   const auto add_to_stream = [&](int row, int column, float2 value) {
     auto* at = reinterpret_cast<float2*>(shared.work.stream + row * Shared::kStream + column);
     const float2 old = *at;

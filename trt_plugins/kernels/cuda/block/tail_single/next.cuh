@@ -53,7 +53,7 @@ __device__ __forceinline__ void run_next(TailShared<D>& shared, const pm_next_pa
       write_quad(to + rows.channel(q, place.lane), rows.quad[r][q]);
     }
   }
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, false>& v = shared.vectors;
   rows.normalize(v.next_norm[0], v.next_norm[1], next.epsilon, place.lane);
   if (next.xz == nullptr) {
     write_poses<D, kCount>(next, place, rows);

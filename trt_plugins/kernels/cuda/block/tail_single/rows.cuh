@@ -30,7 +30,7 @@ struct TailShared {
     alignas(16) __half narrow[kTailRows * kNarrow];  // normalised rows
     unsigned char limb[PM_MAX_JOINTS];               // until the rows are gated
   };
-  alignas(16) TailVectors<D> vectors;
+  alignas(16) TailVectors<D, false> vectors;
 };
 // A thread block of sm_86, sm_89 and sm_120 may have 99 KiB: X just fits.
 static_assert(sizeof(TailShared<256>) <= 99 * 1024, "more shared memory than an RTX 30 or 40 has");
