@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the CUDA kernels, test, sanitize, profile and time them.
-#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|block|host]...   (default: the first five)
-# `forward` times whole networks, `block` the two designs of the tail and of conv_proj; `host` runs
-# the tests that need no GPU with this machine's Python.
+#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|block|cost|motionbert|host]...
+# (default: the first five). `forward` times whole networks, `block` the designs of the tail and of
+# conv_proj, `cost` L against batch and frames, `motionbert` what a user would run instead; `host`
+# runs the tests that need no GPU with this machine's Python.
 # Results go to $OUT (default: out/gpu). mamba-ssm is timed where its modules can be imported.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,7 +25,7 @@ build() {
 }
 
 gpu_tests=(tests/gpu/test_cross_scan.py tests/gpu/test_selective_scan.py tests/gpu/test_contract.py
-           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py)
+           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py tests/gpu/test_fused_block.py)
 
 run_tests() {
   "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider "${gpu_tests[@]}"
@@ -85,6 +86,15 @@ forward() {
   "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/forward.json"
 }
 
+cost() {
+  "$PYTHON" benchmarks/gpu_forward.py --variants L --batches 1,2,4,8,16,32,64 --frames 5,9,27,81,243 \
+    --fused-only --json "$OUT/cost.json"
+}
+
+motionbert() {
+  "$PYTHON" benchmarks/gpu_motionbert.py --graphs-only --out "$OUT"
+}
+
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
 
 if (($# == 0)); then set -- build test sanitize bench forward; fi
@@ -96,6 +106,8 @@ for step in "$@"; do
     bench) bench ;;
     forward) forward ;;
     block) time_block ;;
+    cost) cost ;;
+    motionbert) motionbert ;;
     host) host ;;
     *)
       echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2
