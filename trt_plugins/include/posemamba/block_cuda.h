@@ -20,7 +20,7 @@ extern "C" {
  * of d_model channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is 64, 128 or 256
  * (cudaErrorNotSupported otherwise). Matrices are packed: a row-major [outputs, inputs] matrix in
  * float16, cut into 16x16 tiles in the order the tensor cores read (docs/design/kernels.md).
- * Activations, packed matrices and vectors start on 16 bytes. */
+ * Activations, packed matrices, taps, biases and vectors start on 16 bytes. */
 
 /* u = SiLU(depthwise 3x3 convolution of x, plus bias); x_dbl = u * projection^T. */
 typedef struct pm_conv_proj_params {

@@ -17,11 +17,10 @@ inline bool on_16_bytes_all(std::initializer_list<const void*> pointers) {
 }
 
 inline bool complete(const pm_conv_proj_params& p) {
-  return p.x != nullptr && p.weight != nullptr && p.bias != nullptr && p.projection != nullptr &&
-         p.u != nullptr && p.x_dbl != nullptr && p.batch >= 1 && p.batch <= 65535 &&
-         p.frames >= 1 && p.joints >= 1 && p.columns >= 16 && p.columns % 16 == 0 &&
-         p.x_stride >= p.channels && p.x_stride % 8 == 0 && p.frames <= INT32_MAX / p.joints / 2 &&
-         on_16_bytes(p.x);
+  return on_16_bytes_all({p.x, p.weight, p.bias, p.projection, p.u, p.x_dbl}) && p.batch >= 1 &&
+         p.batch <= 65535 && p.frames >= 1 && p.joints >= 1 && p.columns >= 16 &&
+         p.columns % 16 == 0 && p.x_stride >= p.channels && p.x_stride % 8 == 0 &&
+         p.frames <= INT32_MAX / p.joints / 2;
 }
 
 inline bool complete(const pm_next_params& next) {

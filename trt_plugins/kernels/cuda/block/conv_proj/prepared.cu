@@ -25,6 +25,7 @@ template <int Channels>
 struct Shared {
   static constexpr int kStride = Channels + kRowPad;  // halves of a row
 
+  alignas(16) Taps<Channels> taps;
   alignas(16) __half rows[kFrameRows * kStride];
   Visit visits[PM_MAX_DIRECTIONS][kFrameRows];  // of the walks
 
@@ -48,6 +49,7 @@ __device__ __forceinline__ void convolve(Shared<Channels>& shared, const pm_conv
   const int thread = static_cast<int>(threadIdx.x);
   const int steps = static_cast<int>(a.frames) * a.joints;
   const int channel = thread % kLanes * 8;
+  const int quad = thread % kLanes * 4;  // the lower one's place
   const __half* x = static_cast<const __half*>(a.x) + own.item * steps * a.x_stride + channel;
   __half* u = static_cast<__half*>(a.u) + own.item * steps * Channels + channel;
   // A neighbouring frame that does not exist lies outside of the item, and reads as zero.
@@ -62,12 +64,13 @@ __device__ __forceinline__ void convolve(Shared<Channels>& shared, const pm_conv
     for (int i = 0; i < Run; ++i) {
       edge[i] = {joint == 0, joint == a.joints - 1};
       if (++joint == a.joints) joint = 0;
-      read_floats(a.bias + channel, sum[i]);
+      read_floats<Channels / 2>(shared.taps.bias + quad, sum[i]);
     }
 #pragma unroll
     for (int tap_row = 0; tap_row < 3; ++tap_row) {
-      add_taps<Run>(x, a.x_stride, position + (tap_row - 1) * a.joints, steps,
-                    a.weight + tap_row * 3 * Channels + channel, Channels, edge, outside, sum);
+      add_taps<Run, Channels / 2>(x, a.x_stride, position + (tap_row - 1) * a.joints, steps,
+                                  shared.taps.taps[tap_row * 3] + quad, Channels, edge, outside,
+                                  sum);
     }
 #pragma unroll
     for (int i = 0; i < Run; ++i) {
@@ -242,6 +245,9 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int index = i - walk * own.rows;
     shared.visits[walk][index] = visit_of(c, c.order[to.first[walk]], first_frame, mine, index);
   }
+  shared.taps.copy_from(a, thread, kThreads);
+  copies_done();
+  __syncthreads();    // taps and bias are there
   dependency_wait();  // x comes from the previous launch
   dependency_release();
   convolve<Channels, Run>(shared, a, own);
@@ -284,8 +290,8 @@ cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const 
                 Shared<Channels>::bytes(params.columns));
 }
 
-// Frames of a thread block: as many as its rows hold, or as few as give every multiprocessor one
-// block. 0: a frame has too many joints.
+// Frames of a thread block: as few as give every multiprocessor one block, or as many as its rows
+// hold. 0: a frame has too many joints.
 int frames_of_block(const pm_conv_proj_params& p, const Device& device) {
   const int64_t blocks = std::max<int64_t>(device.multiprocessors / p.batch, 1);  // of an item
   const int64_t frames = (p.frames + blocks - 1) / blocks;
@@ -295,7 +301,10 @@ int frames_of_block(const pm_conv_proj_params& p, const Device& device) {
 }  // namespace
 
 bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device) {
-  return frames_of_block(params, device) > 0;
+  constexpr int64_t kRounds = 2;  // of blocks: measured, 3 are sometimes too many and 4 always
+  const int64_t frames = frames_of_block(params, device);
+  return frames > 0 &&
+         (params.frames + frames - 1) / frames * params.batch <= kRounds * device.multiprocessors;
 }
 
 cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const CrossArgs& scan,
