@@ -311,8 +311,18 @@ cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const C
                                       const Prepared& to, const Device& device,
                                       cudaStream_t stream) {
   const int frames = frames_of_block(params, device);
-  if (params.channels == 128) return run<128, 2>(params, scan, to, frames, device, stream);
-  if (params.channels == 256) return run<256, 3>(params, scan, to, frames, device, stream);
+  // The shortest runs with which no thread has two.
+  const auto fits = [&](int run) {
+    return (frames * params.joints + run - 1) / run * (params.channels / 8) <= kThreads;
+  };
+  if (params.channels == 128) {
+    return fits(1) ? run<128, 1>(params, scan, to, frames, device, stream)
+                   : run<128, 2>(params, scan, to, frames, device, stream);
+  }
+  if (params.channels == 256) {
+    return fits(2) ? run<256, 2>(params, scan, to, frames, device, stream)
+                   : run<256, 3>(params, scan, to, frames, device, stream);
+  }
   if (params.channels == 512) return run<512, 3>(params, scan, to, frames, device, stream);
   return cudaErrorNotSupported;
 }
