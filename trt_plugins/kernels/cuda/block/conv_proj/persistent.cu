@@ -6,6 +6,7 @@
 
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/taps.cuh"
+#include "cuda/block/copy_async.cuh"
 #include "cuda/block/pair_columns.cuh"
 
 namespace posemamba::cuda {
@@ -21,7 +22,8 @@ struct Shared {
   static constexpr int kStride = Channels + kRowPad;   // halves of a row
   static constexpr int kTile = kGroup * Channels * 2;  // bytes of 16 columns of the projection
 
-  alignas(16) Taps<Channels> taps;
+  alignas(16) float taps[9 * Channels];
+  alignas(16) float bias[Channels];
   alignas(16) __half rows[kWarps][kGroup * kStride];
   uint64_t weights_full;
   // The packed projection follows: columns / 16 tiles.
@@ -40,7 +42,6 @@ __device__ __forceinline__ void convolve(const Shared<Channels>& shared, __half*
   constexpr int kAtOnce = 32 / kLanes;  // runs of a warp
   static_assert(kLanes <= 32, "a position in one warp");
   const int channel = lane % kLanes * 8;
-  const int quad = lane % kLanes * 4;  // the lower one's place
   const int frames = static_cast<int>(a.frames);
   const __half* x = static_cast<const __half*>(a.x) + channel;
   __half* u = static_cast<__half*>(a.u) + channel;
@@ -61,13 +62,13 @@ __device__ __forceinline__ void convolve(const Shared<Channels>& shared, __half*
         joint = 0;
         if (++frame == frames) frame = 0;
       }
-      read_floats<Channels / 2>(shared.taps.bias + quad, sum[i]);
+      read_floats(shared.bias + channel, sum[i]);
     }
 #pragma unroll
     for (int tap_row = 0; tap_row < 3; ++tap_row) {
-      add_taps<kRun, Channels / 2>(x, a.x_stride, position + (tap_row - 1) * a.joints, positions,
-                                   shared.taps.taps[tap_row * 3] + quad, Channels, edge,
-                                   none[tap_row], sum);
+      add_taps<kRun>(x, a.x_stride, position + (tap_row - 1) * a.joints, positions,
+                     shared.taps + tap_row * 3 * Channels + channel, Channels, edge, none[tap_row],
+                     sum);
     }
 #pragma unroll
     for (int i = 0; i < kRun; ++i) {
@@ -142,8 +143,8 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
   };
   if (thread == 0) barrier_init(&shared.weights_full, kThreads);
-  shared.taps.copy_from(a, thread, kThreads);
-  copies_done();
+  for (int i = thread; i < 9 * Channels; i += kThreads) shared.taps[i] = __ldg(a.weight + i);
+  for (int i = thread; i < Channels; i += kThreads) shared.bias[i] = __ldg(a.bias + i);
   __syncthreads();  // the barrier, taps and bias are there
   copy(weights, a.projection, a.columns / 16 * (Shared<Channels>::kTile / 16));
   copies_arrive(&shared.weights_full);

@@ -1,6 +1,7 @@
 // A thread block owns whole frames, so that limb sums stay inside, and writes what the
 // split-channel scan reads: no x_dbl, and no kernel between.
 #include <algorithm>
+#include <cstdint>
 
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/frames.cuh"
@@ -25,7 +26,6 @@ template <int Channels>
 struct Shared {
   static constexpr int kStride = Channels + kRowPad;  // halves of a row
 
-  alignas(16) Taps<Channels> taps;
   alignas(16) __half rows[kFrameRows * kStride];
   Visit visits[PM_MAX_DIRECTIONS][kFrameRows];  // of the walks
 
@@ -49,7 +49,6 @@ __device__ __forceinline__ void convolve(Shared<Channels>& shared, const pm_conv
   const int thread = static_cast<int>(threadIdx.x);
   const int steps = static_cast<int>(a.frames) * a.joints;
   const int channel = thread % kLanes * 8;
-  const int quad = thread % kLanes * 4;  // the lower one's place
   const __half* x = static_cast<const __half*>(a.x) + own.item * steps * a.x_stride + channel;
   __half* u = static_cast<__half*>(a.u) + own.item * steps * Channels + channel;
   // A neighbouring frame that does not exist lies outside of the item, and reads as zero.
@@ -64,13 +63,12 @@ __device__ __forceinline__ void convolve(Shared<Channels>& shared, const pm_conv
     for (int i = 0; i < Run; ++i) {
       edge[i] = {joint == 0, joint == a.joints - 1};
       if (++joint == a.joints) joint = 0;
-      read_floats<Channels / 2>(shared.taps.bias + quad, sum[i]);
+      read_floats(a.bias + channel, sum[i]);
     }
 #pragma unroll
     for (int tap_row = 0; tap_row < 3; ++tap_row) {
-      add_taps<Run, Channels / 2>(x, a.x_stride, position + (tap_row - 1) * a.joints, steps,
-                                  shared.taps.taps[tap_row * 3] + quad, Channels, edge, outside,
-                                  sum);
+      add_taps<Run>(x, a.x_stride, position + (tap_row - 1) * a.joints, steps,
+                    a.weight + tap_row * 3 * Channels + channel, Channels, edge, outside, sum);
     }
 #pragma unroll
     for (int i = 0; i < Run; ++i) {
@@ -245,9 +243,6 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int index = i - walk * own.rows;
     shared.visits[walk][index] = visit_of(c, c.order[to.first[walk]], first_frame, mine, index);
   }
-  shared.taps.copy_from(a, thread, kThreads);
-  copies_done();
-  __syncthreads();    // taps and bias are there
   dependency_wait();  // x comes from the previous launch
   dependency_release();
   convolve<Channels, Run>(shared, a, own);
@@ -298,12 +293,19 @@ int frames_of_block(const pm_conv_proj_params& p, const Device& device) {
   return static_cast<int>(std::min<int64_t>(frames, kFrameRows / p.joints));
 }
 
+// No kernel: more than any device has.
+std::size_t shared_of(const pm_conv_proj_params& p) {
+  if (p.channels == 128) return Shared<128>::bytes(p.columns);
+  if (p.channels == 256) return Shared<256>::bytes(p.columns);
+  return p.channels == 512 ? Shared<512>::bytes(p.columns) : SIZE_MAX;
+}
+
 }  // namespace
 
 bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device) {
   constexpr int64_t kRounds = 2;  // of blocks: measured, 3 are sometimes too many and 4 always
   const int64_t frames = frames_of_block(params, device);
-  return frames > 0 &&
+  return frames > 0 && shared_of(params) <= device.shared_bytes &&
          (params.frames + frames - 1) / frames * params.batch <= kRounds * device.multiprocessors;
 }
 
@@ -312,8 +314,8 @@ cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const C
                                       cudaStream_t stream) {
   const int frames = frames_of_block(params, device);
   // The shortest runs with which no thread has two.
-  const auto fits = [&](int run) {
-    return (frames * params.joints + run - 1) / run * (params.channels / 8) <= kThreads;
+  const auto fits = [&](int length) {
+    return (frames * params.joints + length - 1) / length * (params.channels / 8) <= kThreads;
   };
   if (params.channels == 128) {
     return fits(1) ? run<128, 1>(params, scan, to, frames, device, stream)

@@ -1,10 +1,8 @@
 // Depthwise 3x3 convolution over (frames, joints) for runs of neighbouring positions.
 #pragma once
 
-#include "cuda/block/copy_async.cuh"
 #include "cuda/device/device.cuh"
 #include "cuda/device/quad.cuh"
-#include "posemamba/block_cuda.h"
 
 namespace posemamba::cuda {
 
@@ -20,41 +18,18 @@ __device__ __forceinline__ void to_floats(const uint4& bits, float (&to)[8]) {
   to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
   to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
 }
-// Two quads, `Apart` floats from each other.
-template <int Apart = 4>
 __device__ __forceinline__ void read_floats(const float* from, float (&to)[8]) {
   const float4 low = read_quad(from);
-  const float4 high = read_quad(from + Apart);
+  const float4 high = read_quad(from + 4);
   to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
   to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
 }
-
-// Taps and bias in shared memory, for lanes that hold eight neighbouring channels: first the lower
-// quads of all lanes, then the upper ones, Channels / 2 floats apart. As they lie in memory, a
-// warp's read would hit every other quad of banks twice.
-template <int Channels>
-struct Taps {
-  float taps[9][Channels];
-  float bias[Channels];
-
-  // Starts this thread's share of the copy; copies_done() and a barrier complete it.
-  __device__ __forceinline__ void copy_from(const pm_conv_proj_params& a, int thread, int threads) {
-    constexpr int kQuads = Channels / 4;
-    for (int i = thread; i < 10 * kQuads; i += threads) {
-      const bool tap = i < 9 * kQuads;
-      const int quad = i % kQuads;
-      copy_async((tap ? taps[i / kQuads] : bias) + quad % 2 * (Channels / 2) + quad / 2 * 4,
-                 tap ? a.weight + i * 4 : a.bias + quad * 4);
-    }
-  }
-};
 
 // sum += the three taps of one kernel row, for Run consecutive positions and 8 channels. In memory
 // a neighbouring joint is one position away and a neighbouring frame `joints` positions, so a run
 // shares its reads. `from` is where the run lies in that row of the kernel; positions outside
 // [0, positions) read as zero. `none`: positions of the run whose neighbouring frame is not theirs.
-// `Apart`: between the two quads of eight weights.
-template <int Run, int Apart = 4>
+template <int Run>
 __device__ __forceinline__ void add_taps(const __half* x, int64_t x_stride, int from, int positions,
                                          const float* weight, int channels, const Edge (&edge)[Run],
                                          const bool (&none)[Run], float (&sum)[Run][8]) {
@@ -70,7 +45,7 @@ __device__ __forceinline__ void add_taps(const __half* x, int64_t x_stride, int 
   }
   float taps[3][8];
 #pragma unroll
-  for (int t = 0; t < 3; ++t) read_floats<Apart>(weight + t * channels, taps[t]);
+  for (int t = 0; t < 3; ++t) read_floats(weight + t * channels, taps[t]);
 #pragma unroll
   for (int i = 0; i < Run + 2; ++i) {
     float value[8];
