@@ -139,6 +139,23 @@ def measure(
     return rows
 
 
+def motionbert(batch: int) -> dict[str, Any]:
+    """What a user would run instead of L, as fast as PyTorch makes it; timed as ours."""
+    from motionbert import tuned
+
+    keypoints = torch.rand(batch, FRAMES, 17, 3, device="cuda") * 2 - 1
+    graph = capture(tuned(compiled=True), keypoints)
+    ms = milliseconds(lambda: graph(keypoints))
+    return {
+        "variant": "MotionBERT",
+        "batch": batch,
+        "frames": FRAMES,
+        "run": "half weights, fused attention, compiled",
+        "ms": round(ms, 3),
+        "ms_per_clip": round(ms / batch, 3),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", default="S,B,L,X")
@@ -146,23 +163,27 @@ def main() -> int:
     parser.add_argument("--frames", default=str(FRAMES), help="lengths of the window")
     parser.add_argument("--fused-only", action="store_true", help="not the composed paths")
     parser.add_argument("--baseline", action="store_true", help="also time the mamba-ssm flow")
+    parser.add_argument("--motionbert", action="store_true", help="also time MotionBERT compiled")
     parser.add_argument("--json", type=Path, required=True, help="where to write the rows")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
     rows: list[dict[str, Any]] = []
-    sizes = product(
-        options.variants.split(","),
-        map(int, options.batches.split(",")),
-        map(int, options.frames.split(",")),
-    )
-    for variant, batch, frames in sizes:
+
+    def keep(row: dict[str, Any]) -> None:
+        rows.append(row)
+        shown = {key: value for key, value in row.items() if key != "breakdown"}
+        sys.stdout.write(json.dumps(shown) + "\n")
+        sys.stdout.flush()
+
+    batches = [int(batch) for batch in options.batches.split(",")]
+    frames = [int(length) for length in options.frames.split(",")]
+    for variant, batch, length in product(options.variants.split(","), batches, frames):
         for row in measure(
-            variant, batch, frames, fused_only=options.fused_only, baseline=options.baseline
+            variant, batch, length, fused_only=options.fused_only, baseline=options.baseline
         ):
-            rows.append(row)
-            shown = {key: value for key, value in row.items() if key != "breakdown"}
-            sys.stdout.write(json.dumps(shown) + "\n")
-            sys.stdout.flush()
+            keep(row)
+    for batch in batches if options.motionbert else []:
+        keep(motionbert(batch))
     options.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1))
     return 0
 
