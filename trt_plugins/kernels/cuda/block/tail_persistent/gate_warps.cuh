@@ -65,15 +65,16 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
   const int first = warp * kCount;
   Rows ahead;
   const auto fetch = [&](int row) {
+    int at = min(row, positions.rows - 1);  // rows past the last position repeat it
+    RowPlace p = positions.place(at);
 #pragma unroll
     for (int r = 0; r < kCount; ++r) {
-      const int at = min(row + r, positions.rows - 1);  // rows past the last position repeat it
-      const RowPlace p = positions.place(at);
       // Items lie one after the other, so rows of the batch do for u and z.
       const GateSource from = {static_cast<const __half*>(c.partial) +
                                    int64_t{p.item * Rows::kFour * c.steps} * Rows::kInner,
                                static_cast<const __half*>(c.x), static_cast<const __half*>(a.z)};
       ahead.load(r, c, a, Rows::kFour, from, at, p.at, shared.limb[p.at.joint], lane);
+      if (r + 1 < kCount && at + 1 < positions.rows) ++at, positions.next(p, c.frames);
     }
   };
   // The row a warp takes after `row`, in a later tile where this one has no more.
@@ -81,8 +82,7 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
     const bool same = row % kTileRows + kTurn < kTileRows;
     return same ? row + kTurn : (row / kTileRows + blocks) * kTileRows + first;
   };
-  int row = static_cast<int>(blockIdx.x) * kTileRows + first;
-  fetch(row);
+  fetch(static_cast<int>(blockIdx.x) * kTileRows + first);
   uint32_t phase = 0;
   int buffer = 0;
 #pragma unroll 1
@@ -95,9 +95,9 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
       typename Rows::Bits gate[kCount];
 #pragma unroll
       for (int r = 0; r < kCount; ++r) gate[r] = ahead.gate[r];
-      row = after(row);
-      fetch(row);  // past the last tile the last row again, which nobody uses
-      if constexpr (kCount == 1) RowAhead<D>(c, a, lane).fetch(c, positions, after(row));
+      const int next = after(tile * kTileRows + at);
+      fetch(next);  // past the last tile the last row again, which nobody uses
+      if constexpr (kCount == 1) RowAhead<D>(c, a, lane).fetch(c, positions, after(next));
       normalize_gated(y, v, a.out_epsilon, lane);
       // A buffer's first wait is for the phase before the barrier's first: complete already.
       if (at == first) barrier_wait(shared.gated_empty + buffer, phase ^ 1);

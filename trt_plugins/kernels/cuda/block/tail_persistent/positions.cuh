@@ -47,6 +47,14 @@ struct Positions {
     const int frame = joints.divide(position);
     return {item, {frame, position - frame * joints.divisor}};
   }
+  // The place of the row after one.
+  __device__ __forceinline__ void next(RowPlace& p, int frames) const {
+    const bool frame_ends = p.at.joint + 1 == joints.divisor;
+    const bool item_ends = frame_ends && p.at.frame + 1 == frames;
+    p.at.joint = frame_ends ? 0 : p.at.joint + 1;
+    p.at.frame = item_ends ? 0 : p.at.frame + (frame_ends ? 1 : 0);
+    p.item += item_ends ? 1 : 0;
+  }
 };
 
 }  // namespace posemamba::cuda
