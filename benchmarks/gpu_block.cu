@@ -6,6 +6,7 @@
 
 #include "block_cases.h"
 #include "cuda/block/conv_proj/designs.h"
+#include "cuda/scan/split_channel/launch.h"
 
 namespace posemamba::bench {
 namespace {
@@ -189,6 +190,36 @@ void print_times(const char* kernel, const Shape& s, double bytes, double bandwi
   std::fflush(stdout);
 }
 
+// conv_proj and the preparing kernel, against the convolution that writes the same by itself.
+void time_prepared(Shape s, const Device& device, int launches) {
+  const Tail tail(s, device);
+  pm_cross_scan_params scan = tail.params.scan;
+  s.width = 2 * s.width, s.columns = static_cast<int>(scan.x_dbl_stride);
+  Conv c(s);
+  scan.x = c.params.u, scan.x_dbl = c.params.x_dbl;
+  void* work = c.memory.bytes(pm_cuda_cross_scan_workspace(&scan, nullptr));
+  PreparedScan plan;
+  if (!conv_proj_prepares(c.params, device) || !plan_prepared_scan(scan, work, device, &plan)) {
+    return;
+  }
+  const Time two = time_of(launches, [&](cudaStream_t stream) {
+    const cudaError_t error = pm_cuda_conv_proj(&c.params, stream);
+    if (error != cudaSuccess) return error;
+    return split_channel::launch_prepare(scan, plan.prepared, plan.args, device, stream);
+  });
+  const Time one = time_of(launches, [&](cudaStream_t stream) {
+    return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, device, stream);
+  });
+  const Time rest = time_of(launches, [&](cudaStream_t stream) {
+    return launch_prepared_scan(scan, device, stream, &plan);
+  });
+  std::printf(
+      "{\"kernel\": \"scan inputs\", \"d_inner\": %d, \"batch\": %d, \"frames\": %d, "
+      "\"two_launches\": %.2f, \"one\": %.2f, \"scan\": %.2f}\n",
+      s.width, s.batch, s.frames, two.median, one.median, rest.median);
+  std::fflush(stdout);
+}
+
 int time_all(int only_batch) {
   const Device device = current_device();
   double bandwidth = 0.0;  // bytes a microsecond, read and written, of a large copy
@@ -208,8 +239,9 @@ int time_all(int only_batch) {
   struct Size {
     int batch, frames;
   };
-  const Size sizes[] = {{1, 243}, {2, 243},  {3, 243},  {4, 243},  {5, 243},  {6, 243}, {8, 243},
-                        {9, 243}, {12, 243}, {16, 243}, {24, 243}, {32, 243}, {32, 27}, {64, 27}};
+  const Size sizes[] = {{1, 243},  {2, 243},  {3, 243}, {4, 243},  {5, 243},
+                        {6, 243},  {8, 243},  {9, 243}, {12, 243}, {16, 243},
+                        {24, 243}, {32, 243}, {32, 27}, {64, 27},  {1, 27}};
   for (const int d_inner : {256, 128}) {
     for (const Size size : sizes) {
       if (only_batch != 0 && only_batch != size.batch) continue;
@@ -230,7 +262,9 @@ int time_all(int only_batch) {
         print_times("tail", s, 20.0 * d_inner * static_cast<double>(c.rows), bandwidth, single,
                     persistent);
       }
-      s.columns = 4 * (d_inner / 32 + 32);
+      s.width = d_inner / 2;
+      time_prepared(s, device, launches);
+      s.width = d_inner, s.columns = 4 * (d_inner / 32 + 32);
       const Conv c(s);
       const Time single = time_of(launches, [&](cudaStream_t stream) {
         return launch_conv_proj_single(c.params, device, stream);

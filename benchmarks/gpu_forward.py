@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -98,32 +99,39 @@ def official_flow(model: PoseMamba) -> Callable[[Tensor], Tensor]:
     return lift
 
 
-def measure(variant: str, batch: int, baseline: bool) -> list[dict[str, Any]]:
-    """Rows for one size and batch: ours in fp16 and fp32, and the mamba-ssm flow."""
+def measure(
+    variant: str, batch: int, frames: int, *, fused_only: bool, baseline: bool
+) -> list[dict[str, Any]]:
+    """Rows for one size, batch and window: ours in fp16 and fp32, and the mamba-ssm flow."""
     model = build(variant).cuda()
-    keypoints = torch.rand(batch, FRAMES, 17, 2, device="cuda") * 2 - 1
+    keypoints = torch.rand(batch, frames, 17, 2, device="cuda") * 2 - 1
     runs: dict[str, Callable[[Tensor], Tensor]] = {
-        "fused fp16": PoseMambaInference(model, torch.float16),
-        "composed fp16": PoseMambaInference(model, torch.float16, fused=False),
-        "composed fp32": PoseMambaInference(model, torch.float32),
+        "fused fp16": PoseMambaInference(model, torch.float16)
     }
+    if not fused_only:
+        runs["composed fp16"] = PoseMambaInference(model, torch.float16, fused=False)
+        runs["composed fp32"] = PoseMambaInference(model, torch.float32)
     if baseline:
         runs["mamba-ssm flow fp16"] = official_flow(build(variant).cuda())
     rows = []
     for name, lift in runs.items():
         torch.cuda.reset_peak_memory_stats()
+        held = torch.cuda.memory_allocated()  # weights, and the input
         graph = capture(lift, keypoints)
         ms = milliseconds(lambda graph=graph: graph(keypoints))
         row: dict[str, Any] = {
             "variant": variant,
             "batch": batch,
+            "frames": frames,
             "run": name,
             "ms": round(ms, 3),
             "ms_per_clip": round(ms / batch, 3),
             "peak_mib": round(torch.cuda.max_memory_allocated() / 2**20),
-            "drift_mm": round(drift_mm(variant, lift), 4),
+            "beyond_weights_mib": round((torch.cuda.max_memory_allocated() - held) / 2**20),
         }
-        if name == "fused fp16" and batch in (1, 32):
+        if frames == FRAMES:
+            row["drift_mm"] = round(drift_mm(variant, lift), 4)
+        if name == "fused fp16" and frames == FRAMES and batch in (1, 32):
             row["breakdown"] = breakdown(lambda graph=graph: graph(keypoints))
         rows.append(row)
         del graph
@@ -131,22 +139,51 @@ def measure(variant: str, batch: int, baseline: bool) -> list[dict[str, Any]]:
     return rows
 
 
+def motionbert(batch: int) -> dict[str, Any]:
+    """What a user would run instead of L, as fast as PyTorch makes it; timed as ours."""
+    from motionbert import tuned
+
+    keypoints = torch.rand(batch, FRAMES, 17, 3, device="cuda") * 2 - 1
+    graph = capture(tuned(compiled=True), keypoints)
+    ms = milliseconds(lambda: graph(keypoints))
+    return {
+        "variant": "MotionBERT",
+        "batch": batch,
+        "frames": FRAMES,
+        "run": "half weights, fused attention, compiled",
+        "ms": round(ms, 3),
+        "ms_per_clip": round(ms / batch, 3),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", default="S,B,L,X")
     parser.add_argument("--batches", default="1,8,32")
+    parser.add_argument("--frames", default=str(FRAMES), help="lengths of the window")
+    parser.add_argument("--fused-only", action="store_true", help="not the composed paths")
     parser.add_argument("--baseline", action="store_true", help="also time the mamba-ssm flow")
+    parser.add_argument("--motionbert", action="store_true", help="also time MotionBERT compiled")
     parser.add_argument("--json", type=Path, required=True, help="where to write the rows")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
     rows: list[dict[str, Any]] = []
-    for variant in options.variants.split(","):
-        for batch in map(int, options.batches.split(",")):
-            for row in measure(variant, batch, options.baseline):
-                rows.append(row)
-                shown = {key: value for key, value in row.items() if key != "breakdown"}
-                sys.stdout.write(json.dumps(shown) + "\n")
-                sys.stdout.flush()
+
+    def keep(row: dict[str, Any]) -> None:
+        rows.append(row)
+        shown = {key: value for key, value in row.items() if key != "breakdown"}
+        sys.stdout.write(json.dumps(shown) + "\n")
+        sys.stdout.flush()
+
+    batches = [int(batch) for batch in options.batches.split(",")]
+    frames = [int(length) for length in options.frames.split(",")]
+    for variant, batch, length in product(options.variants.split(","), batches, frames):
+        for row in measure(
+            variant, batch, length, fused_only=options.fused_only, baseline=options.baseline
+        ):
+            keep(row)
+    for batch in batches if options.motionbert else []:
+        keep(motionbert(batch))
     options.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1))
     return 0
 

@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the CUDA kernels, test, sanitize, profile and time them.
-#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|block|host]...   (default: the first five)
-# `forward` times whole networks, `block` the two designs of the tail and of conv_proj; `host` runs
-# the tests that need no GPU with this machine's Python.
+#   benchmarks/gpu_run.sh [STEP]...   (default: build test sanitize bench forward)
+#   build      the libraries and posemamba_block_bench, for this GPU
+#   test       tests/gpu; sanitize: four checkers at once; verify: test and sanitize at once
+#   bench      the scans; block: every row of the tail and conv_proj, then their times
+#   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
+#   cost       L against batch and frames, and its plot
+#   host       the tests that need no GPU, with this machine's Python
+# Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
+#   benchmarks/gpu_run.sh build verify forward cost bench block
 # Results go to $OUT (default: out/gpu). mamba-ssm is timed where its modules can be imported.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,33 +30,49 @@ build() {
 }
 
 gpu_tests=(tests/gpu/test_cross_scan.py tests/gpu/test_selective_scan.py tests/gpu/test_contract.py
-           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py)
+           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py tests/gpu/test_fused_block.py)
 
 run_tests() {
   "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider "${gpu_tests[@]}"
 }
 
+# check_one TOOL NAME COMMAND...: runs it under a checker, and says what that found.
+check_one() {
+  local tool=$1 log=$OUT/$1-$2.log
+  shift 2
+  # initcheck must see who initialises the inputs; the others look at our kernels alone.
+  local filter=(--kernel-name kns=posemamba)
+  if [[ $tool == initcheck ]]; then filter=(); fi
+  if ! compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" "$@" >"$log" 2>&1; then
+    tail -40 "$log"
+    echo "$log: FAILED"
+    return 1
+  fi
+  echo "$log: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log")"
+}
+
 # A few small problems that reach every kernel, launch phase and tail, under each checker.
 sanitize() {
-  local tool filter
+  local tool job jobs=() failed=0
   for tool in memcheck racecheck initcheck synccheck; do
-    # initcheck must see who initialises the inputs; the others look at our kernels alone.
-    filter=(--kernel-name kns=posemamba)
-    if [[ $tool == initcheck ]]; then filter=(); fi
-    compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" \
-      "$PYTHON" benchmarks/gpu_smoke.py >"$OUT/$tool.log" 2>&1 || {
-      tail -40 "$OUT/$tool.log"
-      echo "$tool: FAILED"
-      return 1
-    }
-    echo "$tool: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$OUT/$tool.log")"
-    compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" "$block" check small \
-      >"$OUT/$tool-block.log" 2>&1 || {
-      tail -40 "$OUT/$tool-block.log"
-      echo "$tool, block: FAILED"
-      return 1
-    }
+    check_one "$tool" smoke "$PYTHON" benchmarks/gpu_smoke.py &
+    jobs+=($!)
+    check_one "$tool" block "$block" check small &
+    jobs+=($!)
   done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  return "$failed"
+}
+
+# Nothing is timed here, so all may share the GPU.
+verify() {
+  local tests failed=0
+  run_tests >"$OUT/tests.log" 2>&1 &
+  tests=$!
+  sanitize || failed=1
+  wait "$tests" || failed=1
+  tail -20 "$OUT/tests.log"
+  return "$failed"
 }
 
 # Every row of both designs against float64, then their times: a JSON object a line.
@@ -78,11 +100,21 @@ bench() {
 }
 
 forward() {
+  "$PYTHON" benchmarks/gpu_forward.py --fused-only --motionbert --json "$OUT/forward.json"
+}
+
+composed() {
   local baseline=()
   if "$PYTHON" -c 'import mamba_ssm.ops.selective_scan_interface' 2>/dev/null; then
     baseline=(--baseline)
   fi
-  "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/forward.json"
+  "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/composed.json"
+}
+
+cost() {
+  "$PYTHON" benchmarks/gpu_forward.py --variants L --batches 1,2,4,8,16,32,64 --frames 5,9,27,81,243 \
+    --fused-only --json "$OUT/cost.json"
+  "$PYTHON" benchmarks/plot_cost.py "$OUT/cost.json" -o "$OUT/cost.svg"
 }
 
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
@@ -93,9 +125,12 @@ for step in "$@"; do
     build) build ;;
     test) run_tests ;;
     sanitize) sanitize ;;
+    verify) verify ;;
     bench) bench ;;
     forward) forward ;;
+    composed) composed ;;
     block) time_block ;;
+    cost) cost ;;
     host) host ;;
     *)
       echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2

@@ -34,8 +34,10 @@ def main() -> None:
     for config, dtype, rank in one_pass:  # more than a ring of tiles, and a part of one
         cross = oracle.make_cross(frames=31, d_inner=72, rank=rank, dtype=dtype)
         Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, config))()
-    for width in fused_ops.WIDTHS:  # the fused path; 40 clips give an SM several thread blocks
-        for batch, frames in ((1, 5), (40, 9)):
+    # The fused path: 40 clips give an SM several thread blocks; from 128 steps on the convolution
+    # writes what the scan reads.
+    for width in fused_ops.WIDTHS:
+        for batch, frames in ((1, 5), (1, 9), (2, 13), (40, 9)):
             config = PoseMambaConfig(d_model=width, depth=1, frames=frames)
             lift = PoseMambaInference(PoseMamba(config).cuda(), torch.float16)
             lift(torch.rand(batch, frames, 17, 2, device="cuda"))

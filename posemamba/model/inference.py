@@ -216,14 +216,10 @@ class _FusedPath:
         )
         for index, scan in enumerate(self.scans):
             # x is (batch, frames, joints, 2 * inner): what is scanned, then the gate
-            u, x_dbl = fused_ops.conv_proj(
-                x[..., : scan.inner], scan.taps, scan.conv_bias, self.projections[index]
-            )
-            stream, x = fused_ops.block_tail(
-                u,
-                x_dbl,
-                x[..., scan.inner :],
+            stream, x = fused_ops.block(
+                x,
                 stream,
+                [scan.taps, scan.conv_bias, self.projections[index]],
                 scan.weights,
                 self.vectors[index],
                 self.matrices[index],

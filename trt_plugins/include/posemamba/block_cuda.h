@@ -16,11 +16,11 @@ extern "C" {
 #define PM_MAX_NORM_CHANNELS 1024
 
 /* The fused path, float16 activations only (products on the tensor cores, everything else float32):
- * embed, then per block conv_proj and block_tail, which runs the scan too. A block of d_model
- * channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is 64, 128 or 256
+ * embed, then per block conv_proj and block_tail, which runs the scan too, or both as one. A block
+ * of d_model channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is 64, 128 or 256
  * (cudaErrorNotSupported otherwise). Matrices are packed: a row-major [outputs, inputs] matrix in
  * float16, cut into 16x16 tiles in the order the tensor cores read (docs/design/kernels.md).
- * Activations, packed matrices and vectors start on 16 bytes. */
+ * Activations, packed matrices, taps, biases and vectors start on 16 bytes. */
 
 /* u = SiLU(depthwise 3x3 convolution of x, plus bias); x_dbl = u * projection^T. */
 typedef struct pm_conv_proj_params {
@@ -95,6 +95,10 @@ PM_API cudaError_t pm_cuda_conv_proj(const pm_conv_proj_params* params, cudaStre
 /* Workspace as pm_cuda_cross_scan_workspace of params->scan. */
 PM_API cudaError_t pm_cuda_block_tail(const pm_block_tail_params* params, void* workspace,
                                       cudaStream_t stream);
+/* Both in one call, which may leave x_dbl out: tail->scan reads conv's u and x_dbl (the same
+ * addresses, sizes and strides), and x_dbl is undefined afterwards. Workspace as above. */
+PM_API cudaError_t pm_cuda_block(const pm_conv_proj_params* conv, const pm_block_tail_params* tail,
+                                 void* workspace, cudaStream_t stream);
 
 PM_API cudaError_t pm_cuda_conv_silu(const pm_conv_silu_params* params, cudaStream_t stream);
 PM_API cudaError_t pm_cuda_gated_norm(const pm_gated_norm_params* params, cudaStream_t stream);

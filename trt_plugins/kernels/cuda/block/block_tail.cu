@@ -1,24 +1,63 @@
-// Launcher of a block from the inputs of its scan on: the scan, then its tail in one of two
-// designs.
+// Launchers of a block: from the inputs of its scan on, the scan and then its tail in one of two
+// designs; or from the convolution on.
 #include "common/validate.h"
 #include "cuda/block/complete.h"
+#include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/tail.h"
 #include "cuda/scan/cross_launch.h"
+
+namespace posemamba::cuda {
+namespace {
+
+cudaError_t check(const pm_block_tail_params* params) {
+  if (params == nullptr) return cudaErrorInvalidValue;
+  const pm_status status = validate_layout(&params->scan);
+  if (status != PM_OK) return error_of(status);
+  if (!known_width(params->d_model)) return cudaErrorNotSupported;
+  return complete(*params) ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+}  // namespace
+
+cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan,
+                        const Device& device, cudaStream_t stream) {
+  return tail_persists(params, device) ? launch_tail_persistent(params, scan, device, stream)
+                                       : launch_tail_single(params, scan, device, stream);
+}
+
+}  // namespace posemamba::cuda
 
 extern "C" cudaError_t pm_cuda_block_tail(const pm_block_tail_params* params, void* workspace,
                                           cudaStream_t stream) {
   using namespace posemamba::cuda;
-  if (params == nullptr) return cudaErrorInvalidValue;
-  const pm_status status = posemamba::validate_layout(&params->scan);
-  if (status != PM_OK) return error_of(status);
-  if (!known_width(params->d_model)) return cudaErrorNotSupported;
-  if (!complete(*params)) return cudaErrorInvalidValue;
+  cudaError_t error = check(params);
+  if (error != cudaSuccess) return error;
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
   CrossArgs scan;
-  const cudaError_t error =
-      launch_cross_scan(params->scan, nullptr, workspace, device, stream, &scan);
+  error = launch_cross_scan(params->scan, nullptr, workspace, device, stream, &scan);
+  return error != cudaSuccess ? error : launch_tail(*params, scan, device, stream);
+}
+
+extern "C" cudaError_t pm_cuda_block(const pm_conv_proj_params* conv,
+                                     const pm_block_tail_params* tail, void* workspace,
+                                     cudaStream_t stream) {
+  using namespace posemamba::cuda;
+  cudaError_t error = check(tail);
   if (error != cudaSuccess) return error;
-  return tail_persists(*params, device) ? launch_tail_persistent(*params, scan, device, stream)
-                                        : launch_tail_single(*params, scan, device, stream);
+  if (conv == nullptr || !complete(*conv) || !joined(*conv, tail->scan)) {
+    return cudaErrorInvalidValue;
+  }
+  const Device device = current_device();
+  if (device.multiprocessors == 0) return cudaErrorNoDevice;
+  PreparedScan plan;
+  if (!conv_proj_prepares(*conv, device) ||
+      !plan_prepared_scan(tail->scan, workspace, device, &plan)) {
+    error = pm_cuda_conv_proj(conv, stream);
+    return error != cudaSuccess ? error : pm_cuda_block_tail(tail, workspace, stream);
+  }
+  error = launch_conv_proj_prepared(*conv, plan.args, plan.prepared, device, stream);
+  if (error != cudaSuccess) return error;
+  error = launch_prepared_scan(tail->scan, device, stream, &plan);
+  return error != cudaSuccess ? error : launch_tail(*tail, plan.args, device, stream);
 }

@@ -15,8 +15,8 @@ __global__ void __launch_bounds__(256, 2) embed_kernel(const __grid_constant__ p
   constexpr int kCount = kTailRows / kWarps;
   using Rows = RowGroup<D, kCount>;
   extern __shared__ __align__(16) unsigned char memory[];
-  auto& shared = *reinterpret_cast<TailShared<D>*>(memory);
-  const Place place = place_of<kWarps>(static_cast<int>(a.frames) * a.joints);
+  auto& shared = *reinterpret_cast<TailShared<D, kTailRows>*>(memory);
+  const Place place = place_of<kWarps, kTailRows>(static_cast<int>(a.frames) * a.joints);
   for (int i = static_cast<int>(threadIdx.x); i < 2 * D; i += 32 * kWarps) {
     shared.vectors.next_norm[i / D][i % D] = __ldg(a.next_norm + i);
   }
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(256, 2) embed_kernel(const __grid_constant__ p
       rows.quad[r][q] = product + read_quad(a.bias + channel) + read_quad(joint + channel);
     }
   }
-  run_next<D, kWarps>(shared, a.next, a.stream, place, rows);
+  run_next<kWarps>(shared, a.next, a.stream, place, rows);
 }
 
 template <int D>
@@ -51,8 +51,8 @@ cudaError_t run_embed(const pm_embed_params& params, const Device& device, cudaS
   pm_embed_params copy = params;
   void* args[] = {&copy};
   return launch(reinterpret_cast<const void*>(&embed_kernel<D>),
-                tail_grid(params.frames * params.joints, params.batch), dim3(256), args, true,
-                device, stream, sizeof(TailShared<D>));
+                tail_grid(params.frames * params.joints, params.batch, kTailRows), dim3(256), args,
+                true, device, stream, sizeof(TailShared<D, kTailRows>));
 }
 
 }  // namespace

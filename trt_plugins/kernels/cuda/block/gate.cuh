@@ -75,13 +75,12 @@ struct GateRows {
     }
   }
 
-  __device__ __forceinline__ void add_skip(const TailVectors<D>& v, int lane, Group& y) const {
+  template <class Vectors>
+  __device__ __forceinline__ void add_skip(const Vectors& v, int lane, Group& y) const {
 #pragma unroll
     for (int q = 0; q < Group::kQuads; ++q) {
-      const int channel = Group::channel(q, lane);
-      if (!Group::used(lane)) continue;
-      const float4 all = read_quad(v.skip[0] + channel);
-      const float4 masked = read_quad(v.skip[1] + channel);
+      const float4 all = v.gate_quad(v.skip[0], q, lane);
+      const float4 masked = v.gate_quad(v.skip[1], q, lane);
 #pragma unroll
       for (int r = 0; r < Count; ++r) {
         y.quad[r][q] = fma4(all, quad_of(own[r].quad[q]), y.quad[r][q]);
@@ -91,11 +90,12 @@ struct GateRows {
   }
 };
 
-// LayerNorm as RowGroup's, but mean and squares about it are found together: every lane's own
-// first, then pairwise (Chan, Golub and LeVeque 1979). Half as many shuffles wait for each other.
-template <int Channels, int Count>
-__device__ __forceinline__ void normalize_at_once(RowGroup<Channels, Count>& y, const float* gamma,
-                                                  const float* beta, float epsilon, int lane) {
+// out_norm. LayerNorm as RowGroup's, but mean and squares about it are found together: every lane's
+// own first, then pairwise (Chan, Golub and LeVeque 1979). Half as many shuffles wait for each
+// other.
+template <int Channels, int Count, class Vectors>
+__device__ __forceinline__ void normalize_gated(RowGroup<Channels, Count>& y, const Vectors& v,
+                                                float epsilon, int lane) {
   using Group = RowGroup<Channels, Count>;
   static_assert(Channels >= 128, "every lane holds channels");
   constexpr float kOwn = Channels / 32;
@@ -128,8 +128,8 @@ __device__ __forceinline__ void normalize_at_once(RowGroup<Channels, Count>& y, 
   }
 #pragma unroll
   for (int q = 0; q < Group::kQuads; ++q) {
-    const float4 g = read_quad(gamma + Group::channel(q, lane));
-    const float4 b = read_quad(beta + Group::channel(q, lane));
+    const float4 g = v.gate_quad(v.out_norm[0], q, lane);
+    const float4 b = v.gate_quad(v.out_norm[1], q, lane);
 #pragma unroll
     for (int r = 0; r < Count; ++r) {
       const float scale = rsqrtf(fmaf(squares[r], 1.0f / Channels, epsilon));
@@ -146,15 +146,23 @@ __device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
                                             const RowBits<Channels> (&gate)[Count], int lane,
                                             __half* to, int stride) {
   using Group = RowGroup<Channels, Count>;
-  if (!Group::used(lane)) return;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
-#pragma unroll
-    for (int q = 0; q < Group::kQuads; ++q) {
+    const auto gated = [&](int q) {
       const float4 g = quad_of(gate[r].quad[q]);
       const float4 n = y.quad[r][q];
-      write_quad(to + r * stride + Group::channel(q, lane),
-                 make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
+      return bits_of(
+          make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
+    };
+    if constexpr (Group::kQuads == 1) {
+      *reinterpret_cast<uint2*>(to + r * stride + Group::channel(0, lane)) = gated(0);
+    } else {
+#pragma unroll
+      for (int q = 0; q < Group::kQuads; q += 2) {  // eight neighbouring channels
+        const uint2 low = gated(q), high = gated(q + 1);
+        *reinterpret_cast<uint4*>(to + r * stride + Group::channel(q, lane)) =
+            make_uint4(low.x, low.y, high.x, high.y);
+      }
     }
   }
 }

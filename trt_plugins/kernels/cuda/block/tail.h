@@ -8,20 +8,23 @@
 
 namespace posemamba::cuda {
 
-constexpr int kTailRows = 32;  // positions of a thread block of tail_single and of the embedding
+constexpr int kTailRows = 32;  // most positions of a thread block of tail_single; the embedding's
 
-inline dim3 tail_grid(int64_t steps, int64_t batch) {
-  return dim3(static_cast<unsigned>((steps + kTailRows - 1) / kTailRows),
-              static_cast<unsigned>(batch));
+inline dim3 tail_grid(int64_t steps, int64_t batch, int rows) {
+  return dim3(static_cast<unsigned>((steps + rows - 1) / rows), static_cast<unsigned>(batch));
 }
 
-// A thread block for every 32 positions.
+// A thread block for every 16 or 32 positions.
 cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossArgs& scan,
                                const Device& device, cudaStream_t stream);
 
 // One thread block a multiprocessor, which walks over tiles of 128 positions.
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    const Device& device, cudaStream_t stream);
+
+// The faster of the two.
+cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan,
+                        const Device& device, cudaStream_t stream);
 
 // Whether this device runs the persistent design at these sizes; and whether it is the faster one.
 bool tail_can_persist(const pm_block_tail_params& params, const Device& device);

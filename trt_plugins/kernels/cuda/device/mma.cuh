@@ -13,14 +13,18 @@ namespace posemamba::cuda {
 // Halves added to a row of A so that the eight rows an ldmatrix reads fall into different banks.
 constexpr int kRowPad = 8;
 
+// Four 8x8 matrices of halves; lane i gives the address of row i % 8 of matrix i / 8, on 16 bytes.
+__device__ __forceinline__ void load_matrices(const __half* row, uint32_t (&to)[4]) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(shared_address(row)));
+}
+
 // The 16x16 tile of A at `row0`, `k0` as the four registers of an mma operand. Rows start on 16
 // bytes.
 __device__ __forceinline__ void load_a(const __half* a, int stride, int row0, int k0, int lane,
                                        uint32_t (&to)[4]) {
-  const __half* from = a + (row0 + lane % 16) * stride + k0 + lane / 16 * 8;
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-               : "r"(shared_address(from)));
+  load_matrices(a + (row0 + lane % 16) * stride + k0 + lane / 16 * 8, to);
 }
 
 // c (16 rows, 8 columns) += a (16 x 16) * b (16 x 8).

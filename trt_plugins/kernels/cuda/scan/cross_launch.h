@@ -3,6 +3,8 @@
 
 #include "cuda/device/launch.h"
 #include "cuda/scan/cross_args.cuh"
+#include "cuda/scan/one_pass.h"
+#include "cuda/scan/split_channel/prepared.h"
 #include "posemamba/scan_cuda.h"
 
 namespace posemamba::cuda {
@@ -12,5 +14,18 @@ namespace posemamba::cuda {
 cudaError_t launch_cross_scan(const pm_cross_scan_params& params, const pm_cuda_tuning* tuning,
                               void* workspace, const Device& device, cudaStream_t stream,
                               CrossArgs* args);
+
+// A scan in two parts, where the launcher left to itself chooses a design that reads prepared rows
+// and no x_dbl: whoever computes them writes `prepared`, then launches.
+struct PreparedScan {
+  OnePass config;
+  split_channel::Prepared prepared;  // in the workspace
+  CrossArgs args;                    // what a merge needs, once it is launched
+};
+// False where another design is chosen.
+bool plan_prepared_scan(const pm_cross_scan_params& params, void* workspace, const Device& device,
+                        PreparedScan* plan);
+cudaError_t launch_prepared_scan(const pm_cross_scan_params& params, const Device& device,
+                                 cudaStream_t stream, PreparedScan* plan);
 
 }  // namespace posemamba::cuda

@@ -46,6 +46,10 @@ Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
           splits_channels(choice.one_pass) ? split_channel::prepared_bytes(p) : 0};
 }
 
+void* prepared_part(void* workspace, const Layout& layout) {
+  return static_cast<unsigned char*>(workspace) + layout.total() - layout.prepared;
+}
+
 bool aligned(const void* base, int64_t stride, int elements, std::size_t size) {
   return reinterpret_cast<uintptr_t>(base) % (static_cast<std::size_t>(elements) * size) == 0 &&
          stride % elements == 0;
@@ -172,8 +176,28 @@ cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tunin
   }
   const auto config = static_cast<OnePass>(choice.one_pass);
   if (!splits_channels(config)) return launch_lane_channel(p, device, stream, args);
-  void* prepared = static_cast<unsigned char*>(workspace) + layout.total() - layout.prepared;
+  const split_channel::Prepared prepared =
+      split_channel::prepared_in(prepared_part(workspace, layout), p);
+  const cudaError_t error = split_channel::launch_prepare(p, prepared, *args, device, stream);
+  if (error != cudaSuccess) return error;
   return split_channel::launch_scan(p, config, prepared, device, stream, args);
+}
+
+bool plan_prepared_scan(const pm_cross_scan_params& p, void* workspace, const Device& device,
+                        PreparedScan* plan) {
+  if (!supported(p) || workspace == nullptr) return false;
+  const Choice choice = choose(p, nullptr, device);
+  if (!choice.valid || !splits_channels(choice.one_pass)) return false;
+  const Layout layout = layout_of(p, choice);
+  plan->config = static_cast<OnePass>(choice.one_pass);
+  plan->prepared = split_channel::prepared_in(prepared_part(workspace, layout), p);
+  plan->args = args_of(p, choice.chunked, layout, workspace);
+  return true;
+}
+
+cudaError_t launch_prepared_scan(const pm_cross_scan_params& p, const Device& device,
+                                 cudaStream_t stream, PreparedScan* plan) {
+  return split_channel::launch_scan(p, plan->config, plan->prepared, device, stream, &plan->args);
 }
 
 }  // namespace posemamba::cuda

@@ -1,7 +1,9 @@
-// The designs of conv_proj: both compute the same, of parameters that have been checked.
+// The designs of conv_proj, of parameters that have been checked.
 #pragma once
 
 #include "cuda/device/launch.h"
+#include "cuda/scan/cross_args.cuh"
+#include "cuda/scan/split_channel/prepared.h"
 #include "posemamba/block_cuda.h"
 
 namespace posemamba::cuda {
@@ -16,5 +18,12 @@ cudaError_t launch_conv_proj_persistent(const pm_conv_proj_params& params, const
 
 // Whether the persistent design runs these sizes on this device, and is the faster one.
 bool conv_proj_persists(const pm_conv_proj_params& params, const Device& device);
+
+// A thread block for whole frames, which writes u and, instead of x_dbl, what a split-channel scan
+// reads of both; `scan` says how it walks. Whether it has a grid for these sizes, and the launch.
+bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device);
+cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const CrossArgs& scan,
+                                      const split_channel::Prepared& to, const Device& device,
+                                      cudaStream_t stream);
 
 }  // namespace posemamba::cuda

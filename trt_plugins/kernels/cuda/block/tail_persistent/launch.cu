@@ -13,13 +13,13 @@ namespace {
 
 // Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
 // warps take as leave: a larger sum would wait for ever.
-constexpr int kMatrixRegisters = 176;
+constexpr int kMatrixRegisters = 168;
 constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
 
 // No block-wide barrier after the roles part: pairs of barriers join them, see Shared.
 template <class Config>
 __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail_params& a,
-                                         int rows, int tiles) {
+                                         const Positions& positions, int tiles) {
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
@@ -43,7 +43,7 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
     typename Config::Weights weights(shared.weights, a, mine, warp, lane);
     dependency_wait();  // the residual comes from an earlier launch, the weights do not
     dependency_release();
-    run_matrix_warps<Config>(shared, weights, c, a, rows, tiles, warp, lane);
+    run_matrix_warps<Config>(shared, weights, c, a, positions.rows, tiles, warp, lane);
   } else {
     if constexpr (Config::kWarpgroups) leave_registers<kGateRegisters>();
     if constexpr (!Config::kWarpgroups) {
@@ -54,19 +54,19 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
     }
     dependency_wait();  // the directions, u and z come from earlier launches
     dependency_release();
-    run_gate_warps<Config>(shared, c, a, rows, tiles, warp - kMatrixWarps, lane);
+    run_gate_warps<Config>(shared, c, a, positions, tiles, warp - kMatrixWarps, lane);
   }
 }
 
 template <class Config>
 __global__ void __launch_bounds__(Config::kThreads, 1)
     block_tail_persistent_kernel(const __grid_constant__ CrossArgs c,
-                                 const __grid_constant__ pm_block_tail_params a, int rows,
-                                 int tiles) {
+                                 const __grid_constant__ pm_block_tail_params a,
+                                 const __grid_constant__ Positions positions, int tiles) {
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
   if constexpr (!Config::kWarpgroups)  // see tail_can_persist
 #endif
-    run_tail<Config>(c, a, rows, tiles);
+    run_tail<Config>(c, a, positions, tiles);
 }
 
 template <class Config>
@@ -74,9 +74,9 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
                 cudaStream_t stream) {
   pm_block_tail_params copy = params;
   CrossArgs args_of_scan = scan;
-  int rows = static_cast<int>(params.scan.batch) * scan.steps;
-  int tiles = (rows + kTileRows - 1) / kTileRows;
-  void* args[] = {&args_of_scan, &copy, &rows, &tiles};
+  Positions positions(static_cast<int>(params.scan.batch) * scan.steps, scan.steps, scan.joints);
+  int tiles = (positions.rows + kTileRows - 1) / kTileRows;
+  void* args[] = {&args_of_scan, &copy, &positions, &tiles};
   return launch(reinterpret_cast<const void*>(&block_tail_persistent_kernel<Config>),
                 dim3(static_cast<unsigned>(std::min(tiles, device.multiprocessors))),
                 dim3(Config::kThreads), args, true, device, stream,

@@ -41,7 +41,7 @@ template <class Config>
 __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
                                         const FragmentOperand<Config::kWidth>& operand,
                                         typename Config::Weights& weights,
-                                        const TailVectors<Config::kWidth>& v, int lane) {
+                                        const TailVectors<Config::kWidth, true>& v, int lane) {
   const int p = lane % 4;
 #pragma unroll 1
   for (int part = 0; part < Config::kQuarters; ++part) {
@@ -167,7 +167,7 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
                                                  const CrossArgs& c, const pm_block_tail_params& a,
                                                  int rows, int tiles, int warp, int lane) {
   constexpr int D = Config::kWidth;
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, true>& v = shared.vectors;
   const int p = lane % 4;
   uint32_t phase = 0;
   int buffer = 0;

@@ -30,7 +30,7 @@ struct TailPersistentConfig {
   struct Shared {
     WeightsRing weights;
     alignas(16) __half gated[kBuffers][kTileRows * kStride];
-    alignas(16) TailVectors<D> vectors;
+    alignas(16) TailVectors<D, true> vectors;
     uint64_t gated_full[kBuffers];   // every gate warp has written its rows
     uint64_t gated_empty[kBuffers];  // every matrix warp has read its rows
     unsigned char limb[PM_MAX_JOINTS];

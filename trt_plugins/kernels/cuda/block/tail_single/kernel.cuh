@@ -1,4 +1,4 @@
-// A thread block for every 32 positions of a batch item: out_norm to the next in_proj in one
+// A thread block for every 16 or 32 positions of a batch item: out_norm to the next in_proj in one
 // launch. fp16 operands on the tensor cores, float32 everywhere else. For grids of few blocks,
 // where latency counts, and for widths whose rows and weights fill a multiprocessor.
 #pragma once
@@ -9,8 +9,8 @@
 namespace posemamba::cuda {
 
 // Count gated rows from `row0` on, to shared memory.
-template <int D, int Count>
-__device__ __forceinline__ void gate_rows(TailShared<D>& shared, const CrossArgs& c,
+template <int Count, int D, int BlockRows>
+__device__ __forceinline__ void gate_rows(TailShared<D, BlockRows>& shared, const CrossArgs& c,
                                           const pm_block_tail_params& a, const Place& place,
                                           int row0) {
   using Rows = GateRows<D, Count>;
@@ -37,31 +37,31 @@ __device__ __forceinline__ void gate_rows(TailShared<D>& shared, const CrossArgs
       }
     }
   }
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, false>& v = shared.vectors;
   rows.add_skip(v, place.lane, y);
   y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
-  constexpr int kStride = TailShared<D>::kWide;
+  constexpr int kStride = shared.kWide;
   write_gated(y, rows.gate, place.lane, shared.work.wide + row0 * kStride, kStride);
 }
 
-// A block owns 32 positions of one batch item. 16 warps run one block an SM (128 registers a
+// A block owns Rows positions of one batch item. 16 warps run one block an SM (128 registers a
 // thread), 8 warps two or, where shared memory allows, three (80 registers).
-template <int D, int Warps>
+template <int D, int Warps, int Rows>
 __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3))
     block_tail_kernel(const __grid_constant__ CrossArgs c,
                       const __grid_constant__ pm_block_tail_params a) {
-  using Shared = TailShared<D>;
+  using Shared = TailShared<D, Rows>;
   constexpr int kInner = 2 * D;
-  constexpr int kCount = kTailRows / Warps;                // rows a warp normalises
-  constexpr int kAtOnce = Warps == 16 && D < 256 ? 2 : 1;  // rows gated at once, for the registers
+  constexpr int kCount = Rows / Warps;                     // rows a warp normalises
+  constexpr int kAtOnce = kCount == 2 && D < 256 ? 2 : 1;  // rows gated at once, for the registers
   extern __shared__ __align__(16) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
-  const Place place = place_of<Warps>(c.steps);
+  const Place place = place_of<Warps, Rows>(c.steps);
 
   shared.vectors.copy_from(a.vectors, thread, 32 * Warps);
   if (thread < PM_MAX_JOINTS) shared.limb[thread] = c.limb_index[thread];
-  BlockProduct<kInner, D, Warps> out_proj;
+  BlockProduct<kInner, D, Warps, Rows> out_proj;
   out_proj.prime(a.out_proj, place.warp, place.lane);
   copies_done();
   __syncthreads();    // the parameters are there
@@ -78,11 +78,11 @@ __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3
   }
 #pragma unroll 1
   for (int r = 0; r < kCount; r += kAtOnce) {
-    gate_rows<D, kAtOnce>(shared, c, a, place, place.row0 + r);
+    gate_rows<kAtOnce>(shared, c, a, place, place.row0 + r);
   }
   copies_done();
   __syncthreads();  // gated rows and residual are complete; nobody reads `limb` any more
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, false>& v = shared.vectors;
   const auto add_to_stream = [&](int row, int column, float2 value) {
     auto* at = reinterpret_cast<float2*>(shared.work.stream + row * Shared::kStream + column);
     const float2 old = *at;
@@ -90,20 +90,20 @@ __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3
   };
   out_proj.run(shared.work.wide, Shared::kWide, add_to_stream);
 
-  BlockProduct<D, kInner, Warps> fc1;
+  BlockProduct<D, kInner, Warps, Rows> fc1;
   fc1.prime(a.fc1, place.warp, place.lane);
   __syncthreads();  // the sums are complete
   RowGroup<D, kCount> rows;
-  read_stream<D, kCount>(shared, place, rows);
+  read_stream(shared, place, rows);
   rows.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, place.lane);
-  write_narrow<D, kCount>(shared, place, rows);
+  write_narrow(shared, place, rows);
   __syncthreads();  // the normalised rows are complete; nobody reads the gated ones any more
   fc1.run(shared.narrow, Shared::kNarrow, [&](int row, int column, float2 value) {
     const float2 bias = *reinterpret_cast<const float2*>(v.fc1_bias + column);
     put_half2(shared.work.wide + row * Shared::kWide + column,
               make_float2(gelu(value.x + bias.x), gelu(value.y + bias.y)));
   });
-  BlockProduct<kInner, D, Warps> fc2;
+  BlockProduct<kInner, D, Warps, Rows> fc2;
   fc2.prime(a.fc2, place.warp, place.lane);
   __syncthreads();  // the hidden rows are complete
   fc2.run(shared.work.wide, Shared::kWide, [&](int row, int column, float2 value) {
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3
   });
   __syncthreads();  // the sums are complete
 
-  read_stream<D, kCount>(shared, place, rows);
+  read_stream(shared, place, rows);
   rows.normalize(v.shared_norm[0], v.shared_norm[1], a.shared_epsilon, place.lane);
   if (a.position != nullptr && rows.used(place.lane)) {
 #pragma unroll
@@ -124,7 +124,7 @@ __global__ void __launch_bounds__(32 * Warps, Warps == 16 ? 1 : (D > 128 ? 2 : 3
       }
     }
   }
-  run_next<D, Warps>(shared, a.next, a.stream, place, rows);
+  run_next<Warps>(shared, a.next, a.stream, place, rows);
 }
 
 }  // namespace posemamba::cuda

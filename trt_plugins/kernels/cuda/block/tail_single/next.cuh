@@ -36,13 +36,13 @@ __device__ __forceinline__ void write_poses(const pm_next_params& next, const Pl
 }
 
 // Stores the stream, normalises it for what follows, and runs that: in_proj or the head.
-template <int D, int Warps>
-__device__ __forceinline__ void run_next(TailShared<D>& shared, const pm_next_params& next,
+template <int Warps, int D, int Rows>
+__device__ __forceinline__ void run_next(TailShared<D, Rows>& shared, const pm_next_params& next,
                                          float* stream, const Place& place,
-                                         RowGroup<D, kTailRows / Warps>& rows) {
-  using Shared = TailShared<D>;
-  constexpr int kCount = kTailRows / Warps;
-  BlockProduct<D, 4 * D, Warps> in_proj;
+                                         RowGroup<D, Rows / Warps>& rows) {
+  using Shared = TailShared<D, Rows>;
+  constexpr int kCount = Rows / Warps;
+  BlockProduct<D, 4 * D, Warps, Rows> in_proj;
   if (next.xz != nullptr) in_proj.prime(next.in_proj, place.warp, place.lane);
 #pragma unroll
   for (int r = 0; r < kCount; ++r) {
@@ -53,13 +53,13 @@ __device__ __forceinline__ void run_next(TailShared<D>& shared, const pm_next_pa
       write_quad(to + rows.channel(q, place.lane), rows.quad[r][q]);
     }
   }
-  const TailVectors<D>& v = shared.vectors;
+  const TailVectors<D, false>& v = shared.vectors;
   rows.normalize(v.next_norm[0], v.next_norm[1], next.epsilon, place.lane);
   if (next.xz == nullptr) {
     write_poses<D, kCount>(next, place, rows);
     return;
   }
-  write_narrow<D, kCount>(shared, place, rows);
+  write_narrow(shared, place, rows);
   __syncthreads();  // the rows are complete, and nobody reads `work` any more
   in_proj.run(shared.narrow, Shared::kNarrow, [&](int row, int column, float2 v) {
     put_half2(shared.out + row * Shared::kOut + column, v);
@@ -69,7 +69,7 @@ __device__ __forceinline__ void run_next(TailShared<D>& shared, const pm_next_pa
   auto* xz = static_cast<__half*>(next.xz) + (place.item + place.first) * 4 * D;
   const int left = place.steps - place.first;
 #pragma unroll 4
-  for (int i = static_cast<int>(threadIdx.x); i < kTailRows * kPieces; i += 32 * Warps) {
+  for (int i = static_cast<int>(threadIdx.x); i < Rows * kPieces; i += 32 * Warps) {
     const int row = i / kPieces;
     const int column = i % kPieces * 8;
     if (row >= left) break;

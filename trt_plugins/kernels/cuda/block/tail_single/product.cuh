@@ -1,13 +1,13 @@
-// A product of 32 rows in shared memory, its column tiles dealt out to a block's warps.
+// A product of a block's rows in shared memory, its column tiles dealt out to a block's warps.
 #pragma once
 
 #include "cuda/device/mma.cuh"
 
 namespace posemamba::cuda {
 
-// A block's product: K inputs to N outputs for its 32 rows, column tiles dealt out to the warps.
-// With more warps than tiles, two share a tile and take 16 rows each; warps beyond that rest.
-template <int K, int N, int Warps>
+// A block's product: K inputs to N outputs for its Rows rows, 16 or 32, column tiles dealt out to
+// the warps. With more warps than tiles a warp takes 16 rows of a tile; warps beyond that rest.
+template <int K, int N, int Warps, int Rows>
 struct BlockProduct {
   static constexpr int kTiles = N / 16;
   static constexpr bool kSplitRows = kTiles < Warps;
@@ -16,7 +16,7 @@ struct BlockProduct {
   static constexpr int kWords = Warps == 8 ? 4 : 8;  // of weights in flight, for the registers
   static_assert(kSplitRows || kTiles % Warps == 0, "tiles for every warp");
 
-  WarpProduct<K, kSplitRows ? 1 : 2, kAtOnce, kWords> product;
+  WarpProduct<K, kSplitRows ? 1 : Rows / 16, kAtOnce, kWords> product;
   const void* packed;
   int warp;
   int lane;
@@ -24,7 +24,7 @@ struct BlockProduct {
   __device__ __forceinline__ int tile(int pass) const {
     return kSplitRows ? warp % kTiles : (pass * Warps + warp) * kAtOnce;
   }
-  __device__ __forceinline__ bool busy() const { return !kSplitRows || warp < 2 * kTiles; }
+  __device__ __forceinline__ bool busy() const { return !kSplitRows || warp < Rows / 16 * kTiles; }
 
   __device__ __forceinline__ void prime(const void* weights, int warp_of_block, int lane_of_warp) {
     packed = weights, warp = warp_of_block, lane = lane_of_warp;

@@ -1,4 +1,4 @@
-// The 32 positions a thread block owns: where they lie in memory and in shared memory.
+// The Rows positions a thread block owns: where they lie in memory and in shared memory.
 #pragma once
 
 #include "cuda/block/tail.h"
@@ -11,7 +11,7 @@ namespace posemamba::cuda {
 
 // Rows are padded: by 16 bytes for ldmatrix, the float rows by 32 so that the 8-byte accesses of an
 // accumulator (4 rows at a time) fall into different banks.
-template <int D>
+template <int D, int Rows>
 struct TailShared {
   static constexpr int kWide = 2 * D + kRowPad;
   static constexpr int kNarrow = D + kRowPad;
@@ -19,21 +19,22 @@ struct TailShared {
   static constexpr int kOut = 4 * D + kRowPad;
 
   struct Work {
-    alignas(16) __half wide[kTailRows * kWide];     // gated rows, then the MLP's hidden ones
-    alignas(16) float stream[kTailRows * kStream];  // the residual stream
+    alignas(16) __half wide[Rows * kWide];     // gated rows, then the MLP's hidden ones
+    alignas(16) float stream[Rows * kStream];  // the residual stream
   };
   union {
     Work work;
-    alignas(16) __half out[kTailRows * kOut];  // xz of the next block, once the work is done
+    alignas(16) __half out[Rows * kOut];  // xz of the next block, once the work is done
   };
   union {
-    alignas(16) __half narrow[kTailRows * kNarrow];  // normalised rows
-    unsigned char limb[PM_MAX_JOINTS];               // until the rows are gated
+    alignas(16) __half narrow[Rows * kNarrow];  // normalised rows
+    unsigned char limb[PM_MAX_JOINTS];          // until the rows are gated
   };
-  alignas(16) TailVectors<D> vectors;
+  alignas(16) TailVectors<D, false> vectors;
 };
 // A thread block of sm_86, sm_89 and sm_120 may have 99 KiB: X just fits.
-static_assert(sizeof(TailShared<256>) <= 99 * 1024, "more shared memory than an RTX 30 or 40 has");
+static_assert(sizeof(TailShared<256, kTailRows>) <= 99 * 1024,
+              "more shared memory than an RTX 30 or 40 has");
 
 // Where a warp's rows lie. Rows past the end of an item repeat its last position and store nothing.
 struct Place {
@@ -48,19 +49,19 @@ struct Place {
   __device__ __forceinline__ bool inside(int row) const { return first + row < steps; }
 };
 
-template <int Warps>
+template <int Warps, int Rows>
 __device__ __forceinline__ Place place_of(int steps) {
   const int warp = static_cast<int>(threadIdx.x) / 32;
   return {int64_t{blockIdx.y} * steps,
-          static_cast<int>(blockIdx.x) * kTailRows,
+          static_cast<int>(blockIdx.x) * Rows,
           steps,
-          warp * (kTailRows / Warps),
+          warp * (Rows / Warps),
           warp,
           static_cast<int>(threadIdx.x) % 32};
 }
 
-template <int D, int Count>
-__device__ __forceinline__ void read_stream(const TailShared<D>& shared, const Place& place,
+template <int D, int Rows, int Count>
+__device__ __forceinline__ void read_stream(const TailShared<D, Rows>& shared, const Place& place,
                                             RowGroup<D, Count>& rows) {
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
@@ -68,23 +69,22 @@ __device__ __forceinline__ void read_stream(const TailShared<D>& shared, const P
     for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
       rows.quad[r][q] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
       if (!rows.used(place.lane)) continue;
-      rows.quad[r][q] = read_quad(shared.work.stream + (place.row0 + r) * TailShared<D>::kStream +
+      rows.quad[r][q] = read_quad(shared.work.stream + (place.row0 + r) * shared.kStream +
                                   rows.channel(q, place.lane));
     }
   }
 }
 
-template <int D, int Count>
-__device__ __forceinline__ void write_narrow(TailShared<D>& shared, const Place& place,
+template <int D, int Rows, int Count>
+__device__ __forceinline__ void write_narrow(TailShared<D, Rows>& shared, const Place& place,
                                              const RowGroup<D, Count>& rows) {
   if (!rows.used(place.lane)) return;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
 #pragma unroll
     for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
-      write_quad(
-          shared.narrow + (place.row0 + r) * TailShared<D>::kNarrow + rows.channel(q, place.lane),
-          rows.quad[r][q]);
+      write_quad(shared.narrow + (place.row0 + r) * shared.kNarrow + rows.channel(q, place.lane),
+                 rows.quad[r][q]);
     }
   }
 }

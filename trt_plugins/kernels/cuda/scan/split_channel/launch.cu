@@ -45,21 +45,29 @@ std::size_t prepared_bytes(const pm_cross_scan_params& p) {
   return layout.u + layout.bc + layout.raw;
 }
 
-cudaError_t launch_scan(const pm_cross_scan_params& p, OnePass config, void* prepared,
-                        const Device& device, cudaStream_t stream, CrossArgs* args) {
+Prepared prepared_in(void* memory, const pm_cross_scan_params& p) {
   Prepared to = walks_of(p);
   const Layout layout = layout_of(p, to);
-  auto* bytes = static_cast<unsigned char*>(prepared);
+  auto* bytes = static_cast<unsigned char*>(memory);
   to.u = reinterpret_cast<__half*>(bytes);
   to.bc = reinterpret_cast<float*>(bytes + layout.u);
   to.raw = reinterpret_cast<float*>(bytes + layout.u + layout.bc);
-  void* arguments[] = {args, &to};
+  return to;
+}
+
+cudaError_t launch_prepare(const pm_cross_scan_params& p, const Prepared& to, const CrossArgs& args,
+                           const Device& device, cudaStream_t stream) {
+  CrossArgs args_of_scan = args;
+  Prepared prepared = to;
+  void* arguments[] = {&args_of_scan, &prepared};
   const dim3 grid(static_cast<unsigned>((to.steps4 + kPrepareSteps - 1) / kPrepareSteps),
                   static_cast<unsigned>(to.walks + p.directions), static_cast<unsigned>(p.batch));
-  const cudaError_t error = launch(prepare_kernel_of(p.dt_rank), grid, dim3(kPrepareThreads),
-                                   arguments, true, device, stream);
-  if (error != cudaSuccess) return error;
+  return launch(prepare_kernel_of(p.dt_rank), grid, dim3(kPrepareThreads), arguments, true, device,
+                stream);
+}
 
+cudaError_t launch_scan(const pm_cross_scan_params& p, OnePass config, const Prepared& from,
+                        const Device& device, cudaStream_t stream, CrossArgs* args) {
   const OnePassShape& shape = kOnePassShapes[config];
   const Kernel kernel = split_channel_kernel(config, p.dtype, p.dt_rank);
   args->blocks_per_row = (p.d_inner + shape.channels - 1) / shape.channels;
@@ -70,6 +78,8 @@ cudaError_t launch_scan(const pm_cross_scan_params& p, OnePass config, void* pre
   const std::size_t shared = blocks <= device.multiprocessors
                                  ? std::max(kernel.shared, device.shared_bytes / 2)
                                  : kernel.shared;
+  Prepared prepared = from;
+  void* arguments[] = {args, &prepared};
   return launch(kernel.function, dim3(static_cast<unsigned>(blocks)),
                 dim3(static_cast<unsigned>(shape.threads)), arguments, true, device, stream,
                 shared);
