@@ -89,7 +89,7 @@ class OnnxPath(click.Path):
     ) -> Path:
         path = Path(str(super().convert(value, param, ctx)))
         if path.suffix.lower() == ENGINE_SUFFIX:
-            from pmexport.trt.sidecar import refuse_engine
+            from pmexport.engine.sidecar import refuse_engine
 
             refuse_engine(path)
         return path
