@@ -49,6 +49,11 @@ class EngineFile:
         return self._fixed("frames")
 
     @property
+    def most_frames(self) -> int:
+        """Frames of the longest clip it takes."""
+        return max(one["frames"]["max"] for one in self.profiles)
+
+    @property
     def channels(self) -> int:
         """Of the input for each joint."""
         return int(self.sidecar["inputs"][0]["shape"][-1])
