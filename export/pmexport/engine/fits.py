@@ -6,11 +6,14 @@ import shlex
 
 from pmexport.engine.file import EngineFile
 from pmexport.engine.module import TensorRtModule
-from pmexport.format.names import TENSORRT_RTX
+from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from posemamba.errors import InputError
 
 #: Architectures an engine of ``--hardware-compat ampere+`` runs on begin here.
 _AMPERE = 80
+
+PLAN_START: dict[str, bytes] = {TENSORRT: b"ftrt", TENSORRT_RTX: b"vtrt"}
+_SHORTEST = 64  # bytes; a real plan has thousands
 
 
 def rebuild(engine: EngineFile, more: str = "") -> str:
@@ -23,6 +26,22 @@ def rebuild(engine: EngineFile, more: str = "") -> str:
         origin = f"--ckpt {shlex.quote(checkpoint)} --{engine.precision}"
     rtx = f" --backend {TENSORRT_RTX}" if engine.flavour == TENSORRT_RTX else ""
     return f"'pmexport trt {origin}{rtx}{more} -o {shlex.quote(str(engine.path))}'"
+
+
+def check_plan(engine: EngineFile) -> None:
+    """Make sure the file begins as a plan of its flavour does; TensorRT may end its process else.
+
+    Raises:
+        InputError: it does not.
+    """
+    with engine.path.open("rb") as stream:
+        start = stream.read(4)
+    if start == PLAN_START[engine.flavour] and engine.path.stat().st_size >= _SHORTEST:
+        return
+    others = {begin: name for name, begin in PLAN_START.items() if name != engine.flavour}
+    other = others.get(start)
+    what = f"a plan of {other}, its sidecar says {engine.flavour}" if other else "no TensorRT plan"
+    raise InputError(f"'{engine.path}' is {what}: build it again with {rebuild(engine)}")
 
 
 def check_flavour(engine: EngineFile, runtime: str) -> None:

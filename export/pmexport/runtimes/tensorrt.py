@@ -6,6 +6,8 @@ once per process, and every call of TensorRT that can fail is asked whether it d
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,8 +49,7 @@ class _Engines:
         return memory_problem()
 
     def load(self, file: File) -> Lift:
-        engine = self._open(file)
-        memory = open_memory(cuda_graph=False)
+        engine, memory = self._open(file, cuda_graph=False)
         held: dict[tuple[int, ...], EngineBound] = {}
 
         def lift(keypoints_2d: FloatArray) -> FloatArray:
@@ -66,15 +67,22 @@ class _Engines:
 
     def bind(self, file: File, keypoints_2d: FloatArray) -> Bound:
         wanted = self.options.cuda_graph
-        return EngineBound(self._open(file), open_memory(wanted), keypoints_2d, wanted)
+        return EngineBound(*self._open(file, wanted), keypoints_2d, wanted)
 
-    def _open(self, file: File) -> OpenEngine:
+    def _open(self, file: File, cuda_graph: bool) -> tuple[OpenEngine, DeviceMemory]:
         engine = as_engine(file)
         fits.check_flavour(engine, self.name)
+        fits.check_plan(engine)
         name = module_name(self.name)
         if name is None:
             raise InputError(f"{self.name} is not installed: {INSTALL[self.name]}")
-        return OpenEngine(engine, load_module(name))
+        module = load_module(name)
+        fits.check_library(engine, module)
+        fits.check_gpu(engine, current_architecture())
+        library = tensorrt_plugin_library()
+        fits.check_plugin(engine, library, module.plugins(library))
+        memory = open_memory(cuda_graph)  # first: without CUDA TensorRT's Runtime is a null pointer
+        return OpenEngine(engine, module), memory
 
 
 class TensorRt(_Engines):
@@ -92,17 +100,21 @@ class TensorRtRtx(_Engines):
 class OpenEngine:
     """An engine that TensorRT has opened, and what it was opened with.
 
+    Args:
+        file: one that fits here, see :mod:`pmexport.engine.fits`.
+
     Raises:
-        InputError: it does not belong here, or TensorRT refuses it.
+        InputError: TensorRT refuses it, or it is not what its sidecar says.
     """
 
     def __init__(self, file: EngineFile, module: TensorRtModule) -> None:
         self.file, self.module = file, module
-        fits.check_library(file, module)
-        fits.check_gpu(file, current_architecture())
-        library = tensorrt_plugin_library()
-        fits.check_plugin(file, library, module.plugins(library))
+        module.log.begin()
         self.runtime = module.trt.Runtime(module.log.native)
+        if module.log.errors:
+            # It may hold a null pointer, which ends the process when Python lets go of it.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.runtime))
+            raise self.failure("does not start")
         if file.sidecar["options"]["version_compat"] and not module.lean:
             self.runtime.engine_host_code_allowed = True  # it carries its lean runtime as code
         module.log.begin()
@@ -162,7 +174,7 @@ class EngineBound:
         for name, address in ((INPUT_NAME, self._input), (OUTPUT_NAME, self._output)):
             self._require(self._context.set_tensor_address(name, address), f"cannot bind '{name}'")
         graph = cuda_graph and memory.records
-        self._run = self._recorded() if graph else self._enqueue
+        self._graph = self._recorded() if graph else None
         self.settings: dict[str, Any] = {
             "tensorrt": engine.module.version,
             "module": engine.module.name,
@@ -176,7 +188,10 @@ class EngineBound:
         self._memory.synchronize()
 
     def compute(self) -> None:
-        self._run()
+        if self._graph is None:
+            self._enqueue()
+        else:
+            self._graph()
         self._memory.synchronize()
 
     def download(self) -> FloatArray:
@@ -205,7 +220,7 @@ class EngineBound:
     def _enqueue(self) -> None:
         self._require(self._context.execute_async_v3(self._memory.stream), "cannot run")
 
-    def _recorded(self) -> Any:  # noqa: ANN401
+    def _recorded(self) -> Callable[[], None]:
         """The work as a CUDA graph, after one run that lets TensorRT set itself up."""
         self._memory.upload(self._input, self.keypoints_2d)
         self._enqueue()

@@ -28,7 +28,7 @@ def sidecar(name: str = "tiny.fp16.engine") -> dict:
 
 
 def plan(name: str = "tiny.fp16.engine") -> dict:
-    return json.loads(Path(name).read_bytes())
+    return json.loads(Path(name).read_bytes()[4:])
 
 
 def leftovers(folder: Path) -> list[str]:
