@@ -7,9 +7,11 @@ in a reference file, neither PyTorch nor the checkpoint is needed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pmexport.check.cases import Case
 from pmexport.check.compare import Progress, RuntimeResult, compare
 from pmexport.check.request import CheckRequest, Expected
 from pmexport.check.tolerance import TOLERANCES, Tolerance
@@ -56,7 +58,39 @@ class CheckReport:
         return {"schema": SCHEMA, "passed": self.passed, **report, "tolerances": tolerances}
 
 
+@dataclass(frozen=True)
+class CheckOutcome:
+    """A check with what it ran, for whoever looks further.
+
+    Attributes:
+        scan_order, weights: as they were chosen for the checkpoint.
+        lifts: the runtimes, loaded.
+    """
+
+    request: CheckRequest
+    model: Runnable
+    scan_order: str | None
+    weights: str | None
+    expected: Expected
+    lifts: dict[str, Lift]
+    report: CheckReport
+
+    def worst_case(self) -> Case:
+        """The run with the largest difference in any runtime; one that failed comes first."""
+        worst = [0.0] * len(self.expected.cases)
+        for result in self.report.runtimes.values():
+            for index, row in enumerate(result.clips):
+                apart = math.inf if row.max_abs is None else row.max_abs
+                worst[index] = max(worst[index], apart)
+        return self.expected.cases[worst.index(max(worst))]
+
+
 def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckReport:
+    """As :func:`check`, of which only the report is wanted."""
+    return check(request, progress).report
+
+
+def check(request: CheckRequest, progress: Progress | None = None) -> CheckOutcome:
     """Compare a model with its checkpoint, or with a reference.
 
     Args:
@@ -91,7 +125,7 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
     }
     # An order that was named is no guess, and a user's own poses are the proof of one.
     told = request.scan_order or (expected.reference or {}).get("made_by") == "user"
-    return CheckReport(
+    report = CheckReport(
         model=model.summary(),
         checkpoint=expected.checkpoint,
         baseline=expected.baseline,
@@ -103,6 +137,8 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
         versions=package_versions(),
         failure=expected.failure,
     )
+    order, weights = options.scan_order, options.weights
+    return CheckOutcome(request, model, order, weights, expected, lifts, report)
 
 
 def _refuse_idle_options(request: CheckRequest) -> None:

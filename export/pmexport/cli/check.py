@@ -70,14 +70,14 @@ def check_and_print(
     from pmexport.check.report import check_lines
     from pmexport.check.run import run_check
 
-    report = run_check(request, _progress)
+    report = run_check(request, check_progress)
     click.echo("\n".join(check_lines(report, per_joint=per_joint)))
     if json_path is not None:
         write_text(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
     return report.passed
 
 
-def _progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
+def check_progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
     """A bar on an interactive terminal, nothing elsewhere."""
     from tqdm import tqdm
 
