@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -138,9 +138,18 @@ class BisectReport:
     own_error: dict[Point, float]
 
     def to_dict(self) -> dict[str, Any]:
-        told = asdict(self)
+        """As JSON takes it: an infinite difference is null."""
+        told = asdict(replace(self, own_error={}))
         del told["own_error"]
-        return told
+        return dict(_finite(told))
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def bisect(

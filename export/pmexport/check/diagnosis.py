@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from pmexport.check.bisect import LIMITS, BisectReport, Side, bisect
 from pmexport.check.observe import torch_points
 from pmexport.check.points import values_of
 from pmexport.check.run import CheckOutcome
-from pmexport.check.sides import OrtSide, TorchSide, require_observable
+from pmexport.check.sides import OrtSide, TorchSide
 from pmexport.format.file import ModelFile
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.errors import InputError
@@ -24,13 +23,13 @@ def diagnose(
     """Look into the worst clip of a check.
 
     Args:
+        outcome: of a request with ``bisect``.
         progress: told how many points are compared, of how many.
 
     Raises:
-        InputError: a side shows nothing inside, or the model's nodes have no names of modules.
+        InputError: the model's nodes have no names of modules.
     """
     model, request, report = outcome.model, outcome.request, outcome.report
-    require_observable(model, list(report.runtimes))
     assert isinstance(model, ModelFile)
     assert request.checkpoint is not None
     network = load_checkpoint(
@@ -56,13 +55,3 @@ def diagnose(
             sides.append(OrtSide(name, model, values, outcome.lifts[name], request.threads))
     shapes = {point: points[point] for point in points if point in values}
     return bisect(sides, case, shapes, LIMITS[model.precision], progress)
-
-
-def bisect_refusal(checkpoint: Path | None) -> None:
-    """Make sure there is a PyTorch side to look into.
-
-    Raises:
-        InputError: there is none.
-    """
-    if checkpoint is None:
-        raise InputError("--bisect looks into PyTorch's modules: give the checkpoint with --ckpt")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pmexport.check.cases import Case
 from pmexport.check.compare import Progress, RuntimeResult, compare
 from pmexport.check.request import CheckRequest, Expected
+from pmexport.check.sides import require_fp16, require_observable
 from pmexport.check.tolerance import TOLERANCES, Tolerance
 from pmexport.format.environment import package_versions
 from pmexport.format.metadata import order_is_guessed
@@ -103,6 +104,11 @@ def check(request: CheckRequest, progress: Progress | None = None) -> CheckOutco
     """
     _refuse_idle_options(request)
     model = open_runnable(request.model)
+    names = runtimes_of(model, request.runtimes)
+    if request.bisect:
+        require_observable(model, names)
+    if request.max_drift_mm is not None:
+        require_fp16(model)
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=request.scan_order or model.metadata.get("scan_order"),
@@ -110,10 +116,10 @@ def check(request: CheckRequest, progress: Progress | None = None) -> CheckOutco
         precision=model.precision,
     )
     lifts: dict[str, Lift] = {}
-    for name in runtimes_of(model, request.runtimes):
+    for name in names:
         runtime = RUNTIMES[name](options)
         file = file_for(runtime, model, request.checkpoint)  # before what this machine lacks
-        lifts[name] = require_usable(runtime).load(file)
+        lifts[name] = require_usable(name, runtime).load(file)
     each = progress or (lambda runs, _side: runs)
     expected = _expected(request, model, each)
     tolerance = _tolerance(request, model.precision)
@@ -147,6 +153,12 @@ def _refuse_idle_options(request: CheckRequest) -> None:
     Raises:
         InputError: nothing to compare with, or an option that a reference leaves without use.
     """
+    if request.max_drift_mm is not None and not request.bisect:
+        raise InputError("--max-drift-mm is the bound of a keep list: add --bisect")
+    if request.bisect and request.checkpoint is None:
+        raise InputError("--bisect looks into PyTorch's modules: give the checkpoint with --ckpt")
+    if request.bisect and request.reference is not None:
+        raise InputError("--bisect holds a model against PyTorch: leave --reference out")
     if request.reference is None:
         if request.checkpoint is None:
             raise InputError(

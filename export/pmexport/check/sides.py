@@ -107,3 +107,16 @@ def require_observable(model: Runnable, runtimes: Sequence[str]) -> None:
                 f"--bisect: runtime '{name}' shows nothing inside: use "
                 f"{' or '.join(f'--runtime {one}' for one in OBSERVABLE)}"
             )
+
+
+def require_fp16(model: Runnable) -> None:
+    """Make sure a keep list has a use.
+
+    Raises:
+        InputError: the model is fp32.
+    """
+    if model.precision != "fp16":
+        raise InputError(
+            f"--max-drift-mm: '{model.path}' is {model.precision}, a keep list is for fp16: leave "
+            "it out, or check the export of --fp16"
+        )

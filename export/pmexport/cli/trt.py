@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from pmexport.cli.check import check_progress
-from pmexport.cli.options import PATH, SCAN_ORDER, WEIGHTS, OnnxPath, named, one_precision
+from pmexport.cli.options import (
+    KEEP,
+    PATH,
+    SCAN_ORDER,
+    WEIGHTS,
+    OnnxPath,
+    kept,
+    named,
+    one_precision,
+)
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
@@ -69,6 +78,7 @@ class Size(_Size):
 @click.option("--fp16", is_flag=True, help="fp16; docs/guide/tensorrt.md lists what stays fp32.")
 @WEIGHTS
 @SCAN_ORDER
+@KEEP
 @click.option("--backend", type=NearChoice(("auto", TENSORRT, TENSORRT_RTX)), default="auto",
               show_default=True,
               help="TensorRT, or TensorRT-RTX, which builds without a GPU.")  # fmt: skip
@@ -99,6 +109,7 @@ def trt(
     fp32: bool,
     fp16: bool,
     scan_order: str,
+    keep: Path | None,
     cache: Path | None,
     no_cache: bool,
     no_check: bool,
@@ -119,13 +130,15 @@ def trt(
     if cache is not None and no_cache:
         raise click.UsageError("--cache and --no-cache are both given: choose one")
     if asked["checkpoint"] is None and asked["onnx"] is None:
-        told = asked["weights"] is not None or named(scan_order) is not None
+        told = asked["weights"] is not None or named(scan_order) is not None or keep is not None
         asked |= _found(chosen, exports=not told, say=not dry_run)
     options = Options(**{field.name: asked.pop(field.name) for field in fields(Options)})
     request = TrtRequest(
         precision=chosen,
         options=options,
         scan_order=named(scan_order),
+        keep_file=keep,
+        keep=kept(keep),
         cache=None if no_cache else cache or default_folder(),
         **asked,
     )
