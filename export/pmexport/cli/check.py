@@ -52,15 +52,18 @@ if TYPE_CHECKING:
 @click.option("--max-drift-mm", type=Positive(),
               help="With --bisect: find what to keep fp32 for at most so much drift.")  # fmt: skip
 @click.option("--keep-to", type=PATH, help="Where that list goes  [default: keep.yaml]")
+@click.option("--report", "html_path", type=PATH, help="Write it as a page, ending in .html.")
 @JSON_REPORT
 def check(
     scan_order: str,
     per_joint: bool,
     keep_to: Path | None,
+    html_path: Path | None,
     json_path: Path | None,
     **asked: Any,  # noqa: ANN401 (fields of CheckRequest)
 ) -> None:
     """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
+    from pmexport.check.html import html_report
     from pmexport.check.report import check_lines
     from pmexport.check.request import CheckRequest
     from pmexport.check.run import check as run
@@ -69,8 +72,9 @@ def check(
 
     request = CheckRequest(scan_order=named(scan_order), **asked)
     inputs = [path for path in (request.model, request.checkpoint) if path is not None]
-    if json_path is not None:
-        check_file(json_path, suffix=".json", inputs=inputs)
+    for path, suffix in ((json_path, ".json"), (html_path, ".html")):
+        if path is not None:
+            check_file(path, suffix=suffix, inputs=inputs)
     keep = None if request.max_drift_mm is None else keep_to or Path("keep.yaml")
     if keep_to is not None and keep is None:
         raise click.UsageError("--keep-to: there is a list with --bisect --max-drift-mm MM alone")
@@ -80,16 +84,20 @@ def check(
     outcome = run(request, check_progress)
     told = outcome.report.to_dict()
     click.echo("\n".join(check_lines(outcome.report, per_joint=per_joint)))
+    found: list[str] = []
     if request.bisect:
-        told |= _look_further(outcome, keep)
+        found, further = _look_further(outcome, keep)
+        told |= further
+    if html_path is not None:
+        write_text(html_path, html_report(outcome, found))
     if json_path is not None:
         write_text(json_path, json.dumps(told, indent=2) + "\n")
     if not outcome.report.passed:
         sys.exit(CHECK_FAILED)
 
 
-def _look_further(outcome: CheckOutcome, keep: Path | None) -> dict[str, Any]:
-    """Print where two sides part, write the keep list; both for the JSON report."""
+def _look_further(outcome: CheckOutcome, keep: Path | None) -> tuple[list[str], dict[str, Any]]:
+    """Print where two sides part, write the keep list; the lines, and both for JSON."""
     from pmexport.check.bisect_report import bisect_lines, keep_lines
     from pmexport.check.diagnosis import diagnose
     from pmexport.check.keep import smallest_keep
@@ -97,17 +105,19 @@ def _look_further(outcome: CheckOutcome, keep: Path | None) -> dict[str, Any]:
 
     with _bar("bisect", "tensor") as bar:
         found = diagnose(outcome, bar)
-    click.echo("\n".join(bisect_lines(found)))
+    lines = bisect_lines(found)
+    click.echo("\n".join(lines))
     told: dict[str, Any] = {"bisect": found.to_dict()}
     limit = outcome.request.max_drift_mm
     if keep is None or limit is None:
-        return told
+        return lines, told
     with _bar("keep", "list") as bar:
         kept = smallest_keep(outcome, found, limit, lambda tried: bar(tried, 0))
     if kept.entries:
         write_keep(keep, kept.entries, kept.comment(outcome.model.path.name))
-    click.echo("\n".join(keep_lines(kept, keep)))
-    return told | {"keep": kept.to_dict()}
+    said = keep_lines(kept, keep)
+    click.echo("\n".join(said))
+    return [*lines, *said], told | {"keep": kept.to_dict()}
 
 
 def check_and_print(request: CheckRequest) -> bool:

@@ -159,7 +159,7 @@ def test_the_module_is_named(models: dict[str, Path], tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["limb index, STEblocks.1", "halves swapped, TTEblocks.1", "gate reads the scan"]
+    "name", ["limb index, STEblocks.1", "halves swapped, TTEblocks.1", "gate is added", "conv2d"]
 )
 def test_the_module_is_named_in_fp16(models: dict[str, Path], tmp_path: Path, name: str) -> None:
     edit, module, step = FAULTS[name]
