@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from onnxscript import ir
 
 from pmexport.check.bisect import BisectReport
@@ -117,8 +118,10 @@ class _Typed:
             lift = session_lift(open_session(self.file, self._threads, [CPU_PROVIDER], data))
             worst = 0.0
             for case, want in cases:
-                apart = float(joint_errors(lift(case.keypoints_2d), want).mean()) * self._mm
-                worst = max(worst, apart if math.isfinite(apart) else math.inf)
+                poses = lift(case.keypoints_2d)
+                whole = bool(np.isfinite(poses).all())
+                apart = float(joint_errors(poses, want).mean()) * self._mm if whole else math.inf
+                worst = max(worst, apart)
             self._known[key] = worst
             self._progress(self.tried)
         return self._known[key]
