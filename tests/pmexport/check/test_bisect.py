@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pmexport.cli.main import cli
 from pmexport.exporting.export import export_onnx
 from pmexport.format.file import open_model
 from pmexport.format.options import ExportOptions
+from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
 from posemamba.errors import InputError
 
@@ -276,3 +278,17 @@ def test_difference(one: list[float], two: list[float], rms: float, where: tuple
 def test_another_network_is_refused() -> None:
     with pytest.raises(InputError, match="these are not the same network"):
         difference(POINT, {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 3), np.float32)})
+
+
+@pytest.mark.slow
+def test_s_takes_less_than_two_minutes(tmp_path: Path) -> None:
+    """Of two cores, hence 240 s of CPU time: the check and the bisection of the bundled S, fp16."""
+    checkpoint = bundled_checkpoint(Path("demo"))
+    assert checkpoint is not None
+    source = {"checkpoint_sha256": read_checkpoint(checkpoint).sha256}
+    model = tmp_path / "S.onnx"
+    export_onnx(load_checkpoint(checkpoint), model, ExportOptions(precision="fp16"), source=source)
+    start = time.process_time()
+    found = first_part(planted(model, tmp_path, wrong_limb_index("STEblocks.6")), checkpoint)
+    assert time.process_time() - start < 240.0
+    assert found.point == "STEblocks.6.op (its scan)"
