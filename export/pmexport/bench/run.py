@@ -7,7 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +17,18 @@ import torch
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
-from pmexport.format.file import ModelFile, open_model
 from pmexport.format.limits import check_elements, check_frames
+from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
-from pmexport.runtimes.base import Bindable, Bound, FloatArray, Runtime, RuntimeOptions
-from pmexport.runtimes.registry import usable_runtime
+from pmexport.runtimes.base import Bindable, Bound, File, FloatArray, Runtime, RuntimeOptions
+from pmexport.runtimes.files import file_for, open_runnable, runtimes_of
+from pmexport.runtimes.registry import RUNTIMES, require_usable
 from posemamba.errors import InputError
 from posemamba.pose.clips import bundled_clips
 from posemamba.skeleton import NUM_JOINTS
 
 SCHEMA = 1
+_ENGINES = (TENSORRT, TENSORRT_RTX)
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class BenchRequest:
     """What to time.
 
     Attributes:
-        model: the exported file.
+        model: the exported file, or an engine.
         checkpoint: for runtimes that read weights instead.
-        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
+        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`; none for the file's own.
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
         precision: of runtimes that read weights; None for the model's.
@@ -46,7 +48,7 @@ class BenchRequest:
 
     model: Path
     checkpoint: Path | None = None
-    runtimes: tuple[str, ...] = ("ort-cpu",)
+    runtimes: tuple[str, ...] = ()
     batch: int | None = None
     frames: int | None = None
     precision: Precision | None = None
@@ -113,10 +115,11 @@ def run_bench(
     Raises:
         InputError: a file or size is wrong, or a runtime cannot work here.
     """
-    model = open_model(request.model)
+    model = open_runnable(request.model)
+    request = replace(request, runtimes=runtimes_of(model, request.runtimes))
     _refuse_idle_options(request)
     batch = _size("batch", request.batch, model.batch) or 1
-    most: int | None = model.metadata.get("max_frames")
+    most = model.most_frames
     frames = _size("frames", request.frames, model.frames) or most
     if frames is None:
         raise InputError(
@@ -134,8 +137,10 @@ def run_bench(
         optimize=request.optimize,
         tf32=request.tf32,
     )
-    runtimes = [usable_runtime(name, options) for name in request.runtimes]
-    files = [_file(runtime, model, request.checkpoint) for runtime in runtimes]
+    runtimes = [RUNTIMES[name](options) for name in request.runtimes]
+    files = [file_for(runtime, model, request.checkpoint) for runtime in runtimes]
+    for runtime in runtimes:
+        require_usable(runtime.name, runtime)
     clip = with_channels(_clip(batch, frames), model.channels)
     results = {
         runtime.name: _timed(
@@ -167,7 +172,7 @@ def _refuse_idle_options(request: BenchRequest) -> None:
             request.threads is not None,
             ("ort-cpu", "torch", "ort-cuda"),
         ),
-        "--no-cuda-graph": (not request.cuda_graph, ("ort-cuda", "torch-cuda")),
+        "--no-cuda-graph": (not request.cuda_graph, ("ort-cuda", "torch-cuda", *_ENGINES)),
         f"--optimize {request.optimize}": (request.optimize != "auto", ("ort-cuda",)),
         "--tf32": (request.tf32, ("ort-cuda", "torch-cuda")),
     }
@@ -188,18 +193,9 @@ def _size(what: str, asked: int | None, fixed: int | None) -> int | None:
     return asked or fixed
 
 
-def _file(runtime: Runtime, model: ModelFile, checkpoint: Path | None) -> ModelFile | Path:
-    """What a runtime reads."""
-    if runtime.reads == "model":
-        return model
-    if checkpoint is None:
-        raise InputError(f"runtime '{runtime.name}' reads the checkpoint: give it with --ckpt")
-    return checkpoint
-
-
 def _timed(
     runtime: Runtime,
-    file: ModelFile | Path,
+    file: File,
     clip: FloatArray,
     effort: Effort,
     on_run: Callable[[], None] | None,
@@ -222,7 +218,7 @@ def _timed(
         raise
     except Exception as error:  # each runtime has its own classes
         reason = " ".join(str(error).split())[:200]
-        path = file.path if isinstance(file, ModelFile) else file
+        path = file if isinstance(file, Path) else file.path
         raise InputError(
             f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason}"
         ) from None

@@ -22,9 +22,9 @@ class CheckRequest:
     """What to check, and how strictly.
 
     Attributes:
-        model: the exported file.
+        model: the exported file, or an engine.
         checkpoint: the weights it should have; None where ``reference`` has their poses.
-        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
+        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`; none for the file's own.
         inputs: further clips, an ``.npz`` as :func:`posemamba.pose.clips.load_clips` reads.
         scan_order: overrides the one the model's metadata names.
         atol, mpjpe_mm: override the precision's tolerance.
@@ -35,11 +35,13 @@ class CheckRequest:
         reference: poses to hold the model against instead of PyTorch's, see
             :mod:`pmexport.check.reference`.
         keep_reference: where to write the inputs and PyTorch's poses of this check.
+        bisect: whether the module where two sides part will be looked for.
+        max_drift_mm: bound of the drift that a keep list will be searched for.
     """
 
     model: Path
     checkpoint: Path | None = None
-    runtimes: tuple[str, ...] = ("ort-cpu",)
+    runtimes: tuple[str, ...] = ()
     inputs: Path | None = None
     scan_order: str | None = None
     atol: float | None = None
@@ -50,6 +52,8 @@ class CheckRequest:
     weights: str | None = None
     reference: Path | None = None
     keep_reference: Path | None = None
+    bisect: bool = False
+    max_drift_mm: float | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import click
 
 from pmexport.cli.options import (
     JSON_REPORT,
-    MODEL,
+    MODEL_OR_ENGINE,
     PATH,
     THREADS,
     WEIGHTS,
@@ -31,7 +31,7 @@ _MAX_RUNS = 1_000_000  # each leaves a time in memory
 
 
 @click.command()
-@MODEL
+@MODEL_OR_ENGINE
 @click.option("--ckpt", "checkpoint", type=PATH, help="Checkpoint, for the torch runtimes.")
 @WEIGHTS
 @runtime_option("What to time; may be repeated.")

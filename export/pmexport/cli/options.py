@@ -89,7 +89,7 @@ class OnnxPath(click.Path):
     ) -> Path:
         path = Path(str(super().convert(value, param, ctx)))
         if path.suffix.lower() == ENGINE_SUFFIX:
-            from pmexport.trt.sidecar import refuse_engine
+            from pmexport.engine.sidecar import refuse_engine
 
             refuse_engine(path)
         return path
@@ -98,6 +98,7 @@ class OnnxPath(click.Path):
 PATH = click.Path(path_type=Path)
 THREADS = click.IntRange(1, MAX_THREADS)
 MODEL = click.argument("model", type=OnnxPath())
+MODEL_OR_ENGINE = click.argument("model", type=PATH)
 CHECKPOINT = click.option(
     "--ckpt",
     "checkpoint",
@@ -118,6 +119,9 @@ SCAN_ORDER = click.option(
     help="Scan order, where the checkpoint does not tell it; also an official name, or FILE.yaml "
     "with a table.",
 )
+KEEP = click.option(
+    "--keep", type=PATH, help="YAML list of modules that stay fp32 in an fp16 model."
+)
 JSON_REPORT = click.option(
     "--json", "json_path", type=PATH, help="Write the report there, ending in .json."
 )
@@ -130,9 +134,7 @@ def runtime_option(text: str) -> Callable[[Command], Command]:
         "runtimes",
         type=NearChoice(tuple(RUNTIMES)),
         multiple=True,
-        default=("ort-cpu",),
-        show_default=True,
-        help=text,
+        help=f"{text}  [default: ort-cpu; of an engine, its own]",
     )
 
 
@@ -151,6 +153,15 @@ def one_precision(precision: str | None, fp32: bool, fp16: bool) -> Precision | 
     if len(set(said.values())) > 1:
         raise click.UsageError(f"{' and '.join(said)} are both given: choose one, a file each")
     return next(iter(said.values()), None)
+
+
+def kept(path: Path | None) -> tuple[str, ...]:
+    """The entries of ``--keep``; none without it."""
+    if path is None:
+        return ()
+    from pmexport.format.keep import read_keep
+
+    return read_keep(path)
 
 
 def named(choice: str) -> str | None:

@@ -88,6 +88,12 @@ class ModelFile:
         return self._fixed(1)
 
     @property
+    def most_frames(self) -> int | None:
+        """Frames of the longest clip it takes; None where it does not say."""
+        most: int | None = self.metadata.get("max_frames")
+        return most
+
+    @property
     def channels(self) -> int:
         """Of the input for each joint: 2 for x and y, more for a fork's confidence and others."""
         return self._fixed(3) or 2
@@ -97,6 +103,14 @@ class ModelFile:
         shape = shape_of(inputs[0]) if inputs else ()
         size = shape[axis] if axis < len(shape) else None
         return size if isinstance(size, int) else None
+
+    @property
+    def opset(self) -> int:
+        """Version of ONNX's own operators."""
+        found = [
+            entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx")
+        ]
+        return int(found[0]) if found else 0
 
     @property
     def own_nodes(self) -> tuple[Node, ...]:

@@ -14,7 +14,12 @@ from posemamba.errors import InputError
 
 
 def open_session(
-    file: ModelFile, threads: int | None, providers: list[Any], instead: bytes | None = None
+    file: ModelFile,
+    threads: int | None,
+    providers: list[Any],
+    instead: bytes | None = None,
+    *,
+    any_outputs: bool = False,
 ) -> Any:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` with the project's operators.
 
@@ -22,6 +27,7 @@ def open_session(
         threads: inside one operator on the CPU.
         providers: as onnxruntime takes them.
         instead: the model to run, where it is not what the file holds.
+        any_outputs: ``instead`` may give more than poses, or others.
 
     Raises:
         InputError: the file is no model of ours, or needs what is missing here.
@@ -44,7 +50,7 @@ def open_session(
         raise InputError(f"'{path}': {_session_error(error)}") from None
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
-    if inputs != [INPUT_NAME] or outputs != [OUTPUT_NAME]:
+    if inputs != [INPUT_NAME] or (outputs != [OUTPUT_NAME] and not any_outputs):
         raise InputError(
             f"'{path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
             f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,14 @@ from places import TINY as GOLDEN
 from trt_machine import gpu
 
 from pmexport.cli.main import cli
+from pmexport.engine import module
 
 FAKE = Path(__file__).parent / "fake"
+FAKED = ("cuda", "pycuda", "fake_device", "tensorrt", "tensorrt_rtx", "tensorrt_lean_bindings")
+BUILD = ("--onnx", "tiny.fp32.onnx", "-o", "e.engine", "--batch", "1:1:8", "--batch", "12",
+         "--frames", "1:27:27", "--frames", "9")  # fmt: skip
+BUILT: list[bytes] = []
+"""The engine and its sidecar, once a test has built them."""
 OPERATORS = {"CrossSelectiveScan": "1", "SelectiveScan": "1"}
 
 
@@ -60,6 +67,23 @@ def fake(
 
 
 @pytest.fixture
+def engines(fake: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """TensorRT's modules and CUDA's in disguise, imported anew; call it to have them misbehave."""
+
+    def misbehave(tensorrt: str = "", cuda: str = "") -> None:
+        monkeypatch.setenv("FAKE_TENSORRT", tensorrt)
+        monkeypatch.setenv("FAKE_CUDA", cuda)
+        for name in list(sys.modules):
+            if name.split(".")[0] in FAKED:
+                monkeypatch.delitem(sys.modules, name)
+        module.load_module.cache_clear()
+        module._plugins_once.cache_clear()
+
+    misbehave()
+    return misbehave
+
+
+@pytest.fixture
 def trt(here: Path) -> Callable[..., Result]:
     """Run ``pmexport trt`` and expect an exit code."""
 
@@ -69,3 +93,15 @@ def trt(here: Path) -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture
+def engine(engines: Callable[..., None], trt: Callable[..., Result]) -> Path:
+    """``e.engine`` for batch 1 to 8 with 1 to 27 frames, and for exactly 12 with 9."""
+    files = (Path("e.engine"), Path("e.engine.json"))
+    if not BUILT:
+        trt(*BUILD)
+        BUILT.extend(file.read_bytes() for file in files)
+    for file, content in zip(files, BUILT, strict=True):
+        file.write_bytes(content)
+    return files[0]
