@@ -23,7 +23,7 @@ from posemamba.native.launch import (
     require_axes,
     require_shapes,
 )
-from posemamba.native.scan_ops import recomputed_gradients
+from posemamba.native.scan_ops import recomputed_gradients, selective_scan
 from posemamba.scan import chunked, indexed, reference
 from posemamba.text import plural
 
@@ -221,6 +221,29 @@ def selective_scan_v2(
 def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
     state = u.new_empty((u.shape[0], u.shape[1], A.shape[1]), dtype=torch.float32)
     return u.new_empty(u.shape), state
+
+
+def stateless_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    reverse: Sequence[int],
+) -> Tensor:
+    """As :func:`posemamba.scan.reference.selective_scan`, by whichever version has the sizes."""
+    most = structs.SCAN_SIZES["d_state"]
+    if most is not None and A.shape[1] <= most:
+        bias = torch.zeros_like(D) if delta_bias is None else delta_bias
+        first: Tensor = selective_scan(u, delta, A, B, C, D, bias, z, delta_softplus, reverse)
+        return first
+    inputs = (u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse)
+    y: Tensor = selective_scan_v2(*inputs)[0]
+    return y
 
 
 def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pmexport.format.files import file_sha256
-from pmexport.format.names import PLUGIN_VERSION
+from pmexport.format.names import PLUGIN_VERSIONS
 from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 
@@ -104,10 +104,10 @@ def read_engine(engine: Path) -> dict[str, Any]:
             "or damaged; build it again"
         )
     version = sidecar["plugin"]["version"]
-    if version != PLUGIN_VERSION:
+    if version not in PLUGIN_VERSIONS:
         raise InputError(
-            f"'{engine}' needs version {version} of the plugin, this pmexport has version "
-            f"{PLUGIN_VERSION}: build it again, or use the pmexport that built it "
+            f"'{engine}' needs version {version} of the plugin, this pmexport has versions "
+            f"{' and '.join(PLUGIN_VERSIONS)}: build it again, or use the pmexport that built it "
             f"({sidecar['tool']['version']})"
         )
     return sidecar
