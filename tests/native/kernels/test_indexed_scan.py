@@ -50,7 +50,7 @@ ROWS: dict[str, dict[str, object]] = {
     "dt_rank=1": {"dt_rank": 1},
     "dt_rank=128": {"dt_rank": 128},
     "float16": {"dtype": "float16"},
-    "float16, odd": {"dtype": "float16", "d_inner": 21, "d_state": 5, "dt_rank": 3, "reset": (9, 4)},
+    "float16, odd": {"dtype": "float16", "d_inner": 21, "d_state": 5, "dt_rank": 3},
 }  # fmt: skip
 
 
