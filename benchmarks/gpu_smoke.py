@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-for folder in ("gpu", "support"):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / folder))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import oracle
 import test_version_2 as second

@@ -126,41 +126,66 @@ class Direction {
     tile_->wrong[thread_] = wrong;
   }
 
-  // x_dbl of every step in float32, a warp a step; B and C stand kStates apart.
+  // x_dbl of every step in float32, a warp a step; B and C stand kStates apart. Loads of all of a
+  // warp's steps are in flight at once.
   __device__ __forceinline__ void read_rows() {
-    for (int t = thread_ / 32; t < Group::kTile; t += kGroupThreads / 32) {
-      const int position = tile_->position[t], limb = tile_->limb[t];
-      for (int w = thread_ % 32; w < width_; w += 32) {
-        float v = 0.0f;
-        if (position >= 0) v = value(x_dbl_ + position * a_.x_dbl_stride + w);
-        if (position >= 0 && limb >= 0) v += value(x_dbl_ + limb * a_.x_dbl_stride + w);
-        const bool is_c = w >= a_.dt_rank + a_.d_state;
-        rows_[t * stride_ + w + (is_c ? Group::kStates - a_.d_state : 0)] = v;
+    constexpr int kWarps = kGroupThreads / 32, kEach = Group::kTile / kWarps;
+    for (int w = thread_ % 32; w < width_; w += 32) {
+      const bool is_c = w >= a_.dt_rank + a_.d_state;
+      const int to = w + (is_c ? Group::kStates - a_.d_state : 0);
+      float v[kEach], added[kEach];
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) {
+        const int t = thread_ / 32 + i * kWarps;
+        const int position = tile_->position[t], limb = position < 0 ? -1 : tile_->limb[t];
+        v[i] = position < 0 ? 0.0f : value(x_dbl_ + position * a_.x_dbl_stride + w);
+        added[i] = limb < 0 ? 0.0f : value(x_dbl_ + limb * a_.x_dbl_stride + w);
+      }
+#pragma unroll
+      for (int i = 0; i < kEach; ++i) {
+        rows_[(thread_ / 32 + i * kWarps) * stride_ + to] = v[i] + added[i];
       }
     }
   }
 
+  // What a thread looks after: kEach pairs of a step and a channel, of one channel all.
+  static constexpr int kStride = kGroupThreads / Group::kChannels;  // steps between its pairs
+  static constexpr int kEach = Group::kTile > kStride ? Group::kTile / kStride : 1;
+
+  __device__ __forceinline__ int step_of(int i) const {
+    return thread_ / Group::kChannels + i * kStride;
+  }
+
   // dt, dt u and D u of every step and channel. An idle step's dt is 0, which keeps the state.
   __device__ __forceinline__ void prepare() {
-    for (int i = thread_; i < Group::kTile * Group::kChannels; i += kGroupThreads) {
-      const int t = i / Group::kChannels, c = i % Group::kChannels;
-      const int position = tile_->position[t], limb = tile_->limb[t];
-      const bool real = first_ + c < a_.d_inner;
-      float dt = 0.0f, u = 0.0f, skip = 0.0f;
-      if (real && position >= 0) {
-        u = value(x_ + position * a_.x_stride + first_ + c);
-        if (limb >= 0) u += value(x_ + limb * a_.x_stride + first_ + c);
-        for (int r = 0; r < a_.dt_rank; ++r) {
-          dt = fmaf(weight_[r * Group::kChannels + c], rows_[t * stride_ + r], dt);
-        }
-        const int64_t at = int64_t{k_} * a_.d_inner + first_ + c;
-        dt = softplus(dt + __ldg(a_.dt_bias + at));
-        skip = __ldg(a_.D + at) * u;
+    const int c = thread_ % Group::kChannels;
+    const bool real = first_ + c < a_.d_inner;
+    float u[kEach], added[kEach];
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int t = step_of(i);
+      const int position = real && t < Group::kTile ? tile_->position[t] : -1;
+      const int limb = position < 0 ? -1 : tile_->limb[t];
+      u[i] = position < 0 ? 0.0f : value(x_ + position * a_.x_stride + first_ + c);
+      added[i] = limb < 0 ? 0.0f : value(x_ + limb * a_.x_stride + first_ + c);
+    }
+    const int64_t at = int64_t{k_} * a_.d_inner + first_ + c;
+    const float bias = real ? __ldg(a_.dt_bias + at) : 0.0f;
+    const float skip = real ? __ldg(a_.D + at) : 0.0f;
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int t = step_of(i);
+      if (t >= Group::kTile) continue;
+      u[i] += added[i];
+      float dt = 0.0f;
+      for (int r = 0; r < a_.dt_rank; ++r) {
+        dt = fmaf(weight_[r * Group::kChannels + c], rows_[t * stride_ + r], dt);
       }
+      dt = real && tile_->position[t] >= 0 ? softplus(dt + bias) : 0.0f;
       const float nothing = __int_as_float(0x7fc00000);  // NaN: what there is not cannot be read
       tile_->dt[t][c] = dt;
-      tile_->du[t][c] = tile_->wrong[t] ? nothing : dt * u;
-      tile_->y[t][c] = skip;
+      tile_->du[t][c] = tile_->wrong[t] ? nothing : dt * u[i];
+      tile_->y[t][c] = skip * u[i];
     }
   }
 
@@ -178,17 +203,26 @@ class Direction {
 
   // The first step of a position adds what all steps of the tile give it, in their order.
   __device__ __forceinline__ void write() {
-    for (int i = thread_; i < Group::kTile * Group::kChannels; i += kGroupThreads) {
-      const int t = i / Group::kChannels, c = i % Group::kChannels;
-      const int position = tile_->position[t];
-      unsigned same = tile_->same[t];
-      if (position < 0 || first_ + c >= a_.d_inner || __ffs(static_cast<int>(same)) - 1 != t) {
-        continue;
+    const int c = thread_ % Group::kChannels;
+    float* to[kEach];
+    float sum[kEach];
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int t = step_of(i);
+      const int position = t < Group::kTile ? tile_->position[t] : -1;
+      const bool first = position >= 0 && __ffs(static_cast<int>(tile_->same[t])) - 1 == t;
+      to[i] = first && first_ + c < a_.d_inner
+                  ? partial_ + int64_t{position} * a_.d_inner + first_ + c
+                  : nullptr;
+      sum[i] = to[i] == nullptr ? 0.0f : *to[i];
+    }
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      if (to[i] == nullptr) continue;
+      for (unsigned same = tile_->same[step_of(i)]; same != 0; same &= same - 1) {
+        sum[i] += tile_->y[__ffs(static_cast<int>(same)) - 1][c];
       }
-      float* to = partial_ + int64_t{position} * a_.d_inner + first_ + c;
-      float sum = *to;
-      for (; same != 0; same &= same - 1) sum += tile_->y[__ffs(static_cast<int>(same)) - 1][c];
-      *to = sum;
+      *to[i] = sum[i];
     }
   }
 

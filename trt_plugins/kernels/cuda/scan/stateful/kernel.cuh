@@ -54,6 +54,7 @@ class Channels {
     }
     const int c = first + group_.channel;
     real_ = c < args.channels;
+    channels_ = min(Group::kChannels, args.channels - first);
     group_.begin(
         real_ ? args.A + (int64_t{group_number_} * args.channels + c) * args.d_state : nullptr,
         args.d_state);
@@ -94,23 +95,30 @@ class Channels {
     return reverse_ ? a_.steps - 1 - start - t : start + t;
   }
 
+  // A thread reads and writes one step of a tile, for some of the states and channels: neighbours
+  // lie beside each other in memory.
+  static constexpr int kStride = kGroupThreads / Group::kTile;
+
   __device__ __forceinline__ void read_states(int start, int steps) {
-    for (int i = thread_; i < Group::kTile * 2 * a_.d_state; i += kGroupThreads) {
-      const int t = i % Group::kTile, w = i / Group::kTile;
-      if (t >= steps) continue;
-      const bool is_c = w >= a_.d_state;
-      const int n = is_c ? w - a_.d_state : w;
-      const T* from = static_cast<const T*>(is_c ? a_.C : a_.B);
-      tile_->bc[t][n + (is_c ? Group::kStates : 0)] =
-          value(from + states_at_ + int64_t{n} * a_.steps + at(start, t));
+    const int t = thread_ % Group::kTile;
+    if (t >= steps) return;
+    const int64_t from = states_at_ + at(start, t);
+#pragma unroll 4
+    for (int n = thread_ / Group::kTile; n < a_.d_state; n += kStride) {
+      const int64_t i = from + int64_t{n} * a_.steps;
+      const float b = value(static_cast<const T*>(a_.B) + i);
+      const float c = value(static_cast<const T*>(a_.C) + i);
+      tile_->bc[t][n] = b;
+      tile_->bc[t][n + Group::kStates] = c;
     }
   }
 
   // dt, dt u and D u of every step and channel.
   __device__ __forceinline__ void read_channels(int start, int steps) {
-    for (int i = thread_; i < Group::kTile * Group::kChannels; i += kGroupThreads) {
-      const int t = i % Group::kTile, c = i / Group::kTile;
-      if (t >= steps || first_ + c >= a_.channels) continue;
+    const int t = thread_ % Group::kTile;
+    if (t >= steps) return;
+#pragma unroll 4
+    for (int c = thread_ / Group::kTile; c < channels_; c += kStride) {
       const int64_t from = channels_at_ + int64_t{first_ + c} * a_.steps + at(start, t);
       const int64_t row = int64_t{group_number_} * a_.channels + first_ + c;
       float dt = value(static_cast<const T*>(a_.delta) + from);
@@ -135,9 +143,10 @@ class Channels {
   }
 
   __device__ __forceinline__ void write(int start, int steps) {
-    for (int i = thread_; i < Group::kTile * Group::kChannels; i += kGroupThreads) {
-      const int t = i % Group::kTile, c = i / Group::kTile;
-      if (t >= steps || first_ + c >= a_.channels) continue;
+    const int t = thread_ % Group::kTile;
+    if (t >= steps) return;
+#pragma unroll 4
+    for (int c = thread_ / Group::kTile; c < channels_; c += kStride) {
       const int64_t to = channels_at_ + int64_t{first_ + c} * a_.steps + at(start, t);
       float y = tile_->y[t][c];
       if (a_.z != nullptr) y *= silu(value(static_cast<const T*>(a_.z) + to));
@@ -156,7 +165,8 @@ class Channels {
   int thread_;
   int group_number_;
   bool reverse_;
-  bool real_;  // whether the group's channel exists
+  bool real_;     // whether the group's channel exists
+  int channels_;  // of the block that exist
   int64_t channels_at_;
   int64_t states_at_;
   int64_t state_at_;
