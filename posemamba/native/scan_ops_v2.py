@@ -39,7 +39,7 @@ def cross_selective_scan_v2(
     A: Tensor,
     D: Tensor,
     scan_index: Tensor,
-    limb_index: Tensor | None,
+    neighbour_index: Tensor | None,
     reset_length: Tensor | None,
     d_state: int,
     dt_rank: int,
@@ -53,7 +53,7 @@ def cross_selective_scan_v2(
             :func:`posemamba.native.scan_ops.cross_selective_scan`; ``d_state`` up to 256.
         scan_index: (K, steps) integers, the position of each step, -1 for an idle one. Positions
             may repeat, and be left out: what their steps give is added, or is 0.
-        limb_index: (K, steps) integers, the position that is added to a step's input, -1 for none.
+        neighbour_index: (K, steps) integers, the position that is added to a step's input, -1 for none.
         reset_length: (K,) integers; the state is zero at every multiple of it. None or 0: at the
             first step alone.
 
@@ -76,8 +76,8 @@ def cross_selective_scan_v2(
         "D": (D, (k, inner)),
         "scan_index": (scan_index, (k, steps)),
     }
-    if limb_index is not None:
-        shapes["limb_index"] = (limb_index, (k, steps))
+    if neighbour_index is not None:
+        shapes["neighbour_index"] = (neighbour_index, (k, steps))
     if reset_length is not None:
         shapes["reset_length"] = (reset_length, (k,))
     require_shapes(_CROSS, x, shapes)
@@ -85,7 +85,7 @@ def cross_selective_scan_v2(
         name: _table(name, table)
         for name, table in (
             ("scan_index", scan_index),
-            ("limb_index", limb_index),
+            ("neighbour_index", neighbour_index),
             ("reset_length", reset_length),
         )
     }

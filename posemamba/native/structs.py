@@ -58,7 +58,7 @@ class ScanParams(Structure):
 
 class IndexedScanParams(Structure):
     _fields_ = (
-        *_all(c_void_p, "x x_dbl dt_weight dt_bias A D scan_index limb_index reset_length y"),
+        *_all(c_void_p, "x x_dbl dt_weight dt_bias A D scan_index neighbour_index reset_length y"),
         *_all(c_int64, "batch positions steps x_stride x_dbl_stride y_stride"),
         *_all(c_int32, "d_inner d_state dt_rank directions dtype"),
     )

@@ -24,7 +24,7 @@ def cross_selective_scan(
     A: Tensor,
     D: Tensor,
     scan_index: Tensor,
-    limb_index: Tensor | None = None,
+    neighbour_index: Tensor | None = None,
     reset_length: Tensor | None = None,
     *,
     scan: Callable[..., Tensor] = reference.selective_scan,
@@ -41,14 +41,14 @@ def cross_selective_scan(
     directions, rank = dt_weight.shape[0], dt_weight.shape[2]
     batch, frames, joints, inner = x.shape
     positions = frames * joints
-    check_tables(scan_index, limb_index, reset_length, positions)
+    check_tables(scan_index, neighbour_index, reset_length, positions)
     grid = x.flatten(1, 2).to(work)  # (batch, positions, d_inner)
     rows = x_dbl.flatten(1, 2).to(work).chunk(directions, dim=-1)  # R + 2N each
     total = grid.new_zeros(batch, positions, inner)
     for k in range(directions):
         visits = scan_index[k].long()
         idle = visits < 0
-        limbs = None if limb_index is None else limb_index[k].long()
+        limbs = None if neighbour_index is None else neighbour_index[k].long()
         u, row = (_read(t, visits, limbs) for t in (grid, rows[k]))  # (batch, steps, channels)
         dt_raw, b, c = torch.split(row, [rank, A.shape[2], A.shape[2]], dim=-1)
         dt = F.softplus(F.linear(dt_raw, dt_weight[k].to(work), dt_bias[k].to(work)))
@@ -61,14 +61,14 @@ def cross_selective_scan(
 
 
 def check_tables(
-    scan_index: Tensor, limb_index: Tensor | None, reset_length: Tensor | None, positions: int
+    scan_index: Tensor, neighbour_index: Tensor | None, reset_length: Tensor | None, positions: int
 ) -> None:
     """Refuse tables of positions that there are not.
 
     Raises:
         InputError: an index out of range, or a negative reset length.
     """
-    for name, table in (("scan_index", scan_index), ("limb_index", limb_index)):
+    for name, table in (("scan_index", scan_index), ("neighbour_index", neighbour_index)):
         if table is not None and table.numel():
             low, high = int(table.min()), int(table.max())
             if low < -1 or high >= positions:

@@ -44,7 +44,7 @@ def index_tables(
             neighbours; the tables are made on their device.
 
     Returns:
-        ``scan_index`` (K, frames * m); ``limb_index`` (K, frames * m) or None; ``reset_length``
+        ``scan_index`` (K, frames * m); ``neighbour_index`` (K, frames * m) or None; ``reset_length``
         (K,) or None.
     """
     rows = torch.arange(frames, device=visited.device)[:, None] * joints

@@ -18,7 +18,7 @@ RNG = np.random.default_rng(7)
 def anywhere(directions: int, steps: int, positions: int) -> dict[str, np.ndarray | None]:
     """Any positions in any order, limb neighbours and idle steps among them."""
     tables = RNG.integers(-1, positions, (2, directions, steps)).astype(np.int32)
-    return {"scan_index": tables[0], "limb_index": tables[1]}
+    return {"scan_index": tables[0], "neighbour_index": tables[1]}
 
 
 CROSS: dict[str, dict[str, object]] = {
@@ -75,7 +75,7 @@ def run_cross(case: v2.IndexedCase) -> torch.Tensor:
     """y (batch, positions, d_inner)."""
     x, x_dbl = (torch.from_numpy(a)[:, :, None].cuda() for a in (case.x, case.x_dbl))
     rest = [on_gpu(getattr(case, name)) for name in ("dt_weight", "dt_bias", "A", "D")]
-    tables = [on_gpu(getattr(case, n)) for n in ("scan_index", "limb_index", "reset_length")]
+    tables = [on_gpu(getattr(case, n)) for n in ("scan_index", "neighbour_index", "reset_length")]
     sizes = (case.A.shape[2], case.dt_weight.shape[2])
     y: torch.Tensor = cross_selective_scan_v2(x, x_dbl, *rest, *tables, *sizes)
     return y[:, :, 0]

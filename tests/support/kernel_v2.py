@@ -26,7 +26,7 @@ class IndexedCase:
     A: np.ndarray  # [directions, d_inner, d_state]
     D: np.ndarray  # [directions, d_inner]
     scan_index: np.ndarray  # int32 [directions, steps]
-    limb_index: np.ndarray | None = None  # int32 [directions, steps]
+    neighbour_index: np.ndarray | None = None  # int32 [directions, steps]
     reset_length: np.ndarray | None = None  # int32 [directions]
 
 
@@ -45,7 +45,7 @@ def order_tables(name: str, frames: int, joints: int = 17) -> dict[str, np.ndarr
     table = np.array(limbs, np.int32)
     return {
         "scan_index": np.array(scan, np.int32),
-        "limb_index": table if any(order.limb_mask) else None,
+        "neighbour_index": table if any(order.limb_mask) else None,
     }
 
 
@@ -116,7 +116,7 @@ def indexed_scan(case: IndexedCase, dtype: type = np.float64) -> np.ndarray:
             if p < 0:
                 continue
             u, row = x[:, p], x_dbl[:, p, k * width : (k + 1) * width]
-            limb = -1 if case.limb_index is None else case.limb_index[k, s]
+            limb = -1 if case.neighbour_index is None else case.neighbour_index[k, s]
             if limb >= 0:
                 u = u + x[:, limb]
                 row = row + x_dbl[:, limb, k * width : (k + 1) * width]

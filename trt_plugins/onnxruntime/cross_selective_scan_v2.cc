@@ -2,7 +2,17 @@
 
 namespace posemamba::ort {
 namespace {
-enum InputIndex : size_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD, kScanIndex, kLimbIndex, kReset };
+enum InputIndex : size_t {
+  kX,
+  kXDbl,
+  kDtWeight,
+  kDtBias,
+  kA,
+  kD,
+  kScanIndex,
+  kNeighbourIndex,
+  kReset
+};
 }
 
 Status* AnyCrossSelectiveScan::read(const KernelInfo* info) {
@@ -31,14 +41,14 @@ Status* AnyCrossSelectiveScan::bind(KernelContext* context, Params* params) cons
 
 Status* AnyCrossSelectiveScan::bind_tables(KernelContext* context, const Tensor& scan_index,
                                            pm_indexed_scan_params* params) const {
-  Tensor x, x_dbl, dt_weight, dt_bias, A, D, limb_index, reset_length;
+  Tensor x, x_dbl, dt_weight, dt_bias, A, D, neighbour_index, reset_length;
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kX, 4, kName, &x));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kXDbl, 4, kName, &x_dbl));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtWeight, 3, kName, &dt_weight));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtBias, 2, kName, &dt_bias));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kA, 3, kName, &A));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kD, 2, kName, &D));
-  PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kLimbIndex, 2, kName, &limb_index));
+  PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kNeighbourIndex, 2, kName, &neighbour_index));
   PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kReset, 1, kName, &reset_length));
 
   const int64_t k = scan_index.dims[0], inner = x.dims[3], n = d_state, r = dt_rank;
@@ -53,9 +63,9 @@ Status* AnyCrossSelectiveScan::bind_tables(KernelContext* context, const Tensor&
     return invalid(api, kName,
                    "dt_weight, dt_bias, A or D does not match x, scan_index and the attributes");
   }
-  if ((limb_index.rank != 0 && limb_index.dims != scan_index.dims) ||
+  if ((neighbour_index.rank != 0 && neighbour_index.dims != scan_index.dims) ||
       (reset_length.rank != 0 && !reset_length.is({k}))) {
-    return invalid(api, kName, "limb_index or reset_length does not match scan_index");
+    return invalid(api, kName, "neighbour_index or reset_length does not match scan_index");
   }
 
   pm_indexed_scan_params& filled = *params;
@@ -67,7 +77,7 @@ Status* AnyCrossSelectiveScan::bind_tables(KernelContext* context, const Tensor&
   filled.A = A.floats();
   filled.D = D.floats();
   filled.scan_index = scan_index.ints();
-  filled.limb_index = limb_index.ints();
+  filled.neighbour_index = neighbour_index.ints();
   filled.reset_length = reset_length.ints();
   filled.batch = x.dims[0];
   filled.positions = x.dims[1] * x.dims[2];

@@ -11,7 +11,7 @@ namespace posemamba::ort {
 struct AnyCrossSelectiveScan {
   using Params = Versions<pm_cross_scan_params, pm_indexed_scan_params>;
   static constexpr const char* kName = CrossSelectiveScan::kName;
-  // x, x_dbl, dt_weight, dt_bias, A, D, scan_index, limb_index, reset_length
+  // x, x_dbl, dt_weight, dt_bias, A, D, scan_index, neighbour_index, reset_length
   static constexpr const char* kInputs = "TTffffiii";
   static constexpr const char* kOutputs = "T";
   static constexpr size_t kRequired = 6;

@@ -22,8 +22,8 @@ bool CrossSelectiveScanV2::Shape(const Attribute* attributes, const Shapes& inpu
       !match(kInputs[kDtBias], inputs[kDtBias], {directions, d_inner}, reason) ||
       !match(kInputs[kA], inputs[kA], {directions, d_inner, d_state}, reason) ||
       !match(kInputs[kD], inputs[kD], {directions, d_inner}, reason) ||
-      (inputs.has(kLimbIndex) &&
-       !match(kInputs[kLimbIndex], inputs[kLimbIndex], {directions, steps}, reason)) ||
+      (inputs.has(kNeighbourIndex) &&
+       !match(kInputs[kNeighbourIndex], inputs[kNeighbourIndex], {directions, steps}, reason)) ||
       (inputs.has(kResetLength) &&
        !match(kInputs[kResetLength], inputs[kResetLength], {directions}, reason))) {
     return false;
@@ -49,8 +49,8 @@ void CrossSelectiveScanV2::Point(const Attribute*, const void* const* inputs, in
   params->A = static_cast<const float*>(inputs[kA]);
   params->D = static_cast<const float*>(inputs[kD]);
   params->scan_index = static_cast<const int32_t*>(inputs[kScanIndex]);
-  params->limb_index =
-      count > kLimbIndex ? static_cast<const int32_t*>(inputs[kLimbIndex]) : nullptr;
+  params->neighbour_index =
+      count > kNeighbourIndex ? static_cast<const int32_t*>(inputs[kNeighbourIndex]) : nullptr;
   params->reset_length =
       count > kResetLength ? static_cast<const int32_t*>(inputs[kResetLength]) : nullptr;
   params->y = outputs[0];

@@ -19,7 +19,7 @@ struct CrossSelectiveScanV2 {
     kA,
     kD,
     kScanIndex,
-    kLimbIndex,
+    kNeighbourIndex,
     kResetLength,
     kInputCount
   };
@@ -30,9 +30,9 @@ struct CrossSelectiveScanV2 {
                                                  {"A", Type::kFloat, 3},
                                                  {"D", Type::kFloat, 2},
                                                  {"scan_index", Type::kInteger, 2},
-                                                 {"limb_index", Type::kInteger, 2},
+                                                 {"neighbour_index", Type::kInteger, 2},
                                                  {"reset_length", Type::kInteger, 1}};
-  static constexpr int32_t kRequired = kLimbIndex;
+  static constexpr int32_t kRequired = kNeighbourIndex;
 
   enum AttributeIndex : int32_t { kDState, kDtRank, kAttributeCount };
   static constexpr Attribute kAttributes[kAttributeCount] = {

@@ -21,7 +21,7 @@ _OPSET = values.Opset(OP_DOMAIN, OP_VERSION)
 _SECOND = values.Opset(OP_DOMAIN, SECOND_OP_VERSION)
 _SECOND_ATTRIBUTES = PLUGIN_ATTRIBUTES | {"plugin_version": SECOND_PLUGIN_VERSION}
 
-_INT32 = 6  # onnx.TensorProto.INT32
+_INT32, _INT64 = 6, 7  # of onnx.TensorProto
 _GATE_PLACE, _STATE_PLACE = 2, 4  # of z, and of the inputs with initial_state, after C
 
 
@@ -98,15 +98,16 @@ def _cross_selective_scan_v2(
     A: Any,  # noqa: ANN401
     D: Any,  # noqa: ANN401
     scan_index: Any,  # noqa: ANN401
-    limb_index: Any,  # noqa: ANN401
+    neighbour_index: Any,  # noqa: ANN401
     reset_length: Any,  # noqa: ANN401
     d_state: int,
     dt_rank: int,
 ) -> Any:  # noqa: ANN401
     # TensorRT's parser takes no gap: without neighbours, a table that names none.
-    if limb_index is None and reset_length is not None:
-        limb_index = onnx_ops.Sub(onnx_ops.Mul(scan_index, 0), 1)
-    given = [t for t in (scan_index, limb_index, reset_length) if t is not None]
+    if neighbour_index is None and reset_length is not None:
+        positions = onnx_ops.Cast(scan_index, to=_INT64)
+        neighbour_index = onnx_ops.Sub(onnx_ops.Mul(positions, 0), 1)
+    given = [t for t in (scan_index, neighbour_index, reset_length) if t is not None]
     return _SECOND.CrossSelectiveScan(
         *(x, x_dbl, dt_weight, dt_bias, A, D),
         *(onnx_ops.Cast(table, to=_INT32) for table in given),

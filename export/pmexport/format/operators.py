@@ -65,8 +65,8 @@ SCANS: dict[str, Operator] = {
         activations=("x", "x_dbl"),
         ints=_SIZES,
         int_lists=_WALK,
-        further=("scan_index", "limb_index", "reset_length"),
-        integers=("scan_index", "limb_index", "reset_length"),
+        further=("scan_index", "neighbour_index", "reset_length"),
+        integers=("scan_index", "neighbour_index", "reset_length"),
     ),
     SELECTIVE_SCAN: Operator(
         inputs=("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),

@@ -20,7 +20,7 @@ RNG = np.random.default_rng(7)
 def anywhere(directions: int, steps: int, positions: int) -> dict[str, np.ndarray | None]:
     """Any positions in any order, limb neighbours and idle steps among them."""
     tables = RNG.integers(-1, positions, (2, directions, steps)).astype(np.int32)
-    return {"scan_index": tables[0], "limb_index": tables[1]}
+    return {"scan_index": tables[0], "neighbour_index": tables[1]}
 
 
 ROWS: dict[str, dict[str, object]] = {
@@ -133,7 +133,7 @@ def test_mistakes(lib: ctypes.CDLL, field: str, value: int | None, status: int) 
 
 @pytest.mark.parametrize(
     ("table", "value"),
-    [("scan_index", -2), ("scan_index", 153), ("limb_index", 153), ("limb_index", -9),
+    [("scan_index", -2), ("scan_index", 153), ("neighbour_index", 153), ("neighbour_index", -9),
      ("reset_length", -1)],
 )  # fmt: skip
 def test_tables_are_looked_at(lib: ctypes.CDLL, table: str, value: int) -> None:

@@ -75,7 +75,7 @@ def model(dtype: np.dtype[Any], d_state: int, second: bool) -> bytes:
         positions = FRAMES * JOINTS
         found = rng.integers(-1, positions, (2, K, positions + 5)).astype(np.int32)
         resets = np.array([0, JOINTS, 1, 7], np.int32)
-        arrays = {"scan_index": found[0], "limb_index": found[1], "reset_length": resets}
+        arrays = {"scan_index": found[0], "neighbour_index": found[1], "reset_length": resets}
         constants += [numpy_helper.from_array(array, name) for name, array in arrays.items()]
         tables = list(arrays)
     cross = helper.make_node(

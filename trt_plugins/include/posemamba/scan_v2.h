@@ -17,12 +17,11 @@ extern "C" {
  *
  * Rows are contiguous, positions are `*_stride` elements apart, batch items `positions * *_stride`
  * apart. Step s of direction k reads
- *   x[scan_index[k,s]] + x[limb_index[k,s]]   and   x_dbl of the same two positions,
- * without the second term where limb_index is null or holds -1 there. A position may be visited any
- * number of times, or never. Where scan_index holds -1 the step is idle: it leaves the state as it
- * is and writes nothing, so directions may have fewer steps than `steps`.
- * The state is zero at every step whose number is a multiple of reset_length[k]; 0: at step 0
- * alone.
+ *   x[scan_index[k,s]] + x[neighbour_index[k,s]]   and   x_dbl of the same two positions,
+ * without the second term where neighbour_index is null or holds -1 there. A position may be
+ * visited any number of times, or never. Where scan_index holds -1 the step is idle: it leaves the
+ * state as it is and writes nothing, so directions may have fewer steps than `steps`. The state is
+ * zero at every step whose number is a multiple of reset_length[k]; 0: at step 0 alone.
  *
  * The tables are where the tensors are. A launcher on the CPU refuses an entry out of range with
  * PM_BAD_ORDER. One on a GPU cannot look: an index beyond the positions makes that step's input
@@ -36,10 +35,10 @@ typedef struct pm_indexed_scan_params {
   const float* dt_bias;   /* [directions, d_inner] */
   const float* A;         /* [directions, d_inner, d_state], already -exp(A_log) */
   const float* D;         /* [directions, d_inner] */
-  const int32_t* scan_index;   /* [directions, steps], -1 to positions - 1 */
-  const int32_t* limb_index;   /* as scan_index; may be null */
-  const int32_t* reset_length; /* [directions], at least 0; may be null: all 0 */
-  void* y;                     /* [batch, positions, d_inner] */
+  const int32_t* scan_index;      /* [directions, steps], -1 to positions - 1 */
+  const int32_t* neighbour_index; /* as scan_index; may be null */
+  const int32_t* reset_length;    /* [directions], at least 0; may be null: all 0 */
+  void* y;                        /* [batch, positions, d_inner] */
   int64_t batch;
   int64_t positions;
   int64_t steps;

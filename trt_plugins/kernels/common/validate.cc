@@ -116,7 +116,7 @@ pm_status validate_tables(const pm_indexed_scan_params& p) {
     if (p.reset_length[k] < 0) return PM_BAD_ORDER;
   }
   const int64_t entries = p.directions * p.steps;
-  for (const int32_t* table : {p.scan_index, p.limb_index}) {
+  for (const int32_t* table : {p.scan_index, p.neighbour_index}) {
     for (int64_t i = 0; table != nullptr && i < entries; ++i) {
       if (table[i] < -1 || table[i] >= p.positions) return PM_BAD_ORDER;
     }

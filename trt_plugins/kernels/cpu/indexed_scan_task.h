@@ -128,7 +128,7 @@ static void indexed_scan_chunk(const IndexedScanPlan& plan, int64_t item, int64_
   d.x = static_cast<const T*>(p.x) + first * p.x_stride + channel;
   d.x_dbl = static_cast<const T*>(p.x_dbl) + first * p.x_dbl_stride + k * d.row_width;
   d.position = p.scan_index + k * p.steps;
-  d.limb = p.limb_index == nullptr ? nullptr : p.limb_index + k * p.steps;
+  d.limb = p.neighbour_index == nullptr ? nullptr : p.neighbour_index + k * p.steps;
   d.reset = p.reset_length == nullptr ? 0 : p.reset_length[k];
   d.channels = static_cast<int>(left < kChunk ? left : int64_t{kChunk});
   scan_indexed(p, d, k, channel, sums);

@@ -18,7 +18,7 @@ struct Args {
   const float* A;
   const float* D;
   const int32_t* scan_index;
-  const int32_t* limb_index;
+  const int32_t* neighbour_index;
   const int32_t* reset_length;
   void* y;
   float* partial;  // [batch * directions][positions][d_inner], zero before the scan
@@ -113,7 +113,7 @@ class Direction {
     const bool real = thread_ < Group::kTile && step < a_.steps;
     const int64_t at = int64_t{k_} * a_.steps + step;
     int position = real ? a_.scan_index[at] : -1;
-    int limb = real && a_.limb_index != nullptr ? a_.limb_index[at] : -1;
+    int limb = real && a_.neighbour_index != nullptr ? a_.neighbour_index[at] : -1;
     const bool wrong = position >= a_.positions || (position >= 0 && limb >= a_.positions);
     if (position >= a_.positions) position = -1;
     if (limb >= a_.positions) limb = -1;

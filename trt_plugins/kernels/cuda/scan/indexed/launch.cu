@@ -47,7 +47,8 @@ Args args_of(const pm_indexed_scan_params& p, void* workspace) {
   Args a{};
   a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
   a.A = p.A, a.D = p.D, a.y = p.y;
-  a.scan_index = p.scan_index, a.limb_index = p.limb_index, a.reset_length = p.reset_length;
+  a.scan_index = p.scan_index, a.neighbour_index = p.neighbour_index,
+  a.reset_length = p.reset_length;
   a.partial = static_cast<float*>(workspace);
   a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.y_stride = p.y_stride;
   a.positions = static_cast<int>(p.positions), a.steps = static_cast<int>(p.steps);
