@@ -26,8 +26,8 @@ def lower_scans(model: ir.Model) -> None:
             model.graph.remove(node, safe=True)
 
 
-def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ir.Value]:
-    """The outputs: y, and the state after the last step."""
+def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ...]:
+    """The outputs: y, and the state after the last step where the node has it."""
     build = Builder(graph, node, node.name)
     given = inputs_by_name(SELECTIVE_SCAN, node.inputs)
     u, delta, A, B, C = (given[name] for name in ("u", "delta", "A", "B", "C"))
@@ -45,10 +45,11 @@ def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ir.Value]:
         delta = build.one("Softplus", delta)
     du = build.one("Mul", delta, u)
     sequences = [_flip_groups(build, s, reverse) for s in (delta, du, B, C)]
+    start = _start(build, given.get("initial_state"), u, (groups, channels, state))
     body = _body(build, reshape_constant(A, groups, channels, state))
     end, y = build.op(
         "Scan",
-        [_start(build, given.get("initial_state"), u, (groups, channels, state)), *sequences],
+        [start, *sequences],
         {
             "body": body,
             "num_scan_inputs": len(sequences),
@@ -65,7 +66,7 @@ def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ir.Value]:
     gated = node.attributes.get("gated")
     if z is not None and (gated is None or gated.value):
         y = build.one("Mul", y, build.one("Mul", z, build.one("Sigmoid", z)))
-    return y, build.reshape(end, 0, rows, state)
+    return (y,) if len(node.outputs) == 1 else (y, build.reshape(end, 0, rows, state))
 
 
 def _start(
