@@ -53,7 +53,8 @@ def cross_selective_scan_v2(
             :func:`posemamba.native.scan_ops.cross_selective_scan`; ``d_state`` up to 256.
         scan_index: (K, steps) integers, the position of each step, -1 for an idle one. Positions
             may repeat, and be left out: what their steps give is added, or is 0.
-        neighbour_index: (K, steps) integers, the position that is added to a step's input, -1 for none.
+        neighbour_index: (K, steps) integers, the position that is added to a step's input, -1 for
+            none.
         reset_length: (K,) integers; the state is zero at every multiple of it. None or 0: at the
             first step alone.
 

@@ -44,8 +44,8 @@ def index_tables(
             neighbours; the tables are made on their device.
 
     Returns:
-        ``scan_index`` (K, frames * m); ``neighbour_index`` (K, frames * m) or None; ``reset_length``
-        (K,) or None.
+        ``scan_index`` (K, frames * m); ``neighbour_index`` (K, frames * m) or None;
+        ``reset_length`` (K,) or None.
     """
     rows = torch.arange(frames, device=visited.device)[:, None] * joints
     read, added = (rows + joint for joint in (visited, neighbours))  # (frames, m)
