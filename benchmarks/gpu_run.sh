@@ -30,7 +30,8 @@ build() {
 }
 
 gpu_tests=(tests/gpu/test_cross_scan.py tests/gpu/test_selective_scan.py tests/gpu/test_contract.py
-           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py tests/gpu/test_fused_block.py)
+           tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py tests/gpu/test_fused_block.py
+           tests/gpu/test_version_2.py)
 
 run_tests() {
   "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider "${gpu_tests[@]}"

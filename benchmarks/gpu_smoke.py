@@ -8,8 +8,10 @@ from pathlib import Path
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import oracle
+import test_version_2 as second
 from pmcuda import Op, Tuning, library
 
 from posemamba import PoseMamba, PoseMambaConfig
@@ -34,6 +36,12 @@ def main() -> None:
     for config, dtype, rank in one_pass:  # more than a ring of tiles, and a part of one
         cross = oracle.make_cross(frames=31, d_inner=72, rank=rank, dtype=dtype)
         Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, config))()
+    for dtype in ("float16", "float32"):  # version 2: every group of lanes, repeats, resets
+        for states in (5, 20, 40, 100, 200):
+            case = second.v2.indexed_case(d_state=states, d_inner=21, dtype=dtype, reset=(5, 0))
+            second.run_cross(case)
+            scan = second.cases.scan_case(d_state=states, channels=21, length=37, dtype=dtype)
+            second.run_scan(scan)
     # The fused path: 40 clips give an SM several thread blocks; from 128 steps on the convolution
     # writes what the scan reads.
     for width in fused_ops.WIDTHS:

@@ -29,6 +29,14 @@ class Order(IntEnum):
     """Joint by joint, frames descending inside a joint."""
 
 
+EACH_ROW = -1
+"""A reset at each frame of a frame-major direction, at each joint of a joint-major one."""
+
+
+def _is_permutation(joints: tuple[int, ...] | None) -> bool:
+    return joints is None or sorted(joints) == list(range(NUM_JOINTS))
+
+
 @dataclass(frozen=True)
 class Walk:
     """How K scan directions cross a grid: what every implementation of the scan is told.
@@ -36,9 +44,11 @@ class Walk:
     Attributes:
         order, reverse, limb_mask: per direction, see :class:`ScanOrder`.
         limb_index: limb neighbour of each joint; both count along ``joints``.
-        joints: the joints in the order in which they lie on the grid; None for ascending.
+        joints: the joints in the order in which they lie on the grid; None for ascending. With
+            repeats or omissions they are no grid: see :attr:`on_grid`.
         put_back: whether outputs return to the joints they were read from, or stay in that order.
         gated: whether the outputs are multiplied by a learned scalar.
+        reset: the state restarts every so many steps; 0 for never, :data:`EACH_ROW`.
     """
 
     order: tuple[int, ...]
@@ -48,10 +58,19 @@ class Walk:
     joints: tuple[int, ...] | None = None
     put_back: bool = True
     gated: bool = False
+    reset: int = 0
 
     @property
     def directions(self) -> int:
         return len(self.order)
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether version 1 of the scan's operator walks it once its joints are put in order.
+
+        ``limb_index`` then counts along ``joints``, else it names joints.
+        """
+        return self.reset == 0 and _is_permutation(self.joints)
 
     def lists(self) -> tuple[list[int], list[int], list[int], list[int]]:
         """The four attributes as the operators take them."""
@@ -69,9 +88,9 @@ class ScanOrder:
         limb_mask: 1 where the direction reads ``x[joint] + x[limb_index[joint]]``.
         official: the names of the authors and of forks for it, in our spelling.
         limb_index: the one it always has, None for the skeleton's.
-        joints, put_back, gated: see :class:`Walk`.
-        further: directions after these that differ from them in ``joints``, ``put_back`` or
-            ``gated``.
+        joints, put_back, gated, reset: see :class:`Walk`.
+        further: directions after these that differ from them in ``joints``, ``put_back``,
+            ``gated`` or ``reset``.
     """
 
     name: str
@@ -83,6 +102,7 @@ class ScanOrder:
     joints: tuple[int, ...] | None = None
     put_back: bool = True
     gated: bool = False
+    reset: int = 0
     further: tuple[ScanOrder, ...] = ()
 
     @property
@@ -92,16 +112,16 @@ class ScanOrder:
     @property
     def is_one_walk(self) -> bool:
         """Whether one call of the scan's operator does it, joints ascending."""
-        return not self.further and self.joints is None
+        return not self.further and self.joints is None and self.reset == 0
 
     def walk(self, limb_index: Sequence[int]) -> Walk:
         """The first walk of this order on a skeleton: all of it, without ``further``."""
         limbs = tuple(self.limb_index or limb_index)
-        if self.joints is not None:
+        if self.joints is not None and self.reset == 0 and _is_permutation(self.joints):
             limbs = tuple(self.joints.index(limbs[joint]) for joint in self.joints)
         return Walk(
             *(self.order, self.reverse, self.limb_mask, limbs),
-            *(self.joints, self.put_back, self.gated),
+            *(self.joints, self.put_back, self.gated, self.reset),
         )
 
     def walks(self, limb_index: Sequence[int]) -> tuple[Walk, ...]:
@@ -221,6 +241,8 @@ def orders_with(directions: int) -> list[ScanOrder]:
 MAX_DIRECTIONS = 8
 """As many as the kernels hold."""
 _ORDER_NAMES = {order.name.lower().replace("_", "-"): order for order in Order}
+_MAX_VISITS = 16 * NUM_JOINTS
+"""Of the joints of a frame; a walk round the body and back has 32."""
 _FLAGS = ("reversed", "limbs", "put_back", "gated")
 
 
@@ -231,7 +253,9 @@ def own_scan_order(table: object) -> ScanOrder:
         table: ``directions``, a list of mappings with ``order`` (``frame-major``, ``joint-major``
             or either with ``-flipped``) and, where they are not false, ``reversed`` and ``limbs``
             (reads each joint plus its limb neighbour); also ``joints`` (every joint once, in the
-            order it is visited), ``put_back`` (true) and ``gated``. Beside it ``limb_index``.
+            order it is visited) or ``visits`` (the same with repeats and omissions), ``reset``
+            (true to restart the state at each frame, or joint, of the order, or after how many
+            steps), ``put_back`` (true) and ``gated``. Beside it ``limb_index``.
 
     Raises:
         InputError: it is none; the message names the entry.
@@ -258,7 +282,7 @@ def _direction(where: str, row: object) -> ScanOrder:
     if not isinstance(row, dict):
         raise InputError(f"{where} is {printable(row)}: it must be a mapping such as order: "
                          "frame-major")  # fmt: skip
-    _known(where, row, ("order", *_FLAGS, "joints"))
+    _known(where, row, ("order", *_FLAGS, "joints", "visits", "reset"))
     order = row.get("order")
     if not isinstance(order, str) or order not in _ORDER_NAMES:
         raise InputError(f"{where}: order is {printable(order)}: use one of "
@@ -266,11 +290,21 @@ def _direction(where: str, row: object) -> ScanOrder:
     for flag in _FLAGS:
         if not isinstance(row.get(flag, False), bool):
             raise InputError(f"{where}: {flag} is {printable(row[flag])}: use true or false")
-    joints = row.get("joints")
+    joints, visits = row.get("joints"), row.get("visits")
     if joints is not None:
         joints = _joint_list(f"{where}: joints", joints)
-        if len(set(joints)) != NUM_JOINTS:
-            raise InputError(f"{where}: joints must name every joint once")
+        if not _is_permutation(joints):
+            raise InputError(
+                f"{where}: joints must name every joint once; visits may repeat and leave out"
+            )
+    if visits is not None:
+        if joints is not None or not row.get("put_back", True):
+            raise InputError(f"{where}: visits goes without joints, and with put_back true")
+        joints = _joint_list(f"{where}: visits", visits, range(1, _MAX_VISITS + 1))
+    reset = row.get("reset", False)
+    if type(reset) is not bool and not (type(reset) is int and reset >= 1):
+        raise InputError(f"{where}: reset is {printable(reset)}: use true, false or a number of "
+                         "steps")  # fmt: skip
     return ScanOrder(
         "",
         (_ORDER_NAMES[order],),
@@ -279,6 +313,7 @@ def _direction(where: str, row: object) -> ScanOrder:
         joints=joints,
         put_back=row.get("put_back", True),
         gated=row.get("gated", False),
+        reset=(EACH_ROW if reset else 0) if isinstance(reset, bool) else reset,
     )
 
 
@@ -305,13 +340,16 @@ def _known(where: str, mapping: dict[object, object], names: Sequence[str]) -> N
             raise InputError(f"{where} has '{printable(key)}'{suggestion(str(key), list(names))}")
 
 
-def _joint_list(where: str, value: object) -> tuple[int, ...]:
+def _joint_list(
+    where: str, value: object, lengths: range = range(NUM_JOINTS, NUM_JOINTS + 1)
+) -> tuple[int, ...]:
     if (
         not isinstance(value, list)
-        or len(value) != NUM_JOINTS
+        or len(value) not in lengths
         or not all(type(joint) is int and 0 <= joint < NUM_JOINTS for joint in value)
     ):
-        raise InputError(f"{where} must be {NUM_JOINTS} joint numbers from 0 to {NUM_JOINTS - 1}")
+        many = str(NUM_JOINTS) if len(lengths) == 1 else f"1 to {lengths[-1]}"
+        raise InputError(f"{where} must be {many} joint numbers from 0 to {NUM_JOINTS - 1}")
     return tuple(value)
 
 

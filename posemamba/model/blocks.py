@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.model.forks import ScanWeights, StepBias, Visit, split_walks
-from posemamba.native import scan_ops
-from posemamba.scan import chunked, mamba_ssm, reference
+from posemamba.model.forks import ScanWeights, StepBias, Visit, fused_scan, split_walks
+from posemamba.native import scan_ops_v2
+from posemamba.scan import chunked, indexed, mamba_ssm, reference
 
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
 #: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
@@ -143,7 +143,7 @@ class SpatioTemporalScan(nn.Module):
         visits = [visit for visit in self.visits if isinstance(visit, Visit)]
         outputs = []
         for visit, part, own in split_walks(visits, x_dbl, weights):
-            y = visit.leave(cross(visit, visit.enter(x), visit.enter(part), own))
+            y = cross(visit, x, part, own)
             outputs.append(y * self.bfs_gate if visit.walk.gated else y)
         total = outputs[0]
         for y in outputs[1:]:
@@ -155,16 +155,27 @@ class SpatioTemporalScan(nn.Module):
             raise InputError(
                 "scan='fused' has the true gradient only: choose scan='chunked' or 'mamba-ssm'"
             )
-        rank = weights.dt_weight.shape[2]
-        y: Tensor = scan_ops.cross_selective_scan(
-            x, x_dbl, *weights, self.d_state, rank, *visit.walk.lists()
-        )
-        return y
+        return fused_scan(visit, x, x_dbl, weights, self.d_state)
+
+    def _table_scan(self, visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights) -> Tensor:
+        """A walk with repeats, omissions or resets, outside the fused operator."""
+        if self.official_limb_gradient or self.scan == "mamba-ssm":
+            raise InputError(
+                f"scan='{self.scan}' with the official limb gradient or mamba-ssm walks every "
+                "joint once, without resets: choose scan='chunked' and the true gradient"
+            )
+        plain = {"chunked": chunked.selective_scan, "reference": reference.selective_scan}
+        scan = plain.get(self.scan, scan_ops_v2.stateless_scan)
+        y = indexed.cross_selective_scan(x, x_dbl, *weights, *visit.tables(x), scan=scan)
+        return visit.leave_tables(y)
 
     def _directional_scan(
         self, visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights
     ) -> Tensor:
         walk = visit.walk
+        if not walk.on_grid:
+            return self._table_scan(visit, x, x_dbl, weights)
+        x, x_dbl = visit.enter(x), visit.enter(x_dbl)
         reverse = list(walk.reverse)
         plain = self.scan in ("chunked", "reference")
         if x.dtype != torch.float64 and (plain or self.scan == "mamba-ssm"):
@@ -179,13 +190,13 @@ class SpatioTemporalScan(nn.Module):
         rates, skip = weights.A.flatten(0, 1), weights.D.flatten()  # (K * d_inner, N or nothing)
         bias = weights.dt_bias.flatten()
         if self.scan == "generic":
-            y = scan_ops.selective_scan(u, delta, rates, B, C, skip, bias, None, True, reverse)
+            y = scan_ops_v2.stateless_scan(u, delta, rates, B, C, skip, None, bias, True, reverse)
         elif self.scan == "mamba-ssm":
             y = mamba_ssm.selective_scan(u, delta, rates, B, C, skip, bias, reverse)
         else:
             scan = chunked if self.scan == "chunked" else reference
             y = scan.selective_scan(u, delta, rates, B, C, skip, None, bias, True, reverse)
-        return reference.merge_directions(y, walk.order, x.shape[1], x.shape[2])
+        return visit.leave(reference.merge_directions(y, walk.order, x.shape[1], x.shape[2]))
 
 
 class PoseMambaBlock(nn.Module):

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from posemamba.config import PoseMambaConfig
+from posemamba.errors import InputError
+from posemamba.native import scan_ops, scan_ops_v2
+from posemamba.native.structs import SCAN_SIZES
+from posemamba.scan.walk import index_tables
 from posemamba.scan_order import Order, Walk
 from posemamba.skeleton import PARENTS, ROOT
 
@@ -32,6 +36,8 @@ class Visit(nn.Module):
     limbs: Tensor
     joints: Tensor
     places: Tensor
+    visited: Tensor
+    neighbours: Tensor
 
     def __init__(self, walk: Walk) -> None:
         super().__init__()
@@ -39,6 +45,14 @@ class Visit(nn.Module):
         # Indices live where the parameters do.
         joints = () if walk.joints is None else walk.joints
         places = sorted(range(len(joints)), key=joints.__getitem__)  # of each joint in that order
+        visited = joints or range(len(walk.limb_index))
+        neighbours = (
+            [visited[i] for i in walk.limb_index]
+            if walk.on_grid
+            else [walk.limb_index[joint] for joint in visited]
+        )
+        self.register_buffer("visited", torch.tensor(visited), persistent=False)
+        self.register_buffer("neighbours", torch.tensor(neighbours), persistent=False)
         self.register_buffer("limbs", torch.tensor(walk.limb_index), persistent=False)
         self.register_buffer("joints", torch.tensor(joints), persistent=False)
         self.register_buffer("places", torch.tensor(places), persistent=False)
@@ -52,6 +66,14 @@ class Visit(nn.Module):
         if self.walk.joints is None or not self.walk.put_back:
             return grid
         return grid.index_select(2, self.places)
+
+    def tables(self, grid: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The walk over (batch, frames, joints, c) as tables of positions."""
+        return index_tables(self.walk, self.visited, self.neighbours, *grid.shape[1:3])
+
+    def leave_tables(self, grid: Tensor) -> Tensor:
+        """What a scan along tables gave, which is at the positions it was read from."""
+        return grid if self.walk.put_back else self.enter(grid)
 
 
 def split_walks(
@@ -68,6 +90,22 @@ def split_walks(
         part = x_dbl[..., first * width : last * width]
         yield visit, part, ScanWeights(*(tensor[first:last] for tensor in weights))
         first = last
+
+
+def fused_scan(
+    visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights, d_state: int
+) -> Tensor:
+    """A walk by the native operator: version 1 where that can, which is faster, else version 2."""
+    sizes = (d_state, weights.dt_weight.shape[2])
+    most_states, most_joints = SCAN_SIZES["d_state"], SCAN_SIZES["joints"]
+    assert most_states is not None
+    assert most_joints is not None
+    if visit.walk.on_grid and d_state <= most_states and x.shape[2] <= most_joints:
+        inputs = (visit.enter(x), visit.enter(x_dbl))
+        y = scan_ops.cross_selective_scan(*inputs, *weights, *sizes, *visit.walk.lists())
+        return visit.leave(y)
+    y = scan_ops_v2.cross_selective_scan_v2(x, x_dbl, *weights, *visit.tables(x), *sizes)
+    return visit.leave_tables(y)
 
 
 def bone_means() -> Tensor:
@@ -109,6 +147,11 @@ class StepBias(nn.Module):
     def __init__(self, config: PoseMambaConfig) -> None:
         super().__init__()
         self.walk = config.walk
+        if not self.walk.on_grid:
+            raise InputError(
+                f"scan order {config.scan_order}: a step bias is for orders that visit every joint "
+                "once, without resets"
+            )
         self.joints = config.joints
         shape = (1, self.walk.directions, config.d_inner, 1, config.joints)
         self.bias = nn.Parameter(torch.zeros(shape))

@@ -18,9 +18,9 @@ from torch.nn import functional as F
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.blocks import PoseMambaBlock
-from posemamba.model.forks import ScanWeights, Visit, split_walks
+from posemamba.model.forks import ScanWeights, Visit, fused_scan, split_walks
 from posemamba.model.network import PoseMamba
-from posemamba.native import block_ops, fused_ops, packing, scan_ops
+from posemamba.native import block_ops, fused_ops, packing
 
 _Norm = tuple[Tensor, Tensor, float]
 
@@ -61,10 +61,7 @@ class _Scan:
             x_dbl, wider = self.msm.extend(x_dbl, weights.dt_weight)
             weights = weights._replace(dt_weight=wider)
         for visit, part, own in split_walks(self.visits, x_dbl, weights):
-            sizes = (self.d_state, own.dt_weight.shape[2])
-            x, x_dbl = visit.enter(u), visit.enter(part)
-            y = scan_ops.cross_selective_scan(x, x_dbl, *own, *sizes, *visit.walk.lists())
-            y = visit.leave(y)
+            y = fused_scan(visit, u, part, own, self.d_state)
             if visit.walk.gated and self.gate is not None:
                 y = y * self.gate.to(y.dtype)
             total = y if total is None else total + y

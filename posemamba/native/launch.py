@@ -11,7 +11,7 @@ from torch import Tensor
 
 from posemamba.errors import InputError
 from posemamba.native.library import load_cpu_library, load_cuda_library
-from posemamba.native.structs import SCAN_SIZES
+from posemamba.native.structs import SCAN_SIZES, SCAN_V2_SIZES
 from posemamba.text import plural
 
 Shape = tuple[int, ...]
@@ -137,14 +137,14 @@ def launch_cuda(
 
 
 def launch_scan(name: str, params: ctypes.Structure, device: torch.device) -> None:
-    """Run ``cross_scan`` or ``scan`` where its tensors are, with the workspace it asks for.
+    """Run one of the scans where its tensors are, with the workspace it asks for.
 
     Raises:
         InputError: the launcher refuses.
     """
     if device.type == "cuda":
         workspace = cuda_workspace(name, params, device)
-        limits = _size_beyond(params) or _SCAN_LIMITS
+        limits = _size_beyond(name, params) or _SCAN_LIMITS
         launch_cuda(name, params, device, limits, None, workspace.data_ptr())
         return
     library = load_cpu_library()
@@ -154,15 +154,25 @@ def launch_scan(name: str, params: ctypes.Structure, device: torch.device) -> No
     launch = getattr(library, f"pm_cpu_{name}")
     status = launch(ctypes.byref(params), workspace.data_ptr(), library.pm_cpu_pool(threads))
     if status != 0:
-        named = _size_beyond(params) if status == _BAD_SHAPE else None
+        named = _size_beyond(name, params) if status == _BAD_SHAPE else None
         reason = named or library.pm_status_string(status).decode()
         raise InputError(f"posemamba::{name}: {reason}")
 
 
-def _size_beyond(params: ctypes.Structure) -> str | None:
+#: What each launcher's struct may hold.
+_SIZES = {
+    "cross_scan": SCAN_SIZES,
+    "scan": SCAN_SIZES,
+    "indexed_scan": SCAN_V2_SIZES,
+    "stateful_scan": SCAN_V2_SIZES,
+}
+
+
+def _size_beyond(name: str, params: ctypes.Structure) -> str | None:
     """``d_state is 128, the kernels take 1 to 64`` of the first size that is so; None for none."""
-    for field, most in SCAN_SIZES.items():
-        size = getattr(params, field, 1)
+    sizes = getattr(params, "scan", params)  # version 2 of ``scan`` wraps version 1's struct
+    for field, most in _SIZES[name].items():
+        size = getattr(sizes, field, 1)
         if size < 1 or (most is not None and size > most):
             taken = "at least 1" if most is None else f"1 to {most}"
             return f"{field} is {size}, the kernels take {taken}"

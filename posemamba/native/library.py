@@ -15,9 +15,15 @@ from pathlib import Path
 
 from posemamba.errors import InputError
 from posemamba.files.installed import built_file
-from posemamba.native.structs import TABLE, CrossScanParams, ScanParams
+from posemamba.native.structs import (
+    TABLE,
+    CrossScanParams,
+    IndexedScanParams,
+    ScanParams,
+    StatefulScanParams,
+)
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 LIBRARY_VARIABLE = "POSEMAMBA_KERNELS_LIB"
 #: By device type: the variable that names another build, and the file installed with the package.
 _LIBRARIES = {
@@ -26,7 +32,12 @@ _LIBRARIES = {
 }
 
 
-_LAUNCHERS = {"cross_scan": CrossScanParams, "scan": ScanParams}
+_LAUNCHERS = {
+    "cross_scan": CrossScanParams,
+    "scan": ScanParams,
+    "indexed_scan": IndexedScanParams,
+    "stateful_scan": StatefulScanParams,
+}
 
 
 def library_path(device: str = "cpu") -> Path:
@@ -80,7 +91,7 @@ def _check_structs(library: ctypes.CDLL, what: str, remedy: str) -> None:
 def _declare(
     library: ctypes.CDLL, device: str, workspace: Sequence[type], launch: Sequence[type]
 ) -> None:
-    """Give both launchers of a device their types; ``params`` comes first everywhere."""
+    """Give the scan launchers of a device their types; ``params`` comes first everywhere."""
     for name, params in _LAUNCHERS.items():
         size = getattr(library, f"pm_{device}_{name}_workspace")
         size.restype = c_size_t

@@ -8,7 +8,7 @@ are identical.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -207,8 +207,17 @@ def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # 
     ctx.constants = [None if isinstance(v, Tensor) else v for v in inputs]
 
 
-def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    """Gradients through a plain scan, of the inputs that need them."""
+def recomputed_gradients(
+    ctx: Any,  # noqa: ANN401
+    grads: Sequence[Tensor | None],
+    function: Callable[..., Tensor | tuple[Tensor, ...]],
+) -> tuple[Any, ...]:
+    """Gradients through a plain scan, of the inputs that need them.
+
+    Args:
+        ctx: holds the inputs, tensors in ``saved_tensors`` and all others in ``constants``.
+        grads: one for each output of ``function``, None for an output that nobody used.
+    """
     values = [
         constant if saved is None else saved.detach().requires_grad_(ctx.needs_input_grad[i])
         for i, (saved, constant) in enumerate(zip(ctx.saved_tensors, ctx.constants, strict=True))
@@ -216,8 +225,14 @@ def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, .
     wanted = [i for i, need in enumerate(ctx.needs_input_grad) if need]
     with torch.enable_grad():
         output = function(*values)
-    found = torch.autograd.grad(output, [values[i] for i in wanted], grad)
+    outputs = (output,) if isinstance(output, Tensor) else output
+    used = [(o, g) for o, g in zip(outputs, grads, strict=True) if g is not None]
     gradients: list[Tensor | None] = [None] * len(values)
+    if not used:
+        return tuple(gradients)
+    found = torch.autograd.grad(
+        [o for o, _ in used], [values[i] for i in wanted], [g for _, g in used], allow_unused=True
+    )
     for i, gradient in zip(wanted, found, strict=True):
         gradients[i] = gradient
     return tuple(gradients)
@@ -236,11 +251,11 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
 
 
 def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
-    return _recomputed_gradients(ctx, grad, _cross_reference)
+    return recomputed_gradients(ctx, [grad], _cross_reference)
 
 
 def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
-    return _recomputed_gradients(ctx, grad, _scan_reference)
+    return recomputed_gradients(ctx, [grad], _scan_reference)
 
 
 cross_selective_scan.register_autograd(_cross_backward, setup_context=_save_inputs)

@@ -16,12 +16,18 @@ from posemamba.scan_order import Walk
 
 MAX_DIRECTIONS = 8
 MAX_JOINTS = 64
+MAX_WIDE_STATE = 256
+"""``d_state`` of the operators' version 2."""
 #: Fields of the scans' structs that are sizes, and the most each may be; None where memory is the
 #: limit (``PM_MAX_*`` of ``posemamba/scan.h``).
 SCAN_SIZES: dict[str, int | None] = {
     "batch": None, "frames": None, "length": None, "channels": None, "d_inner": None,
     "joints": MAX_JOINTS, "d_state": 64, "dt_rank": 128,
     "directions": MAX_DIRECTIONS, "groups": MAX_DIRECTIONS,
+}  # fmt: skip
+#: The same of version 2 (``posemamba/scan_v2.h``), which knows no joints.
+SCAN_V2_SIZES: dict[str, int | None] = {
+    **SCAN_SIZES, "positions": None, "steps": None, "joints": None, "d_state": MAX_WIDE_STATE,
 }  # fmt: skip
 
 _Directions = c_int32 * MAX_DIRECTIONS
@@ -48,6 +54,18 @@ class ScanParams(Structure):
         *_all(c_int32, "groups channels d_state delta_softplus dtype"),
         ("reverse", _Directions),
     )
+
+
+class IndexedScanParams(Structure):
+    _fields_ = (
+        *_all(c_void_p, "x x_dbl dt_weight dt_bias A D scan_index neighbour_index reset_length y"),
+        *_all(c_int64, "batch positions steps x_stride x_dbl_stride y_stride"),
+        *_all(c_int32, "d_inner d_state dt_rank directions dtype"),
+    )
+
+
+class StatefulScanParams(Structure):
+    _fields_ = (("scan", ScanParams), *_all(c_void_p, "initial_state final_state"))
 
 
 class ConvSiluParams(Structure):
@@ -116,6 +134,8 @@ class EmbedParams(Structure):
 TABLE: dict[str, type[Structure]] = {
     "pm_cross_scan_params": CrossScanParams,
     "pm_scan_params": ScanParams,
+    "pm_indexed_scan_params": IndexedScanParams,
+    "pm_stateful_scan_params": StatefulScanParams,
     "pm_conv_silu_params": ConvSiluParams,
     "pm_gated_norm_params": GatedNormParams,
     "pm_add_norm_params": AddNormParams,

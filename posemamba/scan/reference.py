@@ -49,13 +49,42 @@ def selective_scan(
         (batch, groups * channels, L), dtype of ``u``. The interior is float32, or float64 when
         ``u`` is float64.
     """
+    inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
+    return stateful_scan(*inputs)[0]
+
+
+def stateful_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    reverse: Sequence[int] | None = None,
+    initial_state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """:func:`selective_scan` from a state to a state.
+
+    Args:
+        initial_state: (batch, groups * channels, N) before a group's first step in its direction;
+            None for zero.
+
+    Returns:
+        the output, and the state after the last step (batch, groups * channels, N) in the type of
+        the interior.
+    """
     groups = B.shape[1]
     steps = [flip_groups(t, reverse, groups) for t in (u, delta, B, C)]
-    y = _scan_forward(steps[0], steps[1], A, steps[2], steps[3], D, delta_bias, delta_softplus)
+    y, state = _scan_forward(
+        *(steps[0], steps[1], A, steps[2], steps[3], D, delta_bias, delta_softplus, initial_state)
+    )
     y = flip_groups(y, reverse, groups)  # (batch, groups * channels, L)
     if z is not None:
         y = y * F.silu(z.to(y.dtype))
-    return y.to(u.dtype)
+    return y.to(u.dtype), state
 
 
 def flip_groups(tensor: Tensor, reverse: Sequence[int] | None, groups: int) -> Tensor:
@@ -75,7 +104,8 @@ def _scan_forward(
     D: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,
-) -> Tensor:
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
     work = torch.float64 if u.dtype == torch.float64 else torch.float32
     u, delta, A, B, C = (t.to(work) for t in (u, delta, A, B, C))
     channels = u.shape[1] // B.shape[1]
@@ -86,13 +116,15 @@ def _scan_forward(
     B = B.repeat_interleave(channels, dim=1)  # (batch, groups * channels, N, L)
     C = C.repeat_interleave(channels, dim=1)
     state = u.new_zeros(u.shape[0], u.shape[1], A.shape[1])  # (batch, groups * channels, N)
+    if initial_state is not None:
+        state = initial_state.to(work)
     outputs = []
     for step in range(u.shape[2]):
         dt = delta[:, :, step, None]  # (batch, groups * channels, 1)
         state = torch.exp(dt * A) * state + dt * u[:, :, step, None] * B[..., step]
         outputs.append((state * C[..., step]).sum(-1))
     y = torch.stack(outputs, dim=-1)
-    return y if D is None else y + D.to(work)[:, None] * u
+    return (y if D is None else y + D.to(work)[:, None] * u), state
 
 
 def directional_inputs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from posemamba.errors import InputError
-from posemamba.scan_order import SCAN_ORDERS, own_scan_order
+from posemamba.scan_order import EACH_ROW, SCAN_ORDERS, own_scan_order
 from posemamba.scan_order import get_scan_order as get
 
 PAPERS = ("global-local", "bidirectional", "fs-ft", "fs-bt", "bs-ft", "bs-bt")
@@ -93,6 +93,17 @@ def test_limbs_count_along_the_joints_of_a_walk() -> None:
         assert joints[neighbour] == [0, *range(16)][joints[place]]
 
 
+def test_repeats_omissions_and_resets_are_no_grid() -> None:
+    rows = [F | {"visits": [3, 2, 3], "reset": True}, F | {"reset": 3}, T]
+    own = own_scan_order({"directions": rows})
+    tour, pieces, plain = own.walks(range(17))
+    assert (tour.joints, tour.reset, tour.on_grid) == ((3, 2, 3), EACH_ROW, False)
+    assert (pieces.joints, pieces.reset, pieces.on_grid) == (None, 3, False)
+    assert plain.on_grid
+    assert not own.is_one_walk
+    assert get(own.name) == own
+
+
 @pytest.mark.parametrize(
     ("table", "why"),
     [
@@ -109,6 +120,12 @@ def test_limbs_count_along_the_joints_of_a_walk() -> None:
         ({"directions": [F | {"joints": [0, 1]}]}, "17 joint numbers from 0 to 16"),
         ({"directions": [F | {"joints": [0] * 17}]}, "every joint once"),
         ({"directions": [F | {"joints": [True] * 17}]}, "17 joint numbers"),
+        ({"directions": [F | {"visits": []}]}, "visits must be 1 to 272 joint numbers"),
+        ({"directions": [F | {"visits": [17]}]}, "numbers from 0 to 16"),
+        ({"directions": [F | {"visits": [0], "joints": list(range(17))}]}, "without joints"),
+        ({"directions": [F | {"visits": [0], "put_back": False}]}, "put_back true"),
+        ({"directions": [F | {"reset": 0}]}, "reset is 0: use true, false or a number"),
+        ({"directions": [F | {"reset": "frame"}]}, "reset is frame"),
         ({"directions": [F], "limb_index": [17] * 17}, "limb_index must be 17 joint numbers"),
     ],
 )

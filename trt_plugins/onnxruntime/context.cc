@@ -74,6 +74,33 @@ Status* read_input(const Api* api, const KernelContext* context, size_t index, s
   return GetTensorMutableData(api, const_cast<Value*>(value), &tensor->data);
 }
 
+namespace {
+// Whether a question was answered; its error is thrown away.
+bool succeeded(const Api* api, Status* error) {
+  if (error != nullptr) ReleaseStatus(api, error);
+  return error == nullptr;
+}
+}  // namespace
+
+bool has_ints(const Api* api, const KernelInfo* info, const char* name) {
+  size_t count = 0;
+  return succeeded(api, KernelInfoGetAttributeArray_int64(api, info, name,
+                                                          static_cast<int64_t*>(nullptr), &count));
+}
+
+bool has_int(const Api* api, const KernelInfo* info, const char* name) {
+  int64_t value = 0;
+  return succeeded(api, KernelInfoGetAttribute_int64(api, info, name, &value));
+}
+
+Status* read_optional(const Api* api, const KernelContext* context, size_t index, size_t rank,
+                      const char* op, Tensor* tensor) {
+  size_t inputs = 0;
+  PM_ORT_RETURN_IF_ERROR(input_count(api, context, &inputs));
+  *tensor = Tensor{};
+  return index < inputs ? read_input(api, context, index, rank, op, tensor) : nullptr;
+}
+
 Status* input_count(const Api* api, const KernelContext* context, size_t* count) {
   return KernelContext_GetInputCount(api, context, count);
 }
@@ -99,6 +126,18 @@ Status* make_output(const Api* api, KernelContext* context, size_t index,
   Value* value = nullptr;
   PM_ORT_RETURN_IF_ERROR(KernelContext_GetOutput(api, context, index, dims.data(), rank, &value));
   return GetTensorMutableData(api, value, data);
+}
+
+Status* make_optional_output(const Api* api, KernelContext* context, size_t index,
+                             const std::array<int64_t, 4>& dims, size_t rank, void** data) {
+  size_t outputs = 0;
+  *data = nullptr;
+  PM_ORT_RETURN_IF_ERROR(
+      KernelContext_GetOutputCount(api, static_cast<const KernelContext*>(context), &outputs));
+  if (index >= outputs) return nullptr;
+  Value* value = nullptr;
+  PM_ORT_RETURN_IF_ERROR(KernelContext_GetOutput(api, context, index, dims.data(), rank, &value));
+  return value == nullptr ? nullptr : GetTensorMutableData(api, value, data);
 }
 
 Status* shape_of(const Api* api, ShapeInferContext* context, size_t input, size_t rank,

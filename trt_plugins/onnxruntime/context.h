@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "ort_api.h"
-#include "posemamba/scan.h"
+#include "posemamba/scan_v2.h"
 
 namespace posemamba::ort {
 
@@ -17,6 +17,7 @@ struct Tensor {
 
   bool is(std::array<int64_t, 4> shape) const { return dims == shape; }
   const float* floats() const { return static_cast<const float*>(data); }
+  const int32_t* ints() const { return static_cast<const int32_t*>(data); }
 };
 
 // Error of the user's: a node or an input that breaks the operator's contract.
@@ -28,7 +29,14 @@ Status* read_int(const Api* api, const KernelInfo* info, const char* name, int32
 Status* read_ints(const Api* api, const KernelInfo* info, const char* name, int32_t* values,
                   size_t capacity, size_t* count);
 
+// Whether a node has an attribute.
+bool has_ints(const Api* api, const KernelInfo* info, const char* name);
+bool has_int(const Api* api, const KernelInfo* info, const char* name);
+
 Status* input_count(const Api* api, const KernelContext* context, size_t* count);
+// An input after the required ones: trailing inputs may be left out, inner ones be empty.
+Status* read_optional(const Api* api, const KernelContext* context, size_t index, size_t rank,
+                      const char* op, Tensor* tensor);
 Status* read_input(const Api* api, const KernelContext* context, size_t index, size_t rank,
                    const char* op, Tensor* tensor);
 // Whether there is nothing to compute. Only after `bind` has checked the inputs.
@@ -36,6 +44,9 @@ Status* first_input_is_empty(const Api* api, const KernelContext* context, bool*
 // Makes output `index` with the first `rank` sizes of `dims`.
 Status* make_output(const Api* api, KernelContext* context, size_t index,
                     const std::array<int64_t, 4>& dims, size_t rank, void** data);
+// The same of an output that may be left out; then `data` becomes null.
+Status* make_optional_output(const Api* api, KernelContext* context, size_t index,
+                             const std::array<int64_t, 4>& dims, size_t rank, void** data);
 // Shape inference: the sizes of an input. `info` becomes null where it does not have `rank` axes:
 // ONNX Runtime says 0 of an input whose shape is unknown, and nothing may be said of the output.
 Status* shape_of(const Api* api, ShapeInferContext* context, size_t input, size_t rank,

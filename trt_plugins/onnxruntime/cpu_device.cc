@@ -84,24 +84,38 @@ class HostThreads {
   pm_parallel parallel_;
 };
 
+template <class Params>
+Status* launch_scan(const Api* api, KernelContext* context, const char* op, const Params& params,
+                    size_t (*workspace_of)(const Params*, int32_t),
+                    pm_status (*launch)(const Params*, void*, const pm_parallel*)) {
+  HostThreads threads(api, context);
+  Workspace workspace(api, context);
+  PM_ORT_RETURN_IF_ERROR(workspace.allocate(workspace_of(&params, threads.parallel()->threads)));
+  return from_launcher(api, op, launch(&params, workspace.data(), threads.parallel()));
+}
+
 }  // namespace
 
 Status* CpuDevice::launch(const Api* api, KernelContext* context, const char* op,
                           const pm_cross_scan_params& params) {
-  HostThreads threads(api, context);
-  Workspace workspace(api, context);
-  PM_ORT_RETURN_IF_ERROR(
-      workspace.allocate(pm_cpu_cross_scan_workspace(&params, threads.parallel()->threads)));
-  return from_launcher(api, op, pm_cpu_cross_scan(&params, workspace.data(), threads.parallel()));
+  return launch_scan(api, context, op, params, &pm_cpu_cross_scan_workspace, &pm_cpu_cross_scan);
 }
 
 Status* CpuDevice::launch(const Api* api, KernelContext* context, const char* op,
                           const pm_scan_params& params) {
-  HostThreads threads(api, context);
-  Workspace workspace(api, context);
-  PM_ORT_RETURN_IF_ERROR(
-      workspace.allocate(pm_cpu_scan_workspace(&params, threads.parallel()->threads)));
-  return from_launcher(api, op, pm_cpu_scan(&params, workspace.data(), threads.parallel()));
+  return launch_scan(api, context, op, params, &pm_cpu_scan_workspace, &pm_cpu_scan);
+}
+
+Status* CpuDevice::launch(const Api* api, KernelContext* context, const char* op,
+                          const pm_indexed_scan_params& params) {
+  return launch_scan(api, context, op, params, &pm_cpu_indexed_scan_workspace,
+                     &pm_cpu_indexed_scan);
+}
+
+Status* CpuDevice::launch(const Api* api, KernelContext* context, const char* op,
+                          const pm_stateful_scan_params& params) {
+  return launch_scan(api, context, op, params, &pm_cpu_stateful_scan_workspace,
+                     &pm_cpu_stateful_scan);
 }
 
 Status* CpuDevice::launch(const Api*, KernelContext*, const char*,

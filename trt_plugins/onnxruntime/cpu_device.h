@@ -13,6 +13,10 @@ struct CpuDevice {
                         const pm_cross_scan_params& params);
   static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_scan_params& params);
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_indexed_scan_params& params);
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_stateful_scan_params& params);
   // Plain loops: they make a model rewritten for CUDA checkable on any machine.
   static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_conv_silu_params& params);

@@ -106,6 +106,18 @@ Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* o
 }
 
 Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
+                           const pm_indexed_scan_params& params) {
+  return launch_scan(api, context, op, params, &pm_cuda_indexed_scan_workspace,
+                     &pm_cuda_indexed_scan);
+}
+
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
+                           const pm_stateful_scan_params& params) {
+  return launch_scan(api, context, op, params, &pm_cuda_stateful_scan_workspace,
+                     &pm_cuda_stateful_scan);
+}
+
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
                            const pm_conv_silu_params& params) {
   return launch_plain(api, context, op, params, &pm_cuda_conv_silu);
 }

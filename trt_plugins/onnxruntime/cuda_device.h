@@ -17,6 +17,10 @@ struct CudaDevice {
   static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_scan_params& params);
   static Status* launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_indexed_scan_params& params);
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_stateful_scan_params& params);
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_conv_silu_params& params);
   static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_gated_norm_params& params);

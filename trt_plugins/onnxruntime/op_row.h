@@ -2,7 +2,8 @@
 // and a device.
 //
 // A kernel class has: Params, what its launchers take; kName; kInputs and kOutputs (one letter a
-// tensor: 'T' for activations, 'f' for float32); kRequired (inputs from there on may be absent);
+// tensor: 'T' for activations, 'f' for float32, 'i' for int32, 'o' for a float32 output that may be
+// absent); kRequired (inputs from there on may be absent);
 // `static Status* infer_shape(api, context)`; `Status* read(const KernelInfo*)` for the attributes;
 // `Status* bind(KernelContext*, Params*) const`, which checks a call's tensors and makes the
 // outputs. A device has: kProvider and `Status* launch(api, context, name, params)`.
@@ -14,6 +15,14 @@
 #include "context.h"
 
 namespace posemamba::ort {
+
+// Parameters of an operator of two versions, one of which a call fills.
+template <class First, class Second>
+struct Versions {
+  bool is_second;
+  First first;
+  Second second;
+};
 
 template <class Kernel, class Device, ElementType Activation>
 struct OpRow {
@@ -39,10 +48,16 @@ struct OpRow {
     bool empty = false;  // a batch of no clips: nobody in view
     PM_ORT_RETURN_IF_ERROR(first_input_is_empty(made->api, context, &empty));
     if (empty) return nullptr;
-    return Device::launch(made->api, context, Kernel::kName, params);
+    return launch(made->api, context, params);
   }
 
-  static ElementType type(char letter) { return letter == 'T' ? Activation : kOrtFloat; }
+  static ElementType type(char letter) {
+    return letter == 'T' ? Activation : letter == 'i' ? kOrtInt32 : kOrtFloat;
+  }
+
+  static Characteristic output_characteristic(const CustomOp*, size_t index) {
+    return Kernel::kOutputs[index] == 'o' ? kOrtOptional : kOrtRequired;
+  }
 
   static Characteristic input_characteristic(const CustomOp*, size_t index) {
     return index < Kernel::kRequired ? kOrtRequired : kOrtOptional;
@@ -63,6 +78,17 @@ struct OpRow {
  private:
   static inline const Api* api_ = nullptr;
 
+  template <class Params>
+  static Status* launch(const Api* api, KernelContext* context, const Params& params) {
+    return Device::launch(api, context, Kernel::kName, params);
+  }
+  template <class First, class Second>
+  static Status* launch(const Api* api, KernelContext* context,
+                        const Versions<First, Second>& params) {
+    return params.is_second ? launch(api, context, params.second)
+                            : launch(api, context, params.first);
+  }
+
   static CustomOp make() {
     CustomOp op{};  // callbacks left null are optional in the interface
     op.version = kCustomOpVersion;
@@ -74,7 +100,7 @@ struct OpRow {
     op.GetOutputTypeCount = [](const CustomOp*) { return std::strlen(Kernel::kOutputs); };
     op.KernelDestroy = &destroy;
     op.GetInputCharacteristic = &input_characteristic;
-    op.GetOutputCharacteristic = [](const CustomOp*, size_t) { return kOrtRequired; };
+    op.GetOutputCharacteristic = &output_characteristic;
     op.GetInputMemoryType = [](const CustomOp*, size_t) { return kOrtMemTypeDefault; };
     op.CreateKernelV2 = &create;
     op.KernelComputeV2 = &compute;

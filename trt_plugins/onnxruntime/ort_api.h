@@ -37,7 +37,7 @@ struct ApiBase {
 };
 
 enum ErrorCode : int { kOrtFail = 1, kOrtInvalidArgument = 2 };
-enum ElementType : int { kOrtFloat = 1, kOrtFloat16 = 10 };
+enum ElementType : int { kOrtFloat = 1, kOrtInt32 = 6, kOrtFloat16 = 10 };
 enum Characteristic : int { kOrtRequired = 0, kOrtOptional = 1 };
 enum AllocatorType : int { kOrtArenaAllocator = 1 };
 enum MemType : int { kOrtMemTypeDefault = 0 };
@@ -88,6 +88,7 @@ struct CustomOp {
   X(KernelInfoGetAttribute_float, 85, Status*, (const KernelInfo*, const char*, float*))   \
   X(KernelInfoGetAttribute_int64, 86, Status*, (const KernelInfo*, const char*, int64_t*)) \
   X(KernelContext_GetInputCount, 88, Status*, (const KernelContext*, size_t*))             \
+  X(KernelContext_GetOutputCount, 89, Status*, (const KernelContext*, size_t*))            \
   X(KernelContext_GetInput, 90, Status*, (const KernelContext*, size_t, const Value**))    \
   X(KernelContext_GetOutput, 91, Status*,                                                  \
     (KernelContext*, size_t, const int64_t*, size_t, Value**))                             \

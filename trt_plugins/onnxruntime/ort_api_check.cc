@@ -28,6 +28,7 @@ static_assert(sizeof(ours::CustomOp) == offsetof(OrtCustomOp, GetMayInplace),
 static_assert(int{ours::kOrtFail} == ORT_FAIL);
 static_assert(int{ours::kOrtInvalidArgument} == ORT_INVALID_ARGUMENT);
 static_assert(int{ours::kOrtFloat} == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
+static_assert(int{ours::kOrtInt32} == ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32);
 static_assert(int{ours::kOrtFloat16} == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16);
 static_assert(int{ours::kOrtOptional} == INPUT_OUTPUT_OPTIONAL);
 static_assert(int{ours::kOrtArenaAllocator} == OrtArenaAllocator);

@@ -1,7 +1,7 @@
 // Entry point of libposemamba_ort.so: SessionOptions.register_custom_ops_library finds it by name.
 #include "block_ops.h"
 #include "cpu_device.h"
-#include "cross_selective_scan.h"
+#include "cross_selective_scan_v2.h"
 #include "op_row.h"
 #include "selective_scan.h"
 #ifdef POSEMAMBA_ORT_CUDA
@@ -25,7 +25,7 @@ Status* add_rows(const Api* api, CustomOpDomain* domain) {
 
 template <class Device, ElementType Activation>
 Status* add_composed(const Api* api, CustomOpDomain* domain) {
-  return add_rows<Device, Activation, CrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm,
+  return add_rows<Device, Activation, AnyCrossSelectiveScan, SelectiveScan, ConvSilu, GatedNorm,
                   AddNorm>(api, domain);
 }
 

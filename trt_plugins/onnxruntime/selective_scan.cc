@@ -2,13 +2,15 @@
 
 namespace posemamba::ort {
 namespace {
-enum InputIndex : size_t { kU, kDelta, kA, kB, kC, kD, kDeltaBias, kZ };
+enum InputIndex : size_t { kU, kDelta, kA, kB, kC, kD, kDeltaBias, kZ, kInitialState };
 }
 
 Status* SelectiveScan::read(const KernelInfo* info) {
-  node = Params{};
+  node = pm_scan_params{};
   node.dtype = dtype;
   PM_ORT_RETURN_IF_ERROR(read_int(api, info, "delta_softplus", &node.delta_softplus));
+  gated = 1;
+  if (has_int(api, info, "gated")) PM_ORT_RETURN_IF_ERROR(read_int(api, info, "gated", &gated));
   size_t groups = 0;
   PM_ORT_RETURN_IF_ERROR(read_ints(api, info, "reverse", node.reverse, PM_MAX_DIRECTIONS, &groups));
   node.groups = static_cast<int32_t>(groups);
@@ -16,19 +18,16 @@ Status* SelectiveScan::read(const KernelInfo* info) {
 }
 
 Status* SelectiveScan::bind(KernelContext* context, Params* bound) const {
-  Tensor u, delta, A, B, C, D, delta_bias, z;
+  Tensor u, delta, A, B, C, D, delta_bias, z, state;
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kU, 3, kName, &u));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDelta, 3, kName, &delta));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kA, 2, kName, &A));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kB, 4, kName, &B));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, kC, 4, kName, &C));
-  size_t inputs = 0;  // trailing inputs may be left out, inner ones be empty
-  PM_ORT_RETURN_IF_ERROR(input_count(api, context, &inputs));
-  if (inputs > kD) PM_ORT_RETURN_IF_ERROR(read_input(api, context, kD, 1, kName, &D));
-  if (inputs > kDeltaBias) {
-    PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDeltaBias, 1, kName, &delta_bias));
-  }
-  if (inputs > kZ) PM_ORT_RETURN_IF_ERROR(read_input(api, context, kZ, 3, kName, &z));
+  PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kD, 1, kName, &D));
+  PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kDeltaBias, 1, kName, &delta_bias));
+  PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kZ, 3, kName, &z));
+  PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kInitialState, 3, kName, &state));
 
   const int64_t batch = u.dims[0], rows = u.dims[1], length = u.dims[2];
   const int64_t groups = node.groups, n = A.dims[1];
@@ -45,21 +44,36 @@ Status* SelectiveScan::bind(KernelContext* context, Params* bound) const {
     return invalid(api, kName, "A, D, delta_bias or z does not match u");
   }
 
-  Params& params = *bound;
-  params = node;
+  if (state.rank != 0 && !state.is({batch, rows, n})) {
+    return invalid(api, kName, "initial_state must be [batch, groups * d, N]");
+  }
+
+  pm_scan_params params = node;
   params.u = u.data;
   params.delta = delta.data;
   params.A = A.floats();
   params.B = B.data;
   params.C = C.data;
   params.D = D.floats();
-  params.z = z.data;
+  params.z = gated == 0 ? nullptr : z.data;
   params.delta_bias = delta_bias.floats();
   params.batch = batch;
   params.length = length;
   params.channels = static_cast<int32_t>(rows / groups);
   params.d_state = static_cast<int32_t>(n);
-  return make_output(api, context, 0, u.dims, u.rank, &params.y);
+  void* final_state = nullptr;
+  PM_ORT_RETURN_IF_ERROR(make_optional_output(api, context, 1, {batch, rows, n}, 3, &final_state));
+  PM_ORT_RETURN_IF_ERROR(make_output(api, context, 0, u.dims, u.rank, &params.y));
+  if (final_state != nullptr && batch * rows != 0 && length == 0) {
+    return invalid(api, kName, "a scan from a state to a state needs a step");
+  }
+  bound->is_second = state.rank != 0 || final_state != nullptr || n > PM_MAX_STATE;
+  if (bound->is_second) {
+    bound->second = {params, state.floats(), static_cast<float*>(final_state)};
+  } else {
+    bound->first = params;
+  }
+  return nullptr;
 }
 
 }  // namespace posemamba::ort

@@ -1,21 +1,25 @@
-// posemamba::SelectiveScan, version 1 (docs/reference/ops.md).
+// posemamba::SelectiveScan as a node of either version (docs/reference/ops.md): a state that goes
+// in or out, or more states than version 1 has, makes one of version 2.
 #pragma once
 
-#include "context.h"
+#include "op_row.h"
 
 namespace posemamba::ort {
 
 struct SelectiveScan {
-  using Params = pm_scan_params;
+  using Params = Versions<pm_scan_params, pm_stateful_scan_params>;
   static constexpr const char* kName = "SelectiveScan";
-  static constexpr const char* kInputs = "TTfTTffT";  // u, delta, A, B, C, D, delta_bias, z
-  static constexpr const char* kOutputs = "T";
-  static constexpr size_t kRequired = 5;  // D, delta_bias and z may be absent
+  // u, delta, A, B, C, D, delta_bias, z, initial_state
+  static constexpr const char* kInputs = "TTfTTffTf";
+  static constexpr const char* kOutputs = "To";  // y, final_state
+  static constexpr size_t kRequired = 5;
 
   const Api* api;
   pm_dtype dtype;
-  Params node;  // what the attributes fix; tensors and sizes are filled in per call
+  int32_t gated;        // 0: z is there to hold its place
+  pm_scan_params node;  // what the attributes fix; tensors and sizes are filled in per call
 
+  // Of y alone: a context does not say whether there is another output.
   static Status* infer_shape(const Api* api, ShapeInferContext* context) {
     return output_like_input(api, context, 0, 0, 3);
   }

@@ -60,14 +60,15 @@ bool CrossSelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs
   return true;
 }
 
-void CrossSelectiveScan::Point(const void* const* inputs, int32_t, void* y, Params* params) {
+void CrossSelectiveScan::Point(const Attribute*, const void* const* inputs, int32_t,
+                               void* const* outputs, Params* params) {
   params->x = inputs[kX];
   params->x_dbl = inputs[kXDbl];
   params->dt_weight = static_cast<const float*>(inputs[kDtWeight]);
   params->dt_bias = static_cast<const float*>(inputs[kDtBias]);
   params->A = static_cast<const float*>(inputs[kA]);
   params->D = static_cast<const float*>(inputs[kD]);
-  params->y = y;
+  params->y = outputs[0];
 }
 
 }  // namespace posemamba::trt

@@ -7,10 +7,15 @@ namespace posemamba::trt {
 struct CrossSelectiveScan {
   static constexpr const char* kName = "CrossSelectiveScan";
 
+  static constexpr const char* kVersion = "1";
+  static constexpr int32_t kOutputCount = 1;
+  static constexpr int32_t kFurtherRank = 0;
+  static constexpr SizeOf kFurtherDims[1] = {};
+
   enum InputIndex : int32_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD, kInputCount };
-  static constexpr Input kInputs[kInputCount] = {{"x", true, 4},          {"x_dbl", true, 4},
-                                                 {"dt_weight", false, 3}, {"dt_bias", false, 2},
-                                                 {"A", false, 3},         {"D", false, 2}};
+  static constexpr Input kInputs[kInputCount] = {
+      {"x", Type::kActivation, 4},  {"x_dbl", Type::kActivation, 4}, {"dt_weight", Type::kFloat, 3},
+      {"dt_bias", Type::kFloat, 2}, {"A", Type::kFloat, 3},          {"D", Type::kFloat, 2}};
   static constexpr int32_t kRequired = kInputCount;
 
   enum AttributeIndex : int32_t {
@@ -34,7 +39,9 @@ struct CrossSelectiveScan {
   static bool check(const Attribute* attributes, Reason* reason);
   static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
-  static void Point(const void* const* inputs, int32_t count, void* y, Params* params);
+  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+                    void* const* outputs, Params* params);
+  static int32_t& dtype(Params& params) { return params.dtype; }
 
   static constexpr auto kWorkspace = &pm_cuda_cross_scan_workspace;
   static constexpr auto kWorkspaceLimit = &pm_cuda_cross_scan_workspace_limit;

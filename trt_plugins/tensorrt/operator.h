@@ -1,10 +1,15 @@
-// What the two operators' adapters share. An adapter is a class of static members:
-//   kName, kInputs, kRequired   the ONNX operator and its inputs; from kRequired on optional
+// What the operators' adapters share. An adapter, one for each operator and version, is a class of
+// static members:
+//   kName, kVersion             the ONNX operator and the plugin_version of its nodes
+//   kInputs, kRequired          its inputs; from kRequired on optional
+//   kOutputCount                outputs; the first is like the first input, any other float32
 //   kAttributes                 its attributes, without values
 //   Params                      the launcher's parameters
 //   check(attributes, reason)   whether the attributes agree with each other
 //   Shape(...)                  everything of Params but pointers and dtype, or the reason why not
 //   Point(...)                  the pointers
+//   dtype(params)               where Params holds the type of the activations
+//   kFurtherRank, kFurtherDims  the sizes of outputs after the first, as sizes of inputs
 //   kWorkspace, kWorkspaceLimit, kLaunch   the launcher
 #pragma once
 
@@ -15,10 +20,22 @@
 
 namespace posemamba::trt {
 
+enum class Type : int32_t {
+  kActivation,  // float32 or float16, as the first input
+  kFloat,       // float32 whatever the activations are
+  kInteger      // int32
+};
+
 struct Input {
   const char* name;
-  bool activation;  // float32 or float16, as the first input; others are always float32
+  Type type;
   int32_t rank;
+};
+
+// A size of an input, such as that of its axis 0.
+struct SizeOf {
+  int32_t input;
+  int32_t axis;
 };
 
 // The dimensions of a node's inputs; those beyond `count` are absent.

@@ -14,7 +14,6 @@
 
 namespace posemamba::trt {
 
-inline constexpr const char* kPluginVersion = "1";
 inline constexpr const char* kPluginNamespace = "posemamba";
 inline constexpr int32_t kOk = 0;
 inline constexpr int32_t kFailed = -1;
@@ -58,12 +57,12 @@ class Plugin final : public nvinfer1::IPluginV3,
   // IPluginV3OneCore
 
   const char* getPluginName() const noexcept override { return Operator::kName; }
-  const char* getPluginVersion() const noexcept override { return kPluginVersion; }
+  const char* getPluginVersion() const noexcept override { return Operator::kVersion; }
   const char* getPluginNamespace() const noexcept override { return kPluginNamespace; }
 
   // IPluginV3OneBuild
 
-  int32_t getNbOutputs() const noexcept override { return 1; }
+  int32_t getNbOutputs() const noexcept override { return Operator::kOutputCount; }
 
   int32_t getOutputDataTypes(DataType* outputs, int32_t output_count, const DataType* inputs,
                              int32_t input_count) const noexcept override {
@@ -72,10 +71,11 @@ class Plugin final : public nvinfer1::IPluginV3,
       return fail("input '%s' is neither float32 nor float16", Operator::kInputs[0].name);
     }
     outputs[0] = inputs[0];
+    std::fill(outputs + 1, outputs + Operator::kOutputCount, DataType::kFLOAT);
     return kOk;
   }
 
-  // The output's shape is the first input's.
+  // The first output's shape is the first input's.
   int32_t getOutputShapes(const nvinfer1::DimsExprs* inputs, int32_t input_count,
                           const nvinfer1::DimsExprs*, int32_t shape_input_count,
                           nvinfer1::DimsExprs* outputs, int32_t output_count,
@@ -86,6 +86,13 @@ class Plugin final : public nvinfer1::IPluginV3,
       if (!rank_fits(i, inputs[i].nbDims)) return kFailed;
     }
     outputs[0] = inputs[0];
+    for (int32_t i = 1; i < Operator::kOutputCount; ++i) {
+      outputs[i].nbDims = Operator::kFurtherRank;
+      for (int32_t axis = 0; axis < Operator::kFurtherRank; ++axis) {
+        const SizeOf from = Operator::kFurtherDims[axis];
+        outputs[i].d[axis] = inputs[from.input].d[from.axis];
+      }
+    }
     return kOk;
   }
 
@@ -99,8 +106,7 @@ class Plugin final : public nvinfer1::IPluginV3,
     const nvinfer1::PluginTensorDesc& asked = tensors[position].desc;
     if (asked.format != nvinfer1::TensorFormat::kLINEAR) return false;
     if (position == 0) return asked.type == DataType::kFLOAT || asked.type == DataType::kHALF;
-    const bool activation = position >= input_count || Operator::kInputs[position].activation;
-    return asked.type == (activation ? tensors[0].desc.type : DataType::kFLOAT);
+    return asked.type == type_of(position, input_count, tensors[0].desc.type);
   }
 
   int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
@@ -174,10 +180,15 @@ class Plugin final : public nvinfer1::IPluginV3,
                   const nvinfer1::PluginTensorDesc*, const void* const* inputs,
                   void* const* outputs, void* workspace, cudaStream_t stream) noexcept override {
     if (input_count_ == 0) return fail("it is enqueued before any shape was set");
-    if (is_empty(input_descriptions[0].dims)) return kOk;
+    const nvinfer1::Dims& first = input_descriptions[0].dims;
+    if (is_empty(first)) {  // then there is nothing to write, but for the state after no step
+      return Operator::kOutputCount == 1 || first.d[0] == 0 || first.d[1] == 0
+                 ? kOk
+                 : fail("a scan from a state to a state needs a step");
+    }
     Params params{};
     if (!bind(input_descriptions, input_count_, &params)) return kFailed;
-    Operator::Point(inputs, input_count_, outputs[0], &params);
+    Operator::Point(attributes_, inputs, input_count_, outputs, &params);
     const cudaError_t error = Operator::kLaunch(&params, &tuning_, workspace, stream);
     if (error != cudaSuccess) return fail("the launch failed: %s", cudaGetErrorString(error));
     return kOk;
@@ -223,11 +234,12 @@ class Plugin final : public nvinfer1::IPluginV3,
   }
 
   bool counts_fit(int32_t inputs, int32_t outputs) const {
-    if (inputs >= Operator::kRequired && inputs <= Operator::kInputCount && outputs == 1) {
+    if (inputs >= Operator::kRequired && inputs <= Operator::kInputCount &&
+        outputs == Operator::kOutputCount) {
       return true;
     }
-    fail("it has %d inputs and %d outputs; it takes %d to %d and has one", inputs, outputs,
-         Operator::kRequired, Operator::kInputCount);
+    fail("it has %d inputs and %d outputs; it takes %d to %d and has %s", inputs, outputs,
+         Operator::kRequired, Operator::kInputCount, Operator::kOutputCount == 1 ? "one" : "two");
     return false;
   }
 
@@ -236,6 +248,20 @@ class Plugin final : public nvinfer1::IPluginV3,
     if (rank == wanted.rank) return true;
     fail("input '%s' has %d axes, it must have %d", wanted.name, rank, wanted.rank);
     return false;
+  }
+
+  static DataType type_of(int32_t position, int32_t input_count, DataType activations) {
+    if (position == input_count) return activations;
+    if (position > input_count) return DataType::kFLOAT;
+    switch (Operator::kInputs[position].type) {
+      case Type::kActivation:
+        return activations;
+      case Type::kInteger:
+        return DataType::kINT32;
+      case Type::kFloat:
+        break;
+    }
+    return DataType::kFLOAT;
   }
 
   static bool is_empty(const nvinfer1::Dims& dims) {
@@ -252,7 +278,7 @@ class Plugin final : public nvinfer1::IPluginV3,
       fail("%s", reason.text);
       return false;
     }
-    params->dtype = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
+    Operator::dtype(*params) = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
     if (Operator::kWorkspaceLimit(params) == 0) {
       fail("the kernels do not take these sizes; posemamba/scan_cuda.h states their limits");
       return false;
@@ -289,7 +315,7 @@ class Creator final : public nvinfer1::IPluginCreatorV3One {
   }
 
   const char* getPluginName() const noexcept override { return Operator::kName; }
-  const char* getPluginVersion() const noexcept override { return kPluginVersion; }
+  const char* getPluginVersion() const noexcept override { return Operator::kVersion; }
   const char* getPluginNamespace() const noexcept override { return kPluginNamespace; }
 
   const nvinfer1::PluginFieldCollection* getFieldNames() noexcept override { return &collection_; }

@@ -2,13 +2,13 @@
 
 namespace posemamba::trt {
 
-bool SelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                          Reason* reason) {
+bool SelectiveScan::shape_up_to(int32_t states, const Attribute* attributes, const Shapes& inputs,
+                                pm_scan_params* params, Reason* reason) {
   const nvinfer1::Dims& u = inputs[kU];
   const int64_t batch = u.d[0], rows = u.d[1], length = u.d[2];
   const int64_t groups = inputs[kB].d[1], d_state = inputs[kA].d[1];
   if (!in_limit("groups", groups, PM_MAX_DIRECTIONS, reason) ||
-      !in_limit("d_state", d_state, PM_MAX_STATE, reason) ||
+      !in_limit("d_state", d_state, states, reason) ||
       !in_limit("groups * d", rows, INT32_MAX, reason)) {
     return false;
   }
@@ -35,7 +35,8 @@ bool SelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs, Par
   return true;
 }
 
-void SelectiveScan::Point(const void* const* inputs, int32_t count, void* y, Params* params) {
+void SelectiveScan::Point(const Attribute*, const void* const* inputs, int32_t count,
+                          void* const* outputs, Params* params) {
   params->u = inputs[kU];
   params->delta = inputs[kDelta];
   params->A = static_cast<const float*>(inputs[kA]);
@@ -44,7 +45,7 @@ void SelectiveScan::Point(const void* const* inputs, int32_t count, void* y, Par
   params->D = count > kD ? static_cast<const float*>(inputs[kD]) : nullptr;
   params->delta_bias = count > kDeltaBias ? static_cast<const float*>(inputs[kDeltaBias]) : nullptr;
   params->z = count > kZ ? inputs[kZ] : nullptr;
-  params->y = y;
+  params->y = outputs[0];
 }
 
 }  // namespace posemamba::trt

@@ -7,10 +7,16 @@ namespace posemamba::trt {
 struct SelectiveScan {
   static constexpr const char* kName = "SelectiveScan";
 
+  static constexpr const char* kVersion = "1";
+  static constexpr int32_t kOutputCount = 1;
+  static constexpr int32_t kFurtherRank = 0;
+  static constexpr SizeOf kFurtherDims[1] = {};
+
   enum InputIndex : int32_t { kU, kDelta, kA, kB, kC, kD, kDeltaBias, kZ, kInputCount };
   static constexpr Input kInputs[kInputCount] = {
-      {"u", true, 3}, {"delta", true, 3}, {"A", false, 2},          {"B", true, 4},
-      {"C", true, 4}, {"D", false, 1},    {"delta_bias", false, 1}, {"z", true, 3}};
+      {"u", Type::kActivation, 3},     {"delta", Type::kActivation, 3}, {"A", Type::kFloat, 2},
+      {"B", Type::kActivation, 4},     {"C", Type::kActivation, 4},     {"D", Type::kFloat, 1},
+      {"delta_bias", Type::kFloat, 1}, {"z", Type::kActivation, 3}};
   static constexpr int32_t kRequired = kD;
 
   enum AttributeIndex : int32_t { kDeltaSoftplus, kReverse, kAttributeCount };
@@ -21,8 +27,15 @@ struct SelectiveScan {
   using Params = pm_scan_params;
   static bool check(const Attribute*, Reason*) { return true; }
   static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                    Reason* reason);
-  static void Point(const void* const* inputs, int32_t count, void* y, Params* params);
+                    Reason* reason) {
+    return shape_up_to(PM_MAX_STATE, attributes, inputs, params, reason);
+  }
+  // The same with as many states as a version takes.
+  static bool shape_up_to(int32_t states, const Attribute* attributes, const Shapes& inputs,
+                          pm_scan_params* params, Reason* reason);
+  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+                    void* const* outputs, Params* params);
+  static int32_t& dtype(Params& params) { return params.dtype; }
 
   static constexpr auto kWorkspace = &pm_cuda_scan_workspace;
   static constexpr auto kWorkspaceLimit = &pm_cuda_scan_workspace_limit;

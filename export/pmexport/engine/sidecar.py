@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pmexport.format.files import file_sha256
-from pmexport.format.names import PLUGIN_VERSION
+from pmexport.format.names import PLUGIN_VERSIONS
 from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 
@@ -105,11 +105,11 @@ def read_engine(engine: Path) -> dict[str, Any]:
             f"sidecar describes {told[:12]}: copy both again, or build it again with 'pmexport trt'"
         )
     version = sidecar["plugin"]["version"]
-    if version != PLUGIN_VERSION:
+    if version not in PLUGIN_VERSIONS:
         raise InputError(
-            f"'{engine}' needs version {version} of the plugin, this pmexport has version "
-            f"{PLUGIN_VERSION}: build it again with 'pmexport trt', or use the pmexport that built "
-            f"it ({sidecar['tool']['version']})"
+            f"'{engine}' needs version {version} of the plugin, this pmexport has versions "
+            f"{' and '.join(PLUGIN_VERSIONS)}: build it again with 'pmexport trt', or use the "
+            f"pmexport that built it ({sidecar['tool']['version']})"
         )
     return sidecar
 

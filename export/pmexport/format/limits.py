@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pmexport.format.options import OPSETS, ExportOptions, OpsMode, Precision
 from posemamba.errors import InputError
-from posemamba.native.structs import SCAN_SIZES
+from posemamba.native.structs import SCAN_V2_SIZES
 from posemamba.skeleton import NUM_JOINTS
 from posemamba.text import plural
 
@@ -20,10 +20,10 @@ MAX_ELEMENTS = 2**31 - 1
 """TensorRT and the kernels count the elements of a tensor in 32 bits."""
 MAX_BATCH = MAX_ELEMENTS // (NUM_JOINTS * 2)
 """Clips of one frame whose keypoints are that many; a network's own tensors allow fewer."""
-#: Sizes of a network that the scan operators bound, by ``--ops``: SelectiveScan is given the
-#: projected dt and no joints. ONNX's own Scan bounds none.
+#: Sizes of a network that the scan operators bound in either version, by ``--ops``: SelectiveScan
+#: is given the projected dt. ONNX's own Scan bounds none.
 _BOUND: dict[OpsMode, tuple[str, ...]] = {
-    "fused": ("d_state", "dt_rank", "joints", "directions"),
+    "fused": ("d_state", "dt_rank", "directions"),
     "generic": ("d_state", "directions"),
     "standard": (),
 }
@@ -62,7 +62,7 @@ def check_kernels(ops: OpsMode, config: PoseMambaConfig) -> None:
     """
     for size in _BOUND[ops]:
         owner = config.order if size == "directions" else config
-        found, most = getattr(owner, size), SCAN_SIZES[size]
+        found, most = getattr(owner, size), SCAN_V2_SIZES[size]
         if most is not None and found > most:
             raise InputError(
                 f"{size} is {found}, the kernels of --ops {ops} take at most {most}: use "

@@ -5,7 +5,10 @@ from __future__ import annotations
 INPUT_NAME, OUTPUT_NAME = "keypoints_2d", "poses_3d"
 
 OP_DOMAIN, OP_VERSION = "posemamba", 1
-PLUGIN_VERSION = "1"
+SECOND_OP_VERSION = 2
+"""Of the domain in files with a node of ``plugin_version`` 2."""
+PLUGIN_VERSION, SECOND_PLUGIN_VERSION = "1", "2"
+PLUGIN_VERSIONS = (PLUGIN_VERSION, SECOND_PLUGIN_VERSION)
 PLUGIN_ATTRIBUTES: dict[str, str] = {
     "plugin_version": PLUGIN_VERSION,
     "plugin_namespace": OP_DOMAIN,

@@ -1,4 +1,4 @@
-"""The operators of domain ``posemamba``, version 1: one table of their inputs and attributes.
+"""The operators of domain ``posemamba``: one table of their inputs, outputs and attributes.
 
 ``docs/reference/ops.md`` specifies the two scans, which every runtime has. The others,
 which ``pmexport optimize`` writes for ONNX Runtime alone, are in ``docs/guide/onnxruntime.md``. All
@@ -28,6 +28,11 @@ class Operator:
         activations: those of type T, float32 or float16; the others have a fixed type.
         optional: those that may be left out.
         ints, int_lists, floats: attributes by kind.
+        further: inputs that version 2 adds after these, all optional, for which the attributes of
+            :attr:`int_lists` may be left out.
+        integers: those of the inputs that are int32.
+        further_ints: optional attributes of version 2.
+        further_outputs: float32 outputs of version 2 after ``y``, optional.
     """
 
     inputs: tuple[str, ...]
@@ -36,6 +41,15 @@ class Operator:
     ints: tuple[str, ...] = ()
     int_lists: tuple[str, ...] = ()
     floats: tuple[str, ...] = ()
+    further: tuple[str, ...] = ()
+    integers: tuple[str, ...] = ()
+    further_ints: tuple[str, ...] = ()
+    further_outputs: tuple[str, ...] = ()
+
+    @property
+    def all_inputs(self) -> tuple[str, ...]:
+        """Those of every version, in order: a node of version 1 has the first of them."""
+        return self.inputs + self.further
 
 
 _SCAN_WEIGHTS = ("dt_weight", "dt_bias", "A", "D")
@@ -51,6 +65,8 @@ SCANS: dict[str, Operator] = {
         activations=("x", "x_dbl"),
         ints=_SIZES,
         int_lists=_WALK,
+        further=("scan_index", "neighbour_index", "reset_length"),
+        integers=("scan_index", "neighbour_index", "reset_length"),
     ),
     SELECTIVE_SCAN: Operator(
         inputs=("u", "delta", "A", "B", "C", "D", "delta_bias", "z"),
@@ -58,6 +74,9 @@ SCANS: dict[str, Operator] = {
         optional=("D", "delta_bias", "z"),
         ints=("delta_softplus",),
         int_lists=("reverse",),
+        further=("initial_state",),
+        further_ints=("gated",),
+        further_outputs=("final_state",),
     ),
 }
 """What ``pmexport onnx`` writes, and every runtime and the TensorRT plugin have."""
@@ -101,7 +120,7 @@ def inputs_by_name(op_type: str, values: Sequence[T]) -> dict[str, T]:
     Raises:
         ValueError: more than the operator has.
     """
-    names = OPERATORS[op_type].inputs
+    names = OPERATORS[op_type].all_inputs
     if len(values) > len(names):
         raise ValueError(f"{op_type} has {len(names)} inputs, not {len(values)}")
     return dict(zip(names, values, strict=False))

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnx
 import onnx.defs
 
-from pmexport.format.names import OP_DOMAIN, OP_VERSION, PLUGIN_ATTRIBUTES
-from pmexport.format.operators import CROSS_SELECTIVE_SCAN, SCANS, SELECTIVE_SCAN
+from pmexport.format.names import (
+    OP_DOMAIN,
+    OP_VERSION,
+    PLUGIN_ATTRIBUTES,
+    SECOND_OP_VERSION,
+)
+from pmexport.format.operators import CROSS_SELECTIVE_SCAN, SCANS, SELECTIVE_SCAN, Operator
+
+_KIND = onnx.defs.OpSchema.AttrType
+_OPTION = onnx.defs.OpSchema.FormalParameterOption
 
 _DOCS: dict[str, str] = {
     CROSS_SELECTIVE_SCAN: "K directional selective scans over a (frames, joints) grid, summed.",
@@ -16,46 +25,72 @@ _DOCS: dict[str, str] = {
 
 
 def register_schemas() -> None:
-    """Tell ``onnx`` about both operators."""
+    """Tell ``onnx`` about both operators, in both versions of the domain."""
     for name in SCANS:
         if not onnx.defs.has(name, domain=OP_DOMAIN):
-            onnx.defs.register_schema(_schema(name))
+            for version in (OP_VERSION, SECOND_OP_VERSION):
+                onnx.defs.register_schema(_schema(name, version))
 
 
-def _schema(name: str) -> Any:  # noqa: ANN401 (onnx has no types)
+def _schema(name: str, version: int) -> Any:  # noqa: ANN401 (onnx has no types)
     operator = SCANS[name]
-    kind = onnx.defs.OpSchema.AttrType
-    option = onnx.defs.OpSchema.FormalParameterOption
+    second = version == SECOND_OP_VERSION
     attributes = [
-        onnx.defs.OpSchema.Attribute(attribute, attribute_kind, required=True)
-        for attribute_kind, names in (
-            (kind.INT, operator.ints),
-            (kind.INTS, operator.int_lists),
-            (kind.STRING, tuple(PLUGIN_ATTRIBUTES)),
+        onnx.defs.OpSchema.Attribute(attribute, attribute_kind, required=required)
+        for attribute_kind, names, required in (
+            (_KIND.INT, operator.ints, True),
+            # In version 2 a table says what the lists of a walk would.
+            (_KIND.INTS, operator.int_lists, not (second and operator.integers)),
+            (_KIND.INT, operator.further_ints if second else (), False),
+            (_KIND.STRING, tuple(PLUGIN_ATTRIBUTES), True),
         )
         for attribute in names
     ]
+    optional = operator.optional + operator.further
     inputs = [
         onnx.defs.OpSchema.FormalParameter(
             parameter,
-            "T" if parameter in operator.activations else "tensor(float)",
-            param_option=option.Optional if parameter in operator.optional else option.Single,
+            _type(operator, parameter),
+            param_option=_OPTION.Optional if parameter in optional else _OPTION.Single,
         )
-        for parameter in operator.inputs
+        for parameter in (operator.all_inputs if second else operator.inputs)
     ]
+    outputs = [onnx.defs.OpSchema.FormalParameter("y", "T")]
+    if second:
+        outputs += [
+            onnx.defs.OpSchema.FormalParameter(
+                parameter, "tensor(float)", param_option=_OPTION.Optional
+            )
+            for parameter in operator.further_outputs
+        ]
     schema = onnx.defs.OpSchema(
         name,
         OP_DOMAIN,
-        OP_VERSION,
+        version,
         doc=_DOCS[name],
         inputs=inputs,
-        outputs=[onnx.defs.OpSchema.FormalParameter("y", "T")],
+        outputs=outputs,
         type_constraints=[("T", ["tensor(float)", "tensor(float16)"], "Type of the activations.")],
         attributes=attributes,
     )
-    schema.set_type_and_shape_inference_function(_output_like_first_input)
+    schema.set_type_and_shape_inference_function(_infer)
     return schema
 
 
-def _output_like_first_input(context: Any) -> None:  # noqa: ANN401
+def _type(operator: Operator, parameter: str) -> str:
+    if parameter in operator.activations:
+        return "T"
+    return "tensor(int32)" if parameter in operator.integers else "tensor(float)"
+
+
+def _infer(context: Any) -> None:  # noqa: ANN401
+    """The output is like the first input; a final state is float32, as ``A`` is."""
     context.set_output_type(0, context.get_input_type(0))
+    if context.get_num_outputs() > 1:
+        u, rates = (context.get_input_type(i).tensor_type.shape.dim for i in (0, 2))
+        state = onnx.TypeProto()
+        state.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        if len(u) == 3 and len(rates) == 2:
+            for dim in (u[0], u[1], rates[1]):
+                state.tensor_type.shape.dim.append(dim)
+        context.set_output_type(1, state)

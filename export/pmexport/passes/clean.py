@@ -135,7 +135,7 @@ def _name_everything(graph: ir.Graph, origins: dict[str, str]) -> None:
                 continue
             wanted = origins.get(value.name, f"{node.name}.{index}")
             if is_scan:  # folded and reshaped: what the operator calls it, not the parameter
-                wanted = f"{scope}.{SCANS[node.op_type].inputs[index]}"
+                wanted = f"{scope}.{SCANS[node.op_type].all_inputs[index]}"
             renamed[id(value)] = constants.unique(wanted)
     for node in graph:
         for index, output in enumerate(node.outputs):

@@ -53,12 +53,16 @@ RULES: dict[str, Rule] = {
     "Gather": Rule.MOVE,
     "Gelu": Rule.HALF,
     "LayerNormalization": Rule.SINGLE,
+    "Less": Rule.SHAPE,
     "MatMul": Rule.HALF,
+    "Max": Rule.SHAPE,
     "Mod": Rule.SHAPE,
     "Mul": Rule.HALF,
+    "Pad": Rule.MOVE,
     "Range": Rule.SHAPE,
     "Reshape": Rule.MOVE,
     "Scan": Rule.SINGLE,
+    "ScatterElements": Rule.SINGLE,
     "SelectiveScan": Rule.SCAN,
     "Shape": Rule.SHAPE,
     "Sigmoid": Rule.HALF,
@@ -69,6 +73,7 @@ RULES: dict[str, Rule] = {
     "Sub": Rule.WIDEST,
     "Transpose": Rule.MOVE,
     "Unsqueeze": Rule.MOVE,
+    "Where": Rule.MOVE,
 }
 
 #: Nodes that stay fp32 whatever their type: the boundary layers, and what ``--ops standard``
@@ -150,7 +155,9 @@ class _Typing:
                 needed = _SINGLE
             if value.dtype != needed:
                 node.replace_input_with(index, self._cast(value, needed, node))
-        for output in node.outputs:
+        for index, output in enumerate(node.outputs):
+            if rule is Rule.SCAN and index > 0:
+                continue  # a state is float32 whatever the activations are
             if output.dtype in (_HALF, _SINGLE):
                 output.dtype = wanted
 
@@ -193,4 +200,4 @@ class _Typing:
 
 def _is_activation(node: ir.Node, index: int) -> bool:
     scan = SCANS[node.op_type]
-    return scan.inputs[index] in scan.activations
+    return scan.all_inputs[index] in scan.activations

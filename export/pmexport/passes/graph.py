@@ -88,7 +88,8 @@ def new_node(
 ) -> ir.Node:
     """A node, in no graph yet; its outputs are named after it, its plugin where it is ours."""
     if domain == OP_DOMAIN:
-        attributes = {**attributes, **PLUGIN_ATTRIBUTES}
+        ours = {key: value for key, value in PLUGIN_ATTRIBUTES.items() if key not in attributes}
+        attributes = {**attributes, **ours}
     node = ir.Node(
         domain,
         op_type,

@@ -10,7 +10,7 @@ from itertools import groupby
 from onnxscript import ir
 
 from pmexport.format.names import OP_DOMAIN
-from pmexport.format.operators import SELECTIVE_SCAN
+from pmexport.format.operators import SELECTIVE_SCAN, inputs_by_name
 from pmexport.passes.builder import Builder
 from pmexport.passes.graph import reshape_constant
 
@@ -18,17 +18,20 @@ _TIME = 3  # axis of the scanned sequences, (batch, groups, channels or N, L)
 
 
 def lower_scans(model: ir.Model) -> None:
-    """Replace every ``SelectiveScan`` that the exporter wrote (with bias, softplus, D; no z)."""
+    """Replace every ``SelectiveScan``, of either version, in place."""
     for node in list(model.graph):
         if node.domain == OP_DOMAIN and node.op_type == SELECTIVE_SCAN:
-            output = _lower(model.graph, node)
-            ir.convenience.replace_all_uses_with(node.outputs[0], output)
+            for old, new in zip(node.outputs, _lower(model.graph, node), strict=False):
+                ir.convenience.replace_all_uses_with(old, new)
             model.graph.remove(node, safe=True)
 
 
-def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
+def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ...]:
+    """The outputs: y, and the state after the last step where the node has it."""
     build = Builder(graph, node, node.name)
-    u, delta, A, B, C, D, bias = node.inputs
+    given = inputs_by_name(SELECTIVE_SCAN, node.inputs)
+    u, delta, A, B, C = (given[name] for name in ("u", "delta", "A", "B", "C"))
+    D, bias, z = (given.get(name) for name in ("D", "delta_bias", "z"))
     reverse = list(node.attributes["reverse"].value)
     groups = len(reverse)
     rows, state = A.const_value.shape
@@ -36,18 +39,15 @@ def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
 
     u = build.reshape(u, 0, groups, channels, -1)  # (batch, groups, channels, L)
     delta = build.reshape(delta, 0, groups, channels, -1)
-    delta = build.one("Add", delta, reshape_constant(bias, groups, channels, 1))
-    delta = build.one("Softplus", delta)
+    if bias is not None:
+        delta = build.one("Add", delta, reshape_constant(bias, groups, channels, 1))
+    if node.attributes["delta_softplus"].value:
+        delta = build.one("Softplus", delta)
     du = build.one("Mul", delta, u)
     sequences = [_flip_groups(build, s, reverse) for s in (delta, du, B, C)]
-    # The state starts at zero: (batch, groups, channels, N), its batch taken from u.
-    batch = build.one("Shape", u, start=0, end=1)
-    batch.type = ir.TensorType(ir.DataType.INT64)
-    shape = build.one("Concat", batch, build.ints(groups, channels, state), axis=0)
-    shape.type = ir.TensorType(ir.DataType.INT64)
-    start = build.one("ConstantOfShape", shape)
+    start = _start(build, given.get("initial_state"), u, (groups, channels, state))
     body = _body(build, reshape_constant(A, groups, channels, state))
-    _, y = build.op(
+    end, y = build.op(
         "Scan",
         [start, *sequences],
         {
@@ -60,8 +60,26 @@ def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
     )
     y.producer().name = node.name
     y = _flip_groups(build, y, reverse)  # (batch, groups, channels, L)
-    y = build.one("Add", y, build.one("Mul", u, reshape_constant(D, groups, channels, 1)))
-    return build.reshape(y, 0, rows, -1)
+    if D is not None:
+        y = build.one("Add", y, build.one("Mul", u, reshape_constant(D, groups, channels, 1)))
+    y = build.reshape(y, 0, rows, -1)
+    gated = node.attributes.get("gated")
+    if z is not None and (gated is None or gated.value):
+        y = build.one("Mul", y, build.one("Mul", z, build.one("Sigmoid", z)))
+    return (y,) if len(node.outputs) == 1 else (y, build.reshape(end, 0, rows, state))
+
+
+def _start(
+    build: Builder, initial: ir.Value | None, u: ir.Value, sizes: tuple[int, int, int]
+) -> ir.Value:
+    """The state before the first step, (batch, groups, channels, N); zero where none is given."""
+    if initial is not None:
+        return build.reshape(initial, 0, *sizes)
+    batch = build.one("Shape", u, start=0, end=1)
+    batch.type = ir.TensorType(ir.DataType.INT64)
+    shape = build.one("Concat", batch, build.ints(*sizes), axis=0)
+    shape.type = ir.TensorType(ir.DataType.INT64)
+    return build.one("ConstantOfShape", shape)
 
 
 def _flip_groups(build: Builder, value: ir.Value, reverse: list[int]) -> ir.Value:

@@ -12,6 +12,7 @@ from pmexport.passes.clean import clean, complete_types
 from pmexport.passes.fp16 import to_fp16
 from pmexport.passes.graph import prune
 from pmexport.passes.lower_cross_scan import lower_cross_scans
+from pmexport.passes.lower_indexed_scan import lower_indexed_scans
 from pmexport.passes.lower_scan import lower_scans
 
 Pass = Callable[[ir.Model], None]
@@ -21,7 +22,7 @@ def export_stages(options: ExportOptions) -> Iterator[tuple[str, list[Pass]]]:
     """Stages by name, each a list of passes that change a graph in place."""
     lowered: list[Pass] = []
     if options.ops != "fused":
-        lowered.append(lower_cross_scans)
+        lowered += [lower_indexed_scans, lower_cross_scans]
     if options.ops == "standard":
         lowered.append(lower_scans)
     yield "clean", [clean, *lowered, prune, complete_types]

@@ -51,13 +51,13 @@ def check_plugin(probed: Outcome, plugin: Path) -> None:
     Raises:
         InputError: it does not.
     """
-    versions = {creator["name"]: creator["version"] for creator in probed.creators}
     for name in SCANS:
-        if name not in versions:
+        versions = [each["version"] for each in probed.creators if each["name"] == name]
+        if not versions:
             raise InputError(f"plugin library '{plugin}' lacks {name}: build it again")
-        if versions[name] != PLUGIN_VERSION:
+        if PLUGIN_VERSION not in versions:
             raise InputError(
-                f"plugin library '{plugin}' has version {versions[name]} of {name}, this pmexport "
+                f"plugin library '{plugin}' has version {versions[0]} of {name}, this pmexport "
                 f"needs version {PLUGIN_VERSION}: use the library of this pmexport"
             )
 

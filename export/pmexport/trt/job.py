@@ -17,14 +17,14 @@ from pmexport.exporting.request import run_export
 from pmexport.format.environment import timestamp, tool_version
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256
-from pmexport.format.names import INPUT_NAME, OP_DOMAIN, PLUGIN_VERSION
+from pmexport.format.names import INPUT_NAME, OP_DOMAIN
 from pmexport.trt.build import OnEvent, Outcome, run_worker
 from pmexport.trt.cache import EngineCache, Entry, Nearest, cache_key
 from pmexport.trt.checks import check_disk
 from pmexport.trt.options import HARDWARE_LEVELS
 from pmexport.trt.precision_table import precision_table
 from pmexport.trt.request import TrtJob, check_source
-from pmexport.trt.source import read_source
+from pmexport.trt.source import plugin_version, read_source
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 
@@ -261,9 +261,9 @@ def _sidecar(job: TrtJob, source: ModelFile, outcome: Outcome, engine: Path) -> 
         "plugin": {
             "file": job.plugin.name,
             "sha256": job.plugin_sha256,
-            "version": PLUGIN_VERSION,
+            "version": plugin_version(source),
             "namespace": OP_DOMAIN,
-            "creators": sorted(creator["name"] for creator in outcome.creators),
+            "creators": sorted({creator["name"] for creator in outcome.creators}),
             "gpu_code": None if job.gpu_code is None else job.gpu_code.names(),
         },
         "tensorrt": {"flavour": job.backend.name, "version": outcome.version},

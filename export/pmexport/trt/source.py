@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pmexport.format.file import ModelFile, open_model
-from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PLUGIN_VERSION, PRODUCER
+from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PLUGIN_VERSIONS, PRODUCER
 from pmexport.format.operators import SCANS
 from pmexport.passes.fp16 import RULES
 from posemamba.errors import InputError
@@ -67,8 +67,15 @@ def check_operators(model: ModelFile, precision: str) -> None:
                 f"'{model.path}': node '{node.name}' has type {node.kind}, which 'pmexport onnx' "
                 f"does not write and --{precision} has no rule for: export the checkpoint again"
             )
-        if node.domain == OP_DOMAIN and node.plugin_version != PLUGIN_VERSION:
+        if node.domain == OP_DOMAIN and node.plugin_version not in PLUGIN_VERSIONS:
             raise InputError(
                 f"'{model.path}': node '{node.name}' wants version '{node.plugin_version}' of the "
-                f"plugin, this pmexport has version {PLUGIN_VERSION}: export the checkpoint again"
+                f"plugin, this pmexport has versions {' and '.join(PLUGIN_VERSIONS)}: export the "
+                "checkpoint again"
             )
+
+
+def plugin_version(model: ModelFile) -> str:
+    """The newest version of the plugin that a model's nodes want."""
+    ours = (node.plugin_version for node in model.nodes if node.domain == OP_DOMAIN)
+    return max(ours, default=PLUGIN_VERSIONS[0])

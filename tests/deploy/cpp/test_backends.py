@@ -178,7 +178,7 @@ SIDECARS: dict[str, tuple[dict[str, Any], str, int, str]] = {
         {"tensorrt": {"version": "10.14.1"}}, "", MISMATCH, "was built by TensorRT 10.14.1, ",
     ),
     "other GPU": ({"targets": ["sm90", "sm100"]}, "", MISMATCH, "for sm90, sm100, the GPU"),
-    "other plugin": ({"plugin": {"version": "2"}}, "", MISMATCH, "needs version 2 of the plugin"),
+    "other plugin": ({"plugin": {"version": "3"}}, "", MISMATCH, "needs version 3 of the plugin"),
     "other schema": ({"schema_version": 2}, "", MISMATCH, "schema 2"),
     "other normalisation": ({"model": {"normalisation": "none"}}, "", MISMATCH, "normalisation"),
     "other joints": ({"model": {"joint_names": ["nose"]}}, "", MISMATCH, "order of joints"),

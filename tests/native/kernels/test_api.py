@@ -28,6 +28,8 @@ from kernel_api import (
 )
 from places import ROOT
 
+from posemamba.native.library import ABI_VERSION
+
 INT64_MAX = 2**63 - 1
 
 CROSS_SCAN_MISTAKES = [
@@ -132,7 +134,7 @@ def test_limb_indices_are_read_only_where_used(lib: ctypes.CDLL) -> None:
 
 
 def test_names(lib: ctypes.CDLL) -> None:
-    assert lib.pm_abi_version() == 1
+    assert lib.pm_abi_version() == ABI_VERSION
     texts = [lib.pm_status_string(status).decode() for status in range(8)]
     assert len(set(texts)) == 8
     assert texts[OK] == "ok"

@@ -1,10 +1,11 @@
 """Build a small engine of both operators with TensorRT-RTX, for GPUs this machine does not have.
 
-    python rtx_build.py PLUGIN_LIBRARY float32|float16 [--d-state N] [--carry]
+    python rtx_build.py PLUGIN_LIBRARY float32|float16 [--version-2] [--d-state N] [--carry]
 
 Run by test_rtx.py in a process of its own, since TensorRT ends the process on some errors and its
 library path must be set before it starts. Prints one JSON object. ``--d-state`` other than the true
-one makes a node that contradicts its inputs; ``--carry`` puts the plugin library into the plan.
+one makes a node that contradicts its inputs; ``--version-2`` builds both operators' version 2;
+``--carry`` puts the plugin library into the plan.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 K, INNER, STATE, RANK, JOINTS = 4, 32, 16, 4, 17
 TARGETS = ("SM86", "SM89", "SM120")
-PLUGIN = {"plugin_version": "1", "plugin_namespace": "posemamba"}
+FRAMES = 3  # of version 2's tables
+NAMESPACE = "posemamba"
 
 
 class Log(trt.ILogger):  # type: ignore[misc]
@@ -40,8 +42,12 @@ class Log(trt.ILogger):  # type: ignore[misc]
             self.errors.append(message)
 
 
-def model(dtype: np.dtype[Any], d_state: int) -> bytes:
-    """ONNX of one CrossSelectiveScan and one SelectiveScan, side by side; dynamic sizes by name."""
+def model(dtype: np.dtype[Any], d_state: int, second: bool) -> bytes:
+    """ONNX of one CrossSelectiveScan and one SelectiveScan, side by side; dynamic sizes by name.
+
+    Version 2 walks tables with limb sums and resets, which fix the frames, and takes a state.
+    """
+    version = {"plugin_version": "2" if second else "1", "plugin_namespace": NAMESPACE}
     rng = np.random.default_rng(0)
     constants: list[onnx.TensorProto] = []
 
@@ -57,6 +63,21 @@ def model(dtype: np.dtype[Any], d_state: int) -> bytes:
     def value(name: str, *shape: int | str) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(name, element, shape)
 
+    walk: dict[str, object] = {
+        "order": [0, 1, 0, 1],
+        "reverse": [0, 0, 1, 1],
+        "limb_mask": [1, 0, 1, 0],
+        "limb_index": [max(0, j - 1) for j in range(JOINTS)],
+    }
+    tables = []
+    if second:
+        walk = {}
+        positions = FRAMES * JOINTS
+        found = rng.integers(-1, positions, (2, K, positions + 5)).astype(np.int32)
+        resets = np.array([0, JOINTS, 1, 7], np.int32)
+        arrays = {"scan_index": found[0], "neighbour_index": found[1], "reset_length": resets}
+        constants += [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+        tables = list(arrays)
     cross = helper.make_node(
         "CrossSelectiveScan",
         [
@@ -66,17 +87,15 @@ def model(dtype: np.dtype[Any], d_state: int) -> bytes:
             constant("dt_bias", K, INNER),
             constant("A", K, INNER, STATE, decay=True),
             constant("D", K, INNER),
+            *tables,
         ],
         ["y"],
         name="cross",
         domain="posemamba",
         d_state=d_state,
         dt_rank=RANK,
-        order=[0, 1, 0, 1],
-        reverse=[0, 0, 1, 1],
-        limb_mask=[1, 0, 1, 0],
-        limb_index=[max(0, j - 1) for j in range(JOINTS)],
-        **PLUGIN,
+        **walk,
+        **version,
     )
     rows = 2 * INNER
     plain = helper.make_node(
@@ -90,31 +109,39 @@ def model(dtype: np.dtype[Any], d_state: int) -> bytes:
             constant("plain_D", rows),
             constant("delta_bias", rows),
             "z",
+            *(["initial_state"] if second else []),
         ],
-        ["s"],
+        ["s", "final_state"] if second else ["s"],
         name="plain",
         domain="posemamba",
         delta_softplus=1,
         reverse=[0, 1],
-        **PLUGIN,
+        **version,
     )
+    frames = FRAMES if second else "frames"
     inputs = [
-        value("x", "batch", "frames", JOINTS, INNER),
-        value("x_dbl", "batch", "frames", JOINTS, K * (RANK + 2 * STATE)),
+        value("x", "batch", frames, JOINTS, INNER),
+        value("x_dbl", "batch", frames, JOINTS, K * (RANK + 2 * STATE)),
         *(value(name, "batch", rows, "length") for name in ("u", "delta", "z")),
         *(value(name, "batch", 2, STATE, "length") for name in ("B", "C")),
     ]
     outputs = [
-        value("y", "batch", "frames", JOINTS, INNER),
+        value("y", "batch", frames, JOINTS, INNER),
         value("s", "batch", rows, "length"),
     ]
+    if second:
+        state = ("batch", rows, STATE)
+        inputs.append(helper.make_tensor_value_info("initial_state", TensorProto.FLOAT, state))
+        outputs.append(helper.make_tensor_value_info("final_state", TensorProto.FLOAT, state))
     graph = helper.make_graph([cross, plain], "both", inputs, outputs, constants)
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("posemamba", 1)]
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("posemamba", 2 if second else 1)]
     made: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     return made.SerializeToString()
 
 
-def build(library: Path, dtype: np.dtype[Any], d_state: int, carry: bool) -> dict[str, object]:
+def build(
+    library: Path, dtype: np.dtype[Any], d_state: int, carry: bool, second: bool
+) -> dict[str, object]:
     """What happened, step by step."""
     log = Log()
     builder = trt.Builder(log)
@@ -123,14 +150,12 @@ def build(library: Path, dtype: np.dtype[Any], d_state: int, carry: bool) -> dic
     loaded_again = registry.load_library(str(library)) is not None
     log.errors.clear()  # TensorRT calls the second load an error; it must be harmless
     creators = [
-        [c.name, c.plugin_version]
-        for c in registry.all_creators
-        if c.plugin_namespace == PLUGIN["plugin_namespace"]
+        [c.name, c.plugin_version] for c in registry.all_creators if c.plugin_namespace == NAMESPACE
     ]
     flags = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(flags)
     parser = trt.OnnxParser(network, log)
-    parsed = parser.parse(model(dtype, d_state))
+    parsed = parser.parse(model(dtype, d_state, second))
     config = builder.create_builder_config()
     config.num_compute_capabilities = len(TARGETS)
     for i, target in enumerate(TARGETS):
@@ -168,8 +193,9 @@ def main() -> None:
     parser.add_argument("dtype", type=np.dtype)
     parser.add_argument("--d-state", type=int, default=STATE)
     parser.add_argument("--carry", action="store_true")
+    parser.add_argument("--version-2", action="store_true")
     asked = parser.parse_args()
-    result = build(asked.library, asked.dtype, asked.d_state, asked.carry)
+    result = build(asked.library, asked.dtype, asked.d_state, asked.carry, asked.version_2)
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -54,7 +54,9 @@ def test_builds_for_three_gpus(
 ) -> None:
     result = build(environment, plugin, dtype)
     assert result["loaded"]
-    assert result["creators"] == [["CrossSelectiveScan", "1"], ["SelectiveScan", "1"]]
+    assert result["creators"] == [
+        [op, version] for op in ("CrossSelectiveScan", "SelectiveScan") for version in "12"
+    ]
     assert result["parsed"], result["errors"]
     assert result["plugin_layers"] == 2
     assert result["outputs"] == [["y", name], ["s", name]]
@@ -65,10 +67,22 @@ def test_builds_for_three_gpus(
     assert len(said) == 2, "one line a load"
 
 
+@pytest.mark.parametrize(("dtype", "name"), [("float32", "FLOAT"), ("float16", "HALF")])
+def test_version_2_builds_too(
+    plugin: Path, environment: dict[str, str], dtype: str, name: str
+) -> None:
+    """Tables as constants of int32; a state in and out, float32 whatever the activations are."""
+    result = build(environment, plugin, dtype, "--version-2")
+    assert result["parsed"], result["errors"]
+    assert result["plugin_layers"] == 2
+    assert result["outputs"] == [["y", name], ["s", name], ["final_state", "FLOAT"]]
+    assert result["plan_bytes"] > 0, result["errors"] + result["plugin_log"]
+
+
 def test_a_second_load_is_refused_and_harmless(plugin: Path, environment: dict[str, str]) -> None:
     result = build(environment, plugin, "float32")
     assert not result["loaded_again"], "TensorRT does not register a library twice"
-    assert len(result["creators"]) == 2
+    assert len(result["creators"]) == 4
     assert result["plan_bytes"] > 0
 
 

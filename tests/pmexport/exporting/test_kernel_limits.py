@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from click.testing import CliRunner
@@ -18,7 +19,7 @@ from pmexport.format.options import OpsMode
 from posemamba.checkpoint import load_checkpoint, read_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.native.structs import MAX_DIRECTIONS, MAX_JOINTS, SCAN_SIZES
+from posemamba.native.structs import MAX_DIRECTIONS, MAX_JOINTS, SCAN_SIZES, SCAN_V2_SIZES
 
 TRT = ("--backend", "tensorrt-rtx", "--target", "sm86", "--dry-run")
 
@@ -46,22 +47,24 @@ def checkpoint(here: Path) -> Callable[[int], Path]:
 
 def test_the_limits_are_those_of_the_header() -> None:
     header = (ROOT / "trt_plugins/include/posemamba/scan.h").read_text(encoding="utf-8")
+    header += (ROOT / "trt_plugins/include/posemamba/scan_v2.h").read_text(encoding="utf-8")
     stated = {name: int(n) for name, n in re.findall(r"#define PM_MAX_(\w+) (\d+)", header)}
     assert stated == {
         "DIRECTIONS": MAX_DIRECTIONS,
         "JOINTS": MAX_JOINTS,
         "STATE": SCAN_SIZES["d_state"],
+        "WIDE_STATE": SCAN_V2_SIZES["d_state"],
         "DT_RANK": SCAN_SIZES["dt_rank"],
     }
 
 
 @pytest.mark.parametrize("ops", ["fused", "generic"])
-@pytest.mark.parametrize("states", [65, 128])
+@pytest.mark.parametrize("states", [257, 512])
 def test_refused_before_any_work(
     checkpoint: Callable[[int], Path], refused: Callable[..., None], states: int, ops: str
 ) -> None:
     name = checkpoint(states).name
-    words = (f"{name}: d_state is {states},", "at most 64", "--ops standard")
+    words = (f"{name}: d_state is {states},", "at most 256", "--ops standard")
     refused(("onnx", "--ckpt", name, "--ops", ops, "-o", "m.onnx"), *words)
     refused(("onnx", "--ckpt", name, "--ops", ops, "-o", "m.onnx", "--no-check"), *words)
 
@@ -69,20 +72,33 @@ def test_refused_before_any_work(
 def test_refused_for_tensorrt(
     checkpoint: Callable[[int], Path], refused: Callable[..., None]
 ) -> None:
-    name = checkpoint(128).name
-    refused(("trt", "--ckpt", name, *TRT), f"{name}: d_state is 128,", "64", "--ops standard")
+    name = checkpoint(300).name
+    refused(("trt", "--ckpt", name, *TRT), f"{name}: d_state is 300,", "256", "--ops standard")
+
+
+@pytest.mark.parametrize("ops", ["fused", "generic"])
+def test_version_2_takes_more_states(checkpoint: Callable[[int], Path], ops: str) -> None:
+    """The file of faults A5: 128 states."""
+    command = ["onnx", "--ckpt", checkpoint(128).name, "--ops", ops, "-o", "m.onnx"]
+    sizes = ("--frames", "2", "--batch", "200")  # every frame of every clip in one run
+    done = CliRunner().invoke(cli, [*command, *sizes])
+    assert done.exit_code == 0, done.output
+    assert "Check: passed" in done.stdout
+    scans = [node for node in onnx.load("m.onnx").graph.node if node.domain == "posemamba"]
+    versions = {a.s for node in scans for a in node.attribute if a.name == "plugin_version"}
+    assert versions == {b"2"}
 
 
 def test_standard_operators_are_compared_with_the_plain_scan(
     checkpoint: Callable[[int], Path],
 ) -> None:
-    name = checkpoint(65).name
+    name = checkpoint(257).name
     sizes = ("--frames", "1", "--batch", "400")  # every frame of every clip in one run
     done = CliRunner().invoke(
         cli, ["onnx", "--ckpt", name, "--ops", "standard", *sizes, "-o", "m.onnx"]
     )
     assert done.exit_code == 0, done.output
-    assert "plain scan (d_state is 65, the kernels of --ops fused take at most 64)" in done.stdout
+    assert "plain scan (d_state is 257, the kernels of --ops fused take at most 256)" in done.stdout
     assert "Check: passed" in done.stdout
 
 
@@ -97,12 +113,9 @@ def test_the_limit_itself_is_taken(checkpoint: Callable[[int], Path]) -> None:
         (PoseMambaConfig(d_model=2064, depth=1), "fused", "dt_rank is 129, .* at most 128"),
         (PoseMambaConfig(d_model=2064, depth=1), "generic", ""),
         (PoseMambaConfig(d_model=2048, depth=1), "fused", ""),
-        (PoseMambaConfig(d_model=32, depth=1, d_state=65), "standard", ""),
-        (
-            PoseMambaConfig(d_model=32, depth=1, joints=65, limb_index=(0,) * 65),
-            "fused",
-            "joints is 65, .* at most 64",
-        ),
+        (PoseMambaConfig(d_model=32, depth=1, d_state=257), "standard", ""),
+        (PoseMambaConfig(d_model=32, depth=1, d_state=257), "generic", "d_state is 257, .* 256"),
+        (PoseMambaConfig(d_model=32, depth=1, joints=65, limb_index=(0,) * 65), "fused", ""),
     ],
 )
 def test_every_size_of_the_header(config: PoseMambaConfig, ops: OpsMode, words: str) -> None:
@@ -114,6 +127,6 @@ def test_every_size_of_the_header(config: PoseMambaConfig, ops: OpsMode, words: 
 
 
 def test_the_operator_itself_names_the_size(checkpoint: Callable[[int], Path]) -> None:
-    network = load_checkpoint(checkpoint(128))
-    with pytest.raises(InputError, match=r"cross_scan: d_state is 128, the kernels take 1 to 64"):
+    network = load_checkpoint(checkpoint(257))
+    with pytest.raises(InputError, match=r"indexed_scan: d_state is 257, the kernels .* 1 to 256"):
         network(torch.zeros(1, 2, 17, 2))

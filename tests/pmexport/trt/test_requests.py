@@ -95,7 +95,7 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "an operator the plugin lacks": (
         ("--onnx", "inputs/tomorrow.onnx"), ("posemamba:ScanOfTomorrow",)),
     "another plugin version in the model": (
-        ("--onnx", "inputs/version2.onnx"), ("version '2' of the plugin", "has version 1")),
+        ("--onnx", "inputs/version3.onnx"), ("version '3' of the plugin", "has versions 1 and 2")),
     "model without types": (("--onnx", "inputs/untyped.onnx"), ("does not say the type",)),
     "batch of a fixed model": (
         ("--onnx", "inputs/fixed.onnx", "--batch", "1:1:8"), ("fixed to 1", "--batch dynamic")),
@@ -140,8 +140,8 @@ def broken(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def tomorrow(model: onnx.ModelProto) -> None:
         scan(model).op_type = "ScanOfTomorrow"
 
-    def version2(model: onnx.ModelProto) -> None:
-        next(a for a in scan(model).attribute if a.name == "plugin_version").s = b"2"
+    def version3(model: onnx.ModelProto) -> None:
+        next(a for a in scan(model).attribute if a.name == "plugin_version").s = b"3"
 
     def untyped(model: onnx.ModelProto) -> None:
         del model.graph.value_info[:]
@@ -151,7 +151,7 @@ def broken(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         dimension.Clear()
         dimension.dim_value = 1
 
-    for change in (foreign, bare, newer, standard, softmax, tomorrow, version2, untyped, fixed):
+    for change in (foreign, bare, newer, standard, softmax, tomorrow, version3, untyped, fixed):
         save(change.__name__, change)
     return folder
 
@@ -260,7 +260,7 @@ def test_full_disk(refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch
         ("no JSON", ("is not JSON",)),
         ("no schema", ("is no sidecar of an engine (targets",)),
         ("newer", ("schema version 2", "update pmexport")),
-        ("plugin", ("needs version 2 of the plugin", "has version 1")),
+        ("plugin", ("needs version 3 of the plugin", "has versions 1 and 2")),
         ("no engine", ("'e.engine' does not exist", "pmexport trt")),
     ],
 )
@@ -282,7 +282,7 @@ def test_inspect_refuses_what_does_not_belong_together(
         if change == "newer":
             known["schema_version"] = 2
         elif change == "plugin":
-            known["plugin"]["version"] = "2"
+            known["plugin"]["version"] = "3"
         else:
             known["targets"] = ["an Orin"]
         path.write_text(json.dumps(known))

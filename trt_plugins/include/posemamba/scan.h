@@ -23,7 +23,7 @@ extern "C" {
 #define PM_API __attribute__((visibility("default")))
 #endif
 
-#define PM_ABI_VERSION 1
+#define PM_ABI_VERSION 2
 #define PM_MAX_DIRECTIONS 8
 #define PM_MAX_JOINTS 64
 #define PM_MAX_STATE 64

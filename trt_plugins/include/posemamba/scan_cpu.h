@@ -2,6 +2,7 @@
 #pragma once
 
 #include "posemamba/scan.h"
+#include "posemamba/scan_v2.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,6 +26,17 @@ PM_API pm_status pm_cpu_cross_scan(const pm_cross_scan_params* params, void* wor
 PM_API size_t pm_cpu_scan_workspace(const pm_scan_params* params, int32_t threads);
 PM_API pm_status pm_cpu_scan(const pm_scan_params* params, void* workspace,
                              const pm_parallel* parallel);
+
+PM_API size_t pm_cpu_indexed_scan_workspace(const pm_indexed_scan_params* params, int32_t threads);
+PM_API pm_status pm_cpu_indexed_scan(const pm_indexed_scan_params* params, void* workspace,
+                                     const pm_parallel* parallel);
+
+/* float32 results do not depend on where a sequence is cut: a stream of pieces, the state handed
+ * on, gives the bits of one long scan. */
+PM_API size_t pm_cpu_stateful_scan_workspace(const pm_stateful_scan_params* params,
+                                             int32_t threads);
+PM_API pm_status pm_cpu_stateful_scan(const pm_stateful_scan_params* params, void* workspace,
+                                      const pm_parallel* parallel);
 
 /* Name of the instruction set in use: "avx512", "avx2", "neon" or "baseline". */
 PM_API const char* pm_cpu_isa(void);

@@ -8,6 +8,7 @@
 #include <cuda_runtime_api.h>
 
 #include "posemamba/scan.h"
+#include "posemamba/scan_v2.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +53,22 @@ PM_API size_t pm_cuda_scan_workspace_limit(const pm_scan_params* largest);
 PM_API size_t pm_cuda_scan_workspace(const pm_scan_params* params, const pm_cuda_tuning* tuning);
 PM_API cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuning* tuning,
                                 void* workspace, cudaStream_t stream);
+
+/* Version 2. One design each, so tuning is null or all zero. d_inner (channels) is any number. The
+ * tables are read on the device. */
+PM_API size_t pm_cuda_indexed_scan_workspace(const pm_indexed_scan_params* params,
+                                             const pm_cuda_tuning* tuning);
+PM_API size_t pm_cuda_indexed_scan_workspace_limit(const pm_indexed_scan_params* largest);
+PM_API cudaError_t pm_cuda_indexed_scan(const pm_indexed_scan_params* params,
+                                        const pm_cuda_tuning* tuning, void* workspace,
+                                        cudaStream_t stream);
+
+PM_API size_t pm_cuda_stateful_scan_workspace(const pm_stateful_scan_params* params,
+                                              const pm_cuda_tuning* tuning);
+PM_API size_t pm_cuda_stateful_scan_workspace_limit(const pm_stateful_scan_params* largest);
+PM_API cudaError_t pm_cuda_stateful_scan(const pm_stateful_scan_params* params,
+                                         const pm_cuda_tuning* tuning, void* workspace,
+                                         cudaStream_t stream);
 
 #ifdef __cplusplus
 }

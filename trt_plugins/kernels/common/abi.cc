@@ -11,6 +11,8 @@ namespace {
 constexpr StructSize kSizes[] = {
     {"pm_cross_scan_params", sizeof(pm_cross_scan_params)},
     {"pm_scan_params", sizeof(pm_scan_params)},
+    {"pm_indexed_scan_params", sizeof(pm_indexed_scan_params)},
+    {"pm_stateful_scan_params", sizeof(pm_stateful_scan_params)},
     {"pm_parallel", sizeof(pm_parallel)},
     {"pm_conv_silu_params", sizeof(pm_conv_silu_params)},
     {"pm_gated_norm_params", sizeof(pm_gated_norm_params)},

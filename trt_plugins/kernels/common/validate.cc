@@ -1,5 +1,7 @@
 #include "common/validate.h"
 
+#include <initializer_list>
+
 namespace posemamba {
 namespace {
 
@@ -31,6 +33,29 @@ pm_status check_directions(const pm_cross_scan_params& p) {
   return PM_OK;
 }
 
+pm_status check_scan(const pm_scan_params& p, int32_t most_states) {
+  if (!is_dtype(p.dtype)) return PM_BAD_DTYPE;
+  if (p.batch < 1 || p.length < 1 || p.channels < 1 || !in_range(p.groups, 1, PM_MAX_DIRECTIONS) ||
+      !in_range(p.d_state, 1, most_states)) {
+    return PM_BAD_SHAPE;
+  }
+  const int64_t channels = int64_t{p.groups} * p.channels;
+  if (channels > INT32_MAX || !product_fits(p.batch, channels, p.length) ||
+      !product_fits(p.batch, int64_t{p.groups} * p.d_state, p.length)) {
+    return PM_BAD_SHAPE;
+  }
+  if (!is_flag(p.delta_softplus)) return PM_BAD_ORDER;
+  for (int32_t g = 0; g < p.groups; ++g) {
+    if (!is_flag(p.reverse[g])) return PM_BAD_ORDER;
+  }
+  return PM_OK;
+}
+
+bool is_complete(const pm_scan_params& p) {
+  return p.u != nullptr && p.delta != nullptr && p.A != nullptr && p.B != nullptr &&
+         p.C != nullptr && p.y != nullptr;
+}
+
 }  // namespace
 
 pm_status validate_layout(const pm_cross_scan_params* params) {
@@ -59,21 +84,42 @@ pm_status validate_layout(const pm_cross_scan_params* params) {
 }
 
 pm_status validate_layout(const pm_scan_params* params) {
+  return params == nullptr ? PM_NULL_POINTER : check_scan(*params, PM_MAX_STATE);
+}
+
+pm_status validate_layout(const pm_stateful_scan_params* params) {
+  return params == nullptr ? PM_NULL_POINTER : check_scan(params->scan, PM_MAX_WIDE_STATE);
+}
+
+pm_status validate_layout(const pm_indexed_scan_params* params) {
   if (params == nullptr) return PM_NULL_POINTER;
-  const pm_scan_params& p = *params;
+  const pm_indexed_scan_params& p = *params;
   if (!is_dtype(p.dtype)) return PM_BAD_DTYPE;
-  if (p.batch < 1 || p.length < 1 || p.channels < 1 || !in_range(p.groups, 1, PM_MAX_DIRECTIONS) ||
-      !in_range(p.d_state, 1, PM_MAX_STATE)) {
+  if (p.batch < 1 || p.positions < 1 || p.steps < 1 || p.d_inner < 1 || p.positions > INT32_MAX ||
+      p.steps > INT32_MAX || !in_range(p.d_state, 1, PM_MAX_WIDE_STATE) ||
+      !in_range(p.dt_rank, 1, PM_MAX_DT_RANK) || !in_range(p.directions, 1, PM_MAX_DIRECTIONS)) {
     return PM_BAD_SHAPE;
   }
-  const int64_t channels = int64_t{p.groups} * p.channels;
-  if (channels > INT32_MAX || !product_fits(p.batch, channels, p.length) ||
-      !product_fits(p.batch, int64_t{p.groups} * p.d_state, p.length)) {
-    return PM_BAD_SHAPE;
+  const int64_t row = int64_t{p.directions} * (p.dt_rank + 2 * int64_t{p.d_state});
+  if (p.x_stride < p.d_inner || p.y_stride < p.d_inner || p.x_dbl_stride < row) {
+    return PM_BAD_STRIDE;
   }
-  if (!is_flag(p.delta_softplus)) return PM_BAD_ORDER;
-  for (int32_t g = 0; g < p.groups; ++g) {
-    if (!is_flag(p.reverse[g])) return PM_BAD_ORDER;
+  const bool fits = product_fits(p.batch, p.positions, p.x_stride) &&
+                    product_fits(p.batch, p.positions, p.y_stride) &&
+                    product_fits(p.batch, p.positions, p.x_dbl_stride) &&
+                    product_fits(p.batch, p.positions, (int64_t{p.d_inner} + 64) * p.directions);
+  return fits ? PM_OK : PM_BAD_SHAPE;
+}
+
+pm_status validate_tables(const pm_indexed_scan_params& p) {
+  for (int32_t k = 0; p.reset_length != nullptr && k < p.directions; ++k) {
+    if (p.reset_length[k] < 0) return PM_BAD_ORDER;
+  }
+  const int64_t entries = p.directions * p.steps;
+  for (const int32_t* table : {p.scan_index, p.neighbour_index}) {
+    for (int64_t i = 0; table != nullptr && i < entries; ++i) {
+      if (table[i] < -1 || table[i] >= p.positions) return PM_BAD_ORDER;
+    }
   }
   return PM_OK;
 }
@@ -87,13 +133,24 @@ pm_status validate(const pm_cross_scan_params* params) {
   return complete ? PM_OK : PM_NULL_POINTER;
 }
 
-pm_status validate(const pm_scan_params* params) {
+pm_status validate(const pm_indexed_scan_params* params) {
   const pm_status status = validate_layout(params);
   if (status != PM_OK) return status;
-  const pm_scan_params& p = *params;
-  const bool complete = p.u != nullptr && p.delta != nullptr && p.A != nullptr && p.B != nullptr &&
-                        p.C != nullptr && p.y != nullptr;
+  const pm_indexed_scan_params& p = *params;
+  const bool complete = p.x != nullptr && p.x_dbl != nullptr && p.dt_weight != nullptr &&
+                        p.dt_bias != nullptr && p.A != nullptr && p.D != nullptr &&
+                        p.scan_index != nullptr && p.y != nullptr;
   return complete ? PM_OK : PM_NULL_POINTER;
+}
+
+pm_status validate(const pm_scan_params* params) {
+  const pm_status status = validate_layout(params);
+  return status != PM_OK || is_complete(*params) ? status : PM_NULL_POINTER;
+}
+
+pm_status validate(const pm_stateful_scan_params* params) {
+  const pm_status status = validate_layout(params);
+  return status != PM_OK || is_complete(params->scan) ? status : PM_NULL_POINTER;
 }
 
 }  // namespace posemamba
@@ -109,7 +166,7 @@ extern "C" const char* pm_status_string(pm_status status) {
     case PM_BAD_STRIDE:
       return "a position stride is smaller than the row it steps over";
     case PM_BAD_ORDER:
-      return "an order code, flag or limb index is out of range";
+      return "an order code, flag, index of a table or reset length is out of range";
     case PM_BAD_DTYPE:
       return "the dtype is neither float32 nor float16";
     case PM_UNSUPPORTED:

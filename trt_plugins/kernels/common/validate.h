@@ -2,6 +2,7 @@
 #pragma once
 
 #include "posemamba/scan.h"
+#include "posemamba/scan_v2.h"
 
 namespace posemamba {
 
@@ -9,9 +10,16 @@ namespace posemamba {
 // ask for a workspace before its tensors exist. Limb indices count only where a limb_mask is set.
 pm_status validate_layout(const pm_cross_scan_params* params);
 pm_status validate_layout(const pm_scan_params* params);
+pm_status validate_layout(const pm_indexed_scan_params* params);
+pm_status validate_layout(const pm_stateful_scan_params* params);
 
 // The layout, and every required pointer.
 pm_status validate(const pm_cross_scan_params* params);
 pm_status validate(const pm_scan_params* params);
+pm_status validate(const pm_indexed_scan_params* params);
+pm_status validate(const pm_stateful_scan_params* params);
+
+// What the tables hold, where they are in the host's memory.
+pm_status validate_tables(const pm_indexed_scan_params& params);
 
 }  // namespace posemamba

@@ -5,38 +5,31 @@
 // run apart, each into a buffer of its own. Either way a channel's sum over directions is taken in
 // the same order, so the result has the same bits for every number of threads.
 #include "common/validate.h"
-#include "cpu/parallel.h"
-#include "cpu/tasks.h"
+#include "cpu/waves.h"
 
 namespace posemamba {
 namespace {
 
 // Tasks a thread: enough that a slow core or an odd count costs little.
 constexpr int64_t kTasksPerThread = 4;
-constexpr int64_t kMergeRows = 1024;
 
 CrossScanPlan make_plan(const pm_cross_scan_params& p, int32_t threads) {
   CrossScanPlan plan{};
   plan.params = &p;
-  plan.positions = p.frames * p.joints;
-  plan.chunks = divide_up(p.d_inner, kChunk);
+  plan.merge = merge_of(p, p.frames * p.joints);
+  Merge& merge = plan.merge;
   const int64_t wanted = kTasksPerThread * threads;
   // Batch items at once: a wave, whose buffers are used again by the next.
-  plan.items = smaller(p.batch, divide_up(wanted, plan.chunks));
-  const bool apart = threads > 1 && plan.items * plan.chunks < 2 * threads;
-  plan.parts = apart ? p.directions : 1;
+  merge.items = smaller(p.batch, divide_up(wanted, merge.chunks));
+  const bool apart = threads > 1 && merge.items * merge.chunks < 2 * threads;
+  merge.parts = apart ? p.directions : 1;
   // Chunks of one task share its work on B, C and dt_raw.
   int64_t most = smaller(kMaxTaskChunks, kMaxStateChunks / p.d_state);
   most = smaller(most, kMaxWeightChunks / p.dt_rank);
-  plan.chunks_per_task = apart ? 1 : at_least_one(smaller(most, plan.items * plan.chunks / wanted));
-  plan.groups = divide_up(plan.chunks, plan.chunks_per_task);
-  plan.merge_tiles = divide_up(plan.positions, kMergeRows);
+  plan.chunks_per_task =
+      apart ? 1 : at_least_one(smaller(most, merge.items * merge.chunks / wanted));
+  plan.groups = divide_up(merge.chunks, plan.chunks_per_task);
   return plan;
-}
-
-size_t workspace_bytes(const CrossScanPlan& plan) {
-  return static_cast<size_t>(plan.items * plan.chunks * plan.parts * plan.positions * kChunk) *
-         sizeof(float);
 }
 
 }  // namespace
@@ -45,7 +38,7 @@ size_t workspace_bytes(const CrossScanPlan& plan) {
 extern "C" size_t pm_cpu_cross_scan_workspace(const pm_cross_scan_params* params, int32_t threads) {
   using namespace posemamba;
   if (validate_layout(params) != PM_OK) return 0;
-  return workspace_bytes(make_plan(*params, clamp_threads(threads)));
+  return sums_bytes(make_plan(*params, clamp_threads(threads)).merge);
 }
 
 extern "C" pm_status pm_cpu_cross_scan(const pm_cross_scan_params* params, void* workspace,
@@ -55,13 +48,7 @@ extern "C" pm_status pm_cpu_cross_scan(const pm_cross_scan_params* params, void*
   if (status != PM_OK) return status;
   if (workspace == nullptr) return PM_NULL_POINTER;
   CrossScanPlan plan = make_plan(*params, threads_of(parallel));
-  plan.sums = static_cast<float*>(workspace);
-  const IsaKernels& kernels = active_kernels();
-  const int64_t wave = plan.items;
-  for (; plan.first_item < params->batch; plan.first_item += wave) {
-    plan.items = smaller(wave, params->batch - plan.first_item);
-    run_tasks(parallel, plan.items * plan.groups * plan.parts, kernels.cross_scan, &plan);
-    run_tasks(parallel, plan.items * plan.chunks * plan.merge_tiles, kernels.cross_merge, &plan);
-  }
+  run_waves(parallel, params->batch, static_cast<float*>(workspace), active_kernels().cross_scan,
+            &plan, &plan.merge, plan.groups * plan.merge.parts);
   return PM_OK;
 }

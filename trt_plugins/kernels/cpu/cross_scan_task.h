@@ -1,6 +1,7 @@
 // CrossSelectiveScan, one task: some channel chunks of one batch item over one or all directions.
 #pragma once
 
+#include "cpu/direction_tables.h"
 #include "cpu/scan_tile.h"
 #include "cpu/simd_io.h"
 #include "cpu/tasks.h"
@@ -81,34 +82,6 @@ static inline void next_tile(Walk& walk, const pm_cross_scan_params& p, int k, i
     if (p.limb_mask[k] != 0) {
       tile.limb[s] = walk.position() + p.limb_index[walk.joint()] - walk.joint();
     }
-  }
-}
-
-// Constants of a direction for the channels of a task, one lane a channel.
-struct DirectionTables {
-  alignas(64) float decay[kMaxStateChunks * kChunk];       // [vectors, d_state, kLanes] A log2(e)
-  alignas(64) float state[kMaxStateChunks * kChunk];       // [vectors, d_state, kLanes]
-  alignas(64) float dt_weight[kMaxWeightChunks * kChunk];  // [vectors, dt_rank, kLanes]
-  alignas(64) float dt_bias[kMaxTaskChunks * kChunk];      // [vectors, kLanes]
-  alignas(64) float skip[kMaxTaskChunks * kChunk];         // [vectors, kLanes] D
-};
-
-static inline void load_tables(const pm_cross_scan_params& p, int k, int64_t channel, int vectors,
-                               DirectionTables& t) {
-  for (int v = 0; v < vectors; ++v, channel += kLanes) {
-    const int lanes =
-        static_cast<int>(p.d_inner - channel < kLanes ? p.d_inner - channel : int64_t{kLanes});
-    const int64_t c = k * int64_t{p.d_inner} + channel;
-    float* decay = t.decay + v * p.d_state * kLanes;
-    load_transposed(p.A + c * p.d_state, p.d_state, lanes, p.d_state, decay, kLanes);
-    for (int n = 0; n < p.d_state; ++n) {
-      store(decay + n * kLanes, load(decay + n * kLanes) * splat(kLog2e));
-      store(t.state + (v * p.d_state + n) * kLanes, vf{});
-    }
-    load_transposed(p.dt_weight + c * p.dt_rank, p.dt_rank, lanes, p.dt_rank,
-                    t.dt_weight + v * p.dt_rank * kLanes, kLanes);
-    store(t.dt_bias + v * kLanes, load(p.dt_bias + c, lanes));
-    store(t.skip + v * kLanes, load(p.D + c, lanes));
   }
 }
 
@@ -236,61 +209,28 @@ static void cross_scan_task(void* plan_pointer, int64_t index) {
   const FlushDenormals mode;
   const CrossScanPlan& plan = *static_cast<const CrossScanPlan*>(plan_pointer);
   const pm_cross_scan_params& p = *plan.params;
-  const int64_t part = index % plan.parts;
-  const int64_t group = index / plan.parts % plan.groups;
-  const int64_t item = index / plan.parts / plan.groups;
+  const Merge& m = plan.merge;
+  const int64_t part = index % m.parts;
+  const int64_t group = index / m.parts % plan.groups;
+  const int64_t item = index / m.parts / plan.groups;
   const int64_t chunk = group * plan.chunks_per_task;
   const int64_t channel = chunk * kChunk;
   const int64_t channels = plan.chunks_per_task * kChunk < p.d_inner - channel
                                ? plan.chunks_per_task * kChunk
                                : p.d_inner - channel;
   const int vectors = static_cast<int>((channels + kLanes - 1) / kLanes);
-  const int64_t sums_stride = plan.parts * plan.positions * kChunk;
-  float* sums =
-      plan.sums + (item * plan.chunks + chunk) * sums_stride + part * plan.positions * kChunk;
-  const bool together = plan.parts == 1;
+  const int64_t sums_stride = m.parts * m.positions * kChunk;
+  float* sums = m.sums + (item * m.chunks + chunk) * sums_stride + part * m.positions * kChunk;
+  const bool together = m.parts == 1;
   for (int k = together ? 0 : static_cast<int>(part); k < p.directions; ++k) {
     const auto scan =
         p.dtype == PM_FLOAT32
             ? (p.limb_mask[k] != 0 ? scan_direction<float, true> : scan_direction<float, false>)
             : (p.limb_mask[k] != 0 ? scan_direction<Half, true> : scan_direction<Half, false>);
-    scan(p, plan.positions, plan.first_item + item, k, channel, vectors, k == 0 || !together, sums,
+    scan(p, m.positions, m.first_item + item, k, channel, vectors, k == 0 || !together, sums,
          sums_stride);
     if (!together) break;
   }
-}
-
-template <class T>
-static void merge_rows(const CrossScanPlan& plan, int64_t item, int64_t chunk, int64_t begin,
-                       int64_t end) {
-  const pm_cross_scan_params& p = *plan.params;
-  const int64_t part_stride = plan.positions * kChunk;
-  const float* sums = plan.sums + (item * plan.chunks + chunk) * plan.parts * part_stride;
-  T* y = static_cast<T*>(p.y) + (plan.first_item + item) * plan.positions * p.y_stride +
-         chunk * kChunk;
-  const int64_t left = p.d_inner - chunk * kChunk;
-  const int channels = static_cast<int>(left < kChunk ? left : int64_t{kChunk});
-  for (int64_t row = begin; row < end; ++row) {
-    for (int c = 0; c < channels; c += kLanes) {
-      const float* from = sums + row * kChunk + c;
-      vf sum = load(from);
-      for (int64_t part = 1; part < plan.parts; ++part) sum += load(from + part * part_stride);
-      store(y + row * p.y_stride + c, sum, channels - c);
-    }
-  }
-}
-
-static void cross_merge_task(void* plan_pointer, int64_t index) {
-  const FlushDenormals mode;
-  const CrossScanPlan& plan = *static_cast<const CrossScanPlan*>(plan_pointer);
-  const int64_t tile = index % plan.merge_tiles;
-  const int64_t chunk = index / plan.merge_tiles % plan.chunks;
-  const int64_t item = index / plan.merge_tiles / plan.chunks;
-  const int64_t size = (plan.positions + plan.merge_tiles - 1) / plan.merge_tiles;
-  const int64_t begin = tile * size;
-  const int64_t end = begin + size < plan.positions ? begin + size : plan.positions;
-  const auto merge = plan.params->dtype == PM_FLOAT32 ? merge_rows<float> : merge_rows<Half>;
-  merge(plan, item, chunk, begin, end);
 }
 
 }  // namespace

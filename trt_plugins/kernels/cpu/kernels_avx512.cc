@@ -1,11 +1,14 @@
 // The tasks compiled for AVX-512 F, DQ, BW, VL (flags: ../CMakeLists.txt).
 #include "cpu/cross_scan_task.h"
+#include "cpu/indexed_scan_task.h"
+#include "cpu/merge_task.h"
 #include "cpu/scan_task.h"
 
 namespace posemamba {
 
 const IsaKernels* kernels_avx512() {
-  static const IsaKernels kernels{"avx512", cross_scan_task, cross_merge_task, scan_task};
+  static const IsaKernels kernels{"avx512", cross_scan_task, indexed_scan_task, merge_task,
+                                  scan_task};
   return &kernels;
 }
 

@@ -1,4 +1,5 @@
-// Launcher of SelectiveScan: a task owns some chunks of 16 channels of one group and batch item.
+// Launchers of SelectiveScan, both versions: a task owns some chunks of 16 channels of one group
+// and batch item.
 #include "common/validate.h"
 #include "cpu/parallel.h"
 #include "cpu/tasks.h"
@@ -19,6 +20,11 @@ ScanPlan make_plan(const pm_scan_params& p, int32_t threads) {
   return plan;
 }
 
+void run(ScanPlan plan, const pm_parallel* parallel) {
+  const pm_scan_params& p = *plan.params;
+  run_tasks(parallel, p.batch * p.groups * plan.tasks_per_group, active_kernels().scan, &plan);
+}
+
 }  // namespace
 }  // namespace posemamba
 
@@ -33,8 +39,24 @@ extern "C" pm_status pm_cpu_scan(const pm_scan_params* params, void* workspace,
   const pm_status status = validate(params);
   if (status != PM_OK) return status;
   if (workspace == nullptr) return PM_NULL_POINTER;
-  ScanPlan plan = make_plan(*params, threads_of(parallel));
-  run_tasks(parallel, params->batch * params->groups * plan.tasks_per_group, active_kernels().scan,
-            &plan);
+  run(make_plan(*params, threads_of(parallel)), parallel);
+  return PM_OK;
+}
+
+extern "C" size_t pm_cpu_stateful_scan_workspace(const pm_stateful_scan_params* params,
+                                                 int32_t /*threads*/) {
+  return posemamba::validate_layout(params) == PM_OK ? 64 : 0;
+}
+
+extern "C" pm_status pm_cpu_stateful_scan(const pm_stateful_scan_params* params, void* workspace,
+                                          const pm_parallel* parallel) {
+  using namespace posemamba;
+  const pm_status status = validate(params);
+  if (status != PM_OK) return status;
+  if (workspace == nullptr) return PM_NULL_POINTER;
+  ScanPlan plan = make_plan(params->scan, threads_of(parallel));
+  plan.initial_state = params->initial_state;
+  plan.final_state = params->final_state;
+  run(plan, parallel);
   return PM_OK;
 }

@@ -8,11 +8,9 @@
 namespace posemamba {
 namespace {
 
-constexpr int kStateStride = PM_MAX_STATE;
-
 struct ScanTile {
-  alignas(64) float B[kTileSteps * kStateStride];  // [steps, d_state]
-  alignas(64) float C[kTileSteps * kStateStride];
+  alignas(64) float B[kTileSteps * PM_MAX_WIDE_STATE];  // [steps, state_stride]
+  alignas(64) float C[kTileSteps * PM_MAX_WIDE_STATE];
   alignas(64) float u[kTileSteps * kLanes];  // [steps, kLanes]; then silu(z)
   alignas(64) float dt[kTileSteps * kLanes];
   alignas(64) float dt_u[kTileSteps * kLanes];
@@ -20,15 +18,21 @@ struct ScanTile {
 };
 
 struct ScanTables {
-  alignas(64) float decay[kMaxStateChunks * kChunk];  // [vectors, d_state, kLanes] A log2(e)
-  alignas(64) float state[kMaxStateChunks * kChunk];  // [vectors, d_state, kLanes]
+  alignas(64) float decay[kStateRows * kChunk];  // [vectors, d_state, kLanes] A log2(e)
+  alignas(64) float state[kStateRows * kChunk];  // [vectors, d_state, kLanes]
 };
 
-// B or C of a tile: [d_state, length] from memory, [steps, d_state] in the tile.
+// Floats between the steps of B and C in a tile: whole vectors, and no fewer than version 1 had.
+static inline int state_stride_of(int d_state) {
+  return d_state <= PM_MAX_STATE ? PM_MAX_STATE : (d_state + kLanes - 1) / kLanes * kLanes;
+}
+
+// B or C of a tile: [d_state, length] from memory, [steps, state_stride] in the tile.
 template <class T>
 static void load_states(const T* from, int64_t length, int d_state, int steps, float* to) {
+  const int stride = state_stride_of(d_state);
   for (int n = 0; n < d_state; n += kLanes) {
-    load_transposed(from + n * length, length, d_state - n, steps, to + n, kStateStride);
+    load_transposed(from + n * length, length, d_state - n, steps, to + n, stride);
   }
 }
 
@@ -60,13 +64,21 @@ static void scan_channels(const pm_scan_params& p, int64_t at, int64_t channel, 
   store_transposed(tile.y, rows.steps, lanes, static_cast<T*>(p.y) + at, p.length);
 }
 
+// to[c * d_state + n] = state[n * kLanes + c], bit by bit.
+static inline void save_state(const float* state, int d_state, int channels, float* to) {
+  for (int c = 0; c < channels; ++c) {
+    for (int n = 0; n < d_state; ++n) to[c * d_state + n] = state[n * kLanes + c];
+  }
+}
+
 // Channels [first, first + channels) of a group, over the whole length.
 template <class T>
-static void scan_group(const pm_scan_params& p, int64_t item, int group, int64_t first,
-                       int channels) {
+static void scan_group(const ScanPlan& plan, int64_t item, int group, int64_t first, int channels) {
+  const pm_scan_params& p = *plan.params;
   ScanTables tables;
   ScanTile tile;
   const int64_t channel = int64_t{group} * p.channels + first;
+  const int64_t states = (item * p.groups * p.channels + channel) * p.d_state;  // of the item
   const int vectors = (channels + kLanes - 1) / kLanes;
   for (int v = 0; v < vectors; ++v) {
     float* decay = tables.decay + v * p.d_state * kLanes;
@@ -76,19 +88,25 @@ static void scan_group(const pm_scan_params& p, int64_t item, int group, int64_t
       store(decay + n * kLanes, load(decay + n * kLanes) * splat(kLog2e));
       store(tables.state + (v * p.d_state + n) * kLanes, vf{});
     }
+    if (plan.initial_state != nullptr) {
+      load_transposed(plan.initial_state + states + int64_t{v} * kLanes * p.d_state, p.d_state,
+                      channels - v * kLanes, p.d_state, tables.state + v * p.d_state * kLanes,
+                      kLanes);
+    }
   }
   const int64_t bc = (item * p.groups + group) * p.d_state * p.length;
   const int64_t activations = (item * p.groups * p.channels + channel) * p.length;
   const int64_t tiles = (p.length + kTileSteps - 1) / kTileSteps;
   const bool reverse = p.reverse[group] != 0;
+  const int stride = state_stride_of(p.d_state);
   for (int64_t i = 0; i < tiles; ++i) {
     const int64_t start = (reverse ? tiles - 1 - i : i) * kTileSteps;
     const int steps =
         static_cast<int>(p.length - start < kTileSteps ? p.length - start : int64_t{kTileSteps});
     load_states(static_cast<const T*>(p.B) + bc + start, p.length, p.d_state, steps, tile.B);
     load_states(static_cast<const T*>(p.C) + bc + start, p.length, p.d_state, steps, tile.C);
-    const TileRows rows{tile.dt,          tile.dt_u,    tile.B,
-                        tile.C,           kStateStride, reverse ? steps - 1 : 0,
+    const TileRows rows{tile.dt,          tile.dt_u, tile.B,
+                        tile.C,           stride,    reverse ? steps - 1 : 0,
                         reverse ? -1 : 1, steps};
     for (int v = 0; v < vectors; ++v) {
       const int64_t c = v * kLanes;
@@ -97,6 +115,11 @@ static void scan_group(const pm_scan_params& p, int64_t item, int group, int64_t
                        min_int(kLanes, channels - v * kLanes), rows, tables.decay + table,
                        tables.state + table, tile);
     }
+  }
+  for (int v = 0; v < vectors && plan.final_state != nullptr; ++v) {
+    save_state(tables.state + v * p.d_state * kLanes, p.d_state,
+               min_int(kLanes, channels - v * kLanes),
+               plan.final_state + states + int64_t{v} * kLanes * p.d_state);
   }
 }
 
@@ -110,7 +133,7 @@ static void scan_task(void* plan_pointer, int64_t index) {
   const int64_t left = p.channels - first;
   const int64_t most = plan.chunks_per_task * kChunk;
   const auto scan = p.dtype == PM_FLOAT32 ? scan_group<float> : scan_group<Half>;
-  scan(p, row / p.groups, static_cast<int>(row % p.groups), first,
+  scan(plan, row / p.groups, static_cast<int>(row % p.groups), first,
        static_cast<int>(left < most ? left : most));
 }
 

@@ -13,33 +13,53 @@ constexpr int kChunk = 16;
 constexpr int kMaxStateChunks = 128;   // chunks a task * d_state
 constexpr int kMaxWeightChunks = 256;  // chunks a task * dt_rank
 constexpr int kMaxTaskChunks = 8;      // chunks a task
+// What a table of states is large enough for: a task of one chunk has up to PM_MAX_WIDE_STATE.
+constexpr int kStateRows =
+    kMaxStateChunks > PM_MAX_WIDE_STATE ? kMaxStateChunks : PM_MAX_WIDE_STATE;
+
+// Partial sums of y in float32, and how they become y. Batch items go in waves.
+struct Merge {
+  void* y;
+  int64_t y_stride;
+  int32_t d_inner;
+  int32_t dtype;       // pm_dtype
+  int64_t positions;   //
+  int64_t first_item;  // batch items [first_item, first_item + items) are in this wave
+  int64_t items;       //
+  int64_t chunks;      // of kChunk channels, last one perhaps partial
+  int64_t parts;       // partial sums a chunk
+  int64_t tiles;       // tasks over positions
+  float* sums;         // [items, chunks, parts, positions, kChunk]
+};
 
 struct CrossScanPlan {
   const pm_cross_scan_params* params;
-  int64_t positions;        // frames * joints
-  int64_t first_item;       // batch items [first_item, first_item + items) are in this wave
-  int64_t items;            //
-  int64_t chunks;           // of kChunk channels, last one perhaps partial
+  Merge merge;              // parts: 1, or `directions` when they run apart
   int64_t chunks_per_task;  //
   int64_t groups;           // ceil(chunks / chunks_per_task)
-  int64_t parts;            // partial sums a chunk: 1, or `directions` when they run apart
-  int64_t merge_tiles;      // tasks over positions that write y from the partial sums
-  float* sums;              // [items, chunks, parts, positions, kChunk]
+};
+
+struct IndexedScanPlan {
+  const pm_indexed_scan_params* params;
+  Merge merge;  // parts: `directions`
 };
 
 struct ScanPlan {
   const pm_scan_params* params;
-  int64_t chunks;           // of a group
-  int64_t chunks_per_task;  //
-  int64_t tasks_per_group;  // ceil(chunks / chunks_per_task)
+  const float* initial_state;  // as pm_stateful_scan_params; null: zero
+  float* final_state;          // null: not wanted
+  int64_t chunks;              // of a group
+  int64_t chunks_per_task;     //
+  int64_t tasks_per_group;     // ceil(chunks / chunks_per_task)
 };
 
 struct IsaKernels {
   const char* name;
-  // Tasks of all three are independent of each other; arguments are a plan and a task's index.
-  void (*cross_scan)(void* plan, int64_t index);   // [items, groups] or [items, chunks, parts]
-  void (*cross_merge)(void* plan, int64_t index);  // [items, chunks, merge_tiles]
-  void (*scan)(void* plan, int64_t index);         // [batch, groups, tasks_per_group]
+  // Tasks are independent of each other; arguments are a plan (a Merge) and a task's index.
+  void (*cross_scan)(void* plan, int64_t index);    // [items, groups] or [items, chunks, parts]
+  void (*indexed_scan)(void* plan, int64_t index);  // [items, chunks, directions]
+  void (*merge)(void* merge, int64_t index);        // [items, chunks, tiles]
+  void (*scan)(void* plan, int64_t index);          // [batch, groups, tasks_per_group]
 };
 
 // Each is defined where the architecture has it; the caller checks that the machine does.

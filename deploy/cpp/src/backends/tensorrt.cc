@@ -62,9 +62,11 @@ PlanFile read_plan(const std::string& path, const TrtFlavour& flavour, ModelFact
 void check_library(const std::string& path, const PlanFile& plan, const TrtLibrary& library) {
   const EngineFacts& facts = plan.facts;
   if (!plan.sidecar) return;
-  if (facts.plugin_version != kPluginVersion) {
-    fail(PM_MISMATCH, "'%s' needs version %s of the plugin, this library knows version %s: %s",
-         path.c_str(), facts.plugin_version.c_str(), kPluginVersion, kBuildAgain);
+  if (facts.plugin_version != kPluginVersion && facts.plugin_version != kSecondPluginVersion) {
+    fail(PM_MISMATCH,
+         "'%s' needs version %s of the plugin, this library knows versions %s and %s: %s",
+         path.c_str(), facts.plugin_version.c_str(), kPluginVersion, kSecondPluginVersion,
+         kBuildAgain);
   }
   const bool lean = &library.flavour() == &kTensorRtLean;
   if (lean && !facts.version_compatible) {

@@ -10,6 +10,7 @@ namespace posemamba::runtime {
 
 // Of the plugins, as the ONNX nodes name it.
 constexpr const char* kPluginVersion = "1";
+constexpr const char* kSecondPluginVersion = "2";
 
 // A flavour of the library: its back end's name, what it is called, its files.
 struct TrtFlavour {

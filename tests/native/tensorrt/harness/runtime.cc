@@ -76,10 +76,11 @@ Library::~Library() {
   if (handle_ != nullptr) dlclose(handle_);
 }
 
-nvinfer1::IPluginCreatorV3One* Library::creator(const std::string& name) const {
+nvinfer1::IPluginCreatorV3One* Library::creator(const std::string& name,
+                                                const std::string& version) const {
   for (int32_t i = 0; i < count_; ++i) {
     auto* one = static_cast<nvinfer1::IPluginCreatorV3One*>(creators_[i]);
-    if (name == one->getPluginName()) return one;
+    if (name == one->getPluginName() && version == one->getPluginVersion()) return one;
   }
   return nullptr;
 }

@@ -39,7 +39,8 @@ class Library {
   bool loaded() const { return handle_ != nullptr; }
   int32_t count() const { return count_; }
   nvinfer1::IPluginCreatorInterface* at(int32_t i) const { return creators_[i]; }
-  nvinfer1::IPluginCreatorV3One* creator(const std::string& name) const;  // null: no such
+  nvinfer1::IPluginCreatorV3One* creator(const std::string& name,
+                                         const std::string& version = "1") const;  // null: none
 
  private:
   void* handle_;

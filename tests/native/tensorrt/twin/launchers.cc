@@ -16,6 +16,10 @@ bool possible(const pm_cuda_tuning* tuning) {
                                tuning->variant <= PM_CUDA_SERIAL && tuning->config <= kConfigs);
 }
 
+bool is_default(const pm_cuda_tuning* tuning) {
+  return tuning == nullptr || (tuning->variant == PM_CUDA_AUTO && tuning->config == 0);
+}
+
 cudaError_t error_of(pm_status status) {
   return status == PM_OK ? cudaSuccess : cudaErrorInvalidValue;
 }
@@ -61,6 +65,34 @@ cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuning* tun
   const pm_status status = pm_cpu_scan(params, workspace, nullptr);
   if (status == PM_OK) mark(params->y, params->channels * params->length, params->dtype, tuning);
   return error_of(status);
+}
+
+size_t pm_cuda_indexed_scan_workspace_limit(const pm_indexed_scan_params* largest) {
+  return padded(pm_cpu_indexed_scan_workspace(largest, 1));
+}
+
+size_t pm_cuda_indexed_scan_workspace(const pm_indexed_scan_params* params,
+                                      const pm_cuda_tuning* tuning) {
+  return is_default(tuning) ? pm_cuda_indexed_scan_workspace_limit(params) : 0;
+}
+
+cudaError_t pm_cuda_indexed_scan(const pm_indexed_scan_params* params, const pm_cuda_tuning*,
+                                 void* workspace, cudaStream_t) {
+  return error_of(pm_cpu_indexed_scan(params, workspace, nullptr));
+}
+
+size_t pm_cuda_stateful_scan_workspace_limit(const pm_stateful_scan_params* largest) {
+  return padded(pm_cpu_stateful_scan_workspace(largest, 1));
+}
+
+size_t pm_cuda_stateful_scan_workspace(const pm_stateful_scan_params* params,
+                                       const pm_cuda_tuning* tuning) {
+  return is_default(tuning) ? pm_cuda_stateful_scan_workspace_limit(params) : 0;
+}
+
+cudaError_t pm_cuda_stateful_scan(const pm_stateful_scan_params* params, const pm_cuda_tuning*,
+                                  void* workspace, cudaStream_t) {
+  return error_of(pm_cpu_stateful_scan(params, workspace, nullptr));
 }
 
 const char* pm_cuda_architectures(void) { return ""; }

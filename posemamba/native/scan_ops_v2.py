@@ -1,0 +1,281 @@
+"""Version 2 of the two scan operators as PyTorch custom ops, namespace ``posemamba``.
+
+``cross_selective_scan_v2`` walks tables of positions, ``selective_scan_v2`` takes a state and gives
+one back. ``docs/reference/ops.md`` specifies both; the ONNX operators of ``plugin_version`` 2 are
+identical. They run the native kernels, trace and have true gradients, as version 1 does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posemamba.errors import InputError
+from posemamba.native import structs
+from posemamba.native.launch import (
+    addresses,
+    dtype_code,
+    launch_scan,
+    position_rows,
+    require_axes,
+    require_shapes,
+)
+from posemamba.native.scan_ops import recomputed_gradients, selective_scan
+from posemamba.scan import chunked, indexed, reference
+from posemamba.text import plural
+
+_CROSS, _SCAN = "cross_selective_scan_v2", "selective_scan_v2"
+
+
+@torch.library.custom_op(f"posemamba::{_CROSS}", mutates_args=(), device_types=("cpu", "cuda"))
+def cross_selective_scan_v2(
+    x: Tensor,
+    x_dbl: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    scan_index: Tensor,
+    neighbour_index: Tensor | None,
+    reset_length: Tensor | None,
+    d_state: int,
+    dt_rank: int,
+) -> Tensor:
+    """K selective scans along tables of positions and their sum.
+
+    Args:
+        x: (batch, frames, joints, d_inner), float32 or float16; a *position* is
+            ``frame * joints + joint``.
+        x_dbl, dt_weight, dt_bias, A, D: as
+            :func:`posemamba.native.scan_ops.cross_selective_scan`; ``d_state`` up to 256.
+        scan_index: (K, steps) integers, the position of each step, -1 for an idle one. Positions
+            may repeat, and be left out: what their steps give is added, or is 0.
+        neighbour_index: (K, steps) integers, the position that is added to a step's input, -1 for
+            none.
+        reset_length: (K,) integers; the state is zero at every multiple of it. None or 0: at the
+            first step alone.
+
+    Returns:
+        (batch, frames, joints, d_inner), dtype of ``x``, accumulated in float32.
+
+    Raises:
+        InputError: a dtype, size or (on a CPU) index that the kernels do not take, tensors that do
+            not fit each other, or the native library is missing.
+    """
+    require_axes(_CROSS, "x", x, 4)
+    require_axes(_CROSS, "scan_index", scan_index, 2)
+    batch, frames, joints, inner = x.shape
+    k, steps = scan_index.shape
+    shapes = {
+        "x_dbl": (x_dbl, (batch, frames, joints, k * (dt_rank + 2 * d_state))),
+        "dt_weight": (dt_weight, (k, inner, dt_rank)),
+        "dt_bias": (dt_bias, (k, inner)),
+        "A": (A, (k, inner, d_state)),
+        "D": (D, (k, inner)),
+        "scan_index": (scan_index, (k, steps)),
+    }
+    if neighbour_index is not None:
+        shapes["neighbour_index"] = (neighbour_index, (k, steps))
+    if reset_length is not None:
+        shapes["reset_length"] = (reset_length, (k,))
+    require_shapes(_CROSS, x, shapes)
+    tables = {
+        name: _table(name, table)
+        for name, table in (
+            ("scan_index", scan_index),
+            ("neighbour_index", neighbour_index),
+            ("reset_length", reset_length),
+        )
+    }
+    x, x_stride = position_rows(x)
+    x_dbl, x_dbl_stride = position_rows(x_dbl.to(x.dtype))
+    dt_weight, dt_bias, A, D = (t.float().contiguous() for t in (dt_weight, dt_bias, A, D))
+    y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    params = structs.IndexedScanParams(
+        **addresses(x=x, x_dbl=x_dbl, dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D, y=y),
+        **addresses(**tables),
+        batch=batch,
+        positions=frames * joints,
+        steps=steps,
+        x_stride=x_stride,
+        x_dbl_stride=x_dbl_stride,
+        y_stride=inner,
+        d_inner=inner,
+        d_state=d_state,
+        dt_rank=dt_rank,
+        directions=k,
+        dtype=dtype_code(x, _CROSS),
+    )
+    if y.numel():
+        launch_scan("indexed_scan", params, x.device)
+    return y
+
+
+def _table(name: str, table: Tensor | None) -> Tensor | None:
+    """A table as the kernels take it.
+
+    Raises:
+        InputError: it holds no integers.
+    """
+    if table is None:
+        return None
+    if table.dtype not in (torch.int32, torch.int64):
+        raise InputError(f"posemamba::{_CROSS}: {name} is {table.dtype}, it must hold integers")
+    return table.clamp(-(2**31), 2**31 - 1).to(torch.int32).contiguous()
+
+
+@cross_selective_scan_v2.register_fake
+def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+    return x.new_empty(x.shape)
+
+
+@torch.library.custom_op(f"posemamba::{_SCAN}", mutates_args=(), device_types=("cpu", "cuda"))
+def selective_scan_v2(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    z: Tensor | None,
+    initial_state: Tensor | None,
+    delta_softplus: bool,
+    reverse: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """The Mamba-1 scan from a state to a state, so that a sequence may come in pieces.
+
+    On a CPU, float32, the pieces of a sequence give the bits of one long scan wherever it is cut.
+
+    Args:
+        u, delta, A, B, C, D, delta_bias, z: as
+            :func:`posemamba.scan.reference.selective_scan`; ``N`` up to 256.
+        initial_state: (batch, groups * channels, N) float32, before a group's first step in its
+            direction; None for zero.
+        reverse: per group, 1 to run from the last step to the first.
+
+    Returns:
+        ``y`` (batch, groups * channels, L), dtype of ``u``; the state after the last step
+        (batch, groups * channels, N), float32.
+
+    Raises:
+        InputError: as :func:`posemamba.native.scan_ops.selective_scan`.
+    """
+    require_axes(_SCAN, "u", u, 3)
+    require_axes(_SCAN, "A", A, 2)
+    batch, rows, length = u.shape
+    groups, state = len(reverse), A.shape[1]
+    if groups == 0 or rows % groups:
+        raise InputError(
+            f"posemamba::{_SCAN}: {plural(rows, 'channel')} cannot be split into the "
+            f"{plural(groups, 'group')} of reverse"
+        )
+    shapes = {
+        "delta": (delta, (batch, rows, length)),
+        "A": (A, (rows, state)),
+        "B": (B, (batch, groups, state, length)),
+        "C": (C, (batch, groups, state, length)),
+    }
+    optional = {
+        "D": (D, (rows,)),
+        "delta_bias": (delta_bias, (rows,)),
+        "z": (z, (batch, rows, length)),
+        "initial_state": (initial_state, (batch, rows, state)),
+    }
+    given = {name: (t, shape) for name, (t, shape) in optional.items() if t is not None}
+    require_shapes(_SCAN, u, {**shapes, **given})
+    u, delta, B, C = (t.to(u.dtype).contiguous() for t in (u, delta, B, C))
+    z = None if z is None else z.to(u.dtype).contiguous()
+    A = A.float().contiguous()
+    D, delta_bias, initial_state = (
+        None if t is None else t.float().contiguous() for t in (D, delta_bias, initial_state)
+    )
+    y = torch.empty_like(u)
+    final_state = torch.empty(batch, rows, state, dtype=torch.float32, device=u.device)
+    scan = structs.ScanParams(
+        **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),
+        batch=batch,
+        length=length,
+        groups=groups,
+        channels=rows // groups,
+        d_state=state,
+        delta_softplus=int(delta_softplus),
+        dtype=dtype_code(u, _SCAN),
+        reverse=structs.directions(reverse),
+    )
+    params = structs.StatefulScanParams(
+        scan=scan, **addresses(initial_state=initial_state, final_state=final_state)
+    )
+    if y.numel():
+        launch_scan("stateful_scan", params, u.device)
+    elif initial_state is not None:  # no step: the state stays
+        final_state.copy_(initial_state)
+    else:
+        final_state.zero_()
+    return y, final_state
+
+
+@selective_scan_v2.register_fake
+def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    state = u.new_empty((u.shape[0], u.shape[1], A.shape[1]), dtype=torch.float32)
+    return u.new_empty(u.shape), state
+
+
+def stateless_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    reverse: Sequence[int],
+) -> Tensor:
+    """As :func:`posemamba.scan.reference.selective_scan`, by whichever version has the sizes."""
+    most = structs.SCAN_SIZES["d_state"]
+    if most is not None and A.shape[1] <= most:
+        bias = torch.zeros_like(D) if delta_bias is None else delta_bias
+        first: Tensor = selective_scan(u, delta, A, B, C, D, bias, z, delta_softplus, reverse)
+        return first
+    inputs = (u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse)
+    y: Tensor = selective_scan_v2(*inputs)[0]
+    return y
+
+
+def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+    ctx.set_materialize_grads(False)  # None of an output that nobody used
+    ctx.save_for_backward(*(v if isinstance(v, Tensor) else None for v in inputs))
+    ctx.constants = [None if isinstance(v, Tensor) else v for v in inputs]
+
+
+def _cross_backward(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:  # noqa: ANN401
+    def plain(*values: Any) -> Tensor:  # noqa: ANN401
+        *inputs, _d_state, _dt_rank = values
+        return indexed.cross_selective_scan(*inputs, scan=chunked.selective_scan)
+
+    return recomputed_gradients(ctx, [grad], plain)
+
+
+def _scan_backward(
+    ctx: Any,  # noqa: ANN401
+    grad: Tensor | None,
+    state_grad: Tensor | None,
+) -> tuple[Any, ...]:
+    def plain(*values: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+        u, delta, A, B, C, D, delta_bias, z, initial_state, delta_softplus, reverse = values
+        inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
+        if initial_state is None and state_grad is None:  # in chunks: much faster
+            return (chunked.selective_scan(*inputs),)
+        return reference.stateful_scan(*inputs, initial_state=initial_state)
+
+    grads = [grad] if ctx.saved_tensors[8] is None and state_grad is None else [grad, state_grad]
+    return recomputed_gradients(ctx, grads, plain)
+
+
+cross_selective_scan_v2.register_autograd(_cross_backward, setup_context=_save_inputs)
+selective_scan_v2.register_autograd(_scan_backward, setup_context=_save_inputs)

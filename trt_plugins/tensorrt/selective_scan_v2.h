@@ -1,0 +1,40 @@
+#pragma once
+
+#include "selective_scan.h"
+
+namespace posemamba::trt {
+
+struct SelectiveScanV2 {
+  static constexpr const char* kName = "SelectiveScan";
+  static constexpr const char* kVersion = "2";
+  static constexpr int32_t kOutputCount = 2;  // y, final_state
+
+  // Those of version 1, and the state before the first step.
+  enum InputIndex : int32_t { kInitialState = SelectiveScan::kInputCount, kInputCount };
+  static constexpr Input kInputs[kInputCount] = {
+      SelectiveScan::kInputs[0], SelectiveScan::kInputs[1], SelectiveScan::kInputs[2],
+      SelectiveScan::kInputs[3], SelectiveScan::kInputs[4], SelectiveScan::kInputs[5],
+      SelectiveScan::kInputs[6], SelectiveScan::kInputs[7], {"initial_state", Type::kFloat, 3}};
+  static constexpr int32_t kRequired = SelectiveScan::kRequired;
+  static constexpr int32_t kFurtherRank = 3;
+  static constexpr SizeOf kFurtherDims[kFurtherRank] = {
+      {SelectiveScan::kU, 0}, {SelectiveScan::kU, 1}, {SelectiveScan::kA, 1}};
+
+  enum AttributeIndex : int32_t { kGated = SelectiveScan::kAttributeCount, kAttributeCount };
+  static constexpr Attribute kAttributes[kAttributeCount] = {
+      SelectiveScan::kAttributes[0], SelectiveScan::kAttributes[1], {"gated", 0, 1, 1}};
+
+  using Params = pm_stateful_scan_params;
+  static bool check(const Attribute*, Reason*) { return true; }
+  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                    Reason* reason);
+  static void Point(const Attribute* attributes, const void* const* inputs, int32_t count,
+                    void* const* outputs, Params* params);
+  static int32_t& dtype(Params& params) { return params.scan.dtype; }
+
+  static constexpr auto kWorkspace = &pm_cuda_stateful_scan_workspace;
+  static constexpr auto kWorkspaceLimit = &pm_cuda_stateful_scan_workspace_limit;
+  static constexpr auto kLaunch = &pm_cuda_stateful_scan;
+};
+
+}  // namespace posemamba::trt
