@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-import resource
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
+from pmexport.bench.measure import Effort, HostBound
+from pmexport.bench.meters import find_meter
+from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
 from pmexport.format.file import ModelFile, open_model
@@ -56,32 +53,6 @@ class BenchRequest:
     optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
     weights: str | None = None
-
-
-@dataclass(frozen=True)
-class RuntimeTimes:
-    """What one runtime took.
-
-    Attributes:
-        load_s: from the file to the first result.
-        total, steps, runs, unstable, samples_ms: as :class:`pmexport.bench.measure.Measurement`.
-        clips_per_s, frames_per_s: at the median.
-        host_peak_mib: most resident memory the process ever had, earlier runtimes included.
-        device_mib: growth of used GPU memory, pools and weights included; None without a GPU.
-        settings: IO binding, CUDA graph and what else its times depend on.
-    """
-
-    load_s: float
-    runs: int
-    total: Times
-    steps: dict[str, Times]
-    unstable: bool
-    clips_per_s: float
-    frames_per_s: float
-    host_peak_mib: float
-    device_mib: float | None
-    settings: dict[str, Any]
-    samples_ms: list[float]
 
 
 @dataclass(frozen=True)
@@ -204,20 +175,19 @@ def _timed(
     effort: Effort,
     on_run: Callable[[], None] | None,
 ) -> RuntimeTimes:
-    gc.collect()  # the runtime before this one
-    before = _device_bytes()
-    start = time.perf_counter()
-    bound: Bound
-    if isinstance(runtime, Bindable):
-        bound = runtime.bind(file, clip)
-    else:
-        bound = HostBound(runtime.load(file), clip)
+    """One runtime; a device of its own is watched, and on a Jetson the whole module."""
+    meter = find_meter()
+    if not isinstance(runtime, Bindable) and not (meter and meter.measures_host):
+        meter = None
+
+    def bind() -> Bound:
+        if isinstance(runtime, Bindable):
+            return runtime.bind(file, clip)
+        return HostBound(runtime.load(file), clip)
+
+    batch, frames = clip.shape[:2]
     try:
-        bound.upload()
-        bound.compute()
-        bound.download()
-        load_s = time.perf_counter() - start
-        measured: Measurement = measure(bound, effort, on_run=on_run)
+        return time_bound(bind, batch, frames, effort, meter, on_run)
     except InputError:
         raise
     except Exception as error:  # each runtime has its own classes
@@ -226,38 +196,9 @@ def _timed(
         raise InputError(
             f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason}"
         ) from None
-    after = _device_bytes()
-    clips = 1e3 * clip.shape[0] / measured.total.median
-    return RuntimeTimes(
-        load_s=load_s,
-        runs=measured.runs,
-        total=measured.total,
-        steps=measured.steps,
-        unstable=measured.unstable,
-        clips_per_s=clips,
-        frames_per_s=clips * clip.shape[1],
-        host_peak_mib=_host_peak_bytes() / 2**20,
-        device_mib=None if before is None or after is None else (after - before) / 2**20,
-        settings=bound.settings,
-        samples_ms=measured.samples_ms,
-    )
 
 
 def _clip(batch: int, frames: int) -> FloatArray:
     """The bundled real clips, played back and forth to the length: (batch, frames, joints, 2)."""
     clips = [bounce(clip, frames) for clip in bundled_clips().values()]
     return np.stack([clips[i % len(clips)] for i in range(batch)])
-
-
-def _host_peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _device_bytes() -> int | None:
-    """Used memory of the current GPU, whoever uses it."""
-    if not torch.cuda.is_available():
-        return None
-    torch.cuda.empty_cache()
-    free, total = torch.cuda.mem_get_info()
-    return int(total - free)

@@ -99,6 +99,16 @@ class Bound(Protocol):
 
 
 @runtime_checkable
+class Enqueues(Bound, Protocol):
+    """A bound model that can start its work without waiting for it, which tells whether the host
+    or the device sets the pace. :meth:`Bound.download` waits for what was started."""
+
+    def enqueue(self) -> None:
+        """Start the network on what was uploaded."""
+        ...
+
+
+@runtime_checkable
 class Bindable(Protocol):
     """A runtime whose copies can be told from its computing."""
 

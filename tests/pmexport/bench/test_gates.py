@@ -12,8 +12,8 @@ import pytest
 
 from pmexport.bench.compare import Comparison, Sample, compare_reports, compare_samples, read_report
 from pmexport.bench.gates import Gate, drop_share, judge, parse_gates
-from pmexport.bench.measure import Times
-from pmexport.bench.run import RuntimeTimes
+from pmexport.bench.measure import Times, Warmup
+from pmexport.bench.timed import Host, RuntimeTimes
 from posemamba.errors import InputError
 
 
@@ -21,9 +21,10 @@ def times(samples_ms: list[float], frames: int = 9) -> RuntimeTimes:
     total = Times.of(ms / 1e3 for ms in samples_ms)
     clips = 1e3 / total.median
     return RuntimeTimes(
-        load_s=0.0, runs=len(samples_ms), total=total, steps={}, unstable=False, clips_per_s=clips,
-        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, settings={},
-        samples_ms=samples_ms,
+        load_s=0.0, warmup=Warmup(1, 0.1, True), runs=len(samples_ms), total=total, steps={},
+        unstable=False, host=Host(0.0, None, False, ""), clips_per_s=clips,
+        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, conditions=None,
+        energy_mj_per_frame=None, settings={}, samples_ms=samples_ms,
     )  # fmt: skip
 
 
