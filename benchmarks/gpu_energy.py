@@ -90,7 +90,8 @@ def idle_watts(meter: Meter) -> float | None:
 
 
 def sample(times: RuntimeTimes) -> Sample:
-    return Sample(times.total.median, times.total.best, times.total.mad, times.runs)
+    total = times.total
+    return Sample(total.median, total.best, total.mad, times.runs, times.best_spread_ms)
 
 
 def row(cell: Cell, times: RuntimeTimes, idle: float | None, again: str) -> list[str]:

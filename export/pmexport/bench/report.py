@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pmexport.bench.layers import Layer, layer_lines, layer_table
 from pmexport.bench.measure import UNSTABLE_CV
 from pmexport.bench.meters import LEAST_SECONDS
 from pmexport.bench.run import BenchReport
 from pmexport.bench.timed import RuntimeTimes
-from posemamba.text import plural, table
+from posemamba.text import markdown_table, plural, table
 
 _HEADER = ("runtime", "p50 ms", "p90", "p95", "p99", "upload", "compute", "download", "clips/s",
            "frames/s", "host MiB", "GPU MiB", "CV")  # fmt: skip
@@ -16,7 +17,8 @@ _HEADER = ("runtime", "p50 ms", "p90", "p95", "p99", "upload", "compute", "downl
 
 def bench_lines(report: BenchReport) -> list[str]:
     """A table of the runtimes and what is to be known of it."""
-    return [_title(report), table(_HEADER, _rows(report)), *_notes(report)]
+    layers = [line for name, found in report.layers.items() for line in layer_lines(name, found)]
+    return [_title(report), table(_HEADER, _rows(report)), *_notes(report), *layers]
 
 
 def bench_markdown(report: BenchReport) -> str:
@@ -36,8 +38,14 @@ def bench_markdown(report: BenchReport) -> str:
         *(_markdown_row(row) for row in _rows(report)),
         "",
         *(f"- {note.strip()}" for note in _notes(report)),
+        *(line for name, found in report.layers.items() for line in _layers_page(name, found)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _layers_page(name: str, layers: list[Layer]) -> list[str]:
+    header, rows = layer_table(layers)
+    return ["", f"Modules in {name}, under the profiler:", "", markdown_table(header, rows)]
 
 
 def _title(report: BenchReport) -> str:

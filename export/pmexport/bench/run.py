@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pmexport.bench.layers import Layer, profile_layers, refuse_unprofiled
 from pmexport.bench.measure import Effort, HostBound
 from pmexport.bench.meters import find_meter
 from pmexport.bench.timed import RuntimeTimes, time_bound
@@ -39,6 +40,7 @@ class BenchRequest:
         precision: of runtimes that read weights; None for the model's.
         threads, cuda_graph, optimize, tf32, weights: as
             :class:`pmexport.runtimes.base.RuntimeOptions`.
+        layers: also run under the profiler, to tell the modules' times.
     """
 
     model: Path
@@ -53,17 +55,23 @@ class BenchRequest:
     optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
     weights: str | None = None
+    layers: bool = False
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Everything a benchmark found; ``to_dict`` is what ``--json`` writes, without single times."""
+    """Everything a benchmark found; ``to_dict`` is what ``--json`` writes, without single times.
+
+    Attributes:
+        layers: of each runtime, if they were asked for: the modules, longest first.
+    """
 
     model: dict[str, Any]
     checkpoint: str | None
     shape: dict[str, int]
     effort: Effort
     runtimes: dict[str, RuntimeTimes]
+    layers: dict[str, list[Layer]]
     environment: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,16 +94,9 @@ def run_bench(
     """
     model = open_model(request.model)
     _refuse_idle_options(request)
-    batch = _size("batch", request.batch, model.batch) or 1
-    most: int | None = model.metadata.get("max_frames")
-    frames = _size("frames", request.frames, model.frames) or most
-    if frames is None:
-        raise InputError(
-            f"'{model.path}' does not say how many frames it takes: give --frames, or export "
-            "it with 'pmexport onnx'"
-        )
-    check_frames(frames, most or frames)
-    check_elements(batch * frames * NUM_JOINTS * model.channels, batch, frames, "the keypoints")
+    if request.layers:
+        refuse_unprofiled(request.runtimes)
+    batch, frames = sizes(model, request.batch, request.frames)
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=model.metadata.get("scan_order"),
@@ -120,8 +121,30 @@ def run_bench(
         shape={"batch": batch, "frames": frames, "joints": clip.shape[2]},
         effort=request.effort,
         runtimes=results,
+        layers={name: profile_layers(name, model, clip, options) for name in request.runtimes}
+        if request.layers
+        else {},
         environment=environment(),
     )
+
+
+def sizes(model: ModelFile, batch: int | None, frames: int | None) -> tuple[int, int]:
+    """Clips and frames to time: what was asked, else what the model fixes, else one and its most.
+
+    Raises:
+        InputError: the model takes others, or nobody knows.
+    """
+    clips = _size("batch", batch, model.batch) or 1
+    most: int | None = model.metadata.get("max_frames")
+    length = _size("frames", frames, model.frames) or most
+    if length is None:
+        raise InputError(
+            f"'{model.path}' does not say how many frames it takes: give --frames, or export "
+            "it with 'pmexport onnx'"
+        )
+    check_frames(length, most or length)
+    check_elements(clips * length * NUM_JOINTS * model.channels, clips, length, "the keypoints")
+    return clips, length
 
 
 def _refuse_idle_options(request: BenchRequest) -> None:

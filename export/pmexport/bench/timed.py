@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from pmexport.bench.compare import best_spread
 from pmexport.bench.host import HOST_BOUND_SHARE, LAUNCH_BOUND_SHARE, Idle
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, Warmup, measure
 from pmexport.bench.meters import Conditions, Meter, Watch
@@ -49,6 +50,7 @@ class RuntimeTimes:
         load_s: from the file to the first result.
         warmup, total, steps, runs, unstable, samples_ms: as
             :class:`pmexport.bench.measure.Measurement`.
+        best_spread_ms: as :func:`pmexport.bench.compare.best_spread`, for a later comparison.
         host: who set the pace.
         clips_per_s, frames_per_s: at the median.
         host_peak_mib: most resident memory of the process from loading on; where the system cannot
@@ -66,6 +68,7 @@ class RuntimeTimes:
     total: Times
     steps: dict[str, Times]
     unstable: bool
+    best_spread_ms: float
     host: Host
     clips_per_s: float
     frames_per_s: float
@@ -112,6 +115,7 @@ def time_bound(
         total=measured.total,
         steps=measured.steps,
         unstable=measured.unstable,
+        best_spread_ms=best_spread(measured.samples_ms),
         host=judge_host(measured, idle.share, on_host=isinstance(bound, HostBound)),
         clips_per_s=clips,
         frames_per_s=clips * frames,

@@ -38,6 +38,7 @@ class RuntimeOptions:
         optimize: how a model is rewritten for the runtime's device first, where there is a rewrite,
             or ``off``.
         tf32: let float32 products on a GPU round their inputs to 10 bits.
+        profile: a folder for what ONNX Runtime writes of each node's time; None for no profile.
     """
 
     threads: int | None = None
@@ -47,6 +48,7 @@ class RuntimeOptions:
     cuda_graph: bool = True
     optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
+    profile: Path | None = None
 
 
 DEFAULT_OPTIONS = RuntimeOptions()

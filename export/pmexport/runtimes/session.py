@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from pmexport.format.file import ModelFile
@@ -12,9 +13,16 @@ from pmexport.libraries import custom_op_library
 from pmexport.runtimes.base import FloatArray, Lift
 from posemamba.errors import InputError
 
+PROFILE_PREFIX, PROFILED_GRAPH = "times", "graph.onnx"
+"""What a profile's folder holds: ``times_DATE.json``, and the graph as ONNX Runtime ran it."""
+
 
 def open_session(
-    file: ModelFile, threads: int | None, providers: list[Any], instead: bytes | None = None
+    file: ModelFile,
+    threads: int | None,
+    providers: list[Any],
+    instead: bytes | None = None,
+    profile: Path | None = None,
 ) -> Any:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` with the project's operators.
 
@@ -22,6 +30,7 @@ def open_session(
         threads: inside one operator on the CPU.
         providers: as onnxruntime takes them.
         instead: the model to run, where it is not what the file holds.
+        profile: a folder for the times of nodes, and the graph they are of.
 
     Raises:
         InputError: the file is no model of ours, or needs what is missing here.
@@ -32,6 +41,10 @@ def open_session(
     options = _quiet_options()
     if threads is not None:
         options.intra_op_num_threads = threads
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile / PROFILE_PREFIX)
+        options.optimized_model_filepath = str(profile / PROFILED_GRAPH)
     if file.own_operators:
         _register_custom_ops(options, f"'{path}' needs {', '.join(sorted(file.own_operators))}")
     if model is None and not is_utf8(path):  # as onnxruntime wants names to be
