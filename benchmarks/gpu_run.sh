@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the CUDA kernels, test, sanitize, profile and time them.
-#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|block|host]...   (default: the first five)
-# `forward` times whole networks, `block` the two designs of the tail and of conv_proj; `host` runs
+#   benchmarks/gpu_run.sh [build|test|sanitize|bench|forward|block|energy|host]...   (default: the first five)
+# `forward` times whole networks, `block` the two designs of the tail and of conv_proj, `energy` whole
+# calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on; `host` runs
 # the tests that need no GPU with this machine's Python.
 # Results go to $OUT (default: out/gpu). mamba-ssm is timed where its modules can be imported.
 set -euo pipefail
@@ -85,6 +86,8 @@ forward() {
   "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/forward.json"
 }
 
+energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
+
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
 
 if (($# == 0)); then set -- build test sanitize bench forward; fi
@@ -96,6 +99,7 @@ for step in "$@"; do
     bench) bench ;;
     forward) forward ;;
     block) time_block ;;
+    energy) energy ;;
     host) host ;;
     *)
       echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2

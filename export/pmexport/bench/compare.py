@@ -37,15 +37,18 @@ Witness = Literal["best", "median"]
 
 
 def best_spread(samples_ms: Sequence[float]) -> float:
-    """How far the best times of tenths of a measurement lie above the best of all, ms: the half of
-    them that is nearest. Of a few runs alone, how far the median does."""
+    """How far the best times of tenths of a measurement lie above the best of all, ms.
+
+    Only the third of them that is nearest counts, for other load may take the rest. Of a few runs,
+    how far the median lies.
+    """
     best = min(samples_ms)
     blocks = min(_TENTHS, len(samples_ms) // _LEAST_BLOCK)
     if blocks < 2:
         return sorted(samples_ms)[len(samples_ms) // 2] - best
     edges = [len(samples_ms) * i // blocks for i in range(blocks + 1)]
     floors = sorted(min(samples_ms[i:j]) for i, j in pairwise(edges))
-    return floors[blocks // 2] - best
+    return floors[blocks // 3] - best
 
 
 @dataclass(frozen=True)

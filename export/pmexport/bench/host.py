@@ -21,7 +21,7 @@ _TASKS = Path("/proc/self/task")
 
 
 def busy_seconds(tasks: Path = _TASKS) -> dict[str, float] | None:
-    """Seconds each thread ran or waited for a core; None where the system does not tell."""
+    """Seconds each living thread ran or waited for a core; None where the system does not tell."""
     found: dict[str, float] = {}
     try:
         for task in tasks.iterdir():
@@ -29,8 +29,7 @@ def busy_seconds(tasks: Path = _TASKS) -> dict[str, float] | None:
                 text = (task / "schedstat").read_text(encoding="ascii")
             except OSError:  # it has ended meanwhile
                 continue
-            ran, waited = text.split()[:2]
-            found[task.name] = (int(ran) + int(waited)) / 1e9
+            found[task.name] = sum(int(part) for part in text.split()[:2]) / 1e9
     except (OSError, ValueError):
         return None
     return found if any(found.values()) else None
