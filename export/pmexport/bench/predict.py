@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pmexport.bench.calibration import FORWARDS, KERNELS, OTHER_DEVICE
-from pmexport.format.file import ModelFile
+from pmexport.runtimes.base import Runnable
 from posemamba.config import VARIANTS
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
@@ -276,7 +276,7 @@ class Prediction:
     extrapolated: bool
 
 
-def predict(model: ModelFile, device: str, batch: int, frames: int) -> list[Prediction]:
+def predict(model: Runnable, device: str, batch: int, frames: int) -> list[Prediction]:
     """Both flows of a model's network in fp16 on a device.
 
     Raises:
@@ -308,7 +308,7 @@ def _calibrated(shape: Shape) -> bool:
     )  # fmt: skip
 
 
-def _network(model: ModelFile, batch: int, frames: int) -> tuple[Shape, int]:
+def _network(model: Runnable, batch: int, frames: int) -> tuple[Shape, int]:
     config = model.metadata.get("config")
     if not config:
         raise InputError(

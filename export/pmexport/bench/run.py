@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,16 +15,26 @@ from pmexport.bench.meters import find_meter
 from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
-from pmexport.format.file import ModelFile, open_model
 from pmexport.format.limits import check_elements, check_frames
+from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
-from pmexport.runtimes.base import Bindable, Bound, FloatArray, Runtime, RuntimeOptions
-from pmexport.runtimes.registry import usable_runtime
+from pmexport.runtimes.base import (
+    Bindable,
+    Bound,
+    File,
+    FloatArray,
+    Runnable,
+    Runtime,
+    RuntimeOptions,
+)
+from pmexport.runtimes.files import as_model, file_for, open_runnable, runtimes_of
+from pmexport.runtimes.registry import RUNTIMES, require_usable
 from posemamba.errors import InputError
 from posemamba.pose.clips import bundled_clips
 from posemamba.skeleton import NUM_JOINTS
 
 SCHEMA = 1
+_ENGINES = (TENSORRT, TENSORRT_RTX)
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,9 @@ class BenchRequest:
     """What to time.
 
     Attributes:
-        model: the exported file.
+        model: the exported file, or an engine.
         checkpoint: for runtimes that read weights instead.
-        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
+        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`; none for the file's own.
         batch: clips at once; None for what the model fixes, else 1.
         frames: of a clip; None for what the model fixes, else its longest.
         precision: of runtimes that read weights; None for the model's.
@@ -45,7 +55,7 @@ class BenchRequest:
 
     model: Path
     checkpoint: Path | None = None
-    runtimes: tuple[str, ...] = ("ort-cpu",)
+    runtimes: tuple[str, ...] = ()
     batch: int | None = None
     frames: int | None = None
     precision: Precision | None = None
@@ -92,7 +102,8 @@ def run_bench(
     Raises:
         InputError: a file or size is wrong, or a runtime cannot work here.
     """
-    model = open_model(request.model)
+    model = open_runnable(request.model)
+    request = replace(request, runtimes=runtimes_of(model, request.runtimes))
     _refuse_idle_options(request)
     if request.layers:
         refuse_unprofiled(request.runtimes)
@@ -106,8 +117,10 @@ def run_bench(
         optimize=request.optimize,
         tf32=request.tf32,
     )
-    runtimes = [usable_runtime(name, options) for name in request.runtimes]
-    files = [_file(runtime, model, request.checkpoint) for runtime in runtimes]
+    runtimes = [RUNTIMES[name](options) for name in request.runtimes]
+    files = [file_for(runtime, model, request.checkpoint) for runtime in runtimes]
+    for runtime in runtimes:
+        require_usable(runtime)
     clip = with_channels(_clip(batch, frames), model.channels)
     results = {
         runtime.name: _timed(
@@ -121,21 +134,23 @@ def run_bench(
         shape={"batch": batch, "frames": frames, "joints": clip.shape[2]},
         effort=request.effort,
         runtimes=results,
-        layers={name: profile_layers(name, model, clip, options) for name in request.runtimes}
-        if request.layers
-        else {},
+        layers={
+            runtime.name: profile_layers(runtime.name, as_model(file), clip, options)
+            for runtime, file in zip(runtimes, files, strict=True)
+            if request.layers
+        },
         environment=environment(),
     )
 
 
-def sizes(model: ModelFile, batch: int | None, frames: int | None) -> tuple[int, int]:
+def sizes(model: Runnable, batch: int | None, frames: int | None) -> tuple[int, int]:
     """Clips and frames to time: what was asked, else what the model fixes, else one and its most.
 
     Raises:
         InputError: the model takes others, or nobody knows.
     """
     clips = _size("batch", batch, model.batch) or 1
-    most: int | None = model.metadata.get("max_frames")
+    most = model.most_frames
     length = _size("frames", frames, model.frames) or most
     if length is None:
         raise InputError(
@@ -161,7 +176,7 @@ def _refuse_idle_options(request: BenchRequest) -> None:
             request.threads is not None,
             ("ort-cpu", "torch", "ort-cuda"),
         ),
-        "--no-cuda-graph": (not request.cuda_graph, ("ort-cuda", "torch-cuda")),
+        "--no-cuda-graph": (not request.cuda_graph, ("ort-cuda", "torch-cuda", *_ENGINES)),
         f"--optimize {request.optimize}": (request.optimize != "auto", ("ort-cuda",)),
         "--tf32": (request.tf32, ("ort-cuda", "torch-cuda")),
     }
@@ -182,18 +197,9 @@ def _size(what: str, asked: int | None, fixed: int | None) -> int | None:
     return asked or fixed
 
 
-def _file(runtime: Runtime, model: ModelFile, checkpoint: Path | None) -> ModelFile | Path:
-    """What a runtime reads."""
-    if runtime.reads == "model":
-        return model
-    if checkpoint is None:
-        raise InputError(f"runtime '{runtime.name}' reads the checkpoint: give it with --ckpt")
-    return checkpoint
-
-
 def _timed(
     runtime: Runtime,
-    file: ModelFile | Path,
+    file: File,
     clip: FloatArray,
     effort: Effort,
     on_run: Callable[[], None] | None,
@@ -215,7 +221,7 @@ def _timed(
         raise
     except Exception as error:  # each runtime has its own classes
         reason = " ".join(str(error).split())[:200]
-        path = file.path if isinstance(file, ModelFile) else file
+        path = file if isinstance(file, Path) else file.path
         raise InputError(
             f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason}"
         ) from None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pmexport.runtimes.base import FloatArray
+from pmexport.engine.file import EngineFile
+from pmexport.runtimes.base import FloatArray, Runnable
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,36 @@ def build_cases(
     cases = [Case(name, window[None]) for name, window in windows.items()]
     cases.append(_pair(list(windows.items()), frames))
     return cases
+
+
+def fitting_cases(model: Runnable, clips: Mapping[str, FloatArray], longest: int) -> list[Case]:
+    """Runs that a model takes; of an engine, those of each of its profiles.
+
+    Args:
+        clips, longest: as :func:`build_cases`.
+    """
+    if not isinstance(model, EngineFile):
+        return build_cases(
+            clips,
+            longest=longest,
+            frames=model.frames,
+            batch=model.batch,
+            channels=model.channels,
+        )
+    cases: dict[tuple[str, tuple[int, ...]], Case] = {}
+    for profile in model.profiles:
+        batch, frames = profile["batch"], profile["frames"]
+        any_frames = frames["min"] == 1 < frames["max"]
+        any_batch = batch["min"] == 1 < batch["max"]
+        for case in build_cases(
+            clips,
+            longest=frames["max"],
+            frames=None if any_frames else frames["max"],
+            batch=None if any_batch else batch["min"],
+            channels=model.channels,
+        ):
+            cases[case.name, case.keypoints_2d.shape] = case
+    return list(cases.values())
 
 
 def with_channels(keypoints_2d: FloatArray, channels: int) -> FloatArray:

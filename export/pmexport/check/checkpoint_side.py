@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from pmexport.check.baseline import baseline_failure, choose_baseline
-from pmexport.check.cases import build_cases
+from pmexport.check.cases import fitting_cases
 from pmexport.check.compare import Progress
 from pmexport.check.reference import write_reference
 from pmexport.check.request import CheckRequest, Expected
 from pmexport.format.environment import package_version
-from pmexport.format.file import ModelFile
 from pmexport.format.files import printable_name
+from pmexport.runtimes.base import Runnable
 from pmexport.runtimes.torch_cpu import torch_lift
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.errors import InputError
@@ -19,7 +19,7 @@ from posemamba.pose.clips import bundled_clips, load_clips
 from posemamba.text import plural
 
 
-def expected_of_checkpoint(model: ModelFile, request: CheckRequest, each: Progress) -> Expected:
+def expected_of_checkpoint(model: Runnable, request: CheckRequest, each: Progress) -> Expected:
     """Run PyTorch on every case, and keep what it gave where the request says so.
 
     Raises:
@@ -48,13 +48,7 @@ def expected_of_checkpoint(model: ModelFile, request: CheckRequest, each: Progre
             f"'{model.path}' takes {plural(model.channels, 'channel')} for each joint, the "
             f"checkpoint {config.channels}: give the checkpoint it was exported from"
         )
-    cases = build_cases(
-        clips,
-        longest=config.frames,
-        frames=model.frames,
-        batch=model.batch,
-        channels=config.channels,
-    )
+    cases = fitting_cases(model, clips, config.frames)
     baseline = choose_baseline(network, cases[0].keypoints_2d, request.threads)
     lift = torch_lift(network, request.threads)
     poses = [lift(case.keypoints_2d) for case in each(cases, "PyTorch")]
@@ -83,7 +77,7 @@ def expected_of_checkpoint(model: ModelFile, request: CheckRequest, each: Progre
     )
 
 
-def _belong_together(model: ModelFile, checkpoint: Path, sha256: str) -> None:
+def _belong_together(model: Runnable, checkpoint: Path, sha256: str) -> None:
     source = model.metadata.get("checkpoint_sha256")
     override = "or compare anyway with --any-ckpt"
     if source is None:

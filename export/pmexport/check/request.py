@@ -22,9 +22,9 @@ class CheckRequest:
     """What to check, and how strictly.
 
     Attributes:
-        model: the exported file.
+        model: the exported file, or an engine.
         checkpoint: the weights it should have; None where ``reference`` has their poses.
-        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`.
+        runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`; none for the file's own.
         inputs: further clips, an ``.npz`` as :func:`posemamba.pose.clips.load_clips` reads.
         scan_order: overrides the one the model's metadata names.
         atol, mpjpe_mm: override the precision's tolerance.
@@ -39,7 +39,7 @@ class CheckRequest:
 
     model: Path
     checkpoint: Path | None = None
-    runtimes: tuple[str, ...] = ("ort-cpu",)
+    runtimes: tuple[str, ...] = ()
     inputs: Path | None = None
     scan_order: str | None = None
     atol: float | None = None

@@ -8,17 +8,16 @@ in a reference file, neither PyTorch nor the checkpoint is needed.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmexport.check.compare import Progress, RuntimeResult, compare
 from pmexport.check.request import CheckRequest, Expected
 from pmexport.check.tolerance import TOLERANCES, Tolerance
 from pmexport.format.environment import package_versions
-from pmexport.format.file import ModelFile, open_model
 from pmexport.format.metadata import order_is_guessed
-from pmexport.runtimes.base import Lift, Runtime, RuntimeOptions
-from pmexport.runtimes.registry import usable_runtime
+from pmexport.runtimes.base import Lift, Runnable, RuntimeOptions
+from pmexport.runtimes.files import file_for, open_runnable, runtimes_of
+from pmexport.runtimes.registry import RUNTIMES, require_usable
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
             here; a model that gives other poses is not an error but a report that did not pass.
     """
     _refuse_idle_options(request)
-    model = open_model(request.model)
+    model = open_runnable(request.model)
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=request.scan_order or model.metadata.get("scan_order"),
@@ -77,9 +76,10 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
         precision=model.precision,
     )
     lifts: dict[str, Lift] = {}
-    for name in request.runtimes:
-        runtime = usable_runtime(name, options)
-        lifts[name] = runtime.load(_file(runtime, model, request.checkpoint))
+    for name in runtimes_of(model, request.runtimes):
+        runtime = RUNTIMES[name](options)
+        file = file_for(runtime, model, request.checkpoint)  # before what this machine lacks
+        lifts[name] = require_usable(runtime).load(file)
     each = progress or (lambda runs, _side: runs)
     expected = _expected(request, model, each)
     tolerance = _tolerance(request, model.precision)
@@ -133,15 +133,7 @@ def _refuse_idle_options(request: CheckRequest) -> None:
             )
 
 
-def _file(runtime: Runtime, model: ModelFile, checkpoint: Path | None) -> ModelFile | Path:
-    if runtime.reads == "model":
-        return model
-    if checkpoint is None:
-        raise InputError(f"runtime '{runtime.name}' reads the checkpoint: give it with --ckpt")
-    return checkpoint
-
-
-def _expected(request: CheckRequest, model: ModelFile, each: Progress) -> Expected:
+def _expected(request: CheckRequest, model: Runnable, each: Progress) -> Expected:
     if request.reference is not None:
         from pmexport.check.reference_side import expected_of_reference
 

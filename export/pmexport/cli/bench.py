@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from pmexport.cli.options import (
     JSON_REPORT,
-    MODEL,
+    MODEL_OR_ENGINE,
     PATH,
     THREADS,
     WEIGHTS,
@@ -33,7 +33,7 @@ _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 
 
 @click.command()
-@MODEL
+@MODEL_OR_ENGINE
 @click.option("--ckpt", "checkpoint", type=PATH, help="Checkpoint, for the torch runtimes.")
 @WEIGHTS
 @runtime_option("What to time; may be repeated.")
@@ -134,7 +134,7 @@ def _predict(
     """Say what nobody measured; options of measuring are refused beside it."""
     from pmexport.bench.predict import predict, prediction_lines, to_dict
     from pmexport.bench.run import sizes
-    from pmexport.format.file import open_model
+    from pmexport.runtimes.files import open_runnable
 
     context = click.get_current_context()
     for parameter in context.command.params:
@@ -142,7 +142,7 @@ def _predict(
         if given is ParameterSource.COMMANDLINE and parameter.name not in _PREDICTS:
             raise click.UsageError(f"{parameter.opts[0]} is of measuring, --predict runs nothing: "
                                    "leave one of them out")  # fmt: skip
-    opened = open_model(model)
+    opened = open_runnable(model)
     clips, length = sizes(opened, batch, frames)
     found = [each for device in devices for each in predict(opened, device, clips, length)]
     click.echo("\n".join(prediction_lines(found)))

@@ -12,6 +12,7 @@ import click
 from pmexport.cli.options import (
     JSON_REPORT,
     MODEL,
+    MODEL_OR_ENGINE,
     PATH,
     SCAN_ORDER,
     THREADS,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@MODEL
+@MODEL_OR_ENGINE
 @click.option("--ckpt", "checkpoint", type=PATH, help="Checkpoint it came from.")
 @click.option("--reference", type=PATH, help="Poses to compare with instead of PyTorch's, .npz.")
 @WEIGHTS

@@ -89,7 +89,7 @@ class OnnxPath(click.Path):
     ) -> Path:
         path = Path(str(super().convert(value, param, ctx)))
         if path.suffix.lower() == ENGINE_SUFFIX:
-            from pmexport.trt.sidecar import refuse_engine
+            from pmexport.engine.sidecar import refuse_engine
 
             refuse_engine(path)
         return path
@@ -98,6 +98,7 @@ class OnnxPath(click.Path):
 PATH = click.Path(path_type=Path)
 THREADS = click.IntRange(1, MAX_THREADS)
 MODEL = click.argument("model", type=OnnxPath())
+MODEL_OR_ENGINE = click.argument("model", type=PATH)
 CHECKPOINT = click.option(
     "--ckpt",
     "checkpoint",
@@ -130,9 +131,7 @@ def runtime_option(text: str) -> Callable[[Command], Command]:
         "runtimes",
         type=NearChoice(tuple(RUNTIMES)),
         multiple=True,
-        default=("ort-cpu",),
-        show_default=True,
-        help=text,
+        help=f"{text}  [default: ort-cpu; of an engine, its own]",
     )
 
 

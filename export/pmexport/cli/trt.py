@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from pmexport.cli.options import PATH, SCAN_ORDER, WEIGHTS, OnnxPath, named, one_precision
+from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Precision
-from pmexport.trt.options import HARDWARE_LEVELS, TENSORRT, TENSORRT_RTX, Options
+from pmexport.trt.options import HARDWARE_LEVELS, Options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.text import one_line
 

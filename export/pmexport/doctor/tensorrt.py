@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pmexport.engine.gpu import current_architecture
 from pmexport.libraries import tensorrt_plugin_library
 from pmexport.trt.backends import BACKENDS, Backend, installed_version, library_folder
 from pmexport.trt.backends import unversioned_links as links_of
 from pmexport.trt.build import probe
 from pmexport.trt.gpu_code import gpu_code, kernels_for
-from pmexport.trt.targets import current_architecture
 from posemamba.errors import InputError
 
 PLUGIN = "plugin"

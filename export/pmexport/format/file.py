@@ -88,6 +88,12 @@ class ModelFile:
         return self._fixed(1)
 
     @property
+    def most_frames(self) -> int | None:
+        """Frames of the longest clip it takes; None where it does not say."""
+        most: int | None = self.metadata.get("max_frames")
+        return most
+
+    @property
     def channels(self) -> int:
         """Of the input for each joint: 2 for x and y, more for a fork's confidence and others."""
         return self._fixed(3) or 2

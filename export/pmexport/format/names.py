@@ -18,6 +18,8 @@ PREFIX = "posemamba."
 TARGET_KEY, TARGET = f"{PREFIX}target", "onnxruntime-cuda"
 """What ``pmexport optimize`` adds to the metadata."""
 ENGINE_SUFFIX = ".engine"
+TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
+"""The two TensorRTs: backends that build, runtimes that run, flavours of a sidecar."""
 
 CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
 """Of ONNX Runtime."""

@@ -17,12 +17,17 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from pmexport.engine.file import EngineFile
 from pmexport.format.file import ModelFile
 from pmexport.format.options import Fusion, Precision
 
 FloatArray = NDArray[np.float32]
 Lift = Callable[[FloatArray], FloatArray]
-Reads = Literal["model", "checkpoint"]
+Reads = Literal["model", "checkpoint", "engine"]
+Runnable = ModelFile | EngineFile
+"""What a user gives to be run; both tell their sizes, metadata and precision."""
+File = Path | Runnable
+"""A checkpoint is a path; a model and an engine may be open already."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Runtime(Protocol):
 
     Attributes:
         name: how the command line calls it.
-        reads: the file :meth:`load` takes, the exported model or the checkpoint it came from.
+        reads: the file :meth:`load` takes: the exported model, the checkpoint it came from, or the
+            engine built from it.
     """
 
     name: ClassVar[str]
@@ -69,8 +75,8 @@ class Runtime(Protocol):
         """None, or why it cannot work on this machine and what to do about it."""
         ...
 
-    def load(self, file: Path | ModelFile) -> Lift:
-        """Prepare the file to be run; a model may be open already, a checkpoint is a path.
+    def load(self, file: File) -> Lift:
+        """Prepare the file to be run.
 
         Raises:
             InputError: the file is no such model, or needs what is missing here.
@@ -114,7 +120,7 @@ class Enqueues(Bound, Protocol):
 class Bindable(Protocol):
     """A runtime whose copies can be told from its computing."""
 
-    def bind(self, file: Path | ModelFile, keypoints_2d: FloatArray) -> Bound:
+    def bind(self, file: File, keypoints_2d: FloatArray) -> Bound:
         """Prepare the file for inputs of this shape.
 
         Raises:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pmexport.format.environment import has_module
-from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import CPU_PROVIDER
-from pmexport.runtimes.base import DEFAULT_OPTIONS, Lift, Reads, RuntimeOptions
+from pmexport.runtimes.base import DEFAULT_OPTIONS, File, Lift, Reads, RuntimeOptions
+from pmexport.runtimes.files import as_model
 from pmexport.runtimes.session import open_session, session_lift
 
 
@@ -26,14 +25,14 @@ class OrtCpu:
             return "onnxruntime is not installed: run 'pip install onnxruntime'"
         return None
 
-    def load(self, file: Path | ModelFile) -> Lift:
+    def load(self, file: File) -> Lift:
         return session_lift(self.session(file))
 
-    def session(self, file: Path | ModelFile) -> Any:  # noqa: ANN401
+    def session(self, file: File) -> Any:  # noqa: ANN401
         """The ``onnxruntime.InferenceSession`` itself, for profiling and I/O binding.
 
         Raises:
             InputError: as :meth:`load`.
         """
         given = self.options
-        return open_session(open_model(file), given.threads, [CPU_PROVIDER], profile=given.profile)
+        return open_session(as_model(file), given.threads, [CPU_PROVIDER], profile=given.profile)

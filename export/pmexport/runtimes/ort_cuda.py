@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from pmexport.format.environment import has_module
-from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import CUDA_PROVIDER, INPUT_NAME, OUTPUT_NAME
 from pmexport.libraries import custom_op_providers
 from pmexport.passes.optimize import optimize_model
 from pmexport.runtimes.base import (
     DEFAULT_OPTIONS,
     Bound,
+    File,
     FloatArray,
     Lift,
     Reads,
     RuntimeOptions,
 )
+from pmexport.runtimes.files import as_model
 from pmexport.runtimes.session import open_session, session_lift
 from posemamba.errors import InputError
 
@@ -56,13 +56,13 @@ class OrtCuda:
             )
         return None
 
-    def load(self, file: Path | ModelFile) -> Lift:
+    def load(self, file: File) -> Lift:
         return session_lift(self.session(file, cuda_graph=False))
 
-    def bind(self, file: Path | ModelFile, keypoints_2d: FloatArray) -> Bound:
+    def bind(self, file: File, keypoints_2d: FloatArray) -> Bound:
         return _OrtBound(self.session(file, self.options.cuda_graph), keypoints_2d, self.options)
 
-    def session(self, file: Path | ModelFile, cuda_graph: bool) -> Any:  # noqa: ANN401
+    def session(self, file: File, cuda_graph: bool) -> Any:  # noqa: ANN401
         """The ``onnxruntime.InferenceSession`` itself, all of it on the GPU.
 
         Args:
@@ -72,7 +72,7 @@ class OrtCuda:
             InputError: as :meth:`load`, or the CUDA provider does not start.
         """
         _load_cuda_libraries()
-        model = open_model(file)
+        model = as_model(file)
         how, instead = self.options.optimize, None
         if how != "off" and model.own_operators and not model.is_optimized:
             instead = optimize_model(model, how).serialised()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ RUNTIMES: dict[str, Callable[[RuntimeOptions], Runtime]] = {
     "torch": _later("torch_cpu", "TorchPlainScan"),
     "ort-cuda": _later("ort_cuda", "OrtCuda"),
     "torch-cuda": _later("torch_cuda", "TorchCuda"),
+    TENSORRT: _later("tensorrt", "TensorRt"),
+    TENSORRT_RTX: _later("tensorrt", "TensorRtRtx"),
 }
 
 
@@ -34,8 +37,16 @@ def usable_runtime(name: str, options: RuntimeOptions) -> Runtime:
     Raises:
         InputError: it cannot.
     """
-    runtime = RUNTIMES[name](options)
+    return require_usable(RUNTIMES[name](options))
+
+
+def require_usable(runtime: Runtime) -> Runtime:
+    """The runtime itself, where it can work on this machine.
+
+    Raises:
+        InputError: it cannot.
+    """
     problem = runtime.available()
     if problem is not None:
-        raise InputError(f"runtime '{name}' cannot be used: {problem}")
+        raise InputError(f"runtime '{runtime.name}' cannot be used: {problem}")
     return runtime

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pmexport.format.file import ModelFile
-from pmexport.runtimes.base import DEFAULT_OPTIONS, FloatArray, Lift, Reads, RuntimeOptions
+from pmexport.runtimes.base import DEFAULT_OPTIONS, File, FloatArray, Lift, Reads, RuntimeOptions
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class TorchPlainScan:
     def available(self) -> str | None:
         return None
 
-    def load(self, file: Path | ModelFile) -> Lift:
+    def load(self, file: File) -> Lift:
         from posemamba.checkpoint.read import load_checkpoint
 
         assert isinstance(file, Path)

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pmexport.format.file import ModelFile
 from pmexport.runtimes.base import (
     DEFAULT_OPTIONS,
     Bound,
+    File,
     FloatArray,
     Lift,
     Reads,
@@ -45,7 +45,7 @@ class TorchCuda:
             return str(error)
         return None
 
-    def load(self, file: Path | ModelFile) -> Lift:
+    def load(self, file: File) -> Lift:
         import torch
 
         network = self._network(file)
@@ -56,7 +56,7 @@ class TorchCuda:
 
         return lift
 
-    def bind(self, file: Path | ModelFile, keypoints_2d: FloatArray) -> Bound:
+    def bind(self, file: File, keypoints_2d: FloatArray) -> Bound:
         settings = {
             "precision": self.options.precision,
             "cuda_graph": self.options.cuda_graph,
@@ -64,7 +64,7 @@ class TorchCuda:
         }
         return TorchBound(self._network(file), keypoints_2d, self.options.cuda_graph, settings)
 
-    def _network(self, file: Path | ModelFile) -> Callable[[Any], Any]:
+    def _network(self, file: File) -> Callable[[Any], Any]:
         import torch
 
         from posemamba.checkpoint.read import load_checkpoint

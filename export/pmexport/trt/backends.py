@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pmexport.engine.gpu import current_architecture
 from pmexport.format.environment import has_module, package_version
-from pmexport.trt.options import TENSORRT, TENSORRT_RTX
-from pmexport.trt.targets import ARCHITECTURES, CURRENT, current_architecture
+from pmexport.format.names import TENSORRT, TENSORRT_RTX
+from pmexport.trt.targets import ARCHITECTURES, CURRENT
 from posemamba.errors import InputError
 
 

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from pmexport.engine.gpu import current_architecture
+from pmexport.engine.sidecar import sidecar_path
 from pmexport.format.names import ENGINE_SUFFIX, PLUGIN_VERSION
 from pmexport.format.operators import SCANS
 from pmexport.trt.backends import Backend
 from pmexport.trt.build import Outcome
 from pmexport.trt.options import Options
-from pmexport.trt.sidecar import sidecar_path
-from pmexport.trt.targets import current_architecture
 from posemamba.errors import InputError
 from posemamba.files.output import check_file, check_takes_files
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pmexport.engine.gpu import current_architecture, current_name
+from pmexport.engine.sidecar import SCHEMA_VERSION, sidecar_path, to_text
 from pmexport.exporting.request import run_export
 from pmexport.format.environment import timestamp, tool_version
 from pmexport.format.file import ModelFile
@@ -22,9 +24,7 @@ from pmexport.trt.checks import check_disk
 from pmexport.trt.options import HARDWARE_LEVELS
 from pmexport.trt.precision_table import precision_table
 from pmexport.trt.request import TrtJob, check_source
-from pmexport.trt.sidecar import SCHEMA_VERSION, sidecar_path, to_text
 from pmexport.trt.source import read_source
-from pmexport.trt.targets import current_architecture, current_name
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-TENSORRT, TENSORRT_RTX = "tensorrt", "tensorrt-rtx"
-
 #: ``--hardware-compat`` -> name in TensorRT's API and in trtexec.
 HARDWARE_LEVELS: dict[str, tuple[str, str]] = {
     "ampere+": ("AMPERE_PLUS", "ampere+"),

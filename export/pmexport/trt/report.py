@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pmexport.engine.sidecar import inspect_engine
 from pmexport.trt.gpu_code import kernels_for
-from pmexport.trt.sidecar import inspect_engine
 from posemamba.text import plural, size_text, table
 
 _WITNESSES = {
@@ -23,7 +23,7 @@ def inspect_text(engine: Path, *, as_json: bool) -> str:
     """What ``pmexport inspect`` prints for an engine.
 
     Raises:
-        InputError: as :func:`pmexport.trt.sidecar.inspect_engine`.
+        InputError: as :func:`pmexport.engine.sidecar.inspect_engine`.
     """
     found = inspect_engine(engine)
     if as_json:

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from pmexport.engine.sidecar import read_sidecar
 from pmexport.exporting.request import ExportJob, ExportRequest, default_name, prepare_export
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256, is_utf8
@@ -19,7 +20,6 @@ from pmexport.trt.gpu_code import GpuCode, gpu_code
 from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.options import Options
 from pmexport.trt.profiles import Profile, build_profiles
-from pmexport.trt.sidecar import read_sidecar
 from pmexport.trt.source import check_operators, read_source
 from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line

@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pmexport.format.names import OP_DOMAIN
+from pmexport.engine.module import Log, plugin_creators
+from posemamba.errors import InputError
 
 #: Called with an event's name and its fields.
 Emit = Callable[..., None]
@@ -26,8 +27,6 @@ Emit = Callable[..., None]
 _STEP_SECONDS = 0.05
 #: What the inspector calls a tensor's type: one field up to TensorRT 10, two from 11.
 _TYPE_KEYS = ("Format/Datatype", "DataType", "Format")
-#: Logged as errors by TensorRT-RTX wherever there is no GPU, and harmless there.
-_NOISE = ("Thread context has not been set", "cudaError 35", "cudaError 100")
 
 
 class Failure(Exception):
@@ -39,14 +38,14 @@ class Session:
 
     Attributes:
         trt: the module, ``tensorrt`` or ``tensorrt_rtx``.
-        errors: what it logged as errors so far.
+        log: what it logged as errors.
     """
 
     def __init__(self, trt: Any, emit: Emit) -> None:  # noqa: ANN401
         self.trt = trt
         self.emit = emit
         self.cancelled = False
-        self.errors: list[str] = []
+        self.log = Log()
         self.logger = self._logger()
         self.builder = trt.Builder(self.logger)
 
@@ -59,7 +58,7 @@ class Session:
 
             def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
                 if severity.name in ("ERROR", "INTERNAL_ERROR"):
-                    session.errors.append(message)
+                    session.log.errors.append(message)
                 if severity.name == "WARNING":
                     session.emit("warning", text=message)
 
@@ -90,40 +89,22 @@ class Session:
         return Monitor()
 
     def failure(self, what: str) -> Failure:
-        """``what``, and the first thing TensorRT complained of since the last call of ``begin``."""
-        told = [text for text in self.errors if not any(noise in text for noise in _NOISE)]
-        return Failure(f"{what}: {told[0] if told else 'it does not say why'}")
-
-    def begin(self) -> None:
-        """Forget earlier complaints: they have led to nothing."""
-        self.errors.clear()
+        """``what``, and the first thing TensorRT complained of since the log was begun."""
+        return Failure(f"{what}: {self.log.first}")
 
 
 def load_plugin(session: Session, path: str) -> list[dict[str, str]]:
     """Register the plugin library; its creators (name, version).
 
     Raises:
-        Failure: it cannot be loaded, or holds no creator of ours.
+        InputError: it cannot be loaded, or holds no creator of ours.
     """
     registry = (
         session.trt.get_plugin_registry()
         if hasattr(session.trt, "get_plugin_registry")
         else session.builder.get_plugin_registry()
     )
-    try:
-        handle = registry.load_library(path)
-    except Exception as error:  # pybind raises several classes
-        raise Failure(f"the plugin library '{path}' cannot be loaded: {error}") from None
-    if handle is None:
-        raise session.failure(f"the plugin library '{path}' cannot be loaded")
-    creators = [
-        {"name": str(creator.name), "version": str(creator.plugin_version)}
-        for creator in registry.all_creators
-        if getattr(creator, "plugin_namespace", "") == OP_DOMAIN
-    ]
-    if not creators:
-        raise Failure(f"'{path}' holds no plugin of namespace '{OP_DOMAIN}'")
-    return creators
+    return plugin_creators(registry, path, session.log)
 
 
 def parse(session: Session, onnx: str) -> tuple[Any, Any]:
@@ -250,10 +231,10 @@ def run(spec: Mapping[str, Any], session: Session) -> None:
         emit("plugin", creators=load_plugin(session, spec["plugin"]))
     if spec["onnx"] is None:
         return
-    session.begin()
+    session.log.begin()
     network, _parser = parse(session, spec["onnx"])  # kept: it must outlive the build
     emit("network", **describe(session, network))
-    session.begin()
+    session.log.begin()
     config = configure(session, spec)
     plan = session.builder.build_serialized_network(network, config)
     if session.cancelled:
@@ -270,7 +251,7 @@ def run(spec: Mapping[str, Any], session: Session) -> None:
     if spec["timing_cache"] is not None:
         Path(spec["timing_cache_out"]).write_bytes(config.get_timing_cache().serialize())
     if spec["open_engine"]:
-        session.begin()
+        session.log.begin()
         emit("engine", **inspect_engine(session, plan))
 
 
@@ -298,7 +279,7 @@ def main() -> int:
         trt = importlib.import_module(spec["module"])
         session = Session(trt, emit)
         run(spec, session)
-    except Failure as failure:
+    except (Failure, InputError) as failure:
         emit("failure", text=str(failure))
     except OSError as error:
         emit("failure", text=f"'{error.filename or spec['plan']}': {error.strerror or error}")

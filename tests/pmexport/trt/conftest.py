@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from places import TINY as GOLDEN
 from trt_machine import gpu
 
 from pmexport.cli.main import cli
+from pmexport.engine import module
 
 FAKE = Path(__file__).parent / "fake"
+FAKED = ("cuda", "pycuda", "fake_device", "tensorrt", "tensorrt_rtx", "tensorrt_lean_bindings")
 OPERATORS = {"CrossSelectiveScan": "1", "SelectiveScan": "1"}
 
 
@@ -57,6 +60,23 @@ def fake(
     monkeypatch.setenv("POSEMAMBA_TRT_LIB", str(library))
     gpu(monkeypatch, "sm87", "Orin")
     return library
+
+
+@pytest.fixture
+def engines(fake: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """TensorRT's modules and CUDA's in disguise, imported anew; call it to have them misbehave."""
+
+    def misbehave(tensorrt: str = "", cuda: str = "") -> None:
+        monkeypatch.setenv("FAKE_TENSORRT", tensorrt)
+        monkeypatch.setenv("FAKE_CUDA", cuda)
+        for name in list(sys.modules):
+            if name.split(".")[0] in FAKED:
+                monkeypatch.delitem(sys.modules, name)
+        module.load_module.cache_clear()
+        module._plugins_once.cache_clear()
+
+    misbehave()
+    return misbehave
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from trt_machine import gpu
 
 from pmexport.cli.main import cli
-from pmexport.trt.sidecar import schema_problem
+from pmexport.engine.sidecar import schema_problem
 
 Trt = Callable[..., Result]
 FP16 = ("--onnx", "tiny.fp16.onnx")
@@ -28,7 +28,7 @@ def sidecar(name: str = "tiny.fp16.engine") -> dict:
 
 
 def plan(name: str = "tiny.fp16.engine") -> dict:
-    return json.loads(Path(name).read_bytes())
+    return json.loads(Path(name).read_bytes()[4:])
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -199,8 +199,8 @@ def test_timing_cache_of_another_gpu(fake: Path, here: Path, trt: Trt) -> None:
 def test_full_disk_while_writing(fake: Path, here: Path) -> None:
     """A limit on the size of files fails a write as a full disk does."""
     code = (
-        "import resource; from pmexport.trt import targets; from pmexport.__main__ import main;"
-        "targets._first_gpu = lambda: ('sm87', 'Orin');"
+        "import resource; from pmexport.engine import gpu; from pmexport.__main__ import main;"
+        "gpu._first_gpu = lambda: ('sm87', 'Orin');"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)); main()"
     )
     done = subprocess.run(
@@ -222,8 +222,9 @@ def test_ctrl_c_stops_the_builder_and_leaves_nothing(
 ) -> None:
     code = (  # a shell that starts tests in the background has them ignore the signal
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-        "from pmexport.trt import build, targets; from pmexport.__main__ import main;"
-        "targets._first_gpu = lambda: ('sm87', 'Orin');"
+        "from pmexport.engine import gpu; from pmexport.trt import build;"
+        "from pmexport.__main__ import main;"
+        "gpu._first_gpu = lambda: ('sm87', 'Orin');"
         f"build._PATIENCE_SECONDS = {patience}; main()"
     )
     process = subprocess.Popen(
@@ -257,8 +258,8 @@ def test_inspect_reads_the_sidecar(fake: Path, here: Path, trt: Trt) -> None:
 
 def test_no_torch_is_needed_for_an_onnx_model(fake: Path, here: Path) -> None:
     code = (
-        "import sys; sys.modules['torch'] = None; from pmexport.trt import targets;"
-        "targets._first_gpu = lambda: ('sm87', 'Orin');"
+        "import sys; sys.modules['torch'] = None; from pmexport.engine import gpu;"
+        "gpu._first_gpu = lambda: ('sm87', 'Orin');"
         "from pmexport.__main__ import main; main()"
     )
     done = subprocess.run(

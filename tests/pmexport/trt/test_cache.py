@@ -114,8 +114,8 @@ def test_user_cache_is_the_default(fake: Path, here: Path, trt: Trt) -> None:
 
 def test_two_processes_build_one_engine_once(fake: Path, here: Path) -> None:
     code = (
-        "from pmexport.trt import targets; from pmexport.__main__ import main;"
-        "targets._first_gpu = lambda: ('sm87', 'Orin'); main()"
+        "from pmexport.engine import gpu; from pmexport.__main__ import main;"
+        "gpu._first_gpu = lambda: ('sm87', 'Orin'); main()"
     )
     command = [sys.executable, "-c", code, "trt", *FP16]
     processes = [

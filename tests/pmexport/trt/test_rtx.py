@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from pmexport.engine.sidecar import schema_problem
 from pmexport.libraries import plugin_path
 from pmexport.trt.backends import BACKENDS, library_folder
 from pmexport.trt.build import probe
 from pmexport.trt.gpu_code import gpu_code
-from pmexport.trt.sidecar import schema_problem
 from posemamba.config import VARIANTS, PoseMambaConfig
 from posemamba.model.counts import true_macs
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pmexport.engine import gpu as gpu_module
 from pmexport.trt import backends, targets
 from pmexport.trt.backends import BACKENDS, choose_backend
 from pmexport.trt.targets import parse_targets
@@ -74,7 +75,7 @@ def test_choice(
     taken: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(targets, "_first_gpu", lambda: (here, ""))
+    monkeypatch.setattr(gpu_module, "_first_gpu", lambda: (here, ""))
     monkeypatch.setattr(
         backends, "installed_version", lambda one: "1" if one.name in installed else None
     )
@@ -130,5 +131,5 @@ def test_the_driver_is_asked(
             raise OSError(name)
         return driver
 
-    monkeypatch.setattr(targets.ctypes, "CDLL", load)
-    assert targets._first_gpu.__wrapped__() == gpu
+    monkeypatch.setattr(gpu_module.ctypes, "CDLL", load)
+    assert gpu_module._first_gpu.__wrapped__() == gpu

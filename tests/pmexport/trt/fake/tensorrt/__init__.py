@@ -1,15 +1,20 @@
 # ruff: noqa: ANN001, ANN002, ANN201, ANN202, ANN204, T201 (as untyped as the original)
-"""Stands in for TensorRT's Python module: the calls ``pmexport.trt.worker`` makes, over ``onnx``.
+"""Stands in for TensorRT's Python module: the calls ``pmexport`` makes, over ``onnx``.
 
 It builds nothing: a plan is a short text, a plugin library a JSON file of operator name to version.
+An engine runs in ONNX Runtime, from and to the addresses it is given, when its stream comes to it.
 Words in ``FAKE_TENSORRT`` make it misbehave:
 
 - ``crash``, ``refuse``, ``warn``, ``slow`` the build does so; ``deaf`` it never asks to go on
 - ``retype`` a tensor has another type than in the model; ``no-plugin-layers``
 - ``closed`` an engine cannot be opened; ``engine-fp32``, ``eleven`` what its inspector shows
+- ``no-runtime``, ``no-context``, ``no-profile``, ``no-shape``, ``no-address``, ``no-run`` that call
+  fails; ``renamed``, ``half``, ``profiles``, ``narrow`` the engine is another than its sidecar says
+- ``wrong`` its poses are off by 0.1
 """
 
 import enum
+import functools
 import json
 import os
 import time
@@ -36,6 +41,7 @@ ComputeCapability = _enum("ComputeCapability", ["SM75", "SM80", "SM86", "SM89", 
 DataType = _enum("DataType", ["FLOAT", "HALF", "INT64"])
 LayerType = _enum("LayerType", ["PLUGIN_V3", "OTHER"])
 Severity = _enum("Severity", ["INTERNAL_ERROR", "ERROR", "WARNING", "INFO"])
+float32 = DataType.FLOAT
 _TYPES = {1: DataType.FLOAT, 10: DataType.HALF}
 
 
@@ -137,6 +143,7 @@ class OnnxParser:
     def parse_from_file(self, path):
         import onnx  # a second that only a build should cost
 
+        self.network.path = str(Path(path).resolve())
         graph = onnx.load(path).graph
         values = [*graph.input, *graph.value_info, *graph.output]
         types = {value.name: value.type.tensor_type.elem_type for value in values}
@@ -200,6 +207,8 @@ class _Config:
 
 
 class Builder:
+    plan_start = b"ftrt"
+
     def __init__(self, logger):
         self.logger = logger
         LOGGERS.append(logger)
@@ -235,6 +244,7 @@ class Builder:
         monitor.phase_finish("Timing graph nodes")
         monitor.phase_finish("Building engine")
         plan = {
+            "onnx": network.path,
             "flags": sorted(flag.name for flag in config.flags),
             "profiles": config.profiles,
             "settings": config.settings,
@@ -244,7 +254,7 @@ class Builder:
             "half": sum(one.get_output(0).dtype == DataType.HALF for one in network.layers),
             "layers": len(network.layers),
         }
-        return json.dumps(plan).encode()
+        return self.plan_start + json.dumps(plan).encode()
 
 
 class _Inspector:
@@ -260,20 +270,95 @@ class _Inspector:
         return json.dumps({"Layers": [{"Name": "l", "Outputs": one} for one in outputs]})
 
 
-class _Engine:
-    def __init__(self, plan):
-        self.plan = plan
+class ICudaEngine:
+    def __init__(self, plan, logger):
+        self.plan, self.logger = plan, logger
+        self.num_io_tensors = 2
+        self.num_optimization_profiles = len(plan["profiles"]) + ("profiles" in WORDS)
 
     def create_engine_inspector(self):
         return _Inspector(self.plan)
 
+    def get_tensor_name(self, index):
+        return ("keypoints_2d", "poses" if "renamed" in WORDS else "poses_3d")[index]
+
+    def get_tensor_dtype(self, name):
+        return DataType.HALF if "half" in WORDS and name == "poses_3d" else DataType.FLOAT
+
+    def create_execution_context(self):
+        return None if self._fails("no-context") else IExecutionContext(self)
+
+    def _fails(self, word):
+        if word in WORDS:
+            self.logger.log(Severity.ERROR, f"IExecutionContext: {word} as asked")
+        return word in WORDS
+
+
+class IExecutionContext:
+    """``set_tensor_address`` takes what ``fake_device`` gave, and nothing else."""
+
+    def __init__(self, engine):
+        self.engine, self.addresses, self.shape, self.profile = engine, {}, None, 0
+
+    def set_optimization_profile_async(self, profile_index, stream_handle):
+        self.profile = profile_index
+        return not self.engine._fails("no-profile")
+
+    def set_input_shape(self, name, shape):
+        assert name == "keypoints_2d"
+        (_, (low, _, high)) = self.engine.plan["profiles"][self.profile]
+        self.shape = tuple(shape)
+        fits = all(a <= b <= c for a, b, c in zip(low, shape, high, strict=True))
+        return fits and not self.engine._fails("no-shape")
+
+    def get_tensor_shape(self, name):
+        width = {"keypoints_2d": self.shape[3], "poses_3d": 2 if "narrow" in WORDS else 3}[name]
+        return (*self.shape[:3], width)
+
+    def set_tensor_address(self, name, memory):
+        self.addresses[name] = memory
+        return not self.engine._fails("no-address")
+
+    def execute_async_v3(self, stream_handle):
+        import fake_device
+
+        if self.engine._fails("no-run"):
+            return False
+        fake_device.queue(stream_handle, self._run)
+        return True
+
+    def _run(self):
+        import fake_device
+        import numpy as np
+
+        keypoints = fake_device.array(self.addresses["keypoints_2d"], self.shape)
+        poses = _session(self.engine.plan["onnx"]).run(None, {"keypoints_2d": keypoints.copy()})[0]
+        off = np.float32(0.1 if "wrong" in WORDS else 0.0)
+        fake_device.array(self.addresses["poses_3d"], poses.shape)[...] = poses + off
+
+
+@functools.cache
+def _session(path):
+    import onnxruntime
+
+    from pmexport.libraries import custom_op_library
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.register_custom_ops_library(custom_op_library())
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
 
 class Runtime:
+    engine_host_code_allowed = False
+
     def __init__(self, logger):
         self.logger = logger
+        if "no-runtime" in WORDS:
+            logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
 
-    def deserialize_cuda_engine(self, plan):
+    def deserialize_cuda_engine(self, serialized_engine):
         if "closed" in WORDS:
             self.logger.log(Severity.ERROR, "no such device")
             return None
-        return _Engine(json.loads(bytes(plan)))
+        return ICudaEngine(json.loads(bytes(serialized_engine)[4:]), self.logger)

@@ -98,17 +98,18 @@ def read_engine(engine: Path) -> dict[str, Any]:
             another version than this tool's.
     """
     sidecar = read_sidecar(engine)
-    if file_sha256(engine) != sidecar["engine"]["sha256"]:
+    told, found = sidecar["engine"]["sha256"], file_sha256(engine)
+    if found != told:
         raise InputError(
-            f"'{engine}' is not the file its sidecar describes (SHA-256 differs): it was replaced "
-            "or damaged; build it again"
+            f"'{engine}' is not the file its sidecar describes: it has SHA-256 {found[:12]}, its "
+            f"sidecar describes {told[:12]}: copy both again, or build it again with 'pmexport trt'"
         )
     version = sidecar["plugin"]["version"]
     if version != PLUGIN_VERSION:
         raise InputError(
             f"'{engine}' needs version {version} of the plugin, this pmexport has version "
-            f"{PLUGIN_VERSION}: build it again, or use the pmexport that built it "
-            f"({sidecar['tool']['version']})"
+            f"{PLUGIN_VERSION}: build it again with 'pmexport trt', or use the pmexport that built "
+            f"it ({sidecar['tool']['version']})"
         )
     return sidecar
 

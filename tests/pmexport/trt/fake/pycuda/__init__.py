@@ -1,0 +1,1 @@
+"""PyCUDA in disguise."""
