@@ -65,6 +65,23 @@ def open_session(
     return session
 
 
+def load_session(path: Path, providers: list[Any]) -> Any:  # noqa: ANN401
+    """A session of a file in ONNX Runtime's own format, whatever its name.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    import onnxruntime as ort
+
+    options = _quiet_options()
+    _register_custom_ops(options, f"'{path}' may need it")
+    try:
+        options.add_session_config_entry("session.load_model_format", "ORT")
+        return ort.InferenceSession(path.read_bytes(), sess_options=options, providers=providers)
+    except Exception as error:  # onnxruntime raises many classes of its own
+        raise InputError(f"'{path}': {_session_error(error)}") from None
+
+
 def session_lift(session: Any) -> Lift:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` as a function of NumPy arrays."""
 
