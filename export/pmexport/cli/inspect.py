@@ -34,15 +34,25 @@ def inspect(file: Path, as_json: bool, html_path: Path | None) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--bundle", "bundle_path", type=PATH,
+              help="Also write a .zip for an issue, without names and secrets.")  # fmt: skip
+def doctor(as_json: bool, bundle_path: Path | None) -> None:
     """Show what this machine has and lacks, and try the operators."""
     from pmexport.doctor.diagnose import diagnose
     from pmexport.doctor.report import doctor_lines
+    from posemamba.files.output import check_file
 
+    if bundle_path is not None:
+        check_file(bundle_path, suffix=".zip")
     diagnosis = diagnose()
     text = json.dumps(diagnosis.to_dict(), indent=2) if as_json else "\n".join(
         doctor_lines(diagnosis)
     )  # fmt: skip
     click.echo(text)
+    if bundle_path is not None:
+        from pmexport.doctor.bundle import write_bundle
+
+        write_bundle(bundle_path, diagnosis)
+        click.echo(f"Bundle: {bundle_path}: look into it before you send it", err=True)
     if not diagnosis.ok:
         sys.exit(CHECK_FAILED)
