@@ -28,7 +28,7 @@ _IP = r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])"  # a version of TensorRT has
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), put)
     for pattern, put in (
-        (r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", SECRET),
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY--[\s\S]*?(?:--END [A-Z ]*PRIVATE KEY-----|\Z)", SECRET),
         (r"(?<=://)[^\s/@]+@", f"{SECRET}@"),  # user and password of an address
         (r"\b(?:gh[pousr]_|github_pat_|glpat-|hf_|sk-|pypi-|npm_|xox[a-z]-|nvapi-)[\w.-]{8,}",
          SECRET),
