@@ -27,8 +27,9 @@ from environment import environment
 from gpu_forward import build
 
 from pmexport.bench.compare import Comparison, Sample, compare_samples
+from pmexport.bench.find_meter import find_meter
 from pmexport.bench.measure import Effort, HostBound
-from pmexport.bench.meters import INTERVAL_S, Meter, Watch, find_meter
+from pmexport.bench.meters import INTERVAL_S, Meter, Watch
 from pmexport.bench.report import condition_lines
 from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.runtimes.base import Bindable, Bound, FloatArray, RuntimeOptions

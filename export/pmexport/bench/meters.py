@@ -157,15 +157,3 @@ class Watch:
             memory_mib=max(memory, default=None),
             notes=self._meter.notes,
         )
-
-
-def find_meter() -> Meter | None:
-    """The best meter of this machine's first visible GPU; None where there is none.
-
-    A Jetson's comes first: its NVML, where it has one, knows no power.
-    """
-    from pmexport.bench.jetson import Tegrastats
-    from pmexport.bench.nvidia import NvidiaSmi, Nvml
-
-    makers: tuple[Callable[[], Meter | None], ...] = (Tegrastats.find, Nvml.find, NvidiaSmi.find)
-    return next((meter for make in makers if (meter := make()) is not None), None)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pmexport.bench.find_meter import find_meter
 from pmexport.bench.layers import Layer, profile_layers, refuse_unprofiled
 from pmexport.bench.measure import Effort, HostBound
-from pmexport.bench.meters import find_meter
 from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import pytest
 
 from pmexport.bench import jetson, meters, nvidia
-from pmexport.bench.meters import Reading, Watch, find_meter
+from pmexport.bench.find_meter import find_meter
+from pmexport.bench.meters import Reading, Watch
 
 
 class Steady:
