@@ -12,7 +12,7 @@ from pmexport.engine.sidecar import inspect_engine
 from pmexport.exporting.describe import inspect_checkpoint
 from pmexport.format.facts import inspect_onnx
 from pmexport.format.file import ModelFile, open_model
-from pmexport.format.metadata import order_is_guessed
+from pmexport.format.metadata import guess_told_here, order_is_guessed
 from pmexport.format.names import OP_DOMAIN
 from pmexport.inspect.found import Block, Inspection, Item
 from pmexport.runtimes.ort_format import inspect_ort
@@ -100,7 +100,8 @@ def _place(name: str) -> str:
 
 def look_at_checkpoint(path: Path) -> Inspection:
     """Weights, as the authors' trainer or ours writes them."""
-    checkpoint = read_checkpoint(path)
+    with guess_told_here():
+        checkpoint = read_checkpoint(path)
     facts = inspect_checkpoint(checkpoint)
     blocks = _weight_blocks(checkpoint)
     return Inspection("checkpoint", facts, tuple(_checkpoint_sentences(path, facts)), blocks)
