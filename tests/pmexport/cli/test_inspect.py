@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from chromium import chromium
+from chromium import Page, chromium
 from click.testing import CliRunner
 from places import TINY
 
@@ -138,28 +138,34 @@ def test_a_model_in_onnx_runtimes_format(here: Path) -> None:
     assert json.loads(run("inspect", "other.onnx", "--json"))["kind"] == "ORT-format model"
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    with chromium() as page:
+        yield page
+
+
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
 @pytest.mark.parametrize(
     ("name", "cards"),
     [("tiny.onnx", 6), ("half.cuda.onnx", 6), ("tiny.pth.tr", 5), ("tiny.reference.npz", 1),
      ("tiny.ort", 1)],
 )  # fmt: skip
-def test_the_page(here: Path, name: str, cards: int, phone: bool) -> None:
+def test_the_page(here: Path, browser: Page, name: str, cards: int, phone: bool) -> None:
     run("inspect", name, "--html", "page.html")
     text = (here / "page.html").read_text(encoding="utf-8")
     assert "<script" not in text
-    with chromium() as page:
-        page.screen(390 if phone else 1200, 844, phone=phone, dark=phone)
-        page.open(here / "page.html")
-        assert page.evaluate("document.querySelectorAll('details').length") == cards
-        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        page.settle()
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        assert wide <= 0, "it scrolls sideways"
-        shown = page.evaluate("document.body.innerText")
-        assert page.complaints == []
-        assert [url for url in page.requests if not url.startswith("file:")] == []
-        assert page.screenshot()
+    page = browser
+    page.screen(390 if phone else 1200, 844, phone=phone, dark=phone)
+    page.open(here / "page.html")
+    assert page.evaluate("document.querySelectorAll('details').length") == cards
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.settle()
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, "it scrolls sideways"
+    shown = page.evaluate("document.body.innerText")
+    assert page.complaints == []
+    assert [url for url in page.requests if not url.startswith("file:")] == []
+    assert page.screenshot()
     assert shown.startswith(name)
     if name.endswith(".onnx"):
         assert "Spatial block 1" in shown
