@@ -120,7 +120,7 @@ def run_bench(
     runtimes = [RUNTIMES[name](options) for name in request.runtimes]
     files = [file_for(runtime, model, request.checkpoint) for runtime in runtimes]
     for runtime in runtimes:
-        require_usable(runtime)
+        require_usable(runtime.name, runtime)
     clip = with_channels(_clip(batch, frames), model.channels)
     results = {
         runtime.name: _timed(

@@ -35,6 +35,8 @@ class CheckRequest:
         reference: poses to hold the model against instead of PyTorch's, see
             :mod:`pmexport.check.reference`.
         keep_reference: where to write the inputs and PyTorch's poses of this check.
+        bisect: whether the module where two sides part will be looked for.
+        max_drift_mm: bound of the drift that a keep list will be searched for.
     """
 
     model: Path
@@ -50,6 +52,8 @@ class CheckRequest:
     weights: str | None = None
     reference: Path | None = None
     keep_reference: Path | None = None
+    bisect: bool = False
+    max_drift_mm: float | None = None
 
 
 @dataclass(frozen=True)

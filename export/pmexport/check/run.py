@@ -7,11 +7,14 @@ in a reference file, neither PyTorch nor the checkpoint is needed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pmexport.check.cases import Case
 from pmexport.check.compare import Progress, RuntimeResult, compare
 from pmexport.check.request import CheckRequest, Expected
+from pmexport.check.sides import require_fp16, require_observable
 from pmexport.check.tolerance import TOLERANCES, Tolerance
 from pmexport.format.environment import package_versions
 from pmexport.format.metadata import order_is_guessed
@@ -56,7 +59,47 @@ class CheckReport:
         return {"schema": SCHEMA, "passed": self.passed, **report, "tolerances": tolerances}
 
 
+@dataclass(frozen=True)
+class CheckOutcome:
+    """A check with what it ran, for whoever looks further.
+
+    Attributes:
+        scan_order, weights: as they were chosen for the checkpoint.
+        lifts: the runtimes, loaded.
+    """
+
+    request: CheckRequest
+    model: Runnable
+    scan_order: str | None
+    weights: str | None
+    expected: Expected
+    lifts: dict[str, Lift]
+    report: CheckReport
+
+    def worst_case(self) -> Case:
+        """The run to look at: of those within half of the largest difference, the longest.
+
+        A run that failed counts as infinitely far off.
+        """
+        worst = [0.0] * len(self.expected.cases)
+        for result in self.report.runtimes.values():
+            for index, row in enumerate(result.clips):
+                apart = math.inf if row.max_abs is None else row.max_abs
+                worst[index] = max(worst[index], apart)
+        near = [
+            case
+            for case, apart in zip(self.expected.cases, worst, strict=True)
+            if apart >= max(worst) / 2
+        ]
+        return max(near, key=lambda case: case.keypoints_2d.shape[1])
+
+
 def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckReport:
+    """As :func:`check`, of which only the report is wanted."""
+    return check(request, progress).report
+
+
+def check(request: CheckRequest, progress: Progress | None = None) -> CheckOutcome:
     """Compare a model with its checkpoint, or with a reference.
 
     Args:
@@ -69,6 +112,11 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
     """
     _refuse_idle_options(request)
     model = open_runnable(request.model)
+    names = runtimes_of(model, request.runtimes)
+    if request.bisect:
+        require_observable(model, names)
+    if request.max_drift_mm is not None:
+        require_fp16(model)
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=request.scan_order or model.metadata.get("scan_order"),
@@ -76,10 +124,10 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
         precision=model.precision,
     )
     lifts: dict[str, Lift] = {}
-    for name in runtimes_of(model, request.runtimes):
+    for name in names:
         runtime = RUNTIMES[name](options)
         file = file_for(runtime, model, request.checkpoint)  # before what this machine lacks
-        lifts[name] = require_usable(runtime).load(file)
+        lifts[name] = require_usable(name, runtime).load(file)
     each = progress or (lambda runs, _side: runs)
     expected = _expected(request, model, each)
     tolerance = _tolerance(request, model.precision)
@@ -91,7 +139,7 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
     }
     # An order that was named is no guess, and a user's own poses are the proof of one.
     told = request.scan_order or (expected.reference or {}).get("made_by") == "user"
-    return CheckReport(
+    report = CheckReport(
         model=model.summary(),
         checkpoint=expected.checkpoint,
         baseline=expected.baseline,
@@ -103,6 +151,8 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
         versions=package_versions(),
         failure=expected.failure,
     )
+    order, weights = options.scan_order, options.weights
+    return CheckOutcome(request, model, order, weights, expected, lifts, report)
 
 
 def _refuse_idle_options(request: CheckRequest) -> None:
@@ -111,6 +161,12 @@ def _refuse_idle_options(request: CheckRequest) -> None:
     Raises:
         InputError: nothing to compare with, or an option that a reference leaves without use.
     """
+    if request.max_drift_mm is not None and not request.bisect:
+        raise InputError("--max-drift-mm is the bound of a keep list: add --bisect")
+    if request.bisect and request.checkpoint is None:
+        raise InputError("--bisect looks into PyTorch's modules: give the checkpoint with --ckpt")
+    if request.bisect and request.reference is not None:
+        raise InputError("--bisect holds a model against PyTorch: leave --reference out")
     if request.reference is None:
         if request.checkpoint is None:
             raise InputError(

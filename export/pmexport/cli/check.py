@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -27,6 +29,7 @@ from posemamba.cli.tool import CHECK_FAILED, NearChoice
 
 if TYPE_CHECKING:
     from pmexport.check.request import CheckRequest
+    from pmexport.check.run import CheckOutcome
 
 
 @click.command()
@@ -45,39 +48,103 @@ if TYPE_CHECKING:
 @click.option("--any-ckpt", "any_checkpoint", is_flag=True,
               help="Compare even if the model came from another file.")  # fmt: skip
 @click.option("--per-joint", is_flag=True, help="Print the drift of every joint.")
+@click.option("--bisect", is_flag=True, help="Name the first module where two sides part.")
+@click.option("--max-drift-mm", type=Positive(),
+              help="With --bisect: find what to keep fp32 for at most so much drift.")  # fmt: skip
+@click.option("--keep-to", type=PATH, help="Where that list goes  [default: keep.yaml]")
+@click.option("--report", "html_path", type=PATH, help="Write it as a page, ending in .html.")
 @JSON_REPORT
 def check(
     scan_order: str,
     per_joint: bool,
+    keep_to: Path | None,
+    html_path: Path | None,
     json_path: Path | None,
     **asked: Any,  # noqa: ANN401 (fields of CheckRequest)
 ) -> None:
     """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
+    from pmexport.check.html import html_report
+    from pmexport.check.report import check_lines
     from pmexport.check.request import CheckRequest
+    from pmexport.check.run import check as run
+    from pmexport.format.keep import keep_others
     from posemamba.files.output import check_file
 
-    if json_path is not None:
-        check_file(json_path, suffix=".json")
     request = CheckRequest(scan_order=named(scan_order), **asked)
-    if not check_and_print(request, per_joint=per_joint, json_path=json_path):
+    inputs = [path for path in (request.model, request.checkpoint) if path is not None]
+    for path, suffix in ((json_path, ".json"), (html_path, ".html")):
+        if path is not None:
+            check_file(path, suffix=suffix, inputs=inputs)
+    keep = None if request.max_drift_mm is None else keep_to or Path("keep.yaml")
+    if keep_to is not None and keep is None:
+        raise click.UsageError("--keep-to: there is a list with --bisect --max-drift-mm MM alone")
+    if keep is not None:
+        check_file(keep, inputs=inputs)
+        keep_others(keep)
+    outcome = run(request, check_progress)
+    told = outcome.report.to_dict()
+    click.echo("\n".join(check_lines(outcome.report, per_joint=per_joint)))
+    found: list[str] = []
+    if request.bisect:
+        found, further = _look_further(outcome, keep)
+        told |= further
+    if html_path is not None:
+        write_text(html_path, html_report(outcome, found))
+    if json_path is not None:
+        write_text(json_path, json.dumps(told, indent=2) + "\n")
+    if not outcome.report.passed:
         sys.exit(CHECK_FAILED)
 
 
-def check_and_print(
-    request: CheckRequest, per_joint: bool = False, json_path: Path | None = None
-) -> bool:
+def _look_further(outcome: CheckOutcome, keep: Path | None) -> tuple[list[str], dict[str, Any]]:
+    """Print where two sides part, write the keep list; the lines, and both for JSON."""
+    from pmexport.check.bisect_report import bisect_lines, keep_lines
+    from pmexport.check.diagnosis import diagnose
+    from pmexport.check.keep import smallest_keep
+    from pmexport.format.keep import write_keep
+
+    with _bar("bisect", "tensor") as bar:
+        found = diagnose(outcome, bar)
+    lines = bisect_lines(found)
+    click.echo("\n".join(lines))
+    told: dict[str, Any] = {"bisect": found.to_dict()}
+    limit = outcome.request.max_drift_mm
+    if keep is None or limit is None:
+        return lines, told
+    with _bar("keep", "list") as bar:
+        kept = smallest_keep(outcome, found, limit, lambda tried: bar(tried, 0))
+    if kept.entries:
+        write_keep(keep, kept.entries, kept.comment(outcome.model.path.name))
+    said = keep_lines(kept, keep)
+    click.echo("\n".join(said))
+    return [*lines, *said], told | {"keep": kept.to_dict()}
+
+
+def check_and_print(request: CheckRequest) -> bool:
     """Run a check and print what it found; whether it passed."""
     from pmexport.check.report import check_lines
     from pmexport.check.run import run_check
 
-    report = run_check(request, _progress)
-    click.echo("\n".join(check_lines(report, per_joint=per_joint)))
-    if json_path is not None:
-        write_text(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
+    report = run_check(request, check_progress)
+    click.echo("\n".join(check_lines(report)))
     return report.passed
 
 
-def _progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
+@contextmanager
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on an interactive terminal; told how much is done, of how much (0: nobody knows)."""
+    from tqdm import tqdm
+
+    with tqdm(desc=what, unit=unit, leave=False, disable=None) as bar:
+
+        def show(done: int, of: int) -> None:
+            bar.total = of or None
+            bar.update(done - bar.n)
+
+        yield show
+
+
+def check_progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
     """A bar on an interactive terminal, nothing elsewhere."""
     from tqdm import tqdm
 

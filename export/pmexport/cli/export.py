@@ -12,10 +12,12 @@ import click
 from pmexport.cli.check import check_and_print
 from pmexport.cli.options import (
     CHECKPOINT,
+    KEEP,
     PATH,
     SCAN_ORDER,
     WEIGHTS,
     CountOrDynamic,
+    kept,
     named,
     one_precision,
 )
@@ -47,6 +49,7 @@ from posemamba.text import plural, size_text
 @click.option("--precision", type=NearChoice(get_args(Precision)),
               help="Types inside the graph  [default: fp32]; norms stay fp32.")  # fmt: skip
 @click.option("--fp16", is_flag=True, help="The same as --precision fp16.")
+@KEEP
 @click.option("-o", "--output", type=PATH, help="ONNX file  [default: as C.fp32.onnx, here]")
 @click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
 def onnx(
@@ -58,6 +61,7 @@ def onnx(
     no_check: bool,
     precision: str | None,
     fp16: bool,
+    keep: Path | None,
     **options: Any,  # noqa: ANN401 (fields of ExportOptions)
 ) -> None:
     """Write a checkpoint as one ONNX model, and check it."""
@@ -75,7 +79,7 @@ def onnx(
             checkpoint=checkpoint,
             variant=named(variant),
             scan_order=named(scan_order),
-            options=ExportOptions(precision=chosen, **options),
+            options=ExportOptions(precision=chosen, keep=kept(keep), **options),
             output=output,
             weights=weights,
         )

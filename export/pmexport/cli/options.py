@@ -119,6 +119,9 @@ SCAN_ORDER = click.option(
     help="Scan order, where the checkpoint does not tell it; also an official name, or FILE.yaml "
     "with a table.",
 )
+KEEP = click.option(
+    "--keep", type=PATH, help="YAML list of modules that stay fp32 in an fp16 model."
+)
 JSON_REPORT = click.option(
     "--json", "json_path", type=PATH, help="Write the report there, ending in .json."
 )
@@ -150,6 +153,15 @@ def one_precision(precision: str | None, fp32: bool, fp16: bool) -> Precision | 
     if len(set(said.values())) > 1:
         raise click.UsageError(f"{' and '.join(said)} are both given: choose one, a file each")
     return next(iter(said.values()), None)
+
+
+def kept(path: Path | None) -> tuple[str, ...]:
+    """The entries of ``--keep``; none without it."""
+    if path is None:
+        return ()
+    from pmexport.format.keep import read_keep
+
+    return read_keep(path)
 
 
 def named(choice: str) -> str | None:

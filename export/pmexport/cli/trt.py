@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from pmexport.cli.options import PATH, SCAN_ORDER, WEIGHTS, OnnxPath, named, one_precision
+from pmexport.cli.check import check_progress
+from pmexport.cli.options import (
+    KEEP,
+    PATH,
+    SCAN_ORDER,
+    WEIGHTS,
+    OnnxPath,
+    kept,
+    named,
+    one_precision,
+)
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
@@ -19,7 +29,6 @@ from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.text import one_line
 
 if TYPE_CHECKING:
-    from pmexport.trt.job import TrtReport
     from pmexport.trt.request import TrtJob, TrtRequest
 
     _Size = click.ParamType[int]
@@ -69,6 +78,7 @@ class Size(_Size):
 @click.option("--fp16", is_flag=True, help="fp16; docs/guide/tensorrt.md lists what stays fp32.")
 @WEIGHTS
 @SCAN_ORDER
+@KEEP
 @click.option("--backend", type=NearChoice(("auto", TENSORRT, TENSORRT_RTX)), default="auto",
               show_default=True,
               help="TensorRT, or TensorRT-RTX, which builds without a GPU.")  # fmt: skip
@@ -92,21 +102,24 @@ class Size(_Size):
 @click.option("--cache-limit", type=Size(), default="4GB", show_default=True,
               help="Least recently used engines beyond this go.")  # fmt: skip
 @click.option("--no-cache", is_flag=True, help="Build, and keep nothing.")
+@click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
 @click.option("--dry-run", is_flag=True, help="Print the trtexec line that builds the same.")
 def trt(
     precision: str | None,
     fp32: bool,
     fp16: bool,
     scan_order: str,
+    keep: Path | None,
     cache: Path | None,
     no_cache: bool,
+    no_check: bool,
     dry_run: bool,
     **asked: Any,  # noqa: ANN401 (fields of TrtRequest and of Options)
 ) -> None:
     """Build a TensorRT engine from a checkpoint or an ONNX model.
 
     The engine is a plain plan; what is known of it lies beside it as JSON. Exit code 1: the
-    precision asked for was not got.
+    precision asked for was not got, or the poses are not the checkpoint's.
     """
     from tempfile import TemporaryDirectory
 
@@ -117,13 +130,15 @@ def trt(
     if cache is not None and no_cache:
         raise click.UsageError("--cache and --no-cache are both given: choose one")
     if asked["checkpoint"] is None and asked["onnx"] is None:
-        told = asked["weights"] is not None or named(scan_order) is not None
+        told = asked["weights"] is not None or named(scan_order) is not None or keep is not None
         asked |= _found(chosen, exports=not told, say=not dry_run)
     options = Options(**{field.name: asked.pop(field.name) for field in fields(Options)})
     request = TrtRequest(
         precision=chosen,
         options=options,
         scan_order=named(scan_order),
+        keep_file=keep,
+        keep=kept(keep),
         cache=None if no_cache else cache or default_folder(),
         **asked,
     )
@@ -131,8 +146,8 @@ def trt(
         if dry_run:
             click.echo("\n".join(_dry_run(request, Path(scratch))))
             return
-        report = _build(request, Path(scratch))
-    if not report.passed:
+        passed = _build(request, Path(scratch), check=not no_check)
+    if not passed:
         sys.exit(CHECK_FAILED)
 
 
@@ -153,8 +168,10 @@ def _dry_run(request: TrtRequest, scratch: Path) -> list[str]:
     return plan_commands(request, scratch)
 
 
-def _build(request: TrtRequest, scratch: Path) -> TrtReport:
+def _build(request: TrtRequest, scratch: Path, *, check: bool) -> bool:
+    """Build, print what came of it, and hold it against PyTorch; whether all is as asked."""
     from pmexport.trt.job import Watch, run
+    from pmexport.trt.parity import check_built
     from pmexport.trt.progress import PhaseBar
     from pmexport.trt.report import engine_lines
     from pmexport.trt.request import prepare
@@ -175,14 +192,20 @@ def _build(request: TrtRequest, scratch: Path) -> TrtReport:
         lines.append(
             f"TensorRT: {report.seconds['engine']:.1f} s, {report.cpu_seconds:.1f} s of CPU time"
         )
+    click.echo("\n".join(lines))
+    passed = report.passed
+    if check:
+        parity = check_built(job, check_progress)
+        click.echo("\n".join(parity.lines()))
+        passed = passed and parity.passed
     path = shlex.quote(str(report.path))
-    lines += [
+    lines = [
         "Next:",
         f"  pmexport inspect {path}",
         f"  {load_line(job.backend, report.path, str(job.plugin))}",
     ]
     click.echo("\n".join(lines))
-    return report
+    return passed
 
 
 def _title(job: TrtJob) -> list[str]:

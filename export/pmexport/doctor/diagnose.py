@@ -22,7 +22,7 @@ SCHEMA = 1
 
 PACKAGES = (
     *("pmexport", "numpy", "torch", "onnx", "onnxruntime", "onnxscript", "matplotlib"),
-    *("tensorrt", "tensorrt_rtx", "pycuda", "polygraphy", "pynvml", "mamba_ssm"),
+    *("tensorrt", "tensorrt_rtx", "cuda", "pycuda", "polygraphy", "pynvml", "mamba_ssm"),
 )
 
 #: Optional package -> what is missing without it, and the extra of pyproject.toml that brings it.
@@ -30,7 +30,7 @@ _OPTIONAL: dict[str, tuple[str, str]] = {
     "matplotlib": ("pictures of poses", "plot"),
     "tensorrt": ("TensorRT engines", "tensorrt"),
     "tensorrt_rtx": ("TensorRT engines built without a GPU", "tensorrt-rtx"),
-    "pycuda": ("TensorRT engines in Python", "tensorrt"),
+    "cuda": ("TensorRT engines in Python", "tensorrt"),
     "pynvml": ("power and energy in bench by NVML (nvidia-smi is asked instead)", "power"),
     "mamba_ssm": ("training with mamba-ssm's CUDA kernels", "mamba"),
 }

@@ -115,6 +115,14 @@ class ModelFile:
         return size if isinstance(size, int) else None
 
     @property
+    def opset(self) -> int:
+        """Version of ONNX's own operators."""
+        found = [
+            entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx")
+        ]
+        return int(found[0]) if found else 0
+
+    @property
     def own_nodes(self) -> tuple[Node, ...]:
         """Nodes of this project's domain."""
         return tuple(node for node in self.nodes if node.domain == OP_DOMAIN)

@@ -47,6 +47,10 @@ def check_options(options: ExportOptions, config: PoseMambaConfig) -> None:
         value = getattr(options, name)
         if value not in get_args(allowed):
             raise InputError(f"--{name} {value!r}: use one of {', '.join(get_args(allowed))}")
+    if options.keep and options.precision != "fp16":
+        raise InputError(
+            f"--keep: all of an {options.precision} model stays fp32: leave it out, or add --fp16"
+        )
     check_kernels(options.ops, config)
 
 

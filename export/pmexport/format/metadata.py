@@ -46,6 +46,10 @@ _JSON_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
             and all(isinstance(name, str) for name in value)
         ),
     ),
+    "keep_fp32": (
+        "a list of names",
+        lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    ),
     "max_frames": (
         f"a whole number from 1 to {MAX_FRAMES}",
         lambda value: type(value) is int and 1 <= value <= MAX_FRAMES,
@@ -86,6 +90,8 @@ def build_metadata(
         "frames": str(options.frames or "dynamic"),
         "max_frames": options.frames or config.frames,
     }
+    if options.keep:  # absent otherwise: older files and equal exports stay as they are
+        facts["keep_fp32"] = list(options.keep)
     taken = sorted(facts.keys() & (source or {}).keys())
     if taken:
         raise InputError(f"source has the key '{taken[0]}', which the exporter writes itself")

@@ -27,6 +27,7 @@ class ExportOptions:
         ops: ``fused``: one ``CrossSelectiveScan`` per block. ``generic``: ``SelectiveScan``, the op
             of any Mamba-1 network. ``standard``: ONNX ``Scan``, portable and slow.
         precision: types inside the graph; inputs and outputs are float32 in both.
+        keep: modules or nodes that stay fp32 in an fp16 model, such as ``STEblocks.0.mlp``.
     """
 
     frames: int | None = None
@@ -34,3 +35,4 @@ class ExportOptions:
     opset: int = 20
     ops: OpsMode = "fused"
     precision: Precision = "fp32"
+    keep: tuple[str, ...] = ()

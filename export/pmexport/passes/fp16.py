@@ -10,8 +10,9 @@ convolutions and what lies between them are fp16. Kept in fp32, with casts aroun
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 
 import numpy as np
@@ -20,6 +21,7 @@ from onnxscript import ir
 from pmexport.format.operators import SCANS
 from pmexport.passes.graph import add_initializer, new_node
 from posemamba.errors import InputError
+from posemamba.text import printable
 
 _HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 _HALF_SUFFIX = ".fp16"
@@ -74,18 +76,35 @@ RULES: dict[str, Rule] = {
 SINGLE_SCOPES = re.compile(r"^(Spatial_patch_to_embedding|head)\.|\.scan\.")
 
 
-def to_fp16(model: ir.Model) -> None:
+def to_fp16(model: ir.Model, keep: Sequence[str] = ()) -> None:
     """Type the graph, in place; its inputs and outputs stay float32.
 
+    Args:
+        keep: what stays fp32 besides, as :func:`is_kept` reads it.
+
     Raises:
-        InputError: a weight is beyond the range of fp16, or there is no rule for a node.
+        InputError: a weight is beyond the range of fp16, there is no rule for a node, or an entry
+            of ``keep`` is of no node.
     """
-    _Typing(model.graph).run()
+    names = [node.name for node in model.graph]
+    for entry in keep:
+        if not any(is_kept(name, [entry]) for name in names):
+            scopes = sorted({name.rpartition(".")[0] for name in names if "." in name})
+            near = difflib.get_close_matches(entry, scopes, n=1)
+            hint = f": did you mean '{near[0]}'?" if near else ", such as STEblocks.0.mlp"
+            raise InputError(f"keep list: no module of this network is '{printable(entry)}'{hint}")
+    _Typing(model.graph, keep).run()
+
+
+def is_kept(node: str, keep: Sequence[str]) -> bool:
+    """Whether a node is kept fp32: an entry is a module, with all inside of it, or a node."""
+    return any(node == entry or node.startswith(f"{entry}.") for entry in keep)
 
 
 class _Typing:
-    def __init__(self, graph: ir.Graph) -> None:
+    def __init__(self, graph: ir.Graph, keep: Sequence[str]) -> None:
         self.graph = graph
+        self.keep = keep
         self.casts: dict[tuple[int, ir.DataType], ir.Value] = {}  # by id of the source
 
     def run(self) -> None:
@@ -120,7 +139,7 @@ class _Typing:
             )
         if rule is Rule.SHAPE:
             return
-        if SINGLE_SCOPES.search(node.name):
+        if SINGLE_SCOPES.search(node.name) or is_kept(node.name, self.keep):
             rule = Rule.SINGLE
         wanted = self._result(rule, node)
         for index, value in enumerate(node.inputs):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from onnxscript import ir
 
@@ -25,4 +26,4 @@ def export_stages(options: ExportOptions) -> Iterator[tuple[str, list[Pass]]]:
         lowered.append(lower_scans)
     yield "clean", [clean, *lowered, prune, complete_types]
     if options.precision == "fp16":
-        yield "fp16", [to_fp16]
+        yield "fp16", [partial(to_fp16, keep=options.keep)]

@@ -22,7 +22,7 @@ from pmexport.format.environment import environment
 from pmexport.format.metadata import guess_told_here
 from pmexport.format.options import ExportOptions, Precision
 from pmexport.runtimes.base import DEFAULT_OPTIONS
-from pmexport.runtimes.registry import RUNTIMES, require_usable
+from pmexport.runtimes.registry import RUNTIMES, usable_runtime
 from posemamba.checkpoint.read import Checkpoint, read_checkpoint
 from posemamba.errors import InputError
 
@@ -118,7 +118,7 @@ def _refuse_runtimes(names: Sequence[str]) -> None:
                 f"--runtime {name} runs engines, and regress exports ONNX models: build one with "
                 "'pmexport trt', then 'pmexport check' and 'bench' it"
             )
-        require_usable(RUNTIMES[name](DEFAULT_OPTIONS))
+        usable_runtime(name, DEFAULT_OPTIONS)
 
 
 def _refuse_doubles(paths: Sequence[Path]) -> None:

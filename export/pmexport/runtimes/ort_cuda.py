@@ -82,7 +82,7 @@ class OrtCuda:
         }
         given = self.options
         providers = [(CUDA_PROVIDER, provider)]
-        session = open_session(model, given.threads, providers, instead, given.profile)
+        session = open_session(model, given.threads, providers, instead, profile=given.profile)
         if CUDA_PROVIDER not in session.get_providers():  # onnxruntime falls back to the CPU
             raise InputError(
                 "onnxruntime's CUDA provider does not start here (no GPU, no driver, or CUDA and "

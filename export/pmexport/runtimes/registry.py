@@ -37,10 +37,10 @@ def usable_runtime(name: str, options: RuntimeOptions) -> Runtime:
     Raises:
         InputError: it cannot.
     """
-    return require_usable(RUNTIMES[name](options))
+    return require_usable(name, RUNTIMES[name](options))
 
 
-def require_usable(runtime: Runtime) -> Runtime:
+def require_usable(name: str, runtime: Runtime) -> Runtime:
     """The runtime itself, where it can work on this machine.
 
     Raises:
@@ -48,5 +48,5 @@ def require_usable(runtime: Runtime) -> Runtime:
     """
     problem = runtime.available()
     if problem is not None:
-        raise InputError(f"runtime '{runtime.name}' cannot be used: {problem}")
+        raise InputError(f"runtime '{name}' cannot be used: {problem}")
     return runtime

@@ -22,7 +22,9 @@ def open_session(
     threads: int | None,
     providers: list[Any],
     instead: bytes | None = None,
+    *,
     profile: Path | None = None,
+    any_outputs: bool = False,
 ) -> Any:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` with the project's operators.
 
@@ -31,6 +33,7 @@ def open_session(
         providers: as onnxruntime takes them.
         instead: the model to run, where it is not what the file holds.
         profile: a folder for the times of nodes, and the graph they are of.
+        any_outputs: ``instead`` may give more than poses, or others.
 
     Raises:
         InputError: the file is no model of ours, or needs what is missing here.
@@ -57,7 +60,7 @@ def open_session(
         raise InputError(f"'{path}': {_session_error(error)}") from None
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
-    if inputs != [INPUT_NAME] or outputs != [OUTPUT_NAME]:
+    if inputs != [INPUT_NAME] or (outputs != [OUTPUT_NAME] and not any_outputs):
         raise InputError(
             f"'{path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
             f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"

@@ -14,7 +14,7 @@ from typing import Any
 
 from pmexport.format.file import ModelFile, Node
 from pmexport.format.names import OP_DOMAIN
-from pmexport.passes.fp16 import RULES, SINGLE_SCOPES, Rule
+from pmexport.passes.fp16 import RULES, SINGLE_SCOPES, Rule, is_kept
 from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
 
 HALF, SINGLE = "fp16", "fp32"
@@ -29,6 +29,7 @@ REASONS: dict[str, str] = {
     "inside": "inside alone, with fp16 in and out: constants, state and sums",
     "follows": "moves fp32 values, computes nothing",
     "rule": "kept fp32 by rule",
+    "keep": "kept fp32 by the keep list",
 }
 
 
@@ -187,10 +188,13 @@ def _reason(node: Node, source: ModelFile, asked: str, dtype: str) -> str | None
     """Why a layer is not computed in what was asked; empty if it is, None if there is no reason."""
     if asked == SINGLE:
         return "" if dtype == SINGLE else None
+    kept = is_kept(node.name, source.metadata.get("keep_fp32", ()))
     if node.domain == OP_DOMAIN:
-        return REASONS["inside"] if dtype == HALF else None
+        return REASONS["inside"] if dtype == HALF else REASONS["keep"] if kept else None
     if dtype == HALF:
         return ""
+    if kept:
+        return REASONS["keep"]
     if SINGLE_SCOPES.search(node.name):
         return REASONS["boundary"]
     rule = RULES.get(node.op_type)

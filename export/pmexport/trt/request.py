@@ -38,6 +38,7 @@ class TrtRequest:
         batch, frames: ranges as written, one per profile.
         scan_order: of the checkpoint, where it does not tell it.
         weights: which set of a checkpoint that holds several; None for its usual one.
+        keep_file, keep: modules of the checkpoint that stay fp32, and the file that lists them.
         cache: folder of built engines; None to build without.
     """
 
@@ -52,6 +53,8 @@ class TrtRequest:
     output: Path | None
     scan_order: str | None = None
     weights: str | None = None
+    keep_file: Path | None = None
+    keep: tuple[str, ...] = ()
     cache: Path | None = None
     cache_limit: int = 0
 
@@ -137,7 +140,8 @@ def check_origin(request: TrtRequest) -> None:
         what = "neither is" if request.onnx is None else "both are"
         raise InputError(f"give --ckpt or --onnx, one of them: {what} given")
     for option, asked, what in (("--scan-order", request.scan_order, "the order is"),
-                                ("--weights", request.weights, "they are")):  # fmt: skip
+                                ("--weights", request.weights, "they are"),
+                                ("--keep", request.keep_file, "types are")):  # fmt: skip
         if request.onnx is not None and asked is not None:
             raise InputError(
                 f"{option} {asked}: {what} in the model '{request.onnx}': leave it out, or build "
@@ -166,7 +170,7 @@ def read_inputs(
             checkpoint=request.checkpoint,
             variant=None,
             scan_order=request.scan_order,
-            options=ExportOptions(precision=precision),
+            options=ExportOptions(precision=precision, keep=request.keep),
             output=scratch / "model.onnx",
             weights=request.weights,
         )
@@ -267,6 +271,7 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
             "--weights": request.weights,
             "--scan-order": request.scan_order,
             "--precision": precision,
+            "--keep": request.keep_file,
             "-o": onnx,
         }
         given = [f"{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]

@@ -19,6 +19,10 @@ from pmexport.engine import module
 
 FAKE = Path(__file__).parent / "fake"
 FAKED = ("cuda", "pycuda", "fake_device", "tensorrt", "tensorrt_rtx", "tensorrt_lean_bindings")
+BUILD = ("--onnx", "tiny.fp32.onnx", "-o", "e.engine", "--batch", "1:1:8", "--batch", "12",
+         "--frames", "1:27:27", "--frames", "9")  # fmt: skip
+BUILT: list[bytes] = []
+"""The engine and its sidecar, once a test has built them."""
 OPERATORS = {"CrossSelectiveScan": "1", "SelectiveScan": "1"}
 
 
@@ -89,3 +93,15 @@ def trt(here: Path) -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture
+def engine(engines: Callable[..., None], trt: Callable[..., Result]) -> Path:
+    """``e.engine`` for batch 1 to 8 with 1 to 27 frames, and for exactly 12 with 9."""
+    files = (Path("e.engine"), Path("e.engine.json"))
+    if not BUILT:
+        trt(*BUILD)
+        BUILT.extend(file.read_bytes() for file in files)
+    for file, content in zip(files, BUILT, strict=True):
+        file.write_bytes(content)
+    return files[0]

@@ -26,20 +26,6 @@ Misbehave = Callable[..., None]
 Trt = Callable[..., Result]
 BUILD = ("--onnx", "tiny.fp32.onnx", "-o", "e.engine")
 ENGINE = Path("e.engine")
-BUILT: list[bytes] = []
-"""The engine and its sidecar, once a test has built them."""
-
-
-@pytest.fixture
-def engine(engines: Misbehave, trt: Trt) -> Path:
-    """An engine for batch 1 to 8 with 1 to 27 frames, and for exactly 12 with 9."""
-    files = (ENGINE, Path("e.engine.json"))
-    if not BUILT:
-        trt(*BUILD, "--batch", "1:1:8", "--batch", "12", "--frames", "1:27:27", "--frames", "9")
-        BUILT.extend(file.read_bytes() for file in files)
-    for file, content in zip(files, BUILT, strict=True):
-        file.write_bytes(content)
-    return ENGINE
 
 
 def clip(batch: int, frames: int, seed: int = 0) -> FloatArray:

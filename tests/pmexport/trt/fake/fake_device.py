@@ -6,12 +6,14 @@ was there before. Words in ``FAKE_CUDA`` make a call fail, by name.
 """
 
 import ctypes
+import itertools
 import os
 
 import numpy as np
 
 LIVE = {}  # address -> buffer
 STREAMS = {}  # handle -> queued work
+HANDLES = itertools.count(1000)
 RECORDING = {}  # handle -> work of the graph being recorded
 LOG = []  # names of calls, in order
 
@@ -38,7 +40,7 @@ def free(address):
 
 
 def stream():
-    handle = 1000 + len(STREAMS)
+    handle = next(HANDLES)
     STREAMS[handle] = []
     return handle
 

@@ -1,0 +1,104 @@
+"""Whether a new engine gives its checkpoint's poses: run here where that is possible, else its
+ONNX model is, and the report says that the engine was not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pmexport.check.compare import Progress
+from pmexport.check.reference import reference_path
+from pmexport.check.report import check_lines
+from pmexport.check.request import CheckRequest
+from pmexport.check.run import CheckReport, run_check
+from pmexport.engine.file import open_engine
+from pmexport.runtimes.base import RuntimeOptions
+from pmexport.runtimes.registry import RUNTIMES
+from pmexport.trt.request import TrtJob
+from posemamba.errors import InputError
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What was compared.
+
+    Attributes:
+        report: None where there is nothing to compare with.
+        not_run: why the engine was not run here; None if it was.
+    """
+
+    report: CheckReport | None
+    not_run: str | None
+    engine: Path
+
+    @property
+    def passed(self) -> bool:
+        return self.report is None or self.report.passed
+
+    def lines(self) -> list[str]:
+        """For people: what was run, and the parity table."""
+        lines = []
+        if self.not_run is not None:
+            lines.append(f"Parity: engine not run here: {self.not_run}")
+        if self.report is None:
+            lines.append(
+                "Parity: not compared: no reference lies beside the ONNX model; where the "
+                f"checkpoint is, 'pmexport check {self.engine} --ckpt C'"
+            )
+            return lines
+        if self.not_run is not None:
+            lines.append("Parity: of the ONNX model it was built from, instead:")
+        return [*lines, *check_lines(self.report)]
+
+
+def check_built(job: TrtJob, progress: Progress | None = None) -> Parity:
+    """Hold an engine that was just written against its checkpoint, or a reference.
+
+    Raises:
+        InputError: the checkpoint cannot be read again, or no ONNX Runtime is here for the model.
+    """
+    engine, not_run = job.output, why_not_run(job.output, job.backend.name)
+    onnx = _onnx(job)
+    checkpoint = job.request.checkpoint
+    reference = None if checkpoint is not None else reference_path(onnx)
+    if reference is not None and not reference.is_file():
+        return Parity(None, not_run, engine)
+    report = run_check(
+        CheckRequest(
+            model=engine if not_run is None else onnx,
+            checkpoint=checkpoint,
+            reference=reference,
+            scan_order=None if checkpoint is None else _order(job),
+            weights=job.request.weights,
+        ),
+        progress,
+    )
+    if not_run is not None and job.source is None:  # its file goes with the scratch folder
+        said = f"{engine.with_suffix('.onnx')} (as exported for the engine)"
+        report = replace(report, model={**report.model, "path": said})
+    return Parity(report, not_run, engine)
+
+
+def why_not_run(engine: Path, runtime: str) -> str | None:
+    """Why an engine cannot be run on this machine; None where it can."""
+    one = RUNTIMES[runtime](RuntimeOptions())
+    problem = one.available()
+    if problem is not None:
+        return problem
+    try:
+        one.load(open_engine(engine))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _onnx(job: TrtJob) -> Path:
+    if job.source is not None:
+        return job.source.path
+    assert job.export is not None
+    return job.export.output
+
+
+def _order(job: TrtJob) -> str:
+    assert job.export is not None
+    return job.export.checkpoint.config.scan_order
