@@ -6,6 +6,7 @@
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
 #   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
 #   cost       L against batch and frames, and its plot
+#   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
 #   host       the tests that need no GPU, with this machine's Python
 # Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
 #   benchmarks/gpu_run.sh build verify forward cost bench block
@@ -118,6 +119,8 @@ cost() {
   "$PYTHON" benchmarks/plot_cost.py "$OUT/cost.json" -o "$OUT/cost.svg"
 }
 
+energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
+
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
 
 if (($# == 0)); then set -- build test sanitize bench forward; fi
@@ -132,6 +135,7 @@ for step in "$@"; do
     composed) composed ;;
     block) time_block ;;
     cost) cost ;;
+    energy) energy ;;
     host) host ;;
     *)
       echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2

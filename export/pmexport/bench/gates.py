@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pmexport.bench.run import RuntimeTimes
+from pmexport.bench.timed import RuntimeTimes
 from posemamba.errors import InputError
 from posemamba.text import suggestion
 

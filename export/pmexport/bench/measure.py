@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pmexport.runtimes.base import Bound, FloatArray, Lift
+from pmexport.runtimes.base import Bound, Enqueues, FloatArray, Lift
 
 UNSTABLE_CV = 0.025
 """Above this coefficient of variation a median depends on when it was taken (trtexec's limit)."""
 
 MIN_RUNS = 5
+WINDOW = 5
+"""Runs whose median tells whether a warm-up has settled ..."""
+SETTLED = 0.02
+"""... if it is within this share of the window's before."""
+MOST_WARMUP = 10.0
+"""A warm-up that does not settle ends after so many times its least length, and is told."""
+LAUNCHES = 20
+"""Runs of which the time to start the work is taken."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Effort:
     """How much to run.
 
     Attributes:
-        warmup_s: at least so long, and at least one run, before anything counts.
+        warmup_s: at least so long, and until the times have settled, before anything counts.
         measure_s: stop after so long ...
         runs: ... or after so many runs, whichever comes first, but not before :data:`MIN_RUNS`.
     """
@@ -61,23 +70,37 @@ class Times:
 
 
 @dataclass(frozen=True)
+class Warmup:
+    """What ran before anything counted; ``settled``: the last two windows' medians agreed."""
+
+    runs: int
+    seconds: float
+    settled: bool
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What was measured of one model and one input shape.
 
     Attributes:
+        warmup: what came before.
         runs: how many counted.
         total: whole calls, from the input on the host to the poses on the host.
         steps: the same apart: ``upload``, ``compute``, ``download``; only ``compute`` where the
             network runs on the host.
         unstable: the times vary more than :data:`UNSTABLE_CV`.
+        launch_ms: median time to start the work without waiting for it; None where a runtime
+            cannot.
         samples_ms: the whole calls one by one, in order.
         poses_3d: of the last run.
     """
 
+    warmup: Warmup
     runs: int
     total: Times
     steps: dict[str, Times]
     unstable: bool
+    launch_ms: float | None
     samples_ms: list[float]
     poses_3d: FloatArray
 
@@ -107,30 +130,32 @@ def measure(
     effort: Effort,
     clock: Callable[[], float] = time.perf_counter,
     on_run: Callable[[], None] | None = None,
+    watching: AbstractContextManager[object] | None = None,
 ) -> Measurement:
     """Run a bound model until the effort is spent.
 
     Args:
         clock: seconds, monotonic.
         on_run: called after every run that counts, for a progress bar.
+        watching: entered after the warm-up, left after the last run that counts.
     """
-    poses = _once(bound)
-    start = clock()
-    while clock() - start < effort.warmup_s:
-        poses = _once(bound)
+    warmup = warm_up(bound, effort.warmup_s, clock)
     rows: list[tuple[float, float, float, float]] = []
-    start = clock()
-    while len(rows) < MIN_RUNS or (len(rows) < effort.runs and clock() - start < effort.measure_s):
-        at = [clock()]
-        bound.upload()
-        at.append(clock())
-        bound.compute()
-        at.append(clock())
-        poses = bound.download()
-        at.append(clock())
-        rows.append((at[0], at[1], at[2], at[3]))
-        if on_run is not None:
-            on_run()
+    with watching or nullcontext():
+        start = clock()
+        while len(rows) < MIN_RUNS or (
+            len(rows) < effort.runs and clock() - start < effort.measure_s
+        ):
+            at = [clock()]
+            bound.upload()
+            at.append(clock())
+            bound.compute()
+            at.append(clock())
+            poses = bound.download()
+            at.append(clock())
+            rows.append((at[0], at[1], at[2], at[3]))
+            if on_run is not None:
+                on_run()
     whole = [row[3] - row[0] for row in rows]
     total = Times.of(whole)
     names = ("upload", "compute", "download")
@@ -139,8 +164,46 @@ def measure(
         for i, name in enumerate(names)
         if name == "compute" or not isinstance(bound, HostBound)
     }
+    launch = _launch_ms(bound, clock) if isinstance(bound, Enqueues) else None
     samples = [1e3 * seconds for seconds in whole]
-    return Measurement(len(rows), total, steps, total.cv > UNSTABLE_CV, samples, poses)
+    unstable = total.cv > UNSTABLE_CV
+    return Measurement(warmup, len(rows), total, steps, unstable, launch, samples, poses)
+
+
+def warm_up(bound: Bound, least_s: float, clock: Callable[[], float]) -> Warmup:
+    """Run until the least time has gone and the times have settled, or far too long."""
+    _once(bound)  # the first compiles, captures and allocates: no sample
+    start = clock()
+    samples: list[float] = []
+    while True:
+        spent = clock() - start
+        settled = _settled(samples)
+        if (spent >= least_s and settled) or spent >= MOST_WARMUP * least_s:
+            return Warmup(len(samples) + 1, spent, settled)
+        before = clock()
+        _once(bound)
+        samples.append(clock() - before)
+
+
+def _settled(samples: list[float]) -> bool:
+    if len(samples) < 2 * WINDOW:
+        return False
+    before, last = (
+        float(np.median(window)) for window in (samples[-2 * WINDOW : -WINDOW], samples[-WINDOW:])
+    )
+    return abs(last - before) <= SETTLED * before
+
+
+def _launch_ms(bound: Enqueues, clock: Callable[[], float]) -> float:
+    """Median time of the host to start the work."""
+    taken = []
+    for _ in range(LAUNCHES):
+        bound.upload()
+        start = clock()
+        bound.enqueue()
+        taken.append(clock() - start)
+        bound.download()  # waits for it
+    return 1e3 * float(np.median(taken))
 
 
 def _once(bound: Bound) -> FloatArray:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import gc
-import resource
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
-from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
+from pmexport.bench.find_meter import find_meter
+from pmexport.bench.layers import Layer, profile_layers, refuse_unprofiled
+from pmexport.bench.measure import Effort, HostBound
+from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
 from pmexport.format.limits import check_elements, check_frames
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
-from pmexport.runtimes.base import Bindable, Bound, File, FloatArray, Runtime, RuntimeOptions
-from pmexport.runtimes.files import file_for, open_runnable, runtimes_of
+from pmexport.runtimes.base import (
+    Bindable,
+    Bound,
+    File,
+    FloatArray,
+    Runnable,
+    Runtime,
+    RuntimeOptions,
+)
+from pmexport.runtimes.files import as_model, file_for, open_runnable, runtimes_of
 from pmexport.runtimes.registry import RUNTIMES, require_usable
 from posemamba.errors import InputError
 from posemamba.pose.clips import bundled_clips
@@ -44,6 +50,7 @@ class BenchRequest:
         precision: of runtimes that read weights; None for the model's.
         threads, cuda_graph, optimize, tf32, weights: as
             :class:`pmexport.runtimes.base.RuntimeOptions`.
+        layers: also run under the profiler, to tell the modules' times.
     """
 
     model: Path
@@ -58,43 +65,23 @@ class BenchRequest:
     optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
     weights: str | None = None
-
-
-@dataclass(frozen=True)
-class RuntimeTimes:
-    """What one runtime took.
-
-    Attributes:
-        load_s: from the file to the first result.
-        total, steps, runs, unstable, samples_ms: as :class:`pmexport.bench.measure.Measurement`.
-        clips_per_s, frames_per_s: at the median.
-        host_peak_mib: most resident memory the process ever had, earlier runtimes included.
-        device_mib: growth of used GPU memory, pools and weights included; None without a GPU.
-        settings: IO binding, CUDA graph and what else its times depend on.
-    """
-
-    load_s: float
-    runs: int
-    total: Times
-    steps: dict[str, Times]
-    unstable: bool
-    clips_per_s: float
-    frames_per_s: float
-    host_peak_mib: float
-    device_mib: float | None
-    settings: dict[str, Any]
-    samples_ms: list[float]
+    layers: bool = False
 
 
 @dataclass(frozen=True)
 class BenchReport:
-    """Everything a benchmark found; ``to_dict`` is what ``--json`` writes, without single times."""
+    """Everything a benchmark found; ``to_dict`` is what ``--json`` writes, without single times.
+
+    Attributes:
+        layers: of each runtime, if they were asked for: the modules, longest first.
+    """
 
     model: dict[str, Any]
     checkpoint: str | None
     shape: dict[str, int]
     effort: Effort
     runtimes: dict[str, RuntimeTimes]
+    layers: dict[str, list[Layer]]
     environment: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,16 +105,9 @@ def run_bench(
     model = open_runnable(request.model)
     request = replace(request, runtimes=runtimes_of(model, request.runtimes))
     _refuse_idle_options(request)
-    batch = _size("batch", request.batch, model.batch) or 1
-    most = model.most_frames
-    frames = _size("frames", request.frames, model.frames) or most
-    if frames is None:
-        raise InputError(
-            f"'{model.path}' does not say how many frames it takes: give --frames, or export "
-            "it with 'pmexport onnx'"
-        )
-    check_frames(frames, most or frames)
-    check_elements(batch * frames * NUM_JOINTS * model.channels, batch, frames, "the keypoints")
+    if request.layers:
+        refuse_unprofiled(request.runtimes)
+    batch, frames = sizes(model, request.batch, request.frames)
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=model.metadata.get("scan_order"),
@@ -154,8 +134,32 @@ def run_bench(
         shape={"batch": batch, "frames": frames, "joints": clip.shape[2]},
         effort=request.effort,
         runtimes=results,
+        layers={
+            runtime.name: profile_layers(runtime.name, as_model(file), clip, options)
+            for runtime, file in zip(runtimes, files, strict=True)
+            if request.layers
+        },
         environment=environment(),
     )
+
+
+def sizes(model: Runnable, batch: int | None, frames: int | None) -> tuple[int, int]:
+    """Clips and frames to time: what was asked, else what the model fixes, else one and its most.
+
+    Raises:
+        InputError: the model takes others, or nobody knows.
+    """
+    clips = _size("batch", batch, model.batch) or 1
+    most = model.most_frames
+    length = _size("frames", frames, model.frames) or most
+    if length is None:
+        raise InputError(
+            f"'{model.path}' does not say how many frames it takes: give --frames, or export "
+            "it with 'pmexport onnx'"
+        )
+    check_frames(length, most or length)
+    check_elements(clips * length * NUM_JOINTS * model.channels, clips, length, "the keypoints")
+    return clips, length
 
 
 def _refuse_idle_options(request: BenchRequest) -> None:
@@ -200,20 +204,19 @@ def _timed(
     effort: Effort,
     on_run: Callable[[], None] | None,
 ) -> RuntimeTimes:
-    gc.collect()  # the runtime before this one
-    before = _device_bytes()
-    start = time.perf_counter()
-    bound: Bound
-    if isinstance(runtime, Bindable):
-        bound = runtime.bind(file, clip)
-    else:
-        bound = HostBound(runtime.load(file), clip)
+    """One runtime; a device of its own is watched, and on a Jetson the whole module."""
+    meter = find_meter()
+    if not isinstance(runtime, Bindable) and not (meter and meter.measures_host):
+        meter = None
+
+    def bind() -> Bound:
+        if isinstance(runtime, Bindable):
+            return runtime.bind(file, clip)
+        return HostBound(runtime.load(file), clip)
+
+    batch, frames = clip.shape[:2]
     try:
-        bound.upload()
-        bound.compute()
-        bound.download()
-        load_s = time.perf_counter() - start
-        measured: Measurement = measure(bound, effort, on_run=on_run)
+        return time_bound(bind, batch, frames, effort, meter, on_run)
     except InputError:
         raise
     except Exception as error:  # each runtime has its own classes
@@ -222,38 +225,9 @@ def _timed(
         raise InputError(
             f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason}"
         ) from None
-    after = _device_bytes()
-    clips = 1e3 * clip.shape[0] / measured.total.median
-    return RuntimeTimes(
-        load_s=load_s,
-        runs=measured.runs,
-        total=measured.total,
-        steps=measured.steps,
-        unstable=measured.unstable,
-        clips_per_s=clips,
-        frames_per_s=clips * clip.shape[1],
-        host_peak_mib=_host_peak_bytes() / 2**20,
-        device_mib=None if before is None or after is None else (after - before) / 2**20,
-        settings=bound.settings,
-        samples_ms=measured.samples_ms,
-    )
 
 
 def _clip(batch: int, frames: int) -> FloatArray:
     """The bundled real clips, played back and forth to the length: (batch, frames, joints, 2)."""
     clips = [bounce(clip, frames) for clip in bundled_clips().values()]
     return np.stack([clips[i % len(clips)] for i in range(batch)])
-
-
-def _host_peak_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _device_bytes() -> int | None:
-    """Used memory of the current GPU, whoever uses it."""
-    if not torch.cuda.is_available():
-        return None
-    torch.cuda.empty_cache()
-    free, total = torch.cuda.mem_get_info()
-    return int(total - free)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from pmexport.cli.options import (
     JSON_REPORT,
@@ -28,6 +29,7 @@ from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES
 
 _MAX_RUNS = 1_000_000  # each leaves a time in memory
+_PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 
 
 @click.command()
@@ -57,47 +59,95 @@ _MAX_RUNS = 1_000_000  # each leaves a time in memory
 @click.option("--compare", type=PATH, help="Older --json report; exit 1 where this is slower.")
 @JSON_REPORT
 @click.option("--markdown", "markdown_path", type=PATH, help="The same, ending in .md.")
+@click.option("--csv", "csv_path", type=PATH, help="A row per runtime, ending in .csv.")
+@click.option("--svg", "svg_path", type=PATH, help="One picture, ending in .svg.")
+@click.option("--layers", is_flag=True, help="Also the time of each module, by the profiler.")
+@click.option("--predict", "devices", metavar="orin-agx|orin-nano|thor|rtx4090", multiple=True,
+              help="Run nothing: say what it should take there; may be repeated.")  # fmt: skip
 def bench(
-    warmup: float,
-    seconds: float,
-    runs: int,
+    devices: tuple[str, ...],
     gate: str | None,
     compare: Path | None,
     json_path: Path | None,
     markdown_path: Path | None,
-    **asked: Any,  # noqa: ANN401 (fields of BenchRequest)
+    csv_path: Path | None,
+    svg_path: Path | None,
+    **asked: Any,  # noqa: ANN401 (fields of BenchRequest and Effort)
 ) -> None:
     """Time MODEL in one runtime or several, on real clips."""
+    from posemamba.files.output import check_file
+
+    outputs = {".json": json_path, ".md": markdown_path, ".csv": csv_path, ".svg": svg_path}
+    for suffix, path in outputs.items():
+        if path is not None:
+            check_file(path, suffix=suffix)
+    if devices:
+        _predict(devices, asked["model"], asked["batch"], asked["frames"], json_path)
+        return
+    _measure(asked, gate, compare, outputs)
+
+
+def _measure(
+    asked: dict[str, Any], gate: str | None, compare: Path | None, outputs: dict[str, Path | None]
+) -> None:
     from pmexport.bench.compare import compare_reports, read_report
+    from pmexport.bench.draw import bench_csv, bench_svg
     from pmexport.bench.gates import judge, parse_gates
     from pmexport.bench.measure import Effort
     from pmexport.bench.report import bench_lines, bench_markdown
     from pmexport.bench.run import BenchRequest, run_bench
-    from posemamba.files.output import check_file
 
-    for path, suffix in ((json_path, ".json"), (markdown_path, ".md")):
-        if path is not None:
-            check_file(path, suffix=suffix)
     gates = () if gate is None else parse_gates(gate)
     old = None if compare is None else read_report(compare)
-    request = BenchRequest(effort=Effort(warmup, seconds, runs), **asked)
-    with _run_counter(runs) as progress:
-        report = run_bench(request, progress)
+    effort = Effort(asked.pop("warmup"), asked.pop("seconds"), asked.pop("runs"))
+    with _run_counter(effort.runs) as progress:
+        report = run_bench(BenchRequest(effort=effort, **asked), progress)
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
     compared = [] if old is None else compare_reports(old, found)
+    found |= {
+        "gates": [asdict(each) for each in judged],
+        "comparison": [asdict(each) for each in compared],
+    }
     verdicts = [each.line for each in judged] + [each.line for each in compared]
     click.echo("\n".join([*bench_lines(report), *verdicts]))
-    if json_path is not None:
-        found |= {
-            "gates": [asdict(each) for each in judged],
-            "comparison": [asdict(each) for each in compared],
-        }
-        write_text(json_path, json.dumps(found, indent=2) + "\n")
-    if markdown_path is not None:
-        write_text(markdown_path, bench_markdown(report))
+    texts = {
+        ".json": lambda: json.dumps(found, indent=2) + "\n",
+        ".md": lambda: bench_markdown(report),
+        ".csv": lambda: bench_csv(report),
+        ".svg": lambda: bench_svg(report),
+    }
+    for suffix, path in outputs.items():
+        if path is not None:
+            write_text(path, texts[suffix]())
     if not all(each.met for each in judged) or any(each.verdict == "slower" for each in compared):
         sys.exit(CHECK_FAILED)
+
+
+def _predict(
+    devices: tuple[str, ...],
+    model: Path,
+    batch: int | None,
+    frames: int | None,
+    json_path: Path | None,
+) -> None:
+    """Say what nobody measured; options of measuring are refused beside it."""
+    from pmexport.bench.predict import predict, prediction_lines, to_dict
+    from pmexport.bench.run import sizes
+    from pmexport.runtimes.files import open_runnable
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name))
+        if given is ParameterSource.COMMANDLINE and parameter.name not in _PREDICTS:
+            raise click.UsageError(f"{parameter.opts[0]} is of measuring, --predict runs nothing: "
+                                   "leave one of them out")  # fmt: skip
+    opened = open_runnable(model)
+    clips, length = sizes(opened, batch, frames)
+    found = [each for device in devices for each in predict(opened, device, clips, length)]
+    click.echo("\n".join(prediction_lines(found)))
+    if json_path is not None:
+        write_text(json_path, json.dumps(to_dict(found), indent=2) + "\n")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pmexport.doctor.jobs import Job, jobs
 from pmexport.doctor.self_test import SelfTest, test_onnx_op, test_torch_op
 from pmexport.doctor.tensorrt import flavours
 from pmexport.format.environment import has_module, package_versions
@@ -21,7 +22,7 @@ SCHEMA = 1
 
 PACKAGES = (
     *("pmexport", "numpy", "torch", "onnx", "onnxruntime", "onnxscript", "matplotlib"),
-    *("tensorrt", "tensorrt_rtx", "pycuda", "polygraphy", "mamba_ssm"),
+    *("tensorrt", "tensorrt_rtx", "cuda", "pycuda", "polygraphy", "pynvml", "mamba_ssm"),
 )
 
 #: Optional package -> what is missing without it, and the extra of pyproject.toml that brings it.
@@ -29,7 +30,8 @@ _OPTIONAL: dict[str, tuple[str, str]] = {
     "matplotlib": ("pictures of poses", "plot"),
     "tensorrt": ("TensorRT engines", "tensorrt"),
     "tensorrt_rtx": ("TensorRT engines built without a GPU", "tensorrt-rtx"),
-    "pycuda": ("TensorRT engines in Python", "tensorrt"),
+    "cuda": ("TensorRT engines in Python", "tensorrt"),
+    "pynvml": ("power and energy in bench by NVML (nvidia-smi is asked instead)", "power"),
     "mamba_ssm": ("training with mamba-ssm's CUDA kernels", "mamba"),
 }
 
@@ -63,6 +65,7 @@ class Diagnosis:
     tensorrt: dict[str, dict[str, Any]]
     self_tests: list[SelfTest]
     missing: list[Finding]
+    jobs: list[Job]
 
     @property
     def ok(self) -> bool:
@@ -72,7 +75,10 @@ class Diagnosis:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "ok": self.ok, **asdict(self)}
+        found = {"schema": SCHEMA, "ok": self.ok, **asdict(self)}
+        for row, job in zip(found["jobs"], self.jobs, strict=True):
+            row["works"] = job.works
+        return found
 
 
 def diagnose() -> Diagnosis:
@@ -82,6 +88,7 @@ def diagnose() -> Diagnosis:
     gpu = _gpu()
     providers = _providers()
     tests = [test_torch_op(), test_onnx_op()]
+    tensorrt = flavours()
     return Diagnosis(
         system={
             "python": platform.python_version(),
@@ -92,9 +99,10 @@ def diagnose() -> Diagnosis:
         native=native,
         gpu=gpu,
         providers=providers,
-        tensorrt=flavours(),
+        tensorrt=tensorrt,
         self_tests=tests,
         missing=list(_findings(packages, native, gpu, providers)),
+        jobs=jobs(packages, tests, tensorrt),
     )
 
 
@@ -195,7 +203,7 @@ def _findings(
     if gpu["gpus"]:
         yield from _cuda_findings(native["onnxruntime_ops"], providers)
     for name, (what, extra) in _OPTIONAL.items():
-        needs_gpu = extra in ("tensorrt", "mamba")
+        needs_gpu = extra in ("tensorrt", "mamba", "power")
         if packages[name] is None and (gpu["gpus"] or not needs_gpu):
             yield Finding(what, f"{name} is not installed", f"pip install '.[{extra}]'", False)
 
@@ -208,4 +216,9 @@ def _cuda_findings(library: Mapping[str, Any], providers: Iterable[str]) -> Iter
         yield Finding(what, "this onnxruntime has no CUDA provider", fix, False)
     if library["usable"] and CUDA_PROVIDER not in library["providers"]:
         why = "the custom-op library was built without nvcc: it has no CUDA operators"
-        yield Finding(what, why, "pip install . (with nvcc on PATH)", False)
+        yield Finding(
+            what,
+            why,
+            "PATH=/usr/local/cuda/bin:$PATH pip install --force-reinstall --no-deps .",
+            False,
+        )

@@ -32,5 +32,9 @@ def doctor_lines(diagnosis: Diagnosis) -> list[str]:
     for finding in diagnosis.missing:
         kind = "Missing" if finding.required else "Optional"
         lines.append(f"{kind}: {finding.what}: {finding.why}; fix: {finding.fix}")
+    lines += ["Jobs:", *(job.line for job in diagnosis.jobs)]
+    broken = [job.command for job in diagnosis.jobs if not job.works]
+    if broken:
+        lines.append(f"Doctor: does not work here: {', '.join(broken)}")
     verdict = "the main job works" if diagnosis.ok else "the main job does not work yet"
     return [*lines, f"Doctor: {verdict}"]

@@ -7,18 +7,18 @@ from typing import Any, get_args
 
 from pmexport.format.limits import check_kernels
 from pmexport.format.options import OpsMode
-from posemamba.checkpoint.read import read_checkpoint
+from posemamba.checkpoint.read import Checkpoint, read_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 
 
-def inspect_checkpoint(path: Path) -> dict[str, Any]:
+def inspect_checkpoint(file: Path | Checkpoint) -> dict[str, Any]:
     """Everything about a checkpoint that the file and what lies beside it tell.
 
     Raises:
         InputError: as :func:`posemamba.checkpoint.read.read_checkpoint`.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = file if isinstance(file, Checkpoint) else read_checkpoint(file)
     config = checkpoint.config
     return {
         "file": {"path": str(checkpoint.path), "sha256": checkpoint.sha256},

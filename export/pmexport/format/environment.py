@@ -14,6 +14,8 @@ DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
     "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
     "tensorrt_rtx": ("tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "tensorrt-rtx"),
     "mamba_ssm": ("mamba-ssm",),
+    "pynvml": ("nvidia-ml-py",),
+    "cuda": ("cuda-python", "cuda-bindings"),
 }
 REPORTED = ("pmexport", "numpy", "onnx", "onnxruntime", "torch")
 """Packages whose versions every report names."""

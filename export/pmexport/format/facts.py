@@ -10,6 +10,10 @@ from typing import Any
 import onnx
 
 from pmexport.format.file import FLOATS, ModelFile, open_model, short_type
+from pmexport.format.operators import ADD_NORM, CONV_SILU, GATED_NORM, OPERATORS
+
+_NO_PRODUCTS = (ADD_NORM, GATED_NORM, CONV_SILU)
+_PRODUCTS = {"MatMul", "Gemm", "Conv", "FusedMatMul", "Scan", *OPERATORS} - {*_NO_PRODUCTS}
 
 
 def inspect_onnx(file: Path | ModelFile) -> dict[str, Any]:
@@ -18,7 +22,8 @@ def inspect_onnx(file: Path | ModelFile) -> dict[str, Any]:
     Returns:
         ``file`` (path, bytes, external data), ``inputs``, ``outputs``, ``opsets``, ``nodes`` (total
         and by type), ``precision`` (by type, how many nodes work on fp32 and fp16, and the
-        share of fp16), ``constants`` (numbers by type), ``parameters`` and ``metadata``.
+        share of fp16), ``fp16`` (of all nodes, and of those with the products and scans),
+        ``constants`` (numbers by type), ``parameters`` and ``metadata``.
 
     Raises:
         InputError: as :func:`pmexport.format.file.open_model`.
@@ -42,6 +47,7 @@ def inspect_onnx(file: Path | ModelFile) -> dict[str, Any]:
             "by_type": dict(Counter(node.kind for node in model.nodes).most_common()),
         },
         "precision": _precision(model),
+        "fp16": _share(model),
         "constants": _constants(graph),
         "parameters": metadata.pop("parameters", None),
         "metadata": metadata,
@@ -63,6 +69,19 @@ def _precision(model: ModelFile) -> dict[str, dict[str, Any]]:
     return {
         name: {**kinds, "fp16_share": round(kinds["fp16"] / sum(kinds.values()), 4)}
         for name, kinds in sorted(table.items())
+    }
+
+
+def _share(model: ModelFile) -> dict[str, int]:
+    """Nodes on fp16 ``of`` those that compute, and of those the ones that hold the work."""
+    kinds = [(node, model.computes_in(node)) for node in model.nodes if node.op_type != "Cast"]
+    computing = [(node, kind) for node, kind in kinds if kind is not None]
+    heavy = [kind for node, kind in computing if node.op_type in _PRODUCTS]
+    return {
+        "nodes": sum(kind == "fp16" for _, kind in computing),
+        "of": len(computing),
+        "products": heavy.count("fp16"),
+        "of_products": len(heavy),
     }
 
 

@@ -29,6 +29,16 @@ Shape = tuple[Dim, ...]
 
 _SHORT_TYPES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16", "double": "fp64"}
 FLOATS = tuple(_SHORT_TYPES.values())
+_NO_FLOATS = (
+    "Shape",
+    "Size",
+    "ArgMax",
+    "ArgMin",
+    "Equal",
+    "Greater",
+    "Less",
+    "IsNaN",
+)  # from floats
 
 
 @dataclass(frozen=True)
@@ -140,12 +150,24 @@ class ModelFile:
 
     @cached_property
     def _float_types(self) -> dict[str, str]:
-        """Of every floating-point tensor, stated or inferred."""
+        """Of every floating-point tensor, stated or inferred.
+
+        ONNX Runtime's own optimiser states no types for what it adds, and ONNX cannot infer those
+        of its operators: there a node gives what its first floating-point input is.
+        """
         values = self.values
         if not self.proto.graph.value_info:  # somebody else's file, or stripped
             register_schemas()
             values = _values(onnx.shape_inference.infer_shapes(self.proto).graph)
-        return {name: value.dtype for name, value in values.items() if value.dtype in FLOATS}
+        known = {name: value.dtype for name, value in values.items()}
+        for node in self.proto.graph.node:
+            target = next((entry.i for entry in node.attribute if entry.name == "to"), None)
+            given = short_type(target) if node.op_type == "Cast" and target else next(
+                (known[name] for name in node.input if known.get(name) in FLOATS), None
+            )  # fmt: skip
+            if given is not None and node.output and node.op_type not in _NO_FLOATS:
+                known.setdefault(node.output[0], given)
+        return {name: dtype for name, dtype in known.items() if dtype in FLOATS}
 
     def computes_in(self, node: Node) -> str | None:
         """Floating-point type a node works on; None for one of whole numbers.

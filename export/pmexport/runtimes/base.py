@@ -43,6 +43,7 @@ class RuntimeOptions:
         optimize: how a model is rewritten for the runtime's device first, where there is a rewrite,
             or ``off``.
         tf32: let float32 products on a GPU round their inputs to 10 bits.
+        profile: a folder for what ONNX Runtime writes of each node's time; None for no profile.
     """
 
     threads: int | None = None
@@ -52,6 +53,7 @@ class RuntimeOptions:
     cuda_graph: bool = True
     optimize: Fusion | Literal["off"] = "auto"
     tf32: bool = False
+    profile: Path | None = None
 
 
 DEFAULT_OPTIONS = RuntimeOptions()
@@ -101,6 +103,16 @@ class Bound(Protocol):
 
     def download(self) -> FloatArray:
         """Copy the poses to the host."""
+        ...
+
+
+@runtime_checkable
+class Enqueues(Bound, Protocol):
+    """A bound model that can start its work without waiting for it, which tells whether the host
+    or the device sets the pace. :meth:`Bound.download` waits for what was started."""
+
+    def enqueue(self) -> None:
+        """Start the network on what was uploaded."""
         ...
 
 

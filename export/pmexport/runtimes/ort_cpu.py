@@ -34,4 +34,5 @@ class OrtCpu:
         Raises:
             InputError: as :meth:`load`.
         """
-        return open_session(as_model(file), self.options.threads, [CPU_PROVIDER])
+        given = self.options
+        return open_session(as_model(file), given.threads, [CPU_PROVIDER], profile=given.profile)

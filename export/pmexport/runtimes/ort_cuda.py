@@ -80,7 +80,9 @@ class OrtCuda:
             "use_tf32": str(int(self.options.tf32)),
             "enable_cuda_graph": str(int(cuda_graph)),
         }
-        session = open_session(model, self.options.threads, [(CUDA_PROVIDER, provider)], instead)
+        given = self.options
+        providers = [(CUDA_PROVIDER, provider)]
+        session = open_session(model, given.threads, providers, instead, profile=given.profile)
         if CUDA_PROVIDER not in session.get_providers():  # onnxruntime falls back to the CPU
             raise InputError(
                 "onnxruntime's CUDA provider does not start here (no GPU, no driver, or CUDA and "

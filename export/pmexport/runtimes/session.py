@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from pmexport.format.file import ModelFile
@@ -12,6 +13,9 @@ from pmexport.libraries import custom_op_library
 from pmexport.runtimes.base import FloatArray, Lift
 from posemamba.errors import InputError
 
+PROFILE_PREFIX, PROFILED_GRAPH = "times", "graph.onnx"
+"""What a profile's folder holds: ``times_DATE.json``, and the graph as ONNX Runtime ran it."""
+
 
 def open_session(
     file: ModelFile,
@@ -19,6 +23,7 @@ def open_session(
     providers: list[Any],
     instead: bytes | None = None,
     *,
+    profile: Path | None = None,
     any_outputs: bool = False,
 ) -> Any:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` with the project's operators.
@@ -27,6 +32,7 @@ def open_session(
         threads: inside one operator on the CPU.
         providers: as onnxruntime takes them.
         instead: the model to run, where it is not what the file holds.
+        profile: a folder for the times of nodes, and the graph they are of.
         any_outputs: ``instead`` may give more than poses, or others.
 
     Raises:
@@ -38,6 +44,10 @@ def open_session(
     options = _quiet_options()
     if threads is not None:
         options.intra_op_num_threads = threads
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile / PROFILE_PREFIX)
+        options.optimized_model_filepath = str(profile / PROFILED_GRAPH)
     if file.own_operators:
         _register_custom_ops(options, f"'{path}' needs {', '.join(sorted(file.own_operators))}")
     if model is None and not is_utf8(path):  # as onnxruntime wants names to be
@@ -56,6 +66,23 @@ def open_session(
             f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
         )
     return session
+
+
+def load_session(path: Path, providers: list[Any]) -> Any:  # noqa: ANN401
+    """A session of a file in ONNX Runtime's own format, whatever its name.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    import onnxruntime as ort
+
+    options = _quiet_options()
+    _register_custom_ops(options, f"'{path}' may need it")
+    try:
+        options.add_session_config_entry("session.load_model_format", "ORT")
+        return ort.InferenceSession(path.read_bytes(), sess_options=options, providers=providers)
+    except Exception as error:  # onnxruntime raises many classes of its own
+        raise InputError(f"'{path}': {_session_error(error)}") from None
 
 
 def session_lift(session: Any) -> Lift:  # noqa: ANN401

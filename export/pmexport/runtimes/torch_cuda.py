@@ -108,8 +108,11 @@ class TorchBound:
         self._input.copy_(self._host)
         self._torch.cuda.synchronize()
 
-    def compute(self) -> None:
+    def enqueue(self) -> None:
         self._output = self._network(self._input)
+
+    def compute(self) -> None:
+        self.enqueue()
         self._torch.cuda.synchronize()
 
     def download(self) -> FloatArray:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pmexport.engine.sidecar import inspect_engine
 from pmexport.trt.gpu_code import kernels_for
 from posemamba.text import plural, size_text, table
 
@@ -17,18 +14,6 @@ _WITNESSES = {
     "to them",
     "engine": "the types of the network TensorRT parsed, and the opened engine",
 }
-
-
-def inspect_text(engine: Path, *, as_json: bool) -> str:
-    """What ``pmexport inspect`` prints for an engine.
-
-    Raises:
-        InputError: as :func:`pmexport.engine.sidecar.inspect_engine`.
-    """
-    found = inspect_engine(engine)
-    if as_json:
-        return json.dumps(found, indent=2)
-    return "\n".join([*engine_lines(found), f"Plugin: {found['plugin_here']}"])
 
 
 def engine_lines(sidecar: Mapping[str, Any]) -> list[str]:

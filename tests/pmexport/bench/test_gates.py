@@ -10,10 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pmexport.bench.compare import Comparison, Sample, compare_reports, compare_samples, read_report
+from pmexport.bench.compare import (
+    Comparison,
+    Sample,
+    best_spread,
+    compare_reports,
+    compare_samples,
+    read_report,
+)
 from pmexport.bench.gates import Gate, drop_share, judge, parse_gates
-from pmexport.bench.measure import Times
-from pmexport.bench.run import RuntimeTimes
+from pmexport.bench.measure import Times, Warmup
+from pmexport.bench.timed import Host, RuntimeTimes
 from posemamba.errors import InputError
 
 
@@ -21,9 +28,10 @@ def times(samples_ms: list[float], frames: int = 9) -> RuntimeTimes:
     total = Times.of(ms / 1e3 for ms in samples_ms)
     clips = 1e3 / total.median
     return RuntimeTimes(
-        load_s=0.0, runs=len(samples_ms), total=total, steps={}, unstable=False, clips_per_s=clips,
-        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, settings={},
-        samples_ms=samples_ms,
+        load_s=0.0, warmup=Warmup(1, 0.1, True), runs=len(samples_ms), total=total, steps={},
+        unstable=False, best_spread_ms=0.0, host=Host(0.0, None, False, ""), clips_per_s=clips,
+        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, conditions=None,
+        energy_mj_per_frame=None, settings={}, samples_ms=samples_ms,
     )  # fmt: skip
 
 
@@ -99,7 +107,7 @@ def test_spaces_case_and_rate() -> None:
     assert parse_gates("drops=1")[0].rate == 30.0
 
 
-def run(seed: int, slower: float = 1.0, load: float = 0.0) -> Sample:
+def run(seed: int, slower: float = 1.0, load: float = 0.0, kept: bool = True) -> Sample:
     """200 calls of 10 ms on a noisy machine: jitter upwards, outliers, and other load that takes
     some of the calls for a while."""
     generator = np.random.default_rng(seed)
@@ -107,7 +115,8 @@ def run(seed: int, slower: float = 1.0, load: float = 0.0) -> Sample:
     ms += (generator.uniform(size=200) < 0.05) * generator.uniform(5, 40, 200)
     ms[: int(200 * load)] += generator.uniform(2, 6)
     total = Times.of(slower * ms / 1e3)
-    return Sample(total.median, total.best, total.mad, 200)
+    spread = best_spread(list(slower * ms)) if kept else None
+    return Sample(total.median, total.best, total.mad, 200, spread)
 
 
 def verdicts(pairs: int, slower: float, load: float = 0.0) -> list[str]:

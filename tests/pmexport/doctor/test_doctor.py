@@ -14,8 +14,10 @@ from places import ROOT
 
 from pmexport.cli.main import cli
 from pmexport.doctor import diagnose as doctor
+from pmexport.doctor.jobs import _engines, command_in
 from pmexport.doctor.report import doctor_lines
 from pmexport.format.environment import package_versions
+from pmexport.runtimes.registry import RUNTIMES
 from posemamba.native import library as native
 
 
@@ -128,3 +130,60 @@ def test_versions_need_no_import() -> None:
     versions = package_versions(["numpy", "no_such_package_at_all"])
     assert versions["numpy"]
     assert versions["no_such_package_at_all"] is None
+
+
+def test_each_job_says_whether_it_works() -> None:
+    found = {job.command: job for job in doctor.diagnose().jobs}
+    for command in ("onnx", "lift", "check and bench --runtime ort-cpu"):
+        assert found[command].works, found[command]
+    assert {f"check and bench --runtime {name}" for name in RUNTIMES} < set(found)
+    for job in found.values():
+        assert job.works == (job.why == "")
+        assert job.works or "GPU" in job.why or job.fix, job
+
+
+def test_engines_cannot_be_built_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The main job works all the same."""
+    monkeypatch.setenv("POSEMAMBA_TRT_LIB", str(tmp_path / "libposemamba_trt.so"))
+    lines = doctor_lines(doctor.diagnose())
+    assert lines[-1] == "Doctor: the main job works"
+    assert lines[-2].startswith("Doctor: does not work here: ")
+    assert lines[-2].endswith(", trt")
+    (line,) = [line for line in lines if line.startswith("  trt: ")]
+    assert line.endswith("; fix: pip install .")
+
+
+@pytest.mark.parametrize(
+    ("version", "problem", "targets", "works"),
+    [
+        ("1.7", None, ["sm86"], True),
+        (None, None, [], False),
+        ("1.7", "it does not start", ["sm86"], False),
+        ("10.3", None, [], False),
+    ],
+)
+def test_when_engines_can_be_built(
+    version: str | None, problem: str | None, targets: list[str], works: bool
+) -> None:
+    row = {"version": version, "problem": problem, "targets": targets, "plugin_loads": True}
+    other = {"version": None, "problem": None, "targets": []}
+    plugin = {"found": True, "problem": None}
+    job = _engines({"tensorrt": other, "tensorrt-rtx": row, "plugin": plugin})
+    assert job.works is works
+    assert works or job.fix == "pip install 'pmexport[tensorrt-rtx]'"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("x: run 'pip install onnxruntime-gpu' in place of it", "pip install onnxruntime-gpu"),
+        ("elsewhere 'pip install tensorrt', or 'pip install a b'", "pip install tensorrt"),
+        ("pip install 'pmexport[tensorrt-rtx]'", "pip install 'pmexport[tensorrt-rtx]'"),
+        ("run 'pip install .' where nvcc is on PATH", "pip install ."),
+        ("sees no GPU: run it on a machine with one", ""),
+    ],
+)
+def test_the_command_in_a_message(text: str, command: str) -> None:
+    assert command_in(text) == command

@@ -1,0 +1,123 @@
+"""What a user came for, and whether it works here: each job with the one command that mends it."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pmexport.doctor.self_test import SelfTest
+from pmexport.engine.gpu import current_architecture
+from pmexport.format.environment import has_module
+from pmexport.runtimes.base import DEFAULT_OPTIONS
+from pmexport.runtimes.registry import RUNTIMES
+from pmexport.trt.backends import BACKENDS
+
+_REINSTALL = "pip install ."
+_NEEDS_TORCH = ("torch", "onnx", "onnxscript", "numpy")
+_COMMAND = re.compile(r"pip install (?:'[^']+'|[^\s',;]+)(?: [^\s',;]+)*")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One thing people do with this tool.
+
+    Attributes:
+        command: as it is typed.
+        why: what stands against it; empty if it works.
+        fix: one command; empty where none mends it, as a GPU that is not there.
+    """
+
+    command: str
+    why: str = ""
+    fix: str = ""
+
+    @property
+    def works(self) -> bool:
+        return not self.why
+
+    @property
+    def line(self) -> str:
+        if self.works:
+            return f"  {self.command}: works"
+        mended = f"; fix: {self.fix}" if self.fix else ""
+        return f"  {self.command}: does not work here: {self.why}{mended}"
+
+
+def jobs(
+    packages: Mapping[str, str | None],
+    tests: Sequence[SelfTest],
+    tensorrt: Mapping[str, Mapping[str, Any]],
+) -> list[Job]:
+    """Every job; nothing is run that the doctor has not run already."""
+    return [
+        _export(packages, tests),
+        _lift(),
+        *(_runtime(name, tests) for name in RUNTIMES),
+        _engines(tensorrt),
+    ]
+
+
+def _export(packages: Mapping[str, str | None], tests: Sequence[SelfTest]) -> Job:
+    missing = [name for name in _NEEDS_TORCH if packages[name] is None]
+    if missing:
+        return Job("onnx", f"{', '.join(missing)} not installed", _REINSTALL)
+    return Job("onnx", *_failed(tests))
+
+
+def _failed(tests: Sequence[SelfTest]) -> tuple[str, str]:
+    bad = [f"the self test of the {test.name} failed" for test in tests if not test.passed]
+    return (bad[0], _REINSTALL) if bad else ("", "")
+
+
+def _lift() -> Job:
+    if not has_module("posemamba_runtime"):
+        return Job("lift", "the package posemamba_runtime is not installed", _REINSTALL)
+    from posemamba_runtime import Error, version
+
+    try:
+        version()
+    except (Error, OSError) as error:
+        return Job("lift", " ".join(str(error).split())[:200], _REINSTALL)
+    return Job("lift")
+
+
+def _runtime(name: str, tests: Sequence[SelfTest]) -> Job:
+    command = f"check and bench --runtime {name}"
+    try:
+        problem = RUNTIMES[name](DEFAULT_OPTIONS).available()
+    except ImportError as error:
+        problem = f"{error.name or error} is not installed: run '{_REINSTALL}'"
+    if problem is None:
+        return Job(command, *(_failed(tests) if name.startswith("ort") else ("", "")))
+    return Job(command, problem, command_in(problem))
+
+
+def command_in(text: str) -> str:
+    """The first command to install something in a message; empty if it has none."""
+    found = _COMMAND.search(text)
+    return found[0] if found else ""
+
+
+def _engines(tensorrt: Mapping[str, Mapping[str, Any]]) -> Job:
+    """``trt`` works where one flavour can build, with our plugin."""
+    plugin = tensorrt["plugin"]
+    if not plugin["found"]:
+        return Job("trt", str(plugin["problem"]), _REINSTALL)
+    problems = []
+    for name in BACKENDS:
+        row = tensorrt[name]
+        if row["version"] is None:
+            problems.append(f"{name} is not installed")
+        elif row["problem"]:
+            problems.append(f"{name}: {row['problem']}")
+        elif not row["targets"]:
+            problems.append(f"{name} builds for the GPU of the machine, and there is none")
+        else:
+            return Job("trt")
+    # A Jetson has its own TensorRT; TensorRT-RTX builds without a GPU.
+    jetson = platform.machine() == "aarch64" and current_architecture() is not None
+    fix = "sudo apt-get install tensorrt" if jetson else "pip install 'pmexport[tensorrt-rtx]'"
+    return Job("trt", "; ".join(problems), fix)

@@ -1,0 +1,55 @@
+"""Which kind of file it is: by what it begins with, and its ending where that does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pmexport.exporting.request import CHECKPOINT_SUFFIXES
+from pmexport.format.names import ENGINE_SUFFIX
+from pmexport.inspect import readers
+from pmexport.inspect.found import Inspection
+from posemamba.checkpoint.bundled import bundled_checkpoint
+from posemamba.errors import InputError
+
+ORT_MARK = b"ORTM"
+"""The identifier of ONNX Runtime's own format, at the fifth byte."""
+_BY_ENDING: dict[str, Callable[[Path], Inspection]] = {
+    f"{ENGINE_SUFFIX}.json": readers.look_at_sidecar,
+    ENGINE_SUFFIX: readers.look_at_engine,
+    ".npz": readers.look_at_reference,
+}
+_ONNX_ENDINGS = (".onnx", ".ort")
+
+
+def inspect_file(path: Path) -> Inspection:
+    """Look into a file of any kind this tool reads or writes.
+
+    Raises:
+        InputError: as the reader of its kind.
+    """
+    return _reader(path)(path)
+
+
+def _reader(path: Path) -> Callable[[Path], Inspection]:
+    lower = path.name.lower()
+    for ending, reader in _BY_ENDING.items():
+        if lower.endswith(ending):
+            return reader
+    if bundled_checkpoint(path) is not None:
+        return readers.look_at_checkpoint
+    if _start(path)[4:8] == ORT_MARK:
+        return readers.look_at_ort
+    if not lower.endswith(_ONNX_ENDINGS) and (lower.endswith(CHECKPOINT_SUFFIXES) or path.is_dir()):
+        return readers.look_at_checkpoint
+    return readers.look_at_onnx
+
+
+def _start(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(8)
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None

@@ -1,0 +1,1 @@
+"""``pmexport regress``: models, precisions and runtimes in one report."""

@@ -1,0 +1,99 @@
+"""A regression report held against an older one: poses that drifted further, cells that slowed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pmexport.bench.compare import Sample, compare_samples
+from pmexport.regress.run import Cell, RegressReport
+from posemamba.text import problem
+
+MORE_DRIFT = 1.5
+"""Drift that grew by this factor is told; other compilers and threads alone make a fifth."""
+LEAST_DRIFT_MM = 0.001
+"""Below this a factor of rounding errors says nothing."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One cell, then and now; ``worse``: the exit code is 1 for it."""
+
+    cell: str
+    what: str
+    worse: bool
+
+    @property
+    def line(self) -> str:
+        return f"Compare: {self.cell}: {self.what}"
+
+
+def read_cells(path: Path) -> dict[str, Any]:
+    """An older report: its cells by name, ``frames`` and ``machine``.
+
+    Raises:
+        InputError: no report of ``pmexport regress``.
+    """
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError):
+        raise problem(path, "is no JSON: write it with 'pmexport regress --json'") from None
+    try:
+        cells = {cell.key: cell for cell in map(_cell, report["cells"])}
+        machine = [report["environment"][key] for key in ("machine", "gpu")]
+        return {"path": path, "cells": cells, "frames": report["frames"], "machine": machine}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise problem(path, "is no report of 'pmexport regress': write it again") from None
+
+
+def _cell(row: Mapping[str, Any]) -> Cell:
+    sample = row["sample"]
+    held = None if sample is None else Sample(**sample)
+    if held is not None and not 0 < held.best <= held.median < math.inf:
+        raise ValueError
+    return Cell(**{**row, "sample": held})
+
+
+def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
+    """Every cell that both have, and those that only one has.
+
+    Raises:
+        InputError: of another machine, or timed at another length.
+    """
+    machine = [new.environment[key] for key in ("machine", "gpu")]
+    if old["machine"] != machine:
+        raise problem(old["path"], f"was measured on {old['machine']}, this on {machine}")
+    if old["frames"] != new.frames:
+        was, now = (frames or "the most" for frames in (old["frames"], new.frames))
+        raise problem(
+            old["path"], f"was timed at {was} frames, this at {now}: give --frames as there"
+        )
+    found = []
+    for cell in new.cells:
+        before = old["cells"].get(cell.key)
+        found += [Change(cell.key, "new", False)] if before is None else _changes(before, cell)
+    gone = set(old["cells"]) - {cell.key for cell in new.cells}
+    return [*found, *(Change(key, "gone", False) for key in sorted(gone))]
+
+
+def _changes(old: Cell, new: Cell) -> list[Change]:
+    if old.passed != new.passed:
+        return [Change(new.key, "passes now" if new.passed else f"fails now: {new.failure}",
+                       not new.passed)]  # fmt: skip
+    found = []
+    if old.mpjpe_mm is not None and new.mpjpe_mm is not None:
+        grew = new.mpjpe_mm > max(MORE_DRIFT * old.mpjpe_mm, old.mpjpe_mm + LEAST_DRIFT_MM)
+        if grew:
+            what = f"drift grew from {old.mpjpe_mm:.4f} to {new.mpjpe_mm:.4f} mm"
+            found.append(Change(new.key, what, True))
+    if old.sample is not None and new.sample is not None:
+        compared = compare_samples(new.key, old.sample, new.sample)
+        what = compared.line.removeprefix(f"Compare: {new.key} ")
+        found.append(Change(new.key, what, compared.verdict == "slower"))
+    return found

@@ -1,0 +1,193 @@
+"""Every checkpoint in every precision through every runtime: the same poses, and how fast.
+
+A cell is exported, checked against PyTorch and timed, one after the other, so that nothing runs
+beside it. One that fails is a row that says why; the others are done all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pmexport.bench.compare import Sample
+from pmexport.bench.measure import Effort
+from pmexport.bench.run import BenchRequest, run_bench
+from pmexport.check.request import CheckRequest
+from pmexport.check.run import CheckReport, run_check
+from pmexport.exporting.export import export_onnx
+from pmexport.format.environment import environment
+from pmexport.format.metadata import guess_told_here
+from pmexport.format.options import ExportOptions, Precision
+from pmexport.runtimes.base import DEFAULT_OPTIONS
+from pmexport.runtimes.registry import RUNTIMES, usable_runtime
+from posemamba.checkpoint.read import Checkpoint, read_checkpoint
+from posemamba.errors import InputError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class RegressRequest:
+    """What to go through.
+
+    Attributes:
+        checkpoints: each exported once per precision.
+        frames: of a timed clip; None for the model's most.
+        threads: of runtimes on the CPU.
+    """
+
+    checkpoints: tuple[Path, ...]
+    precisions: tuple[Precision, ...]
+    runtimes: tuple[str, ...]
+    effort: Effort
+    frames: int | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One checkpoint, precision and runtime.
+
+    Attributes:
+        passed: the poses are PyTorch's, within the tolerances of ``check``.
+        mpjpe_mm, max_abs: the drift, None where it was not found out.
+        sample: whole calls, None where they were not timed.
+        failure: why one of them is None, or why it did not pass; empty if it did.
+    """
+
+    checkpoint: str
+    variant: str
+    precision: str
+    runtime: str
+    passed: bool
+    mpjpe_mm: float | None = None
+    max_abs: float | None = None
+    sample: Sample | None = None
+    p95_ms: float | None = None
+    frames_per_s: float | None = None
+    failure: str = ""
+
+    @property
+    def key(self) -> str:
+        """What names it in another report, whatever folder the checkpoint lay in."""
+        return f"{self.checkpoint} {self.precision} {self.runtime}"
+
+
+@dataclass(frozen=True)
+class RegressReport:
+    """All cells; ``to_dict`` is what ``--json`` writes."""
+
+    cells: list[Cell]
+    frames: int | None
+    environment: dict[str, Any] = field(default_factory=environment)
+
+    @property
+    def passed(self) -> bool:
+        return all(cell.passed for cell in self.cells)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"schema": SCHEMA, "passed": self.passed, **asdict(self)}
+
+
+def run_regress(request: RegressRequest) -> RegressReport:
+    """Go through all of it.
+
+    Raises:
+        InputError: a checkpoint cannot be read, two have one name, or a runtime cannot work here.
+    """
+    _refuse_runtimes(request.runtimes)
+    _refuse_doubles(request.checkpoints)
+    with guess_told_here():
+        checkpoints = [read_checkpoint(path) for path in request.checkpoints]
+    cells = [
+        cell
+        for path, checkpoint in zip(request.checkpoints, checkpoints, strict=True)
+        for precision in request.precisions
+        for cell in _cells(request, path, checkpoint, precision)
+    ]
+    return RegressReport(cells, request.frames)
+
+
+def _refuse_runtimes(names: Sequence[str]) -> None:
+    for name in names:
+        if RUNTIMES[name](DEFAULT_OPTIONS).reads == "engine":
+            raise InputError(
+                f"--runtime {name} runs engines, and regress exports ONNX models: build one with "
+                "'pmexport trt', then 'pmexport check' and 'bench' it"
+            )
+        usable_runtime(name, DEFAULT_OPTIONS)
+
+
+def _refuse_doubles(paths: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if path.name in seen:
+            raise InputError(
+                f"'{path}' and '{seen[path.name]}' have one name: rename one of them, rows are "
+                "named after files"
+            )
+        seen[path.name] = path
+
+
+def _cells(
+    request: RegressRequest, path: Path, checkpoint: Checkpoint, precision: Precision
+) -> Iterable[Cell]:
+    """The runtimes of one export."""
+
+    def failed(runtime: str, error: Exception) -> Cell:
+        reason = " ".join(str(error).split())[:200]
+        return Cell(path.name, checkpoint.config.variant, precision, runtime, False, failure=reason)
+
+    with TemporaryDirectory() as folder:
+        model = Path(folder) / f"{path.name}.{precision}.onnx"
+        try:
+            source = {
+                "checkpoint": path.name,
+                "checkpoint_sha256": checkpoint.sha256,
+                "scan_order_source": checkpoint.scan_order_source,
+            }
+            options = ExportOptions(precision=precision)
+            export_onnx(checkpoint.build(), model, options, source=source)
+        except (InputError, RuntimeError) as error:
+            yield from (failed(name, error) for name in request.runtimes)
+            return
+        for name in request.runtimes:
+            try:
+                with guess_told_here():
+                    yield _measured(request, model, path, name)
+            except (InputError, RuntimeError) as error:
+                yield failed(name, error)
+
+
+def _measured(request: RegressRequest, model: Path, path: Path, name: str) -> Cell:
+    report = run_check(CheckRequest(model, path, (name,), threads=request.threads))
+    reads = RUNTIMES[name](DEFAULT_OPTIONS).reads
+    timed = run_bench(
+        BenchRequest(
+            model, path if reads == "checkpoint" else None, (name,), frames=request.frames,
+            effort=request.effort, threads=None if name == "torch-cuda" else request.threads,
+        )
+    ).runtimes[name]  # fmt: skip
+    total, drift = timed.total, report.runtimes[name]
+    return Cell(
+        checkpoint=path.name,
+        variant=str(report.model["variant"]),
+        precision=str(report.model["precision"]),
+        runtime=name,
+        passed=report.passed,
+        mpjpe_mm=drift.mpjpe_mm,
+        max_abs=drift.max_abs,
+        sample=Sample(total.median, total.best, total.mad, timed.runs, timed.best_spread_ms),
+        p95_ms=total.p95,
+        frames_per_s=timed.frames_per_s,
+        failure=_why(report, name),
+    )
+
+
+def _why(report: CheckReport, name: str) -> str:
+    if report.passed:
+        return ""
+    return report.failure or report.runtimes[name].failure or "other poses than the checkpoint's"

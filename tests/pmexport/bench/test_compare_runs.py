@@ -1,0 +1,46 @@
+"""Comparisons of real runs on whatever machine this is, other load included: one thing twice is no
+change, 20 times of 20; a tenth more work is slower, 19 times of 20."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pmexport.bench.compare import Sample, compare_samples
+from pmexport.bench.measure import Effort, HostBound
+from pmexport.bench.timed import time_bound
+from pmexport.check.cases import bounce
+from pmexport.runtimes.base import FloatArray, RuntimeOptions
+from pmexport.runtimes.ort_cpu import OrtCpu
+from posemamba.pose.clips import bundled_clips
+
+PAIRS = 20
+EFFORT = Effort(warmup_s=0.1, measure_s=0.6, runs=100_000)
+
+
+@pytest.mark.slow
+def test_no_change_and_a_planted_tenth(here: Path) -> None:
+    lift = OrtCpu(RuntimeOptions(threads=1)).load(here / "tiny.onnx")
+    clip = bounce(next(iter(bundled_clips().values())), 9)[None]
+
+    def sample(extra_s: float) -> Sample:
+        def run(keypoints: FloatArray) -> FloatArray:
+            poses = lift(keypoints)
+            end = time.perf_counter() + extra_s
+            while time.perf_counter() < end:  # work, not sleep
+                pass
+            return poses
+
+        times = time_bound(lambda: HostBound(run, clip), 1, 9, EFFORT)
+        total = times.total
+        return Sample(total.median, total.best, total.mad, times.runs, times.best_spread_ms)
+
+    old = sample(0.0)
+    extra_s = 1e-4 * old.best  # a tenth of a call
+    same = [compare_samples("a", old, sample(0.0)) for _ in range(PAIRS)]
+    slower = [compare_samples("a", old, sample(extra_s)) for _ in range(PAIRS)]
+    assert Counter(each.verdict for each in same)["no change"] == PAIRS, same
+    assert Counter(each.verdict for each in slower)["slower"] >= PAIRS - 1, slower
