@@ -17,7 +17,7 @@ Gradients of all of them are PyTorch's; the native kernel's are recomputed throu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -92,13 +92,31 @@ def selective_scan_fn(
             u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state, work
         )
     else:
-        B, C = (t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C))
+        B, C = _same_groups(*(t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C)))
+        forward = [0] * B.shape[1]
         y, state = _scan(
-            u, delta, A, *_same_groups(B, C), D, z, delta_bias, delta_softplus,
-            return_last_state, work,
-        )  # fmt: skip
+            u, delta, A, B, C, D, z, delta_bias, delta_softplus, forward, return_last_state, work
+        )
     y = y.to(u.dtype)
     return y if state is None else (y, state)
+
+
+def directional_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    reverse: Sequence[int],
+) -> Tensor:
+    """The scan with a direction a group, as :func:`posemamba.scan.reference.selective_scan`."""
+    work = torch.float64 if u.dtype == torch.float64 else torch.float32
+    y, _ = _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse, False, work)
+    return y.to(u.dtype)
 
 
 def _scan(
@@ -111,6 +129,7 @@ def _scan(
     z: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,
+    reverse: Sequence[int],
     with_state: bool,
     work: torch.dtype,
 ) -> tuple[Tensor, Tensor | None]:
@@ -118,22 +137,33 @@ def _scan(
     if with_state or work == torch.float64 or not _is_native(u, A, B):
         wide = [None if t is None else t.to(work) for t in (u, delta, A, B, C, D, z, delta_bias)]
         u, delta, A, B, C = (t for t in wide[:5] if t is not None)
-        y, state = chunked.selective_scan_and_state(u, delta, A, B, C, *wide[5:], delta_softplus)
+        y, state = chunked.selective_scan_and_state(
+            u, delta, A, B, C, *wide[5:], delta_softplus, reverse
+        )
         return y, state if with_state else None
     activations = [t for t in (u, delta, B, C, z) if t is not None]
     types = {t.dtype for t in activations}
     if len(types) > 1 or types.isdisjoint(_NATIVE_TYPES):
         u, delta, B, C = (t.to(work) for t in (u, delta, B, C))
         z = None if z is None else z.to(work)
-    forward = [0] * B.shape[1]
-    y = scan_ops.selective_scan(u, delta, A, B, C, D, delta_bias, z, delta_softplus, forward)
+    y = scan_ops.selective_scan(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse)
     return y, None
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """A weight of the scan: half precision is widened, float64 stays."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def kernels_may_run(tensor: Tensor) -> bool:
+    """Whether a native kernel may be used where a tensor is."""
+    return not _plain.get() and tensor.device.type in ("cpu", "cuda")
 
 
 def _is_native(u: Tensor, A: Tensor, B: Tensor) -> bool:
     if torch.compiler.is_exporting():
         return True  # one node of the graph; whoever runs it has its own limits
-    if _plain.get() or u.device.type not in ("cpu", "cuda"):
+    if not kernels_may_run(u):
         return False
     if u.device.type == "cuda" and u.shape[1] // B.shape[1] % 8:
         return False  # the CUDA kernels read eight channels at once
@@ -177,7 +207,7 @@ def _constant_projections(
     bias = None if delta_bias is None else delta_bias.to(work).repeat_interleave(count)
     states, last = _scan(
         driven, each_state(delta.to(work)), A.to(work).reshape(-1, 1), ones, ones, None, None,
-        bias, delta_softplus, with_state, work,
+        bias, delta_softplus, [0], with_state, work,
     )  # fmt: skip
     y = (states.reshape(batch, rows, count, length) * per_channel(C)).sum(2)
     if D is not None:

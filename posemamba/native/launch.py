@@ -50,7 +50,9 @@ def dtype_code(tensor: Tensor, op: str) -> int:
         ) from None
 
 
-def require_types(op: str, activations: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+def require_types(
+    op: str, activations: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> None:
     """The kernels read one type of activations and float32 weights: nothing is rounded in silence,
     and no imaginary part dropped.
 

@@ -38,9 +38,7 @@ def selective_scan(
     Second derivatives exist on a GPU only. There, a few tensors of (batch, groups * channels, L, N)
     are held while gradients are wanted; on a CPU, the states at the chunks' starts.
     """
-    return selective_scan_and_state(
-        u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse
-    )[0]
+    return selective_scan_and_state(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)[0]
 
 
 def selective_scan_and_state(
@@ -78,9 +76,7 @@ def selective_scan_and_state(
     return y.to(u.dtype), state
 
 
-def _side_by_side(
-    du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor
-) -> tuple[Tensor, Tensor]:
+def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """:func:`posemamba.scan.recurrence.recurrence` in few, large launches."""
     batch, rows, length = du.shape
     size = math.isqrt(max(0, int(length) - 1)) + 1  # steps of a chunk

@@ -55,7 +55,14 @@ def _(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, 
 
 @torch.library.custom_op("posemamba::recurrence_backward", mutates_args=(), device_types="cpu")
 def _backward(
-    dy: Tensor, d_state: Tensor, du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor
+    dy: Tensor,
+    d_state: Tensor,
+    du: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    starts: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of ``du``, ``dt``, ``A``, ``B`` and ``C``, given those of the two results."""
     size = _block_size(du, A)

@@ -88,7 +88,5 @@ def test_selective_scan(
     assert found.dtype == TYPES[kind]
     assert np.abs(found.double().numpy() - y).max() < BOUNDS[kind] * np.abs(y).max()
     if length <= 512 or (has_D and has_z):  # the plain scan gives it, in some hundred ms at 4096
-        _, state = selective_scan_fn(
-            **arguments, delta_softplus=softplus, return_last_state=True
-        )
+        _, state = selective_scan_fn(**arguments, delta_softplus=softplus, return_last_state=True)
         assert np.abs(state.numpy() - last).max() < BOUNDS["float32"] * np.abs(last).max()

@@ -186,9 +186,7 @@ def test_narrower_weights_are_widened() -> None:
     for name in ("A", "D", "delta_bias"):
         arguments[name] = arguments[name].half()
     wide = arguments | {name: arguments[name].float() for name in ("A", "D", "delta_bias")}
-    assert torch.equal(
-        ops.selective_scan(*arguments.values()), ops.selective_scan(*wide.values())
-    )
+    assert torch.equal(ops.selective_scan(*arguments.values()), ops.selective_scan(*wide.values()))
 
 
 @pytest.mark.parametrize("absent", [("D",), ("delta_bias",), ("D", "delta_bias")])
