@@ -1,4 +1,4 @@
-"""``selective_scan_fn`` with mamba-ssm's signature: the native kernels where they can, else PyTorch.
+"""``selective_scan_fn`` with mamba-ssm's signature: native kernels where they can, else PyTorch.
 
 Shapes and semantics are those of ``mamba_ssm.ops.selective_scan_interface.selective_scan_fn`` (Gu
 and Dao, arXiv 2312.00752, algorithm 2). Nothing is rounded below float32 inside.

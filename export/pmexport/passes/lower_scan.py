@@ -10,15 +10,15 @@ from itertools import groupby
 from onnxscript import ir
 
 from pmexport.format.names import OP_DOMAIN
-from pmexport.format.operators import SELECTIVE_SCAN
+from pmexport.format.operators import SELECTIVE_SCAN, inputs_by_name
 from pmexport.passes.builder import Builder
-from pmexport.passes.graph import reshape_constant
+from pmexport.passes.graph import add_initializer, is_constant, reshape_constant
 
 _TIME = 3  # axis of the scanned sequences, (batch, groups, channels or N, L)
 
 
 def lower_scans(model: ir.Model) -> None:
-    """Replace every ``SelectiveScan`` that the exporter wrote (with bias, softplus, D; no z)."""
+    """Replace every ``SelectiveScan``."""
     for node in list(model.graph):
         if node.domain == OP_DOMAIN and node.op_type == SELECTIVE_SCAN:
             output = _lower(model.graph, node)
@@ -28,16 +28,20 @@ def lower_scans(model: ir.Model) -> None:
 
 def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
     build = Builder(graph, node, node.name)
-    u, delta, A, B, C, D, bias = node.inputs
+    given = inputs_by_name(SELECTIVE_SCAN, node.inputs)
+    u, delta, A, B, C = (given[name] for name in ("u", "delta", "A", "B", "C"))
     reverse = list(node.attributes["reverse"].value)
     groups = len(reverse)
-    rows, state = A.const_value.shape
+    rows, state = int(u.shape[1]), int(B.shape[2])
     channels = rows // groups
 
     u = build.reshape(u, 0, groups, channels, -1)  # (batch, groups, channels, L)
     delta = build.reshape(delta, 0, groups, channels, -1)
-    delta = build.one("Add", delta, reshape_constant(bias, groups, channels, 1))
-    delta = build.one("Softplus", delta)
+    if given.get("delta_bias") is not None:
+        bias = _shaped(build, given["delta_bias"], groups, channels, 1)
+        delta = build.one("Add", delta, bias)
+    if node.attributes["delta_softplus"].value:
+        delta = build.one("Softplus", delta)
     du = build.one("Mul", delta, u)
     sequences = [_flip_groups(build, s, reverse) for s in (delta, du, B, C)]
     # The state starts at zero: (batch, groups, channels, N), its batch taken from u.
@@ -46,7 +50,7 @@ def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
     shape = build.one("Concat", batch, build.ints(groups, channels, state), axis=0)
     shape.type = ir.TensorType(ir.DataType.INT64)
     start = build.one("ConstantOfShape", shape)
-    body = _body(build, reshape_constant(A, groups, channels, state))
+    body = _body(build, _shaped(build, A, groups, channels, state))
     _, y = build.op(
         "Scan",
         [start, *sequences],
@@ -60,8 +64,24 @@ def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
     )
     y.producer().name = node.name
     y = _flip_groups(build, y, reverse)  # (batch, groups, channels, L)
-    y = build.one("Add", y, build.one("Mul", u, reshape_constant(D, groups, channels, 1)))
-    return build.reshape(y, 0, rows, -1)
+    if given.get("D") is not None:
+        skip = _shaped(build, given["D"], groups, channels, 1)
+        y = build.one("Add", y, build.one("Mul", u, skip))
+    y = build.reshape(y, 0, rows, -1)
+    if given.get("z") is not None:
+        gate = build.one("Mul", given["z"], build.one("Sigmoid", given["z"]))
+        y = build.one("Mul", y, gate)
+    return y
+
+
+def _shaped(build: Builder, value: ir.Value, *sizes: int) -> ir.Value:
+    """A weight in another shape: a constant that others read too is copied."""
+    if not is_constant(value):
+        return build.reshape(value, *sizes)
+    if len(value.uses()) == 1:
+        return reshape_constant(value, *sizes)
+    array = value.const_value.numpy().reshape(sizes)
+    return add_initializer(build.graph, f"{build.scope}.{value.name}", array)
 
 
 def _flip_groups(build: Builder, value: ir.Value, reverse: list[int]) -> ir.Value:
