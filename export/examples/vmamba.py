@@ -6,6 +6,8 @@ pmexport export-module vmamba.py:build --input image=2x3x32x32 --dynamic batch:8
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -38,8 +40,7 @@ class VMamba(nn.Module):
             nn.Sequential(*(Block(width) for _ in range(blocks))) for width in widths
         )
         self.halvings = nn.ModuleList(
-            nn.Conv2d(one, two, 3, stride=2, padding=1)
-            for one, two in zip(widths[:-1], widths[1:], strict=True)
+            nn.Conv2d(one, two, 3, stride=2, padding=1) for one, two in pairwise(widths)
         )
         self.norm = nn.LayerNorm(widths[-1])
         self.head = nn.Linear(widths[-1], 10)

@@ -7,6 +7,7 @@ compute, with :func:`posemamba.mamba.selective_scan.selective_scan_fn` inside.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -90,7 +91,7 @@ def gated_branch(
     u = causal_conv(x, *conv, reverse=reverse)
     rank, state = dt_proj[0].shape[1], A.shape[1]
     steps = F.linear(u.transpose(1, 2), x_proj)  # (batch, L, R + 2N)
-    dt, b, c = steps.split([rank, state, state], dim=-1)
+    dt, b, c = torch.split(steps, [rank, state, state], dim=-1)
     delta = F.linear(dt, dt_proj[0]).transpose(1, 2)
     B, C = (t.transpose(1, 2).unsqueeze(1) for t in (b, c))
     bias = None if dt_proj[1] is None else at_least_float32(dt_proj[1])

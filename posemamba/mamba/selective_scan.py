@@ -83,8 +83,8 @@ def selective_scan_fn(
         what = "a complex A" if A.is_complex() else "return_last_state"
         raise InputError(f"selective_scan_fn with {what} cannot be exported: the operator has none")
     if A.is_complex():
-        y, state = complex_scan.scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
-        return (y, state) if return_last_state else y
+        y, last = complex_scan.scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        return (y, last) if return_last_state else y
     given = [t for t in (u, delta, A, B, C, D, z, delta_bias) if t is not None]
     work = torch.float64 if any(t.dtype == torch.float64 for t in given) else torch.float32
     if B.ndim == 2 or C.ndim == 2:
@@ -135,10 +135,10 @@ def _scan(
 ) -> tuple[Tensor, Tensor | None]:
     """B and C (batch, groups, N, L); y in the type of ``u`` or wider."""
     if with_state or work == torch.float64 or not _is_native(u, A, B):
-        wide = [None if t is None else t.to(work) for t in (u, delta, A, B, C, D, z, delta_bias)]
-        u, delta, A, B, C = (t for t in wide[:5] if t is not None)
+        u, delta, A, B, C = (t.to(work) for t in (u, delta, A, B, C))
+        D, z, delta_bias = (None if t is None else t.to(work) for t in (D, z, delta_bias))
         y, state = chunked.selective_scan_and_state(
-            u, delta, A, B, C, *wide[5:], delta_softplus, reverse
+            u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse
         )
         return y, state if with_state else None
     activations = [t for t in (u, delta, B, C, z) if t is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -103,7 +105,6 @@ class SS2D(nn.Module):
         self.out_act = nn.GELU() if "_oact" in endings else nn.Identity()
         self.out_proj = nn.Linear(inner, d_model, bias=bias)
         self.dropout = nn.Dropout(dropout) if dropout > 0 else nn.Identity()
-        self.register_load_state_dict_pre_hook(_flatten_projections)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, height, width, d_model) to the same, or channels first."""
@@ -149,6 +150,20 @@ class SS2D(nn.Module):
                 x, x_dbl, *weights, self.d_state, *walk, scan=directional_scan
             )
 
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Tensor],
+        prefix: str,
+        *rest: Any,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        """Some releases store the two outer projections as 1x1 convolutions."""
+        for name in ("in_proj.weight", "out_proj.weight"):
+            weight = state_dict.get(prefix + name)
+            if weight is not None and weight.ndim == 4:
+                state_dict[prefix + name] = weight.flatten(1)
+        super()._load_from_state_dict(state_dict, prefix, *rest, **options)
+
     def _one_operator(self, x: Tensor, rank: int) -> bool:
         columns = int(x.shape[2])
         if torch.compiler.is_exporting():
@@ -177,13 +192,3 @@ def _split(forward_type: str) -> tuple[str, set[str]]:
             "_nozact, _oact or _no32"
         )
     return kind, endings
-
-
-def _flatten_projections(
-    _module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_rest: object
-) -> None:
-    """Some releases store the two outer projections as 1x1 convolutions."""
-    for name in ("in_proj.weight", "out_proj.weight"):
-        weight = state_dict.get(prefix + name)
-        if weight is not None and weight.ndim == 4:
-            state_dict[prefix + name] = weight.flatten(1)

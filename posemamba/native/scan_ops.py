@@ -177,12 +177,15 @@ def selective_scan(
     optional = {"D": (D, (rows,)), "delta_bias": (delta_bias, (rows,)), "z": (z, tuple(u.shape))}
     shapes |= {name: (t, shape) for name, (t, shape) in optional.items() if t is not None}
     require_shapes("selective_scan", u, shapes)
-    given = {"u": u} | {name: tensor for name, (tensor, _) in shapes.items()}
-    weights = {name: given.pop(name) for name in ("A", "D", "delta_bias") if name in given}
-    require_types("selective_scan", given, weights)
+    fixed = {
+        name: t for name, t in (("A", A), ("D", D), ("delta_bias", delta_bias)) if t is not None
+    }
+    given = {"u": u} | {name: t for name, (t, _) in shapes.items() if name not in fixed}
+    require_types("selective_scan", given, fixed)
     u, delta, B, C = (t.contiguous() for t in (u, delta, B, C))
     z = None if z is None else z.contiguous()
-    A, D, delta_bias = (None if t is None else t.float().contiguous() for t in (A, D, delta_bias))
+    A = A.float().contiguous()
+    D, delta_bias = (None if t is None else t.float().contiguous() for t in (D, delta_bias))
     y = torch.empty_like(u)
     params = structs.ScanParams(
         **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),

@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from pmexport.cli.options import JSON_REPORT, PATH, Positive, write_text
 from pmexport.format.options import OpsMode
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.errors import InputError
 from posemamba.text import plural, size_text
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pmexport.check.module import ModuleCase
+    from pmexport.exporting.module_request import FreeSize, InputSpec
 
 
 @click.command(name="export-module")
@@ -46,7 +54,7 @@ def export_module(
     FACTORY is MODULE:NAME or FILE.py:NAME of a function or class that gives a torch.nn.Module.
     Imports of mamba-ssm and causal-conv1d give stand-ins: neither need be installed.
     """
-    from pmexport.check.module import pytorch_cases, run_module_check, write_module_reference
+    from pmexport.check.module import run_module_check, write_module_reference
     from pmexport.check.reference import keep_users_file, reference_path
     from pmexport.exporting import module
     from pmexport.exporting.module_request import (
@@ -74,8 +82,11 @@ def export_module(
     with stand_ins(), importable_here():
         network = build_network(factory).eval()
         ours, taken = adopt(network)
-        click.echo(f"Network: {factory}, {plural(len(taken), 'block')} of others' code replaced")
-        cases = [] if no_check else pytorch_cases(network, specs, free)
+        click.echo(f"Network: {factory}")
+        if taken:
+            names = ", ".join(f"'{name}'" for name in taken[:3]) + (", ..." * (len(taken) > 3))
+            click.echo(f"  {plural(len(taken), 'block')} replaced by ours: {names}")
+        cases = [] if no_check else _expected(network, ours, specs, free)
         report = module.export_module(
             ours,
             specs,
@@ -105,3 +116,24 @@ def export_module(
         f"  pmexport check {file} --reference {shlex.quote(str(reference))}\n"
         f"  pmexport inspect {file}"
     )
+
+
+def _expected(
+    network: nn.Module,
+    ours: nn.Module,
+    specs: Sequence[InputSpec],
+    free: Sequence[FreeSize],
+) -> list[ModuleCase]:
+    """What the network gives as it came; where it cannot run here, with its blocks replaced."""
+    from pmexport.check.module import pytorch_cases
+
+    try:
+        return pytorch_cases(network, specs, free)
+    except InputError as error:
+        if ours is network:
+            raise
+        click.echo(
+            "WARNING: the network's own blocks cannot run here, so the check compares with ours: "
+            f"{error}"
+        )
+        return pytorch_cases(ours, specs, free)

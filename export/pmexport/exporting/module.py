@@ -76,6 +76,7 @@ def export_module(
         with stages(stage):
             for apply in passes:
                 apply(model)
+    _name_outputs(model.graph)  # a pass may have put another value in an output's place
     _check_kernels(model.graph)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     described = {

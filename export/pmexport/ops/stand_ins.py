@@ -44,19 +44,19 @@ def _no_download(*_arguments: object, **_options: object) -> NoReturn:
     raise InputError("weights are not fetched while a network is built: load them from a file")
 
 
-_SCAN = {
+_SCAN: dict[str, object] = {
     "selective_scan_fn": selective_scan_fn,
     "selective_scan_ref": selective_scan_fn,
     "mamba_inner_fn": functions.mamba_inner_fn,
     "mamba_inner_ref": functions.mamba_inner_fn,
     "mamba_inner_fn_no_out_proj": functions.mamba_inner_fn_no_out_proj,
 }
-_NORMS = {
+_NORMS: dict[str, object] = {
     "RMSNorm": norms.RMSNorm,
     "layer_norm_fn": norms.layer_norm_fn,
     "rms_norm_fn": norms.rms_norm_fn,
 }
-_OTHERS = {name: _refused(name) for name in OTHER_GENERATIONS}
+_OTHERS: dict[str, object] = {name: _refused(name) for name in OTHER_GENERATIONS}
 #: Modules by name, and what can be imported from them.
 MODULES: dict[str, dict[str, object]] = {
     "mamba_ssm": {"Mamba": Mamba, **_SCAN, **_OTHERS},

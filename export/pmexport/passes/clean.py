@@ -99,7 +99,9 @@ def _shape_without_detours(graph: ir.Graph) -> None:
             continue
         start, end = (shape.attributes[name].value for name in ("start", "end"))
         if end == start + 1:
-            ir.convenience.replace_all_uses_with(node.outputs[0], shape.outputs[0])
+            ir.convenience.replace_all_uses_with(
+                node.outputs[0], shape.outputs[0], replace_graph_outputs=True
+            )
 
 
 def _split_projections(graph: ir.Graph, origins: dict[str, str]) -> None:
@@ -122,7 +124,9 @@ def _split_projections(graph: ir.Graph, origins: dict[str, str]) -> None:
             half.metadata_props.update(product.metadata_props)
             half.outputs[0].type, half.outputs[0].shape = output.type, output.shape
             graph.insert_before(product, half)
-            ir.convenience.replace_all_uses_with(output, half.outputs[0])
+            ir.convenience.replace_all_uses_with(
+                output, half.outputs[0], replace_graph_outputs=True
+            )
 
 
 def _name_everything(graph: ir.Graph, origins: dict[str, str]) -> None:

@@ -22,7 +22,9 @@ def lower_scans(model: ir.Model) -> None:
     for node in list(model.graph):
         if node.domain == OP_DOMAIN and node.op_type == SELECTIVE_SCAN:
             output = _lower(model.graph, node)
-            ir.convenience.replace_all_uses_with(node.outputs[0], output)
+            ir.convenience.replace_all_uses_with(
+                node.outputs[0], output, replace_graph_outputs=True
+            )
             model.graph.remove(node, safe=True)
 
 
@@ -32,7 +34,7 @@ def _lower(graph: ir.Graph, node: ir.Node) -> ir.Value:
     u, delta, A, B, C = (given[name] for name in ("u", "delta", "A", "B", "C"))
     reverse = list(node.attributes["reverse"].value)
     groups = len(reverse)
-    rows, state = int(u.shape[1]), int(B.shape[2])
+    rows, state = (int(size) for size in A.shape)
     channels = rows // groups
 
     u = build.reshape(u, 0, groups, channels, -1)  # (batch, groups, channels, L)
