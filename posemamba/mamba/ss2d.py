@@ -154,7 +154,7 @@ class SS2D(nn.Module):
         self,
         state_dict: dict[str, Tensor],
         prefix: str,
-        *rest: Any,
+        *rest: Any,  # noqa: ANN401
         **options: Any,  # noqa: ANN401
     ) -> None:
         """Some releases store the two outer projections as 1x1 convolutions."""

@@ -83,7 +83,12 @@ def export_module(
         spec.name: {
             "dtype": spec.dtype,
             "shape": list(spec.shape),
-            "dynamic": {str(axis): symbol for axis, symbol in _symbols(spec, dynamic).items()},
+            "dynamic": {
+                str(axis): {"name": size.symbol, "most": size.most}
+                for size in dynamic
+                for name, axis in size.places
+                if name == spec.name
+            },
         }
         for spec in inputs
     }

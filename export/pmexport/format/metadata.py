@@ -101,8 +101,8 @@ def build_module_metadata(
 
     Args:
         module: where it came from, ``package.module:factory``.
-        inputs: by name, ``dtype``, the ``shape`` it was traced with, and ``dynamic``: by axis, the
-            name of a size that is free and its largest value, or null.
+        inputs: by name, ``dtype``, the ``shape`` it was asked with, and ``dynamic``: by axis,
+            ``name`` of a size that is free and ``most``, its largest value, or null.
     """
     return _as_properties(
         {
