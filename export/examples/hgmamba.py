@@ -71,7 +71,7 @@ class Block(nn.Module):
 class Lifter(nn.Module):
     """Keypoints (batch, frames, 17, 2) to poses (batch, frames, 17, 3)."""
 
-    def __init__(self, width: int = 16, depth: int = 2) -> None:
+    def __init__(self, width: int = 16, depth: int = 1) -> None:
         super().__init__()
         self.embed = nn.Linear(2, width)
         self.joint = nn.Parameter(torch.randn(17, width) * 0.02)

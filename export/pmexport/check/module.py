@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from pmexport.check.reference import reference_path
+from pmexport.check.request import CheckRequest
 from pmexport.exporting.module_inputs import call, random_inputs, tried_sizes
 from pmexport.exporting.module_request import FreeSize, InputSpec
 from pmexport.format.file import ModelFile
@@ -139,7 +141,7 @@ def run_module_check(
     tolerance = TOLERANCE if atol is None else atol
     rows: list[ModuleRow] = []
     for case in cases:
-        if set(case.inputs) < wanted or len(names) != len(case.outputs):
+        if not wanted <= set(case.inputs) or len(names) != len(case.outputs):
             raise InputError(
                 f"'{model.path}' takes {', '.join(sorted(wanted))} and gives {len(names)} "
                 f"outputs, the reference has {', '.join(sorted(case.inputs))} and "
@@ -177,6 +179,34 @@ def _row(
     )
 
 
+def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
+    """Hold a model against the reference file that its export wrote.
+
+    Raises:
+        InputError: there is none, it is damaged, or an option that only a PoseMamba has a use for.
+    """
+    if request.reference is None:
+        raise InputError(
+            f"'{model.path}' is {model.module}, a network of your own: give --reference "
+            f"{reference_path(model.path)}, which 'pmexport export-module' wrote, or export it "
+            "again, which checks it"
+        )
+    given = {
+        "--ckpt": request.checkpoint,
+        "--inputs": request.inputs,
+        "--weights": request.weights,
+        "--scan-order": request.scan_order,
+        "--mpjpe-mm": request.mpjpe_mm,
+        f"--runtime {' and '.join(request.runtimes)}": request.runtimes != ("ort-cpu",) or None,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"{option}: '{model.path}' is {model.module}, a network of your own: leave it out"
+            )
+    return run_module_check(model, read_module_reference(request.reference), request.atol)
+
+
 def write_module_reference(path: Path, model: Path, cases: Sequence[ModuleCase]) -> None:
     """Keep inputs and PyTorch's outputs, so that a device checks without PyTorch.
 
@@ -191,6 +221,28 @@ def write_module_reference(path: Path, model: Path, cases: Sequence[ModuleCase])
     arrays[_FACTS] = np.array(json.dumps(facts))
     with replacing(path) as partial, partial.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
+
+
+def inspect_module_reference(path: Path) -> dict[str, Any] | None:
+    """What is in a reference of ``pmexport export-module``, for people; None for other files."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if _FACTS not in archive.files:
+                return None
+    except Exception:  # whoever reads it as another kind of file says what is wrong with it
+        return None
+    cases = read_module_reference(path)
+    return {
+        "file": {"path": str(path), "bytes": path.stat().st_size},
+        "made_by": "pmexport export-module",
+        "runs": {
+            case.name: {
+                **{name: "x".join(map(str, array.shape)) for name, array in case.inputs.items()},
+                "outputs": len(case.outputs),
+            }
+            for case in cases
+        },
+    }
 
 
 def read_module_reference(path: Path) -> list[ModuleCase]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -26,6 +26,10 @@ from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import Fusion, Precision
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES
+
+if TYPE_CHECKING:
+    from pmexport.bench.run import BenchRequest
+    from pmexport.format.file import ModelFile
 
 _MAX_RUNS = 1_000_000  # each leaves a time in memory
 
@@ -73,6 +77,7 @@ def bench(
     from pmexport.bench.measure import Effort
     from pmexport.bench.report import bench_lines, bench_markdown
     from pmexport.bench.run import BenchRequest, run_bench
+    from pmexport.format.file import open_model
     from posemamba.files.output import check_file
 
     for path, suffix in ((json_path, ".json"), (markdown_path, ".md")):
@@ -81,6 +86,10 @@ def bench(
     gates = () if gate is None else parse_gates(gate)
     old = None if compare is None else read_report(compare)
     request = BenchRequest(effort=Effort(warmup, seconds, runs), **asked)
+    model = open_model(request.model)
+    if model.module is not None:
+        _bench_own(request, model, json_path, others=(gate, compare, markdown_path))
+        return
     with _run_counter(runs) as progress:
         report = run_bench(request, progress)
     found = report.to_dict()
@@ -98,6 +107,23 @@ def bench(
         write_text(markdown_path, bench_markdown(report))
     if not all(each.met for each in judged) or any(each.verdict == "slower" for each in compared):
         sys.exit(CHECK_FAILED)
+
+
+def _bench_own(
+    request: BenchRequest, model: ModelFile, json_path: Path | None, others: Sequence[object]
+) -> None:
+    """Time a network of one's own."""
+    from pmexport.bench.module import module_bench_lines, run_module_bench
+
+    if any(other is not None for other in others):
+        raise click.UsageError(
+            f"--gate, --compare and --markdown are for PoseMamba models, '{model.path}' is "
+            f"{model.module}: leave them out"
+        )
+    found = run_module_bench(request, model)
+    click.echo("\n".join(module_bench_lines(found)))
+    if json_path is not None:
+        write_text(json_path, json.dumps(found, indent=2) + "\n")
 
 
 @contextmanager

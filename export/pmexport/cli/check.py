@@ -26,6 +26,7 @@ from posemamba.cli.tool import CHECK_FAILED, NearChoice
 
 if TYPE_CHECKING:
     from pmexport.check.request import CheckRequest
+    from pmexport.format.file import ModelFile
 
 
 @click.command()
@@ -53,12 +54,29 @@ def check(
 ) -> None:
     """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
     from pmexport.check.request import CheckRequest
+    from pmexport.format.file import open_model
     from posemamba.files.output import check_file
 
     if json_path is not None:
         check_file(json_path, suffix=".json")
     request = CheckRequest(scan_order=named(scan_order), **asked)
+    model = open_model(request.model)
+    if model.module is not None:
+        _check_own(request, model, json_path)
+        return
     if not check_and_print(request, per_joint=per_joint, json_path=json_path):
+        sys.exit(CHECK_FAILED)
+
+
+def _check_own(request: CheckRequest, model: ModelFile, json_path: Path | None) -> None:
+    """Hold a network of one's own against the outputs that its export kept."""
+    from pmexport.check.module import check_kept_outputs
+
+    report = check_kept_outputs(request, model)
+    click.echo("\n".join(report.lines()))
+    if json_path is not None:
+        write_text(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
+    if not report.passed:
         sys.exit(CHECK_FAILED)
 
 

@@ -35,9 +35,10 @@ def _found(file: Path) -> dict[str, Any]:
 
     suffix = file.suffix.lower()
     if suffix == ".npz":
+        from pmexport.check.module import inspect_module_reference
         from pmexport.check.reference import inspect_reference
 
-        return inspect_reference(file)
+        return inspect_module_reference(file) or inspect_reference(file)
     named = bundled_checkpoint(file) is not None
     if named or suffix in CHECKPOINT_SUFFIXES or (suffix != ".onnx" and file.is_dir()):
         from pmexport.exporting.describe import inspect_checkpoint

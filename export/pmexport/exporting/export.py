@@ -149,16 +149,18 @@ def check_weights(model: torch.nn.Module) -> None:
 
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Keep PyTorch's notes about packages it does without from the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep PyTorch's notes on its own ways from the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _trace(model: PoseMamba, options: ExportOptions) -> torch.export.ExportedProgram:
