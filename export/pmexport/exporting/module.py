@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +127,8 @@ def _trace(
         {axis: dims[symbol] for axis, symbol in _symbols(spec, dynamic).items()} for spec in order
     ]
     try:
-        with torch.no_grad():
+        # On failure PyTorch prints the graph so far there.
+        with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
             return torch.export.export(
                 network,
                 tuple(given[spec.name] for spec in order),
