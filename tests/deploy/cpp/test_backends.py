@@ -243,6 +243,7 @@ ENGINES = {
     "tensors=3": (BAD_MODEL, "3 tensors"),
     "rank=3": (BAD_MODEL, "[batch][frames][17][2]"),
     "joints=16": (BAD_MODEL, "[batch][frames][17][2]"),
+    "channels=3": (BAD_MODEL, "reads 3 numbers of each joint, this library gives it x and y alone"),
     "type=1": (BAD_MODEL, "of type float"),
     "profiles=0": (BAD_MODEL, "no optimization profile"),
     "frames=9": (BAD_ARGUMENT, "takes 1 to 9"),
