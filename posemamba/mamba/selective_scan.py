@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -33,17 +32,18 @@ from posemamba.scan import chunked
 _NATIVE_TYPES = (torch.float32, torch.float16)
 _REAL_TYPES = (*_NATIVE_TYPES, torch.bfloat16, torch.float64)
 _COMPLEX_TYPES = (torch.complex64, torch.complex128)
-_plain: ContextVar[bool] = ContextVar("plain", default=False)
+_plain = False  # a global, which torch.compile guards on; it cannot trace a ContextVar
 
 
 @contextmanager
 def plain_pytorch() -> Iterator[None]:
-    """Within, no scan runs a native kernel: an oracle for what does."""
-    token = _plain.set(True)
+    """Within, no scan of the process runs a native kernel: an oracle for what does."""
+    global _plain
+    before, _plain = _plain, True
     try:
         yield
     finally:
-        _plain.reset(token)
+        _plain = before
 
 
 def selective_scan_fn(
@@ -157,7 +157,7 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 
 def kernels_may_run(tensor: Tensor) -> bool:
     """Whether a native kernel may be used where a tensor is."""
-    return not _plain.get() and tensor.device.type in ("cpu", "cuda")
+    return not _plain and tensor.device.type in ("cpu", "cuda")
 
 
 def _is_native(u: Tensor, A: Tensor, B: Tensor) -> bool:

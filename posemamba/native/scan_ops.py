@@ -226,7 +226,8 @@ def _recomputed_gradients(ctx: Any, grad: Tensor, function: Any) -> tuple[Any, .
     found = torch.autograd.grad(output, [values[i] for i in wanted], grad)
     gradients: list[Tensor | None] = [None] * len(values)
     for i, gradient in zip(wanted, found, strict=True):
-        gradients[i] = gradient
+        # Copied: a compiler's view of it holds where an input was a transposed tensor, too.
+        gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
     return tuple(gradients)
 
 

@@ -218,3 +218,20 @@ def test_refusals_name_the_value() -> None:
             SS2D(16, forward_type=name)
     with pytest.raises(InputError, match="dt_init 'zeros'"):
         Mamba(16, dt_init="zeros")
+
+
+@pytest.mark.parametrize("kind", ["Mamba", "SS2D"])
+def test_a_compiler_trains_what_eager_trains(kind: str) -> None:
+    """One graph, no breaks; the same operators in the same order, but for fused additions."""
+    torch.manual_seed(0)
+    block, x = (
+        (Mamba(16, bimamba_type="v2"), torch.randn(2, 5, 16))
+        if kind == "Mamba"
+        else (SS2D(16), torch.randn(2, 3, 4, 16))
+    )
+    weights = list(block.parameters())
+    expected = torch.autograd.grad(block(x).square().sum(), weights)
+    compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
+    found = torch.autograd.grad(compiled(x).square().sum(), weights)
+    for one, other in zip(found, expected, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
