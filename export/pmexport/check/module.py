@@ -119,11 +119,11 @@ def pytorch_cases(
                 f"PyTorch cannot run the network with {name}: {type(error).__name__}: "
                 f"{one_line(error)[:200]}"
             ) from None
-        outputs = pytree.tree_leaves(result)
+        outputs = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]
         if not outputs or not all(isinstance(output, Tensor) for output in outputs):
             raise InputError("the network gives something else than tensors: wrap it in one")
         arrays = {key: tensor.numpy() for key, tensor in given.items()}
-        cases.append(ModuleCase(name, arrays, [output.numpy() for output in outputs]))
+        cases.append(ModuleCase(name, arrays, [output.detach().numpy() for output in outputs]))
     return cases
 
 

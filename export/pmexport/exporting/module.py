@@ -28,6 +28,7 @@ from pmexport.format.metadata import build_module_metadata
 from pmexport.format.names import OP_DOMAIN
 from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
 from pmexport.format.options import OPSETS, ExportOptions
+from pmexport.passes.graph import new_node
 from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
 from posemamba.files.output import check_file
@@ -72,13 +73,12 @@ def export_module(
             program = _trace(network, order, dynamic)
         with stages("translate"):
             model = _translated(program, options.opset, [spec.name for spec in order])
-    _name_outputs(model.graph)
     axes = {i: _symbols(spec, dynamic) for i, spec in enumerate(order)}
     for stage, passes in export_stages(options, axes):
         with stages(stage):
             for apply in passes:
                 apply(model)
-    _name_outputs(model.graph)  # a pass may have put another value in an output's place
+    _name_outputs(model.graph)
     _check_kernels(model.graph)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     described = {
@@ -169,11 +169,21 @@ def _gist(error: BaseException) -> str:
 
 
 def _name_outputs(graph: ir.Graph) -> None:
-    """``output``, or ``output_0`` and so on."""
+    """``output``, or ``output_0`` and so on, each a value of its own.
+
+    A network may give an input or a weight back, or one tensor twice: those get an Identity.
+    """
     taken = {value.name for value in graph.inputs}
     stem = "output" if "output" not in taken else "result"
+    seen: set[int] = set()
     for index, value in enumerate(graph.outputs):
-        value.name = stem if len(graph.outputs) == 1 else f"{stem}_{index}"
+        name = stem if len(graph.outputs) == 1 else f"{stem}_{index}"
+        if id(value) in seen or value.producer() is None:
+            copied = new_node("Identity", [value], {}, name, [(value.dtype, value.shape)])
+            graph.append(copied)
+            graph.outputs[index] = value = copied.outputs[0]
+        seen.add(id(value))
+        value.name = name
 
 
 def _check_kernels(graph: ir.Graph) -> None:

@@ -85,6 +85,18 @@ class Halves(nn.Module):
         return {"sum": left[:, :3] + right, "largest": left.argmax(1)}
 
 
+class Echo(nn.Module):
+    '''Gives its input back, one tensor twice, a weight, and nothing.'''
+
+    def __init__(self):
+        super().__init__()
+        self.block, self.x = Mamba(16), nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        y = self.block(self.block(x))
+        return {"y": [y, y], "x": x, "none": None, "weight": self.x, "mean": y.mean()}
+
+
 class Unsure(nn.Module):
     '''Not the same function twice.'''
 
@@ -117,6 +129,9 @@ class Impostor(nn.Module):
 
 Impostor.__name__ = "Mamba"
 """
+
+
+X = ("--input", "x=2x4x16")
 
 
 @pytest.fixture
@@ -178,6 +193,14 @@ def test_several_inputs_and_outputs_go_by_name(networks: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("ops", ["generic", "standard"])
+def test_outputs_of_every_kind(ops: str, networks: Path) -> None:
+    done = run("networks:Echo", *X, "--dynamic", "batch=x:0", "--ops", ops)
+    assert "Parity with PyTorch: passed" in done.output
+    names = [value.name for value in open_model(networks / "n.onnx").proto.graph.output]
+    assert names == [f"output_{index}" for index in range(5)]
+
+
 @pytest.mark.parametrize(
     "factory", ["networks:Unsure", "networks:Impostor"], ids=["random", "impostor"]
 )
@@ -187,7 +210,6 @@ def test_a_model_that_gives_something_else_fails(factory: str, networks: Path) -
     assert not (networks / "n.reference.npz").exists()
 
 
-X = ("--input", "x=2x4x16")
 REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "no colon": (("networks", *X), "is not MODULE:NAME"),
     "no module": (("nowhere:build", *X), "No module named 'nowhere'"),
