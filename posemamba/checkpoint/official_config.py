@@ -32,6 +32,7 @@ FIELD_NAMES = {
     "depth": "depth",
     "num_joints": "joints",
     "mlp_ratio": "mlp_ratio",
+    "input_channels": "channels",
 }
 
 

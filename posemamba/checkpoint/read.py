@@ -21,6 +21,7 @@ from torch import Tensor
 
 from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.checkpoint.containers import read_weight_file
+from posemamba.checkpoint.official_config import config_fields
 from posemamba.checkpoint.other_networks import name_network
 from posemamba.checkpoint.save import CONFIG_KEY
 from posemamba.checkpoint.scan_order_source import OrderSource, config_beside, find_scan_order
@@ -32,6 +33,7 @@ from posemamba.model.state_layout import (
     check_state,
     directions_of,
     infer_sizes,
+    told_channels,
     without_buffers,
 )
 from posemamba.scan_order import get_scan_order
@@ -117,6 +119,7 @@ def read_checkpoint(
         shapes = {key: tuple(tensor.shape) for key, tensor in chosen.tensors.items()}
         sizes = infer_sizes(shapes, bones=header.get("bones") is True)
         stated = config_beside(source, sizes._asdict())
+        sizes = told_channels(sizes, config_fields(stated).get("channels"))
         order = find_scan_order(source, given, stated, header, directions_of(shapes))
         config = PoseMambaConfig(
             **sizes._asdict(), **_untold_by_shapes(header), scan_order=order.order

@@ -142,8 +142,10 @@ def config_beside(path: Path, sizes: Mapping[str, int]) -> Mapping[str, Any]:
         except InputError as error:
             warnings.warn(f"{error}; ignored", stacklevel=3)
             return {}
+        # Two channels more may be bones, or the input's: there the config decides.
+        wide = sizes["channels"] + 2 * sizes["bones"]
         for field, value in config_fields(raw).items():
-            if value != sizes[field]:
+            if value != sizes[field] and not (field == "channels" and value == wide):
                 warnings.warn(
                     f"{file}: it says {field} {value}, but the weights have {sizes[field]}; "
                     "the weights are right",

@@ -209,6 +209,17 @@ def infer_sizes(shapes: Mapping[str, Shape], *, bones: bool = False) -> Sizes:
     )
 
 
+def told_channels(sizes: Sizes, stated: int | None) -> Sizes:
+    """Sizes where a config states the input's channels: all that the first layer reads are the
+    input's then, whatever a buffer suggests.
+
+    Args:
+        stated: None where nothing does; a number the shapes contradict changes nothing.
+    """
+    embedded = sizes.channels + (2 if sizes.bones else 0)
+    return sizes._replace(channels=embedded, bones=False) if stated == embedded else sizes
+
+
 def without_buffers(state: Mapping[str, Tensor], config: PoseMambaConfig) -> dict[str, Tensor]:
     """A state dict without what forks store beside the parameters.
 

@@ -16,6 +16,12 @@ from posemamba.text import plural
 
 Shape = tuple[int, ...]
 _DTYPE_CODES = {torch.float32: 0, torch.float16: 1}
+_WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16)
+"""Types of weights that float32 holds without rounding: the kernels read float32."""
+_ELSEWHERE = (
+    "convert it, or use plain PyTorch: model.set_scan('reference') of a PoseMamba, "
+    "posemamba.mamba.selective_scan_fn elsewhere"
+)
 _BAD_SHAPE = 2
 _SCAN_LIMITS = "the kernels take d_inner in multiples of 8 and the sizes of posemamba/scan.h"
 
@@ -40,9 +46,35 @@ def dtype_code(tensor: Tensor, op: str) -> int:
         return _DTYPE_CODES[tensor.dtype]
     except KeyError:
         raise InputError(
-            f"{op} takes float32 or float16, not {tensor.dtype}: convert the model, "
-            "or use scan='reference'"
+            f"{op} takes float32 or float16, not {tensor.dtype}: {_ELSEWHERE}"
         ) from None
+
+
+def require_types(
+    op: str, activations: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+) -> None:
+    """The kernels read one type of activations and float32 weights: nothing is rounded in silence,
+    and no imaginary part dropped.
+
+    Args:
+        activations: the first one's type is that of all.
+        weights: float32, or narrower.
+
+    Raises:
+        InputError: so.
+    """
+    first, of = next(iter(activations.items()))
+    for name, tensor in activations.items():
+        if tensor.dtype != of.dtype:
+            raise InputError(
+                f"posemamba::{op}: {name} is {tensor.dtype}, {first} is {of.dtype}: {_ELSEWHERE}"
+            )
+    for name, tensor in weights.items():
+        if tensor.dtype not in _WEIGHT_TYPES:
+            raise InputError(
+                f"posemamba::{op}: {name} is {tensor.dtype}, the kernels read weights as "
+                f"torch.float32: {_ELSEWHERE}"
+            )
 
 
 def require_shapes(op: str, first: Tensor, shapes: Mapping[str, tuple[Tensor, Shape]]) -> None:

@@ -24,6 +24,7 @@ from posemamba.native.launch import (
     position_rows,
     require_axes,
     require_shapes,
+    require_types,
 )
 from posemamba.scan import chunked, reference
 from posemamba.scan_order import Walk
@@ -118,8 +119,10 @@ def cross_selective_scan(
         "D": (D, (k, inner)),
     }
     require_shapes("cross_selective_scan", x, shapes)
+    fixed = {"dt_weight": dt_weight, "dt_bias": dt_bias, "A": A, "D": D}
+    require_types("cross_selective_scan", {"x": x, "x_dbl": x_dbl}, fixed)
     x, x_stride = position_rows(x)
-    x_dbl, x_dbl_stride = position_rows(x_dbl.to(x.dtype))
+    x_dbl, x_dbl_stride = position_rows(x_dbl)
     weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
@@ -141,16 +144,16 @@ def selective_scan(
     A: Tensor,
     B: Tensor,
     C: Tensor,
-    D: Tensor,
-    delta_bias: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
     z: Tensor | None,
     delta_softplus: bool,
     reverse: Sequence[int],
 ) -> Tensor:
-    """The Mamba-1 scan, what ``mamba_ssm``'s ``selective_scan_fn`` computes.
+    """The Mamba-1 scan; :func:`posemamba.mamba.selective_scan_fn` has mamba-ssm's signature.
 
     Shapes as :func:`posemamba.scan.reference.selective_scan`. Activations are float32 or float16,
-    ``A``, ``D`` and ``delta_bias`` float32.
+    all of one type; ``A``, ``D`` and ``delta_bias`` float32, or narrower.
 
     Raises:
         InputError: a dtype or size the kernels do not take, tensors that do not fit each other, or
@@ -170,15 +173,19 @@ def selective_scan(
         "A": (A, (rows, state)),
         "B": (B, (batch, groups, state, length)),
         "C": (C, (batch, groups, state, length)),
-        "D": (D, (rows,)),
-        "delta_bias": (delta_bias, (rows,)),
     }
-    if z is not None:
-        shapes["z"] = (z, (batch, rows, length))
+    optional = {"D": (D, (rows,)), "delta_bias": (delta_bias, (rows,)), "z": (z, tuple(u.shape))}
+    shapes |= {name: (t, shape) for name, (t, shape) in optional.items() if t is not None}
     require_shapes("selective_scan", u, shapes)
-    u, delta, B, C = (t.to(u.dtype).contiguous() for t in (u, delta, B, C))
-    z = None if z is None else z.to(u.dtype).contiguous()
-    A, D, delta_bias = (t.to(torch.float32).contiguous() for t in (A, D, delta_bias))
+    fixed = {
+        name: t for name, t in (("A", A), ("D", D), ("delta_bias", delta_bias)) if t is not None
+    }
+    given = {"u": u} | {name: t for name, (t, _) in shapes.items() if name not in fixed}
+    require_types("selective_scan", given, fixed)
+    u, delta, B, C = (t.contiguous() for t in (u, delta, B, C))
+    z = None if z is None else z.contiguous()
+    A = A.float().contiguous()
+    D, delta_bias = (None if t is None else t.float().contiguous() for t in (D, delta_bias))
     y = torch.empty_like(u)
     params = structs.ScanParams(
         **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),
@@ -234,7 +241,8 @@ def recomputed_gradients(
         [o for o, _ in used], [values[i] for i in wanted], [g for _, g in used], allow_unused=True
     )
     for i, gradient in zip(wanted, found, strict=True):
-        gradients[i] = gradient
+        # Copied: a compiler's view of it holds where an input was a transposed tensor, too.
+        gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
     return tuple(gradients)
 
 

@@ -38,6 +38,26 @@ def selective_scan(
     Second derivatives exist on a GPU only. There, a few tensors of (batch, groups * channels, L, N)
     are held while gradients are wanted; on a CPU, the states at the chunks' starts.
     """
+    return selective_scan_and_state(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)[0]
+
+
+def selective_scan_and_state(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    reverse: Sequence[int] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """:func:`selective_scan`, and the state after each channel's last step.
+
+    Returns:
+        the output, and (batch, groups * channels, N) in float32, or float64 if ``u`` is.
+    """
     work = torch.float64 if u.dtype == torch.float64 else torch.float32
     groups = B.shape[1]
     flipped = [flip_groups(t, reverse, groups).to(work) for t in (u, delta, B, C)]
@@ -47,16 +67,16 @@ def selective_scan(
     if delta_softplus:
         dt = F.softplus(dt)
     scan = recurrence if u.device.type == "cpu" else _side_by_side
-    y = scan(flipped[0] * dt, dt, A.to(work), flipped[2], flipped[3])
+    y, state = scan(flipped[0] * dt, dt, A.to(work), flipped[2], flipped[3])
     if D is not None:
         y = y + D.to(work)[:, None] * flipped[0]
     y = flip_groups(y, reverse, groups)
     if z is not None:
         y = y * F.silu(z.to(y.dtype))
-    return y.to(u.dtype)
+    return y.to(u.dtype), state
 
 
-def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """:func:`posemamba.scan.recurrence.recurrence` in few, large launches."""
     batch, rows, length = du.shape
     size = math.isqrt(max(0, int(length) - 1)) + 1  # steps of a chunk
@@ -66,7 +86,8 @@ def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Te
     states = _states(x, dt, A, b)  # (size, batch, chunks, rows, N)
     grouped = torch.unflatten(states, 3, (B.shape[1], -1))
     y = torch.einsum("tbkgdn,tbkgn->tbkgd", grouped, c).flatten(3)
-    return y.permute(1, 3, 2, 0).reshape(batch, rows, -1)[..., :length]
+    # The padding keeps the state: the last row is the state after the last step.
+    return y.permute(1, 3, 2, 0).reshape(batch, rows, -1)[..., :length], states[-1, :, -1]
 
 
 def _chunks(tensor: Tensor, size: int) -> Tensor:

@@ -26,8 +26,10 @@ _BLOCK_BYTES = 1 << 20
 
 
 @torch.library.custom_op("posemamba::recurrence", mutates_args=(), device_types="cpu")
-def _forward(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
-    """``C . h`` (L, batch, groups, d), and the states at the blocks' starts."""
+def _forward(
+    du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``C . h`` (L, batch, groups, d), the last state, and the states at the blocks' starts."""
     size = _block_size(du, A)
     with _threads_that_pay(du, A):
         buffers = _Buffers(size, du, A)
@@ -40,26 +42,35 @@ def _forward(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[T
             # (T, batch, groups, 1, N) @ (T, batch, groups, N, d)
             y[now] = torch.matmul(C[now].unsqueeze(-2), states[1:]).squeeze(-2)
             state = states[-1].clone()
-    return y, torch.stack(starts)
+    no_steps = du.new_empty(0, *state.shape)
+    return y, state, torch.stack(starts) if starts else no_steps
 
 
 @_forward.register_fake
-def _(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+def _(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     blocks = -(-du.shape[0] // _block_size(du, A))
-    return torch.empty_like(du), du.new_empty(blocks, du.shape[1], *A.shape)
+    state = du.new_empty(du.shape[1], *A.shape)
+    return torch.empty_like(du), state, du.new_empty(blocks, du.shape[1], *A.shape)
 
 
 @torch.library.custom_op("posemamba::recurrence_backward", mutates_args=(), device_types="cpu")
 def _backward(
-    dy: Tensor, du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor
+    dy: Tensor,
+    d_state: Tensor,
+    du: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    starts: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of ``du``, ``dt``, ``A``, ``B`` and ``C``."""
+    """Gradients of ``du``, ``dt``, ``A``, ``B`` and ``C``, given those of the two results."""
     size = _block_size(du, A)
     with _threads_that_pay(du, A):
         buffers = _Buffers(size, du, A)
         d_du, d_dt = torch.empty_like(du), torch.empty_like(dt)
         d_B, d_C, d_A = torch.empty_like(B), torch.empty_like(C), torch.zeros_like(A)
-        later = torch.zeros_like(starts[0])  # what the steps after a block ask of its last state
+        later = d_state.clone()  # what the steps after a block ask of its last state
         for block in reversed(range(len(starts))):
             now = slice(block * size, (block + 1) * size)
             decays, states = buffers.scan(du[now], dt[now], A, B[now], starts[block])
@@ -84,17 +95,31 @@ def _backward(
 
 @_backward.register_fake
 def _(
-    dy: Tensor, du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, starts: Tensor
+    dy: Tensor,
+    d_state: Tensor,
+    du: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    starts: Tensor,
 ) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(tensor) for tensor in (du, dt, A, B, C))
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:  # noqa: ANN401
-    ctx.save_for_backward(*inputs, output[1])
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ANN401
+    ctx.save_for_backward(*inputs, output[2])
 
 
-def _gradients(ctx: Any, dy: Tensor, _starts: Tensor | None) -> tuple[Tensor, ...]:  # noqa: ANN401
-    gradients: tuple[Tensor, ...] = _backward(dy.contiguous(), *ctx.saved_tensors)
+def _gradients(
+    ctx: Any,  # noqa: ANN401
+    dy: Tensor,
+    d_state: Tensor,
+    _starts: Tensor,
+) -> tuple[Tensor, ...]:
+    gradients: tuple[Tensor, ...] = _backward(
+        dy.contiguous(), d_state.contiguous(), *ctx.saved_tensors
+    )
     return gradients
 
 
@@ -147,7 +172,7 @@ def _block_size(du: Tensor, A: Tensor) -> int:
     return max(1, min(len(du), _BLOCK_BYTES // max(1, state_bytes)))
 
 
-def recurrence(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tensor:
+def recurrence(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """``y = C . h`` with ``h = exp(dt A) h + du B``, from a state of zeros.
 
     Args:
@@ -156,7 +181,8 @@ def recurrence(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tenso
         B, C: (batch, groups, N, L).
 
     Returns:
-        (batch, groups * d, L). All of one dtype, float32 or float64.
+        (batch, groups * d, L), and the last state (batch, groups * d, N). All of one dtype,
+        float32 or float64.
     """
     groups, state = B.shape[1], B.shape[2]
     rates = A.reshape(groups, -1, state).transpose(1, 2).contiguous()  # (groups, N, d)
@@ -164,5 +190,5 @@ def recurrence(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> Tenso
         torch.unflatten(t, 1, (groups, -1)).movedim(-1, 0).contiguous() for t in (du, dt)
     ]  # (L, batch, groups, d)
     b, c = (t.movedim(-1, 0).contiguous() for t in (B, C))  # (L, batch, groups, N)
-    y: Tensor = _forward(sequences[0], sequences[1], rates, b, c)[0]
-    return y.movedim(0, -1).flatten(1, 2)
+    y, last, _ = _forward(sequences[0], sequences[1], rates, b, c)
+    return y.movedim(0, -1).flatten(1, 2), last.transpose(2, 3).flatten(1, 2)

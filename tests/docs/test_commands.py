@@ -2,9 +2,10 @@
 
 Every ``console`` block of README.md and docs/*.md is read; its lines that begin with ``$ pmexport``
 or ``$ posemamba`` run in order, one directory a file, which holds what a reader would have: the
-checkout's ``posemamba/assets``, a checkpoint ``tiny.pth.tr`` and keypoints ``clips.npz``. Other
-lines of a block are output or need more than this machine has. A line that ends in ``# exits 1`` or
-``# exits 2`` must do so. README's Python runs after its commands, among their files.
+checkout's ``posemamba/assets`` and ``export/examples``, a checkpoint ``tiny.pth.tr`` and keypoints
+``clips.npz``. Other lines of a block are output or need more than this machine has. A line that
+ends in ``# exits 1`` or ``# exits 2`` must do so. README's Python runs after its commands, among
+their files.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ def test_commands_run(page: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "clips.npz", **bundled_clips())
     (tmp_path / "posemamba").mkdir()  # no package: the installed one is found
     (tmp_path / "posemamba" / "assets").symlink_to(ROOT / "posemamba" / "assets")
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "examples").symlink_to(ROOT / "export" / "examples")
     text = page.read_text(encoding="utf-8")
     for line, code in commands(text):
         tool, *arguments = shlex.split(line)
@@ -89,7 +92,17 @@ def test_the_command_page_shows_every_command() -> None:
     assert shown == {
         *(
             f"pmexport {name}"
-            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor", "trt", "lift")
+            for name in (
+                "onnx",
+                "export-module",
+                "check",
+                "optimize",
+                "bench",
+                "inspect",
+                "doctor",
+                "trt",
+                "lift",
+            )
         ),
         *(f"posemamba {name}" for name in ("count", "init")),
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from example_networks import EXAMPLES, FOLDER
 from places import TINY
 
 from pmexport.cli.main import cli
@@ -21,6 +22,20 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["onnx", "--ckpt", str(TINY), "-o", str(folder / "tiny.onnx"), "--no-check"]
     assert CliRunner().invoke(cli, arguments).exit_code == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder with ``vim.onnx`` and the other three, and what their exports printed."""
+    folder = tmp_path_factory.mktemp("examples")
+    said = {}
+    for name, arguments in EXAMPLES.items():
+        factory = f"{FOLDER / name}.py:build"
+        target = ("-o", str(folder / f"{name}.onnx"))
+        done = CliRunner().invoke(cli, ["export-module", factory, *arguments, *target])
+        assert done.exit_code == 0, done.output
+        said[name] = done.output
+    return folder, said
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 //
 // STAND_IN_TRT holds words separated by ';':
 //   version=10.3.0 (or 11.1.0)  fail=NAME  profiles=N  batch=N (max)  frames=N (max)  min_frames=N
-//   plugins=missing  rank, joints, type, tensors  of the engine
+//   plugins=missing  rank, joints, channels, type, tensors  of the engine
 #include <dlfcn.h>
 
 #include <cstdio>
@@ -101,7 +101,8 @@ void* create_context(Object*, int32_t) {
 int32_t profile_count(Object*) { return number("profiles", 1); }
 bool is_input(const char* name) { return std::strcmp(name, "keypoints_2d") == 0; }
 trt::Dims engine_shape(Object*, const char* name) {
-  return {number("rank", 4), {-1, -1, number("joints", 17), is_input(name) ? 2 : 3, 0, 0, 0, 0}};
+  return {number("rank", 4),
+          {-1, -1, number("joints", 17), is_input(name) ? number("channels", 2) : 3, 0, 0, 0, 0}};
 }
 int32_t engine_type(Object*, const char*) { return number("type", 0); }
 int32_t engine_mode(Object*, const char* name) { return is_input(name) ? 1 : 2; }

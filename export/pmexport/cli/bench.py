@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from click.core import ParameterSource
@@ -27,6 +27,10 @@ from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import Fusion, Precision
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES
+
+if TYPE_CHECKING:
+    from pmexport.bench.run import BenchRequest
+    from pmexport.format.file import ModelFile
 
 _MAX_RUNS = 1_000_000  # each leaves a time in memory
 _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
@@ -96,12 +100,20 @@ def _measure(
     from pmexport.bench.measure import Effort
     from pmexport.bench.report import bench_lines, bench_markdown
     from pmexport.bench.run import BenchRequest, run_bench
+    from pmexport.format.file import ModelFile
+    from pmexport.runtimes.files import open_runnable
 
     gates = () if gate is None else parse_gates(gate)
     old = None if compare is None else read_report(compare)
     effort = Effort(asked.pop("warmup"), asked.pop("seconds"), asked.pop("runs"))
+    request = BenchRequest(effort=effort, **asked)
+    model = open_runnable(request.model)
+    if isinstance(model, ModelFile) and model.module is not None:
+        unused = (gate, compare, *(path for suffix, path in outputs.items() if suffix != ".json"))
+        _bench_own(request, model, outputs[".json"], others=(*unused, request.layers or None))
+        return
     with _run_counter(effort.runs) as progress:
-        report = run_bench(BenchRequest(effort=effort, **asked), progress)
+        report = run_bench(request, progress)
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
     compared = [] if old is None else compare_reports(old, found)
@@ -148,6 +160,23 @@ def _predict(
     click.echo("\n".join(prediction_lines(found)))
     if json_path is not None:
         write_text(json_path, json.dumps(to_dict(found), indent=2) + "\n")
+
+
+def _bench_own(
+    request: BenchRequest, model: ModelFile, json_path: Path | None, others: Sequence[object]
+) -> None:
+    """Time a network of one's own."""
+    from pmexport.bench.module import module_bench_lines, run_module_bench
+
+    if any(other is not None for other in others):
+        raise click.UsageError(
+            "--gate, --compare, --layers, --markdown, --csv and --svg are for PoseMamba models, "
+            f"'{model.path}' is {model.module}: leave them out"
+        )
+    found = run_module_bench(request, model)
+    click.echo("\n".join(module_bench_lines(found)))
+    if json_path is not None:
+        write_text(json_path, json.dumps(found, indent=2) + "\n")
 
 
 @contextmanager

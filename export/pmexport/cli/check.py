@@ -30,6 +30,7 @@ from posemamba.cli.tool import CHECK_FAILED, NearChoice
 if TYPE_CHECKING:
     from pmexport.check.request import CheckRequest
     from pmexport.check.run import CheckOutcome
+    from pmexport.format.file import ModelFile
 
 
 @click.command()
@@ -67,7 +68,9 @@ def check(
     from pmexport.check.report import check_lines
     from pmexport.check.request import CheckRequest
     from pmexport.check.run import check as run
+    from pmexport.format.file import ModelFile
     from pmexport.format.keep import keep_others
+    from pmexport.runtimes.files import open_runnable
     from posemamba.files.output import check_file
 
     request = CheckRequest(scan_order=named(scan_order), **asked)
@@ -81,6 +84,15 @@ def check(
     if keep is not None:
         check_file(keep, inputs=inputs)
         keep_others(keep)
+    model = open_runnable(request.model)
+    if isinstance(model, ModelFile) and model.module is not None:
+        if request.bisect or html_path is not None or keep is not None:
+            raise click.UsageError(
+                "--bisect, --max-drift-mm and --report are for PoseMamba models, "
+                f"'{model.path}' is {model.module}: leave them out"
+            )
+        _check_own(request, model, json_path)
+        return
     outcome = run(request, check_progress)
     told = outcome.report.to_dict()
     click.echo("\n".join(check_lines(outcome.report, per_joint=per_joint)))
@@ -118,6 +130,18 @@ def _look_further(outcome: CheckOutcome, keep: Path | None) -> tuple[list[str], 
     said = keep_lines(kept, keep)
     click.echo("\n".join(said))
     return [*lines, *said], told | {"keep": kept.to_dict()}
+
+
+def _check_own(request: CheckRequest, model: ModelFile, json_path: Path | None) -> None:
+    """Hold a network of one's own against the outputs that its export kept."""
+    from pmexport.check.module import check_kept_outputs
+
+    report = check_kept_outputs(request, model)
+    click.echo("\n".join(report.lines()))
+    if json_path is not None:
+        write_text(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
+    if not report.passed:
+        sys.exit(CHECK_FAILED)
 
 
 def check_and_print(request: CheckRequest) -> bool:

@@ -10,6 +10,7 @@ import click
 from pmexport.cli.bench import bench
 from pmexport.cli.check import check, optimize
 from pmexport.cli.export import onnx
+from pmexport.cli.export_module import export_module
 from pmexport.cli.inspect import doctor, inspect
 from pmexport.cli.lift import lift
 from pmexport.cli.regress import regress
@@ -28,5 +29,7 @@ def cli() -> None:
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
-for _command in (onnx, check, bench, regress, optimize, inspect, doctor, trt, lift):
+for _command in (
+    onnx, export_module, check, bench, regress, optimize, inspect, doctor, trt, lift,
+):  # fmt: skip
     cli.add_command(_command)

@@ -29,6 +29,7 @@ from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.text import one_line
 
 if TYPE_CHECKING:
+    from pmexport.format.file import ModelFile
     from pmexport.trt.request import TrtJob, TrtRequest
 
     _Size = click.ParamType[int]
@@ -142,6 +143,14 @@ def trt(
         cache=None if no_cache else cache or default_folder(),
         **asked,
     )
+    own = _own_network(request)
+    if own is not None:
+        _build_own(request, own, dry_run)
+        return
+    own = _own_network(request)
+    if own is not None:
+        _build_own(request, own, dry_run)
+        return
     with TemporaryDirectory(prefix="pmexport-") as scratch:
         if dry_run:
             click.echo("\n".join(_dry_run(request, Path(scratch))))
@@ -160,6 +169,27 @@ def _found(precision: str | None, *, exports: bool, say: bool) -> dict[str, Path
     if say:  # a dry run prints nothing but commands, and they name it
         click.echo(f"Taking {option} {path}, the one in this folder")
     return {"checkpoint": checkpoint, "onnx": onnx}
+
+
+def _own_network(request: TrtRequest) -> ModelFile | None:
+    """The ONNX model, where 'pmexport export-module' wrote it."""
+    from pmexport.format.file import open_model
+
+    if request.onnx is None or request.checkpoint is not None:
+        return None
+    model = open_model(request.onnx)
+    return None if model.module is None else model
+
+
+def _build_own(request: TrtRequest, source: ModelFile, dry_run: bool) -> None:
+    from pmexport.trt.module_job import build_module_engine
+    from pmexport.trt.progress import PhaseBar
+
+    if dry_run:
+        raise click.UsageError("--dry-run is for PoseMamba models: leave it out")
+    with PhaseBar() as bar:
+        lines = build_module_engine(request, source, bar)
+    click.echo("\n".join(lines))
 
 
 def _dry_run(request: TrtRequest, scratch: Path) -> list[str]:

@@ -16,6 +16,7 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import PLUGIN_VERSIONS
 from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
+from posemamba.text import printable
 
 SCHEMA_VERSION = 1
 
@@ -78,6 +79,11 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"'{path}' is not JSON: build the engine again") from None
+    if isinstance(sidecar, dict) and "module" in sidecar:
+        raise InputError(
+            f"'{engine}' is of '{printable(sidecar['module'])}', a network of your own: its sizes "
+            f"are in '{path}'; open it with trtexec --loadEngine, or with TensorRT itself"
+        )
     version = sidecar.get("schema_version") if isinstance(sidecar, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise InputError(

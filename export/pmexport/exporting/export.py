@@ -6,7 +6,7 @@ import copy
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from onnxscript import ir
 
-from pmexport.exporting.translation import translation_table
 from pmexport.format.environment import tool_version
 from pmexport.format.limits import check_options
 from pmexport.format.metadata import build_metadata
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PRODUCER
 from pmexport.format.options import ExportOptions
+from pmexport.ops.translation import translation_table
 from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
 from posemamba.files.output import check_file
@@ -58,7 +58,7 @@ class ExportReport:
 
 
 @dataclass
-class _Stages:
+class Stages:
     """Times the parts of an export."""
 
     on_stage: StageCallback | None
@@ -94,17 +94,17 @@ def export_onnx(
         InputError: an option, the network or the output is wrong; nothing is written.
     """
     check_options(options, model.config)
-    _check_weights(model)
+    check_weights(model)
     output = Path(output)
     check_file(output, suffix=".onnx")
-    stages = _Stages(on_stage)
+    stages = Stages(on_stage)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     properties = build_metadata(model.config, options, parameters, source)
-    with _quiet_exporter():
+    with quiet_exporter():
         with stages("trace"):
             program = _trace(model, options)
         with stages("translate"):
-            onnx_model = _translate(program, options)
+            onnx_model = onnx_of(program, options.opset, [INPUT_NAME], [OUTPUT_NAME], "PoseMamba")
     for name, passes in export_stages(options):
         with stages(name):
             for apply in passes:
@@ -112,7 +112,7 @@ def export_onnx(
     onnx_model.metadata_props.clear()
     onnx_model.metadata_props.update(properties)
     with stages("write"):
-        size_bytes, external = _write(onnx_model, output)
+        size_bytes, external = write_model(onnx_model, output)
     return ExportReport(
         path=output,
         seconds=stages.seconds,
@@ -129,7 +129,12 @@ def _is_scan(node: ir.Node) -> bool:
     return bool(node.domain == OP_DOMAIN or node.op_type == "Scan")
 
 
-def _check_weights(model: PoseMamba) -> None:
+def check_weights(model: torch.nn.Module) -> None:
+    """Make sure that every parameter is a finite float32.
+
+    Raises:
+        InputError: one is not.
+    """
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise InputError(
@@ -143,17 +148,19 @@ def _check_weights(model: PoseMamba) -> None:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
-    """Keep PyTorch's notes about packages it does without from the user's terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet_exporter() -> Iterator[None]:
+    """Keep PyTorch's notes on its own ways from the user's terminal."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.fx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _trace(model: PoseMamba, options: ExportOptions) -> torch.export.ExportedProgram:
@@ -174,14 +181,26 @@ def _trace(model: PoseMamba, options: ExportOptions) -> torch.export.ExportedPro
         return torch.export.export(network, (example,), dynamic_shapes=(dynamic,), strict=False)
 
 
-def _translate(program: torch.export.ExportedProgram, options: ExportOptions) -> ir.Model:
+def onnx_of(
+    program: torch.export.ExportedProgram,
+    opset: int,
+    inputs: Sequence[str],
+    outputs: Sequence[str] | None,
+    name: str,
+) -> ir.Model:
+    """A traced network in ONNX, before any pass.
+
+    Args:
+        inputs, outputs: names of the graph's, in order; None for the exporter's own.
+        name: of the graph.
+    """
     exported = torch.onnx.export(
         program,
         dynamo=True,
         custom_translation_table=translation_table(),
-        opset_version=options.opset,
-        input_names=[INPUT_NAME],
-        output_names=[OUTPUT_NAME],
+        opset_version=opset,
+        input_names=inputs,
+        output_names=outputs,
         optimize=False,  # pmexport.passes.clean.clean does what is needed, in a tenth of the time
         verbose=False,
     )
@@ -191,11 +210,11 @@ def _translate(program: torch.export.ExportedProgram, options: ExportOptions) ->
     model.ir_version = _IR_VERSION
     model.producer_name, model.producer_version = PRODUCER, tool_version()
     model.domain = model.doc_string = None
-    model.graph.name = "PoseMamba"
+    model.graph.name = name
     return model
 
 
-def _write(model: ir.Model, output: Path) -> tuple[int, bool]:
+def write_model(model: ir.Model, output: Path) -> tuple[int, bool]:
     """Write in a hidden folder beside the target, then move; returns bytes and external data."""
     weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
     data = f"{output.name}.data" if weights > EXTERNAL_DATA_BYTES else None

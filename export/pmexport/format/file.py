@@ -88,6 +88,12 @@ class ModelFile:
         return f"{self.proto.producer_name} {self.proto.producer_version}".strip()
 
     @property
+    def module(self) -> str | None:
+        """What ``pmexport export-module`` made it of; None for a PoseMamba, or anybody else's."""
+        found: str | None = self.metadata.get("module")
+        return found
+
+    @property
     def batch(self) -> int | None:
         """Clips the input is fixed to; None for any."""
         return self._fixed(0)

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from pmexport.format.limits import MAX_BATCH
+from pmexport.format.names import INPUT_NAME
 from posemamba.config import MAX_FRAMES
 
 _WHOLE_BYTES = range(1, 17)
@@ -86,8 +87,9 @@ def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
 
 
 def _wrong_sizes(graph: Any) -> Iterator[str]:  # noqa: ANN401
-    """Of the first input, (batch, frames, joints, 2); clips of that size are made for it."""
-    shape = graph.input[0].type.tensor_type.shape.dim if graph.input else []
+    """Of keypoints_2d (batch, frames, joints, 2); clips of that size are made for it."""
+    ours = graph.input and graph.input[0].name == INPUT_NAME
+    shape = graph.input[0].type.tensor_type.shape.dim if ours else []
     for dim, name, most in zip(shape, ("batch", "frames"), (MAX_BATCH, MAX_FRAMES), strict=False):
         if dim.HasField("dim_value") and not 1 <= dim.dim_value <= most:
             yield f"its input has {name} {dim.dim_value}, not 1 to {most}"

@@ -37,6 +37,7 @@ UNITS = (
 _JSON_KEYS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "schema_version": ("a whole number", lambda value: type(value) is int),
     "config": ("an object", lambda value: isinstance(value, dict)),
+    "inputs": ("an object", lambda value: isinstance(value, dict)),
     "parameters": ("a whole number", lambda value: type(value) is int and value >= 0),
     "joint_names": (
         f"a list of {len(JOINT_NAMES)} names",
@@ -96,6 +97,33 @@ def build_metadata(
     if taken:
         raise InputError(f"source has the key '{taken[0]}', which the exporter writes itself")
     facts.update(source or {})
+    return _as_properties(facts)
+
+
+def build_module_metadata(
+    module: str, options: ExportOptions, parameters: int, inputs: Mapping[str, Any]
+) -> dict[str, str]:
+    """Of a network that is no PoseMamba, as :func:`build_metadata`.
+
+    Args:
+        module: where it came from, ``package.module:factory``.
+        inputs: by name, ``dtype``, the ``shape`` it was asked with, and ``dynamic``: by axis,
+            ``name`` of a size that is free and ``most``, its largest value, or null.
+    """
+    return _as_properties(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "tool_version": tool_version(),
+            "module": module,
+            "parameters": parameters,
+            "inputs": inputs,
+            "ops": options.ops,
+            "precision": options.precision,
+        }
+    )
+
+
+def _as_properties(facts: Mapping[str, Any]) -> dict[str, str]:
     return {
         PREFIX + key: json.dumps(facts[key]) if key in _JSON_KEYS else str(facts[key])
         for key in sorted(facts)

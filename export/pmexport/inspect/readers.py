@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from pmexport.check.module import inspect_module_reference
 from pmexport.check.reference import inspect_reference
 from pmexport.engine.sidecar import inspect_engine
 from pmexport.exporting.describe import inspect_checkpoint
@@ -34,7 +35,7 @@ def look_at_onnx(path: Path) -> Inspection:
 
 def _onnx_sentences(model: ModelFile, facts: Mapping[str, Any]) -> Iterable[str]:
     said = facts["metadata"].get
-    what = f"PoseMamba {said('variant')}" if said("variant") else "a network that says no size"
+    what = _network(said)
     size = size_text(facts["file"]["bytes"])
     target = ", rewritten for ONNX Runtime CUDA" if model.is_optimized else ""
     yield f"{model.path.name} is an ONNX model of {what}{target}, {size}."
@@ -61,6 +62,13 @@ def _onnx_sentences(model: ModelFile, facts: Mapping[str, Any]) -> Iterable[str]
     elif said("scan_order"):
         source = said("scan_order_source")
         yield f"Scan order {said('scan_order')}, told by {source or 'whoever exported it'}."
+
+
+def _network(said: Callable[[str], Any]) -> str:
+    """What metadata say it is."""
+    if said("module"):
+        return f"{said('module')}, a network of your own"
+    return f"PoseMamba {said('variant')}" if said("variant") else "a network that says no size"
 
 
 def _precision_sentence(facts: Mapping[str, Any], optimized: bool) -> str:
@@ -153,7 +161,10 @@ def _checkpoint_sentences(path: Path, facts: Mapping[str, Any]) -> Iterable[str]
 
 
 def look_at_reference(path: Path) -> Inspection:
-    """Inputs and the poses somebody trusts."""
+    """Inputs and the poses somebody trusts, or the outputs of a network of one's own."""
+    own = inspect_module_reference(path)
+    if own is not None:
+        return _module_reference(path, own)
     facts = inspect_reference(path)
     runs, origin = facts["runs"], facts["from"]
     made = (
@@ -171,6 +182,19 @@ def look_at_reference(path: Path) -> Inspection:
     )
     items = tuple(
         Item(name, f"{run['batch']} x {run['frames']} x 17") for name, run in runs.items()
+    )
+    return Inspection("reference", facts, sentences, (Block("Runs", items),))
+
+
+def _module_reference(path: Path, facts: Mapping[str, Any]) -> Inspection:
+    sentences = (
+        f"{path.name} is a reference of 'pmexport export-module': "
+        f"{plural(len(facts['runs']), 'run')}, each with PyTorch's outputs.",
+        f"Hold its model against it with 'pmexport check M.onnx --reference {path.name}'.",
+    )
+    items = tuple(
+        Item(name or "as traced", ", ".join(f"{key} {size}" for key, size in run.items()))
+        for name, run in facts["runs"].items()
     )
     return Inspection("reference", facts, sentences, (Block("Runs", items),))
 

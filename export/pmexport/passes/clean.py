@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from onnxscript import ir, optimizer
@@ -20,12 +20,18 @@ _WEIGHT_SUFFIX = re.compile(r"[._]weight$")
 _NO_LIMIT = 2**40  # fold weights of any size: they replace what they are computed from
 _HALVES = ("x", "z")  # of in_proj: what is scanned, and its gate
 
+Dimensions = Mapping[int, Mapping[int, str]]
+"""Names of dynamic axes: by input, then by axis."""
 
-def clean(model: ir.Model) -> None:
+
+def clean(model: ir.Model, dimensions: Dimensions) -> None:
     """Make an exported graph readable and lean, in place.
 
     Afterwards every constant expression is one initialiser, no node is dead or an Identity, and
     nodes, values and initialisers are named after the PyTorch modules they belong to.
+
+    Args:
+        dimensions: what dynamic axes are called; others that follow from them have no name.
     """
     graph = model.graph
     origins = _parameter_origins(graph)
@@ -46,7 +52,7 @@ def clean(model: ir.Model) -> None:
     _split_projections(graph, origins)
     prune(model)
     _name_everything(graph, origins)
-    _name_dimensions(graph)
+    _name_dimensions(graph, dimensions)
     ir.passes.common.ClearMetadataAndDocStringPass()(model)
 
 
@@ -93,7 +99,9 @@ def _shape_without_detours(graph: ir.Graph) -> None:
             continue
         start, end = (shape.attributes[name].value for name in ("start", "end"))
         if end == start + 1:
-            ir.convenience.replace_all_uses_with(node.outputs[0], shape.outputs[0])
+            ir.convenience.replace_all_uses_with(
+                node.outputs[0], shape.outputs[0], replace_graph_outputs=True
+            )
 
 
 def _split_projections(graph: ir.Graph, origins: dict[str, str]) -> None:
@@ -116,14 +124,16 @@ def _split_projections(graph: ir.Graph, origins: dict[str, str]) -> None:
             half.metadata_props.update(product.metadata_props)
             half.outputs[0].type, half.outputs[0].shape = output.type, output.shape
             graph.insert_before(product, half)
-            ir.convenience.replace_all_uses_with(output, half.outputs[0])
+            ir.convenience.replace_all_uses_with(
+                output, half.outputs[0], replace_graph_outputs=True
+            )
 
 
 def _name_everything(graph: ir.Graph, origins: dict[str, str]) -> None:
     """Names of nodes, their outputs and the initialisers; see ``docs/reference/onnx.md``."""
     kept = {value.name for value in (*graph.inputs, *graph.outputs)}
     scopes: dict[int, str] = {}  # by id of the node
-    names, constants = Names(), Names()
+    names, constants = Names(), Names(taken=kept)
     renamed: dict[int, str] = {}  # by id of the initialiser
     for node in graph:
         scope = _scope(node, origins, scopes)
@@ -167,14 +177,14 @@ def _scope(node: ir.Node, origins: dict[str, str], scopes: dict[int, str]) -> st
     return str(node.inputs[0].name)
 
 
-def _name_dimensions(graph: ir.Graph) -> None:
-    """Write ``batch`` and ``frames`` where the exporter wrote its own symbols."""
-    wanted = ("batch", "frames")
-    symbols = {
-        dim.value: name
-        for dim, name in zip(graph.inputs[0].shape, wanted, strict=False)
-        if not isinstance(dim, int)
-    }
+def _name_dimensions(graph: ir.Graph, dimensions: Dimensions) -> None:
+    """Write names such as ``batch`` where the exporter wrote its own symbols."""
+    symbols = {}
+    for index, axes in dimensions.items():
+        shape = graph.inputs[index].shape
+        for axis, name in axes.items():
+            if not isinstance(shape[axis], int):
+                symbols[shape[axis].value] = name
     for value in _all_values(graph):
         if value.shape is not None:
             value.shape = ir.Shape(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,8 @@ def reshape_constant(value: ir.Value, *sizes: int) -> ir.Value:
 class Names:
     """Hands out each name once: the second ``a`` is ``a_1``."""
 
-    def __init__(self) -> None:
-        self._taken: Counter[str] = Counter()
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken: Counter[str] = Counter(taken)
 
     def unique(self, name: str) -> str:
         count = self._taken[name]

@@ -26,7 +26,9 @@ def lower_cross_scans(model: ir.Model) -> None:
     for node in list(model.graph):
         if node.domain == OP_DOMAIN and node.op_type == CROSS_SELECTIVE_SCAN:
             output = _CrossScan(model.graph, node).lower()
-            ir.convenience.replace_all_uses_with(node.outputs[0], output)
+            ir.convenience.replace_all_uses_with(
+                node.outputs[0], output, replace_graph_outputs=True
+            )
             model.graph.remove(node, safe=True)
 
 

@@ -12,7 +12,7 @@ from onnxscript import ir
 from pmexport.format.names import OP_DOMAIN
 from pmexport.format.operators import SELECTIVE_SCAN, inputs_by_name
 from pmexport.passes.builder import Builder
-from pmexport.passes.graph import reshape_constant
+from pmexport.passes.graph import add_initializer, is_constant, reshape_constant
 
 _TIME = 3  # axis of the scanned sequences, (batch, groups, channels or N, L)
 
@@ -22,7 +22,7 @@ def lower_scans(model: ir.Model) -> None:
     for node in list(model.graph):
         if node.domain == OP_DOMAIN and node.op_type == SELECTIVE_SCAN:
             for old, new in zip(node.outputs, _lower(model.graph, node), strict=False):
-                ir.convenience.replace_all_uses_with(old, new)
+                ir.convenience.replace_all_uses_with(old, new, replace_graph_outputs=True)
             model.graph.remove(node, safe=True)
 
 
@@ -34,19 +34,19 @@ def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ...]:
     D, bias, z = (given.get(name) for name in ("D", "delta_bias", "z"))
     reverse = list(node.attributes["reverse"].value)
     groups = len(reverse)
-    rows, state = A.const_value.shape
+    rows, state = (int(size) for size in A.shape)
     channels = rows // groups
 
     u = build.reshape(u, 0, groups, channels, -1)  # (batch, groups, channels, L)
     delta = build.reshape(delta, 0, groups, channels, -1)
     if bias is not None:
-        delta = build.one("Add", delta, reshape_constant(bias, groups, channels, 1))
+        delta = build.one("Add", delta, _shaped(build, bias, groups, channels, 1))
     if node.attributes["delta_softplus"].value:
         delta = build.one("Softplus", delta)
     du = build.one("Mul", delta, u)
     sequences = [_flip_groups(build, s, reverse) for s in (delta, du, B, C)]
     start = _start(build, given.get("initial_state"), u, (groups, channels, state))
-    body = _body(build, reshape_constant(A, groups, channels, state))
+    body = _body(build, _shaped(build, A, groups, channels, state))
     end, y = build.op(
         "Scan",
         [start, *sequences],
@@ -61,7 +61,7 @@ def _lower(graph: ir.Graph, node: ir.Node) -> tuple[ir.Value, ...]:
     y.producer().name = node.name
     y = _flip_groups(build, y, reverse)  # (batch, groups, channels, L)
     if D is not None:
-        y = build.one("Add", y, build.one("Mul", u, reshape_constant(D, groups, channels, 1)))
+        y = build.one("Add", y, build.one("Mul", u, _shaped(build, D, groups, channels, 1)))
     y = build.reshape(y, 0, rows, -1)
     gated = node.attributes.get("gated")
     if z is not None and (gated is None or gated.value):
@@ -80,6 +80,16 @@ def _start(
     shape = build.one("Concat", batch, build.ints(*sizes), axis=0)
     shape.type = ir.TensorType(ir.DataType.INT64)
     return build.one("ConstantOfShape", shape)
+
+
+def _shaped(build: Builder, value: ir.Value, *sizes: int) -> ir.Value:
+    """A weight in another shape: a constant that others read too is copied."""
+    if not is_constant(value):
+        return build.reshape(value, *sizes)
+    if len(value.uses()) == 1:
+        return reshape_constant(value, *sizes)
+    array = value.const_value.numpy().reshape(sizes)
+    return add_initializer(build.graph, f"{build.scope}.{value.name}", array)
 
 
 def _flip_groups(build: Builder, value: ir.Value, reverse: list[int]) -> ir.Value:

@@ -26,6 +26,33 @@ def open_session(
     profile: Path | None = None,
     any_outputs: bool = False,
 ) -> Any:  # noqa: ANN401
+    """A session of a PoseMamba model, as :func:`open_any_session`.
+
+    Args:
+        any_outputs: ``instead`` may give more than poses, or others.
+
+    Raises:
+        InputError: the file is no model of ours, or needs what is missing here.
+    """
+    session = open_any_session(file, threads, providers, instead, profile=profile)
+    inputs = [value.name for value in session.get_inputs()]
+    outputs = [value.name for value in session.get_outputs()]
+    if inputs != [INPUT_NAME] or (outputs != [OUTPUT_NAME] and not any_outputs):
+        raise InputError(
+            f"'{file.path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
+            f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
+        )
+    return session
+
+
+def open_any_session(
+    file: ModelFile,
+    threads: int | None,
+    providers: list[Any],
+    instead: bytes | None = None,
+    *,
+    profile: Path | None = None,
+) -> Any:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` with the project's operators.
 
     Args:
@@ -33,10 +60,9 @@ def open_session(
         providers: as onnxruntime takes them.
         instead: the model to run, where it is not what the file holds.
         profile: a folder for the times of nodes, and the graph they are of.
-        any_outputs: ``instead`` may give more than poses, or others.
 
     Raises:
-        InputError: the file is no model of ours, or needs what is missing here.
+        InputError: ONNX Runtime cannot load it, or it needs what is missing here.
     """
     import onnxruntime as ort
 
@@ -58,13 +84,6 @@ def open_session(
         )
     except Exception as error:  # onnxruntime raises many classes of its own
         raise InputError(f"'{path}': {_session_error(error)}") from None
-    inputs = [value.name for value in session.get_inputs()]
-    outputs = [value.name for value in session.get_outputs()]
-    if inputs != [INPUT_NAME] or (outputs != [OUTPUT_NAME] and not any_outputs):
-        raise InputError(
-            f"'{path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
-            f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
-        )
     return session
 
 

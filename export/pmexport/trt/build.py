@@ -10,13 +10,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from pmexport.engine.gpu import current_architecture
 from pmexport.trt.backends import Backend, library_folder, unversioned_links
+from pmexport.trt.options import HARDWARE_LEVELS, Options
 from posemamba.errors import InputError
 from posemamba.text import one_line
 
@@ -190,3 +192,40 @@ def _last_words(noise: IO[bytes]) -> str:
     noise.seek(0)
     lines = [line for line in noise.read().decode(errors="replace").splitlines() if line.strip()]
     return f" ({_short(lines[-1])})" if lines else ""
+
+
+def worker_spec(
+    backend: Backend,
+    plugin: Path,
+    onnx: Path,
+    plan: Path,
+    targets: Sequence[str],
+    options: Options,
+    profiles: Sequence[Mapping[str, Mapping[str, Sequence[int]]]],
+) -> dict[str, Any]:
+    """What the worker is told to build one engine.
+
+    Args:
+        plan: where it writes.
+        profiles: by input, the ``min``, ``opt`` and ``max`` shapes.
+    """
+    timing = None if options.timing_cache is None else options.timing_cache.absolute()
+    level = options.hardware_compat
+    return {
+        "plugin": str(plugin.absolute()),
+        "onnx": str(onnx.absolute()),
+        "plan": str(plan),
+        "profiles": list(profiles),
+        "workspace": options.workspace,
+        "optimization_level": options.optimization_level,
+        "hardware_compat": None if level is None else HARDWARE_LEVELS[level][0],
+        "version_compat": options.version_compat,
+        "strip_weights": options.strip_weights,
+        "cross_builds": backend.cross_builds,
+        "targets": list(targets),
+        "timing_cache": None if timing is None else str(timing),
+        "timing_cache_out": None
+        if timing is None
+        else str(timing.with_name(f".{os.getpid()}.{timing.name}")),
+        "open_engine": current_architecture() in targets and not options.strip_weights,
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,17 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pmexport.engine.gpu import current_architecture, current_name
+from pmexport.engine.gpu import current_name
 from pmexport.engine.sidecar import SCHEMA_VERSION, sidecar_path, to_text
 from pmexport.exporting.request import run_export
 from pmexport.format.environment import timestamp, tool_version
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN
-from pmexport.trt.build import OnEvent, Outcome, run_worker
+from pmexport.trt.build import OnEvent, Outcome, run_worker, worker_spec
 from pmexport.trt.cache import EngineCache, Entry, Nearest, cache_key
 from pmexport.trt.checks import check_disk
-from pmexport.trt.options import HARDWARE_LEVELS
 from pmexport.trt.precision_table import precision_table
 from pmexport.trt.request import TrtJob, check_source
 from pmexport.trt.source import plugin_version, read_source
@@ -198,32 +196,14 @@ def _build(job: TrtJob, source: ModelFile, watch: Watch, seconds: dict[str, floa
 
 def _spec(job: TrtJob, source: ModelFile, plan: Path) -> dict[str, Any]:
     """What the worker is told."""
-    options = job.request.options
-    timing = None if options.timing_cache is None else options.timing_cache.absolute()
-    level = options.hardware_compat
     keypoint = (len(source.metadata["joint_names"]), source.channels)
-    return {
-        "plugin": str(job.plugin.absolute()),
-        "onnx": str(source.path.absolute()),
-        "plan": str(plan),
-        "input": INPUT_NAME,
-        "profiles": [
-            {which: profile.shape(which, *keypoint) for which in ("min", "opt", "max")}
-            for profile in job.profiles
-        ],
-        "workspace": options.workspace,
-        "optimization_level": options.optimization_level,
-        "hardware_compat": None if level is None else HARDWARE_LEVELS[level][0],
-        "version_compat": options.version_compat,
-        "strip_weights": options.strip_weights,
-        "cross_builds": job.backend.cross_builds,
-        "targets": list(job.targets),
-        "timing_cache": None if timing is None else str(timing),
-        "timing_cache_out": None
-        if timing is None
-        else str(timing.with_name(f".{os.getpid()}.{timing.name}")),
-        "open_engine": current_architecture() in job.targets and not options.strip_weights,
-    }
+    profiles = [
+        {INPUT_NAME: {which: profile.shape(which, *keypoint) for which in ("min", "opt", "max")}}
+        for profile in job.profiles
+    ]
+    return worker_spec(
+        job.backend, job.plugin, source.path, plan, job.targets, job.request.options, profiles
+    )
 
 
 def _sidecar(job: TrtJob, source: ModelFile, outcome: Outcome, engine: Path) -> dict[str, Any]:

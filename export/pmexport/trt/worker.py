@@ -159,7 +159,8 @@ def configure(session: Session, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401
     config = session.builder.create_builder_config()
     for shapes in spec["profiles"]:
         profile = session.builder.create_optimization_profile()
-        profile.set_shape(spec["input"], *(tuple(shapes[key]) for key in ("min", "opt", "max")))
+        for name, sizes in shapes.items():
+            profile.set_shape(name, *(tuple(sizes[key]) for key in ("min", "opt", "max")))
         if config.add_optimization_profile(profile) < 0:
             raise session.failure(f"TensorRT refuses the profile {shapes}")
     # What the ONNX model types as fp32 is computed in fp32: TF32 has 10 bits of mantissa.

@@ -243,6 +243,7 @@ ENGINES = {
     "tensors=3": (BAD_MODEL, "3 tensors"),
     "rank=3": (BAD_MODEL, "[batch][frames][17][2]"),
     "joints=16": (BAD_MODEL, "[batch][frames][17][2]"),
+    "channels=3": (BAD_MODEL, "reads 3 numbers of each joint, this library gives it x and y alone"),
     "type=1": (BAD_MODEL, "of type float"),
     "profiles=0": (BAD_MODEL, "no optimization profile"),
     "frames=9": (BAD_ARGUMENT, "takes 1 to 9"),
@@ -329,8 +330,10 @@ def test_ort_cuda(backend: str, graph: int, any_model: Path, drive: Any) -> None
 
 
 def test_a_size_is_captured_when_it_comes_again(
-    any_model: Path, drive: Any, tmp_path: Path
-) -> None:  # noqa: ANN401
+    any_model: Path,
+    drive: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
     """drive lifts batch x frames 1x27 three times, 2x5, 7x27, and 1x27 again; -1 is no graph."""
     log = tmp_path / "graphs"
     words = f"providers=cuda;graphs={log}"

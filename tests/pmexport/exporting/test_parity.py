@@ -17,8 +17,8 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from pmexport.exporting.export import export_onnx
-from pmexport.exporting.translation import translation_table
 from pmexport.format.options import ExportOptions, OpsMode, Precision
+from pmexport.ops.translation import translation_table
 from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.read import load_checkpoint

@@ -9,10 +9,10 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from pmexport.exporting.translation import translation_table
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import export_onnx
-from pmexport.exporting.translation import translation_table
 from pmexport.format.file import open_model
 from pmexport.format.options import ExportOptions, OpsMode
 from pmexport.runtimes.base import RuntimeOptions

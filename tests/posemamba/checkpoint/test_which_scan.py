@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,25 @@ def test_other_bones_are_refused(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "bones.pth")
     with pytest.raises(InputError, match=r"joint_to_limb.* other bones"):
         read_checkpoint(tmp_path / "bones.pth")
+
+
+@pytest.mark.parametrize(
+    ("stated", "channels", "bones", "warns"),
+    [(None, 3, True, False), (3, 3, True, False), (5, 5, False, False), (2, 3, True, True)],
+)
+def test_a_config_says_which_channels_are_the_inputs(
+    stated: int | None, channels: int, bones: bool, warns: bool, tmp_path: Path
+) -> None:
+    """The buffer suggests bones; a network of five channels that holds it unused has none."""
+    shutil.copy(FORKS / "bones_4dir_5ch.pth.tr", tmp_path / "bones.pth.tr")
+    if stated is not None:
+        (tmp_path / "config.yaml").write_text(f"input_channels: {stated}\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        config = read_checkpoint(tmp_path / "bones.pth.tr", scan_order="global-local").config
+    assert (config.channels, config.bones) == (channels, bones)
+    said = [str(one.message) for one in caught]
+    assert any("channels 2, but the weights have 3" in text for text in said) == warns
 
 
 def test_copies_of_the_step_bias_must_agree(tmp_path: Path) -> None:

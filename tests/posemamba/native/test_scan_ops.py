@@ -155,8 +155,48 @@ def test_reference_gradients_equal_finite_differences() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int32])
 def test_unsupported_dtypes_are_refused(dtype: torch.dtype) -> None:
     arguments = cross_arguments()
-    with pytest.raises(InputError, match="float32 or float16"):
-        ops.cross_selective_scan(arguments[0].to(dtype), *arguments[1:])
+    activations = [tensor.to(dtype) for tensor in arguments[:2]]
+    with pytest.raises(InputError, match="takes float32 or float16, not") as refusal:
+        ops.cross_selective_scan(*activations, *arguments[2:])
+    assert "posemamba.mamba.selective_scan_fn" in str(refusal.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex64, torch.int32])
+@pytest.mark.parametrize(
+    ("op", "names"),
+    [
+        (ops.cross_selective_scan, ("x_dbl", "dt_weight", "dt_bias", "A", "D")),
+        (ops.selective_scan, ("delta", "A", "B", "C", "D", "delta_bias", "z")),
+    ],
+)
+def test_no_tensor_is_narrowed_in_silence(op: Any, names: tuple[str, ...], dtype: Any) -> None:  # noqa: ANN401
+    cross = op is ops.cross_selective_scan
+    keys = CROSS_NAMES if cross else SCAN_NAMES
+    arguments = dict(
+        zip(keys, cross_arguments() if cross else scan_arguments(with_z=True), strict=True)
+    )
+    for name in names:
+        changed = arguments | {name: arguments[name].to(dtype)}
+        with pytest.raises(InputError, match=f": {name} is {dtype}, "):
+            op(*changed.values())
+
+
+def test_narrower_weights_are_widened() -> None:
+    arguments = dict(zip(SCAN_NAMES, scan_arguments(with_z=False), strict=True))
+    for name in ("A", "D", "delta_bias"):
+        arguments[name] = arguments[name].half()
+    wide = arguments | {name: arguments[name].float() for name in ("A", "D", "delta_bias")}
+    assert torch.equal(ops.selective_scan(*arguments.values()), ops.selective_scan(*wide.values()))
+
+
+@pytest.mark.parametrize("absent", [("D",), ("delta_bias",), ("D", "delta_bias")])
+def test_absent_weights_count_as_zeros(absent: tuple[str, ...]) -> None:
+    given = dict(zip(SCAN_NAMES, scan_arguments(with_z=True), strict=True))
+    zeros = given | {name: torch.zeros_like(given[name]) for name in absent}
+    got = ops.selective_scan(*(given | dict.fromkeys(absent)).values())
+    assert torch.equal(got, ops.selective_scan(*zeros.values()))
+    with pytest.raises(InputError, match="delta is"):  # the others are looked at nonetheless
+        ops.selective_scan(*(given | dict.fromkeys(absent) | {"delta": given["u"][:1]}).values())
 
 
 def test_an_order_code_out_of_range_is_refused() -> None:

@@ -35,8 +35,9 @@ struct BackendFacts {
 };
 
 constexpr int64_t kJointCount = 17;
-constexpr int64_t kInputFloats = kJointCount * 2;   // a frame
-constexpr int64_t kOutputFloats = kJointCount * 3;  // a frame
+constexpr int64_t kInputChannels = 2;                           // x and y
+constexpr int64_t kInputFloats = kJointCount * kInputChannels;  // a frame
+constexpr int64_t kOutputFloats = kJointCount * 3;              // a frame
 
 class Backend {
  public:
@@ -69,6 +70,10 @@ struct BackendRequest {
   int device, threads;
   bool cuda_graph;
 };
+
+// Refuses a network that reads more of a joint than x and y, as some forks do: nobody could give
+// this library the other numbers. Throws Failure(PM_BAD_MODEL).
+void check_channels(const std::string& path, int64_t channels);
 
 // Opens the back end `options` asks for. Throws Failure.
 std::unique_ptr<Backend> open_backend(const std::string& path, const pm_lifter_options& options);

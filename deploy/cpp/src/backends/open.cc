@@ -105,6 +105,14 @@ void check_options(const pm_lifter_options& options) {
 
 }  // namespace
 
+void check_channels(const std::string& path, int64_t channels) {
+  if (channels < 0 || channels == kInputChannels) return;
+  fail(PM_BAD_MODEL,
+       "'%s' reads %lld numbers of each joint, this library gives it x and y alone: a network with "
+       "a confidence or other channels runs in ONNX Runtime or TensorRT itself",
+       path.c_str(), static_cast<long long>(channels));
+}
+
 std::unique_ptr<Backend> open_backend(const std::string& path, const pm_lifter_options& options) {
   check_options(options);
   const char* name = options.backend == nullptr ? kAuto : options.backend;

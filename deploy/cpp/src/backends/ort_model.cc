@@ -90,7 +90,7 @@ void OrtModel::explain(ort::Status* status) const {
 void OrtModel::check_side(bool input) {
   const char* side = input ? "input" : "output";
   const char* wanted = input ? kInputName : kOutputName;
-  const int64_t channels = input ? 2 : 3;
+  const int64_t channels = input ? kInputChannels : 3;
   const auto check = [&](ort::Status* status) {
     library_->check(status, PM_BAD_MODEL,
                     "'" + facts_.path + "' has an " + side + " that cannot be read", kExportAgain);
@@ -127,6 +127,7 @@ void OrtModel::check_side(bool input) {
   check(ort::GetDimensionsCount(api(), info, &rank));
   int64_t shape[4] = {};
   if (rank == 4) check(ort::GetDimensions(api(), info, shape, rank));
+  if (input && rank == 4) check_channels(facts_.path, shape[3]);
   const bool joints_fit =
       (shape[2] == kJointCount || shape[2] < 0) && (shape[3] == channels || shape[3] < 0);
   if (element != ort::kFloat || rank != 4 || !joints_fit) {

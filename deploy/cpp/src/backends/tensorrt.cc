@@ -214,6 +214,7 @@ class TensorRt : public Backend {
     const auto is = trt::call<int32_t>(engine(), places_.engine_mode, name);
     const auto type = trt::call<int32_t>(engine(), places_.engine_type, name);
     const auto shape = trt::call<trt::Dims>(engine(), places_.engine_shape, name);
+    if (mode == trt::kInput && shape.rank == 4) check_channels(model_.path, shape.d[3]);
     if (is == mode && type == trt::kFloat && shape.rank == 4 && shape.d[2] == kJointCount &&
         shape.d[3] == channels) {
       return;
@@ -232,7 +233,7 @@ class TensorRt : public Backend {
       fail(PM_BAD_MODEL, "'%s' has %d tensors, a PoseMamba engine an input and an output: %s",
            model_.path.c_str(), tensors, kBuildAgain);
     }
-    check_tensor(kInput, trt::kInput, 2);
+    check_tensor(kInput, trt::kInput, kInputChannels);
     check_tensor(kOutput, trt::kOutput, 3);
     const auto count = trt::call<int32_t>(engine(), places_.engine_profile_count);
     Sizes& sizes = model_.sizes;

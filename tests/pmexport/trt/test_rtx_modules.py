@@ -1,0 +1,51 @@
+"""TensorRT-RTX engines of the example networks, built without a GPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from example_networks import EXAMPLES
+
+from pmexport.cli.main import cli
+from pmexport.format.file import open_model
+from pmexport.libraries import plugin_path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _available() -> None:
+    if importlib.util.find_spec("tensorrt_rtx") is not None and plugin_path().is_file():
+        return
+    text = "tensorrt_rtx or the plugin library is not here"
+    if os.environ.get("POSEMAMBA_REQUIRE_TRT") == "1":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_engine_of_an_example(
+    name: str, examples: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    model, engine = examples[0] / f"{name}.onnx", tmp_path / f"{name}.engine"
+    done = CliRunner().invoke(
+        cli,
+        ["trt", "--onnx", str(model), "--backend", "tensorrt-rtx", "--target", "sm86",
+         "-o", str(engine)],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    scans = len(open_model(model).own_nodes)
+    assert f"{scans} plugin layers" in done.output
+    known = json.loads((tmp_path / f"{name}.engine.json").read_text())
+    assert known["engine"]["bytes"] == engine.stat().st_size
+    assert known["module"].endswith(f"{name}.py:build")
+    (sizes,) = known["profiles"]
+    for shapes in sizes.values():
+        assert shapes["min"][0] == 1
+        assert shapes["max"][0] == 8
+    told = CliRunner().invoke(cli, ["inspect", str(engine)])
+    assert told.exit_code == 2
+    assert "a network of your own" in told.stderr
