@@ -25,7 +25,7 @@ STREAMS: dict[str, tuple[dict[str, Any], str]] = {
     "window negative": ({"window": -1}, "window is -1"),
     "window too long": ({"window": 28}, "takes 1 to 27 frames"),
     "hop negative": ({"hop": -1}, "hop is -1"),
-    "hop of blend": ({"policy": "blend", "hop": 14}, "at most 13"),
+    "hop of blend": ({"policy": "blend", "hop": 27}, "at most 26"),
     "policy": ({"policy": "newest"}, "use last, center, lag or blend"),
     "policy NULL": ({"policy": None}, "policy is 'NULL'"),
     "lag of last": ({"lag": 3}, "only policy 'lag' uses"),

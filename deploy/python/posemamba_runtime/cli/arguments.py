@@ -160,7 +160,7 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
         type=_count("a hop"),
         default=0,
         metavar="N",
-        help="frames between windows  [half a window where blended, else 1]",
+        help="frames between windows  [3/4 of a window where blended, else 1]",
     )
     group.add_argument(
         "--policy",

@@ -92,10 +92,10 @@ def lift_options(arguments: argparse.Namespace) -> LiftOptions:
         raise InputError("--focal is for --root: give both")
     policy = arguments.policy or "blend"
     window = arguments.window
-    if policy == "blend" and window and arguments.hop > window // 2:
+    if policy == "blend" and window and arguments.hop > max(window - 1, 1):
         raise InputError(
-            f"--hop {arguments.hop} with a window of {window}: blended windows overlap by half, "
-            f"so at most {max(1, window // 2)}"
+            f"--hop {arguments.hop} with a window of {window}: blended windows overlap, "
+            f"so at most {max(1, window - 1)}"
         )
     return LiftOptions(
         window=window,
