@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+#: Pixels: recordings hold float32, which keeps seven digits.
+EXACT = 2e-4
 WIDTH, HEIGHT = 1280, 720
 FRAMES = 80
 

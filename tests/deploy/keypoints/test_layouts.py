@@ -40,7 +40,7 @@ def test_gaps_are_filled_as_in_training(layout: str) -> None:
     points[np.random.default_rng(2).random(points.shape[:2]) < 0.3] = np.nan
     whole = complete(_track(points), layout)
     (stretch,) = whole.stretches
-    assert np.abs(stretch.points - detections_to_h36m(points, layout)).max() < 1e-9
+    assert np.abs(stretch.points - detections_to_h36m(points, layout)).max() < files.EXACT
     assert not whole.placed
     assert not whole.lost
 
@@ -50,7 +50,7 @@ def test_faces_never_seen_take_the_stand_ins(layout: str) -> None:
     points = np.random.default_rng(1).uniform(0, 1000, (5, len(LAYOUTS[layout].joints), 2))
     points[:, list(LAYOUTS[layout].joints).index("nose")] = np.nan
     (stretch,) = complete(_track(points), layout).stretches
-    assert np.abs(stretch.points - detections_to_h36m(points, layout)).max() < 1e-9
+    assert np.abs(stretch.points - detections_to_h36m(points, layout)).max() < files.EXACT
     assert stretch.filled[:, H36M_JOINTS.index("nose")].all()
 
 

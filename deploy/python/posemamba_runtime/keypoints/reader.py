@@ -79,7 +79,6 @@ def read(
     found, name = _detections(source, wanted, clip, stdin)
     try:
         judged = judge(found, size=size, min_confidence=min_confidence, layout=layout)
-        found.release()
         tracks, rate = make_tracks(judged, found, person=person, rate=rate)
     except InputError as error:
         raise problem(source, str(error)) from None
@@ -164,7 +163,7 @@ def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
     if path.suffix.lower() == ".txt" and content.lstrip()[:1].isdigit():
         found = Detections(layout="coco17", units="fractions")
         try:
-            found.frames[0] = read_labels(content, found)
+            found.people.add(0, read_labels(content, found))
         except InputError as error:
             raise problem(path, str(error)) from None
         return found, "yolo"
@@ -186,7 +185,7 @@ def _from_lines(stream: BinaryIO, wanted: str | None) -> tuple[Detections, str]:
             reader.add(document)
         except InputError as error:
             raise problem("standard input", f"line {number}: {error}") from None
-    if not reader.found.frames:
+    if not reader.found.people.looked_at:
         raise InputError("standard input: ended without a frame: pipe one JSON object a line")
     return reader.found, reader.format.name if reader.format else "ndjson"
 
@@ -194,7 +193,7 @@ def _from_lines(stream: BinaryIO, wanted: str | None) -> tuple[Detections, str]:
 def _summary(
     name: str, found: Detections, judged: Judged, tracks: tuple[PersonTrack, ...]
 ) -> Summary:
-    numbers = np.unique(np.array(sorted(found.frames), np.int64))
+    numbers = found.people.frames()
     total = len(numbers) if found.sparse else int(numbers[-1] - numbers[0]) + 1
     used = list(LAYOUTS[judged.layout].used)
     counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
@@ -202,7 +201,7 @@ def _summary(
         format=name,
         frames=total,
         missing_frames=total - len(numbers),
-        empty_frames=found.empty_frames,
+        empty_frames=found.people.empty_frames,
         people=len(tracks),
         found=sum(counts),
         not_found=sum(len(track.frames) * len(used) for track in tracks) - sum(counts),

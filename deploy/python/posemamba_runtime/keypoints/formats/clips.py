@@ -14,7 +14,8 @@ import numpy as np
 from posemamba_runtime.keypoints.archive import Member
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats.base import set_size
-from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.people import Detection
+from posemamba_runtime.keypoints.recording import Detections, Floats
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ def add_clip(found: Detections, index: int, name: str, values: Floats) -> None:
     """Every frame of an array (frames, joints, 2 or 3) as a detection of person ``index``."""
     found.names[index] = name
     for frame, points in enumerate(values):
-        found.frames.setdefault(frame, []).append(Detection(points, index))
+        found.people.add(frame, [Detection(points, index)])
 
 
 def _number(member: Member, key: str) -> float:
@@ -109,7 +110,7 @@ def _clips(member: Member, key: str) -> dict[str, Floats]:
         raise InputError(f"array '{key}' has {shape[-1]} values a joint: expected x and y")
     if 0 in shape:
         raise InputError(f"array '{key}' has shape {shape}: give at least one frame")
-    values = array.astype(np.float64)
+    values = array if array.dtype == np.float32 else array.astype(np.float64)
     if array.ndim == 3:
         return {key: values}
     return {f"{key}[{index}]": clip for index, clip in enumerate(values)}

@@ -14,8 +14,9 @@ from typing import Any
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, take_size
 from posemamba_runtime.keypoints.layouts import BY_COUNT
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, to_points
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
 
 _HEADER = {"size", "width", "height", "rate", "fps", "layout", "format", "version"}
 
