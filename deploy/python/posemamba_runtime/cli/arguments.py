@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from posemamba_runtime.detectors.video import DETECTORS
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
@@ -63,7 +64,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         "keypoints",
         metavar="KEYPOINTS",
         nargs="?",
-        help="a file or folder a 2D detector wrote, or '-' for a frame of JSON a line",
+        help="what a 2D detector wrote, '-' for a frame of JSON a line, or a video with --detector",
     )
     lift.add_argument(
         "-o",
@@ -72,6 +73,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         help="file to write, its ending says the format; '-' for JSON lines",
     )
     _reading(lift.add_argument_group("reading"))
+    _detecting(lift.add_argument_group("a video"))
     _lifting(lift.add_argument_group("lifting"))
     _living(lift.add_argument_group("live"))
     return root
@@ -118,6 +120,20 @@ def _reading(group: argparse._ArgumentGroup) -> None:
         help="all, largest, or an id  [all]",
     )
     group.add_argument("--clip", metavar="NAME", help="the clip of an .npz that holds several")
+
+
+def _detecting(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--detector",
+        type=_choice("detector", tuple(DETECTORS)),
+        metavar="NAME",
+        help=f"KEYPOINTS is a video: {', '.join(DETECTORS)}",
+    )
+    group.add_argument(
+        "--detector-python",
+        metavar="PATH",
+        help="the Python that has the detector  [looked for]",
+    )
 
 
 def _lifting(group: argparse._ArgumentGroup) -> None:

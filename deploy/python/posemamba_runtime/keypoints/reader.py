@@ -21,6 +21,7 @@ from posemamba_runtime.keypoints.judge import Judged, judge
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.recording import Detections, PersonTrack, Recording, Summary
 from posemamba_runtime.keypoints.source import (
+    Lines,
     parse_documents,
     read_bytes,
     read_lines,
@@ -77,6 +78,39 @@ def read(
     check_numbers(size, min_confidence, rate)
     source = str(source)
     found, name = _detections(source, wanted, clip, stdin)
+    return _recording(found, name, source, size, min_confidence, person, layout, rate)
+
+
+def read_frames(
+    lines: Lines,
+    source: str,
+    *,
+    size: tuple[int, int] | None = None,
+    min_confidence: float = MIN_CONFIDENCE,
+    person: str | int = "all",
+    rate: float | None = None,
+) -> Recording:
+    """As :func:`read` of a frame a line, from whatever program writes them.
+
+    Args:
+        source: what messages and the recording call it.
+    """
+    check_numbers(size, min_confidence, rate)
+    found, name = _from_lines(lines, None, source)
+    return _recording(found, name, source, size, min_confidence, parse_person(person), None, rate)
+
+
+def _recording(
+    found: Detections,
+    name: str,
+    source: str,
+    size: tuple[int, int] | None,
+    min_confidence: float,
+    person: str | int,
+    layout: str | None,
+    rate: float | None,
+) -> Recording:
+    """What was found, judged and followed."""
     try:
         judged = judge(found, size=size, min_confidence=min_confidence, layout=layout)
         tracks, rate = make_tracks(judged, found, person=person, rate=rate)
@@ -178,15 +212,17 @@ def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
     return reader.found, reader.format.name if reader.format else "ndjson"
 
 
-def _from_lines(stream: BinaryIO, wanted: str | None) -> tuple[Detections, str]:
+def _from_lines(
+    lines: Lines, wanted: str | None, source: str = "standard input"
+) -> tuple[Detections, str]:
     reader = FrameReader(wanted)
-    for number, document in read_lines(stream, "standard input"):
+    for number, document in read_lines(lines, source):
         try:
             reader.add(document)
         except InputError as error:
-            raise problem("standard input", f"line {number}: {error}") from None
+            raise problem(source, f"line {number}: {error}") from None
     if not reader.found.people.looked_at:
-        raise InputError("standard input: ended without a frame: pipe one JSON object a line")
+        raise problem(source, "ended without a frame: pipe one JSON object a line")
     return reader.found, reader.format.name if reader.format else "ndjson"
 
 

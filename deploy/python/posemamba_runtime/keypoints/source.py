@@ -10,20 +10,28 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
 
 MAX_BYTES = 2**31
 """Of one file. A million frames of one person in JSON are less."""
 
+_DETECT = "run a 2D detector on it first, 'lift' has --detector mediapipe"
+
 _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the file: run 'git lfs pull'"),
     (b"\x89PNG", "is a PNG image, not keypoints: run a 2D detector on it first"),
     (b"\xff\xd8\xff", "is a JPEG image, not keypoints: run a 2D detector on it first"),
     (b"GIF8", "is a GIF image, not keypoints: run a 2D detector on it first"),
-    (b"RIFF", "is a video or sound, not keypoints: run a 2D detector on it first"),
-    (b"\x1aE\xdf\xa3", "is a video, not keypoints: run a 2D detector on it first"),
+    (
+        b"RIFF",
+        f"is a video or sound, not keypoints: {_DETECT}",
+    ),
+    (
+        b"\x1aE\xdf\xa3",
+        f"is a video, not keypoints: {_DETECT}",
+    ),
     (b"\x1f\x8b", "is compressed with gzip: unpack it first"),
     (b"BZh", "is compressed with bzip2: unpack it first"),
     (b"\xfd7zXZ", "is compressed with xz: unpack it first"),
@@ -41,6 +49,12 @@ _SIGNATURES: Sequence[tuple[bytes, str]] = (
 )
 _MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<!--|<head|<svg)", re.IGNORECASE)
 _VIDEO_AT_4 = b"ftyp"
+
+
+class Lines(Protocol):
+    """A stream, as far as it is read line by line."""
+
+    def readline(self, limit: int, /) -> bytes: ...
 
 
 def require_readable(path: Path) -> bool:
@@ -98,7 +112,7 @@ def refuse_other_kinds(content: bytes, path: Path | str) -> None:
         if head.startswith(signature):
             raise problem(path, text)
     if head[4:8] == _VIDEO_AT_4:
-        raise problem(path, "is a video, not keypoints: run a 2D detector on it first")
+        raise problem(path, f"is a video, not keypoints: {_DETECT}")
     if _MARKUP.match(head):
         raise problem(path, "is a web page or XML, not keypoints: was the download a log-in page?")
 
@@ -169,7 +183,7 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def read_lines(stream: BinaryIO, source: str) -> Iterator[tuple[int, Any]]:
+def read_lines(stream: Lines, source: str) -> Iterator[tuple[int, Any]]:
     """JSON documents of a stream as they come, one a line; empty lines are skipped.
 
     Yields:
