@@ -21,14 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.body import quaternions as quat
-from posemamba_runtime.body.skeleton import (
-    BELLY,
-    LEFT_HIP,
-    NUM_JOINTS,
-    PARENTS,
-    REST_DIRECTIONS,
-    RIGHT_HIP,
-)
+from posemamba_runtime.body.skeleton import BELLY, LEFT_HIP, REST_DIRECTIONS, RIGHT_HIP
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS
 
 Array = npt.NDArray[np.float64]
 

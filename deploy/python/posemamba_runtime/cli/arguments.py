@@ -13,7 +13,7 @@ from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
-from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name
+from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name, parse_size
 from posemamba_runtime.keypoints.tracks import parse_person
 from posemamba_runtime.outputs.vmc import parse_address
 
@@ -24,7 +24,6 @@ BACKENDS = (
 POLICIES = ("blend", "last", "center")
 UNITS = ("m", "mm")
 
-_SIZE = re.compile(r"([0-9]{1,7})\s*[xX,:]\s*([0-9]{1,7})")
 _MOST_FRAMES = 1_000_000
 _TALLEST_M = 3.0
 
@@ -94,7 +93,7 @@ def _reading(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--size",
-        type=_size,
+        type=_named(parse_size),
         metavar="WxH",
         help="pixels of the image, where the file does not tell",
     )
@@ -274,15 +273,6 @@ def _count(what: str) -> Callable[[str], int]:
         return int(text)
 
     return convert
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = _SIZE.fullmatch(text.strip())
-    if not found or not int(found[1]) or not int(found[2]):
-        raise argparse.ArgumentTypeError(
-            f"'{printable(text, 20)}' is no size: give width and height in pixels as 1920x1080"
-        )
-    return int(found[1]), int(found[2])
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -14,9 +14,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.keypoints.layouts import H36M_JOINTS, LAYOUTS, Layout
+from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
 from posemamba_runtime.keypoints.people import Floats32, Ints
 from posemamba_runtime.keypoints.recording import Floats, PersonTrack
+from posemamba_runtime.skeleton import NUM_JOINTS
 
 Bools = npt.NDArray[np.bool_]
 
@@ -82,13 +83,13 @@ def complete(track: PersonTrack, layout: str) -> Completed:
             continue
         placed.update(hung)
         weights = joints.matrices()
-        points = np.empty((end - start, len(H36M_JOINTS), 2), np.float32)
+        points = np.empty((end - start, NUM_JOINTS, 2), np.float32)
         for axis in range(2):
             points[..., axis] = filled[..., axis] @ weights[axis].T
         unseen = _unseen(values, weights)
         stretches.append(Stretch(track.frames[rows], track.timestamps[rows], points, unseen))
         seen.append(np.where(unseen[..., None], np.float32(np.nan), points))
-    everything = np.concatenate(seen) if seen else np.empty((0, len(H36M_JOINTS), 2), np.float32)
+    everything = np.concatenate(seen) if seen else np.empty((0, NUM_JOINTS, 2), np.float32)
     order = [name for name in _HANGS_FROM if name in placed]
     return Completed(tuple(stretches), everything, tuple(order), tuple(lost))
 
@@ -121,8 +122,8 @@ def _filled(values: Floats, layout: Layout) -> tuple[Floats, list[str], list[str
         if np.isnan(result[:, joint, 0]).any() and np.isfinite(result[:, parent, 0]).all():
             result[:, joint] = result[:, parent] + np.array([0.0, share]) * _trunk(result, layout)
             hung.append(name)
-    missing = [names[joint] for joint in layout.used if np.isnan(result[:, joint, 0]).any()]
-    unused = [joint for joint in range(len(names)) if joint not in layout.used]
+    missing = [names[joint] for joint in layout.used_places if np.isnan(result[:, joint, 0]).any()]
+    unused = [joint for joint in range(len(names)) if joint not in layout.used_places]
     result[:, unused] = 0.0  # their weights are 0, and 0 times NaN is NaN
     return result, hung, missing
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +15,7 @@ from posemamba_runtime.keypoints.documents import FrameReader, add_all, read_doc
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable, problem
 from posemamba_runtime.keypoints.folders import read_folder
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
-from posemamba_runtime.keypoints.formats.clips import read_clips
+from posemamba_runtime.keypoints.formats.clips import MOST_AT_ONCE, read_clips
 from posemamba_runtime.keypoints.formats.videopose3d import is_videopose3d, read_videopose3d
 from posemamba_runtime.keypoints.formats.yolo import read_labels
 from posemamba_runtime.keypoints.judge import Judged, judge
@@ -36,6 +37,8 @@ MIN_CONFIDENCE = 0.1
 
 STANDARD_INPUT = "-"
 
+_SIZE = re.compile(r"([0-9]{1,7})\s*[xX,:]\s*([0-9]{1,7})")
+
 _ALSO_CALLED = {
     **dict.fromkeys(("jsonl", "jsonlines", "lines"), "ndjson"),
     **dict.fromkeys(("yolopose", "yolov8", "yolo11", "ultralytics"), "yolo"),
@@ -54,6 +57,7 @@ def read(
     layout: str | None = None,
     rate: float | None = None,
     clip: str | None = None,
+    clips_at_once: int = MOST_AT_ONCE,
     stdin: BinaryIO | None = None,
 ) -> Recording:
     """Read 2D keypoints that a detector wrote.
@@ -67,6 +71,7 @@ def read(
         layout: the order of the joints, where the file does not tell.
         rate: frames a second, where the file does not tell.
         clip: the one to take of an ``.npz`` that holds several.
+        clips_at_once: how many of its clips are taken where none is named.
         stdin: what ``-`` stands for.
 
     Raises:
@@ -77,7 +82,7 @@ def read(
     person = parse_person(person)
     check_numbers(size, min_confidence, rate)
     source = str(source)
-    found, name = _detections(source, wanted, clip, stdin)
+    found, name = _detections(source, wanted, clip, clips_at_once, stdin)
     return _recording(found, name, source, size, min_confidence, person, layout, rate)
 
 
@@ -145,6 +150,20 @@ def format_name(text: str | None) -> str | None:
     return name
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """``1920x1080``.
+
+    Raises:
+        InputError: anything else.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found or not int(found[1]) or not int(found[2]):
+        raise InputError(
+            f"'{printable(text, 20)}' is no size: give width and height in pixels as 1920x1080"
+        )
+    return int(found[1]), int(found[2])
+
+
 def check_numbers(size: tuple[int, int] | None, min_confidence: float, rate: float | None) -> None:
     """Refuse what no recording can have.
 
@@ -160,7 +179,11 @@ def check_numbers(size: tuple[int, int] | None, min_confidence: float, rate: flo
 
 
 def _detections(
-    source: str, wanted: str | None, clip: str | None, stdin: BinaryIO | None
+    source: str,
+    wanted: str | None,
+    clip: str | None,
+    clips_at_once: int,
+    stdin: BinaryIO | None,
 ) -> tuple[Detections, str]:
     if source == STANDARD_INPUT:
         if wanted in _ARCHIVES:
@@ -174,20 +197,22 @@ def _detections(
     with path.open("rb") as stream:
         head = stream.read(2)
     if head == b"PK" or wanted in _ARCHIVES or path.suffix.lower() == ".npz":
-        return _from_archive(path, wanted, clip)
+        return _from_archive(path, wanted, clip, clips_at_once)
     if clip is not None:
         raise problem(path, "is no .npz: leave --clip out")
     return _from_file(path, wanted)
 
 
-def _from_archive(path: Path, wanted: str | None, clip: str | None) -> tuple[Detections, str]:
+def _from_archive(
+    path: Path, wanted: str | None, clip: str | None, clips_at_once: int
+) -> tuple[Detections, str]:
     members = read_archive(path)
     name = "videopose3d" if is_videopose3d(members) else "npz"
     if wanted not in (None, name):
         raise problem(path, f"looks like {name}, not --format {wanted}: leave --format out")
     reader = read_videopose3d if name == "videopose3d" else read_clips
     try:
-        return reader(members, clip), name
+        return reader(members, clip, clips_at_once), name
     except InputError as error:
         raise problem(path, str(error)) from None
 
@@ -231,7 +256,7 @@ def _summary(
 ) -> Summary:
     numbers = found.people.frames()
     total = len(numbers) if found.sparse else int(numbers[-1] - numbers[0]) + 1
-    used = list(LAYOUTS[judged.layout].used)
+    used = list(LAYOUTS[judged.layout].used_places)
     counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
     return Summary(
         format=name,

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from posemamba_runtime.body.kinematics import rest_offsets, rotations, y_up
 from posemamba_runtime.body.quaternions import to_matrices
-from posemamba_runtime.body.skeleton import NUM_JOINTS, PARENTS
 from posemamba_runtime.motion import IntArray, Motion, Track
 from posemamba_runtime.outputs.frames import every_frame
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS
 
 Array = npt.NDArray[np.float64]
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.body.kinematics import rest_offsets, rotations_in_parts
-from posemamba_runtime.body.skeleton import JOINT_NAMES, PARENTS
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
+from posemamba_runtime.skeleton import JOINT_NAMES, PARENTS
 
 Array = npt.NDArray[Any]
 

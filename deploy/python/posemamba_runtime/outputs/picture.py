@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from posemamba_runtime.body.scene import scene_of
-from posemamba_runtime.body.skeleton import NUM_JOINTS, PARENTS, SIDES
 from posemamba_runtime.motion import BoolArray, Motion
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS, SIDES
 
 Array = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]

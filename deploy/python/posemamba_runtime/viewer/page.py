@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.body.scene import scene_of
-from posemamba_runtime.body.skeleton import PARENTS, SIDES
 from posemamba_runtime.motion import IntArray, Motion, Track
+from posemamba_runtime.skeleton import PARENTS, SIDES
 
 Floats = npt.NDArray[np.floating]
 
