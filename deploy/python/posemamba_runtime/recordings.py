@@ -160,7 +160,15 @@ def lift_prepared(
         _lift_person(lifter, recording, track, whole, options, advance)
         for track, whole in prepared.people
     )
-    motion = Motion(tracks, recording.rate, options.units, recording.size, recording.source, model)
+    motion = Motion(
+        tracks,
+        recording.rate,
+        options.units,
+        recording.size,
+        recording.source,
+        model,
+        pictures=recording.pictures,
+    )
     placed = {track.person: whole.placed for track, whole in prepared.people if whole.placed}
     return Lifted(motion, placed, prepared.lost)
 

@@ -6,6 +6,7 @@ A stand-in program serves the tests of the wiring. MediaPipe itself runs on the 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import zipfile
@@ -19,6 +20,7 @@ import pytest
 from posemamba_runtime.cli import main
 from posemamba_runtime.detectors import video
 from posemamba_runtime.keypoints import InputError
+from posemamba_runtime.motion import Picture
 
 WHEEL = "POSEMAMBA_VIDEO_WHEEL"  # sports2d's
 FRAMES = 230  # of its video
@@ -61,10 +63,12 @@ def python(tmp_path: Path) -> Program:
 
 def test_lines_become_a_recording(clip: Path, python: Program) -> None:
     calls: list[tuple[int, int]] = []
+    picture = {"picture": base64.b64encode(b"jpeg").decode(), "frame": 3}
+    lines = [FACTS, *_frames(3), picture, *_frames(20)[3:]]
     recording = video.read_video(
         str(clip),
         "mediapipe",
-        python=str(python([FACTS, *_frames(20)])),
+        python=str(python(lines)),
         progress=lambda done, total: calls.append((done, total)),
     )
     film = files.film("mediapipe33", 20)
@@ -74,6 +78,7 @@ def test_lines_become_a_recording(clip: Path, python: Program) -> None:
     assert recording.rate == 25.0
     assert recording.source == str(clip)
     assert calls[-1] == (20, 20)
+    assert recording.pictures == (Picture(3, b"jpeg"),)
 
 
 def test_nobody_is_told_in_one_line(clip: Path, python: Program) -> None:
@@ -182,7 +187,9 @@ def test_a_video_to_a_page(film: Path, model: Path, capsys: pytest.CaptureFixtur
     told = capsys.readouterr().out
     assert f"Read: mediapipe, {FRAMES} frames" in told
     assert "1 person, mediapipe33, 1768x994, 30 frames a second" in told
-    assert output.stat().st_size > 50_000
+    page = output.read_text()
+    assert page.count('"/9j/') >= FRAMES // 3, "the video lies behind the keypoints"
+    assert len(page) < 5_000_000
 
 
 @pytest.mark.slow

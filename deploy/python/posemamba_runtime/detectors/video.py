@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,7 @@ from posemamba_runtime.keypoints.errors import InputError, counted, printable, p
 from posemamba_runtime.keypoints.reader import read_frames
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.keypoints.source import MAX_LINE, parse_json, require_readable
+from posemamba_runtime.motion import Picture
 
 PYTHON_VARIABLE = "POSEMAMBA_DETECTOR_PYTHON"
 
@@ -119,7 +121,7 @@ def read_video(
     command = [python_of(chosen, python), str(program), str(Path(path).absolute())]
     with _started(command, path, progress) as lines:
         recording = read_frames(lines, path, **reading)
-    return recording
+        return replace(recording, pictures=tuple(lines.pictures))
 
 
 @contextmanager
@@ -141,7 +143,7 @@ def _started(command: list[str], path: str, progress: Progress) -> Iterator[_Lin
 
 
 class _Lines:
-    """A detector's lines: facts and errors are taken out, frames are counted."""
+    """A detector's lines: facts, pictures and errors are taken out, frames are counted."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], said: IO[bytes], path: str, progress: Progress
@@ -150,6 +152,7 @@ class _Lines:
         self._said = said
         self._path = path
         self._progress = progress
+        self.pictures: list[Picture] = []
         self._lines = self._total = 0
 
     def readline(self, limit: int = MAX_LINE, /) -> bytes:
@@ -160,7 +163,9 @@ class _Lines:
             Missing: its package cannot be imported.
         """
         assert self._process.stdout is not None
-        line = self._process.stdout.readline(limit)
+        while (line := self._process.stdout.readline(limit)).startswith(b'{"picture"'):
+            told = json.loads(line)
+            self.pictures.append(Picture(told["frame"], base64.b64decode(told["picture"])))
         if not line:
             self._check_end()
             return line

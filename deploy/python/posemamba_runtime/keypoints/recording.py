@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.keypoints.people import Floats32, Ints, People
+from posemamba_runtime.motion import Picture
 
 Floats = npt.NDArray[np.floating]
 
@@ -108,6 +109,7 @@ class Recording:
             units: then ``values`` are pixels of ``canvas``, which was assumed.
         canvas: the size that ``values`` refer to.
         rate: frames a second.
+        pictures: of the video, where there was one.
     """
 
     tracks: tuple[PersonTrack, ...]
@@ -117,3 +119,4 @@ class Recording:
     rate: float
     source: str
     summary: Summary
+    pictures: tuple[Picture, ...] = ()
