@@ -69,10 +69,10 @@ def _cameras(positions: Mapping[str, Any]) -> Iterator[tuple[str, Floats]]:
         if not isinstance(actions, Mapping):
             raise InputError(f"'{printable(subject)}' in 'positions_2d' holds no actions")
         for action, cameras in actions.items():
-            several = cameras if isinstance(cameras, list) else [cameras]
+            several = cameras if isinstance(cameras, list | tuple) else [cameras]
             for camera, values in enumerate(several):
                 name = f"{subject}/{action}/{camera}"
-                array = np.asarray(values) if isinstance(values, list) else values
+                array = np.asarray(values) if isinstance(values, list | tuple) else values
                 if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
                     raise InputError(f"'{printable(name)}' is no array of numbers")
                 if array.ndim != 3 or array.shape[2] not in (2, 3):
