@@ -16,7 +16,7 @@ PIXELS = recording(1, 1)[0]
 SIZE: dict[str, Any] = {"keypoints": "h36m17", "width": 1920, "height": 1080}
 
 STREAMS: dict[str, tuple[dict[str, Any], str]] = {
-    "keypoints": ({"keypoints": "coco19"}, "use one of coco17, body25"),
+    "keypoints": ({"keypoints": "coco19"}, "use one of h36m17, coco17"),
     "keypoints NULL": ({"keypoints": None}, "keypoints is 'NULL'"),
     "no size": ({"width": 0, "height": 0}, "0 x 0"),
     "no height": ({"height": 0}, "1920 x 0"),

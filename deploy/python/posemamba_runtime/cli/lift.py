@@ -73,6 +73,7 @@ def _read(arguments: argparse.Namespace) -> Recording:
         return read(
             arguments.keypoints,
             format=arguments.format,
+            size=arguments.size,
             layout=arguments.layout,
             clip=arguments.clip,
             **reading,

@@ -8,11 +8,16 @@ import json
 import re
 import stat
 import sys
+from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+
+_FLAT = ("keypoints", "pose_keypoints_2d", "pose_keypoints", "joints")
+"""Where formats have the numbers of one person, one after the other."""
 
 MAX_BYTES = 2**31
 """Of one file. A million frames of one person in JSON are less."""
@@ -124,7 +129,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:  # noqa: ANN401
         InputError: no JSON, with what it is instead or where it breaks off.
     """
     try:
-        return json.loads(content)
+        return json.loads(content, object_hook=_packed)
     except json.JSONDecodeError as error:
         refuse_other_kinds(content, path)
         raise _damaged(error, path) from None
@@ -149,13 +154,24 @@ def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's '>'
         content = content.decode("utf-16", "replace").encode()
     try:
-        return json.loads(content), None
+        return json.loads(content, object_hook=_packed), None
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise _damaged(error, path) from None
     except Exception:
         return parse_json(content, path), None  # which knows what to say
     return None, (document for _, document in read_lines(io.BytesIO(content), str(path)))
+
+
+def _packed(value: dict[str, Any]) -> dict[str, Any]:
+    """An object whose flat lists of keypoints are arrays of a fifth of their size: in a document
+    of an hour they are nearly everything."""
+    for key in _FLAT:
+        numbers = value.get(key)
+        if isinstance(numbers, list) and numbers and isinstance(numbers[0], int | float):
+            with suppress(TypeError, OverflowError):  # None among them, or text: as it is
+                value[key] = array("d", numbers)
+    return value
 
 
 def _damaged(error: json.JSONDecodeError, path: Path | str) -> InputError:

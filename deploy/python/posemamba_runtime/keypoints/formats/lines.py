@@ -9,6 +9,7 @@ Lines of any other format's frames are read too, and one person's bare list of p
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
@@ -41,7 +42,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
         return _is_bare(value)
     if not isinstance(value, dict) or "image_id" in value:
         return False
-    if isinstance(value.get("keypoints"), list | dict):
+    if isinstance(value.get("keypoints"), list | dict | array):
         return True
     people = value.get("people", value.get("persons"))
     return isinstance(people, list) and all(
