@@ -183,6 +183,21 @@ def test_room_needs_no_torch(name: str) -> None:
     assert found == []
 
 
+#: What posemamba uses of posemamba_runtime.
+GROUND = ("errors", "skeleton", "plain_pickle", "keypoints")
+
+
+def test_posemamba_sees_the_runtimes_ground_floor_alone() -> None:
+    """Tables and readers; what lifts, writes and shows is above."""
+    used = {
+        ".".join(module.split(".")[:2])
+        for path in modules("posemamba").values()
+        for module, _, _ in imported(path)
+        if module.split(".")[0] == "posemamba_runtime"
+    }
+    assert used == {f"posemamba_runtime.{name}" for name in GROUND}
+
+
 def test_deploy_imports_nothing_of_ours() -> None:
     offences = [
         path.relative_to(ROOT)

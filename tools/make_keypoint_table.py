@@ -1,9 +1,8 @@
-"""The runtime's tables of keypoint formats and skeleton, from posemamba's.
+"""The C++ library's tables of keypoint layouts and skeleton, from the Python package's.
 
     python tools/make_keypoint_table.py [--to FILE]
 
-``deploy`` imports nothing of ours, so that it builds alone; this file is what it shares with the
-rest. A test runs this script again and compares.
+A test runs this script again and compares.
 """
 
 from __future__ import annotations
@@ -13,15 +12,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pmexport.format.metadata import NORMALISATION, SCHEMA_VERSION
-from posemamba.pose.keypoints import FORMATS, KeypointFormat
 from posemamba.pose.preprocess import MIRROR
-from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
+from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
+from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS
 
 DEFAULT = Path(__file__).resolve().parents[1] / "deploy/cpp/src/formats/keypoint_table.inc"
 
 HEAD = """\
-// Made by tools/make_keypoint_table.py from posemamba.pose.keypoints, posemamba.skeleton and
-// pmexport.format.metadata. Do not edit: a test makes it again and compares.
+// Made by tools/make_keypoint_table.py from posemamba_runtime.keypoints.layouts,
+// posemamba_runtime.skeleton and pmexport.format.metadata. Do not edit: a test makes it again and
+// compares.
 // clang-format off
 """
 
@@ -40,10 +40,10 @@ def table() -> str:
         "constexpr std::array<int, kJoints> kMirror = {{" + _joined(MIRROR) + "}};",
         "",
     ]
-    for name, source in FORMATS.items():
+    for name, source in LAYOUTS.items():
         lines += _format(name, source)
     lines += ["constexpr KeypointFormat kFormats[] = {"]
-    for name, source in FORMATS.items():
+    for name, source in LAYOUTS.items():
         used = len(source.used)
         lines.append(
             f'    {{"{name}", "{source.title}", {len(source.joints)}, {used}, k_{name}_used, '
@@ -53,7 +53,7 @@ def table() -> str:
     return "\n".join([*lines, "};", "// clang-format on", ""])
 
 
-def _format(name: str, source: KeypointFormat) -> list[str]:
+def _format(name: str, source: Layout) -> list[str]:
     used = source.used
     terms = []
     for joint, joint_name in enumerate(JOINT_NAMES):
@@ -61,7 +61,7 @@ def _format(name: str, source: KeypointFormat) -> list[str]:
             for other, weight in weights.items():
                 terms.append(f"    {{{joint}, {axis}, {used.index(other)}, {weight!r}}},")
     lines = [
-        f"constexpr int k_{name}_used[] = {{{_joined(source.joints.index(u) for u in used)}}};",
+        f"constexpr int k_{name}_used[] = {{{_joined(source.used_places)}}};",
         f"constexpr const char* k_{name}_names[] = {{",
         *(f'    "{joint}",' for joint in used),
         "};",
@@ -83,7 +83,7 @@ def _format(name: str, source: KeypointFormat) -> list[str]:
     return [*lines, ""]
 
 
-def _stand_ins(name: str, source: KeypointFormat) -> str:
+def _stand_ins(name: str, source: Layout) -> str:
     table_name = f"k_{name}_stand_ins"
     return f"{table_name}, std::size({table_name})" if source.stand_ins else "nullptr, 0"
 

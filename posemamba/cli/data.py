@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posemamba.cli.options import PATH, SEED, Option
+from posemamba.cli.options import PATH, SEED, Option, reading_options
 from posemamba.cli.tool import NearChoice, Tool
 from posemamba.config import MAX_FRAMES
 from posemamba.text import table
 
 if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
+    from posemamba.pose.clips import Reading
 
 _TWO_OR_MORE = click.IntRange(2, MAX_FRAMES)
 _FRAMES: Option = click.option("--frames", default=MAX_FRAMES, show_default=True,
@@ -153,6 +154,24 @@ def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int
     with tqdm(unit="clip", disable=None) as bar:
         clips = film(motions, frames, stride or max(1, frames // 3), seed, bar.update)
     _write(output, {"train": clips}, source)
+
+
+@data.command()
+@click.option("--source", required=True, type=PATH, help="What a 2D detector wrote.")
+@reading_options
+@click.option("-o", "--output", required=True, type=PATH, help="Clips to write, .npz.")
+def keypoints(source: Path, reading: Reading, output: Path) -> None:
+    """2D keypoints of any format of 'pmexport lift' as clips: normalised, without gaps.
+
+    For 'pmexport check --inputs' and 'posemamba plot'; they hold no 3D poses to train on.
+    """
+    from posemamba.files.output import check_file
+    from posemamba.pose.clips import load_clips, save_clips
+
+    check_file(output, suffix=".npz", inputs=[source])
+    clips = load_clips(source, reading)
+    save_clips(output, clips)
+    click.echo(table(("", "frames"), [(name, str(len(clip))) for name, clip in clips.items()]))
 
 
 def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,11 @@ from posemamba.cli.tool import NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.errors import InputError
 from posemamba.scan_order import SCAN_ORDERS, get_scan_order, is_known_scan
+
+if TYPE_CHECKING:
+    _Size = click.ParamType[tuple[int, int]]
+else:  # click 8.1 has no generic ParamType
+    _Size = click.ParamType
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -38,6 +44,57 @@ class ScanOrderType(NearChoice):
             if is_known_scan(text):  # and not supported: the reason is better than a near miss
                 self.fail(str(error), param, ctx)
             return super().convert(value, param, ctx)
+
+
+class ImageSizeType(_Size):
+    """``1920x1080``."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        from posemamba_runtime.keypoints.errors import InputError as Refused
+        from posemamba_runtime.keypoints.reader import parse_size
+
+        try:
+            return parse_size(str(value))
+        except Refused as error:
+            self.fail(str(error), param, ctx)
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How keypoint files are read: three options, one argument ``reading`` of the command."""
+
+    @click.option(
+        "--format",
+        "file_format",
+        metavar="NAME",
+        help="Format of the keypoints, as 'pmexport lift' names it; else looked at.",
+    )
+    @click.option(
+        "--size",
+        type=ImageSizeType(),
+        metavar="WxH",
+        help="Pixels of the image, where the file does not tell.",
+    )
+    @click.option("--layout", metavar="NAME", help="Order of the joints, where unknown.")
+    @wraps(command)
+    def with_reading(
+        *given: Any,  # noqa: ANN401
+        file_format: str | None,
+        size: tuple[int, int] | None,
+        layout: str | None,
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        from posemamba.pose.clips import DEFAULT_READING, Reading
+
+        reading = Reading(file_format, size, layout)
+        if reading != DEFAULT_READING and options.get("inputs", True) is None:
+            raise click.UsageError("--format, --size and --layout are for --inputs: give it too")
+        return command(*given, reading=reading, **options)
+
+    return with_reading
 
 
 PATH = click.Path(path_type=Path)

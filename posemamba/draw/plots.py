@@ -19,7 +19,7 @@ from posemamba.errors import InputError
 from posemamba.files.input import require_no_device
 from posemamba.model.lift import lift_clip
 from posemamba.model.scan_maps import Stack, scan_maps
-from posemamba.pose.clips import bundled_clips, load_clips
+from posemamba.pose.clips import DEFAULT_READING, Reading, bundled_clips, load_clips
 from posemamba.text import suggestion
 
 Array = npt.NDArray[Any]
@@ -42,14 +42,14 @@ class Clip:
     truth_3d: Array | None = None
 
 
-def read_clip(path: Path | None, name: str | None) -> Clip:
+def read_clip(path: Path | None, name: str | None, reading: Reading = DEFAULT_READING) -> Clip:
     """A clip of a file, or of the bundled ones; the first unless named.
 
     Args:
-        path: a clip set (:mod:`posemamba.data.clip_set`), whose truth comes along, or an ``.npz``
-            of 2D clips (:mod:`posemamba.pose.clips`). None: the real clips that ship with the
-            package.
+        path: a clip set (:mod:`posemamba.data.clip_set`), whose truth comes along, or keypoints
+            (:mod:`posemamba.pose.clips`). None: the real clips that ship with the package.
         name: of the clip.
+        reading: how keypoints are read.
 
     Raises:
         InputError: an unreadable file, or a name it does not hold.
@@ -64,7 +64,7 @@ def read_clip(path: Path | None, name: str | None) -> Clip:
         clips = dict(zip(clip_set.names, clip_set.keypoints_2d, strict=True))
         truth = dict(zip(clip_set.names, clip_set.poses_3d, strict=True))
     else:
-        clips = dict(load_clips(path))
+        clips = dict(load_clips(path, reading))
     chosen = next(iter(clips)) if name is None else name
     if chosen not in clips:
         place = path or "the bundled clips"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-
+EXACT = 2e-4  # pixels: recordings hold float32, which keeps seven digits
 WIDTH, HEIGHT = 1280, 720
 FRAMES = 80
 

@@ -64,14 +64,17 @@ def lagging(network: Network, clip: Floats, window: int, lag: int, hop: int) -> 
 
 
 def blended(network: Network, clip: Floats, window: int, hop: int) -> dict[int, Floats]:
-    """Policy "blend": windows ``hop`` apart, weighted by sin^2 from their first frame to their
-    last; one more window, as long, ends with the recording and comes in over what it shares."""
+    """Policy "blend": windows ``hop`` apart, weighted by sin^2 over what they share with the
+    one before and after, at most half of them; one more window, as long, ends with the recording
+    and comes in over what it shares."""
     frames = len(clip)
     total, weights = np.zeros((frames, 17, 3)), np.zeros((frames, 1, 1))
     starts = list(range(0, frames - window + 1, hop))
     for start in starts:
         place = np.arange(start, start + window)
-        weight = np.sin(np.pi * (place - start + 0.5) / window)[:, None, None] ** 2
+        edge = np.minimum(place - start, start + window - 1 - place) + 0.5
+        rise = np.clip(edge / min(window / 2, max(window - hop, 1)), 0, 1)
+        weight = np.sin(np.pi / 2 * rise)[:, None, None] ** 2
         total[place] += weight * network(clip[place])
         weights[place] += weight
     length, new = min(window, frames), hop * len(starts)

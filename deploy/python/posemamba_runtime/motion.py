@@ -37,6 +37,19 @@ class Track:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """The video at one frame, small: what pages and moving pictures show behind the keypoints.
+
+    Attributes:
+        frame: its number; shown until the next one's.
+        jpeg: the file's bytes.
+    """
+
+    frame: int
+    jpeg: bytes
+
+
+@dataclass(frozen=True)
 class Motion:
     """Everybody in one recording.
 
@@ -47,6 +60,7 @@ class Motion:
         source: the recording the keypoints came from.
         model: the network that lifted them.
         delay_frames: frames by which a live pose came after its keypoints.
+        pictures: of the video, where there was one; ascending.
     """
 
     tracks: tuple[Track, ...]
@@ -56,3 +70,4 @@ class Motion:
     source: str
     model: str
     delay_frames: int = 0
+    pictures: tuple[Picture, ...] = ()

@@ -33,7 +33,8 @@ def run_module_bench(request: BenchRequest, model: ModelFile) -> dict[str, Any]:
         "--batch": request.batch,
         "--frames": request.frames,
         "--precision": request.precision,
-        f"--runtime {' and '.join(request.runtimes)}": request.runtimes != ("ort-cpu",) or None,
+        f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
+        or None,
     }
     for option, value in given.items():
         if value is not None:

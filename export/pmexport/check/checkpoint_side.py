@@ -35,7 +35,7 @@ def expected_of_checkpoint(model: Runnable, request: CheckRequest, each: Progres
         _belong_together(model, request.checkpoint, checkpoint.sha256)
     clips = dict(bundled_clips())
     if request.inputs is not None:
-        clips |= load_clips(request.inputs)
+        clips |= load_clips(request.inputs, request.reading)
     config = checkpoint.config
     if model.frames is not None and model.frames > config.frames:
         raise InputError(

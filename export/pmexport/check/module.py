@@ -197,7 +197,8 @@ def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
         "--weights": request.weights,
         "--scan-order": request.scan_order,
         "--mpjpe-mm": request.mpjpe_mm,
-        f"--runtime {' and '.join(request.runtimes)}": request.runtimes != ("ort-cpu",) or None,
+        f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
+        or None,
     }
     for option, value in given.items():
         if value is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmexport.check.cases import Case
 from pmexport.runtimes.base import FloatArray
+from posemamba.pose.clips import DEFAULT_READING, Reading
 
 if TYPE_CHECKING:
     from pmexport.check.baseline import Baseline
@@ -25,7 +26,8 @@ class CheckRequest:
         model: the exported file, or an engine.
         checkpoint: the weights it should have; None where ``reference`` has their poses.
         runtimes: names in :data:`pmexport.runtimes.registry.RUNTIMES`; none for the file's own.
-        inputs: further clips, an ``.npz`` as :func:`posemamba.pose.clips.load_clips` reads.
+        inputs: further clips, a file or folder that :func:`posemamba.pose.clips.load_clips` reads.
+        reading: how they are read.
         scan_order: overrides the one the model's metadata names.
         atol, mpjpe_mm: override the precision's tolerance.
         mm_per_unit: millimetres of one network unit.
@@ -43,6 +45,7 @@ class CheckRequest:
     checkpoint: Path | None = None
     runtimes: tuple[str, ...] = ()
     inputs: Path | None = None
+    reading: Reading = DEFAULT_READING
     scan_order: str | None = None
     atol: float | None = None
     mpjpe_mm: float | None = None

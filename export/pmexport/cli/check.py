@@ -25,6 +25,7 @@ from pmexport.cli.options import (
     write_text,
 )
 from pmexport.format.options import Fusion
+from posemamba.cli.options import reading_options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 @click.option("--reference", type=PATH, help="Poses to compare with instead of PyTorch's, .npz.")
 @WEIGHTS
 @SCAN_ORDER
-@click.option("--inputs", type=PATH, help="Further clips: an .npz, see docs/reference/cli.md.")
+@click.option("--inputs", type=PATH, help="Further clips: keypoints of any format of 'lift'.")
+@reading_options
 @runtime_option("What to hold against PyTorch; may be repeated.")
 @click.option("--atol", type=Positive(), help="Largest difference of a coordinate, network units.")
 @click.option("--mpjpe-mm", type=Positive(), help="Largest mean joint drift of a run, mm.")

@@ -126,7 +126,9 @@ class Oracle:
         total = len(self.points)
         sums = np.zeros((total, 17, 3))
         weights = np.zeros(total)
-        hann = np.sin(np.pi * (np.arange(s.window) + 0.5) / s.window) ** 2
+        edge = np.minimum(np.arange(s.window), np.arange(s.window)[::-1]) + 0.5
+        ramp = min(s.window / 2, max(s.window - s.hop, 1))  # where windows come in and go out
+        hann = np.sin(np.pi / 2 * np.minimum(edge / ramp, 1.0)) ** 2
         start = 0
         while start + s.window <= total:
             lifted = self._lift(start, start + s.window)

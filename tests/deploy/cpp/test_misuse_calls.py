@@ -16,7 +16,7 @@ PIXELS = recording(1, 1)[0]
 SIZE: dict[str, Any] = {"keypoints": "h36m17", "width": 1920, "height": 1080}
 
 STREAMS: dict[str, tuple[dict[str, Any], str]] = {
-    "keypoints": ({"keypoints": "coco19"}, "use one of coco17, body25"),
+    "keypoints": ({"keypoints": "coco19"}, "use one of h36m17, coco17"),
     "keypoints NULL": ({"keypoints": None}, "keypoints is 'NULL'"),
     "no size": ({"width": 0, "height": 0}, "0 x 0"),
     "no height": ({"height": 0}, "1920 x 0"),
@@ -25,7 +25,7 @@ STREAMS: dict[str, tuple[dict[str, Any], str]] = {
     "window negative": ({"window": -1}, "window is -1"),
     "window too long": ({"window": 28}, "takes 1 to 27 frames"),
     "hop negative": ({"hop": -1}, "hop is -1"),
-    "hop of blend": ({"policy": "blend", "hop": 14}, "at most 13"),
+    "hop of blend": ({"policy": "blend", "hop": 27}, "at most 26"),
     "policy": ({"policy": "newest"}, "use last, center, lag or blend"),
     "policy NULL": ({"policy": None}, "policy is 'NULL'"),
     "lag of last": ({"lag": 3}, "only policy 'lag' uses"),

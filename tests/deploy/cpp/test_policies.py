@@ -70,7 +70,7 @@ def test_chunking_does_not_matter(
 def streams(draw: st.DrawFn) -> tuple[Settings, int, list[int], int, float]:
     window = draw(st.integers(1, 27))
     policy = draw(st.sampled_from(["last", "center", "lag", "blend"]))
-    most = max(1, window // 2) if policy == "blend" else 6
+    most = max(1, window - 1) if policy == "blend" else 6
     chosen = Settings(
         window=window,
         policy=policy,

@@ -10,8 +10,9 @@ from places import ROOT
 from runtime_api import Lifter
 from stream_driving import recording, with_holes
 
-from posemamba.pose.keypoints import FORMATS, detections_to_h36m
+from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
+from posemamba_runtime.keypoints.layouts import LAYOUTS
 
 TABLE = ROOT / "deploy" / "cpp" / "src" / "formats" / "keypoint_table.inc"
 
@@ -28,12 +29,12 @@ def test_table_is_the_generated_one() -> None:
 
 @pytest.mark.parametrize("columns", [2, 3])
 @pytest.mark.parametrize("holes", [False, True])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_conversion_is_posemambas(
     name: str, holes: bool, columns: int, stand_in_lifter: Lifter
 ) -> None:
     """x and y of the stand-in's poses tell the normalised joints that went in."""
-    values = recording(1, 27, len(FORMATS[name].joints), columns=columns)
+    values = recording(1, 27, len(LAYOUTS[name].joints), columns=columns)
     if holes:
         values = with_holes(2, values, 0.2)
     stream = stand_in_lifter.stream(
@@ -53,10 +54,10 @@ def test_conversion_is_posemambas(
     np.testing.assert_allclose(pose.joints[:, 0], expected_x - expected_x[0], atol=1e-6)
     expected_y = joints[0, :, 1] + 0.01 * np.arange(17)
     np.testing.assert_allclose(pose.joints[:, 1], expected_y - expected_y[0], atol=1e-6)
-    used = FORMATS[name].used
+    used = LAYOUTS[name].used
     missing = {joint for joint in used if np.isnan(_of(clean, name, joint)).any()}
     filled = [
-        any(source in missing for source in FORMATS[name].sources(joint)) for joint in _joints()
+        any(source in missing for source in LAYOUTS[name].sources(joint)) for joint in _joints()
     ]
     assert pose.filled == sum(1 << index for index, bit in enumerate(filled) if bit)
 
@@ -73,5 +74,5 @@ def _joints() -> tuple[str, ...]:
 
 
 def _of(values: np.ndarray, name: str, joint: str) -> np.ndarray:  # type: ignore[type-arg]
-    point = values[0, FORMATS[name].joints.index(joint)]
+    point = values[0, LAYOUTS[name].joints.index(joint)]
     return np.array([np.nan]) if values.shape[-1] == 3 and not point[2] > 0 else point[:2]

@@ -132,7 +132,7 @@ def test_fractions_are_recognised(writer: str, tmp_path: Path) -> None:
     layout, write = WRITERS[writer]
     film = files.film(layout, 5)
     recording = read(write(tmp_path / "f.json", film / SIZE), size=SIZE)
-    assert np.abs(recording.tracks[0].values[..., :2] - film[:, 0]).max() < 1e-9
+    assert np.abs(recording.tracks[0].values[..., :2] - film[:, 0]).max() < files.EXACT
     assert any("fractions of the image" in note for note in recording.summary.notes)
 
 
@@ -182,7 +182,7 @@ def test_our_clips_in_pixels_and_in_fractions(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all coordinates lie between 0 and 1"):
         read(tmp_path / "fractions.npz")
     recording = read(tmp_path / "pixels.npz", size=SIZE)
-    assert np.abs(recording.tracks[0].values[..., :2] - film).max() < 1e-9
+    assert np.abs(recording.tracks[0].values[..., :2] - film).max() < files.EXACT
 
 
 @pytest.mark.parametrize(("first", "second"), [(18, 25), (25, 18), (17, 18), (26, 17)])
@@ -207,7 +207,7 @@ def test_people_without_a_body_are_left_out(tmp_path: Path) -> None:
         files.dump(tmp_path / f"{frame}.json", document)
     recording = read(tmp_path, size=SIZE)
     assert recording.summary.left_out == {"people without body keypoints": 3}
-    assert np.abs(recording.tracks[0].values[..., :2] - film[:, 0]).max() < 1e-9
+    assert np.abs(recording.tracks[0].values[..., :2] - film[:, 0]).max() < files.EXACT
 
 
 def test_pairs_without_confidence(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_pairs_without_confidence(tmp_path: Path) -> None:
     film = files.film("coco18", 3)
     frames = [{"people": [{"pose_keypoints_2d": p[0].ravel().tolist()}]} for p in film]
     (track,) = read(files.dump(tmp_path / "f.json", frames), size=SIZE).tracks
-    assert np.abs(track.values[..., :2] - film[:, 0]).max() < 1e-9
+    assert np.abs(track.values[..., :2] - film[:, 0]).max() < files.EXACT
     assert (track.values[..., 2] == 1).all()
 
 

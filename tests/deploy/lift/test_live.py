@@ -187,7 +187,7 @@ def test_nothing_is_kept_of_a_frame() -> None:
         (seen,) = intake.take(document)
         assert (seen.frame, seen.person) == (number, 0)
         assert seen.timestamp == pytest.approx(number / 30)
-    assert not intake._reader.found.frames
+    assert not intake._reader.found.people.looked_at
 
 
 def test_what_was_not_found_is_not_passed_on() -> None:

@@ -67,8 +67,8 @@ WORDS: dict[str, tuple[list[str], str]] = {
         ["lift", "m.onnx", "good.json", "-o", "o.npz", "--height-m", "175"], "not a height"),
     "a window of 0": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--window", "0"],
                       "not a window"),
-    "a hop beyond half": (
-        ["lift", "m.onnx", "good.json", "-o", "o.npz", "--window", "9", "--hop", "5"], "at most 4"),
+    "a hop beyond the window": (
+        ["lift", "m.onnx", "good.json", "-o", "o.npz", "--window", "9", "--hop", "9"], "at most 8"),
     "threads of text": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--threads", "all"],
                         "number of threads"),
     "a clip of a JSON file": (["lift", "m.onnx", "good.json", "-o", "o.npz", "--clip", "a"],

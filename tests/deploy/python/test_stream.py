@@ -67,7 +67,7 @@ def test_policies(data: st.DataObject, lifter: Lifter, people: Any) -> None:  # 
     persons = data.draw(st.integers(1, MOST), "persons")
     window = data.draw(st.integers(1, 27), "window")
     policy = data.draw(st.sampled_from(["last", "center", "lag", "blend"]), "policy")
-    hop = data.draw(st.integers(1, max(window // 2, 1) if policy == "blend" else 9), "hop")
+    hop = data.draw(st.integers(1, max(window - 1, 1) if policy == "blend" else 9), "hop")
     lag = data.draw(st.integers(0, window - 1), "lag") if policy == "lag" else 0
     flip = data.draw(st.booleans(), "flip")
     steps = data.draw(st.sets(st.integers(0, frames - 1)), "steps")
@@ -214,7 +214,7 @@ def test_bad_pushes(arguments: dict[str, Any], words: str, lifter: Lifter) -> No
         ({"window": 2**32 + 9}, "must fit 32 bits"),
         ({"hop": -1}, "hop"),
         ({"policy": "newest"}, "newest"),
-        ({"policy": "blend", "hop": 20}, "hop"),
+        ({"policy": "blend", "hop": 27}, "hop"),
         ({"policy": "lag", "lag": 27}, "lag"),
         ({"lag": 3}, "lag"),
         ({"rate": -1}, "rate"),

@@ -9,6 +9,7 @@ import dataclasses
 import io
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from motions import RATE, motion, track, upright
 from PIL import Image
 
 from posemamba_runtime.body.scene import scene_of
-from posemamba_runtime.motion import Motion
+from posemamba_runtime.motion import Motion, Picture
 from posemamba_runtime.outputs import write
 from posemamba_runtime.viewer import page as html_of
 
@@ -123,6 +124,30 @@ def test_what_is_shown_is_the_motion(opened: Any) -> None:  # noqa: ANN401
     lifted = upright(one.poses_3d + one.root[:, None])
     moved = points - lifted
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0, 0], moved.shape), atol=1e-5)
+
+
+def test_the_video_lies_behind_the_keypoints(opened: Any) -> None:  # noqa: ANN401
+    """Red before frame 10, green from there on; the page asks nobody for it."""
+    pictures = []
+    for frame, colour in ((0, (220, 0, 0)), (10, (0, 200, 0))):
+        jpeg = io.BytesIO()
+        Image.new("RGB", (32, 18), colour).save(jpeg, "JPEG")
+        pictures.append(Picture(frame, jpeg.getvalue()))
+    page = opened(dataclasses.replace(motion(), pictures=tuple(pictures)))
+    _wait_for_colour(page, 0, 1)
+    scrub(page, 20)
+    _wait_for_colour(page, 1, 0)
+
+
+def _wait_for_colour(page: Page, strong: int, weak: int) -> None:
+    """Pictures are decoded in the background: a tenth of the screen shows much of one colour."""
+    end = time.monotonic() + 20
+    while True:
+        shown = picture(page, "video").astype(int)
+        if (shown[..., strong] - shown[..., weak] > 100).mean() > 0.1:
+            return
+        assert time.monotonic() < end, "the video is not shown"
+        page.settle()
 
 
 def test_play_pause_and_speed(opened: Any) -> None:  # noqa: ANN401

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import keypoint_files as files
 import numpy as np
 import onnx
 import pytest
@@ -131,6 +132,17 @@ def test_node_counts_by_type(here: Path) -> None:
     # Four norms a block (norm, norm2, out_norm and the shared one after it), one in the head.
     assert fused["LayerNormalization"] == 17
     assert fused["Exp"] + fused["Loop"] + fused["If"] + fused["Identity"] == 0
+
+
+def test_check_on_a_detectors_keypoints(here: Path) -> None:
+    film = files.film("body25", 30)
+    (here / "mine.jsonl").write_text(files.lines(film))
+    size = f"{files.WIDTH}x{files.HEIGHT}"
+    words = ["check", "fused.onnx", "--ckpt", "tiny.pth.tr", "--inputs", "mine.jsonl"]
+    invoke(*words, "--size", size, "--json", "r.json")
+    report = json.loads((here / "r.json").read_text())
+    names = [row["name"] for row in report["runtimes"]["ort-cpu"]["clips"]]
+    assert any(name.startswith("person 0[") for name in names)
 
 
 def test_check_json(here: Path) -> None:

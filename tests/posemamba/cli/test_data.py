@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keypoint_files
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -14,6 +15,8 @@ from data_set_files import human36m, mpi_test, mpi_train, save_object_npz, save_
 
 from posemamba.cli.main import cli
 from posemamba.data.clip_set import load_clip_set
+from posemamba.pose.keypoints import detections_to_h36m
+from posemamba.pose.preprocess import normalize_2d
 
 
 def run(*args: object) -> Result:
@@ -40,6 +43,39 @@ def test_pybullet(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         load_clip_set(again / "train.npz").poses_3d, sets["train"].poses_3d
     )
+
+
+def test_keypoints_of_a_detector(tmp_path: Path) -> None:
+    """By the reader of ``lift``: its formats, its refusals."""
+    film = keypoint_files.film("halpe26", 12)
+    people = [
+        {"image_id": f"{i}.jpg", "category_id": 1, "idx": 4, "score": 1.0,
+         "keypoints": np.column_stack([points[0], np.ones(26)]).ravel().tolist()}
+        for i, points in enumerate(film)
+    ]  # fmt: skip
+    source, out = tmp_path / "alphapose-results.json", tmp_path / "clips.npz"
+    source.write_text(json.dumps(people))
+    result = run("data", "keypoints", "--source", source, "-o", out)
+    assert result.exit_code == 2
+    assert "give --size WxH" in result.stderr
+    size = ("--size", f"{keypoint_files.WIDTH}x{keypoint_files.HEIGHT}")
+    result = run("data", "keypoints", "--source", source, *size, "-o", out)
+    assert result.exit_code == 0, result.output
+    joints = detections_to_h36m(film[:, 0], "halpe26")
+    expected = normalize_2d(joints, keypoint_files.WIDTH, keypoint_files.HEIGHT)
+    with np.load(out) as clips:
+        assert clips.files == ["person 4"]
+        np.testing.assert_allclose(clips["person 4"], expected, atol=3e-7)  # float32
+    for words, says in (
+        (("--size", "big"), "is no size"),
+        (("--format", "openpse", *size), "did you mean 'openpose'"),
+        (("--format", "yolo", *size), "leave --format out"),
+        (("--layout", "coco19", *size), "use one of"),
+        ((*size, "-o", source), "must end in '.npz'"),
+    ):
+        result = run("data", "keypoints", "--source", source, "-o", out, *words)
+        assert result.exit_code == 2
+        assert says in result.stderr
 
 
 def test_data_sets(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from places import DATA
 
 from posemamba.errors import InputError
-from posemamba.pose.keypoints import FORMATS, detections_to_h36m, fill_missing, get_format, to_h36m
+from posemamba.pose.keypoints import detections_to_h36m, fill_missing, get_format, to_h36m
 from posemamba.pose.openpose import follow_person, read_people
 from posemamba.skeleton import JOINT_NAMES, LEFT_JOINTS, RIGHT_JOINTS
+from posemamba_runtime.keypoints.layouts import LAYOUTS
 
 Array = npt.NDArray[np.float64]
 EXCERPT = DATA / "pose2sim_excerpt/Pose2Sim/Demo/pose/cam1_json"
@@ -50,9 +51,9 @@ def test_coco_weights_are_the_published_rule(seed: int) -> None:
     np.testing.assert_allclose(to_h36m(k, "COCO-17"), coco_step_by_step(k), atol=1e-9)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_weights_sum_to_one_and_name_joints_of_the_format(name: str) -> None:
-    source = FORMATS[name]
+    source = LAYOUTS[name]
     assert len(source.joints) == len(set(source.joints)) == COUNTS[name]
     for joint in JOINT_NAMES:
         for weights in source.weights(joint):
@@ -62,10 +63,10 @@ def test_weights_sum_to_one_and_name_joints_of_the_format(name: str) -> None:
         assert {joint, *others} <= set(source.joints)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_mirrored_person_gives_the_mirrored_joints(name: str) -> None:
     """Catches a left joint taken for a right one anywhere in a table."""
-    source = FORMATS[name]
+    source = LAYOUTS[name]
     points = np.random.default_rng(1).normal(size=(5, len(source.joints), 2))
     swapped = [_other_side(joint, source.joints) for joint in source.joints]
     mirrored = points[:, [source.joints.index(joint) for joint in swapped]] * [-1.0, 1.0]
@@ -96,10 +97,10 @@ INDICES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_joint_order(name: str) -> None:
     for joint, index in INDICES[name].items():
-        assert FORMATS[name].joints[index] == joint
+        assert LAYOUTS[name].joints[index] == joint
 
 
 def test_confidence_is_the_smallest_of_the_sources() -> None:
@@ -125,8 +126,8 @@ def test_type_and_leading_dimensions() -> None:
 
 
 def test_format_names_are_forgiving() -> None:
-    assert get_format("BODY_25B") is FORMATS["body25b"]
-    with pytest.raises(InputError, match=r"'body26'.*coco17, body25, body25b"):
+    assert get_format("BODY_25B") is LAYOUTS["body25b"]
+    with pytest.raises(InputError, match=r"'body26'.*coco17, coco18, body25"):
         get_format("body26")
 
 

@@ -92,11 +92,10 @@ void resolve_policy(const pm_stream_options& options, Plan& plan) {
   }
   if (options.hop < 0) fail(PM_BAD_ARGUMENT, "hop is %d: give frames, or 0 for 1", options.hop);
   plan.hop = std::max(options.hop, 1);
-  if (plan.blend && plan.hop > std::max(plan.window / 2, 1)) {
+  if (plan.blend && plan.hop > std::max(plan.window - 1, 1)) {
     fail(PM_BAD_ARGUMENT,
-         "hop is %d: policy 'blend' needs two windows over each frame, so at most %d of a window "
-         "of %d",
-         plan.hop, std::max(plan.window / 2, 1), plan.window);
+         "hop is %d: policy 'blend' needs windows that overlap, so at most %d of a window of %d",
+         plan.hop, std::max(plan.window - 1, 1), plan.window);
   }
 }
 

@@ -16,10 +16,13 @@ int64_t distance(int64_t from, int64_t to) {
   return overflows ? INT64_MAX : difference;
 }
 
-// Weight of a frame at place u of a window: a raised cosine, so that a window comes in and goes out
-// with no step. Never 0.
-double weight_in(double u, int window) {
-  const double s = std::sin(kPi * (u + 0.5) / window);
+// Weight of a frame at place u of a window of `samples`: a raised cosine over the frames that the
+// window shares with the one before or after it, so that it comes in and goes out with no step; 1
+// between. Never 0.
+double weight_in(double u, int samples, const Plan& plan) {
+  const double ramp = std::min(samples / 2.0, std::max(plan.window - plan.hop, 1) * 1.0);
+  const double inside = (std::min(u, samples - 1.0 - u) + 0.5) / ramp;
+  const double s = std::sin(kPi / 2.0 * std::min(inside, 1.0));
   return s * s;
 }
 
@@ -172,7 +175,7 @@ void Track::blend_in(const Plan& plan, const DueWindow& window, const float* pos
     const double position = history_[i].position;
     if (position > end + kSlack) break;
     const double u = std::clamp(position - window.spec.start, 0.0, window.spec.samples - 1.0);
-    double weight = weight_in(u, window.spec.samples);
+    double weight = weight_in(u, window.spec.samples, plan);
     if (window.last) {
       const double fade = std::min((position - entry_position + 0.5) / shared, 1.0);
       weight = std::pow(std::sin(kPi / 2.0 * fade), 2);

@@ -14,20 +14,15 @@ The body's own rotation is told by the line of the hips and the spine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.body import quaternions as quat
-from posemamba_runtime.body.skeleton import (
-    BELLY,
-    LEFT_HIP,
-    NUM_JOINTS,
-    PARENTS,
-    REST_DIRECTIONS,
-    RIGHT_HIP,
-)
+from posemamba_runtime.body.skeleton import BELLY, LEFT_HIP, REST_DIRECTIONS, RIGHT_HIP
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS
 
 Array = npt.NDArray[np.float64]
 
@@ -46,9 +41,11 @@ def y_up(points: npt.NDArray[Any]) -> Array:
 
 def rest_offsets(poses_3d: npt.NDArray[Any]) -> Array:
     """(17, 3) bones at rest, as long as their median over the frames (n, 17, 3)."""
-    bones = poses_3d - poses_3d[:, list(PARENTS)]
-    lengths = np.median(np.linalg.norm(bones.astype(np.float64), axis=-1), axis=0)
-    offsets: Array = REST_DIRECTIONS * lengths[:, None]
+    lengths = [
+        np.median(np.linalg.norm((poses_3d[:, j] - poses_3d[:, p]).astype(np.float64), axis=-1))
+        for j, p in enumerate(PARENTS)  # one at a time: a recording may be an hour long
+    ]
+    offsets: Array = REST_DIRECTIONS * np.array(lengths)[:, None]
     return offsets
 
 
@@ -71,6 +68,16 @@ def rotations(poses_3d: npt.NDArray[Any]) -> Array:
         local[:, joint] = quat.shortest_arc(REST_DIRECTIONS[joint], towards)
         turns[:, joint] = quat.multiply(turns[:, parent], local[:, joint])
     return quat.continuous(local)
+
+
+def rotations_in_parts(poses_3d: npt.NDArray[Any], rows: int) -> Iterator[Array]:
+    """The same as :func:`rotations`, ``rows`` frames at a time: memory stays flat."""
+    before = np.empty((0, NUM_JOINTS, 4))
+    for start in range(0, len(poses_3d), rows):
+        part = rotations(poses_3d[start : start + rows])
+        joined = quat.continuous(np.concatenate([before, part]))[len(before) :]
+        before = joined[-1:]
+        yield joined
 
 
 def forward(local: Array, offsets: Array) -> Array:

@@ -1,37 +1,9 @@
-"""The 17 joints of the poses, and the body at rest that rotations start from."""
+"""The body at rest that rotations start from."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-#: Human3.6M's order.
-JOINT_NAMES: tuple[str, ...] = (
-    "root",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "belly",
-    "neck",
-    "nose",
-    "head",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-)
-NUM_JOINTS = len(JOINT_NAMES)
-
-#: Parent of each joint; the root is its own. A parent comes before its children.
-PARENTS: tuple[int, ...] = (0, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
-
-#: -1 on the person's right, 1 on the left, 0 in the middle.
-SIDES: tuple[int, ...] = (0, -1, -1, -1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, -1, -1, -1)
 
 RIGHT_HIP, LEFT_HIP, BELLY = 1, 4, 7
 ANKLES = (3, 6)

@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from posemamba_runtime.detectors.video import DETECTORS
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
-from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name
+from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name, parse_size
 from posemamba_runtime.keypoints.tracks import parse_person
 from posemamba_runtime.outputs.vmc import parse_address
 
@@ -23,7 +24,6 @@ BACKENDS = (
 POLICIES = ("blend", "last", "center")
 UNITS = ("m", "mm")
 
-_SIZE = re.compile(r"([0-9]{1,7})\s*[xX,:]\s*([0-9]{1,7})")
 _MOST_FRAMES = 1_000_000
 _TALLEST_M = 3.0
 
@@ -63,7 +63,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         "keypoints",
         metavar="KEYPOINTS",
         nargs="?",
-        help="a file or folder a 2D detector wrote, or '-' for a frame of JSON a line",
+        help="what a 2D detector wrote, '-' for a frame of JSON a line, or a video with --detector",
     )
     lift.add_argument(
         "-o",
@@ -72,6 +72,7 @@ def parser(program: str) -> argparse.ArgumentParser:
         help="file to write, its ending says the format; '-' for JSON lines",
     )
     _reading(lift.add_argument_group("reading"))
+    _detecting(lift.add_argument_group("a video"))
     _lifting(lift.add_argument_group("lifting"))
     _living(lift.add_argument_group("live"))
     return root
@@ -92,7 +93,7 @@ def _reading(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--size",
-        type=_size,
+        type=_named(parse_size),
         metavar="WxH",
         help="pixels of the image, where the file does not tell",
     )
@@ -118,6 +119,20 @@ def _reading(group: argparse._ArgumentGroup) -> None:
         help="all, largest, or an id  [all]",
     )
     group.add_argument("--clip", metavar="NAME", help="the clip of an .npz that holds several")
+
+
+def _detecting(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--detector",
+        type=_choice("detector", tuple(DETECTORS)),
+        metavar="NAME",
+        help=f"KEYPOINTS is a video: {', '.join(DETECTORS)}",
+    )
+    group.add_argument(
+        "--detector-python",
+        metavar="PATH",
+        help="the Python that has the detector  [looked for]",
+    )
 
 
 def _lifting(group: argparse._ArgumentGroup) -> None:
@@ -160,7 +175,7 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
         type=_count("a hop"),
         default=0,
         metavar="N",
-        help="frames between windows  [half a window where blended, else 1]",
+        help="frames between windows  [3/4 of a window where blended, else 1]",
     )
     group.add_argument(
         "--policy",
@@ -258,15 +273,6 @@ def _count(what: str) -> Callable[[str], int]:
         return int(text)
 
     return convert
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = _SIZE.fullmatch(text.strip())
-    if not found or not int(found[1]) or not int(found[2]):
-        raise argparse.ArgumentTypeError(
-            f"'{printable(text, 20)}' is no size: give width and height in pixels as 1920x1080"
-        )
-    return int(found[1]), int(found[2])
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -14,8 +14,10 @@ from posemamba_runtime import outputs
 from posemamba_runtime.cli.demo import DEMO, check_model, model_path
 from posemamba_runtime.cli.progress import Bar
 from posemamba_runtime.cli.summary import people, size_text, what_was_lifted, what_was_read
+from posemamba_runtime.detectors.video import check_video, read_video
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
+from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.motion import Motion
@@ -23,6 +25,9 @@ from posemamba_runtime.outputs.trajectory import intrinsics, with_root
 from posemamba_runtime.recordings import LiftOptions, lift_prepared, prepare
 
 STANDARD_OUTPUT = "-"
+
+_OF_BOTH = ("min_confidence", "person", "rate")
+"""Options of reading that a video has too."""
 
 
 def lift(arguments: argparse.Namespace) -> None:
@@ -34,16 +39,7 @@ def lift(arguments: argparse.Namespace) -> None:
     options = lift_options(arguments)
     _check_places(arguments, options)
     report = sys.stderr if arguments.output == STANDARD_OUTPUT else sys.stdout
-    recording = read(
-        arguments.keypoints,
-        format=arguments.format,
-        size=arguments.size,
-        min_confidence=arguments.min_confidence,
-        person=arguments.person,
-        layout=arguments.layout,
-        rate=arguments.rate,
-        clip=arguments.clip,
-    )
+    recording = _read(arguments)
     _tell(report, what_was_read(recording))
     if arguments.root:
         intrinsics(recording.size, arguments.focal)  # refuses what cannot be known
@@ -70,6 +66,28 @@ def lift(arguments: argparse.Namespace) -> None:
     _write(motion, arguments.output, report)
 
 
+def _read(arguments: argparse.Namespace) -> Recording:
+    """The keypoints of a detector's file, or of a video."""
+    reading = {name: getattr(arguments, name) for name in _OF_BOTH}
+    if arguments.detector is None:
+        return read(
+            arguments.keypoints,
+            format=arguments.format,
+            size=arguments.size,
+            layout=arguments.layout,
+            clip=arguments.clip,
+            **reading,
+        )
+    with Bar("Detecting") as bar:
+        return read_video(
+            arguments.keypoints,
+            arguments.detector,
+            python=arguments.detector_python,
+            progress=bar,
+            **reading,
+        )
+
+
 def _write(motion: Motion, output: str, report: TextIO) -> None:
     if output == STANDARD_OUTPUT:
         _write_lines(motion, sys.stdout)
@@ -92,10 +110,10 @@ def lift_options(arguments: argparse.Namespace) -> LiftOptions:
         raise InputError("--focal is for --root: give both")
     policy = arguments.policy or "blend"
     window = arguments.window
-    if policy == "blend" and window and arguments.hop > window // 2:
+    if policy == "blend" and window and arguments.hop > max(window - 1, 1):
         raise InputError(
-            f"--hop {arguments.hop} with a window of {window}: blended windows overlap by half, "
-            f"so at most {max(1, window // 2)}"
+            f"--hop {arguments.hop} with a window of {window}: blended windows overlap, "
+            f"so at most {max(1, window - 1)}"
         )
     return LiftOptions(
         window=window,
@@ -114,6 +132,7 @@ def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
         raise InputError("KEYPOINTS is missing: name a file or folder a detector wrote, or '-'")
     if arguments.output is None:
         raise InputError("-o is missing: name the file to write, such as -o out.html")
+    _check_detector(arguments)
     check_model(arguments.model)
     if arguments.output == STANDARD_OUTPUT:
         return
@@ -137,6 +156,17 @@ def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
             f"'{output}' would lie among the frames and be read as one the next time: "
             "name another folder"
         )
+
+
+def _check_detector(arguments: argparse.Namespace) -> None:
+    if arguments.detector is None:
+        if arguments.detector_python is not None:
+            raise InputError("--detector-python is for --detector: give both")
+        return
+    for name in ("format", "layout", "clip", "size"):
+        if getattr(arguments, name) is not None:
+            raise InputError(f"--{name} is for keypoint files, a video tells: leave it out")
+    check_video(arguments.keypoints)
 
 
 def _tell(stream: TextIO, lines: Iterable[str]) -> None:

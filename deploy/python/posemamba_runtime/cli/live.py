@@ -76,6 +76,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise InputError(
             "--person, --clip and --root are for recordings: leave them out with --live"
         )
+    if arguments.detector or arguments.detector_python:
+        raise InputError("--detector is for a video file: leave it out with --live")
     if arguments.vmc and not arguments.height_m:
         raise InputError("--vmc needs --height-m: avatars are moved in metres")
     if arguments.latency_ms is not None and (arguments.policy or arguments.window):

@@ -9,12 +9,15 @@ would hang; everything that was not seen is marked.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.keypoints.layouts import H36M_JOINTS, LAYOUTS, Layout
-from posemamba_runtime.keypoints.recording import Floats, Ints, PersonTrack
+from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
+from posemamba_runtime.keypoints.people import Floats32, Ints
+from posemamba_runtime.keypoints.recording import Floats, PersonTrack
+from posemamba_runtime.skeleton import NUM_JOINTS
 
 Bools = npt.NDArray[np.bool_]
 
@@ -44,7 +47,7 @@ class Stretch:
 
     frames: Ints
     timestamps: Floats
-    points: Floats
+    points: Floats32
     filled: Bools
 
 
@@ -60,7 +63,7 @@ class Completed:
     """
 
     stretches: tuple[Stretch, ...]
-    keypoints_2d: Floats
+    keypoints_2d: Floats32
     placed: tuple[str, ...]
     lost: tuple[tuple[str, int], ...]
 
@@ -70,20 +73,23 @@ def complete(track: PersonTrack, layout: str) -> Completed:
     ends = np.flatnonzero(np.diff(track.frames) > 1) + 1
     stretches, seen, lost = [], [], []
     placed: set[str] = set()
-    for rows in np.split(np.arange(len(track.frames)), ends):
+    for start, end in pairwise([0, *ends.tolist(), len(track.frames)]):
+        rows = slice(start, end)
         values = track.values[rows, :, :2]
         joints = LAYOUTS[layout]
         filled, hung, missing = _filled(values, joints)
         if missing:
-            lost.append((_reason(missing), len(rows)))
+            lost.append((_reason(missing), end - start))
             continue
         placed.update(hung)
         weights = joints.matrices()
-        points = np.stack([filled[..., axis] @ weights[axis].T for axis in range(2)], axis=-1)
+        points = np.empty((end - start, NUM_JOINTS, 2), np.float32)
+        for axis in range(2):
+            points[..., axis] = filled[..., axis] @ weights[axis].T
         unseen = _unseen(values, weights)
         stretches.append(Stretch(track.frames[rows], track.timestamps[rows], points, unseen))
-        seen.append(np.where(unseen[..., None], np.nan, points))
-    everything = np.concatenate(seen) if seen else np.empty((0, len(H36M_JOINTS), 2))
+        seen.append(np.where(unseen[..., None], np.float32(np.nan), points))
+    everything = np.concatenate(seen) if seen else np.empty((0, NUM_JOINTS, 2), np.float32)
     order = [name for name in _HANGS_FROM if name in placed]
     return Completed(tuple(stretches), everything, tuple(order), tuple(lost))
 
@@ -92,8 +98,7 @@ def _unseen(values: Floats, weights: Floats) -> Bools:
     """(n, 17): a joint it is made of was not found."""
     absent = ~np.isfinite(values[..., 0])
     depends = np.any(weights != 0, axis=0)
-    unseen: Bools = (absent.astype(np.int64) @ depends.T.astype(np.int64)) > 0
-    return unseen
+    return np.stack([absent[:, row].any(axis=1) for row in depends], axis=1)
 
 
 def _filled(values: Floats, layout: Layout) -> tuple[Floats, list[str], list[str]]:
@@ -117,8 +122,8 @@ def _filled(values: Floats, layout: Layout) -> tuple[Floats, list[str], list[str
         if np.isnan(result[:, joint, 0]).any() and np.isfinite(result[:, parent, 0]).all():
             result[:, joint] = result[:, parent] + np.array([0.0, share]) * _trunk(result, layout)
             hung.append(name)
-    missing = [names[joint] for joint in layout.used if np.isnan(result[:, joint, 0]).any()]
-    unused = [joint for joint in range(len(names)) if joint not in layout.used]
+    missing = [names[joint] for joint in layout.used_places if np.isnan(result[:, joint, 0]).any()]
+    unused = [joint for joint in range(len(names)) if joint not in layout.used_places]
     result[:, unused] = 0.0  # their weights are 0, and 0 times NaN is NaN
     return result, hung, missing
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
@@ -17,6 +17,7 @@ from posemamba_runtime.keypoints.formats.mediapipe import MEDIAPIPE
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
 from posemamba_runtime.keypoints.layouts import layout_name
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
 
@@ -26,6 +27,14 @@ _RATE_KEYS = ("rate", "fps", "frame_rate")
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
 _PEOPLE_KEYS = ("people", "persons", "instances", "bodies")
 _MOST_FRAMES = 10_000_000
+
+
+class Frame(NamedTuple):
+    """The people of one frame, its number and, where it says so, its time in seconds."""
+
+    number: int
+    people: list[Detection]
+    timestamp: float | None
 
 
 class FrameReader:
@@ -42,18 +51,26 @@ class FrameReader:
         self.found = Detections()
         self._next = 0
 
-    def add(self, document: Any, number: int | None = None) -> int | None:  # noqa: ANN401
+    def add(self, document: Any, number: int | None = None) -> None:  # noqa: ANN401
         """Take one frame's people.
 
         Args:
             number: of the frame; else what the document says, else one more than the last.
 
-        Returns:
-            the number; None for a header, which is no frame.
-
         Raises:
             InputError: no frame of the format, without the file's name.
         """
+        frame = self.read(document, number)
+        if frame is None:
+            return
+        self.found.people.add(frame.number, frame.people)
+        if frame.timestamp is not None:
+            self.found.timestamps[frame.number] = frame.timestamp
+        if self.found.people.looked_at > _MOST_FRAMES:
+            raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
+
+    def read(self, document: Any, number: int | None = None) -> Frame | None:  # noqa: ANN401
+        """As :meth:`add`, keeping nothing of the frame; None for a header, which is no frame."""
         if is_header(document):
             self.take_facts(document)
             return None
@@ -62,12 +79,8 @@ class FrameReader:
         if number is None:
             number = self._next
         self._next = number + 1
-        self.found.frames.setdefault(number, []).extend(self._people(document))
-        if isinstance(document, Mapping):
-            self._take_time(document, number)
-        if len(self.found.frames) > _MOST_FRAMES:
-            raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
-        return number
+        people = self._people(document)
+        return Frame(number, people, _time(document) if isinstance(document, Mapping) else None)
 
     def take_facts(self, document: Mapping[str, Any]) -> None:
         """Size, rate and layout, where an object says them."""
@@ -82,7 +95,7 @@ class FrameReader:
         if "meta_info" in document:
             take_meta(document["meta_info"], self.found)
 
-    def _people(self, document: Any) -> list[Any]:  # noqa: ANN401
+    def _people(self, document: Any) -> list[Detection]:  # noqa: ANN401
         if is_nobody(document):
             return []
         if self.format is None:
@@ -90,19 +103,21 @@ class FrameReader:
         elif not self.format.is_frame(document):
             other = _title(document)
             raise InputError(f"is {other}, where the frames before are {self.format.title}'s")
-        return list(self.format.read_frame(document, self.found))
+        return self.format.read_frame(document, self.found)
 
-    def _take_time(self, document: Mapping[str, Any], number: int) -> None:
-        for key, scale in _TIME_KEYS.items():
-            value = document.get(key)
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise InputError(f"'{key}' is '{printable(value, 20)}', not a number of seconds")
-            if not math.isfinite(value) or abs(value) > 1e15:
-                raise InputError(f"'{key}' is {printable(value, 20)}, not a number of seconds")
-            self.found.timestamps[number] = value * scale
-            return
+
+def _time(document: Mapping[str, Any]) -> float | None:
+    """Seconds, where a frame says them."""
+    for key, scale in _TIME_KEYS.items():
+        value = document.get(key)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"'{key}' is '{printable(value, 20)}', not a number of seconds")
+        if not math.isfinite(value) or abs(value) > 1e15:
+            raise InputError(f"'{key}' is {printable(value, 20)}, not a number of seconds")
+        return value * scale
+    return None
 
 
 def is_nobody(document: object) -> bool:

@@ -74,10 +74,10 @@ def _require_frame(document: object, path: Path, names: Sequence[str]) -> None:
     except InputError as error:
         raise problem(path, str(error)) from None
     shown = ", ".join(f"'{printable(name, 30)}'" for name in list(names)[:3])
+    frames = counted(len(found.people.frames()), "frame")
     raise problem(
         path.parent,
-        f"holds several recordings ({shown}; the first of {counted(len(found.frames), 'frame')}): "
-        "name one of them",
+        f"holds several recordings ({shown}; the first of {frames}): name one of them",
     )
 
 
@@ -90,7 +90,7 @@ def _read_labels(folder: Path, names: Sequence[str], wanted: str | None) -> tupl
         content = b"" if not path.stat().st_size else read_bytes(path)  # empty: nobody there
         refuse_other_kinds(content, path)
         try:
-            found.frames[number] = read_labels(content, found)
+            found.people.add(number, read_labels(content, found))
         except InputError as error:
             raise problem(path, str(error)) from None
     return found, "yolo"

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_of_count
-from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.people import Floats32, Ints, Person
+from posemamba_runtime.keypoints.recording import Detections, Floats
 
 Bools = npt.NDArray[np.bool_]
 
@@ -42,9 +43,9 @@ class Judged:
         fractions: the file's x and y were fractions of the image.
     """
 
-    values: Floats
-    numbers: npt.NDArray[np.int64]
-    persons: list[int | str | None]
+    values: Floats32
+    numbers: Ints
+    persons: list[Person]
     layout: str
     size: tuple[int, int] | None
     canvas: tuple[int, int]
@@ -63,14 +64,13 @@ def judge(
     Raises:
         InputError: nobody, or numbers that cannot be what they claim; without the file's name.
     """
-    numbers = [number for number in sorted(found.frames) for _ in found.frames[number]]
-    people = [person for number in sorted(found.frames) for person in found.frames[number]]
-    if not people:
+    if not len(found.people):
         reasons = "".join(f"; {count} {what} left out" for what, count in found.left_out.items())
         raise InputError(
-            f"no person in any of {len(found.frames)} frames: nothing to lift{reasons}"
+            f"no person in any of {len(found.people.frames())} frames: nothing to lift{reasons}"
         )
-    values, given = _stacked(found, numbers, people)
+    _refuse_mixed_people(found)
+    numbers, persons, values = found.people.take()
     name = _layout(found, values, layout)
     values = values[:, : len(LAYOUTS[name].joints)]
     if found.size is not None and size is not None and found.size != size:
@@ -85,15 +85,15 @@ def judge(
             'every keypoint of every frame is (0, 0), negative or NaN, which means "not found": '
             "was the detector run on the right video?"
         )
-    if given:
+    if found.people.confident:
         _judge_confidence(values[..., 2][there], min_confidence)
     seen = there & confident(values[..., 2], min_confidence)
-    canvas, fractions = _scale(values, there, found, size)
+    canvas, fractions = _scale(values, numbers, there, found, size)
     values[~seen] = np.nan
     return Judged(
         values,
-        np.array(numbers, np.int64),
-        [person.person for person in people],
+        numbers,
+        persons,
         name,
         size,
         canvas,
@@ -101,22 +101,14 @@ def judge(
     )
 
 
-def _stacked(found: Detections, numbers: list[int], people: list[Detection]) -> tuple[Floats, bool]:
-    """(rows, keypoints, 3), and whether any confidence was given."""
-    rows = [person.values for person in people]
-    count = len(rows[0])
-    for number, row in zip(numbers, rows, strict=True):
-        if len(row) != count:
-            raise InputError(
-                f"{found.label(numbers[0])} has people of {count} keypoints and "
-                f"{found.label(number)} of {len(row)}: keep one detector's output in a recording"
-            )
-    values = np.ones((len(rows), count, 3))
-    given = False
-    for index, row in enumerate(rows):
-        values[index, :, : row.shape[1]] = row
-        given = given or row.shape[1] == 3
-    return values, given
+def _refuse_mixed_people(found: Detections) -> None:
+    mixed = found.people.mixed
+    if mixed is not None:
+        one, other = found.label(mixed.frame), found.label(mixed.other_frame)
+        raise InputError(
+            f"{one} has people of {mixed.keypoints} keypoints and {other} of "
+            f"{mixed.other_keypoints}: keep one detector's output in a recording"
+        )
 
 
 def _layout(found: Detections, values: Floats, given: str | None) -> str:
@@ -206,7 +198,11 @@ def _judge_confidence(confidence: Floats, limit: float) -> None:
 
 
 def _scale(
-    values: Floats, placed: Bools, found: Detections, size: tuple[int, int] | None
+    values: Floats32,
+    numbers: Ints,
+    placed: Bools,
+    found: Detections,
+    size: tuple[int, int] | None,
 ) -> tuple[tuple[int, int], bool]:
     """Bring x and y to pixels, in place; the size they refer to, and if they were fractions."""
     points = values[..., :2][placed]
@@ -225,7 +221,7 @@ def _scale(
             "image; multiply them by its width and height"
         )
     if not fractions:
-        _refuse_mixed_units(values, placed, found)
+        _refuse_mixed_units(values, numbers, placed, found)
     if fractions and float((points < 0).any(axis=-1).mean()) > _FEW:
         raise InputError(
             "coordinates lie between -1 and 1: give pixels (OpenPose: --keypoint_scale 0) or "
@@ -264,14 +260,14 @@ def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> Non
         )
 
 
-def _refuse_mixed_units(values: Floats, placed: Bools, found: Detections) -> None:
+def _refuse_mixed_units(values: Floats32, numbers: Ints, placed: Bools, found: Detections) -> None:
     """A frame of fractions among frames of pixels would be a person the size of a dot."""
     reach = np.where(placed[..., None], np.abs(values[..., :2]), 0.0).max(axis=(1, 2))
     dots = np.flatnonzero((reach <= _FRACTION_LIMIT / 2) & (placed.sum(axis=1) > 2))
     if len(dots):
-        numbers = [number for number in sorted(found.frames) for _ in found.frames[number]]
+        frame = found.label(int(numbers[dots[0]]))
         raise InputError(
-            f"the coordinates in {found.label(numbers[dots[0]])} look like fractions of the image, "
+            f"the coordinates in {frame} look like fractions of the image, "
             "where those of other frames are pixels: write one unit"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
@@ -14,13 +15,14 @@ from posemamba_runtime.keypoints.documents import FrameReader, add_all, read_doc
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable, problem
 from posemamba_runtime.keypoints.folders import read_folder
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
-from posemamba_runtime.keypoints.formats.clips import read_clips
+from posemamba_runtime.keypoints.formats.clips import MOST_AT_ONCE, read_clips
 from posemamba_runtime.keypoints.formats.videopose3d import is_videopose3d, read_videopose3d
 from posemamba_runtime.keypoints.formats.yolo import read_labels
 from posemamba_runtime.keypoints.judge import Judged, judge
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.recording import Detections, PersonTrack, Recording, Summary
 from posemamba_runtime.keypoints.source import (
+    Lines,
     parse_documents,
     read_bytes,
     read_lines,
@@ -34,6 +36,8 @@ MIN_CONFIDENCE = 0.1
 70.6 mm against 71.2 at 0 and 74.4 at 0.3."""
 
 STANDARD_INPUT = "-"
+
+_SIZE = re.compile(r"([0-9]{1,7})\s*[xX,:]\s*([0-9]{1,7})")
 
 _ALSO_CALLED = {
     **dict.fromkeys(("jsonl", "jsonlines", "lines"), "ndjson"),
@@ -53,6 +57,7 @@ def read(
     layout: str | None = None,
     rate: float | None = None,
     clip: str | None = None,
+    clips_at_once: int = MOST_AT_ONCE,
     stdin: BinaryIO | None = None,
 ) -> Recording:
     """Read 2D keypoints that a detector wrote.
@@ -66,6 +71,7 @@ def read(
         layout: the order of the joints, where the file does not tell.
         rate: frames a second, where the file does not tell.
         clip: the one to take of an ``.npz`` that holds several.
+        clips_at_once: how many of its clips are taken where none is named.
         stdin: what ``-`` stands for.
 
     Raises:
@@ -76,10 +82,42 @@ def read(
     person = parse_person(person)
     check_numbers(size, min_confidence, rate)
     source = str(source)
-    found, name = _detections(source, wanted, clip, stdin)
+    found, name = _detections(source, wanted, clip, clips_at_once, stdin)
+    return _recording(found, name, source, size, min_confidence, person, layout, rate)
+
+
+def read_frames(
+    lines: Lines,
+    source: str,
+    *,
+    size: tuple[int, int] | None = None,
+    min_confidence: float = MIN_CONFIDENCE,
+    person: str | int = "all",
+    rate: float | None = None,
+) -> Recording:
+    """As :func:`read` of a frame a line, from whatever program writes them.
+
+    Args:
+        source: what messages and the recording call it.
+    """
+    check_numbers(size, min_confidence, rate)
+    found, name = _from_lines(lines, None, source)
+    return _recording(found, name, source, size, min_confidence, parse_person(person), None, rate)
+
+
+def _recording(
+    found: Detections,
+    name: str,
+    source: str,
+    size: tuple[int, int] | None,
+    min_confidence: float,
+    person: str | int,
+    layout: str | None,
+    rate: float | None,
+) -> Recording:
+    """What was found, judged and followed."""
     try:
         judged = judge(found, size=size, min_confidence=min_confidence, layout=layout)
-        found.release()
         tracks, rate = make_tracks(judged, found, person=person, rate=rate)
     except InputError as error:
         raise problem(source, str(error)) from None
@@ -112,6 +150,20 @@ def format_name(text: str | None) -> str | None:
     return name
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """``1920x1080``.
+
+    Raises:
+        InputError: anything else.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if not found or not int(found[1]) or not int(found[2]):
+        raise InputError(
+            f"'{printable(text, 20)}' is no size: give width and height in pixels as 1920x1080"
+        )
+    return int(found[1]), int(found[2])
+
+
 def check_numbers(size: tuple[int, int] | None, min_confidence: float, rate: float | None) -> None:
     """Refuse what no recording can have.
 
@@ -127,7 +179,11 @@ def check_numbers(size: tuple[int, int] | None, min_confidence: float, rate: flo
 
 
 def _detections(
-    source: str, wanted: str | None, clip: str | None, stdin: BinaryIO | None
+    source: str,
+    wanted: str | None,
+    clip: str | None,
+    clips_at_once: int,
+    stdin: BinaryIO | None,
 ) -> tuple[Detections, str]:
     if source == STANDARD_INPUT:
         if wanted in _ARCHIVES:
@@ -141,20 +197,22 @@ def _detections(
     with path.open("rb") as stream:
         head = stream.read(2)
     if head == b"PK" or wanted in _ARCHIVES or path.suffix.lower() == ".npz":
-        return _from_archive(path, wanted, clip)
+        return _from_archive(path, wanted, clip, clips_at_once)
     if clip is not None:
         raise problem(path, "is no .npz: leave --clip out")
     return _from_file(path, wanted)
 
 
-def _from_archive(path: Path, wanted: str | None, clip: str | None) -> tuple[Detections, str]:
+def _from_archive(
+    path: Path, wanted: str | None, clip: str | None, clips_at_once: int
+) -> tuple[Detections, str]:
     members = read_archive(path)
     name = "videopose3d" if is_videopose3d(members) else "npz"
     if wanted not in (None, name):
         raise problem(path, f"looks like {name}, not --format {wanted}: leave --format out")
     reader = read_videopose3d if name == "videopose3d" else read_clips
     try:
-        return reader(members, clip), name
+        return reader(members, clip, clips_at_once), name
     except InputError as error:
         raise problem(path, str(error)) from None
 
@@ -164,7 +222,7 @@ def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
     if path.suffix.lower() == ".txt" and content.lstrip()[:1].isdigit():
         found = Detections(layout="coco17", units="fractions")
         try:
-            found.frames[0] = read_labels(content, found)
+            found.people.add(0, read_labels(content, found))
         except InputError as error:
             raise problem(path, str(error)) from None
         return found, "yolo"
@@ -179,30 +237,32 @@ def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
     return reader.found, reader.format.name if reader.format else "ndjson"
 
 
-def _from_lines(stream: BinaryIO, wanted: str | None) -> tuple[Detections, str]:
+def _from_lines(
+    lines: Lines, wanted: str | None, source: str = "standard input"
+) -> tuple[Detections, str]:
     reader = FrameReader(wanted)
-    for number, document in read_lines(stream, "standard input"):
+    for number, document in read_lines(lines, source):
         try:
             reader.add(document)
         except InputError as error:
-            raise problem("standard input", f"line {number}: {error}") from None
-    if not reader.found.frames:
-        raise InputError("standard input: ended without a frame: pipe one JSON object a line")
+            raise problem(source, f"line {number}: {error}") from None
+    if not reader.found.people.looked_at:
+        raise problem(source, "ended without a frame: pipe one JSON object a line")
     return reader.found, reader.format.name if reader.format else "ndjson"
 
 
 def _summary(
     name: str, found: Detections, judged: Judged, tracks: tuple[PersonTrack, ...]
 ) -> Summary:
-    numbers = np.unique(np.array(sorted(found.frames), np.int64))
+    numbers = found.people.frames()
     total = len(numbers) if found.sparse else int(numbers[-1] - numbers[0]) + 1
-    used = list(LAYOUTS[judged.layout].used)
+    used = list(LAYOUTS[judged.layout].used_places)
     counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
     return Summary(
         format=name,
         frames=total,
         missing_frames=total - len(numbers),
-        empty_frames=found.empty_frames,
+        empty_frames=found.people.empty_frames,
         people=len(tracks),
         found=sum(counts),
         not_found=sum(len(track.frames) * len(used) for track in tracks) - sum(counts),

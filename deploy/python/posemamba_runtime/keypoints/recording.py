@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from posemamba_runtime.keypoints.people import Floats32, Ints, People
+from posemamba_runtime.motion import Picture
 
-
-class Detection(NamedTuple):
-    """One person in one frame.
-
-    Attributes:
-        values: (keypoints, 2) x and y or (keypoints, 3) with confidence, as the file has them.
-        person: the file's id of the person, where it has one.
-    """
-
-    values: Floats
-    person: int | str | None = None
+Floats = npt.NDArray[np.floating]
 
 
 @dataclass
@@ -29,7 +18,7 @@ class Detections:
     """What a file holds, before units and persons are judged.
 
     Attributes:
-        frames: frame number to the people in it; a number with an empty list was looked at.
+        people: everybody in every frame that was looked at.
         layout: where the format itself tells the order of the joints.
         size: width and height of the image in pixels, where the file tells.
         units: "pixels", "fractions" of the image, "normalised" (the network's own), or None: look.
@@ -40,11 +29,10 @@ class Detections:
         separate: every id is a clip of its own: ids are no people in one picture.
         names: of such clips, by id.
         origins: the file a frame came from, by frame number, where frames are files.
-        empty_frames: frames that show nobody, counted by :meth:`release`.
         sparse: frame numbers jump too far to count frames, so they say the order alone.
     """
 
-    frames: dict[int, list[Detection]] = field(default_factory=dict)
+    people: People = field(default_factory=People)
     layout: str | None = None
     size: tuple[int, int] | None = None
     units: str | None = None
@@ -55,17 +43,11 @@ class Detections:
     separate: bool = False
     names: dict[int, str] = field(default_factory=dict)
     origins: dict[int, str] = field(default_factory=dict)
-    empty_frames: int = 0
     sparse: bool = False
 
     def label(self, frame: int) -> str:
         """A frame as a message names it."""
         return f"'{self.origins[frame]}'" if frame in self.origins else f"frame {frame}"
-
-    def release(self) -> None:
-        """Let go of the keypoints once they are in one array; a recording may be an hour long."""
-        self.empty_frames = sum(not people for people in self.frames.values())
-        self.frames = {number: [] for number in self.frames}
 
     def leave_out(self, reason: str) -> None:
         self.left_out[reason] = self.left_out.get(reason, 0) + 1
@@ -87,7 +69,7 @@ class PersonTrack:
     person: int
     frames: Ints
     timestamps: Floats
-    values: Floats
+    values: Floats32
     name: str = ""
 
 
@@ -127,6 +109,7 @@ class Recording:
             units: then ``values`` are pixels of ``canvas``, which was assumed.
         canvas: the size that ``values`` refer to.
         rate: frames a second.
+        pictures: of the video, where there was one.
     """
 
     tracks: tuple[PersonTrack, ...]
@@ -136,3 +119,4 @@ class Recording:
     rate: float
     source: str
     summary: Summary
+    pictures: tuple[Picture, ...] = ()

@@ -9,7 +9,8 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.judge import Judged
-from posemamba_runtime.keypoints.recording import Detections, Floats, Ints, PersonTrack
+from posemamba_runtime.keypoints.people import Floats32, Ints
+from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
 from posemamba_runtime.keypoints.tracker import Tracker
 
 MAX_GAP = 30
@@ -107,7 +108,7 @@ def _areas(values: Floats) -> Floats:
 
 def _consecutive(numbers: Ints, found: Detections) -> Ints:
     """Frame numbers, or places where the numbers jump too far to be frames."""
-    all_numbers = np.array(sorted(found.frames), np.int64)
+    all_numbers = found.people.frames()
     if len(all_numbers) < 3:
         return numbers
     step = float(np.median(np.diff(all_numbers)))
@@ -138,7 +139,7 @@ def _times(
     return rate or measured, (frames, seconds)
 
 
-def _with_gaps(frames: Ints, values: Floats) -> tuple[Ints, Floats]:
+def _with_gaps(frames: Ints, values: Floats32) -> tuple[Ints, Floats32]:
     """Short gaps as rows of NaN."""
     steps = np.diff(frames)
     short = steps[(steps > 1) & (steps <= MAX_GAP + 1)]
@@ -152,7 +153,7 @@ def _with_gaps(frames: Ints, values: Floats) -> tuple[Ints, Floats]:
         ]
     )
     everything = np.sort(np.concatenate([frames, inside]))
-    filled = np.full((len(everything), *values.shape[1:]), np.nan)
+    filled = np.full((len(everything), *values.shape[1:]), np.nan, np.float32)
     filled[np.searchsorted(everything, frames)] = values
     return everything, filled
 

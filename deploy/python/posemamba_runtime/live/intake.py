@@ -16,7 +16,8 @@ from posemamba_runtime.keypoints.documents import FrameReader
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.judge import confident, judge, placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS
-from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.people import Detection
+from posemamba_runtime.keypoints.recording import Detections, Floats
 from posemamba_runtime.keypoints.tracker import Tracker
 
 _PATIENCE = 300
@@ -77,15 +78,12 @@ class Intake:
         """
         found = self._reader.found
         try:
-            frame = self._reader.add(document)
-            people = found.frames.get(frame, []) if frame is not None else []
-            timestamp = found.timestamps.get(frame) if frame is not None else None
+            taken = self._reader.read(document)
         finally:
-            found.frames.clear()
-            found.timestamps.clear()
             found.left_out.clear()
-        if frame is None or not people:
+        if taken is None or not taken.people:
             return
+        frame, people, timestamp = taken
         if self.settled is None:
             if self._waited < _PATIENCE and not any(self._shows(person) for person in people):
                 self._waited += 1  # an empty room is no reason to stop
@@ -106,7 +104,8 @@ class Intake:
 
     def _settle(self, people: list[Detection]) -> Settled:
         found = self._reader.found
-        one = Detections({0: people}, layout=found.layout, size=found.size)
+        one = Detections(layout=found.layout, size=found.size)
+        one.people.add(0, people)
         judged = judge(one, size=self._size, min_confidence=self._limit, layout=self._layout)
         width, height = judged.canvas
         scale = (float(width), float(height)) if judged.fractions else (1.0, 1.0)

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from posemamba_runtime.body.kinematics import rest_offsets, rotations, y_up
 from posemamba_runtime.body.quaternions import to_matrices
-from posemamba_runtime.body.skeleton import NUM_JOINTS, PARENTS
 from posemamba_runtime.motion import IntArray, Motion, Track
 from posemamba_runtime.outputs.frames import every_frame
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS
 
 Array = npt.NDArray[np.float64]
 
@@ -44,21 +44,13 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     scale = _METRES[motion.units]
     frames = every_frame(motion.tracks, ".bvh")
     offsets = rest_offsets(track.poses_3d) * scale
-    root = np.zeros((len(track.frames), 3)) if track.root is None else y_up(track.root) * scale
-    turns = _over(frames, track.frames, rotations(track.poses_3d))
-    channels = np.concatenate(
-        [
-            _over(frames, track.frames, root),
-            _angles(turns / np.linalg.norm(turns, axis=-1, keepdims=True)).reshape(len(frames), -1),
-        ],
-        axis=1,
-    )
-    row = " ".join(["%.6f"] * channels.shape[1]) + "\n"
+    row = " ".join(["%.6f"] * (3 + 3 * NUM_JOINTS)) + "\n"
     with path.open("w", encoding="ascii", newline="\n") as stream:
         stream.write("HIERARCHY\n")
         stream.writelines(f"{line}\n" for line in _hierarchy(0, offsets))
         stream.write(f"MOTION\nFrames: {len(frames)}\nFrame Time: {1.0 / motion.rate:.8f}\n")
-        stream.writelines(row % tuple(values) for values in channels)
+        for channels in _channels(track, frames, scale):
+            stream.writelines(row % tuple(values) for values in channels)
 
 
 def node_order(joint: int = 0) -> list[int]:
@@ -89,6 +81,23 @@ def _offset(values: Array) -> str:
     return "\tOFFSET " + " ".join(f"{value:.6f}" for value in values)
 
 
+def _channels(track: Track, frames: IntArray, scale: float) -> Iterator[Array]:
+    """Rows of the file, some at a time: the root's place, then degrees without jumps."""
+    before = np.empty((0, NUM_JOINTS, 3))
+    for start in range(0, len(frames), _ROWS):
+        wanted = frames[start : start + _ROWS]
+        first = max(int(np.searchsorted(track.frames, wanted[0], side="right")) - 1, 0)
+        last = int(np.searchsorted(track.frames, wanted[-1])) + 1
+        rows = slice(min(first, len(track.frames) - 1), max(last, first + 1))
+        known = track.frames[rows]
+        turns = _over(wanted, known, rotations(track.poses_3d[rows]))
+        angles = _euler(turns / np.linalg.norm(turns, axis=-1, keepdims=True))
+        joined = np.unwrap(np.concatenate([before, angles]), axis=0, period=360.0)[len(before) :]
+        before = joined[-1:]
+        root = np.zeros((len(known), 3)) if track.root is None else y_up(track.root[rows]) * scale
+        yield np.concatenate([_over(wanted, known, root), joined.reshape(len(wanted), -1)], axis=1)
+
+
 def _over(wanted: IntArray, known: IntArray, values: Array) -> Array:
     """Values (n, ...) at frames ``known``, interpolated or held at frames ``wanted``."""
     after = np.clip(np.searchsorted(known, wanted), 0, len(known) - 1)
@@ -98,13 +107,6 @@ def _over(wanted: IntArray, known: IntArray, values: Array) -> Array:
     share = share.reshape(-1, *[1] * (values.ndim - 1))
     between: Array = values[before] * (1.0 - share) + values[after] * share
     return between
-
-
-def _angles(turns: Array) -> Array:
-    """(n, 17, 4) to degrees (n, 17, 3) in the order of the file's nodes, without jumps."""
-    starts = range(0, len(turns), _ROWS)
-    angles = np.concatenate([_euler(turns[start : start + _ROWS]) for start in starts])
-    return np.unwrap(angles, axis=0, period=360.0)
 
 
 def _euler(turns: Array) -> Array:

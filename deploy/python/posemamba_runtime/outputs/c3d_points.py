@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from posemamba_runtime.body.kinematics import y_up
-from posemamba_runtime.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.frames import every_frame
 from posemamba_runtime.outputs.labels import UP_AXES
+from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS
 
 _MOST = 65_534
 """Frames are counted from 1 in 16 bits. ezc3d drops what comes after 65,535 without a word, and

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba_runtime.body.skeleton import NUM_JOINTS
 from posemamba_runtime.errors import BadArgument, Missing
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.files import check_place, replacing
+from posemamba_runtime.skeleton import NUM_JOINTS
 
 UNITS = ("m", "mm", "network")
 

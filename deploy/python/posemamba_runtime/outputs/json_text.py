@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.body.kinematics import rest_offsets, rotations
-from posemamba_runtime.body.skeleton import JOINT_NAMES, PARENTS
+from posemamba_runtime.body.kinematics import rest_offsets, rotations_in_parts
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
+from posemamba_runtime.skeleton import JOINT_NAMES, PARENTS
+
+Array = npt.NDArray[Any]
 
 #: Digits behind the point: a hundredth of a millimetre, of a pixel, of a thousandth of a degree.
 _LENGTH = {"m": 5, "mm": 2, "network": 6}
@@ -33,43 +35,50 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
         for index, track in enumerate(tracks):
             stream.write(",\n  {" if index else "\n  {")
             stream.write(f'"person": {int(track.person)}')
-            for name, values in _arrays(track, _LENGTH[motion.units]):
+            for name, parts in _arrays(track, _LENGTH[motion.units]):
                 stream.write(f',\n   "{name}": ')
-                stream.writelines(_text(values))
+                stream.writelines(_text(parts))
             stream.write("}")
         stream.write("\n ]\n}\n")
 
 
-def _arrays(track: Track, digits: int) -> Iterator[tuple[str, npt.NDArray[Any] | None]]:
-    """Names and rounded values, one after the other."""
-    yield "rest_offsets", _rounded(rest_offsets(track.poses_3d), digits)
-    yield "frames", track.frames
-    yield "timestamps", _rounded(track.timestamps, _SECONDS)
-    yield "poses_3d", _rounded(track.poses_3d, digits)
-    yield "rotations", _rounded(rotations(track.poses_3d), _TURNS)
-    yield "filled", track.filled.astype(np.int64)
-    yield "keypoints_2d", _rounded(track.keypoints_2d, _PIXELS)
-    yield "root_estimate", None if track.root is None else _rounded(track.root, digits)
+def _arrays(track: Track, digits: int) -> Iterator[tuple[str, Iterable[Array] | None]]:
+    """Names and values, some rows at a time, rounded."""
+    yield "rest_offsets", [_rounded(rest_offsets(track.poses_3d), digits)]
+    yield "frames", _rows(track.frames)
+    yield "timestamps", _rows(track.timestamps, _SECONDS)
+    yield "poses_3d", _rows(track.poses_3d, digits)
+    turns = rotations_in_parts(track.poses_3d, _ROWS)
+    yield "rotations", (_rounded(part, _TURNS) for part in turns)
+    yield "filled", (part.astype(np.int64) for part in _rows(track.filled))
+    yield "keypoints_2d", _rows(track.keypoints_2d, _PIXELS)
+    yield "root_estimate", None if track.root is None else _rows(track.root, digits)
 
 
-def _rounded(values: npt.NDArray[Any], digits: int) -> npt.NDArray[np.float64]:
+def _rows(values: Array, digits: int | None = None) -> Iterator[Array]:
+    for start in range(0, len(values), _ROWS):
+        part = values[start : start + _ROWS]
+        yield part if digits is None else _rounded(part, digits)
+
+
+def _rounded(values: Array, digits: int) -> npt.NDArray[np.float64]:
     # float32 has digits of its own, which show unless rounding happens in float64
     rounded: npt.NDArray[np.float64] = np.asarray(np.round(values.astype(np.float64), digits))
     rounded += 0.0  # no -0.0
     return rounded
 
 
-def _text(values: npt.NDArray[Any] | None) -> Iterator[str]:
+def _text(parts: Iterable[Array] | None) -> Iterator[str]:
     """Pieces of JSON."""
-    if values is None:
+    if parts is None:
         yield "null"
         return
     yield "["
-    for start in range(0, len(values), _ROWS):
-        rows = values[start : start + _ROWS]
+    for place, rows in enumerate(parts):
         unknown = ~np.isfinite(rows)
+        known = rows
         if unknown.any():
-            rows = rows.astype(object)
-            rows[unknown] = None
-        yield (", " if start else "") + json.dumps(rows.tolist(), allow_nan=False)[1:-1]
+            known = rows.astype(object)
+            known[unknown] = None
+        yield (", " if place else "") + json.dumps(known.tolist(), allow_nan=False)[1:-1]
     yield "]"

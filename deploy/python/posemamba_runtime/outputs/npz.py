@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.body.kinematics import rest_offsets, rotations
-from posemamba_runtime.body.skeleton import JOINT_NAMES, PARENTS
+from posemamba_runtime.body.kinematics import rest_offsets, rotations_in_parts
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
+from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
+
+Array = npt.NDArray[Any]
+
+_ROWS = 4096  # written at a time: memory stays flat
+
+
+@dataclass(frozen=True)
+class _Column:
+    """An array with a row per person and frame.
+
+    Attributes:
+        kind: its type.
+        shape: of a row.
+        parts: a track's rows, some at a time.
+    """
+
+    kind: type[np.generic]
+    shape: tuple[int, ...]
+    parts: Callable[[Track], Iterable[Array]]
+
+
+_COLUMNS = {
+    "person": _Column(np.int64, (), lambda track: [np.full(len(track.frames), track.person)]),
+    "frames": _Column(np.int64, (), lambda track: [track.frames]),
+    "timestamps": _Column(np.float64, (), lambda track: [track.timestamps]),
+    "poses_3d": _Column(np.float32, (NUM_JOINTS, 3), lambda track: [track.poses_3d]),
+    "rotations": _Column(
+        np.float32, (NUM_JOINTS, 4), lambda track: rotations_in_parts(track.poses_3d, _ROWS)
+    ),
+    "filled": _Column(np.bool_, (NUM_JOINTS,), lambda track: [track.filled]),
+    "keypoints_2d": _Column(np.float32, (NUM_JOINTS, 2), lambda track: [track.keypoints_2d]),
+    "root_estimate": _Column(np.float64, (3,), lambda track: [_root(track)]),
+}
 
 
 def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
@@ -23,25 +58,44 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     none; ``persons`` (p,) and their bones at rest ``rest_offsets`` (p, 17, 3); and scalars that
     say what they are.
     """
-    columns: dict[str, list[npt.NDArray[Any]]] = {
-        "person": [np.full(len(track.frames), track.person, np.int64) for track in tracks],
-        "frames": [track.frames for track in tracks],
-        "timestamps": [track.timestamps for track in tracks],
-        "poses_3d": [track.poses_3d.astype(np.float32) for track in tracks],
-        "rotations": [rotations(track.poses_3d).astype(np.float32) for track in tracks],
-        "filled": [track.filled for track in tracks],
-        "keypoints_2d": [track.keypoints_2d.astype(np.float32) for track in tracks],
-        "root_estimate": [
-            np.full((len(track.frames), 3), np.nan) if track.root is None else track.root
-            for track in tracks
-        ],
+    small: dict[str, Any] = {
+        **{name: [] if value is None else value for name, value in facts(motion).items()},
+        "persons": [track.person for track in tracks],
+        "rest_offsets": [rest_offsets(track.poses_3d) for track in tracks],
+        "joint_names": JOINT_NAMES,
+        "parents": PARENTS,
     }
-    arrays: dict[str, Any] = {
-        **{name: np.array([] if value is None else value) for name, value in facts(motion).items()},
-        **{name: np.concatenate(parts) for name, parts in columns.items()},
-        "persons": np.array([track.person for track in tracks]),
-        "rest_offsets": np.stack([rest_offsets(track.poses_3d) for track in tracks]),
-        "joint_names": np.array(JOINT_NAMES),
-        "parents": np.array(PARENTS),
-    }
-    np.savez_compressed(path, **arrays)
+    count = sum(len(track.frames) for track in tracks)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in small.items():
+            array = np.array(value)
+            _write(archive, name, array.dtype, array.shape, [array])
+        for name, column in _COLUMNS.items():
+            kind = np.dtype(column.kind)
+            _write(archive, name, kind, (count, *column.shape), _pieces(column, tracks))
+
+
+def _pieces(column: _Column, tracks: Sequence[Track]) -> Iterator[Array]:
+    for track in tracks:
+        for part in column.parts(track):
+            for start in range(0, len(part), _ROWS):
+                yield part[start : start + _ROWS]
+
+
+def _write(
+    archive: zipfile.ZipFile,
+    name: str,
+    kind: np.dtype[Any],
+    shape: tuple[int, ...],
+    pieces: Iterable[Array],
+) -> None:
+    """An array as ``numpy.savez`` writes it, piece by piece."""
+    header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for piece in pieces:
+            stream.write(np.ascontiguousarray(piece, kind).tobytes())
+
+
+def _root(track: Track) -> Array:
+    return np.full((len(track.frames), 3), np.nan) if track.root is None else track.root

@@ -5,7 +5,9 @@ Drawn twice as large as asked and shrunk, for Pillow's lines have hard edges.
 
 from __future__ import annotations
 
+import io
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +15,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from posemamba_runtime.body.scene import scene_of
-from posemamba_runtime.body.skeleton import NUM_JOINTS, PARENTS, SIDES
 from posemamba_runtime.motion import BoolArray, Motion
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS, SIDES
 
 Array = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
@@ -29,6 +31,7 @@ _PEOPLE: tuple[Colour, ...] = (
     *((176, 87, 141), (160, 116, 0), (47, 134, 189)),
 )
 _SHARPER = 2
+_PALE = 0.55  # share of the video where it lies behind keypoints
 _MARGIN = 0.06  # of the panel, around what is drawn
 _BONE, _JOINT = 0.011, 0.0085  # width and radius, of the panel's height
 _TILT = math.radians(12.0)  # how far the eye looks down
@@ -68,8 +71,9 @@ class Painter:
         self._flat = self._image_lens()
 
     def keypoints(self, frame: int) -> Image.Image:
-        """Everybody's keypoints at a frame number, in the image's plane."""
+        """Everybody's keypoints at a frame number, in the image's plane and over the video."""
         picture, pen = self._paper()
+        self._paste_video(picture, frame)
         for number, row in self._seen(frame):
             track = self.motion.tracks[number]
             points = self._flat(track.keypoints_2d[row].astype(np.float64))
@@ -87,6 +91,16 @@ class Painter:
             self._draw_body(pen, lens(points), points @ away, number, filled)
         return self._shrunk(picture)
 
+    def _paste_video(self, paper: Image.Image, frame: int) -> None:
+        """The last picture at or before a frame, pale: the keypoints are what is looked at."""
+        place = bisect_right(self.motion.pictures, frame, key=lambda picture: picture.frame) - 1
+        if place < 0 or self.motion.size is None:
+            return
+        low, high = self._flat(np.array([(0.0, 0.0), self.motion.size])).round().astype(int)
+        with Image.open(io.BytesIO(self.motion.pictures[place].jpeg)) as jpeg:
+            shown = jpeg.convert("RGB").resize((high - low).tolist())
+        paper.paste(Image.blend(Image.new("RGB", shown.size, PAPER), shown, _PALE), low.tolist())
+
     def _seen(self, frame: int) -> list[tuple[int, int]]:
         """Number of each track that has the frame, and its row."""
         return [(number, rows[frame]) for number, rows in enumerate(self._rows) if frame in rows]
@@ -100,8 +114,10 @@ class Painter:
         return picture.resize(self.size, Image.Resampling.BOX)
 
     def _image_lens(self) -> _Lens:
-        """Fits all keypoints that are known."""
+        """Fits all keypoints that are known, and the video."""
         pixels = [track.keypoints_2d.reshape(-1, 2) for track in self.motion.tracks]
+        if self.motion.pictures and self.motion.size is not None:
+            pixels.append(np.array([(0.0, 0.0), self.motion.size]))
         known = np.concatenate([p[np.isfinite(p).all(-1)] for p in pixels]).astype(np.float64)
         low, high = (known.min(0), known.max(0)) if len(known) else (np.zeros(2), np.ones(2))
         scale = float((self._room * (1 - 2 * _MARGIN) / np.maximum(high - low, 1e-6)).min())

@@ -14,9 +14,9 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from posemamba_runtime.body.kinematics import y_up
-from posemamba_runtime.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.frames import every_frame
+from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS
 
 _DIGITS = {"m": 5, "mm": 2}
 _KEYS = (

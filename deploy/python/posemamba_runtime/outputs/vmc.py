@@ -25,10 +25,11 @@ import numpy.typing as npt
 
 from posemamba_runtime.body import quaternions as quat
 from posemamba_runtime.body.kinematics import rest_offsets, rotations, y_up
-from posemamba_runtime.body.skeleton import ANKLES, NUM_JOINTS, PARENTS
+from posemamba_runtime.body.skeleton import ANKLES
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.motion import FloatArray
 from posemamba_runtime.outputs.osc import bundle, message
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS
 
 Array = npt.NDArray[np.float64]
 

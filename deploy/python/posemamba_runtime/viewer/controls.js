@@ -16,7 +16,7 @@
   function draw() {
     waiting = false;
     const poses = posesNow();
-    drawFlat(at("flat"), motion, poses, theme);
+    drawFlat(at("flat"), motion, poses, pictureAt(motion, index, redraw), theme);
     drawDeep(at("deep"), motion, poses, eye, theme);
   }
 

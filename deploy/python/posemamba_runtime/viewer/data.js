@@ -28,12 +28,30 @@ function readPerson(stored, length) {
 function readMotion() {
   const stored = JSON.parse(document.getElementById("motion").textContent);
   const frames = decode(stored.frames, Float64Array);
+  const { pictures } = stored.image;
+  pictures.places = decode(pictures.places, Int32Array);
+  pictures.decoded = [];
   return {
     ...stored,
     frames,
     times: decode(stored.times, Float32Array),
     people: stored.people.map((person) => readPerson(person, frames.length)),
   };
+}
+
+// The video at a place of the timeline: the last picture at or before it, or null. Pictures are
+// decoded when first wanted; `ready` is called when one is, to draw again.
+function pictureAt(motion, index, ready) {
+  const { places, jpegs, decoded } = motion.image.pictures;
+  let number = -1;
+  while (number + 1 < places.length && places[number + 1] <= index) number++;
+  if (number < 0) return null;
+  if (decoded[number] === undefined) {
+    decoded[number] = null;
+    const bytes = new Blob([decode(jpegs[number], Uint8Array)], { type: "image/jpeg" });
+    createImageBitmap(bytes).then((bitmap) => { decoded[number] = bitmap; ready(); }, () => {});
+  }
+  return decoded[number];
 }
 
 // The pose of a person at a place of the timeline, or null: joints in the scene (x, y, z), in the

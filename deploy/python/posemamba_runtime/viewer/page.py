@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.body.scene import scene_of
-from posemamba_runtime.body.skeleton import PARENTS, SIDES
-from posemamba_runtime.motion import IntArray, Motion, Track
+from posemamba_runtime.motion import IntArray, Motion, Picture, Track
+from posemamba_runtime.skeleton import PARENTS, SIDES
 
 Floats = npt.NDArray[np.floating]
 
@@ -75,6 +75,7 @@ def _data(motion: Motion) -> dict[str, Any]:
             "size": None if motion.size is None else [int(side) for side in motion.size],
             "box": _box(motion.size, pixels),
             "scale": image_scale,
+            "pictures": _pictures(motion.pictures, timeline),
         },
         "people": [
             {
@@ -86,6 +87,18 @@ def _data(motion: Motion) -> dict[str, Any]:
             }
             for track, points in zip(motion.tracks, scene.points, strict=True)
         ],
+    }
+
+
+def _pictures(pictures: Sequence[Picture], timeline: IntArray) -> dict[str, Any]:
+    """Those that some frame shows, and the first of the timeline that does."""
+    before = [picture for picture in pictures if picture.frame <= timeline[0]]
+    after = [picture for picture in pictures if timeline[0] < picture.frame <= timeline[-1]]
+    shown = [*before[-1:], *after]
+    places = np.searchsorted(timeline, np.array([picture.frame for picture in shown], np.int64))
+    return {
+        "places": _base64(places, "<i4"),
+        "jpegs": [base64.b64encode(picture.jpeg).decode("ascii") for picture in shown],
     }
 
 

@@ -69,7 +69,7 @@ function drawBody(pen, motion, places, pose, look, theme) {
   }
 }
 
-function drawFlat(canvas, motion, poses, theme) {
+function drawFlat(canvas, motion, poses, picture, theme) {
   const { pen, width, height } = prepare(canvas);
   const [left, top, wide, high] = motion.image.box;
   const scale = Math.min(width / wide, height / high);
@@ -77,6 +77,11 @@ function drawFlat(canvas, motion, poses, theme) {
   const originY = (height - high * scale) / 2 - top * scale;
   if (motion.image.size) {
     const [across, down] = motion.image.size;
+    if (picture) {
+      pen.globalAlpha = 0.7; // the keypoints are what is looked at
+      pen.drawImage(picture, originX, originY, across * scale, down * scale);
+      pen.globalAlpha = 1;
+    }
     pen.strokeStyle = theme.line;
     pen.strokeRect(originX, originY, across * scale, down * scale);
   }

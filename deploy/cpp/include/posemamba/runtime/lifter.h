@@ -111,8 +111,8 @@ typedef struct pm_stream_options {
   int32_t window, hop;   /* frames; 0: the model's, 1 */
   const char* policy;    /* "last": the newest frame, no delay. "lag": the frame `lag` before the
                             newest. "center": lag = (window - 1) / 2. "blend": every frame, from
-                            windows that start `hop` frames apart, averaged without a seam;
-                            hop <= window / 2, delay window - 1 */
+                            windows that start `hop` frames apart, averaged without a seam
+                            over what they share; hop < window, delay window - 1 */
   int32_t lag;           /* policy "lag": 0 to window - 1 */
   double rate;           /* frames a second of the input; 0: unknown */
   double model_rate;     /* frames a second the network was trained on; where both are given and

@@ -13,8 +13,9 @@ from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
 
 
 def _is_frame(value: Any) -> bool:  # noqa: ANN401

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import person_id, to_points
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
 
 ID_KEYS = ("person", "track_id", "track", "idx", "person_id", "id")
 

@@ -14,22 +14,28 @@ import numpy as np
 from posemamba_runtime.keypoints.archive import Member
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats.base import set_size
-from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.people import Detection
+from posemamba_runtime.keypoints.recording import Detections, Floats
 
 T = TypeVar("T")
 
 _LIMIT = 10.0
 """Normalised coordinates lie around -2 to 2; what is beyond this is pixels or worse."""
 
-_MOST_AT_ONCE = 64
+MOST_AT_ONCE = 64
+"""Clips that are lifted as one recording where none is named."""
+
 _SHOWN = 4
 
 
-def read_clips(members: Mapping[str, Member], clip: str | None) -> Detections:
+def read_clips(
+    members: Mapping[str, Member], clip: str | None, at_once: int = MOST_AT_ONCE
+) -> Detections:
     """The clips of the file, each one a track of its own.
 
     Args:
         clip: the one to take, where the file holds several.
+        at_once: how many are taken where none is named.
 
     Raises:
         InputError: without the file's name.
@@ -46,7 +52,7 @@ def read_clips(members: Mapping[str, Member], clip: str | None) -> Detections:
     clips: dict[str, Floats] = {}
     for key, member in arrays.items():
         clips.update(_clips(member, printable(key)))
-    chosen = choose(clips, clip)
+    chosen = choose(clips, clip, at_once)
     largest = max(float(np.nanmax(np.abs(v[..., :2]), initial=0.0)) for v in chosen.values())
     whole = any(m.array is not None and m.array.dtype.kind != "f" for m in arrays.values())
     found.units = "pixels" if sides or whole or largest > _LIMIT else "normalised"
@@ -55,7 +61,7 @@ def read_clips(members: Mapping[str, Member], clip: str | None) -> Detections:
     return found
 
 
-def choose(clips: Mapping[str, T], wanted: str | None) -> dict[str, T]:
+def choose(clips: Mapping[str, T], wanted: str | None, at_once: int) -> dict[str, T]:
     """The clip of a name, or all of them where they are few.
 
     Raises:
@@ -70,7 +76,7 @@ def choose(clips: Mapping[str, T], wanted: str | None) -> dict[str, T]:
             near = nearest(wanted, clips)
             raise InputError(f"no clip '{printable(wanted)}'{near}: it has {names}")
         return {wanted: clips[wanted]}
-    if len(clips) > _MOST_AT_ONCE:
+    if len(clips) > at_once:
         raise InputError(f"holds {len(clips)} clips ({names}): name one with --clip")
     return dict(clips)
 
@@ -79,7 +85,7 @@ def add_clip(found: Detections, index: int, name: str, values: Floats) -> None:
     """Every frame of an array (frames, joints, 2 or 3) as a detection of person ``index``."""
     found.names[index] = name
     for frame, points in enumerate(values):
-        found.frames.setdefault(frame, []).append(Detection(points, index))
+        found.people.add(frame, [Detection(points, index)])
 
 
 def _number(member: Member, key: str) -> float:
@@ -109,7 +115,7 @@ def _clips(member: Member, key: str) -> dict[str, Floats]:
         raise InputError(f"array '{key}' has {shape[-1]} values a joint: expected x and y")
     if 0 in shape:
         raise InputError(f"array '{key}' has shape {shape}: give at least one frame")
-    values = array.astype(np.float64)
+    values = array if array.dtype == np.float32 else array.astype(np.float64)
     if array.ndim == 3:
         return {key: values}
     return {f"{key}[{index}]": clip for index, clip in enumerate(values)}

@@ -9,14 +9,18 @@ in time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PERSON = (1, 0, "person")  # 0: of data sets of one's own, which count from there
 _IDS = ("idx", "track_id", "person_id", "track", "instance_id")
@@ -46,23 +50,27 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
         entries = value["annotations"]
     else:
         entries, numbers = value, {}
-    people: dict[int | str, list[Detection]] = {image: [] for image in numbers}
-    for index, entry in enumerate(entries):
-        try:
-            image, detections = _read_entry(entry, found)
-        except InputError as error:
-            raise InputError(f"entry {index}: {error}") from None
-        people.setdefault(image, []).extend(detections)
-    numbers = numbers or _numbers(list(people), found)
-    strangers = [image for image in people if image not in numbers]
+    images_of = [_told(index, _image_of, entry) for index, entry in enumerate(entries)]
+    numbers = numbers or _numbers(list(dict.fromkeys(images_of)), found)
+    strangers = [image for image in images_of if image not in numbers]
     if strangers:
         raise InputError(f"image_id {printable(strangers[0])} is not among the 'images'")
-    for image, detections in people.items():
-        found.frames.setdefault(numbers[image], []).extend(detections)
+    for number in numbers.values():
+        found.people.add(number)
+    for index, (image, entry) in enumerate(zip(images_of, entries, strict=True)):
+        found.people.add(numbers[image], _told(index, _people_of, entry, found))
     return found
 
 
-def _read_entry(entry: object, found: Detections) -> tuple[int | str, list[Detection]]:
+def _told(index: int, read: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """What ``read`` gives; its message says which entry was wrong."""
+    try:
+        return read(*arguments, **options)
+    except InputError as error:
+        raise InputError(f"entry {index}: {error}") from None
+
+
+def _image_of(entry: object) -> int | str:
     if not isinstance(entry, Mapping):
         raise InputError(f"is '{printable(entry, 20)}', not an object with 'keypoints'")
     image = entry.get("image_id")
@@ -70,13 +78,17 @@ def _read_entry(entry: object, found: Detections) -> tuple[int | str, list[Detec
         raise InputError(f"has {keys_of(entry)}, no 'image_id' of a number or a file name")
     if isinstance(image, int) and not 0 <= image < MAX_FRAME:
         raise InputError(f"image_id {printable(image)} is no frame number")
+    return image
+
+
+def _people_of(entry: Mapping[str, Any], found: Detections) -> list[Detection]:
     if "keypoints" not in entry:
         found.leave_out("entries without keypoints")
-        return image, []
+        return []
     if entry.get("category_id", 1) not in _PERSON:
         found.leave_out("entries of other categories than person")
-        return image, []
-    return image, detection(entry, entry["keypoints"], found, _IDS)
+        return []
+    return detection(entry, entry["keypoints"], found, _IDS)
 
 
 def _image_numbers(images: object, found: Detections) -> dict[int | str, int]:
@@ -122,7 +134,7 @@ def _is_image(value: Any) -> bool:  # noqa: ANN401
 def _read_image(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
     people: list[Detection] = []
     for entry in value:
-        people += _read_entry({**entry, "image_id": 0}, found)[1]
+        people += _people_of(entry, found)
     return people
 
 

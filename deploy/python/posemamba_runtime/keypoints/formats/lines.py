@@ -9,13 +9,15 @@ Lines of any other format's frames are read too, and one person's bare list of p
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, take_size
 from posemamba_runtime.keypoints.layouts import BY_COUNT
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, to_points
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
 
 _HEADER = {"size", "width", "height", "rate", "fps", "layout", "format", "version"}
 
@@ -40,7 +42,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
         return _is_bare(value)
     if not isinstance(value, dict) or "image_id" in value:
         return False
-    if isinstance(value.get("keypoints"), list | dict):
+    if isinstance(value.get("keypoints"), list | dict | array):
         return True
     people = value.get("people", value.get("persons"))
     return isinstance(people, list) and all(

@@ -16,8 +16,9 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import person_id, to_numbers, to_points
-from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.recording import Detections, Floats
 
 _COUNT = 33
 _LANDMARKS = ("pose_landmarks", "poseLandmarks", "landmarks", "landmark")

@@ -15,8 +15,9 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, is_objects
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, person_id, to_numbers, to_points
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
 
 #: Names of MMPose's data sets to layouts.
 _DATASETS = {

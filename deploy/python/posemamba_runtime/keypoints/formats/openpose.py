@@ -12,8 +12,9 @@ from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, first, take_size
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
-from posemamba_runtime.keypoints.recording import Detection, Detections
+from posemamba_runtime.keypoints.recording import Detections
 
 _BODY = ("pose_keypoints_2d", "pose_keypoints")
 _NOT_BODY = ("hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")

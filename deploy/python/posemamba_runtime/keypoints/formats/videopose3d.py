@@ -25,11 +25,12 @@ def is_videopose3d(members: Mapping[str, Member]) -> bool:
     return "positions_2d" in members or "positions_3d" in members
 
 
-def read_videopose3d(members: Mapping[str, Member], clip: str | None) -> Detections:
+def read_videopose3d(members: Mapping[str, Member], clip: str | None, at_once: int) -> Detections:
     """The recording of one camera, or those of all cameras of one size.
 
     Args:
         clip: ``subject/action/camera``, where the file holds several.
+        at_once: how many are taken where none is named.
 
     Raises:
         InputError: without the file's name.
@@ -42,7 +43,7 @@ def read_videopose3d(members: Mapping[str, Member], clip: str | None) -> Detecti
         raise InputError("'positions_2d' and 'metadata' are no dictionaries: not VideoPose3D's")
     found = Detections(units="pixels", separate=True)
     found.layout = _layout(metadata)
-    chosen = choose(dict(_cameras(positions)), clip)
+    chosen = choose(dict(_cameras(positions)), clip, at_once)
     videos = metadata.get("video_metadata")
     for index, (name, values) in enumerate(chosen.items()):
         size = videos.get(name.split("/", 1)[0]) if isinstance(videos, Mapping) else None
@@ -68,10 +69,10 @@ def _cameras(positions: Mapping[str, Any]) -> Iterator[tuple[str, Floats]]:
         if not isinstance(actions, Mapping):
             raise InputError(f"'{printable(subject)}' in 'positions_2d' holds no actions")
         for action, cameras in actions.items():
-            several = cameras if isinstance(cameras, list) else [cameras]
+            several = cameras if isinstance(cameras, list | tuple) else [cameras]
             for camera, values in enumerate(several):
                 name = f"{subject}/{action}/{camera}"
-                array = np.asarray(values) if isinstance(values, list) else values
+                array = np.asarray(values) if isinstance(values, list | tuple) else values
                 if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
                     raise InputError(f"'{printable(name)}' is no array of numbers")
                 if array.ndim != 3 or array.shape[2] not in (2, 3):

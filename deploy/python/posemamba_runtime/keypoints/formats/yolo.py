@@ -17,8 +17,9 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
+from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
-from posemamba_runtime.keypoints.recording import Detection, Detections, Floats
+from posemamba_runtime.keypoints.recording import Detections, Floats
 
 _JOINTS = 17
 _BEFORE = 5  # class and box

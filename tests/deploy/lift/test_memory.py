@@ -1,0 +1,46 @@
+"""``lift`` of a long recording: memory grows by the arrays that are held, and by nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keypoint_files as files
+import numpy as np
+import pytest
+
+SHORT, LONG = 4_500, 12_500  # both beyond what writers and the network take at a time
+A_FRAME = 2_500
+"""Bytes. 1,400 are seen: keypoints, points, poses and what was found, in float32, and some of it
+twice while one array becomes the next. Reading and writing took 5,500 once."""
+
+_PEAK = """
+import re, sys
+from pathlib import Path
+from posemamba_runtime.cli import main
+assert main(sys.argv[1:]) == 0
+# Not getrusage: its peak may be that of the process before exec.
+print(1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]))
+"""
+
+
+def _recording(folder: Path, frames: int) -> Path:
+    film = files.film("h36m17", 80)[:, 0]
+    walked = np.concatenate([film, film[::-1]])
+    path = folder / f"{frames}.npz"
+    points = np.resize(walked, (frames, *walked.shape[1:])).astype(np.float32)
+    np.savez(path, keypoints_2d=points, width=files.WIDTH, height=files.HEIGHT)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".npz", ".bvh"])
+def test_memory_is_what_is_held(suffix: str, model: Path, tmp_path: Path) -> None:
+    peaks = []
+    for frames in (SHORT, LONG):
+        words = [str(model), str(_recording(tmp_path, frames)), "-o", str(tmp_path / f"o{suffix}")]
+        command = [sys.executable, "-c", _PEAK, "lift", *words, "--height-m", "1.7"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.splitlines()[-1]))
+    assert (peaks[1] - peaks[0]) / (LONG - SHORT) < A_FRAME
