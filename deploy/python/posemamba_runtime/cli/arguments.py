@@ -14,6 +14,7 @@ from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name
 from posemamba_runtime.keypoints.tracks import parse_person
+from posemamba_runtime.outputs import FORMATS
 from posemamba_runtime.outputs.vmc import parse_address
 
 BACKENDS = (
@@ -74,6 +75,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     _reading(lift.add_argument_group("reading"))
     _lifting(lift.add_argument_group("lifting"))
     _living(lift.add_argument_group("live"))
+    _archiving(lift.add_argument_group("archives"))
     return root
 
 
@@ -208,6 +210,40 @@ def _living(group: argparse._ArgumentGroup) -> None:
         metavar="MS",
         help="choose the window and the delay for this budget",
     )
+
+
+def _archiving(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="KEYPOINTS is a folder of recordings, @LIST or Parquet, OUT a folder: lift all of "
+        "them on Ray, here or where ADDRESS says (HOST:PORT, or 'auto')",
+    )
+    group.add_argument(
+        "--to",
+        type=_choice("output format", tuple(suffix[1:] for suffix in FORMATS)),
+        metavar="F",
+        help="format of the files in OUT: npz, json, parquet, ...  [npz]",
+    )
+    group.add_argument(
+        "--workers",
+        type=_count("a number of processes"),
+        metavar="N",
+        help="processes, each with --threads cores [1] or a GPU  [all that there are]",
+    )
+
+
+def refuse_without_ray(arguments: argparse.Namespace) -> None:
+    """Refuse the options of archives where there is none.
+
+    Raises:
+        InputError: names the option.
+    """
+    for option in ("to", "workers"):
+        if getattr(arguments, option) is not None:
+            raise InputError(f"--{option} is for archives: give --ray, or leave it out")
 
 
 def _named(parse: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -1,0 +1,81 @@
+"""A Ray to work on: one of this process' own, or one that runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from posemamba_runtime.errors import BadArgument, Missing
+from posemamba_runtime.keypoints.errors import printable
+from posemamba_runtime.scale import require
+
+_STORE_BYTES = 256 << 20
+"""Of a Ray of our own: recordings travel by name, so little is stored."""
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Any]:
+    """Ray, joined or started, and left when the block ends.
+
+    Args:
+        address: ``HOST:PORT`` of a cluster's head, ``auto`` for the one that runs on this machine,
+            or empty: one is started here and ends with the block.
+
+    Raises:
+        Missing: Ray is not installed.
+        BadArgument: nobody answers there.
+    """
+    if address.startswith("ray://"):
+        raise BadArgument(
+            f"--ray {printable(address, 60)}: Ray Data needs the driver inside the cluster: run "
+            "this command on one of its machines with --ray auto"
+        )
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    ray = require.ray()
+    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if not address else {}
+    try:
+        with _silence():
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **own,
+            )
+    except (ConnectionError, ValueError, TimeoutError, RuntimeError) as error:
+        where = f"--ray {printable(address, 60)}" if address else "Ray on this machine"
+        raise Missing(
+            f"{where}: no Ray answers ({printable(error, 160)}): start one with 'ray start --head'"
+        ) from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Ray's native part greets on standard error; what goes wrong is raised all the same."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def total(ray: Any, resource: str) -> int:  # noqa: ANN401
+    """Whole CPUs or GPUs of the cluster."""
+    return int(ray.cluster_resources().get(resource, 0))
