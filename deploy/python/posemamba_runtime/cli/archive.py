@@ -41,7 +41,7 @@ def archive(arguments: argparse.Namespace) -> int:
     check_model(arguments.model)
     found = find(arguments.keypoints)
     output = Path(arguments.output)
-    _check_outputs(found, output, suffix)
+    _check_outputs(found, arguments.keypoints, output, suffix)
     passed_over = f", {counted(found.passed_over, 'other file')} passed over"
     _tell(
         f"Found: {counted(len(found.items), 'recording')}{passed_over if found.passed_over else ''}"
@@ -89,7 +89,7 @@ def _check(arguments: argparse.Namespace, options: LiftOptions) -> str:
     return suffix
 
 
-def _check_outputs(found: Archive, output: Path, suffix: str) -> None:
+def _check_outputs(found: Archive, archive: str, output: Path, suffix: str) -> None:
     """No output replaces another, or an input, or is read as a recording by the next run."""
     stems = [stem_of(item.name) for item in found.items]
     if FORMATS[suffix].one_person:  # such files of others carry the person in the name
@@ -98,13 +98,16 @@ def _check_outputs(found: Archive, output: Path, suffix: str) -> None:
         stems = [short if short in known else stem for stem, short in zip(stems, bare, strict=True)]
     refuse_shared_outputs(found.items, stems)
     place = output.resolve()
-    for item in found.items:
-        source = Path(item.source).resolve()
-        if place == source.parent or place in source.parents or source in place.parents:
+    for source in (archive, *(item.source for item in found.items)):
+        if _one_in_the_other(place, Path(source).resolve()):
             raise InputError(
-                f"'{output}' holds '{item.source}', or lies in it: keep outputs and recordings "
-                "in folders apart"
+                f"'{output}' and '{source}' lie in one another: keep outputs and recordings in "
+                "folders apart"
             )
+
+
+def _one_in_the_other(output: Path, source: Path) -> bool:
+    return output == source or output in source.parents or source in output.parents
 
 
 def _job(arguments: argparse.Namespace, options: LiftOptions, suffix: str) -> Job:
