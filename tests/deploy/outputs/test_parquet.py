@@ -13,6 +13,9 @@ from posemamba_runtime.outputs import write
 
 parquet = pytest.importorskip("pyarrow.parquet")
 
+SAME = ("person", "timestamp", "poses_3d", "filled", "keypoints_2d", "root_estimate")
+COLUMNS = {**dict(zip(SAME, SAME, strict=True)), "frame": "frames", "timestamp": "timestamps"}
+
 
 def test_columns_hold_the_arrays_of_npz(tmp_path: Path) -> None:
     given = motion(people=2)
@@ -20,9 +23,7 @@ def test_columns_hold_the_arrays_of_npz(tmp_path: Path) -> None:
     write(tmp_path / "o.parquet", given)
     table = parquet.read_table(tmp_path / "o.parquet")
     with np.load(tmp_path / "o.npz") as arrays:
-        for column, name in (("person", "person"), ("frame", "frames"), ("timestamp", "timestamps"),
-                             ("poses_3d", "poses_3d"), ("filled", "filled"),
-                             ("keypoints_2d", "keypoints_2d"), ("root_estimate", "root_estimate")):  # fmt: skip
+        for column, name in COLUMNS.items():
             values = np.array(table[column].to_pylist())
             wanted = arrays[name].reshape(values.shape).astype(values.dtype)
             # The file holds single precision, as the poses are.
