@@ -11,7 +11,7 @@ from pmexport.cli.bench import bench
 from pmexport.cli.check import check, optimize
 from pmexport.cli.export import onnx
 from pmexport.cli.inspect import doctor, inspect
-from pmexport.cli.lift import lift
+from pmexport.cli.lift import lift, serve
 from pmexport.cli.triton import triton
 from pmexport.cli.trt import trt
 from posemamba.cli.tool import Tool
@@ -28,5 +28,5 @@ def cli() -> None:
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
-for _command in (onnx, check, bench, optimize, inspect, doctor, trt, triton, lift):
+for _command in (onnx, check, bench, optimize, inspect, doctor, trt, triton, lift, serve):
     cli.add_command(_command)

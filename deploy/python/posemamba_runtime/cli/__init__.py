@@ -33,6 +33,11 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         arguments = parser(program).parse_args(argv)
+        if arguments.command == "serve":
+            from posemamba_runtime.cli.serve import serve
+
+            serve(arguments)
+            return 0
         if arguments.ray is not None:
             from posemamba_runtime.cli.archive import archive
 

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from posemamba_runtime import _library
-from posemamba_runtime.errors import BackendFailed, BadArgument, Missing
-from posemamba_runtime.keypoints.errors import counted, printable
+from posemamba_runtime.errors import BackendFailed, BadArgument
+from posemamba_runtime.keypoints.errors import printable
 from posemamba_runtime.scale import cluster, require
 from posemamba_runtime.scale.ledger import Entry, Ledger, opened
 from posemamba_runtime.scale.sources import Item
@@ -74,7 +72,11 @@ def lift_archive(
     folder.mkdir(parents=True, exist_ok=True)
     with opened(folder) as ledger, _staging(folder) as staging, cluster.connected(address) as ray:
         job = replace(job, staging=str(staging))
-        count, needs = _actors(ray, job, workers)
+        needs = cluster.needs_of(job.model, job.backend, job.threads)
+        room = cluster.room_for(ray, needs)
+        if workers is not None and workers > room:
+            raise BadArgument(f"--workers {workers}: the cluster has room for {room}")
+        count = workers or room
         rows = [_row(item, ledger.entries.get(item.name)) for item in items]
         pending = {item.name: item for item in items}
         try:
@@ -127,21 +129,6 @@ def _staging(folder: Path) -> Iterator[Path]:
         yield mine
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _actors(ray: Any, job: Job, workers: int | None) -> tuple[int, dict[str, int]]:  # noqa: ANN401
-    """How many, and what each takes of a machine."""
-    gpu = job.backend == "onnxruntime-cuda" or "tensorrt" in _library.family(job.model, job.backend)
-    needs = {"num_cpus": job.threads} | ({"num_gpus": 1} if gpu else {})
-    room = cluster.total(ray, "CPU") // job.threads
-    if gpu:
-        room = min(room, cluster.total(ray, "GPU"))
-    if room == 0:
-        what = "a GPU" if gpu else counted(job.threads, "core")
-        raise Missing(f"the cluster has no room for a process that needs {what}")
-    if workers is not None and workers > room:
-        raise BadArgument(f"--workers {workers}: the cluster has room for {room}")
-    return workers or room, needs
 
 
 def _answers(

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from posemamba_runtime import _library
 from posemamba_runtime.errors import BadArgument, Missing
-from posemamba_runtime.keypoints.errors import printable
+from posemamba_runtime.keypoints.errors import counted, printable
 from posemamba_runtime.scale import require
 
 _STORE_BYTES = 256 << 20
@@ -79,3 +80,24 @@ def _silence() -> Iterator[None]:
 def total(ray: Any, resource: str) -> int:  # noqa: ANN401
     """Whole CPUs or GPUs of the cluster."""
     return int(ray.cluster_resources().get(resource, 0))
+
+
+def needs_of(model: str, backend: str, threads: int) -> dict[str, int]:
+    """What a process with a lifter takes of a machine, in Ray's words."""
+    gpu = backend == "onnxruntime-cuda" or "tensorrt" in _library.family(model, backend)
+    return {"num_cpus": threads, "num_gpus": 1} if gpu else {"num_cpus": threads}
+
+
+def room_for(ray: Any, needs: dict[str, int]) -> int:  # noqa: ANN401
+    """How many such processes the cluster holds.
+
+    Raises:
+        Missing: not one.
+    """
+    room = total(ray, "CPU") // needs["num_cpus"]
+    if "num_gpus" in needs:
+        room = min(room, total(ray, "GPU"))
+    if room == 0:
+        what = "a GPU" if "num_gpus" in needs else counted(needs["num_cpus"], "core")
+        raise Missing(f"the cluster has no room for a process that needs {what}")
+    return room
