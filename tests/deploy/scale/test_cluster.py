@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from need_ray import require_ray
-from places import ROOT
+import ray_archive
 
 from posemamba_runtime.cli import main
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import ray_archive
-
 RECORDINGS, FRAMES = 150, 30
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> None:
-    require_ray()
 
 
 @pytest.mark.slow

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import keypoint_files as files
 import pytest
-from places import ROOT
+from ray_archive import make_archive, outputs
 
 from posemamba_runtime.cli import main
 from posemamba_runtime.cli.archive import refuse_shared_outputs
@@ -21,10 +20,6 @@ from posemamba_runtime.recordings import LiftOptions
 from posemamba_runtime.scale.ledger import NAME, Entry, opened
 from posemamba_runtime.scale.sources import Item, find
 from posemamba_runtime.scale.worker import Job, Worker, content_hash, stem_of
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from ray_archive import make_archive, outputs
 
 SIZE = (files.WIDTH, files.HEIGHT)
 

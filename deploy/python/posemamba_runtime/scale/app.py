@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _POLICY = 1008  # of RFC 6455: refused for what the client did
 _LIST_EVERY_S = 1.0
 _LONGEST_NAME = 64
+_PATIENCE_S = 2.0
 
 
 def make_app(server: Server, options: ServeOptions) -> Starlette:
@@ -192,9 +193,12 @@ async def _texts(socket: WebSocket) -> AsyncIterator[str]:
 
 
 async def _say_and_close(socket: WebSocket, message: dict[str, Any]) -> None:
-    with suppress(WebSocketDisconnect, RuntimeError):
+    async def say() -> None:
         await socket.send_text(json.dumps(message))
         await socket.close(_POLICY, "refused: the last message says why")
+
+    with suppress(WebSocketDisconnect, RuntimeError, asyncio.TimeoutError):
+        await asyncio.wait_for(say(), _PATIENCE_S)  # who does not read is cut off
 
 
 def _chosen(text: str) -> frozenset[str]:

@@ -45,7 +45,7 @@ def connected(address: str) -> Iterator[Any]:
     ray = require.ray()
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if not address else {}
     try:
-        with _silence():
+        with silence():
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
@@ -61,12 +61,13 @@ def connected(address: str) -> Iterator[Any]:
     try:
         yield ray
     finally:
-        ray.shutdown()
+        with silence():
+            ray.shutdown()
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Ray's native part greets on standard error; what goes wrong is raised all the same."""
+def silence() -> Iterator[None]:
+    """Keep Ray's native part off standard error; what goes wrong is raised all the same."""
     kept = os.dup(2)
     with Path(os.devnull).open("wb") as nothing:
         os.dup2(nothing.fileno(), 2)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 _SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56)
 _WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """One server's; names begin with ``posemamba_``."""
+    """One server's; names begin with ``posemamba_``, those of its memory and CPU ``process_``."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self.frames = Counter("posemamba_frames", "Frames that came in.", registry=registry)
         self.poses = Counter("posemamba_poses", "Poses that went out.", registry=registry)
         self.refused = Counter(

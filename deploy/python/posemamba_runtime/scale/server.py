@@ -7,8 +7,10 @@ camera stays with the replica it has reached. Messages reach the lifter without 
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +118,11 @@ class Server:
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="serving", daemon=True)
         self._thread.start()
+        end = time.monotonic() + _START_S
+        while not self._uvicorn.started:  # then it listens
+            if not self._thread.is_alive() or time.monotonic() > end:
+                raise BackendFailed(f"no server on {options.host}:{options.port}")
+            time.sleep(0.01)
 
     def _serve(self) -> None:
         asyncio.run(self._uvicorn.serve(sockets=[self._socket]))
@@ -137,6 +144,7 @@ class Server:
             "hop": self.pace.hop,
             "window_ms": round(self.pace.window_ms, 3),
             "cameras": self.hub.cameras,
+            "process": os.getpid(),
         }
 
     def close(self) -> None:

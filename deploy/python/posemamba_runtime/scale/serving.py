@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +57,7 @@ def serve(
         if replicas > room:
             raise BadArgument(f"--replicas {replicas}: the cluster has room for {room}")
         api = require.ray("serve")
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         api.start(proxy_location="Disabled")  # clients reach the replicas themselves
         deployment = api.deployment(
             Replica,
@@ -71,11 +74,14 @@ def serve(
             raise
         except Exception as error:  # Ray's, with a traceback for a message
             raise BackendFailed(_reason(error)) from None
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # service managers send it
         try:
             while True:
                 time.sleep(_LOOK_EVERY_S)
         finally:
-            api.shutdown()
+            with cluster.silence():  # its parts complain of each other's end
+                api.shutdown()
+                ray.shutdown()
 
 
 def _reason(error: Exception) -> str:
