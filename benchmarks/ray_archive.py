@@ -164,3 +164,19 @@ def one_process(model: Path, source: Path, output: Path, threads: int) -> float:
             place.parent.mkdir(parents=True, exist_ok=True)
             outputs.write(place, lifted.motion)
         return time.perf_counter() - start
+
+
+def steady(command: list[str], output: Path) -> tuple[float, float]:
+    """Seconds of a whole run, and recordings a second from its first answers to its last."""
+    ledger = output / "_lifted.jsonl"
+    start = time.perf_counter()
+    seen: list[tuple[float, int]] = []
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while run.poll() is None:
+        done = len(ledger.read_bytes().splitlines()) if ledger.exists() else 0
+        if done and (not seen or done > seen[-1][1]):
+            seen.append((time.perf_counter(), done))
+        time.sleep(0.01)
+    assert run.returncode == 0
+    (first, before), (last, after) = seen[0], seen[-1]
+    return time.perf_counter() - start, (after - before) / (last - first)

@@ -1,4 +1,4 @@
-"""``serve`` on Ray: cameras whose replica is killed come back, and nothing is mixed or out of order.
+"""``serve`` on Ray: cameras whose replica is killed come back; nothing is mixed or out of order.
 
 The same scenario runs with 64 cameras and for minutes in `benchmarks/ray_scale.py`.
 """

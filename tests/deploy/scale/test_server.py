@@ -178,9 +178,12 @@ def test_a_clip_is_lifted_as_lift_does(
 
 def test_a_reader_that_does_not_read_is_let_go(model: Path) -> None:
     """Poses wait for their client up to a limit; the memory of the others is not its to fill."""
-    with serving(model, queue=4000) as options, camera(options, "slow", max_queue=1) as client:
-        with pytest.raises(ConnectionClosed):
-            flood(client, time.monotonic() + 60)
+    with (
+        serving(model, queue=4000) as options,
+        camera(options, "slow", max_queue=1) as client,
+        pytest.raises(ConnectionClosed),
+    ):
+        flood(client, time.monotonic() + 60)
 
 
 def test_prometheus_reads_the_numbers(served: ServeOptions) -> None:
