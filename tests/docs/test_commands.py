@@ -89,7 +89,17 @@ def test_the_command_page_shows_every_command() -> None:
     assert shown == {
         *(
             f"pmexport {name}"
-            for name in ("onnx", "check", "optimize", "bench", "inspect", "doctor", "trt", "lift")
+            for name in (
+                "onnx",
+                "check",
+                "optimize",
+                "bench",
+                "inspect",
+                "doctor",
+                "trt",
+                "triton",
+                "lift",
+            )
         ),
         *(f"posemamba {name}" for name in ("count", "init")),
     }

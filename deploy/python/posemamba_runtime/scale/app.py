@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,6 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from posemamba_runtime.cli.words import size as parse_size
 from posemamba_runtime.errors import Error
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.scale.access import why_refused
@@ -31,6 +32,8 @@ _POLICY = 1008  # of RFC 6455: refused for what the client did
 _LIST_EVERY_S = 1.0
 _LONGEST_NAME = 64
 _PATIENCE_S = 2.0
+_SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
+_FASTEST = 1000
 
 
 def make_app(server: Server, options: ServeOptions) -> Starlette:
@@ -216,14 +219,25 @@ def _shape(connection: HTTPConnection) -> tuple[tuple[int, int] | None, float | 
         InputError: a value that is none.
     """
     query = connection.query_params
+    size = _SIZE.fullmatch(query["size"]) if "size" in query else None
+    if "size" in query and size is None:
+        raise InputError(
+            f"?size={printable(query['size'], 20)}: give width and height in pixels as 1920x1080"
+        )
+    rate = _number(query["rate"]) if "rate" in query else None
+    if rate is not None and not 0 < rate <= _FASTEST:
+        raise InputError(
+            f"?rate={printable(query['rate'], 20)}: give frames a second, above 0 and up to "
+            f"{_FASTEST}"
+        )
+    return size and (int(size[1]), int(size[2])), rate
+
+
+def _number(text: str) -> float:
     try:
-        size = parse_size(query["size"]) if "size" in query else None
-        rate = float(query["rate"]) if "rate" in query else None
-    except Exception as error:
-        raise InputError(f"?{printable(query, 60)}: {printable(error, 120)}") from None
-    if rate is not None and not 0 < rate <= 1000:
-        raise InputError(f"?rate={rate:g}: give frames a second, above 0 and up to 1000")
-    return size, rate
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _sentence(status: int, why: str) -> JSONResponse:
