@@ -16,7 +16,7 @@ from posemamba_runtime import Lifter
 from posemamba_runtime.errors import BadArgument, Error
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.live.intake import Intake
-from posemamba_runtime.scale.hub import Camera, Hub, Lifting, Limits
+from posemamba_runtime.scale.hub import TAKEN, Camera, Hub, Lifting, Limits
 from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.scale.pace import choose
 
@@ -129,8 +129,6 @@ def test_what_has_waited_too_long_is_passed_over(lifter: Lifter) -> None:
 def test_who_may_not_come_in(lifter: Lifter) -> None:
     hub = Hub(lifter, limits(cameras=2), Lifting(WINDOW, 1, 0.0), Metrics())
     first = hub.open("a", intake(), 30.0, lambda messages: None)
-    with pytest.raises(BadArgument, match="'a' is connected already"):
-        hub.open("a", intake(), 30.0, lambda messages: None)
     hub.open("b", intake(), 30.0, lambda messages: None)
     with pytest.raises(BadArgument, match="2 cameras connected, as many as --cameras"):
         hub.open("c", intake(), 30.0, lambda messages: None)
@@ -138,6 +136,24 @@ def test_who_may_not_come_in(lifter: Lifter) -> None:
     assert hub.cameras == ["b"]
     hub.open("a", intake(), 30.0, lambda messages: None)
     hub.end()
+
+
+def test_a_camera_that_comes_again_takes_its_place(lifter: Lifter) -> None:
+    """Its old connection may hang for long; what waits of it gives no pose of the new one."""
+    hub = Hub(lifter, limits(cameras=1), Lifting(WINDOW, 1, 0.0), Metrics())
+    got: dict[str, list[dict[str, Any]]] = {"old": [], "new": []}
+    old = hub.open("a", intake(), 30.0, got["old"].extend)
+    new = hub.open("a", intake(), 30.0, got["new"].extend)
+    assert old.closed
+    assert [message["refused"] for message in got["old"]] == [TAKEN]
+    hub.submit(old, frame(0, 5))
+    hub.submit(new, frame(1, 0))
+    wait_for(lambda: got["new"])
+    hub.close(old)
+    assert hub.cameras == ["a"], "who leaves late takes nobody along"
+    hub.end()
+    assert [message["frame"] for message in got["new"]] == [0]
+    assert len(got["old"]) == 1
 
 
 def test_a_bad_frame_stops_neither_its_camera_nor_others(lifter: Lifter) -> None:

@@ -122,14 +122,18 @@ def test_cameras_that_are_turned_away(
         assert says in json.loads(client.recv(30))["refused"]
 
 
-def test_one_camera_of_a_name_and_no_more_than_told(served: ServeOptions) -> None:
+def test_no_more_cameras_than_told_and_one_of_a_name(served: ServeOptions) -> None:
     with camera(served, "a"), camera(served, "b"), camera(served, "c"), camera(served, "d") as last:
         last.send(frame(0))
         last.recv(30)  # all four are in
-        with camera(served, "a") as twice:
-            assert "'a' is connected already" in json.loads(twice.recv(30))["refused"]
         with camera(served, "e") as fifth:
             assert "4 cameras connected" in json.loads(fifth.recv(30))["refused"]
+        with camera(served, "d") as again:
+            assert "another connection has taken" in json.loads(last.recv(30))["refused"]
+            again.send(frame(0))
+            assert json.loads(again.recv(30))["frame"] == 0
+            last.send(frame(1))
+            assert "another connection has taken" in json.loads(last.recv(30))["refused"]
 
 
 def test_who_comes_from_elsewhere_stays_out(served: ServeOptions) -> None:

@@ -21,7 +21,7 @@ from posemamba_runtime.errors import Error
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.scale.access import why_refused
 from posemamba_runtime.scale.clips import LARGEST_BYTES, Busy, Clips
-from posemamba_runtime.scale.hub import refusal
+from posemamba_runtime.scale.hub import TAKEN, refusal
 from posemamba_runtime.scale.outbox import Outbox, Watcher
 from posemamba_runtime.scale.page import live_page
 
@@ -102,8 +102,8 @@ class _App:
 
     async def _read(self, camera: Any, socket: WebSocket, outbox: Outbox) -> None:  # noqa: ANN401
         async for text in _texts(socket):
-            if outbox.full.is_set():
-                why = "its poses are not read: 256 wait"
+            if camera.closed or outbox.full.is_set():
+                why = TAKEN if camera.closed else "its poses are not read: 256 wait"
                 await _say_and_close(socket, refusal(camera.name, None, why))
                 return
             try:

@@ -25,6 +25,9 @@ from posemamba_runtime.stream import Pose, Stream
 Sink = Callable[[list[dict[str, Any]]], None]
 """Takes messages for one camera's client; called on the lifting thread."""
 
+TAKEN = "another connection has taken this camera's name: one of the two needs another"
+"""What the older of two connections is told."""
+
 _REMEMBERED = 4096  # arrivals of frames without a pose, for a camera that shows nobody for long
 _WAIT_S = 0.25  # until the thread looks whether it shall end
 
@@ -107,12 +110,17 @@ class Hub:
     def open(self, name: str, intake: Intake, rate: float, sink: Sink) -> Camera:
         """Let a camera in.
 
+        One of a name that is there takes its place, for a camera whose network was cut comes back
+        long before its old connection is known to be dead. The stream is a new one.
+
         Raises:
-            BadArgument: its name is taken, or there are as many cameras as there may be.
+            BadArgument: there are as many cameras as there may be.
         """
         with self._news:
-            if name in self._cameras:
-                raise BadArgument(f"camera '{name}' is connected already: use another name")
+            before = self._cameras.pop(name, None)
+            if before is not None:
+                before.closed = True
+                before.sink([refusal(name, None, TAKEN)])
             if len(self._cameras) >= self._limits.cameras:
                 raise BadArgument(
                     f"{counted(self._limits.cameras, 'camera')} connected, as many as --cameras "
@@ -128,7 +136,8 @@ class Hub:
         """A camera has gone; what waits of it is forgotten."""
         with self._news:
             camera.closed = True
-            self._cameras.pop(camera.name, None)
+            if self._cameras.get(camera.name) is camera:
+                del self._cameras[camera.name]
         self._metrics.cameras.set(len(self._cameras))
 
     def submit(self, camera: Camera, document: Any) -> str:  # noqa: ANN401
