@@ -49,10 +49,19 @@ def test_a_damaged_recording_stops_no_other(model: Path, tmp_path: Path) -> None
     assert len(set(table["recording"].to_pylist())) == 3
 
 
-def test_no_ray_there(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [("ray://127.0.0.1:1", "inside the cluster"), ("127.0.0.1:1", "nobody answers"),
+     ("here", "give HOST:PORT")],
+)  # fmt: skip
+def test_no_ray_there(
+    address: str, says: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ray_archive.make_archive(tmp_path / "in", 1, 5)
     words = ["lift", str(model), str(tmp_path / "in"), "-o", str(tmp_path / "out")]
-    assert main([*words, "--ray", "ray://127.0.0.1:1"]) == 2
+    assert main([*words, "--ray", address]) == 2
     told = capsys.readouterr()
-    assert told.err.startswith("Error: --ray ray://127.0.0.1:1: ")
+    assert told.err.startswith(f"Error: --ray {address}: ")
+    assert says in told.err
     assert told.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

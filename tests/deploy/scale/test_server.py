@@ -248,6 +248,7 @@ WORDS = {
     "a latency of 0": (["--max-latency-ms", "0"], "not a latency"),
     "a misspelt option": (["--replica", "2"], "did you mean '--replicas'?"),
     "no model": (["--port", "9"], "no such model"),
+    "no ONNX": ([], "is empty"),
 }
 
 

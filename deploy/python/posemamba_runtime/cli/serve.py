@@ -8,6 +8,7 @@ from typing import Any
 
 from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.scale import require
 
 
@@ -28,11 +29,13 @@ def serve(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"--host {arguments.host} lets other machines in: give --token-file as well"
         )
-    if not arguments.ray:
+    model = model_path(arguments.model).resolve()
+    if not arguments.ray:  # on this machine: what the replicas would fail with is said at once
         _refuse_taken(arguments.host, arguments.port)
         listening(arguments.host, arguments.port).close()
+        Lifter(model, arguments.backend, threads=arguments.threads).close()
     options = ServeOptions(
-        model=str(model_path(arguments.model).resolve()),
+        model=str(model),
         token=token,
         **{
             name: getattr(arguments, name)

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -67,31 +67,44 @@ def lift_archive(
         BadArgument: the folder cannot be written, or another run writes to it.
         BackendFailed: Ray gave up, or the model cannot be opened on a machine.
     """
-    outcome = Outcome()
-    folder = Path(job.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    with opened(folder) as ledger, _staging(folder) as staging, cluster.connected(address) as ray:
-        job = replace(job, staging=str(staging))
+    with cluster.connected(address) as ray:
         needs = cluster.needs_of(job.model, job.backend, job.threads)
         room = cluster.room_for(ray, needs)
         if workers is not None and workers > room:
             raise BadArgument(f"--workers {workers}: the cluster has room for {room}")
-        count = workers or room
-        rows = [_row(item, ledger.entries.get(item.name)) for item in items]
-        pending = {item.name: item for item in items}
+        folder = Path(job.output)
         try:
-            for status, entry in _answers(rows, (job, remarks), count, needs):
-                if status == STOP:
-                    raise BackendFailed(entry.failed)
-                if pending.pop(entry.recording, None) is None:
-                    continue  # a batch that was answered twice
-                _note(outcome, ledger, status, entry)
-                progress(len(items) - len(pending), len(items))
-        except ray.exceptions.RayError as error:
-            raise BackendFailed(f"Ray gave up: {printable(_first_line(error), 200)}") from None
-        for item in pending.values():
-            lost = Entry(item.name, failed=f"'{item.source}': Ray lost it: start the command again")
-            _note(outcome, ledger, FAILED, lost)
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadArgument(f"'{folder}' cannot be made ({error.strerror})") from None
+        with opened(folder) as ledger, _staging(folder) as staging:
+            rows = [_row(item, ledger.entries.get(item.name)) for item in items]
+            given = (replace(job, staging=str(staging)), remarks)
+            try:
+                answers = _answers(rows, given, workers or room, needs)
+                return _collect(items, answers, ledger, progress)
+            except ray.exceptions.RayError as error:
+                raise BackendFailed(f"Ray gave up: {printable(_first_line(error), 200)}") from None
+
+
+def _collect(
+    items: Sequence[Item],
+    answers: Iterable[tuple[str, Entry]],
+    ledger: Ledger,
+    progress: Callable[[int, int], None],
+) -> Outcome:
+    outcome = Outcome()
+    pending = {item.name: item for item in items}
+    for status, entry in answers:
+        if status == STOP:
+            raise BackendFailed(entry.failed)
+        if pending.pop(entry.recording, None) is None:
+            continue  # a batch that was answered twice
+        _note(outcome, ledger, status, entry)
+        progress(len(items) - len(pending), len(items))
+    for item in pending.values():
+        lost = Entry(item.name, failed=f"'{item.source}': Ray lost it: start the command again")
+        _note(outcome, ledger, FAILED, lost)
     return outcome
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from posemamba_runtime.scale import require
 
 _STORE_BYTES = 256 << 20
 """Of a Ray of our own: recordings travel by name, so little is stored."""
+
+_ANSWER_S = 5.0
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is told to anybody
@@ -40,6 +43,8 @@ def connected(address: str) -> Iterator[Any]:
             f"--ray {printable(address, 60)}: Ray Data needs the driver inside the cluster: run "
             "this command on one of its machines with --ray auto"
         )
+    if address not in ("", "auto"):
+        _require_answer(address)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     ray = require.ray()
@@ -63,6 +68,26 @@ def connected(address: str) -> Iterator[Any]:
     finally:
         with silence():
             ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Ray itself tries a wrong address for minutes.
+
+    Raises:
+        BadArgument: no address, or nobody answers there.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise BadArgument(
+            f"--ray {printable(address, 60)}: give HOST:PORT, 'auto', or nothing for a Ray here"
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
+    except (OSError, OverflowError) as error:
+        raise BadArgument(
+            f"--ray {printable(address, 60)}: nobody answers ({printable(error, 80)}): start a Ray "
+            "there with 'ray start --head'"
+        ) from None
 
 
 @contextmanager

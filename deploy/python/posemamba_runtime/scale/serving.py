@@ -73,7 +73,7 @@ def serve(
         except Error:
             raise
         except Exception as error:  # Ray's, with a traceback for a message
-            raise BackendFailed(_reason(error)) from None
+            raise BackendFailed(_reason(api, error)) from None
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # service managers send it
         try:
             while True:
@@ -84,9 +84,13 @@ def serve(
                 ray.shutdown()
 
 
-def _reason(error: Exception) -> str:
-    """The line of ours in what Ray tells."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def _reason(api: Any, error: Exception) -> str:  # noqa: ANN401
+    """The line of ours in what Ray tells of a replica that does not start."""
+    told = [str(error)]
+    for application in api.status().applications.values():
+        told += [deployment.message for deployment in application.deployments.values()]
+    lines = [line.strip() for text in told for line in text.splitlines() if line.strip()]
     ours = [line for line in lines if line.startswith("posemamba_runtime.")]
-    line = (ours or lines or [type(error).__name__])[-1]
-    return printable(line.partition(": ")[2] if ours else f"Ray Serve: {line}", 300)
+    if ours:
+        return printable(ours[-1].partition(": ")[2], 400)
+    return f"Ray Serve: {printable(lines[0] if lines else type(error).__name__, 300)}"
