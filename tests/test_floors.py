@@ -207,6 +207,30 @@ def test_deploy_imports_nothing_of_ours() -> None:
     assert offences == []
 
 
+def test_servers_stay_in_their_room() -> None:
+    """What only archives and servers need is imported by `posemamba_runtime/scale` alone."""
+    room = ROOT / "deploy" / "python" / "posemamba_runtime"
+    outside = [
+        path.relative_to(room)
+        for path in sorted(room.rglob("*.py"))
+        if path.parent.name != "scale"
+        and packages(path) & {"ray", "starlette", "uvicorn", "prometheus_client"}
+    ]
+    assert outside == []
+
+
+def test_the_runtime_knows_no_command_line() -> None:
+    room = ROOT / "deploy" / "python" / "posemamba_runtime"
+    up = [
+        f"{path.relative_to(room)}:{line} uses {module}"
+        for path in sorted(room.rglob("*.py"))
+        if path.parent.name != "cli" and path.name != "__main__.py"
+        for module, _, line in imported(path)
+        if module.startswith("posemamba_runtime.cli")
+    ]
+    assert up == []
+
+
 def cpp_room(path: str) -> str:
     """The longest folder of CPP that holds a file; a scan design is a room of its own."""
     folders = [folder for floor in CPP for folder in floor.split()]

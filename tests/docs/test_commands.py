@@ -101,6 +101,7 @@ def test_the_command_page_shows_every_command() -> None:
                 "inspect",
                 "doctor",
                 "trt",
+                "triton",
                 "lift",
             )
         ),

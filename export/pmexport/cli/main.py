@@ -12,8 +12,9 @@ from pmexport.cli.check import check, optimize
 from pmexport.cli.export import onnx
 from pmexport.cli.export_module import export_module
 from pmexport.cli.inspect import doctor, inspect
-from pmexport.cli.lift import lift
+from pmexport.cli.lift import lift, serve
 from pmexport.cli.regress import regress
+from pmexport.cli.triton import triton
 from pmexport.cli.trt import trt
 from posemamba.cli.tool import Tool
 
@@ -30,6 +31,7 @@ def cli() -> None:
 
 
 for _command in (
-    onnx, export_module, check, bench, regress, optimize, inspect, doctor, trt, lift,
-):  # fmt: skip
+    *(onnx, export_module, check, bench, regress, optimize, inspect, doctor),
+    *(trt, triton, lift, serve),
+):
     cli.add_command(_command)

@@ -228,7 +228,7 @@ def test_all_files_or_none(suffix: str, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("suffix", [s for s in SUFFIXES if FORMATS[s].needs])
 def test_a_package_that_is_missing(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
-    with pytest.raises(Missing, match=r"pip install (ezc3d|pillow)$"):
+    with pytest.raises(Missing, match=r"pip install (ezc3d|pillow|pyarrow)$"):
         check_target(Path(f"o{suffix}"))
 
 

@@ -22,10 +22,10 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         program: what its messages call it, where another command passes its words on.
 
     Returns:
-        0 for success; 2 where the request or an input was wrong, told in one line on standard
-        error; 130 after Ctrl-C.
+        0 for success; 1 where some recordings of an archive failed; 2 where the request or an input
+        was wrong, told in one line on standard error; 130 after Ctrl-C.
     """
-    from posemamba_runtime.cli.arguments import parser
+    from posemamba_runtime.cli.arguments import parser, refuse_without_ray
     from posemamba_runtime.errors import Error
 
     for stream in (sys.stdout, sys.stderr):
@@ -33,6 +33,16 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         arguments = parser(program).parse_args(argv)
+        if arguments.command == "serve":
+            from posemamba_runtime.cli.serve import serve
+
+            serve(arguments)
+            return 0
+        if arguments.ray is not None:
+            from posemamba_runtime.cli.archive import archive
+
+            return archive(arguments)
+        refuse_without_ray(arguments)
         if arguments.live or arguments.udp or arguments.vmc:
             from posemamba_runtime.cli.live import live
 

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
+from posemamba_runtime.cli.serve_arguments import add_serve
+from posemamba_runtime.cli.words import BACKENDS, address, choice, count, named, number
 from posemamba_runtime.detectors.video import DETECTORS
-from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name, parse_size
 from posemamba_runtime.keypoints.tracks import parse_person
+from posemamba_runtime.outputs import FORMATS
 from posemamba_runtime.outputs.vmc import parse_address
 
-BACKENDS = (
-    *("auto", "onnxruntime-cpu", "onnxruntime-cuda"),
-    *("tensorrt", "tensorrt-lean", "tensorrt-rtx"),
-)
 POLICIES = ("blend", "last", "center")
 UNITS = ("m", "mm")
 
-_MOST_FRAMES = 1_000_000
 _TALLEST_M = 3.0
 
 
@@ -75,45 +70,47 @@ def parser(program: str) -> argparse.ArgumentParser:
     _detecting(lift.add_argument_group("a video"))
     _lifting(lift.add_argument_group("lifting"))
     _living(lift.add_argument_group("live"))
+    _archiving(lift.add_argument_group("archives"))
+    add_serve(commands)
     return root
 
 
 def _reading(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
-        type=_named(format_name),
+        type=named(format_name),
         metavar="NAME",
         help=f"{', '.join(FORMAT_NAMES)}  [default: looked at]",
     )
     group.add_argument(
         "--layout",
-        type=_named(layout_name),
+        type=named(layout_name),
         metavar="NAME",
         help=f"order of the joints where unknown: {', '.join(LAYOUTS)}",
     )
     group.add_argument(
         "--size",
-        type=_named(parse_size),
+        type=named(parse_size),
         metavar="WxH",
         help="pixels of the image, where the file does not tell",
     )
     group.add_argument(
         "--rate",
         "--fps",
-        type=_number("a rate", 0.001, 10_000, "frames a second"),
+        type=number("a rate", 0.001, 10_000, "frames a second"),
         metavar="N",
         help="frames a second, where the file does not tell  [30]",
     )
     group.add_argument(
         "--min-confidence",
-        type=_number("a confidence", 0, 0.999, "a share"),
+        type=number("a confidence", 0, 0.999, "a share"),
         default=MIN_CONFIDENCE,
         metavar="C",
         help=f"keypoints below it were not found  [{MIN_CONFIDENCE}]",
     )
     group.add_argument(
         "--person",
-        type=_named(parse_person),
+        type=named(parse_person),
         default="all",
         metavar="WHO",
         help="all, largest, or an id  [all]",
@@ -124,7 +121,7 @@ def _reading(group: argparse._ArgumentGroup) -> None:
 def _detecting(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--detector",
-        type=_choice("detector", tuple(DETECTORS)),
+        type=choice("detector", tuple(DETECTORS)),
         metavar="NAME",
         help=f"KEYPOINTS is a video: {', '.join(DETECTORS)}",
     )
@@ -138,26 +135,26 @@ def _detecting(group: argparse._ArgumentGroup) -> None:
 def _lifting(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--height-m",
-        type=_number("a height", 0.3, _TALLEST_M, "metres"),
+        type=number("a height", 0.3, _TALLEST_M, "metres"),
         default=0,
         metavar="H",
         help="the people's height: poses in metres",
     )
     group.add_argument(
-        "--units", type=_choice("unit", UNITS), metavar="U", help="m or mm, with --height-m  [m]"
+        "--units", type=choice("unit", UNITS), metavar="U", help="m or mm, with --height-m  [m]"
     )
     group.add_argument(
         "--root", action="store_true", help="estimate where the pelvis is before the camera too"
     )
     group.add_argument(
         "--focal",
-        type=_number("a focal length", 1, 1e6, "pixels"),
+        type=number("a focal length", 1, 1e6, "pixels"),
         metavar="PX",
         help="focal length in pixels, for --root  [assumed]",
     )
     group.add_argument(
         "--smoothing",
-        type=_number("a smoothing", 0, 1000, "a beta of 0 or more"),
+        type=number("a smoothing", 0, 1000, "a beta of 0 or more"),
         default=0.0,
         metavar="BETA",
         help="of a One-Euro filter  [none]",
@@ -165,34 +162,34 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--flip", action="store_true", help="average with the mirrored clip")
     group.add_argument(
         "--window",
-        type=_count("a window"),
+        type=count("a window"),
         default=0,
         metavar="N",
         help="frames the network sees at once  [the model's]",
     )
     group.add_argument(
         "--hop",
-        type=_count("a hop"),
+        type=count("a hop"),
         default=0,
         metavar="N",
         help="frames between windows  [3/4 of a window where blended, else 1]",
     )
     group.add_argument(
         "--policy",
-        type=_choice("policy", POLICIES),
+        type=choice("policy", POLICIES),
         metavar="P",
         help="the frame of a window that is taken: blend, last or center  [blend]",
     )
     group.add_argument(
         "--backend",
-        type=_choice("backend", BACKENDS),
+        type=choice("backend", BACKENDS),
         default="auto",
         metavar="B",
         help=f"{', '.join(BACKENDS)}  [auto]",
     )
     group.add_argument(
         "--threads",
-        type=_count("a number of threads"),
+        type=count("a number of threads"),
         default=0,
         metavar="N",
         help="on the CPU  [the runtime's choice]",
@@ -207,78 +204,53 @@ def _living(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--udp",
-        type=_address,
+        type=address,
         metavar="[HOST:]PORT",
         help="live from datagrams of JSON instead of standard input",
     )
     group.add_argument(
         "--vmc",
-        type=_named(parse_address),
+        type=named(parse_address),
         metavar="HOST[:PORT]",
         help="live to an avatar, one person; lines then only with -o -",
     )
     group.add_argument(
         "--latency-ms",
-        type=_number("a latency", 0.1, 60_000, "milliseconds"),
+        type=number("a latency", 0.1, 60_000, "milliseconds"),
         metavar="MS",
         help="choose the window and the delay for this budget",
     )
 
 
-def _named(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser of names whose own message is the whole message."""
-
-    def convert(text: str) -> Any:  # noqa: ANN401
-        try:
-            return parse(text)
-        except BadArgument as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return convert
-
-
-def _choice(what: str, known: tuple[str, ...]) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text.casefold() in known:
-            return text.casefold()
-        near = nearest(text, known)
-        raise argparse.ArgumentTypeError(
-            f"no {what} '{printable(text, 20)}'{near}: use one of {', '.join(known)}"
-        )
-
-    return convert
-
-
-def _number(what: str, least: float, most: float, unit: str) -> Callable[[str], float]:
-    def convert(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(
-                f"'{printable(text, 20)}' is not {what}: give {unit}, {least:g} to {most:g}"
-            )
-        return number
-
-    return convert
+def _archiving(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="KEYPOINTS is a folder of recordings, @LIST or Parquet, OUT a folder: lift all of "
+        "them on Ray, here or where ADDRESS says (HOST:PORT, or 'auto')",
+    )
+    group.add_argument(
+        "--to",
+        type=choice("output format", tuple(suffix[1:] for suffix in FORMATS)),
+        metavar="F",
+        help="format of the files in OUT: npz, json, parquet, ...  [npz]",
+    )
+    group.add_argument(
+        "--workers",
+        type=count("a number of processes"),
+        metavar="N",
+        help="processes, each with --threads cores [1] or a GPU  [all that there are]",
+    )
 
 
-def _count(what: str) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,7}", text) or not 1 <= int(text) <= _MOST_FRAMES:
-            raise argparse.ArgumentTypeError(
-                f"'{printable(text, 20)}' is not {what}: give a whole number from 1"
-            )
-        return int(text)
+def refuse_without_ray(arguments: argparse.Namespace) -> None:
+    """Refuse the options of archives where there is none.
 
-    return convert
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
-        raise argparse.ArgumentTypeError(
-            f"'{printable(text, 40)}' is no port: give a number from 1 to 65535, or HOST:PORT"
-        )
-    return host or "127.0.0.1", int(port)
+    Raises:
+        InputError: names the option.
+    """
+    for option in ("to", "workers"):
+        if getattr(arguments, option) is not None:
+            raise InputError(f"--{option} is for archives: give --ray, or leave it out")

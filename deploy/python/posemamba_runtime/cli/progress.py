@@ -13,8 +13,9 @@ _SECONDS = 0.1  # between two drawings
 class Bar:
     """Call it with what is done and the whole; leave the block and it is gone."""
 
-    def __init__(self, label: str, stream: TextIO | None = None) -> None:
+    def __init__(self, label: str, stream: TextIO | None = None, unit: str = "frames") -> None:
         self._label = label
+        self._unit = unit
         self._stream = stream or sys.stderr
         self._shown = self._stream.isatty()
         self._last = 0.0
@@ -29,7 +30,7 @@ class Bar:
         filled = "#" * round(share * _WIDTH)
         pace = done / max(now - self._start, 1e-9)
         self._stream.write(
-            f"\r{self._label} [{filled:<{_WIDTH}}] {share:4.0%}  {pace:,.0f} frames/s "
+            f"\r{self._label} [{filled:<{_WIDTH}}] {share:4.0%}  {pace:,.0f} {self._unit}/s "
         )
         self._stream.flush()
 

@@ -52,6 +52,12 @@ def what_was_lifted(recording: Recording, lifted: Lifted) -> list[str]:
     return lines
 
 
+def remarks(recording: Recording, lifted: Lifted) -> list[str]:
+    """Those of the lines above that tell of something left out, assumed or invented."""
+    lines = (*what_was_read(recording), *what_was_lifted(recording, lifted))
+    return [line for line in lines if line.startswith(("Left out", "Remark"))]
+
+
 def people(count: int) -> str:
     """``1 person``, ``2 people``."""
     return "1 person" if count == 1 else f"{count} people"

@@ -50,6 +50,7 @@ FORMATS: dict[str, Format] = {
         Format(".trc", "trc", one_person=True, metric=True),
         Format(".bvh", "bvh", one_person=True, metric=True),
         Format(".c3d", "c3d_points", metric=True, needs=("ezc3d", "ezc3d")),
+        Format(".parquet", "parquet_table", needs=("pyarrow", "pyarrow")),
         Format(".html", "html_page"),
         Format(".gif", "moving_picture", needs=_PILLOW),
         Format(".png", "still_picture", needs=_PILLOW),

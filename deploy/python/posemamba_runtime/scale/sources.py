@@ -1,0 +1,218 @@
+"""The recordings of an archive: a folder of them, a list of files, or Parquet."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.formats import FRAME_FORMATS
+from posemamba_runtime.keypoints.source import parse_json, read_bytes, require_readable
+
+LIST_MARK = "@"
+PARQUET = ".parquet"
+SUFFIXES = (".json", ".ndjson", ".jsonl", ".npz", ".txt")
+"""Of files that may be a recording; others in a folder are counted and passed over."""
+
+_LOOKED_AT = 3  # files of a folder, before it is taken for one of recordings
+_PATH, _BYTES = "path", "bytes"  # columns, named as Ray's read_binary_files(include_paths=True)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One recording of an archive.
+
+    Attributes:
+        name: relative path that its output is named after; unique in the archive.
+        source: what the reader is given, and messages name.
+        row: where its bytes lie in the Parquet file ``source``, as row group and row; else None.
+    """
+
+    name: str
+    source: str
+    row: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What was found.
+
+    Attributes:
+        passed_over: files of a folder that no reader takes.
+    """
+
+    items: tuple[Item, ...]
+    passed_over: int = 0
+
+
+def find(source: str) -> Archive:
+    """The recordings of ``FOLDER``, ``@LIST``, or a Parquet file; none of them is read.
+
+    A folder with a file per frame is one recording; any other folder holds a recording per file.
+    Folders in folders are looked into. Names that begin with a dot are passed over. The lines of a
+    list are paths as the shell would take them.
+
+    Raises:
+        InputError: nothing there, or names that would be one output.
+    """
+    if source.startswith(LIST_MARK):
+        return Archive(_listed(Path(source[1:])))
+    path = Path(source)
+    if require_readable(path):
+        found, passed_over = _in_folder(path)
+    elif path.suffix.lower() == PARQUET:
+        found, passed_over = [], 0
+        items = _in_table(path)
+        return Archive(items)
+    else:
+        raise problem(
+            path, "is one file: give a folder of recordings, @LIST or Parquet, or leave --ray out"
+        )
+    if not found:
+        raise problem(path, f"no recording in it: looked for {', '.join(SUFFIXES)}")
+    base = path.parent if found == [path] else path
+    return Archive(tuple(_named(map(str, found), str(base))), passed_over)
+
+
+def _named(paths: Iterable[str], base: str) -> Iterator[Item]:
+    for path in paths:
+        yield Item(os.path.relpath(path, base), path)
+
+
+def _in_folder(folder: Path) -> tuple[list[Path], int]:
+    """Recordings in order of their names, and how many files are none."""
+    if _is_frames(folder):
+        return [folder], 0
+    found: list[Path] = []
+    passed_over = 0
+    for path in _entries(folder):
+        if path.is_dir():
+            more, less = _in_folder(path)
+            found += more
+            passed_over += less
+        elif path.suffix.lower() in SUFFIXES:
+            found.append(path)
+        else:
+            passed_over += 1
+    return found, passed_over
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise problem(folder, f"cannot be listed ({error.strerror}); check its rights") from None
+
+
+def _is_frames(folder: Path) -> bool:
+    """Whether a folder has a file per frame: several labels, or JSON files of one frame each."""
+    files = [path for path in _entries(folder) if path.is_file()]
+    if sum(path.suffix.lower() == ".txt" for path in files) > 1:
+        return not any(path.suffix.lower() in SUFFIXES[:-1] for path in files)
+    jsons = [path for path in files if path.suffix.lower() == ".json"]
+    return len(jsons) > 1 and any(_is_frame(path) for path in jsons[:_LOOKED_AT])
+
+
+def _is_frame(path: Path) -> bool:
+    try:
+        document = parse_json(read_bytes(path), path)
+    except InputError:
+        return False
+    return any(entry.is_frame(document) for entry in FRAME_FORMATS)
+
+
+def _listed(path: Path) -> tuple[Item, ...]:
+    require_readable(path)
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise problem(path, "cannot be read as a list: one path per line, in UTF-8") from None
+    return tuple(_beneath(path, [line.strip() for line in lines if line.strip()]))
+
+
+def _beneath(origin: Path, paths: Sequence[str]) -> Iterator[Item]:
+    """Named by where they lie below the folder that all of them share."""
+    if not paths:
+        raise problem(origin, "lists no recording")
+    places = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (keeps links as they are)
+    twice = {place for place in places if places.count(place) > 1} if _repeats(places) else set()
+    if twice:
+        raise problem(origin, f"names '{printable(min(twice), 80)}' twice: name it once")
+    base = os.path.commonpath([os.path.dirname(place) for place in places])  # noqa: PTH120
+    for path, place in zip(paths, places, strict=True):
+        yield Item(os.path.relpath(place, base), path)
+
+
+def _repeats(places: Sequence[str]) -> bool:
+    return len(set(places)) < len(places)
+
+
+def _in_table(path: Path) -> tuple[Item, ...]:
+    """Rows of ``path`` and, where the files themselves lie in the table, ``bytes``."""
+    from posemamba_runtime.scale.require import pyarrow_parquet
+
+    parquet = pyarrow_parquet()
+    try:
+        table = parquet.ParquetFile(path)
+        columns = table.schema_arrow.names
+    except Exception as error:  # Arrow's, by many names
+        raise problem(path, f"is no Parquet file ({printable(error, 80)})") from None
+    if _PATH not in columns:
+        raise problem(
+            path,
+            f"has the columns {printable(', '.join(columns), 80)}: a row is a recording, its name "
+            f"in '{_PATH}' and its file's content in '{_BYTES}', or only the path of a file",
+        )
+    groups = [
+        table.read_row_group(group, columns=[_PATH]).column(_PATH).to_pylist()
+        for group in range(table.num_row_groups)
+    ]
+    names = [name for group in groups for name in group]
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise problem(path, f"column '{_PATH}' holds rows without a name: fill them")
+    items = tuple(_beneath(path, names))
+    if _BYTES not in columns:
+        return items
+    places = [(number, row) for number, group in enumerate(groups) for row in range(len(group))]
+    return tuple(
+        Item(item.name, str(path), place) for item, place in zip(items, places, strict=True)
+    )
+
+
+def table_bytes(path: str, group: int, row: int) -> bytes:
+    """The content of one recording that lies in a table.
+
+    Raises:
+        InputError: the row holds none.
+    """
+    from posemamba_runtime.scale.require import pyarrow_parquet
+
+    column = pyarrow_parquet().ParquetFile(path).read_row_group(group, columns=[_BYTES])
+    value = column.column(_BYTES)[row].as_py()
+    if isinstance(value, str):
+        return value.encode()
+    if not isinstance(value, bytes):
+        raise problem(path, f"row {row} of row group {group} has no '{_BYTES}'")
+    return value
+
+
+def refuse_shared_outputs(items: Sequence[Item], stems: Sequence[str]) -> None:
+    """Refuse two recordings that would be written to one file.
+
+    Raises:
+        InputError: names the first pair, and how many there are.
+    """
+    first: dict[str, str] = {}
+    pairs = []
+    for item, stem in zip(items, stems, strict=True):
+        if stem in first:
+            pairs.append((first[stem], item.name))
+        first.setdefault(stem, item.name)
+    if pairs:
+        one, other = (printable(name, 60) for name in pairs[0])
+        raise InputError(
+            f"'{one}' and '{other}' would be written to one file ({counted(len(pairs), 'pair')} "
+            "like it): rename one of them"
+        )
