@@ -5,7 +5,7 @@
   the sources becomes plain text.
 - ``<!-- README: Heading -->`` is that section of README.md, so that a table stands once.
 - ``<!-- C: path -->`` is a C header as reference: a heading for each block of declarations.
-- ``<!-- help: command -->`` is what that command of the device package prints for ``--help``.
+- ``<!-- help: command -->`` is what that command, and each command of a group, says of itself.
 - ``<!-- not run here: reason -->`` above a block, which the tests heed, is shown to the reader.
 """
 
@@ -14,17 +14,19 @@ from __future__ import annotations
 import html
 import os
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+WIDTH = 88  # columns of a help text
 
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)(#[^)\s]*)?\)")
 _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -32,7 +34,7 @@ _DIRECTIVE = re.compile(r"^<!-- (README|C|help|not run here): (.+?) -->$", re.MU
 
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs has no types)
-    """Add the files outside of ``docs/`` that pages and navigation name, and those that they name."""
+    """Add the files outside of ``docs/`` that pages and navigation name, and what those name."""
     named = [ROOT / uri for uri in _pages(config.nav) if not (DOCS / uri).exists()]
     waiting = [*named, *(Path(file.abs_src_path) for file in files.documentation_pages())]
     waiting.append(ROOT / "README.md")  # for what its sections link to; no page itself
@@ -112,12 +114,38 @@ def _readme_section(heading: str) -> str:
 
 
 def _help(command: str) -> str:
+    """What a command says of itself; of a group, also what each of its commands says."""
+    tool, *_ = command.split()
+    if tool not in ("pmexport", "posemamba"):
+        return _block(f"python -m {command}", _printed(command))
+    group = import_module(f"{tool}.cli.main").cli
+    return "\n".join(_block(name, text) for name, text in _said(group, tool, None))
+
+
+def _said(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, parent, name.split()[-1], **command.context_settings)
+    context.terminal_width = context.max_content_width = WIDTH
+    # `pmexport lift` hands its arguments on: only running it tells what it takes.
+    yield name, _printed(name) if name == "pmexport lift" else command.get_help(context)
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            found = command.get_command(context, each)
+            assert found is not None
+            yield from _said(found, f"{name} {each}", context)
+
+
+def _printed(command: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(command), "--help"],
-        capture_output=True, text=True, check=True,
-        env=os.environ | {"COLUMNS": "90", "PYTHONPATH": str(ROOT / "deploy" / "python")},
+        [sys.executable, "-m", *command.split(), "--help"],
+        capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": str(WIDTH)},
     )  # fmt: skip
-    return f"```text\n{done.stdout.rstrip()}\n```\n"
+    return done.stdout
+
+
+def _block(name: str, text: str) -> str:
+    return f"## {name}\n\n```text\n{text.rstrip()}\n```\n"
 
 
 # --- a C header as reference --------------------------------------------------------------------

@@ -174,6 +174,9 @@ def test_pages_open_without_complaint(
         browser.requests.clear()
         browser.send("Page.navigate", url=f"{address}/{name}.html")
         browser.wait_for("document.readyState === 'complete'")
+        browser.evaluate("localStorage.clear()")  # the theme remembers the scheme of the last visit
+        browser.send("Page.reload")
+        browser.wait_for("document.readyState === 'complete'")
         picture = tmp_path / f"{name.replace('/', '-')}.png"
         picture.write_bytes(browser.screenshot())
         assert not browser.complaints, f"{name}: {browser.complaints}"
@@ -181,4 +184,5 @@ def test_pages_open_without_complaint(
         assert not strangers, strangers
         wide = browser.evaluate("document.documentElement.scrollWidth")
         assert wide <= size[0], f"{name}: {wide} pixels wide on a screen of {size[0]}"
-        assert browser.evaluate("getComputedStyle(document.body).colorScheme !== ''")
+        scheme = browser.evaluate("document.body.dataset.mdColorScheme")
+        assert scheme == ("slate" if dark else "default"), name
