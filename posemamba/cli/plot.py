@@ -20,7 +20,7 @@ _output = click.option("-o", "--output", required=True, type=PATH,
 
 @click.group(cls=Tool)
 def plot() -> None:
-    """Pictures of poses and of what a block's scan listens to (needs pmexport[plot])."""
+    """Pictures of poses and of what a block's scan listens to (needs pip install '.[plot]')."""
 
 
 @plot.command()

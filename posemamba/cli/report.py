@@ -117,7 +117,7 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int,
         report = run(settings, out, jobs=jobs, on_report=advance)
     picture = write_report(report, out, plot=True)
     click.echo(report.markdown())
-    saved = ".md and .svg" if picture else ".md (a picture needs pip install 'pmexport[plot]')"
+    saved = ".md and .svg" if picture else ".md (a picture needs pip install '.[plot]')"
     click.echo(
         f"Ablation: {plural(len(report.figures), 'run')}, saved as {out / 'ablation'}.json, {saved}"
     )

@@ -19,6 +19,9 @@ from posemamba.text import one_line, suggestion
 
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
+#: Packages that an extra of ours brings, by the name that is imported.
+EXTRAS = {"torch": "export", "onnxscript": "export", "onnx_ir": "export", "matplotlib": "plot"}
+
 CLOSED_PIPE = 141
 """As of a program that died writing to one (128 + SIGPIPE): nobody reads the output any more."""
 
@@ -36,6 +39,10 @@ def describe(error: BaseException) -> str:
         return "not enough memory: use a smaller --batch or --frames"
     if isinstance(error, InputError):
         return one_line(error)
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        if extra := EXTRAS.get(package):
+            return f"{package} is not installed, and this needs it: pip install '.[{extra}]'"
     return one_line(
         f"{type(error).__name__}: {str(error).strip() or 'no message'} "
         f"(not expected: set {TRACEBACK_VARIABLE}=1 to see where, and report it)"

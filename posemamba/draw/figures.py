@@ -25,9 +25,7 @@ def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 (matplotlib 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError(
-            "matplotlib is not installed: pip install 'pmexport[plot]' to draw"
-        ) from None
+        raise InputError("matplotlib is not installed: pip install '.[plot]' to draw") from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # whatever the user's matplotlib is set to
     return figure

@@ -1,8 +1,8 @@
 """Commands in the documentation work as printed.
 
 README and every page of the site are read from top to bottom. The ``$`` lines of ``console`` blocks
-and the ``python`` blocks run in order, one new folder and one clean environment a page, and the page
-fails on the first that fails. The folder holds what a reader would have: the checkout's
+and the ``python`` blocks run in order, one new folder and one clean environment a page, and the
+page fails on the first that fails. The folder holds what a reader would have: the checkout's
 ``posemamba/assets``, a checkpoint ``tiny.pth.tr`` and keypoints ``clips.npz``. Other lines of a
 ``console`` block are output. A line that ends in ``# exits 1`` or ``# exits 2`` must do so.
 

@@ -136,7 +136,9 @@ def test_pages_are_not_too_long() -> None:
 
 
 def test_words_and_sentences_are_counted_as_a_reader_does() -> None:
-    text = "# A title\n\nOne two. Three [four five](x.md)!\n\n```\nnot counted\n```\n\n| a b | c |\n|---|---|\n"
+    text = (
+        "# A title\n\nOne two. Three [four five](x.md)!\n\n```\nnot counted\n```\n\n| a b | c |\n"
+    )
     assert prose.words(text) == 10
     assert prose.sentences(text) == ["A title", "One two.", "Three four five!", "a b", "c"]
 
@@ -162,8 +164,9 @@ def browser() -> Iterator[Page]:
         yield page
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "dark"), [(DESKTOP, False), (PHONE, True)], ids=["desktop, light", "phone, dark"]
+)
 def test_pages_open_without_complaint(
     address: str, browser: Page, size: tuple[int, int], dark: bool, tmp_path: Path
 ) -> None:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, measure
 from pmexport.check.cases import bounce, with_channels
-from pmexport.format.environment import environment
+from pmexport.format.environment import environment, has_module
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.limits import check_elements, check_frames
 from pmexport.format.options import Fusion, Precision
@@ -255,7 +254,11 @@ def _host_peak_bytes() -> int:
 
 
 def _device_bytes() -> int | None:
-    """Used memory of the current GPU, whoever uses it."""
+    """Used memory of the current GPU, whoever uses it; None where PyTorch, which tells, is not."""
+    if not has_module("torch"):
+        return None
+    import torch
+
     if not torch.cuda.is_available():
         return None
     torch.cuda.empty_cache()

@@ -14,7 +14,7 @@ from typing import Any
 
 from pmexport.format.file import ModelFile, Node
 from pmexport.format.names import OP_DOMAIN
-from pmexport.passes.fp16 import RULES, SINGLE_SCOPES, Rule
+from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule
 from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
 
 HALF, SINGLE = "fp16", "fp32"

@@ -211,7 +211,7 @@ def test_no_gpu_for_current(refused: Callable[..., None], monkeypatch: pytest.Mo
     ("backend", "words"),
     [
         ("tensorrt", ("tensorrt is not installed", "JetPack")),
-        ("tensorrt-rtx", ("not installed", "pmexport[tensorrt-rtx]")),
+        ("tensorrt-rtx", ("not installed", "'.[tensorrt-rtx]'")),
     ],
 )
 def test_backend_not_installed(
