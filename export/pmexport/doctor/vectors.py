@@ -42,4 +42,5 @@ def vectors(operator: str) -> list[Vector]:
 
 
 def _array(written: dict[str, Any]) -> NDArray[np.float64]:
-    return np.array(written["values"], np.float64).reshape(written["shape"])
+    array: NDArray[np.float64] = np.array(written["values"], np.float64)
+    return array.reshape(written["shape"])
