@@ -158,7 +158,7 @@ def _earlier_settings(folder: Path) -> dict[str, Any] | None:
     kinds = {"data": list, "val": dict, "digests": dict, "steps": int}
     right = all(isinstance(content.get(name), kind) for name, kind in kinds.items())
     if not right or content["steps"] < 1:
-        raise InputError(f"{path}: not the settings of an ablation; name another --out")
+        raise InputError(f"{path}: not the settings of an ablation; name another folder with -o")
     return content
 
 

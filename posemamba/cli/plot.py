@@ -8,7 +8,7 @@ from typing import Literal, cast
 import click
 
 from posemamba.cli.options import PATH, SCAN_ORDER
-from posemamba.cli.tool import Tool
+from posemamba.cli.tool import Tool, Whole
 
 _ckpt = click.option("--ckpt", required=True, type=PATH, help="Checkpoint, as for pmexport onnx.")
 _inputs = click.option("--inputs", type=PATH,
@@ -30,7 +30,7 @@ def plot() -> None:
 @_clip
 @click.option("--frames", metavar="LIST",
               help="Frames to draw, such as 0,40,80; five spread evenly if absent.")  # fmt: skip
-@click.option("--fps", type=click.IntRange(1, 50), default=25, show_default=True,
+@click.option("--fps", type=Whole(1, 50), default=25, show_default=True,
               help="Frames per second of an animation.")  # fmt: skip
 @_output
 def skeleton(ckpt: Path, scan_order: str | None, inputs: Path | None, clip: str | None,

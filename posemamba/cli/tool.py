@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -106,6 +107,17 @@ class Tool(click.Group):
         except BrokenPipeError:  # before click makes it exit code 1, which is a failed check
             raise _PipeClosed from None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with the whole first line of its help: click's own cuts in mid-sentence."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, one_line((command.help or "").partition("\n\n")[0]))
+            for name, command in found
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -158,3 +170,62 @@ class NearChoice(_Choice):
         except click.BadParameter:
             hint = suggestion(str(value), list(self.choices))
             self.fail(f"'{value}' is not a choice{hint}", param, ctx)
+
+
+class Whole(click.IntRange):
+    """A whole number, whose limits the help tells in words."""
+
+    name = "integer"
+
+    def _describe_range(self) -> str:
+        return _limits(self.min, self.max)
+
+
+class Decimal(click.FloatRange):
+    """A number, whose limits the help tells in words."""
+
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return _limits(self.min, self.max, "above" if self.min_open else "from")
+
+
+_TOLD = 1_000_000
+
+
+def _limits(low: float | None, high: float | None, word: str = "from") -> str:
+    """``1 to 243``, ``from 1``; a limit that nobody comes near is left to the message."""
+    if high is None or high >= _TOLD:
+        return "" if low is None else f"{word} {low:g}"
+    return f"{low:g} to {high:g}"
+
+
+class Renamed(click.Option):
+    """An option that still answers to what it was called before, unseen in the help."""
+
+    def __init__(self, *names: Any, former: Sequence[str] = (), **more: Any) -> None:  # noqa: ANN401
+        super().__init__(*names, **more)
+        self.former = list(former)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401
+        shown = self.opts
+        self.opts = [*shown, *self.former]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
+
+
+class FilePath(click.Path):
+    """A file or folder of this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401
+        if "://" in os.fspath(value):  # as a path it would lose a slash, and be told without it
+            self.fail(f"'{value}' is an address: download the file and name it", param, ctx)
+        return super().convert(value, param, ctx)

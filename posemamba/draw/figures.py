@@ -31,15 +31,18 @@ def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 (matplotlib 
     return figure
 
 
-def picture_format(path: Path) -> str:
+def picture_format(path: Path, also: str = "") -> str:
     """``png``, ``svg`` or ``pdf``, by the ending; png where there is none.
+
+    Args:
+        also: what else the caller writes, for the message.
 
     Raises:
         InputError: another ending. What else matplotlib knows needs programs that may not be here.
     """
     kind = path.suffix.lstrip(".").lower() or "png"
     if kind not in ("png", "svg", "pdf"):
-        raise InputError(f"{path}: cannot draw a .{kind}; use .png, .svg or .pdf")
+        raise InputError(f"{path}: cannot draw a .{kind}; use .png, .svg or .pdf{also}")
     return kind
 
 

@@ -13,8 +13,8 @@ from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
 from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
-from posemamba.cli.options import ScanOrderType
-from posemamba.cli.tool import NearChoice
+from posemamba.cli.options import PATH, ScanOrderType
+from posemamba.cli.tool import FilePath, NearChoice, Whole
 from posemamba.text import suggestion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -75,11 +75,8 @@ class Positive(_Number):
         return number
 
 
-class OnnxPath(click.Path):
+class OnnxPath(FilePath):
     """A path; an engine is told from an ONNX model here, for no reader of ONNX knows TensorRT."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
     def convert(
         self,
@@ -95,8 +92,7 @@ class OnnxPath(click.Path):
         return path
 
 
-PATH = click.Path(path_type=Path)
-THREADS = click.IntRange(1, MAX_THREADS)
+THREADS = Whole(1, MAX_THREADS)
 MODEL = click.argument("model", type=OnnxPath())
 CHECKPOINT = click.option(
     "--ckpt",

@@ -14,7 +14,7 @@ import click
 from pmexport.cli.options import PATH, SCAN_ORDER, WEIGHTS, OnnxPath, named, one_precision
 from pmexport.format.options import Precision
 from pmexport.trt.options import HARDWARE_LEVELS, TENSORRT, TENSORRT_RTX, Options
-from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.text import one_line
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Size(_Size):
               "the longest]")  # fmt: skip
 @click.option("--workspace", type=Size(), help="Most scratch memory of a layer, MiB or as 2GiB.")
 @click.option("--timing-cache", type=PATH, help="File of kernel times, read and written.")
-@click.option("--optimization-level", type=click.IntRange(0, 5), help="TensorRT's effort.")
+@click.option("--optimization-level", type=Whole(0, 5), help="TensorRT's effort.")
 @click.option(
     "--hardware-compat", type=NearChoice(tuple(HARDWARE_LEVELS)), help="Run on more GPUs, slower."
 )

@@ -29,7 +29,9 @@ from posemamba.model.network import PoseMamba
 
 EXTERNAL_DATA_BYTES = 2**31 - 2**24
 """Weights beyond this go beside the model: a protobuf file ends at 2 GiB."""
-_IR_VERSION = 10  # read by ONNX Runtime 1.18 and TensorRT 10.3
+_IR_VERSION = 10  # read by ONNX Runtime 1.18, the oldest that our library takes, and TensorRT 10.3
+#: Of a file of standard operators alone, by its opset: what older runtimes can still read.
+_STANDARD_IR_VERSION = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
 
 StageCallback = Callable[[str, float], None]
 """Called with a stage's name and its seconds when it is done."""
@@ -188,7 +190,8 @@ def _translate(program: torch.export.ExportedProgram, options: ExportOptions) ->
     if exported is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = exported.model
-    model.ir_version = _IR_VERSION
+    standard = options.ops == "standard"
+    model.ir_version = _STANDARD_IR_VERSION[options.opset] if standard else _IR_VERSION
     model.producer_name, model.producer_version = PRODUCER, tool_version()
     model.domain = model.doc_string = None
     model.graph.name = "PoseMamba"
