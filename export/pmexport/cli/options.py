@@ -13,7 +13,7 @@ from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
 from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
-from posemamba.cli.options import PATH, ScanOrderType
+from posemamba.cli.options import ScanOrderType
 from posemamba.cli.tool import FilePath, NearChoice, Whole
 from posemamba.text import suggestion
 
@@ -92,6 +92,7 @@ class OnnxPath(FilePath):
         return path
 
 
+PATH = FilePath()
 THREADS = Whole(1, MAX_THREADS)
 MODEL = click.argument("model", type=OnnxPath())
 CHECKPOINT = click.option(
