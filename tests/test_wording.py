@@ -18,7 +18,7 @@ from posemamba.cli.main import cli as posemamba
 
 #: Nouns that are counted in messages. After a number they go through `posemamba.text.plural`.
 _NOUNS = (
-    "frames|steps|clips|poses|persons|people|problems|nodes|runs|joints|directions|states|channels|"
+    "frames|steps|clips|persons|people|problems|nodes|runs|joints|directions|states|channels|"
     "weights|files|seeds|threads|keypoints|windows|layers"
 )
 _COUNTED = re.compile(rf"^ (?:{_NOUNS})\b")

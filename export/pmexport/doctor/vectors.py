@@ -42,6 +42,6 @@ def vectors(operator: str) -> list[Vector]:
 
 
 def _array(written: dict[str, Any]) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = np.empty(written["shape"], np.float64)
-    values.flat = written["values"]
-    return values
+    values: NDArray[np.float64] = np.array(written["values"], np.float64)
+    shape: tuple[int, ...] = tuple(written["shape"])
+    return values.reshape(shape)

@@ -76,7 +76,8 @@ def precision_lines(precision: Mapping[str, Any]) -> list[str]:
         table(("layers", "gives", "number", "GMAC", "in fp16"), rows),
         f"  fp16: {100 * precision['layer_share_fp16']:.1f} % of "
         f"{plural(precision['layers'], 'layer')}, {100 * precision['mac_share_fp16']:.1f} % of "
-        f"{precision['gmac']:.2f} GMAC (batch {sizes['batch']}, {plural(sizes['frames'], 'frame')})",
+        f"{precision['gmac']:.2f} GMAC (batch "
+        f"{sizes['batch']}, {plural(sizes['frames'], 'frame')})",
         *_reasons(precision["groups"]),
         f"  known from: {_WITNESSES[precision['witness']]}; {opened}",
         *(f"  {problem}" for problem in precision["problems"][:5]),
