@@ -116,6 +116,10 @@ def test_reference_is_made_from_code(site: Path) -> None:
             assert word in text, f"{page}: {word}"
 
 
+def test_readme_is_read_in_one_go() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 90
+
+
 @pytest.mark.parametrize("page", START)
 def test_sentences_are_short(page: str) -> None:
     found = prose.sentences((ROOT / page).read_text(encoding="utf-8"))
