@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from places import ROOT
@@ -61,6 +63,24 @@ def test_help_tells_limits_in_words(name: str, command: click.Command) -> None:
     assert not re.search(r"\d{6,}|e\+0", text), text
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("pmexport bench M.onnx --batch 0", "0 is too small: use 1 or more"),
+        ("pmexport bench M.onnx --batch 99999999999", "99999999999 is too large: use at most"),
+        ("pmexport bench M.onnx --threads 1.5", "'1.5' is not a valid integer"),
+        ("posemamba init --frames 244 -o a.safetensors", "244 is too large: use at most 243"),
+        ("posemamba ablate --learning-rate 0", "0.0 is too small: use above 0"),
+        ("posemamba ablate --learning-rate nan", "nan is not a number"),
+    ],
+)
+def test_messages_tell_limits_in_words(line: str, said: str) -> None:
+    tool, *arguments = line.split()
+    done = CliRunner().invoke(pmexport if tool == "pmexport" else posemamba, arguments)
+    assert done.exit_code == 2
+    assert said in done.output, done.output
+
+
 @pytest.mark.parametrize("tool", [pmexport, posemamba], ids=["pmexport", "posemamba"])
 def test_lists_of_commands_are_whole_sentences(tool: click.Group) -> None:
     groups = [
@@ -111,3 +131,56 @@ def test_plot_names_the_moving_picture() -> None:
                           capture_output=True, text=True, check=False)  # fmt: skip
     assert done.returncode == 2
     assert ".gif" in done.stderr
+
+
+#: How NumPy, PyTorch, zipfile and pickle speak of a file.
+_THEIRS = re.compile(
+    r"is not a file in the archive|PytorchStreamReader|weights_only|allow_pickle|Expecting value|"
+    r"could not convert|magic number|invalid load key"
+)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no file of any kind", b"PK\x03\x04 cut short", b"\x80\x02."]
+)
+@pytest.mark.parametrize(
+    "line",
+    ["posemamba train --data {clips} -o run --resume", "posemamba train --data {file} -o new",
+     "posemamba evaluate --ckpt demo --data {file}",
+     "posemamba evaluate --ckpt {file} --data {clips}",
+     "posemamba plot skeleton --ckpt demo --inputs {file} -o a.png",
+     "posemamba data h36m --source {file} -o out", "posemamba data 3dhp --source {file} -o out",
+     "posemamba data pose2sim --wheel {file} -o out",
+     "pmexport onnx --ckpt {file} -o M.onnx", "pmexport inspect {file}", "pmexport bench {file}",
+     "pmexport check {file} --ckpt demo"],
+)  # fmt: skip
+def test_libraries_words_do_not_reach_the_user(
+    line: str, content: bytes, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.npz").write_bytes(content)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.pth.tr").write_bytes(content)
+    tool, *arguments = line.format(file="file.npz", clips=clips).split()
+    done = CliRunner().invoke(pmexport if tool == "pmexport" else posemamba, arguments)
+    assert done.exit_code == 2, done.output
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert not _THEIRS.search(done.stderr), done.stderr
+    assert "not expected" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    line = f"data pybullet -o {folder} --clips 4 --held-out-clips 1 --frames 243"
+    assert CliRunner().invoke(posemamba, line.split()).exit_code == 0
+    return folder / "train.npz"
+
+
+@pytest.mark.parametrize("lost", ["keypoints_2d", "poses_3d", "mm_per_unit", "names"])
+def test_a_clip_set_says_what_it_lacks(lost: str, clips: Path, tmp_path: Path) -> None:
+    with np.load(clips) as found:
+        np.savez(tmp_path / "less.npz", **{key: found[key] for key in found if key != lost})
+    line = f"evaluate --ckpt demo --data {tmp_path / 'less.npz'}"
+    done = CliRunner().invoke(posemamba, line.split())
+    assert f"is no clip set: it lacks '{lost}'" in done.output

@@ -166,7 +166,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove it to run again") from None
+        reason = getattr(error, "strerror", None) or "it is no JSON"
+        raise InputError(f"{path}: cannot be read ({reason}); remove it to run again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a mapping; remove it to run again")
     return dict(content)

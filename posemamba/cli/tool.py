@@ -173,18 +173,36 @@ class NearChoice(_Choice):
 
 
 class Whole(click.IntRange):
-    """A whole number, whose limits the help tells in words."""
+    """A whole number, whose limits help and messages tell in words."""
 
     name = "integer"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        number = click.INT.convert(value, param, ctx)
+        return int(_within(self, number, param, ctx))
 
     def _describe_range(self) -> str:
         return _limits(self.min, self.max)
 
 
 class Decimal(click.FloatRange):
-    """A number, whose limits the help tells in words."""
+    """A number, whose limits help and messages tell in words."""
 
     name = "number"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        number = click.FLOAT.convert(value, param, ctx)
+        return _within(self, number, param, ctx)
 
     def _describe_range(self) -> str:
         return _limits(self.min, self.max, "above" if self.min_open else "from")
@@ -198,6 +216,20 @@ def _limits(low: float | None, high: float | None, word: str = "from") -> str:
     if high is None or high >= _TOLD:
         return "" if low is None else f"{word} {low:g}"
     return f"{low:g} to {high:g}"
+
+
+def _within(
+    kind: Whole | Decimal, number: float, param: click.Parameter | None, ctx: click.Context | None
+) -> float:
+    low, high = kind.min, kind.max
+    if low is not None and (number <= low if kind.min_open else number < low):
+        fix = f"above {low:g}" if kind.min_open else f"{low:g} or more"
+        kind.fail(f"{number} is too small: use {fix}", param, ctx)
+    if high is not None and number > high:
+        kind.fail(f"{number} is too large: use at most {high}", param, ctx)
+    if number != number:  # nan, which no limit refuses
+        kind.fail(f"{number} is not a number", param, ctx)
+    return number
 
 
 class Renamed(click.Option):

@@ -185,11 +185,8 @@ def _load(stream: IO[bytes], path: Path) -> Any:  # noqa: ANN401
         ) from None
     except MemoryError:
         raise
-    except Exception as error:  # a corrupt stream can make the decoder raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise problem(
-            path, f"not a pickle, or truncated ({printable(reason, 90)}): copy it again"
-        ) from None
+    except Exception:  # a corrupt stream can make the decoder raise nearly anything
+        raise problem(path, "not a pickle, or truncated: copy it again") from None
 
 
 def _plain(value: Any, depth: int = 0) -> Any:  # noqa: ANN401

@@ -24,8 +24,6 @@ import yaml
 from chromium import Page, chromium
 from places import ROOT
 
-pytest.importorskip("mkdocs", reason="pip install '.[docs]'")
-
 START = ("README.md", "docs/index.md", "docs/start/workstation.md", "docs/start/device.md")
 LONGEST_SENTENCE = 30
 #: Words that a page may have, by its folder: a start page is read whole, a reference is looked at.

@@ -62,7 +62,7 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*ONNX, "--workspace", "99999999999999999999GB"), ("too large", "1000GB")),
     "workspace beyond numbers": ((*ONNX, "--workspace", "9" * 500), ("too large", "1000GB")),
     "workspace of nothing": ((*ONNX, "--workspace", "0"), ("too small",)),
-    "optimization level 6": ((*ONNX, "--optimization-level", "6"), ("6", "0<=x<=5")),
+    "optimization level 6": ((*ONNX, "--optimization-level", "6"), ("6", "at most 5")),
     "hardware typo": ((*ONNX, "--hardware-compat", "amper"), ("did you mean 'ampere+'",)),
     "timing cache for RTX": (
         (*RTX, "--target", "sm86", "--timing-cache", "t"), ("--timing-cache", "does nothing")),
