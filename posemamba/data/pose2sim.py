@@ -120,8 +120,9 @@ def read_cameras(file: Folder) -> list[Camera]:
             _camera(entry)
             for entry in ElementTree.fromstring(file.read_text("utf-8")).iter("camera")
         ]
-    except (ElementTree.ParseError, AttributeError, KeyError, ValueError):
-        raise InputError(f"{file}: not a Qualisys calibration, or damaged") from None
+    except (ElementTree.ParseError, AttributeError, KeyError, ValueError) as error:
+        lacking = f"it lacks {error}" if isinstance(error, KeyError) else "or damaged"
+        raise InputError(f"{file}: not a Qualisys calibration, {lacking}") from None
     if len(found) < 2:
         raise InputError(f"{file}: {plural(len(found), 'camera')}; two or more are needed")
     return found

@@ -99,7 +99,7 @@ def test_commands_run(page: Path, tmp_path: Path, home: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=590,
         )
         assert done.returncode == step.code, f"{page.name}: {step.text}\n{done.stdout}{done.stderr}"
         if step.python and page.name == "README.md":
