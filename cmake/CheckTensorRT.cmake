@@ -1,6 +1,10 @@
 # Whether the TensorRT plugins are built: POSEMAMBA_WITH_TENSORRT, and of what: TensorRT_*.
 #
 # Headers that were named, or plugins that were asked for, and do not fit end the configuration here.
+# Where CUDA is and no headers are, tools/trt_headers.py gets the public ones, so that a plain
+# `pip install .` has the plugin.
+option(POSEMAMBA_TENSORRT_HEADERS
+       "Run tools/trt_headers.py, which downloads TensorRT's headers, where CUDA is and they are not" ON)
 set(POSEMAMBA_WITH_TENSORRT OFF)
 set(_tensorrt_reason "")
 set(_asked OFF)
@@ -8,6 +12,22 @@ if(POSEMAMBA_TENSORRT STREQUAL "OFF")
   set(_tensorrt_reason "POSEMAMBA_TENSORRT=OFF")
 else()
   find_package(TensorRT QUIET)
+  if(NOT TensorRT_FOUND
+     AND POSEMAMBA_WITH_CUDA
+     AND POSEMAMBA_TENSORRT_HEADERS
+     AND NOT TENSORRT_INCLUDE_DIR
+     AND NOT TENSORRT_ROOT
+     AND NOT CMAKE_CROSSCOMPILING)
+    find_package(Python3 QUIET COMPONENTS Interpreter)
+    if(Python3_Interpreter_FOUND)
+      execute_process(
+        COMMAND "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/tools/trt_headers.py"
+        ERROR_VARIABLE _said
+        ERROR_STRIP_TRAILING_WHITESPACE)
+      message(STATUS "${_said}")
+      find_package(TensorRT QUIET)
+    endif()
+  endif()
   if(POSEMAMBA_TENSORRT STREQUAL "ON" OR TENSORRT_INCLUDE_DIR OR TENSORRT_ROOT)
     set(_asked ON)
   endif()

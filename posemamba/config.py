@@ -9,6 +9,7 @@ from typing import Any
 from posemamba.errors import InputError
 from posemamba.scan_order import ScanOrder, Walk, get_scan_order
 from posemamba.skeleton import LIMB_INDEX, NUM_JOINTS
+from posemamba.text import plural
 
 MAX_FRAMES = 243
 """Longest clip the paper trains on; a position embedding holds no more frames than it has rows."""
@@ -72,8 +73,8 @@ class PoseMambaConfig:
             0 <= j < self.joints for j in self.limb_index
         ):
             raise InputError(
-                f"limb_index has {len(self.limb_index)} entries: it must name one of {self.joints} "
-                "joints for each of them"
+                f"limb_index has {len(self.limb_index)} entries: it must name one of "
+                f"{plural(self.joints, 'joint')} for each of them"
             )
         # The canonical spelling, so that equal configurations compare equal.
         object.__setattr__(self, "scan_order", get_scan_order(self.scan_order).name)

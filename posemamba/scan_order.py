@@ -15,7 +15,7 @@ from enum import IntEnum
 
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import printable, suggestion
+from posemamba.text import plural, printable, suggestion
 
 
 class Order(IntEnum):
@@ -266,7 +266,8 @@ def own_scan_order(table: object) -> ScanOrder:
     _known(where, table, ("directions", "limb_index"))
     rows = table["directions"]
     if not 1 <= len(rows) <= MAX_DIRECTIONS:
-        raise InputError(f"{where}: it has {len(rows)} directions, not 1 to {MAX_DIRECTIONS}")
+        raise InputError(f"{where}: it has {plural(len(rows), 'direction')}, not 1 to "
+                         f"{MAX_DIRECTIONS}")  # fmt: skip
     limbs = table.get("limb_index")
     if limbs is not None:
         limbs = _joint_list(f"{where}: limb_index", limbs)

@@ -57,13 +57,12 @@ def demo(ckpt: Path | None, out: Path) -> None:
     from pmexport.check.cases import bounce
     from pmexport.cli.main import cli as pmexport
     from pmexport.runtimes.ort_cpu import OrtCpu
-    from posemamba.checkpoint.bundled import demo_checkpoint
     from posemamba.checkpoint.read import read_checkpoint
     from posemamba.draw.skeleton import draw_comparison
     from posemamba.pose.clips import bundled_clips
 
     out.mkdir(parents=True, exist_ok=True)
-    ckpt = ckpt or demo_checkpoint()
+    ckpt = ckpt or Path("demo")
     models = {precision: out / f"demo.{precision}.onnx" for precision in ("fp32", "fp16")}
     passed = run(pmexport, "pmexport", "onnx", "--ckpt", str(ckpt), "-o", str(models["fp32"]))
     half = ("--ckpt", str(ckpt), "--precision", "fp16", "--no-check", "-o", str(models["fp16"]))

@@ -158,7 +158,7 @@ def _earlier_settings(folder: Path) -> dict[str, Any] | None:
     kinds = {"data": list, "val": dict, "digests": dict, "steps": int}
     right = all(isinstance(content.get(name), kind) for name, kind in kinds.items())
     if not right or content["steps"] < 1:
-        raise InputError(f"{path}: not the settings of an ablation; name another --out")
+        raise InputError(f"{path}: not the settings of an ablation; name another folder with -o")
     return content
 
 
@@ -166,7 +166,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); remove it to run again") from None
+        reason = getattr(error, "strerror", None) or "it is no JSON"
+        raise InputError(f"{path}: cannot be read ({reason}); remove it to run again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a mapping; remove it to run again")
     return dict(content)

@@ -80,7 +80,7 @@ class Settings:
             if value != theirs.get(name):
                 raise InputError(
                     f"{folder}: holds runs with other settings ({name} was {theirs.get(name)}, is "
-                    f"now {value}): name another --out, or keep the settings"
+                    f"now {value}): name another folder with -o, or keep the settings"
                 )
 
 

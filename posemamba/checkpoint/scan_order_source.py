@@ -96,7 +96,7 @@ def _guess(directions: int) -> OrderSource:
             f"{_fitting(directions)}"
         )
     if len(known) == 1:
-        return OrderSource(known[0].name, f"the only one with {directions} directions")
+        return OrderSource(known[0].name, f"the only one with {plural(directions, 'direction')}")
     return OrderSource(known[0].name, "the default", guessed=True)
 
 

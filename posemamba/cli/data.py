@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from posemamba.cli.options import PATH, SEED, Option, reading_options
-from posemamba.cli.tool import NearChoice, Tool
+from posemamba.cli.tool import NearChoice, Tool, Whole
 from posemamba.config import MAX_FRAMES
 from posemamba.text import table
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
     from posemamba.pose.clips import Reading
 
-_TWO_OR_MORE = click.IntRange(2, MAX_FRAMES)
+_TWO_OR_MORE = Whole(2, MAX_FRAMES)
 _FRAMES: Option = click.option("--frames", default=MAX_FRAMES, show_default=True,
                                type=_TWO_OR_MORE, help="Frames per clip.")  # fmt: skip
 
@@ -29,9 +29,9 @@ def data() -> None:
 @data.command()
 @click.option("-o", "--output", default="demo", show_default=True, type=PATH,
               help="Folder to write to; made if missing.")  # fmt: skip
-@click.option("--clips", default=1500, show_default=True, type=click.IntRange(1),
+@click.option("--clips", default=1500, show_default=True, type=Whole(1),
               help="Clips to train on.")  # fmt: skip
-@click.option("--held-out-clips", default=120, show_default=True, type=click.IntRange(1),
+@click.option("--held-out-clips", default=120, show_default=True, type=Whole(1),
               help="Clips of each of the three held-out sets.")  # fmt: skip
 @_FRAMES
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of everything random.")
@@ -142,7 +142,7 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
               help="amass_joints_h36m_60.pkl; .npy or .npz of (frames, 17, 3) m, z up")  # fmt: skip
 @click.option("-o", "--output", required=True, type=PATH, help="Folder; made if missing.")
 @_FRAMES
-@click.option("--stride", type=click.IntRange(1), help="Frames between starts; a third of a clip.")
+@click.option("--stride", type=Whole(1), help="Frames between starts; a third of a clip.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Of the cameras.")
 def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int) -> None:
     """3D motion without images, filmed by synthetic cameras: train.npz."""

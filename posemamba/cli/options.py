@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from posemamba.cli.tool import NearChoice
+from posemamba.cli.tool import FilePath, NearChoice, Whole
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.errors import InputError
 from posemamba.scan_order import SCAN_ORDERS, get_scan_order, is_known_scan
@@ -97,9 +97,9 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_reading
 
 
-PATH = click.Path(path_type=Path)
-FRAMES = click.IntRange(1, MAX_FRAMES)
-SEED = click.IntRange(0, 2**63 - 1)
+PATH = FilePath()
+FRAMES = Whole(1, MAX_FRAMES)
+SEED = Whole(0, 2**63 - 1)
 SIZE = NearChoice(tuple(VARIANTS))
 DEVICE: Option = click.option("--device", default="cpu", show_default=True,
                               help="cpu, cuda or cuda:N.")  # fmt: skip

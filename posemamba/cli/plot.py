@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import click
 
 from posemamba.cli.options import PATH, SCAN_ORDER, reading_options
-from posemamba.cli.tool import Tool
+from posemamba.cli.tool import Tool, Whole
 
 if TYPE_CHECKING:
     from posemamba.pose.clips import Reading
@@ -23,7 +23,7 @@ _output = click.option("-o", "--output", required=True, type=PATH,
 
 @click.group(cls=Tool)
 def plot() -> None:
-    """Pictures of poses and of what a block's scan listens to (needs pmexport[plot])."""
+    """Pictures of poses and of what a block's scan listens to (needs pip install '.[plot]')."""
 
 
 @plot.command()
@@ -34,7 +34,7 @@ def plot() -> None:
 @_clip
 @click.option("--frames", metavar="LIST",
               help="Frames to draw, such as 0,40,80; five spread evenly if absent.")  # fmt: skip
-@click.option("--fps", type=click.IntRange(1, 50), default=25, show_default=True,
+@click.option("--fps", type=Whole(1, 50), default=25, show_default=True,
               help="Frames per second of an animation.")  # fmt: skip
 @_output
 def skeleton(ckpt: Path, scan_order: str | None, inputs: Path | None, reading: Reading,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from posemamba.cli.options import COUNTED_FRAMES, FRAMES, PATH, SCAN_ORDER, SIZE
-from posemamba.cli.tool import NearChoice
+from posemamba.cli.tool import Decimal, NearChoice, Renamed, Whole
 from posemamba.config import MAX_D_MODEL, MAX_DEPTH, VARIANTS
 from posemamba.text import plural
 
@@ -54,27 +54,28 @@ def tables(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | 
               help="Clip set to train on; repeatable.")  # fmt: skip
 @click.option("--val", "vals", type=PATH, multiple=True, required=True,
               help="Held-out clip set to measure on; repeatable.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1), required=True,
+@click.option("--steps", type=Whole(min=1), required=True,
               help="Optimizer steps of every run.")  # fmt: skip
-@click.option("--seeds", type=click.IntRange(1, 100), default=3, show_default=True,
+@click.option("--seeds", type=Whole(1, 100), default=3, show_default=True,
               help="Runs of every row.")  # fmt: skip
 @click.option("--variant", type=SIZE,
               help="Size of the paper, instead of --depth and --d-model.")  # fmt: skip
-@click.option("--depth", type=click.IntRange(1, MAX_DEPTH), help="Pairs of blocks.  [default: 4]")
-@click.option("--d-model", type=click.IntRange(1, MAX_D_MODEL), help="Channels.  [default: 64]")
+@click.option("--depth", type=Whole(1, MAX_DEPTH), help="Pairs of blocks.  [default: 4]")
+@click.option("--d-model", type=Whole(1, MAX_D_MODEL), help="Channels.  [default: 64]")
 @click.option("--frames", type=FRAMES, default=81, show_default=True,
               help="Frames per clip.")  # fmt: skip
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True,
+@click.option("--batch", type=Whole(min=1), default=16, show_default=True,
               help="Clips per step.")  # fmt: skip
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), default=5e-4,
+@click.option("--learning-rate", type=Decimal(min=0, min_open=True), default=5e-4,
               show_default=True, help="At the start of a run.")  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
+@click.option("--jobs", type=Whole(1, 64), default=1, show_default=True,
               help="Runs at a time.")  # fmt: skip
 @click.option("--device", type=NearChoice(("cpu", "cuda")), default="cpu", show_default=True)
 @click.option("--scan", type=NearChoice(("chunked", "mamba-ssm")),
               help="Differentiable scan.  [default: mamba-ssm on cuda, else chunked]")  # fmt: skip
 @click.option("--cuda-graph", is_flag=True, help="Capture the training step in a CUDA graph.")
-@click.option("-o", "--out", required=True, type=PATH, help="Folder; resumed if it exists.")
+@click.option("-o", "--output", "out", cls=Renamed, former=("--out",), required=True, type=PATH,
+              help="Folder; resumed if it exists.")  # fmt: skip
 def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int,
            seeds: int, variant: str | None, depth: int | None,
            d_model: int | None, frames: int, batch: int, learning_rate: float, jobs: int,
@@ -117,7 +118,7 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int,
         report = run(settings, out, jobs=jobs, on_report=advance)
     picture = write_report(report, out, plot=True)
     click.echo(report.markdown())
-    saved = ".md and .svg" if picture else ".md (a picture needs pip install 'pmexport[plot]')"
+    saved = ".md and .svg" if picture else ".md (a picture needs pip install '.[plot]')"
     click.echo(
         f"Ablation: {plural(len(report.figures), 'run')}, saved as {out / 'ablation'}.json, {saved}"
     )

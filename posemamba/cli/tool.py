@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -19,6 +20,9 @@ from posemamba.text import one_line, suggestion
 
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
+#: Packages that an extra of ours brings, by the name that is imported.
+EXTRAS = {"torch": "export", "onnxscript": "export", "onnx_ir": "export", "matplotlib": "plot"}
+
 CLOSED_PIPE = 141
 """As of a program that died writing to one (128 + SIGPIPE): nobody reads the output any more."""
 
@@ -36,6 +40,10 @@ def describe(error: BaseException) -> str:
         return "not enough memory: use a smaller --batch or --frames"
     if isinstance(error, InputError):
         return one_line(error)
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        if extra := EXTRAS.get(package):
+            return f"{package} is not installed, and this needs it: pip install '.[{extra}]'"
     return one_line(
         f"{type(error).__name__}: {str(error).strip() or 'no message'} "
         f"(not expected: set {TRACEBACK_VARIABLE}=1 to see where, and report it)"
@@ -99,6 +107,17 @@ class Tool(click.Group):
         except BrokenPipeError:  # before click makes it exit code 1, which is a failed check
             raise _PipeClosed from None
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command with the whole first line of its help: click's own cuts in mid-sentence."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, one_line((command.help or "").partition("\n\n")[0]))
+            for name, command in found
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -151,3 +170,94 @@ class NearChoice(_Choice):
         except click.BadParameter:
             hint = suggestion(str(value), list(self.choices))
             self.fail(f"'{value}' is not a choice{hint}", param, ctx)
+
+
+class Whole(click.IntRange):
+    """A whole number, whose limits help and messages tell in words."""
+
+    name = "integer"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 (what click hands over)
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        number = click.INT.convert(value, param, ctx)
+        return int(_within(self, number, param, ctx))
+
+    def _describe_range(self) -> str:
+        return _limits(self.min, self.max)
+
+
+class Decimal(click.FloatRange):
+    """A number, whose limits help and messages tell in words."""
+
+    name = "number"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 (what click hands over)
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        number = click.FLOAT.convert(value, param, ctx)
+        return _within(self, number, param, ctx)
+
+    def _describe_range(self) -> str:
+        return _limits(self.min, self.max, "above" if self.min_open else "from")
+
+
+_TOLD = 1_000_000
+
+
+def _limits(low: float | None, high: float | None, word: str = "from") -> str:
+    """``1 to 243``, ``from 1``; a limit that nobody comes near is left to the message."""
+    if high is None or high >= _TOLD:
+        return "" if low is None else f"{word} {low:g}"
+    return f"{low:g} to {high:g}"
+
+
+def _within(
+    kind: Whole | Decimal, number: float, param: click.Parameter | None, ctx: click.Context | None
+) -> float:
+    low, high = kind.min, kind.max
+    if low is not None and (number <= low if kind.min_open else number < low):
+        fix = f"above {low:g}" if kind.min_open else f"{low:g} or more"
+        kind.fail(f"{number} is too small: use {fix}", param, ctx)
+    if high is not None and number > high:
+        kind.fail(f"{number} is too large: use at most {high}", param, ctx)
+    if number != number:  # nan, which no limit refuses
+        kind.fail(f"{number} is not a number", param, ctx)
+    return number
+
+
+class Renamed(click.Option):
+    """An option that still answers to what it was called before, unseen in the help."""
+
+    def __init__(self, *names: Any, former: Sequence[str] = (), **more: Any) -> None:  # noqa: ANN401
+        super().__init__(*names, **more)
+        self.former = list(former)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401
+        shown = self.opts
+        self.opts = [*shown, *self.former]
+        super().add_to_parser(parser, ctx)
+        self.opts = shown
+
+
+class FilePath(click.Path):
+    """A file or folder of this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401
+        if "://" in os.fspath(value):  # as a path it would lose a slash, and be told without it
+            self.fail(f"'{value}' is an address: download the file and name it", param, ctx)
+        return super().convert(value, param, ctx)

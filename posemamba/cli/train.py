@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from posemamba.cli.options import DEVICE, PATH, SIZE
-from posemamba.cli.tool import NearChoice
+from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
 from posemamba.text import plural, table
+
+if TYPE_CHECKING:
+    from posemamba.training.run import Progress
 
 
 @click.command()
 @click.option("--data", "data", multiple=True, required=True, type=PATH,
               help="Clip set to train on (NPZ); repeatable.")  # fmt: skip
 @click.option("--val", type=PATH, help="Clip set to validate on, each epoch.")
-@click.option("--out", required=True, type=PATH, help="Folder of the run; made if missing.")
+@click.option("-o", "--output", "out", cls=Renamed, former=("--out",), required=True, type=PATH,
+              help="Folder of the run; made if missing.")  # fmt: skip
 @click.option("--config", "config_file", type=PATH,
               help="YAML file, ours or the authors'; options here go first.")  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where the folder's last.pth.tr stands.")
@@ -32,7 +39,8 @@ from posemamba.text import plural, table
 @click.option("--epochs", type=int, help="Passes over the clips.")
 @click.option("--steps", type=int, help="At most so many optimizer steps.")
 @click.option("--minutes", type=float, help="At most so much time; shapes the cosine schedule.")
-@click.option("--batch-size", type=int, help="Clips per step.")
+@click.option("--batch", "batch_size", cls=Renamed, former=("--batch-size",), type=int,
+              help="Clips per step.")  # fmt: skip
 @click.option("--accumulate", type=int, help="Passes that a step is split into.")
 @click.option("--learning-rate", type=float, help="Of AdamW.")
 @click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
@@ -80,15 +88,7 @@ def train(
     if held_out is not None:
         check_validation(held_out, f"'{val}'")
     processes = join_processes(chosen)
-    from tqdm import tqdm
-
-    with tqdm(unit="step", disable=None if processes.leads else True) as bar:
-
-        def on_step(step: int, steps: int, loss: float) -> None:
-            bar.total = steps
-            bar.update(step - bar.n)
-            bar.set_postfix(loss=f"{loss:.4f}")
-
+    with _progress(config.minutes, shown=processes.leads) as on_step:
         run = Run(config, sets, held_out, out, chosen, processes, on_step)
         if resume:
             run.resume()
@@ -102,6 +102,34 @@ def train(
         )
 
 
+@contextmanager
+def _progress(minutes: float | None, *, shown: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal, with an estimate and each validation; elsewhere warnings alone."""
+    from tqdm import tqdm
+
+    from posemamba.training.estimate import Estimate
+
+    estimate = Estimate(minutes)
+    with tqdm(unit="step", disable=None if shown else True, mininterval=0) as bar:
+
+        def on_step(at: Progress) -> None:
+            bar.total = at.steps
+            bar.update(at.step - bar.n)
+            if at.loss is not None:
+                bar.set_postfix(loss=f"{at.loss:.4f}")
+            lines = []
+            if (said := estimate.step(at.step, at.steps)) is not None and not bar.disable:
+                lines.append(said)
+            if said is not None and shown and estimate.warning is not None:
+                lines.append(f"Warning: {estimate.warning}")
+            if at.val_mpjpe_mm is not None and not bar.disable:
+                lines.append(f"step {at.step:,}: validation {at.val_mpjpe_mm:.1f} mm")
+            for line in lines:
+                bar.write(line, file=sys.stderr)
+
+        yield on_step
+
+
 @click.command()
 @click.option("--ckpt", required=True, type=PATH, help="Checkpoint.")
 @click.option("--data", required=True, type=PATH, help="Clip set, or the protocol's file.")
@@ -110,7 +138,7 @@ def train(
 @click.option("--scan-order", help="Scan order, where the checkpoint does not say.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored clip's poses.")
 @click.option("--gt-2d", is_flag=True, help="h36m: ground-truth keypoints, as the authors do it.")
-@click.option("--frames", type=click.IntRange(min=1),
+@click.option("--frames", type=Whole(min=1),
               help="3dhp: frames per clip.  [default: 27]")  # fmt: skip
 @DEVICE
 @click.option("--json", "json_path", type=PATH, help="Also write the figures here.")

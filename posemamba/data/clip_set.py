@@ -102,7 +102,10 @@ def load_clip_set(path: Path) -> ClipSet:
     except FileNotFoundError:
         raise InputError(f"no clip set at '{path}': make one with 'posemamba data'") from None
     except KeyError as error:
-        raise InputError(f"'{path}' is no clip set: {error}") from None
+        lacking = str(error.args[0]).split()[0]  # NumPy's sentence begins with the name
+        raise InputError(
+            f"'{path}' is no clip set: it lacks '{lacking}'; make it with 'posemamba data'"
+        ) from None
     except OSError as error:
         reason = error.strerror or "damaged"
         raise InputError(f"'{path}' cannot be read as a clip set: {reason}") from None

@@ -121,7 +121,8 @@ def read_cameras(file: Folder) -> list[Camera]:
             for entry in ElementTree.fromstring(file.read_text("utf-8")).iter("camera")
         ]
     except (ElementTree.ParseError, AttributeError, KeyError, ValueError) as error:
-        raise InputError(f"{file}: not a Qualisys calibration ({error})") from None
+        lacking = f"it lacks {error}" if isinstance(error, KeyError) else "or damaged"
+        raise InputError(f"{file}: not a Qualisys calibration, {lacking}") from None
     if len(found) < 2:
         raise InputError(f"{file}: {plural(len(found), 'camera')}; two or more are needed")
     return found
@@ -140,8 +141,8 @@ def read_trc(file: Folder) -> dict[str, Array]:
         rows = [line.split("\t")[2:] for line in lines[5:] if line.strip()]
         values = np.array([[float(cell) for cell in row if cell] for row in rows])
         points = values.reshape(len(rows), len(names), 3)
-    except (IndexError, ValueError) as error:
-        raise InputError(f"{file}: not a .trc file ({error})") from None
+    except (IndexError, ValueError):
+        raise InputError(f"{file}: not a .trc file, or damaged") from None
     if header.get("Units") != "m" or not np.isfinite(points).all() or not len(points):
         raise InputError(f"{file}: expected finite metres, found unit '{header.get('Units')}'")
     return {name: points[:, index] for index, name in enumerate(names)}

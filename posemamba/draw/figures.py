@@ -25,23 +25,24 @@ def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 (matplotlib 
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError(
-            "matplotlib is not installed: pip install 'pmexport[plot]' to draw"
-        ) from None
+        raise InputError("matplotlib is not installed: pip install '.[plot]' to draw") from None
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # whatever the user's matplotlib is set to
     return figure
 
 
-def picture_format(path: Path) -> str:
+def picture_format(path: Path, also: str = "") -> str:
     """``png``, ``svg`` or ``pdf``, by the ending; png where there is none.
+
+    Args:
+        also: what else the caller writes, for the message.
 
     Raises:
         InputError: another ending. What else matplotlib knows needs programs that may not be here.
     """
     kind = path.suffix.lstrip(".").lower() or "png"
     if kind not in ("png", "svg", "pdf"):
-        raise InputError(f"{path}: cannot draw a .{kind}; use .png, .svg or .pdf")
+        raise InputError(f"{path}: cannot draw a .{kind}; use .png, .svg or .pdf{also}")
     return kind
 
 

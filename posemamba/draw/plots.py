@@ -100,7 +100,7 @@ def plot_skeleton(
             animation.
     """
     if output.suffix.lower() != ".gif":
-        picture_format(output)
+        picture_format(output, ", or .gif for a moving one")
     checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
     poses_3d = lift_clip(checkpoint.build(), clip.keypoints_2d)
     title = f"{clip.name}, {ckpt.name}"

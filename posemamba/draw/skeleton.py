@@ -16,6 +16,12 @@ from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, PARENTS, RIGHT_JOINTS
 
 Array = npt.NDArray[Any]
 
+#: Matplotlib's axes; the unit is that of the poses, half the width of the image.
+_AXES = ("x right, units", "z away, units", "up (-y), units")
+#: Elevation and azimuth in degrees. The camera looks along z, at (0, -90): from there a pose is its
+#: own 2D input, so it is seen from the side.
+_VIEW = (14, -40)
+
 
 def draw_comparison(
     keypoints_2d: Array,
@@ -143,11 +149,19 @@ class _Scene:
         for pose in self.solid[:-1]:
             _draw_bones(space, pose[index], GREY)
         _draw_bones(space, self.solid[-1][index])
-        for axis, middle in zip("xyz", (low + high) / 2, strict=True):
+        for axis, middle, name in zip("xyz", (low + high) / 2, _AXES, strict=True):
             getattr(space, f"set_{axis}lim")(middle - reach, middle + reach)
-            getattr(space, f"set_{axis}ticklabels")([])
-        space.set_box_aspect((1, 1, 1), zoom=1.25)
-        space.view_init(elev=12, azim=-70)
+            getattr(space, f"{axis}axis").set_major_locator(_ticks())
+            getattr(space, f"set_{axis}label")(name, fontsize=6, labelpad=-8)
+        space.tick_params(labelsize=5, pad=-4)
+        space.set_box_aspect((1, 1, 1), zoom=0.95)
+        space.view_init(*_VIEW)
+
+
+def _ticks() -> Any:  # noqa: ANN401 (matplotlib is imported late)
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(3)
 
 
 def _spread(frames: int) -> list[int]:

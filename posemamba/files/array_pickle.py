@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.files.input import require_no_device
-from posemamba.text import printable, problem
+from posemamba.text import problem
 from posemamba_runtime.plain_pickle import Refused, load_plain
 
 
@@ -68,11 +68,8 @@ def _load(stream: IO[bytes], path: Path) -> Any:  # noqa: ANN401
         ) from None
     except MemoryError:
         raise
-    except Exception as error:  # a corrupt stream can make the decoder raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise problem(
-            path, f"not a pickle, or truncated ({printable(reason, 90)}): copy it again"
-        ) from None
+    except Exception:  # a corrupt stream can make the decoder raise nearly anything
+        raise problem(path, "not a pickle, or truncated: copy it again") from None
 
 
 def as_numbers(

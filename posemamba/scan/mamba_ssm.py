@@ -32,7 +32,7 @@ def selective_scan(
     except ImportError as error:
         raise InputError(
             f"scan='mamba-ssm' needs the mamba-ssm package ({error}): "
-            "install it with pip install 'pmexport[mamba]', or choose another scan"
+            "install it with pip install '.[mamba]', or choose another scan"
         ) from None
     groups = B.shape[1]
     # The kernel walks forward only and wants unit stride along the steps.

@@ -21,7 +21,7 @@ def check_device(config: TrainConfig, device: torch.device) -> None:
     if config.scan == "mamba-ssm" and find_spec("mamba_ssm") is None:
         raise InputError(
             "scan mamba-ssm needs the mamba-ssm package: install it with "
-            "pip install 'pmexport[mamba]', or use --scan chunked"
+            "pip install '.[mamba]', or use --scan chunked"
         )
     if config.scan == "mamba-ssm" and device.type != "cuda":
         raise InputError("scan mamba-ssm needs --device cuda: name it, or use --scan chunked")

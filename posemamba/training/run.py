@@ -27,6 +27,7 @@ from posemamba.files.output import check_folder, replacing
 from posemamba.model.blocks import ScanBackend
 from posemamba.model.lift import as_lift
 from posemamba.model.network import PoseMamba
+from posemamba.text import plural
 from posemamba.training.batches import ClipBatches
 from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig
@@ -36,6 +37,8 @@ from posemamba.training.state import load_state, save_state
 from posemamba.training.stepper import Stepper
 
 STATE, WEIGHTS, LOG = "last.pth.tr", "final.safetensors", "log.csv"
+#: The first losses are told step by step. They are waited for, so that these steps can be timed.
+_TOLD_AT_ONCE = 3
 _LOG_FIELDS = ("step", "epoch", "learning_rate", "loss", "seconds", "val_mpjpe_mm")
 
 
@@ -49,8 +52,25 @@ def check_run_folder(folder: Path, *, resume: bool) -> None:
     for name in (STATE, WEIGHTS):
         if not resume and (folder / name).exists():
             raise InputError(
-                f"'{folder}' holds a run ({name}): go on with --resume, or name another --out"
+                f"'{folder}' holds a run ({name}): go on with --resume, or name another folder "
+                "with -o"
             )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands after a step.
+
+    Attributes:
+        step: of ``steps``.
+        loss: mean since the last one told; None between, for asking makes a GPU wait.
+        val_mpjpe_mm: where an epoch ended and there are clips to validate on.
+    """
+
+    step: int
+    steps: int
+    loss: float | None = None
+    val_mpjpe_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,7 @@ class Run:
 
     Args:
         folder: made when there is something to write.
-        on_step: called with (step, steps, loss) now and then, for a progress bar.
+        on_step: called after each step, for a progress bar.
     """
 
     def __init__(
@@ -80,7 +100,7 @@ class Run:
         folder: Path,
         device: torch.device,
         processes: Processes | None = None,
-        on_step: Callable[[int, int, float], Any] = lambda *_: None,
+        on_step: Callable[[Progress], Any] = lambda _: None,
     ) -> None:
         self.config, self.val, self.folder, self.device = config, val, folder, device
         self.processes = processes or Processes()
@@ -146,6 +166,7 @@ class Run:
             self.step += 1
             ends_epoch = self.step % self.batches.steps_per_epoch == 0
             saves = self.step % self.config.save_every == 0
+            told = Progress(self.step, self.steps)
             if self.step < self.steps and (ends_epoch or saves):  # the end is _finish's
                 self._loss = self._mean(recent)
                 recent = []
@@ -154,7 +175,10 @@ class Run:
                 self._log(rate, self._loss, elapsed, val_mpjpe)
                 if saves:
                     self._save(elapsed)
-                self.on_step(self.step, self.steps, self._loss)
+                told = Progress(self.step, self.steps, self._loss, val_mpjpe)
+            elif len(recent) <= _TOLD_AT_ONCE:
+                told = Progress(self.step, self.steps, float(recent[-1]))
+            self.on_step(told)
         return self._finish(recent, self._before + time.perf_counter() - start)
 
     def _one_step(self, rate: float) -> torch.Tensor:
@@ -246,7 +270,8 @@ class Run:
         path = self.folder / WEIGHTS
         if self.processes.leads:
             self._log(self._last_rate, self._loss, seconds, val)
-            note = f"{self.step} steps of {self.config.batch_size} clips, seed {self.config.seed}"
+            steps, clips = plural(self.step, "step"), plural(self.config.batch_size, "clip")
+            note = f"{steps} of {clips}, seed {self.config.seed}"
             with self.stepper.averaged():
                 save_checkpoint(self.model, path, metadata={"training": note})
         return RunResult(self.step, self._loss, val, seconds, path)

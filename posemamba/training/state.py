@@ -35,8 +35,10 @@ def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
         settings = json.loads(content["train_config"])
     except FileNotFoundError:
         raise InputError(f"nothing to resume at '{path}': start without --resume") from None
-    except Exception as error:  # torch has no single class for damaged files
-        raise InputError(f"'{path}' is no checkpoint of a run: {error}") from None
+    except Exception:  # torch has no single class for damaged files
+        raise InputError(
+            f"'{path}' is no checkpoint of a run, or damaged: remove it and start without --resume"
+        ) from None
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     may_change = _MAY_CHANGE
     if config.schedule == "exponential":  # its rates do not look at the run's length

@@ -9,6 +9,7 @@ import numpy as np
 
 from pmexport.engine.file import EngineFile
 from pmexport.runtimes.base import FloatArray, Runnable
+from posemamba.text import plural
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _pair(windows: list[tuple[str, FloatArray]], frames: int | None) -> Case:
     """Two windows in one batch; of a third of the length where that is free, to vary it too."""
     (name, one), (other, two) = windows[0], windows[min(1, len(windows) - 1)]
     length = frames or max(1, min(len(one), len(two)) // 3)
-    label = f"batch of {name} and {other}" + ("" if frames else f", {length} frames each")
+    label = f"batch of {name} and {other}" + ("" if frames else f", {plural(length, 'frame')} each")
     return Case(label, np.stack([one[:length], two[-length:]]))
 
 

@@ -27,7 +27,8 @@ from pmexport.exporting.export import export_onnx
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.format.options import ExportOptions
-from pmexport.passes.fp16 import is_kept, to_fp16
+from pmexport.passes.fp16 import to_fp16
+from pmexport.passes.fp16_rules import is_kept
 from pmexport.runtimes.base import FloatArray
 from pmexport.runtimes.session import open_session, session_lift
 from posemamba.checkpoint.read import load_checkpoint

@@ -25,7 +25,7 @@ from pmexport.cli.options import (
 )
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import Fusion, Precision
-from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
 
 if TYPE_CHECKING:
@@ -41,16 +41,16 @@ _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 @click.option("--ckpt", "checkpoint", type=PATH, help="Checkpoint, for the torch runtimes.")
 @WEIGHTS
 @runtime_option("What to time; may be repeated.")
-@click.option("--batch", type=click.IntRange(1, MAX_BATCH),
+@click.option("--batch", type=Whole(1, MAX_BATCH),
               help="Clips at once  [default: the model's, or 1]")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1, MAX_FRAMES),
+@click.option("--frames", type=Whole(1, MAX_FRAMES),
               help="Frames of a clip  [default: most it takes]")  # fmt: skip
 @click.option("--precision", type=NearChoice(get_args(Precision)),
               help="Of torch-cuda  [default: the model's]")  # fmt: skip
 @click.option("--warmup", type=Positive(), default=0.5, show_default=True, help="Seconds.")
 @click.option("--seconds", type=Positive(), default=3.0, show_default=True,
               help="Time to measure each runtime.")  # fmt: skip
-@click.option("--runs", type=click.IntRange(1, _MAX_RUNS), default=200, show_default=True,
+@click.option("--runs", type=Whole(1, _MAX_RUNS), default=200, show_default=True,
               help="Most runs of each.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads on the CPU.")
 @click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,

@@ -113,5 +113,5 @@ def onnx(
 def _next_commands(model: Path, checkpoint: Path, checked: bool) -> list[str]:
     """What a user would do now, ready to paste."""
     file, weights = shlex.quote(str(model)), shlex.quote(str(checkpoint))
-    check = f"  pmexport check {file} --ckpt {weights}"
-    return [f"{check} --inputs clips.npz" if checked else check, f"  pmexport inspect {file}"]
+    first = f"pmexport bench {file}" if checked else f"pmexport check {file} --ckpt {weights}"
+    return [f"  {first}", f"  pmexport inspect {file}"]

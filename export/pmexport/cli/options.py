@@ -14,7 +14,7 @@ from pmexport.format.names import ENGINE_SUFFIX
 from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
 from posemamba.cli.options import ScanOrderType
-from posemamba.cli.tool import NearChoice
+from posemamba.cli.tool import FilePath, NearChoice, Whole
 from posemamba.text import suggestion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -75,11 +75,8 @@ class Positive(_Number):
         return number
 
 
-class OnnxPath(click.Path):
+class OnnxPath(FilePath):
     """A path; an engine is told from an ONNX model here, for no reader of ONNX knows TensorRT."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
 
     def convert(
         self,
@@ -95,8 +92,8 @@ class OnnxPath(click.Path):
         return path
 
 
-PATH = click.Path(path_type=Path)
-THREADS = click.IntRange(1, MAX_THREADS)
+PATH = FilePath()
+THREADS = Whole(1, MAX_THREADS)
 MODEL = click.argument("model", type=OnnxPath())
 MODEL_OR_ENGINE = click.argument("model", type=PATH)
 CHECKPOINT = click.option(

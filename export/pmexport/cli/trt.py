@@ -25,7 +25,7 @@ from pmexport.cli.options import (
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
-from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.text import one_line
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Size(_Size):
               "the longest]")  # fmt: skip
 @click.option("--workspace", type=Size(), help="Most scratch memory of a layer, MiB or as 2GiB.")
 @click.option("--timing-cache", type=PATH, help="File of kernel times, read and written.")
-@click.option("--optimization-level", type=click.IntRange(0, 5), help="TensorRT's effort.")
+@click.option("--optimization-level", type=Whole(0, 5), help="TensorRT's effort.")
 @click.option(
     "--hardware-compat", type=NearChoice(tuple(HARDWARE_LEVELS)), help="Run on more GPUs, slower."
 )

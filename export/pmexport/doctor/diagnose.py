@@ -27,6 +27,8 @@ PACKAGES = (
 
 #: Optional package -> what is missing without it, and the extra of pyproject.toml that brings it.
 _OPTIONAL: dict[str, tuple[str, str]] = {
+    "torch": ("export of checkpoints, and checks against PyTorch", "export"),
+    "onnxscript": ("export of checkpoints, and pmexport optimize", "export"),
     "matplotlib": ("pictures of poses", "plot"),
     "tensorrt": ("TensorRT engines", "tensorrt"),
     "tensorrt_rtx": ("TensorRT engines built without a GPU", "tensorrt-rtx"),
@@ -44,7 +46,7 @@ class Finding:
         what: what does not work without it.
         why: what was looked for and not found.
         fix: one command.
-        required: the main job (checkpoint to ONNX, run on the CPU, checked) needs it.
+        required: the main job (an exported model run on the CPU, and checked) needs it.
     """
 
     what: str
@@ -82,12 +84,13 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Look around, and run ``CrossSelectiveScan`` in PyTorch and in ONNX Runtime."""
+    """Look around, and run ``CrossSelectiveScan`` in ONNX Runtime, and in PyTorch where it is."""
     packages = package_versions(PACKAGES)
     native = {"kernels": _kernels(), "onnxruntime_ops": _custom_ops()}
     gpu = _gpu()
     providers = _providers()
-    tests = [test_torch_op(), test_onnx_op()]
+    tests = [test_torch_op()] if has_module("torch") else []
+    tests.append(test_onnx_op())
     tensorrt = flavours()
     return Diagnosis(
         system={
@@ -191,7 +194,7 @@ def _findings(
     gpu: Mapping[str, Any],
     providers: Iterable[str],
 ) -> Iterable[Finding]:
-    for name in ("torch", "onnx", "onnxruntime", "onnxscript", "numpy"):
+    for name in ("onnx", "onnxruntime", "numpy"):
         if packages[name] is None:
             yield Finding("the main job", f"{name} is not installed", "pip install .", True)
     for key, what in (

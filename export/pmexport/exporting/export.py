@@ -29,7 +29,9 @@ from posemamba.model.network import PoseMamba
 
 EXTERNAL_DATA_BYTES = 2**31 - 2**24
 """Weights beyond this go beside the model: a protobuf file ends at 2 GiB."""
-_IR_VERSION = 10  # read by ONNX Runtime 1.18 and TensorRT 10.3
+_IR_VERSION = 10  # read by ONNX Runtime 1.18, the oldest that our library takes, and TensorRT 10.3
+#: Of a file of standard operators alone, by its opset: what older runtimes can still read.
+_STANDARD_IR_VERSION = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10}
 
 StageCallback = Callable[[str, float], None]
 """Called with a stage's name and its seconds when it is done."""
@@ -104,7 +106,7 @@ def export_onnx(
         with stages("trace"):
             program = _trace(model, options)
         with stages("translate"):
-            onnx_model = onnx_of(program, options.opset, [INPUT_NAME], [OUTPUT_NAME], "PoseMamba")
+            onnx_model = onnx_of(program, options, [INPUT_NAME], [OUTPUT_NAME], "PoseMamba")
     for name, passes in export_stages(options):
         with stages(name):
             for apply in passes:
@@ -183,7 +185,7 @@ def _trace(model: PoseMamba, options: ExportOptions) -> torch.export.ExportedPro
 
 def onnx_of(
     program: torch.export.ExportedProgram,
-    opset: int,
+    options: ExportOptions,
     inputs: Sequence[str],
     outputs: Sequence[str] | None,
     name: str,
@@ -198,7 +200,7 @@ def onnx_of(
         program,
         dynamo=True,
         custom_translation_table=translation_table(),
-        opset_version=opset,
+        opset_version=options.opset,
         input_names=inputs,
         output_names=outputs,
         optimize=False,  # pmexport.passes.clean.clean does what is needed, in a tenth of the time
@@ -207,7 +209,8 @@ def onnx_of(
     if exported is None:
         raise RuntimeError("torch.onnx.export returned no program")
     model = exported.model
-    model.ir_version = _IR_VERSION
+    standard = options.ops == "standard"
+    model.ir_version = _STANDARD_IR_VERSION[options.opset] if standard else _IR_VERSION
     model.producer_name, model.producer_version = PRODUCER, tool_version()
     model.domain = model.doc_string = None
     model.graph.name = name

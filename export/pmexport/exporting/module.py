@@ -72,7 +72,7 @@ def export_module(
         with stages("trace"):
             program = _trace(network, order, dynamic)
         with stages("translate"):
-            model = _translated(program, options.opset, [spec.name for spec in order])
+            model = _translated(program, options, [spec.name for spec in order])
     axes = {i: _symbols(spec, dynamic) for i, spec in enumerate(order)}
     for stage, passes in export_stages(options, axes):
         with stages(stage):
@@ -152,10 +152,10 @@ def _as_signature(network: nn.Module, shapes: list[Any]) -> Any:  # noqa: ANN401
 
 
 def _translated(
-    program: torch.export.ExportedProgram, opset: int, names: Sequence[str]
+    program: torch.export.ExportedProgram, options: ExportOptions, names: Sequence[str]
 ) -> ir.Model:
     try:
-        return onnx_of(program, opset, names, None, "network")
+        return onnx_of(program, options, names, None, "network")
     except Exception as error:  # of the exporter, which names the operator it has no rule for
         raise InputError(
             f"the network cannot be translated to ONNX: {_gist(error.__cause__ or error)}"

@@ -15,7 +15,7 @@ from pmexport.format.options import ExportOptions
 from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.errors import InputError
 from posemamba.files.output import check_file, check_takes_files
-from posemamba.text import problem
+from posemamba.text import plural, problem
 
 if TYPE_CHECKING:
     from pmexport.exporting.export import ExportReport
@@ -67,7 +67,7 @@ class ExportJob:
         config = self.checkpoint.config
         return (
             f"Checkpoint: {self.checkpoint.path}: {config.variant} ({config.depth} x 2 blocks of "
-            f"{config.d_model}), {config.frames} frames, scan order {config.scan_order} "
+            f"{config.d_model}), {plural(config.frames, 'frame')}, scan order {config.scan_order} "
             f"({self.checkpoint.scan_order_source})"
         )
 

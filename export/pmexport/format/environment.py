@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import subprocess
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -62,16 +63,30 @@ def _installed(name: str) -> str | None:
 
 def environment() -> dict[str, Any]:
     """Machine, system, GPU, CUDA, versions and date, for the report of a measurement."""
-    import torch
-
     return {
         "machine": platform.machine(),
         "system": platform.platform(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "cuda": torch.version.cuda,
+        **_gpu(),
         "versions": package_versions(),
         "date": timestamp(),
     }
+
+
+def _gpu() -> dict[str, str | None]:
+    """As PyTorch names them; without it, the driver's name for the first GPU."""
+    if has_module("torch"):
+        import torch
+
+        name = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+        return {"gpu": name, "cuda": torch.version.cuda}
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return {"gpu": None, "cuda": None}
+    return {"gpu": next(iter(done.stdout.splitlines()), None), "cuda": None}
 
 
 def timestamp() -> str:

@@ -11,14 +11,13 @@ convolutions and what lies between them are fp16. Kept in fp32, with casts aroun
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 
 import numpy as np
 from onnxscript import ir
 
 from pmexport.format.operators import SCANS
+from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule, is_kept
 from pmexport.passes.graph import add_initializer, new_node
 from posemamba.errors import InputError
 from posemamba.text import printable
@@ -26,59 +25,6 @@ from posemamba.text import printable
 _HALF, _SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 _HALF_SUFFIX = ".fp16"
 _LARGEST = float(np.finfo(np.float16).max)
-
-
-class Rule(Enum):
-    """What types a node works in."""
-
-    HALF = auto()  # fp16 in, fp16 out
-    SINGLE = auto()  # fp32 in, fp32 out
-    MOVE = auto()  # whatever comes in goes out: nothing is computed
-    WIDEST = auto()  # fp32 if an operand is computed in fp32, else fp16: the residual stream
-    SCAN = auto()  # our operators: activations fp16, constants fp32
-    SHAPE = auto()  # integers; nothing to type
-
-
-RULES: dict[str, Rule] = {
-    "Add": Rule.WIDEST,
-    "Cast": Rule.SHAPE,
-    "Concat": Rule.MOVE,
-    "ConstantOfShape": Rule.SINGLE,
-    "Conv": Rule.HALF,
-    "CrossSelectiveScan": Rule.SCAN,
-    "Div": Rule.HALF,
-    "Equal": Rule.SHAPE,
-    "Erf": Rule.HALF,
-    "Expand": Rule.MOVE,
-    "Gather": Rule.MOVE,
-    "Gelu": Rule.HALF,
-    "LayerNormalization": Rule.SINGLE,
-    "Less": Rule.SHAPE,
-    "MatMul": Rule.HALF,
-    "Max": Rule.SHAPE,
-    "Mod": Rule.SHAPE,
-    "Mul": Rule.HALF,
-    "Pad": Rule.MOVE,
-    "Range": Rule.SHAPE,
-    "Reshape": Rule.MOVE,
-    "Scan": Rule.SINGLE,
-    "ScatterElements": Rule.SINGLE,
-    "SelectiveScan": Rule.SCAN,
-    "Shape": Rule.SHAPE,
-    "Sigmoid": Rule.HALF,
-    "Slice": Rule.MOVE,
-    "Softplus": Rule.SINGLE,
-    "Split": Rule.MOVE,
-    "Squeeze": Rule.MOVE,
-    "Sub": Rule.WIDEST,
-    "Transpose": Rule.MOVE,
-    "Unsqueeze": Rule.MOVE,
-    "Where": Rule.MOVE,
-}
-
-#: Nodes that stay fp32 whatever their type: the boundary layers, and what ``--ops standard``
-#: computes inside a scan.
-SINGLE_SCOPES = re.compile(r"^(Spatial_patch_to_embedding|head)\.|\.scan\.")
 
 
 def to_fp16(model: ir.Model, keep: Sequence[str] = ()) -> None:
@@ -99,11 +45,6 @@ def to_fp16(model: ir.Model, keep: Sequence[str] = ()) -> None:
             hint = f": did you mean '{near[0]}'?" if near else ", such as STEblocks.0.mlp"
             raise InputError(f"keep list: no module of this network is '{printable(entry)}'{hint}")
     _Typing(model.graph, keep).run()
-
-
-def is_kept(node: str, keep: Sequence[str]) -> bool:
-    """Whether a node is kept fp32: an entry is a module, with all inside of it, or a node."""
-    return any(node == entry or node.startswith(f"{entry}.") for entry in keep)
 
 
 class _Typing:

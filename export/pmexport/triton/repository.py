@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pmexport.engine.sidecar import read_engine, sidecar_path
 from pmexport.format.file import ModelFile, open_model
-from pmexport.format.names import ENGINE_SUFFIX
+from pmexport.format.names import ENGINE_SUFFIX, TENSORRT_RTX
 from pmexport.libraries import custom_op_library, tensorrt_plugin_library
 from pmexport.triton.config import Served, Settings, config_text
-from pmexport.trt.options import TENSORRT_RTX
-from pmexport.trt.sidecar import read_engine, sidecar_path
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.files.output import check_folder

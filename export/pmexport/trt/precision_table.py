@@ -14,8 +14,9 @@ from typing import Any
 
 from pmexport.format.file import ModelFile, Node
 from pmexport.format.names import OP_DOMAIN
-from pmexport.passes.fp16 import RULES, SINGLE_SCOPES, Rule, is_kept
+from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule, is_kept
 from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
+from posemamba.text import plural
 
 HALF, SINGLE = "fp16", "fp32"
 _BLOCK = re.compile(r"^(STE|TTE)blocks\.\d+\.")
@@ -153,7 +154,7 @@ def precision_table(
         telling = asked == SINGLE or engine["layers"] >= len(source.own_nodes)
         if telling and (engine["fp16"] > 0) != (asked == HALF):
             problems.append(
-                f"{engine['fp16']} of the engine's {engine['layers']} layers work on fp16, "
+                f"{engine['fp16']} of the engine's {plural(engine['layers'], 'layer')} in fp16, "
                 f"{asked} was asked"
             )
     return PrecisionTable(asked, witness, dict(sizes), tuple(layers), tuple(problems))

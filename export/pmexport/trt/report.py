@@ -52,15 +52,16 @@ def precision_lines(precision: Mapping[str, Any]) -> list[str]:
     ]
     sizes, engine = precision["sizes"], precision["engine"]
     opened = (
-        f"the engine was opened: {engine['fp16']} of its {engine['layers']} layers, fused ones, "
-        "work on fp16"
+        f"the engine was opened: {engine['fp16']} of its {plural(engine['layers'], 'layer')}, "
+        "fused ones, work on fp16"
         if engine["opened"]
         else f"the engine itself was not opened ({engine['why']})"
     )
     return [
         table(("layers", "gives", "number", "GMAC", "in fp16"), rows),
-        f"  fp16: {100 * precision['layer_share_fp16']:.1f} % of {precision['layers']} layers, "
-        f"{100 * precision['mac_share_fp16']:.1f} % of {precision['gmac']:.2f} GMAC (batch "
+        f"  fp16: {100 * precision['layer_share_fp16']:.1f} % of "
+        f"{plural(precision['layers'], 'layer')}, {100 * precision['mac_share_fp16']:.1f} % of "
+        f"{precision['gmac']:.2f} GMAC (batch "
         f"{sizes['batch']}, {plural(sizes['frames'], 'frame')})",
         *_reasons(precision["groups"]),
         f"  known from: {_WITNESSES[precision['witness']]}; {opened}",

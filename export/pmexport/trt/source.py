@@ -7,7 +7,7 @@ from pathlib import Path
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PLUGIN_VERSIONS, PRODUCER
 from pmexport.format.operators import SCANS
-from pmexport.passes.fp16 import RULES
+from pmexport.passes.fp16_rules import RULES
 from posemamba.errors import InputError
 
 _REQUIRED = ("config", "joint_names", "max_frames", "normalisation", "ops", "precision", "units")

@@ -97,8 +97,8 @@ def read_motion(path: Path) -> Motion:
         content = json.loads(path.read_text())
         rows = np.asarray(content["Frames"], dtype=np.float64)
         loops = content["Loop"] == "wrap"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"'{path}' is no motion file of pybullet's humanoid: {error}") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"'{path}' is no motion file of pybullet's humanoid, or damaged") from None
     if rows.ndim != 2 or rows.shape[1] != _COLUMNS or len(rows) < 2:
         raise InputError(f"'{path}' has rows of shape {rows.shape}, not (2 or more, {_COLUMNS})")
     _check(rows, path)

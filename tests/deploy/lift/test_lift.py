@@ -230,5 +230,5 @@ def test_the_demo_is_exported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(Missing, match="point XDG_CACHE_HOME"):
         demo.model_path("demo")
     monkeypatch.setattr(demo, "find_spec", lambda name: None)
-    with pytest.raises(Missing, match="pip install pmexport"):
+    with pytest.raises(Missing, match=r"pip install '\.\[export\]'"):
         demo.model_path("demo")

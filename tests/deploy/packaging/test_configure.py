@@ -3,6 +3,7 @@ fails on it."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -94,3 +95,33 @@ def test_plugins_without_cuda(tmp_path: Path) -> None:
 def test_headers_that_are_not_there(tmp_path: Path) -> None:
     said = refused(tmp_path, "-DPOSEMAMBA_CUDA=OFF", f"-DTENSORRT_INCLUDE_DIR={tmp_path}")
     assert "no NvInferRuntime.h" in said
+
+
+@pytest.mark.parametrize("option", ["ON", "OFF"])
+def test_missing_headers_are_fetched_where_cuda_is(option: str, tmp_path: Path) -> None:
+    """By the repository's script; a stand-in of it brings headers of a release told apart."""
+    shutil.copytree(ROOT / "cmake", tmp_path / "cmake")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.21)\nproject(part LANGUAGES CXX)\n"
+        "set(POSEMAMBA_CUDA AUTO)\nset(POSEMAMBA_TENSORRT AUTO)\n"
+        'list(APPEND CMAKE_MODULE_PATH "${PROJECT_SOURCE_DIR}/cmake")\n'
+        "include(CheckCuda)\ninclude(CheckTensorRT)\n"
+    )
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    headers(ready, "10.3.7")
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "trt_headers.py").write_text(
+        "import pathlib, shutil\nhere = pathlib.Path(__file__).parents[1]\n"
+        "shutil.copytree(here / 'ready', here / 'build' / 'tensorrt-headers')\n"
+    )
+    done = subprocess.run(
+        ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "b"),
+         f"-DCMAKE_CUDA_COMPILER={nvcc(tmp_path, '13.0', NEWER)}",
+         f"-DPOSEMAMBA_TENSORRT_HEADERS={option}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    fetched = "built against the headers of TensorRT 10.3.7" in done.stdout
+    absent = "not built (no NvInferRuntime.h" in done.stdout
+    assert (fetched, absent) == (option == "ON", option == "OFF"), done.stdout

@@ -83,7 +83,7 @@ def test_export_says_what_it_did_and_what_is_next(here: Path) -> None:
     start = lines.index("Next:")
     commands = [line.strip() for line in lines[start + 1 :]]
     assert commands == [
-        "pmexport check m.onnx --ckpt tiny.pth.tr --inputs clips.npz",
+        "pmexport bench m.onnx",
         "pmexport inspect m.onnx",
     ]
     assert {path.suffix for path in here.iterdir()} == {".onnx", ".npz", ".tr"}  # nothing left over

@@ -60,7 +60,7 @@ def test_tensorrt_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert f"TensorRT plugin: no TensorRT plugin library at '{tmp_path}" in text
     rtx = diagnosis.tensorrt["tensorrt-rtx"]
     if rtx["version"] is None:
-        assert "tensorrt-rtx: not installed (pip install 'pmexport[tensorrt-rtx]')" in text
+        assert "tensorrt-rtx: not installed (pip install '.[tensorrt-rtx]')" in text
     else:
         assert rtx["problem"] is None
         assert f"tensorrt-rtx: {rtx['version']}, builds for sm75, sm80, sm86" in text

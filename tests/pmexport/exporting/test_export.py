@@ -184,6 +184,21 @@ def test_every_opset_is_valid_and_runs(network: PoseMamba, tmp_path: Path, opset
     assert np.abs(OrtCpu().load(path)(CLIP) - expected).max() < 2e-5  # fp32 rounding
 
 
+@pytest.mark.parametrize("opset", OPSETS)
+def test_standard_files_ask_for_no_newer_runtime_than_their_opset(
+    network: PoseMamba, tmp_path: Path, opset: int
+) -> None:
+    """ONNX's own table says which file format came with an opset; ours are no newer."""
+    path = tmp_path / "m.onnx"
+    export_onnx(network, path, replace(FIXED, opset=opset, ops="standard"))
+    model = onnx.load(path)
+    assert {entry.domain for entry in model.opset_import} == {""}
+    oldest = onnx.helper.find_min_ir_version_for(list(model.opset_import))
+    assert model.ir_version == oldest
+    onnx.checker.check_model(model, full_check=True)
+    assert np.isfinite(OrtCpu().load(path)(CLIP)).all()
+
+
 def test_the_file_tells_what_it_is(network: PoseMamba, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     source = {"checkpoint_sha256": "ab" * 32, "scan_order_source": "the file name"}

@@ -16,7 +16,8 @@ from pmexport.exporting.export import export_onnx
 from pmexport.format.operators import SCANS
 from pmexport.format.options import ExportOptions, OpsMode
 from pmexport.passes.clean import complete_types
-from pmexport.passes.fp16 import RULES, to_fp16
+from pmexport.passes.fp16 import to_fp16
+from pmexport.passes.fp16_rules import RULES
 from posemamba import InputError, PoseMamba, PoseMambaConfig
 
 FP16, FP32 = TensorProto.FLOAT16, TensorProto.FLOAT

@@ -130,7 +130,7 @@ def test_fp32_has_no_fp16(fake: Path, trt: Trt) -> None:
     ("words", "text"),
     [
         ("retype", "is fp16 in the ONNX model and fp32 in TensorRT"),
-        ("engine-fp32", "0 of the engine's 130 layers work on fp16, fp16 was asked"),
+        ("engine-fp32", "0 of the engine's 130 layers in fp16, fp16 was asked"),
     ],
 )
 def test_precision_not_got_is_exit_1(

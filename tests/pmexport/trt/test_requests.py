@@ -62,7 +62,7 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*ONNX, "--workspace", "99999999999999999999GB"), ("too large", "1000GB")),
     "workspace beyond numbers": ((*ONNX, "--workspace", "9" * 500), ("too large", "1000GB")),
     "workspace of nothing": ((*ONNX, "--workspace", "0"), ("too small",)),
-    "optimization level 6": ((*ONNX, "--optimization-level", "6"), ("6", "0<=x<=5")),
+    "optimization level 6": ((*ONNX, "--optimization-level", "6"), ("6", "at most 5")),
     "hardware typo": ((*ONNX, "--hardware-compat", "amper"), ("did you mean 'ampere+'",)),
     "timing cache for RTX": (
         (*RTX, "--target", "sm86", "--timing-cache", "t"), ("--timing-cache", "does nothing")),
@@ -211,7 +211,7 @@ def test_no_gpu_for_current(refused: Callable[..., None], monkeypatch: pytest.Mo
     ("backend", "words"),
     [
         ("tensorrt", ("tensorrt is not installed", "JetPack")),
-        ("tensorrt-rtx", ("not installed", "pmexport[tensorrt-rtx]")),
+        ("tensorrt-rtx", ("not installed", "'.[tensorrt-rtx]'")),
     ],
 )
 def test_backend_not_installed(

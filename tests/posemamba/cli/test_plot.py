@@ -150,5 +150,5 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(builtins, "__import__", refuse)
     for command in ("skeleton", "scan-maps"):
         line = invoke(command, *CKPT, "-o", "a.png", code=2)
-        assert "pip install 'pmexport[plot]'" in line
+        assert "pip install '.[plot]'" in line
         assert line.count("\n") == 1

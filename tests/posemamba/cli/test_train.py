@@ -92,7 +92,9 @@ def test_an_earlier_run_is_not_trained_over(here: Path, held: str) -> None:
     (here / "run").mkdir()
     (here / "run" / held).write_text("weeks of work")
     line = refused(here, *TRAIN, "--out", "run")
-    assert f"'run' holds a run ({held}): go on with --resume, or name another --out" in line
+    assert (
+        f"'run' holds a run ({held}): go on with --resume, or name another folder with -o" in line
+    )
 
 
 def blocked_by_file(here: Path) -> str:

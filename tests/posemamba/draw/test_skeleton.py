@@ -44,3 +44,17 @@ def test_drawing_refuses(tmp_path: Path, name: str, frames: list[int] | None, wo
         draw_comparison(clip, np.zeros((100, 17, 3)), tmp_path / name, "title", frames)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_pose_is_seen_from_aside_and_its_axes_have_units() -> None:
+    """From the camera, at elevation 0 and azimuth -90, it would be the 2D input again."""
+    from posemamba.draw.figures import new_figure
+    from posemamba.draw.skeleton import _Scene
+
+    poses = np.random.default_rng(0).normal(size=(2, 17, 3))
+    space = new_figure(3, 3).add_subplot(projection="3d")
+    _Scene(poses[..., :2], poses, None).draw_deep(space, 0, [0, 1])
+    assert abs(space.azim + 90) >= 30
+    labels = [getattr(space, f"get_{axis}label")() for axis in "xyz"]
+    assert all("units" in label for label in labels), labels
+    assert all(len(getattr(space, f"get_{axis}ticks")()) >= 2 for axis in "xyz")

@@ -46,7 +46,8 @@ def model_path(name: str) -> Path:
 def _exported() -> Path:
     if find_spec("pmexport") is None or find_spec("posemamba") is None:
         raise Missing(
-            "the bundled network is not in this installation: pip install pmexport, or name a model"
+            "the bundled network is not in this installation: pip install '.[export]' in the "
+            "repository, or name a model"
         )
     checkpoint = Path(str(resources.files("posemamba"))) / "assets" / _CHECKPOINT
     if not checkpoint.is_file():

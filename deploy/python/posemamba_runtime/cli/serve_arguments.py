@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from posemamba_runtime.cli.words import BACKENDS, choice, count, named, number, size
+from posemamba_runtime.cli.words import BACKENDS, choice, count, named, number
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
+from posemamba_runtime.keypoints.reader import parse_size
 
 LOOPBACK = "127.0.0.1"
 
@@ -109,7 +110,7 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--size",
-        type=size,
+        type=named(parse_size),
         metavar="WxH",
         help="pixels of the cameras' images, where they do not tell",
     )

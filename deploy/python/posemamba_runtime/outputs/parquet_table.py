@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.body.skeleton import JOINT_NAMES
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
+from posemamba_runtime.skeleton import JOINT_NAMES
 
 _METADATA = b"posemamba"
 

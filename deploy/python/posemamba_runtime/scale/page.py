@@ -6,7 +6,7 @@ import json
 from functools import cache
 from importlib import resources
 
-from posemamba_runtime.body.skeleton import PARENTS, SIDES
+from posemamba_runtime.skeleton import PARENTS, SIDES
 
 
 @cache
