@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -13,6 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from driven import Driven
 from runtime_api import Lifter, Runtime
 from runtime_build import build
 
@@ -95,3 +99,24 @@ def stand_in_lifter(runtime: Runtime, stand_ins: Path, any_model: Path) -> Lifte
     return runtime.open(
         any_model, backend="onnxruntime-cpu", runtime_library=stand_ins / "libonnxruntime.so"
     )
+
+
+@pytest.fixture
+def drive(built: Path, stand_ins: Path) -> Any:  # noqa: ANN401
+    def run(model: Path, backend: str, *words: str, trt: str = "", cuda: str = "", ort: str = "",
+            folder: Path | None = None) -> Driven:  # fmt: skip
+        environment = {
+            **os.environ,
+            "POSEMAMBA_LIBRARY_PATH": str(folder or stand_ins),
+            "STAND_IN_TRT": trt,
+            "STAND_IN_CUDA": cuda,
+            "STAND_IN_ORT": ort,
+        }
+        command = [str(built / "tests" / "drive"), str(model), backend, *words]
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return Driven(**json.loads(done.stdout))
+
+    return run

@@ -8,26 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime_api import BACKEND_FAILED, BAD_ARGUMENT, BAD_MODEL, MISMATCH, MISSING, SUCCESS
+from driven import assert_lifted, assert_refused
+from runtime_api import BACKEND_FAILED, BAD_ARGUMENT, BAD_MODEL, MISMATCH, MISSING
 
-CUDA_WORDS = {"providers": "cuda"}
 PLAN = b"ftrt" + bytes(252)
-
-
-@dataclass
-class Driven:
-    code: int
-    sentence: str
-    info: dict[str, Any] | None
-    difference: float
 
 
 @pytest.fixture
@@ -58,39 +47,6 @@ def sidecar(path: Path, **changes: Any) -> None:  # noqa: ANN401
     for key, value in changes.items():
         facts[key] = {**facts[key], **value} if isinstance(value, dict) else value
     path.with_name(f"{path.name}.json").write_text(json.dumps(facts))
-
-
-@pytest.fixture
-def drive(built: Path, stand_ins: Path) -> Any:  # noqa: ANN401
-    def run(model: Path, backend: str, *words: str, trt: str = "", cuda: str = "", ort: str = "",
-            folder: Path | None = None) -> Driven:  # fmt: skip
-        environment = {
-            **os.environ,
-            "POSEMAMBA_LIBRARY_PATH": str(folder or stand_ins),
-            "STAND_IN_TRT": trt,
-            "STAND_IN_CUDA": cuda,
-            "STAND_IN_ORT": ort,
-        }
-        command = [str(built / "tests" / "drive"), str(model), backend, *words]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=60
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done
-        return Driven(**json.loads(done.stdout))
-
-    return run
-
-
-def assert_lifted(result: Driven) -> None:
-    assert (result.code, result.sentence) == (SUCCESS, "")
-    assert result.difference == 0  # the stand-in network in the same process
-
-
-def assert_refused(result: Driven, code: int, *parts: str) -> None:
-    assert result.code == code, result
-    for part in parts:
-        assert part in result.sentence, result.sentence
-    assert ":" in result.sentence
 
 
 @pytest.mark.parametrize("graph", [0, 1])
@@ -319,47 +275,6 @@ def test_cuda_failures(
 def test_graph_failures(name: str, engine: Path, plugin: Path, drive: Any) -> None:  # noqa: ANN401
     words = (f"op_library={plugin}", "cuda_graph=1")
     assert_refused(drive(engine, "tensorrt", *words, cuda=f"fail={name}"), BACKEND_FAILED)
-
-
-@pytest.mark.parametrize("graph", [0, 1])
-@pytest.mark.parametrize("backend", ["auto", "onnxruntime-cuda"])
-def test_ort_cuda(backend: str, graph: int, any_model: Path, drive: Any) -> None:  # noqa: ANN401
-    result = drive(any_model, backend, f"cuda_graph={graph}", ort="providers=cuda")
-    assert_lifted(result)
-    assert result.info["backend"] == "onnxruntime-cuda"
-
-
-def test_a_size_is_captured_when_it_comes_again(
-    any_model: Path,
-    drive: Any,  # noqa: ANN401
-    tmp_path: Path,
-) -> None:
-    """drive lifts batch x frames 1x27 three times, 2x5, 7x27, and 1x27 again; -1 is no graph."""
-    log = tmp_path / "graphs"
-    words = f"providers=cuda;graphs={log}"
-    assert_lifted(drive(any_model, "onnxruntime-cuda", "cuda_graph=1", ort=words))
-    assert log.read_text().split() == ["-1", "1", "1", "-1", "-1", "1"]
-
-
-ORT_CUDA_FAILURES = {
-    "CreateCUDAProviderOptions": MISSING,
-    "UpdateCUDAProviderOptions": MISSING,
-    "SessionOptionsAppendExecutionProvider_CUDA_V2": MISSING,
-    "CreateIoBinding": BACKEND_FAILED,
-    "BindInput": BACKEND_FAILED,
-    "BindOutput": BACKEND_FAILED,
-    "CreateRunOptions": BACKEND_FAILED,
-    "AddRunConfigEntry": BACKEND_FAILED,
-    "RunWithBinding": BACKEND_FAILED,
-    "GetAvailableProviders": BACKEND_FAILED,
-}
-
-
-@pytest.mark.parametrize("name", ORT_CUDA_FAILURES)
-def test_ort_cuda_failures(name: str, any_model: Path, drive: Any) -> None:  # noqa: ANN401
-    words = f"providers=cuda;fail={name}"
-    result = drive(any_model, "onnxruntime-cuda", "cuda_graph=1", ort=words)
-    assert_refused(result, ORT_CUDA_FAILURES[name], "stand-in says no")
 
 
 def test_no_silent_fallback(any_model: Path, drive: Any) -> None:  # noqa: ANN401

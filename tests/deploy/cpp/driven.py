@@ -1,0 +1,28 @@
+"""What the program `drive` printed of a model it lifted through stand-ins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runtime_api import SUCCESS
+
+
+@dataclass
+class Driven:
+    code: int
+    sentence: str
+    info: dict[str, Any] | None
+    difference: float
+
+
+def assert_lifted(result: Driven) -> None:
+    assert (result.code, result.sentence) == (SUCCESS, "")
+    assert result.difference == 0  # the stand-in network in the same process
+
+
+def assert_refused(result: Driven, code: int, *parts: str) -> None:
+    assert result.code == code, result
+    for part in parts:
+        assert part in result.sentence, result.sentence
+    assert ":" in result.sentence
