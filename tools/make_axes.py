@@ -17,7 +17,8 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.body.skeleton import NUM_JOINTS, PARENTS, REST_DIRECTIONS, SIDES
+from posemamba_runtime.body.skeleton import REST_DIRECTIONS
+from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS, SIDES
 
 Array = npt.NDArray[np.float64]
 
