@@ -25,7 +25,7 @@ from torch import Tensor
 
 from posemamba.errors import InputError
 from posemamba.mamba import complex_scan
-from posemamba.native import scan_ops
+from posemamba.native import scan_ops, scan_ops_v2
 from posemamba.native.structs import SCAN_SIZES
 from posemamba.scan import chunked
 
@@ -79,9 +79,10 @@ def selective_scan_fn(
             library is missing.
     """
     _check(u, delta, A, B, C, D, z, delta_bias)
-    if torch.compiler.is_exporting() and (return_last_state or A.is_complex()):
-        what = "a complex A" if A.is_complex() else "return_last_state"
-        raise InputError(f"selective_scan_fn with {what} cannot be exported: the operator has none")
+    if torch.compiler.is_exporting() and A.is_complex():
+        raise InputError(
+            "selective_scan_fn with a complex A cannot be exported: the operator has none"
+        )
     if A.is_complex():
         y, last = complex_scan.scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
         return (y, last) if return_last_state else y
@@ -134,7 +135,11 @@ def _scan(
     work: torch.dtype,
 ) -> tuple[Tensor, Tensor | None]:
     """B and C (batch, groups, N, L); y in the type of ``u`` or wider."""
-    if with_state or work == torch.float64 or not _is_native(u, A, B):
+    if (
+        (with_state and not torch.compiler.is_exporting())
+        or work == torch.float64
+        or not _is_native(u, A, B)
+    ):
         u, delta, A, B, C = (t.to(work) for t in (u, delta, A, B, C))
         D, z, delta_bias = (None if t is None else t.to(work) for t in (D, z, delta_bias))
         y, state = chunked.selective_scan_and_state(
@@ -146,6 +151,11 @@ def _scan(
     if len(types) > 1 or types.isdisjoint(_NATIVE_TYPES):
         u, delta, B, C = (t.to(work) for t in (u, delta, B, C))
         z = None if z is None else z.to(work)
+    if with_state:  # of an export: the operator of version 2 gives the state
+        found: tuple[Tensor, Tensor] = scan_ops_v2.selective_scan_v2(
+            u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse
+        )
+        return found
     y = scan_ops.selective_scan(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse)
     return y, None
 

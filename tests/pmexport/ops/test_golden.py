@@ -109,18 +109,54 @@ def test_scans_of_every_kind(ops: OpsMode, tmp_path: Path) -> None:
     assert nodes.count({"generic": "SelectiveScan", "standard": "Scan"}[ops]) == 8
 
 
-class Last(nn.Module):
+class States(nn.Module):
+    """The state after the last step, of scans in groups and of constant B and C."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.A = nn.Parameter(-torch.rand(12, 3, generator=generator))
+        self.B = nn.Parameter(torch.randn(12, 3, generator=generator))
+        self.D = nn.Parameter(torch.randn(12, generator=generator))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        b, groups = x[:, :3], x.reshape(x.shape[0], 4, 3, -1)
+        found = (
+            *selective_scan_fn(x, x, self.A, b, b, self.D, x, None, True, True),
+            *selective_scan_fn(x, x.abs(), self.A, groups, b, return_last_state=True),
+            *selective_scan_fn(x, x.abs(), self.A, self.B, b, return_last_state=True),
+        )
+        return tuple(y for y in found if isinstance(y, Tensor))
+
+
+@pytest.mark.parametrize("ops", ["generic", "standard"])
+def test_states_are_exported(ops: OpsMode, tmp_path: Path) -> None:
+    network = States().eval()
+    x = torch.randn(2, 12, 9, generator=torch.Generator().manual_seed(1))
+    path = exported(network, x, tmp_path, ops, 0, 2)
+    for given in (x, torch.cat([x, x[:1]])[:, :, :1]):
+        with torch.no_grad(), plain_pytorch():
+            expected = network(given)
+        found = run(path, x=given.numpy())
+        assert len(found) == len(expected) == 6
+        for one, wanted in zip(found, expected, strict=True):
+            scale = max(1.0, float(wanted.abs().max()))
+            assert np.abs(one - wanted.numpy()).max() < 1e-5 * scale
+
+
+class Complex(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        A = -torch.ones(x.shape[1], 2)
-        b = x[:, :2]
-        found = selective_scan_fn(x, x, A, b, b, return_last_state=True)
-        return found[1]
+        A = torch.complex(-torch.ones(x.shape[1], 2), torch.ones(x.shape[1], 2))
+        b = torch.cat([x[:, :2], x[:, :2]], -1)
+        found = selective_scan_fn(x, x, A, b, b)
+        assert isinstance(found, Tensor)
+        return found
 
 
 def test_what_the_operator_lacks_is_refused(tmp_path: Path) -> None:
     x = torch.zeros(1, 4, 3)
-    with pytest.raises(InputError, match="return_last_state cannot be exported") as refusal:
-        exported(Last(), x, tmp_path, "generic")
+    with pytest.raises(InputError, match="a complex A cannot be exported") as refusal:
+        exported(Complex(), x, tmp_path, "generic")
     assert "\n" not in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
 
