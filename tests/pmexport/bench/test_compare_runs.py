@@ -1,5 +1,8 @@
-"""Comparisons of real runs on whatever machine this is, other load included: one thing twice is no
-change, 20 times of 20; a tenth more work is slower, 19 times of 20."""
+"""Comparisons of real runs on whatever machine this is, other load included.
+
+One thing twice is no change, 20 times of 20. A tenth more work is slower, 19 times of 20; on a busy
+machine, of those whose own noise is below that.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba.pose.clips import bundled_clips
 
 PAIRS = 20
-EFFORT = Effort(warmup_s=0.1, measure_s=0.6, runs=100_000)
+SHORT_S, USUAL_S = 0.6, 2.5
+BUSY = 1.1
+"""A median so far above the best time is other load: there each run lasts about as long as the
+command's usual three seconds, for it needs calls that nobody disturbed."""
 
 
 @pytest.mark.slow
@@ -26,7 +32,7 @@ def test_no_change_and_a_planted_tenth(here: Path) -> None:
     lift = OrtCpu(RuntimeOptions(threads=1)).load(here / "tiny.onnx")
     clip = bounce(next(iter(bundled_clips().values())), 9)[None]
 
-    def sample(extra_s: float) -> Sample:
+    def sample(extra_s: float, seconds: float) -> Sample:
         def run(keypoints: FloatArray) -> FloatArray:
             poses = lift(keypoints)
             end = time.perf_counter() + extra_s
@@ -34,13 +40,18 @@ def test_no_change_and_a_planted_tenth(here: Path) -> None:
                 pass
             return poses
 
-        times = time_bound(lambda: HostBound(run, clip), 1, 9, EFFORT)
+        times = time_bound(lambda: HostBound(run, clip), 1, 9, Effort(0.1, seconds, 100_000))
         total = times.total
         return Sample(total.median, total.best, total.mad, times.runs, times.best_spread_ms)
 
-    old = sample(0.0)
+    first = sample(0.0, SHORT_S)
+    seconds = USUAL_S if first.median > BUSY * first.best else SHORT_S
+    old = sample(0.0, seconds)
     extra_s = 1e-4 * old.best  # a tenth of a call
-    same = [compare_samples("a", old, sample(0.0)) for _ in range(PAIRS)]
-    slower = [compare_samples("a", old, sample(extra_s)) for _ in range(PAIRS)]
+    same = [compare_samples("a", old, sample(0.0, seconds)) for _ in range(PAIRS)]
+    slower = [compare_samples("a", old, sample(extra_s, seconds)) for _ in range(PAIRS)]
     assert Counter(each.verdict for each in same)["no change"] == PAIRS, same
-    assert Counter(each.verdict for each in slower)["slower"] >= PAIRS - 1, slower
+    # Where other load is, a comparison may say that its own noise is too much for a tenth.
+    blind = 0.08 if seconds == USUAL_S else 1.0
+    caught = sum(each.verdict == "slower" or each.noise > blind for each in slower)
+    assert caught >= PAIRS - 1, slower
