@@ -179,7 +179,7 @@ class Whole(click.IntRange):
 
     def convert(
         self,
-        value: object,
+        value: Any,  # noqa: ANN401
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> int:
@@ -197,7 +197,7 @@ class Decimal(click.FloatRange):
 
     def convert(
         self,
-        value: object,
+        value: Any,  # noqa: ANN401
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
