@@ -9,7 +9,10 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
 _IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*|#]|\d+\. ))")
+_HEADING = re.compile(r"^(#+ .*)$", re.MULTILINE)
+_BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*|]|\d+\. ))")
+#: Between cells of a table, and between the entries of a menu.
+_CELL = re.compile(r" \| | · ")
 _END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -25,10 +28,10 @@ def words(markdown: str) -> int:
 
 
 def sentences(markdown: str) -> list[str]:
-    """Sentences of paragraphs, list items and table cells."""
+    """Sentences of paragraphs, list items, table cells and menus."""
     found = []
-    for block in _BLOCK.split(plain(markdown)):
+    for block in _BLOCK.split(_HEADING.sub(r"\n\1\n", plain(markdown))):
         text = " ".join(block.split()).lstrip("#-* ")
-        for cell in text.split(" | ") if text.startswith("|") else [text]:
+        for cell in _CELL.split(text):
             found += [part for part in _END.split(cell.strip("| ")) if words(part)]
     return found
