@@ -23,6 +23,10 @@ from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.scale.pace import choose
 
 _LARGEST_MESSAGE = 1 << 20
+_RECEIVE_BYTES = 1 << 15
+_READ_AHEAD = 4
+"""Small buffers before the queue: a server that falls behind shall read no frames that are old."""
+
 _START_S = 30.0
 
 
@@ -70,6 +74,7 @@ def listening(host: str, port: int) -> socket.socket:
         opened = socket.socket(family, kind, protocol)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         opened.bind(address)
     except OSError as error:
         raise BadArgument(
@@ -113,6 +118,7 @@ class Server:
             log_level="error",
             ws_max_size=_LARGEST_MESSAGE,
             ws="websockets",
+            ws_max_queue=_READ_AHEAD,
             timeout_graceful_shutdown=2,
         )
         self._uvicorn = uvicorn.Server(config)
