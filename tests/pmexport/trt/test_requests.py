@@ -290,6 +290,6 @@ def test_inspect_refuses_what_does_not_belong_together(
     refused(("check", "e.engine", *CKPT), words)
 
 
-def test_check_of_an_engine_names_its_model(refused: Callable[..., None], here: Path) -> None:
+def test_optimize_of_an_engine_names_its_model(refused: Callable[..., None], here: Path) -> None:
     assert CliRunner().invoke(cli, ["trt", *ONNX, "-o", "e.engine", "--no-cache"]).exit_code == 0
-    refused(("check", "e.engine", *CKPT), ("is a TensorRT engine", "tiny.fp16.onnx"))
+    refused(("optimize", "e.engine"), ("is a TensorRT engine", "tiny.fp16.onnx"))
