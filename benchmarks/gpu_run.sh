@@ -22,7 +22,7 @@ export POSEMAMBA_KERNELS_LIB=$PWD/build/gpu/trt_plugins/kernels/libposemamba_ker
 export POSEMAMBA_CUDA_LIB=$PWD/build/gpu/trt_plugins/kernels/cuda/libposemamba_cuda.so
 export POSEMAMBA_ORT_LIB=$PWD/build/gpu/trt_plugins/onnxruntime/libposemamba_ort.so
 block=$PWD/build/gpu/trt_plugins/kernels/cuda/posemamba_block_bench
-export PYTHONPATH=$PWD:$PWD/export:${PYTHONPATH:-}
+export PYTHONPATH=$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
 
 build() {
   cmake -S . -B build/gpu -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null

@@ -10,7 +10,7 @@ OUT=${OUT:-out/gpu-trt}
 PYTHON=${PYTHON:-python3}
 mkdir -p "$OUT"
 export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1
-export PYTHONPATH=$PWD:$PWD/export:${PYTHONPATH:-}
+export PYTHONPATH=$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
 export POSEMAMBA_TRT_LIB=$PWD/build/gpu/trt_plugins/tensorrt/libposemamba_trt.so
 export POSEMAMBA_KERNELS_LIB=$PWD/build/gpu/trt_plugins/kernels/libposemamba_kernels.so
 export POSEMAMBA_CUDA_LIB=$PWD/build/gpu/trt_plugins/kernels/cuda/libposemamba_cuda.so
