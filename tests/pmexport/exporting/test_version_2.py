@@ -9,12 +9,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from pmexport.exporting.translation import translation_table
 
 from pmexport import custom_op_library
 from pmexport.exporting.export import export_onnx
 from pmexport.format.file import open_model
 from pmexport.format.options import ExportOptions, OpsMode
+from pmexport.ops import translation_table
 from pmexport.runtimes.base import RuntimeOptions
 from pmexport.runtimes.registry import usable_runtime
 from posemamba import PoseMamba, PoseMambaConfig
