@@ -148,7 +148,7 @@ def engine(folder: Path, **changes: Any) -> Path:  # noqa: ANN401
 @pytest.fixture(autouse=True)
 def _schema_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sidecars here hold what a repository needs; tests/pmexport/trt keeps the schema."""
-    monkeypatch.setattr("pmexport.trt.sidecar.schema_problem", lambda sidecar: None)
+    monkeypatch.setattr("pmexport.engine.sidecar.schema_problem", lambda sidecar: None)
 
 
 @pytest.fixture
