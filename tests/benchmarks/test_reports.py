@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import gpu_motionbert
 import gpu_ort
 import gpu_ort_report
+import motionbert
 
 REPORTS = ROOT / "reports"
 #: Counted from the authors' layers; as float32 the 162 MB of their model zoo.
@@ -67,20 +68,20 @@ def test_skipped_cells_and_notes_are_told() -> None:
 
 
 @pytest.fixture(scope="module")
-def published() -> gpu_motionbert.MotionBert:
+def published() -> motionbert.MotionBert:
     torch.manual_seed(0)
-    return gpu_motionbert.MotionBert(published=True).eval()
+    return motionbert.MotionBert(published=True).eval()
 
 
-def test_motionbert_has_the_published_size(published: gpu_motionbert.MotionBert) -> None:
+def test_motionbert_has_the_published_size(published: motionbert.MotionBert) -> None:
     assert sum(p.numel() for p in published.parameters()) == PUBLISHED_PARAMETERS
 
 
 def test_motionbert_attention_is_the_same_in_one_kernel(
-    published: gpu_motionbert.MotionBert,
+    published: motionbert.MotionBert,
 ) -> None:
     """1e-5: some ten times what float32 sums in another order differ by (5e-7 seen)."""
-    fused = gpu_motionbert.MotionBert(published=False).eval()
+    fused = motionbert.MotionBert(published=False).eval()
     fused.load_state_dict(published.state_dict())
     keypoints = torch.rand(1, gpu_ort.FRAMES, 17, 3)
     with torch.inference_mode():
@@ -89,11 +90,11 @@ def test_motionbert_attention_is_the_same_in_one_kernel(
 
 @pytest.mark.parametrize("published_form", [True, False])
 @pytest.mark.parametrize("axis", ["joints", "frames"])
-def test_motionbert_attends_along_its_axis(axis: gpu_motionbert.Axis, published_form: bool) -> None:
+def test_motionbert_attends_along_its_axis(axis: motionbert.Axis, published_form: bool) -> None:
     """A change at frame 2, joint 3 reaches that frame's joints, or that joint's frames, alone."""
     torch.manual_seed(1)
-    attention = gpu_motionbert.Attention(axis, published_form).eval()
-    x = torch.randn(2, 5, 17, gpu_motionbert.CHANNELS)
+    attention = motionbert.Attention(axis, published_form).eval()
+    x = torch.randn(2, 5, 17, motionbert.CHANNELS)
     changed = x.clone()
     changed[0, 2, 3] += 1.0
     with torch.inference_mode():
