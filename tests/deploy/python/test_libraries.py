@@ -45,9 +45,14 @@ def test_wheels(family: str, site: Path) -> None:
     assert _library.runtime_library(family) == str(path)
 
 
-def test_what_is_not_installed_is_left_to_the_native_library(site: Path) -> None:
+def test_what_is_not_installed_is_left_to_the_native_library(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _ = WHEELS["tensorrt-lean"]
+    without = [folder for folder in sys.path if not Path(folder, package).is_dir()]
+    monkeypatch.setattr(sys, "path", without)
     assert _library.runtime_library("tensorrt-lean") is None
-    put(site, "tensorrt_lean_libs", "other.txt")
+    put(site, package, "other.txt")
     assert _library.runtime_library("tensorrt-lean") is None
     assert _library.runtime_library("a name the library refuses") is None
 
