@@ -217,7 +217,7 @@ def _timed(
     batch, frames = clip.shape[:2]
     try:
         return time_bound(bind, batch, frames, effort, meter, on_run)
-    except InputError:
+    except (ImportError, InputError):  # what is not installed has its own line
         raise
     except Exception as error:  # each runtime has its own classes
         reason = " ".join(str(error).split())[:200]

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pmexport.bench.compare import best_spread
 from pmexport.bench.host import HOST_BOUND_SHARE, LAUNCH_BOUND_SHARE, Idle
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, Warmup, measure
 from pmexport.bench.meters import Conditions, Meter, Watch
+from pmexport.format.environment import has_module
 from pmexport.runtimes.base import Bound
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -173,6 +172,10 @@ def _host_peak_bytes() -> int:
 
 def _device_bytes() -> int | None:
     """Used memory of the current GPU, whoever uses it."""
+    if not has_module("torch"):
+        return None
+    import torch
+
     if not torch.cuda.is_available():
         return None
     torch.cuda.empty_cache()

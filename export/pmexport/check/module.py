@@ -1,7 +1,7 @@
 """Does an exported network of one's own give what PyTorch gives?
 
-Random inputs of every size that is tried go through both. Integers must be equal; floats may differ
-by :data:`TOLERANCE` of the larger of one and the output's largest number.
+Integers must be equal; floats may differ by :data:`TOLERANCE` of the larger of one and the output's
+largest number. Nothing here needs PyTorch: :mod:`pmexport.check.module_cases` asked it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from pmexport.check.reference import reference_path
 from pmexport.check.request import CheckRequest
-from pmexport.exporting.module_inputs import call, random_inputs, tried_sizes
-from pmexport.exporting.module_request import FreeSize, InputSpec
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256
 from pmexport.format.names import CPU_PROVIDER
-from pmexport.ops import plain_pytorch
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
@@ -91,40 +85,11 @@ class ModuleReport:
 
     def to_dict(self) -> dict[str, Any]:
         return {
+            "schema": 1,  # of export-module.schema.json
             "passed": self.passed,
             "tolerance": self.atol,
             "runs": [vars(row) for row in self.rows],
         }
-
-
-def pytorch_cases(
-    network: nn.Module, inputs: Sequence[InputSpec], dynamic: Sequence[FreeSize]
-) -> list[ModuleCase]:
-    """What PyTorch gives for every size that is tried, without any kernel of ours.
-
-    Raises:
-        InputError: the network cannot run on the CPU, or gives something else than tensors.
-    """
-    cases = []
-    for sizes in tried_sizes(inputs, dynamic):
-        given = random_inputs(network, inputs, dynamic, sizes)
-        name = ", ".join(f"{symbol} {size}" for symbol, size in sizes.items()) or "as traced"
-        try:
-            with torch.no_grad(), plain_pytorch():
-                result = call(network, inputs, given)
-        except InputError:
-            raise
-        except Exception as error:  # of a user's network
-            raise InputError(
-                f"PyTorch cannot run the network with {name}: {type(error).__name__}: "
-                f"{one_line(error)[:200]}"
-            ) from None
-        outputs = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]
-        if not outputs or not all(isinstance(output, Tensor) for output in outputs):
-            raise InputError("the network gives something else than tensors: wrap it in one")
-        arrays = {key: tensor.numpy() for key, tensor in given.items()}
-        cases.append(ModuleCase(name, arrays, [output.detach().numpy() for output in outputs]))
-    return cases
 
 
 def run_module_check(

@@ -125,7 +125,7 @@ def _expected(
     free: Sequence[FreeSize],
 ) -> list[ModuleCase]:
     """What the network gives as it came; where it cannot run here, with its blocks replaced."""
-    from pmexport.check.module import pytorch_cases
+    from pmexport.check.module_cases import pytorch_cases
 
     try:
         return pytorch_cases(network, specs, free)

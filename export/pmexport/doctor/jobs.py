@@ -119,5 +119,5 @@ def _engines(tensorrt: Mapping[str, Mapping[str, Any]]) -> Job:
             return Job("trt")
     # A Jetson has its own TensorRT; TensorRT-RTX builds without a GPU.
     jetson = platform.machine() == "aarch64" and current_architecture() is not None
-    fix = "sudo apt-get install tensorrt" if jetson else "pip install 'pmexport[tensorrt-rtx]'"
+    fix = "sudo apt-get install tensorrt" if jetson else "pip install '.[tensorrt-rtx]'"
     return Job("trt", "; ".join(problems), fix)

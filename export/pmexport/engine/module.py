@@ -24,7 +24,7 @@ INSTALL: dict[str, str] = {
     TENSORRT: "on a Jetson it comes with JetPack, elsewhere 'pip install tensorrt', or "
     "'pip install tensorrt-lean-cu13-libs tensorrt-lean-cu13-bindings' for engines of "
     "--version-compat",
-    TENSORRT_RTX: "pip install 'pmexport[tensorrt-rtx]'",
+    TENSORRT_RTX: "pip install '.[tensorrt-rtx]'",
 }
 #: Logged as errors by TensorRT-RTX wherever there is no GPU, and harmless there.
 NOISE = ("Thread context has not been set", "cudaError 35", "cudaError 100")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmexport.check.module import inspect_module_reference
 from pmexport.check.reference import inspect_reference
 from pmexport.engine.sidecar import inspect_engine
-from pmexport.exporting.describe import inspect_checkpoint
 from pmexport.format.facts import inspect_onnx
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.metadata import guess_told_here, order_is_guessed
@@ -18,8 +17,10 @@ from pmexport.format.names import OP_DOMAIN
 from pmexport.inspect.found import Block, Inspection, Item
 from pmexport.runtimes.ort_format import inspect_ort
 from pmexport.trt.report import engine_lines
-from posemamba.checkpoint.read import Checkpoint, read_checkpoint
 from posemamba.text import plural, size_text
+
+if TYPE_CHECKING:
+    from posemamba.checkpoint.read import Checkpoint
 
 _PARTS = {"STEblocks": "Spatial block", "TTEblocks": "Temporal block"}
 _BEFORE, _AFTER, _OUTSIDE = "Embedding", "Head", "Embedding, norms and head"
@@ -108,6 +109,9 @@ def _place(name: str) -> str:
 
 def look_at_checkpoint(path: Path) -> Inspection:
     """Weights, as the authors' trainer or ours writes them."""
+    from pmexport.exporting.describe import inspect_checkpoint
+    from posemamba.checkpoint.read import read_checkpoint  # needs PyTorch, other kinds do not
+
     with guess_told_here():
         checkpoint = read_checkpoint(path)
     facts = inspect_checkpoint(checkpoint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from click.testing import CliRunner
+from example_networks import EXAMPLES
+from example_networks import FOLDER as NETWORKS
 from places import ROOT
 
 from pmexport.bench.meters import Conditions
@@ -43,6 +46,9 @@ CASES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("regress", "tiny.pth.tr", "--precision", "fp32", *QUICK, "--compare", "cells.json",
          "--json", "OUT"),
     ),
+    "export-module": (
+        ("export-module", "vim.py:build", *EXAMPLES["vim"], "-o", "vim.onnx", "--json", "OUT"),
+    ),
     "inspect-onnx": (("inspect", "tiny.onnx", "--json"), ("inspect", "cuda.onnx", "--json")),
     "inspect-checkpoint": (("inspect", "tiny.pth.tr", "--json"), ("inspect", "demo", "--json")),
     "inspect-reference": (("inspect", "mine.npz", "--json"),),
@@ -69,6 +75,7 @@ def made(exports: Path) -> Path:
     clip = np.zeros((1, 5, 17, 2), np.float32)
     np.savez(exports / "mine.npz", keypoints_2d=clip, poses_3d=np.zeros((1, 5, 17, 3), np.float32))
     run = CliRunner().invoke
+    shutil.copy(NETWORKS / "vim.py", exports)
     model = str(exports / "tiny.onnx")
     run(cli, ["optimize", model, "-o", str(exports / "cuda.onnx")])
     run(cli, ["bench", model, *BENCH[2:], "--json", str(exports / "old.json")])
