@@ -9,13 +9,21 @@ SOURCES := $(shell find posemamba export trt_plugins deploy cmake -type f ! -pat
 CPP_SOURCES := $(shell find trt_plugins deploy tests benchmarks -name '*.h' -o -name '*.hpp' -o -name '*.c' -o -name '*.cc' \
                  -o -name '*.cu' -o -name '*.cuh')
 
-.PHONY: demo test lint format clean env
+.PHONY: demo test test-first test-second lint format clean env
 
 demo: env
 	$(BIN)/python tools/demo.py
 
+# Two halves of about the same length, at once: a test is one process, and they wait a lot.
 test: lint
-	$(BIN)/pytest -m "not gpu"
+	$(MAKE) -j2 test-first test-second
+
+FIRST_HALF := tests/benchmarks tests/deploy tests/docs tests/packages
+test-first:
+	$(BIN)/pytest -m "not gpu" $(FIRST_HALF)
+
+test-second:
+	$(BIN)/pytest -m "not gpu" $(FIRST_HALF:%=--ignore=%)
 
 lint: env
 	$(BIN)/ruff check .
