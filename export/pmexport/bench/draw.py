@@ -44,7 +44,7 @@ def _row(top: int, runtime: str, times: RuntimeTimes, scale: float) -> list[str]
     total, middle = times.total, top + _BAR / 2
     end = _LEFT + scale * total.median
     first, last = _LEFT + scale * total.best, _LEFT + scale * total.p99
-    said = [f"{times.frames_per_s:,.0f} frames/s"]
+    said = [f"{times.frames_per_s:,.0f} fps"]
     if times.energy_mj_per_frame is not None:
         said.append(f"{times.energy_mj_per_frame:.2f} mJ/frame")
     flags = [word for word, on in (("unstable", times.unstable), ("host-bound", times.host.bound))

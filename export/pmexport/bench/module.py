@@ -14,6 +14,7 @@ from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.base import FloatArray
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
+from posemamba.text import plural
 
 SCHEMA = 1
 
@@ -84,7 +85,7 @@ def module_bench_lines(found: dict[str, Any]) -> list[str]:
     return [
         f"{found['model']['path']} ({found['model']['module']}), random inputs: {shapes}",
         f"ort-cpu: median {total['median']:.2f} ms, p90 {total['p90']:.2f}, p95 "
-        f"{total['p95']:.2f}, p99 {total['p99']:.2f}, {times['runs']} runs{unsteady}",
+        f"{total['p95']:.2f}, p99 {total['p99']:.2f}, {plural(times['runs'], 'run')}{unsteady}",
     ]
 
 

@@ -317,7 +317,8 @@ def _network(model: Runnable, batch: int, frames: int) -> tuple[Shape, int]:
     kind = (config["d_state"], config["expand"], config["joints"])
     if kind != (STATES, EXPAND, NUM_JOINTS):
         raise InputError(
-            f"'{model.path}' has {kind[0]} states, expand {kind[1]} and {kind[2]} joints: "
+            f"'{model.path}' has {plural(kind[0], 'state')}, expand {kind[1]} and "
+            f"{plural(kind[2], 'joint')}: "
             f"predictions know {STATES}, {EXPAND} and {NUM_JOINTS}; measure it instead"
         )
     return Shape(batch, frames, EXPAND * config["d_model"]), 2 * config["depth"]

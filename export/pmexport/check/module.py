@@ -192,7 +192,8 @@ def write_module_reference(path: Path, model: Path, cases: Sequence[ModuleCase])
 def inspect_module_reference(path: Path) -> dict[str, Any] | None:
     """What is in a reference of ``pmexport export-module``, for people; None for other files."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves a damaged file open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if _FACTS not in archive.files:
                 return None
     except Exception:  # whoever reads it as another kind of file says what is wrong with it
@@ -220,7 +221,7 @@ def read_module_reference(path: Path) -> list[ModuleCase]:
     if not path.is_file():
         raise problem(path, "no such file: 'pmexport export-module' writes it beside the model")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         names = json.loads(str(arrays.pop(_FACTS)))["names"]
         cases = []

@@ -13,7 +13,7 @@ import click
 from pmexport.cli.options import JSON_REPORT, PATH, THREADS, Positive, write_text
 from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
-from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
 
 
@@ -23,7 +23,7 @@ from posemamba.config import MAX_FRAMES
               default=get_args(Precision), show_default=True, help="May be repeated.")  # fmt: skip
 @click.option("--runtime", "runtimes", type=NearChoice(tuple(RUNTIMES)), multiple=True,
               default=("ort-cpu",), show_default=True, help="May be repeated.")  # fmt: skip
-@click.option("--frames", type=click.IntRange(1, MAX_FRAMES),
+@click.option("--frames", type=Whole(1, MAX_FRAMES),
               help="Frames of a timed clip  [default: most it takes]")  # fmt: skip
 @click.option("--seconds", type=Positive(), default=2.0, show_default=True,
               help="Time to measure each.")  # fmt: skip

@@ -8,22 +8,22 @@ from pathlib import Path
 import click
 
 from pmexport.cli.options import PATH
-from posemamba.cli.tool import NearChoice
+from posemamba.cli.tool import Decimal, NearChoice, Whole
 
 
 @click.command()
 @click.argument("model", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="Model repository.")
 @click.option("--name", help="The model's name there.  [default: the file's]")
-@click.option("--max-batch", type=click.IntRange(1, 4096), help="Clips joined to one batch at most."
+@click.option("--max-batch", type=Whole(1, 4096), help="Clips joined to one batch at most."
               "  [default: the engine's, else 64]")  # fmt: skip
-@click.option("--instances", type=click.IntRange(1, 64), default=1, show_default=True,
+@click.option("--instances", type=Whole(1, 64), default=1, show_default=True,
               help="Of the model, on each GPU or on the CPU.")  # fmt: skip
 @click.option("--device", type=NearChoice(("auto", "cpu", "gpu")), default="auto",
               show_default=True, help="What an ONNX model runs on.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, show_default=True,
+@click.option("--threads", type=Whole(0, 1024), default=0, show_default=True,
               help="Inside one operator on the CPU; 0: ONNX Runtime's choice.")  # fmt: skip
-@click.option("--queue-delay-ms", type=click.FloatRange(0, 10_000), default=1.0, show_default=True,
+@click.option("--queue-delay-ms", type=Decimal(0, 10_000), default=1.0, show_default=True,
               help="That a clip waits for others.")  # fmt: skip
 @click.option("--served-at", metavar="PATH",
               help="The repository as the server sees it.  [default: as here]")  # fmt: skip

@@ -79,7 +79,7 @@ class EngineFile:
     def profile_text(self) -> str:
         """``batch 1 to 8 with 1 to 243 frames``, all profiles."""
         return "; ".join(
-            f"batch {_span(one['batch'])} with {_span(one['frames'])} frames"
+            f"batch {_span(one['batch'])} with {_span(one['frames'])}" + " frames"
             for one in self.profiles
         )
 

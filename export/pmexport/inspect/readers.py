@@ -79,8 +79,8 @@ def _precision_sentence(facts: Mapping[str, Any], optimized: bool) -> str:
         return "It computes in fp32 throughout."
     inside = " Inside a fused node norms, sums and the scan's state stay fp32." * optimized
     return (
-        f"{half} of {nodes} nodes that compute work on fp16, {products} of the {of} with the "
-        f"products and scans; the rest stays fp32.{inside}"
+        f"{half} of {plural(nodes, 'computing node')} work on fp16, {products} of the {of} with "
+        f"the products and scans; the rest stays fp32.{inside}"
     )
 
 
@@ -146,7 +146,7 @@ def _checkpoint_sentences(path: Path, facts: Mapping[str, Any]) -> Iterable[str]
     config, order = facts["config"], facts["scan_order"]
     yield (
         f"{path.name} is a checkpoint of PoseMamba {facts['variant']}: "
-        f"{plural(2 * config['depth'], 'block')} of {config['d_model']} channels, "
+        f"{plural(2 * config['depth'], 'block')} of {plural(config['d_model'], 'channel')}, "
         f"{facts['parameters']:,} parameters."
     )
     yield f"It was trained on clips of {plural(config['frames'], 'frame')}."

@@ -11,7 +11,7 @@ from typing import Any
 
 from pmexport.bench.compare import Sample, compare_samples
 from pmexport.regress.run import Cell, RegressReport
-from posemamba.text import problem
+from posemamba.text import plural, problem
 
 MORE_DRIFT = 1.5
 """Drift that grew by this factor is told; other compilers and threads alone make a fifth."""
@@ -70,10 +70,11 @@ def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
     if old["machine"] != machine:
         raise problem(old["path"], f"was measured on {old['machine']}, this on {machine}")
     if old["frames"] != new.frames:
-        was, now = (frames or "the most" for frames in (old["frames"], new.frames))
-        raise problem(
-            old["path"], f"was timed at {was} frames, this at {now}: give --frames as there"
+        was, now = (
+            plural(frames, "frame") if frames else "the most frames"
+            for frames in (old["frames"], new.frames)
         )
+        raise problem(old["path"], f"was timed at {was}, this at {now}: give --frames as there")
     found = []
     for cell in new.cells:
         before = old["cells"].get(cell.key)

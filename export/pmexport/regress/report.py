@@ -21,11 +21,12 @@ def regress_markdown(report: RegressReport, found: Sequence[Change]) -> str:
     """The same as a page."""
     machine = report.environment
     versions = ", ".join(f"{name} {held or '-'}" for name, held in machine["versions"].items())
+    length = plural(report.frames, "frame") if report.frames else "the most frames"
     lines = [
         "# Regression report",
         "",
         f"{machine['gpu'] or 'no GPU'}; {machine['system']}; {versions}; {machine['date']}. Clips "
-        f"of {report.frames or 'the most'} frames are timed, whole calls; drift is against PyTorch "
+        f"of {length} are timed, whole calls; drift is against PyTorch "
         "in float32, of the worst run of `pmexport check`.",
         "",
         markdown_table(_HEADER, [_row(cell) for cell in report.cells]),

@@ -115,7 +115,7 @@ def _refuse_runtimes(names: Sequence[str]) -> None:
     for name in names:
         if RUNTIMES[name](DEFAULT_OPTIONS).reads == "engine":
             raise InputError(
-                f"--runtime {name} runs engines, and regress exports ONNX models: build one with "
+                f"--runtime {name} takes engines, and regress exports ONNX models: build one with "
                 "'pmexport trt', then 'pmexport check' and 'bench' it"
             )
         usable_runtime(name, DEFAULT_OPTIONS)

@@ -31,6 +31,7 @@ from pmexport.runtimes.base import (
 from pmexport.runtimes.cuda_memory import DeviceMemory, memory_problem, open_memory
 from pmexport.runtimes.files import as_engine
 from posemamba.errors import InputError
+from posemamba.text import plural
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,10 @@ class EngineBound:
         file = self._engine.file
         index = file.takes(shape[0], shape[1])
         if index is None:
+            again = fits.rebuild(file, f" --batch {shape[0]}")
             raise InputError(
-                f"'{file.path}' takes {file.profile_text()}, not batch {shape[0]} with {shape[1]} "
-                f"frames: build it for these with {fits.rebuild(file, f' --batch {shape[0]}')}"
+                f"'{file.path}' takes {file.profile_text()}, not batch {shape[0]} with "
+                f"{plural(shape[1], 'frame')}: build it for these with {again}"
             )
         context = self._engine.native.create_execution_context()
         if context is None:

@@ -173,7 +173,7 @@ RUN = (*DATA, "--steps", "1", *TINY)
         (("ablate", "--val", "val_motions.npz", "--steps", "1", "-o", "o"), "--data"),
         ((*DATA, "--steps", "1", "-o", "train.npz"), "train.npz"),
         ((*RUN, "--batch", "999999", "-o", "o"), "6 clips, fewer than a batch of 999999"),
-        ((*RUN, "--learning-rate", "nan", "-o", "o"), "learning_rate"),
+        ((*RUN, "--learning-rate", "nan", "-o", "o"), "--learning-rate"),
         ((*RUN, "--learning-rate", "1e300", "-o", "o"), "learning_rate"),
         ((*RUN, "--cuda-graph", "-o", "o"), "cuda_graph needs a CUDA device"),
         ((*RUN, "--scan", "mamba-ssm", "-o", "o"), "scan mamba-ssm needs"),
