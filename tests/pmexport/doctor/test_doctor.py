@@ -172,7 +172,7 @@ def test_when_engines_can_be_built(
     plugin = {"found": True, "problem": None}
     job = _engines({"tensorrt": other, "tensorrt-rtx": row, "plugin": plugin})
     assert job.works is works
-    assert works or job.fix == "pip install 'pmexport[tensorrt-rtx]'"
+    assert works or job.fix == "pip install '.[tensorrt-rtx]'"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_when_engines_can_be_built(
     [
         ("x: run 'pip install onnxruntime-gpu' in place of it", "pip install onnxruntime-gpu"),
         ("elsewhere 'pip install tensorrt', or 'pip install a b'", "pip install tensorrt"),
-        ("pip install 'pmexport[tensorrt-rtx]'", "pip install 'pmexport[tensorrt-rtx]'"),
+        ("pip install '.[tensorrt-rtx]'", "pip install '.[tensorrt-rtx]'"),
         ("run 'pip install .' where nvcc is on PATH", "pip install ."),
         ("sees no GPU: run it on a machine with one", ""),
     ],
