@@ -241,8 +241,9 @@ def recomputed_gradients(
         [o for o, _ in used], [values[i] for i in wanted], [g for _, g in used], allow_unused=True
     )
     for i, gradient in zip(wanted, found, strict=True):
-        # Copied: a compiler's view of it holds where an input was a transposed tensor, too.
-        gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
+        if gradient is not None:  # of an input that the outputs in use do not see
+            # Copied: a compiler's view of it holds where an input was a transposed tensor, too.
+            gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
     return tuple(gradients)
 
 
