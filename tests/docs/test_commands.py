@@ -142,6 +142,7 @@ def test_the_command_page_shows_every_command() -> None:
                 "check",
                 "optimize",
                 "bench",
+                "regress",
                 "inspect",
                 "doctor",
                 "trt",
