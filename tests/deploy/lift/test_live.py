@@ -113,6 +113,8 @@ def test_a_latency_chooses_window_and_lag(model: Path) -> None:
 
 
 def test_datagrams_until_it_is_stopped(model: Path) -> None:
+    # Where the tests run in a shell's background they ignore it, and so would what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
