@@ -187,7 +187,7 @@ MISMATCHES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "gpu": ({"targets": ["sm86"]}, ("is for sm86, the GPU here is sm87", "pmexport trt")),
     "plugin version": (
-        {"plugin__version": "7"}, ("needs version 7 of the plugin", "has version 1"),
+        {"plugin__version": "7"}, ("needs version 7 of the plugin", "has versions 1 and 2"),
     ),
     "plugin lacks it": (
         {"plugin__creators": ["CrossSelectiveScan", "Other"]}, ("the plugin Other", "lacks it"),
