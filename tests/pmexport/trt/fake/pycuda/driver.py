@@ -10,7 +10,7 @@ class Stream:
         self.handle = fake_device.stream()
 
     def __del__(self):
-        del fake_device.STREAMS[self.handle]
+        fake_device.STREAMS.pop(self.handle, None)  # collected late, after the next test began anew
 
     def synchronize(self):
         fake_device.call("synchronize")
