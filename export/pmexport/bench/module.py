@@ -37,12 +37,7 @@ def run_module_bench(request: BenchRequest, model: ModelFile) -> dict[str, Any]:
         f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
         or None,
     }
-    for option, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"{option}: '{model.path}' is {model.module}, a network of your own, timed with "
-                "--runtime ort-cpu at the shapes it was exported with: leave it out"
-            )
+    model.refuse_options(given, ", timed with --runtime ort-cpu at the shapes it was exported with")
     session = open_any_session(model, request.threads, [CPU_PROVIDER])
     said = model.metadata["inputs"]
     feeds = {name: _numbers(one["shape"], one["dtype"]) for name, one in said.items()}

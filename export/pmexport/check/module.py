@@ -165,11 +165,7 @@ def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
         f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
         or None,
     }
-    for option, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"{option}: '{model.path}' is {model.module}, a network of your own: leave it out"
-            )
+    model.refuse_options(given)
     return run_module_check(model, read_module_reference(request.reference), request.atol)
 
 

@@ -147,10 +147,6 @@ def trt(
     if own is not None:
         _build_own(request, own, dry_run)
         return
-    own = _own_network(request)
-    if own is not None:
-        _build_own(request, own, dry_run)
-        return
     with TemporaryDirectory(prefix="pmexport-") as scratch:
         if dry_run:
             click.echo("\n".join(_dry_run(request, Path(scratch))))

@@ -93,6 +93,23 @@ class ModelFile:
         found: str | None = self.metadata.get("module")
         return found
 
+    def refuse_options(self, given: Mapping[str, object], why: str = "") -> None:
+        """Of a network of one's own: options that only a PoseMamba has a use for.
+
+        Args:
+            given: by name, None where an option is absent.
+            why: what holds instead, as a part of the sentence.
+
+        Raises:
+            InputError: names the first that is given.
+        """
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(
+                    f"{option}: '{self.path}' is {self.module}, a network of your own{why}: "
+                    "leave it out"
+                )
+
     @property
     def batch(self) -> int | None:
         """Clips the input is fixed to; None for any."""

@@ -15,12 +15,13 @@ from pmexport.engine.sidecar import sidecar_path
 from pmexport.format.environment import timestamp, tool_version
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256
-from pmexport.format.names import OP_DOMAIN, PLUGIN_VERSION
+from pmexport.format.names import OP_DOMAIN
 from pmexport.libraries import tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import OnEvent, Outcome, probe, run_worker, worker_spec
 from pmexport.trt.checks import check_disk, check_options, check_output, check_plugin
 from pmexport.trt.request import TrtRequest
+from pmexport.trt.source import plugin_version
 from pmexport.trt.targets import parse_targets
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
@@ -93,16 +94,13 @@ def profile_of(source: ModelFile) -> Sizes:
 
 def _refuse_idle_options(request: TrtRequest, source: ModelFile) -> None:
     given = {
-        "--batch": request.batch,
-        "--frames": request.frames,
-        "--fp16": request.precision == "fp16",
+        "--batch": request.batch or None,
+        "--frames": request.frames or None,
+        "--fp16": True if request.precision == "fp16" else None,
     }
-    for option, is_given in given.items():
-        if is_given:
-            raise InputError(
-                f"{option}: '{source.path}' is {source.module}, a network of your own in fp32: its "
-                "sizes are those of 'pmexport export-module --dynamic': leave it out"
-            )
+    source.refuse_options(
+        given, " in fp32: its sizes are those of 'pmexport export-module --dynamic'"
+    )
     if not source.own_nodes:
         raise InputError(
             f"'{source.path}' was exported with --ops standard, whose scan takes one step at a "
@@ -128,7 +126,7 @@ def _sidecar(
         "plugin": {
             "file": plugin.name,
             "sha256": file_sha256(plugin),
-            "version": PLUGIN_VERSION,
+            "version": plugin_version(source),
             "namespace": OP_DOMAIN,
         },
         "tensorrt": {"flavour": backend.name, "version": outcome.version},
