@@ -5,12 +5,15 @@ import fake_device
 
 
 class Stream:
+    handle = None  # of one that could not be made
+
     def __init__(self):
         fake_device.call("Stream")
         self.handle = fake_device.stream()
 
     def __del__(self):
-        fake_device.STREAMS.pop(self.handle, None)  # collected late, after the next test began anew
+        if self.handle is not None:
+            del fake_device.STREAMS[self.handle]
 
     def synchronize(self):
         fake_device.call("synchronize")
@@ -20,6 +23,8 @@ class Stream:
 class DeviceAllocation:
     """Memory that goes with its object."""
 
+    _address = None  # of what could not be had
+
     def __init__(self, size):
         self._address = fake_device.malloc(size)
 
@@ -27,7 +32,8 @@ class DeviceAllocation:
         return self._address
 
     def __del__(self):
-        fake_device.free(self._address)
+        if self._address is not None:
+            fake_device.free(self._address)
 
 
 def mem_alloc(size):
