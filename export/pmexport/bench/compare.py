@@ -10,7 +10,6 @@ Reports from before the spread was kept are judged by medians and best times tog
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+from pmexport.format.files import read_report_json
 from posemamba.text import problem
 
 LEAST_CHANGE = 0.05
@@ -139,12 +139,7 @@ def read_report(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no report of ``pmexport bench``, or one from before it kept what is needed.
     """
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise problem(path, f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError):
-        raise problem(path, "is no JSON: write it with 'pmexport bench M --json'") from None
+    report = read_report_json(path, "pmexport bench M --json")
     try:
         shape = {key: int(report["shape"][key]) for key in ("batch", "frames", "joints")}
         samples = {str(name): _sample(row) for name, row in report["runtimes"].items()}

@@ -92,17 +92,20 @@ class BenchReport:
 
 
 def run_bench(
-    request: BenchRequest, progress: Callable[[str], Callable[[], None]] | None = None
+    request: BenchRequest,
+    progress: Callable[[str], Callable[[], None]] | None = None,
+    opened: Runnable | None = None,
 ) -> BenchReport:
     """Time a model.
 
     Args:
+        opened: ``request.model``, where the caller has looked into it already.
         progress: given a runtime's name, makes what is called after each of its runs.
 
     Raises:
         InputError: a file or size is wrong, or a runtime cannot work here.
     """
-    model = open_runnable(request.model)
+    model = opened or open_runnable(request.model)
     request = replace(request, runtimes=runtimes_of(model, request.runtimes))
     _refuse_idle_options(request)
     if request.layers:

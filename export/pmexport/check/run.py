@@ -99,19 +99,22 @@ def run_check(request: CheckRequest, progress: Progress | None = None) -> CheckR
     return check(request, progress).report
 
 
-def check(request: CheckRequest, progress: Progress | None = None) -> CheckOutcome:
+def check(
+    request: CheckRequest, progress: Progress | None = None, opened: Runnable | None = None
+) -> CheckOutcome:
     """Compare a model with its checkpoint, or with a reference.
 
     Args:
         request: see there.
         progress: wraps the runs of each side, to show how far it is.
+        opened: ``request.model``, where the caller has looked into it already.
 
     Raises:
         InputError: a file is wrong, the two do not belong together, or a runtime cannot work
             here; a model that gives other poses is not an error but a report that did not pass.
     """
     _refuse_idle_options(request)
-    model = open_runnable(request.model)
+    model = opened or open_runnable(request.model)
     names = runtimes_of(model, request.runtimes)
     if request.bisect:
         require_observable(model, names)

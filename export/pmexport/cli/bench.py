@@ -113,7 +113,7 @@ def _measure(
         _bench_own(request, model, outputs[".json"], others=(*unused, request.layers or None))
         return
     with _run_counter(effort.runs) as progress:
-        report = run_bench(request, progress)
+        report = run_bench(request, progress, model)
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
     compared = [] if old is None else compare_reports(old, found)

@@ -95,7 +95,7 @@ def check(
             )
         _check_own(request, model, json_path)
         return
-    outcome = run(request, check_progress)
+    outcome = run(request, check_progress, model)
     told = outcome.report.to_dict()
     click.echo("\n".join(check_lines(outcome.report, per_joint=per_joint)))
     found: list[str] = []

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+from posemamba.text import problem
 
 
 def is_utf8(path: Path) -> bool:
@@ -24,3 +28,20 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_report_json(path: Path, command: str) -> Any:  # noqa: ANN401
+    """What a report that one of our commands wrote holds; its shape is the caller's to judge.
+
+    Args:
+        command: what writes such a file, for whoever gave another.
+
+    Raises:
+        InputError: it cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError):
+        raise problem(path, f"is no JSON: write it with '{command}'") from None

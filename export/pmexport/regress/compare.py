@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pmexport.bench.compare import Sample, compare_samples
+from pmexport.format.files import read_report_json
 from pmexport.regress.run import Cell, RegressReport
 from posemamba.text import plural, problem
 
@@ -38,12 +38,7 @@ def read_cells(path: Path) -> dict[str, Any]:
     Raises:
         InputError: no report of ``pmexport regress``.
     """
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise problem(path, f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError):
-        raise problem(path, "is no JSON: write it with 'pmexport regress --json'") from None
+    report = read_report_json(path, "pmexport regress --json")
     try:
         cells = {cell.key: cell for cell in map(_cell, report["cells"])}
         machine = [report["environment"][key] for key in ("machine", "gpu")]
