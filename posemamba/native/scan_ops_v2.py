@@ -239,8 +239,7 @@ def stateless_scan(
     """As :func:`posemamba.scan.reference.selective_scan`, by whichever version has the sizes."""
     most = structs.SCAN_SIZES["d_state"]
     if most is not None and A.shape[1] <= most:
-        bias = torch.zeros_like(D) if delta_bias is None else delta_bias
-        first: Tensor = selective_scan(u, delta, A, B, C, D, bias, z, delta_softplus, reverse)
+        first: Tensor = selective_scan(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse)
         return first
     inputs = (u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse)
     y: Tensor = selective_scan_v2(*inputs)[0]
@@ -269,12 +268,11 @@ def _scan_backward(
     def plain(*values: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
         u, delta, A, B, C, D, delta_bias, z, initial_state, delta_softplus, reverse = values
         inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
-        if initial_state is None and state_grad is None:  # in chunks: much faster
-            return (chunked.selective_scan(*inputs),)
+        if initial_state is None:  # in chunks: much faster
+            return chunked.selective_scan_and_state(*inputs)
         return reference.stateful_scan(*inputs, initial_state=initial_state)
 
-    grads = [grad] if ctx.saved_tensors[8] is None and state_grad is None else [grad, state_grad]
-    return recomputed_gradients(ctx, grads, plain)
+    return recomputed_gradients(ctx, [grad, state_grad], plain)
 
 
 cross_selective_scan_v2.register_autograd(_cross_backward, setup_context=_save_inputs)
