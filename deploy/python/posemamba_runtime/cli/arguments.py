@@ -6,21 +6,25 @@ import argparse
 import re
 from typing import NoReturn
 
+from posemamba_runtime.cli.common_arguments import (
+    add_backend_and_threads,
+    add_height,
+    add_layout,
+    add_size,
+    add_window_and_hop,
+)
 from posemamba_runtime.cli.serve_arguments import add_serve
-from posemamba_runtime.cli.words import BACKENDS, address, choice, count, named, number
+from posemamba_runtime.cli.words import address, choice, count, named, number
 from posemamba_runtime.detectors.video import DETECTORS
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
-from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
-from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name, parse_size
+from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name
 from posemamba_runtime.keypoints.tracks import parse_person
 from posemamba_runtime.outputs import FORMATS
 from posemamba_runtime.outputs.vmc import parse_address
 
 POLICIES = ("blend", "last", "center")
 UNITS = ("m", "mm")
-
-_TALLEST_M = 3.0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,18 +86,8 @@ def _reading(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help=f"{', '.join(FORMAT_NAMES)}  [default: looked at]",
     )
-    group.add_argument(
-        "--layout",
-        type=named(layout_name),
-        metavar="NAME",
-        help=f"order of the joints where unknown: {', '.join(LAYOUTS)}",
-    )
-    group.add_argument(
-        "--size",
-        type=named(parse_size),
-        metavar="WxH",
-        help="pixels of the image, where the file does not tell",
-    )
+    add_layout(group)
+    add_size(group, "the image, where the file does not tell")
     group.add_argument(
         "--rate",
         "--fps",
@@ -133,13 +127,7 @@ def _detecting(group: argparse._ArgumentGroup) -> None:
 
 
 def _lifting(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--height-m",
-        type=number("a height", 0.3, _TALLEST_M, "metres"),
-        default=0,
-        metavar="H",
-        help="the people's height: poses in metres",
-    )
+    add_height(group)
     group.add_argument(
         "--units", type=choice("unit", UNITS), metavar="U", help="m or mm, with --height-m  [m]"
     )
@@ -160,40 +148,14 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
         help="of a One-Euro filter  [none]",
     )
     group.add_argument("--flip", action="store_true", help="average with the mirrored clip")
-    group.add_argument(
-        "--window",
-        type=count("a window"),
-        default=0,
-        metavar="N",
-        help="frames the network sees at once  [the model's]",
-    )
-    group.add_argument(
-        "--hop",
-        type=count("a hop"),
-        default=0,
-        metavar="N",
-        help="frames between windows  [3/4 of a window where blended, else 1]",
-    )
+    add_window_and_hop(group, "frames between windows  [3/4 of a window where blended, else 1]")
     group.add_argument(
         "--policy",
         type=choice("policy", POLICIES),
         metavar="P",
         help="the frame of a window that is taken: blend, last or center  [blend]",
     )
-    group.add_argument(
-        "--backend",
-        type=choice("backend", BACKENDS),
-        default="auto",
-        metavar="B",
-        help=f"{', '.join(BACKENDS)}  [auto]",
-    )
-    group.add_argument(
-        "--threads",
-        type=count("a number of threads"),
-        default=0,
-        metavar="N",
-        help="on the CPU  [the runtime's choice]",
-    )
+    add_backend_and_threads(group)
 
 
 def _living(group: argparse._ArgumentGroup) -> None:

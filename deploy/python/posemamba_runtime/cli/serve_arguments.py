@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from posemamba_runtime.cli.words import BACKENDS, choice, count, named, number
-from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
-from posemamba_runtime.keypoints.reader import parse_size
+from posemamba_runtime.cli.common_arguments import (
+    add_backend_and_threads,
+    add_height,
+    add_layout,
+    add_size,
+    add_window_and_hop,
+)
+from posemamba_runtime.cli.words import count, number, port
 
 LOOPBACK = "127.0.0.1"
 
@@ -35,7 +40,7 @@ def _listening(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--port",
-        type=_port,
+        type=port,
         default=8765,
         metavar="N",
         help="[8765]",
@@ -94,56 +99,10 @@ def _load(group: argparse._ArgumentGroup) -> None:
 
 
 def _lifting(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--window",
-        type=count("a window"),
-        default=0,
-        metavar="N",
-        help="frames the network sees at once  [the model's]",
+    add_window_and_hop(
+        group, "frames from one pose to the next  [what this machine keeps up with, measured]"
     )
-    group.add_argument(
-        "--hop",
-        type=count("a hop"),
-        default=0,
-        metavar="N",
-        help="frames from one pose to the next  [what this machine keeps up with, measured]",
-    )
-    group.add_argument(
-        "--size",
-        type=named(parse_size),
-        metavar="WxH",
-        help="pixels of the cameras' images, where they do not tell",
-    )
-    group.add_argument(
-        "--layout",
-        type=named(layout_name),
-        metavar="NAME",
-        help=f"order of the joints where unknown: {', '.join(LAYOUTS)}",
-    )
-    group.add_argument(
-        "--height-m",
-        type=number("a height", 0.3, 3, "metres"),
-        default=0,
-        metavar="H",
-        help="the people's height: poses in metres",
-    )
-    group.add_argument(
-        "--backend",
-        type=choice("backend", BACKENDS),
-        default="auto",
-        metavar="B",
-        help=f"{', '.join(BACKENDS)}  [auto]",
-    )
-    group.add_argument(
-        "--threads",
-        type=count("a number of threads"),
-        default=0,
-        metavar="N",
-        help="on the CPU  [the runtime's choice]",
-    )
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"'{text[:20]}' is no port: give a number from 1 to 65535")
-    return int(text)
+    add_size(group, "the cameras' images, where they do not tell")
+    add_layout(group)
+    add_height(group)
+    add_backend_and_threads(group)

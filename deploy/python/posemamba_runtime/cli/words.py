@@ -69,10 +69,25 @@ def count(what: str) -> Callable[[str], int]:
     return convert
 
 
+def port(text: str) -> int:
+    number = _port(text)
+    if number is None:
+        raise argparse.ArgumentTypeError(
+            f"'{printable(text, 20)}' is no port: give a number from 1 to 65535"
+        )
+    return number
+
+
 def address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+    host, _, last = text.rpartition(":")
+    number = _port(last)
+    if number is None:
         raise argparse.ArgumentTypeError(
             f"'{printable(text, 40)}' is no port: give a number from 1 to 65535, or HOST:PORT"
         )
-    return host or "127.0.0.1", int(port)
+    return host or "127.0.0.1", number
+
+
+def _port(text: str) -> int | None:
+    found = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else 0
+    return found if 0 < found < 65536 else None

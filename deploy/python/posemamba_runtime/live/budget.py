@@ -8,13 +8,11 @@ and the frame as far before the newest as the rest of the budget allows.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.lift_times import lift_times_ms
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.recordings import windows_of
 
@@ -23,8 +21,6 @@ WINDOWS = (243, 81, 27, 9, 5)
 
 _BUSY = 0.8
 """Share of the time between two frames that lifting may take; the rest is the caller's."""
-
-_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -78,11 +74,4 @@ def choose(
 
 
 def _milliseconds(lifter: Lifter, window: int, flip: bool) -> float:
-    clips = np.zeros((2 if flip else 1, window, 17, 2), np.float32)
-    lifter.lift(clips)  # the first run allocates
-    times = []
-    for _ in range(_RUNS):
-        start = time.perf_counter()
-        lifter.lift(clips)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
+    return statistics.median(lift_times_ms(lifter, 2 if flip else 1, window))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.lift_times import lift_times_ms
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.recordings import windows_of
 
@@ -16,7 +14,6 @@ _BUSY = 0.6
 """Share of the time that lifting may take; the rest is for frames and poses to come and go."""
 
 _TRIED = (1, 8)  # windows at once
-_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -67,11 +64,4 @@ def choose(
 
 def _milliseconds(lifter: Lifter, batch: int, window: int) -> float:
     """Per window."""
-    clips = np.zeros((batch, window, 17, 2), np.float32)
-    lifter.lift(clips)  # the first run allocates
-    times = []
-    for _ in range(_RUNS):
-        start = time.perf_counter()
-        lifter.lift(clips)
-        times.append(time.perf_counter() - start)
-    return min(times) * 1e3 / batch
+    return min(lift_times_ms(lifter, batch, window)) / batch
