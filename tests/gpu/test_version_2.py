@@ -15,33 +15,9 @@ pytestmark = pytest.mark.gpu
 RNG = np.random.default_rng(7)
 
 
-def anywhere(directions: int, steps: int, positions: int) -> dict[str, np.ndarray | None]:
-    """Any positions in any order, limb neighbours and idle steps among them."""
-    tables = RNG.integers(-1, positions, (2, directions, steps)).astype(np.int32)
-    return {"scan_index": tables[0], "neighbour_index": tables[1]}
-
-
-CROSS: dict[str, dict[str, object]] = {
-    "base": {},
-    "v3": {"tables": v2.order_tables("bidirectional", 9)},
-    "v31d": {"tables": v2.order_tables("v31d", 9)},
-    "breadth first": {"tables": v2.order_tables("bfs", 9)},
-    "the paper's": {"tables": v2.order_tables("global-local", 9)},
-    "tour": {"tables": v2.tour_tables(9)},
-    "reset by frame": {"reset": (len(v2.TOUR),) * 2},
-    "reset inside a tile": {"reset": (5, 0)},
-    "anywhere": {"tables": anywhere(3, 200, 153)},
-    "one position": {"tables": {"scan_index": np.zeros((2, 70), np.int32)}, "positions": 1},
-    "eight directions": {"tables": anywhere(8, 40, 153), "reset": (0, 1, 2, 3, 31, 32, 33, 7)},
-    "joints beyond 64": {"tables": anywhere(2, 300, 3 * 133), "positions": 3 * 133},
-    "batch=3": {"batch": 3},
-    "d_inner=37": {"d_inner": 37},
-    "d_inner=1": {"d_inner": 1},
-    "d_state=1": {"d_state": 1},
+CROSS: dict[str, dict[str, object]] = v2.CROSS_ROWS | {
     "d_state=17": {"d_state": 17},
     "d_state=64": {"d_state": 64},
-    "d_state=65": {"d_state": 65},
-    "d_state=128": {"d_state": 128},
     "d_state=256, dt_rank=128": {"d_state": 256, "dt_rank": 128, "d_inner": 20},
 }
 SCAN: dict[str, dict[str, object]] = {

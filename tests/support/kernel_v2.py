@@ -14,6 +14,8 @@ from kernel_oracle import softplus, step_positions
 from posemamba.native.structs import IndexedScanParams, StatefulScanParams
 from posemamba.scan_order import SCAN_ORDERS
 
+_RNG = np.random.default_rng(7)
+
 
 @dataclass
 class IndexedCase:
@@ -229,3 +231,32 @@ def piece_of(case: ScanCase, begin: int, end: int) -> ScanCase:
     rest = {name: getattr(case, name)
             for name in ("A", "D", "delta_bias", "delta_softplus", "reverse")}  # fmt: skip
     return ScanCase(**cut, z=z, **rest)
+
+
+def anywhere(directions: int, steps: int, positions: int) -> dict[str, np.ndarray | None]:
+    """Any positions in any order, limb neighbours and idle steps among them."""
+    tables = _RNG.integers(-1, positions, (2, directions, steps)).astype(np.int32)
+    return {"scan_index": tables[0], "neighbour_index": tables[1]}
+
+
+#: What every kernel of the operator is tried with; arguments of :func:`indexed_case`.
+CROSS_ROWS: dict[str, dict[str, object]] = {
+    "base": {},
+    "v3": {"tables": order_tables("bidirectional", 9)},
+    "v31d": {"tables": order_tables("v31d", 9)},
+    "breadth first": {"tables": order_tables("bfs", 9)},
+    "the paper's": {"tables": order_tables("global-local", 9)},
+    "tour": {"tables": tour_tables(9)},
+    "reset by frame": {"reset": (len(TOUR),) * 2},
+    "reset inside a tile": {"reset": (5, 0)},
+    "anywhere": {"tables": anywhere(3, 200, 153)},
+    "one position": {"tables": {"scan_index": np.zeros((2, 70), np.int32)}, "positions": 1},
+    "eight directions": {"tables": anywhere(8, 40, 153), "reset": (0, 1, 2, 3, 31, 32, 33, 7)},
+    "joints beyond 64": {"tables": anywhere(2, 300, 3 * 133), "positions": 3 * 133},
+    "batch=3": {"batch": 3},
+    "d_inner=1": {"d_inner": 1},
+    "d_inner=37": {"d_inner": 37},
+    "d_state=1": {"d_state": 1},
+    "d_state=65": {"d_state": 65},
+    "d_state=128": {"d_state": 128},
+}

@@ -17,35 +17,11 @@ from kernel_tolerance import check
 RNG = np.random.default_rng(7)
 
 
-def anywhere(directions: int, steps: int, positions: int) -> dict[str, np.ndarray | None]:
-    """Any positions in any order, limb neighbours and idle steps among them."""
-    tables = RNG.integers(-1, positions, (2, directions, steps)).astype(np.int32)
-    return {"scan_index": tables[0], "neighbour_index": tables[1]}
-
-
-ROWS: dict[str, dict[str, object]] = {
-    "base": {},
-    "v3": {"tables": v2.order_tables("bidirectional", 9)},
-    "v31d": {"tables": v2.order_tables("v31d", 9)},
-    "breadth first": {"tables": v2.order_tables("bfs", 9)},
-    "the paper's": {"tables": v2.order_tables("global-local", 9)},
-    "tour": {"tables": v2.tour_tables(9)},
-    "reset by frame": {"reset": (len(v2.TOUR),) * 2},
-    "reset inside a tile": {"reset": (5, 0)},
+ROWS: dict[str, dict[str, object]] = v2.CROSS_ROWS | {
     "reset at every step": {"reset": (1, 33)},
     "reset never met": {"reset": (10_000, 10_000)},
-    "anywhere": {"tables": anywhere(3, 200, 153)},
-    "one position": {"tables": {"scan_index": np.zeros((2, 70), np.int32)}, "positions": 1},
     "one step": {"tables": {"scan_index": np.array([[4]], np.int32)}},
     "all idle": {"tables": {"scan_index": np.full((1, 40), -1, np.int32)}},
-    "eight directions": {"tables": anywhere(8, 40, 153), "reset": (0, 1, 2, 3, 31, 32, 33, 7)},
-    "joints beyond 64": {"tables": anywhere(2, 300, 3 * 133), "positions": 3 * 133},
-    "batch=3": {"batch": 3},
-    "d_inner=1": {"d_inner": 1},
-    "d_inner=37": {"d_inner": 37},
-    "d_state=1": {"d_state": 1},
-    "d_state=65": {"d_state": 65},
-    "d_state=128": {"d_state": 128},
     "d_state=256": {"d_state": 256},
     "dt_rank=1": {"dt_rank": 1},
     "dt_rank=128": {"dt_rank": 128},
@@ -137,7 +113,7 @@ def test_mistakes(lib: ctypes.CDLL, field: str, value: int | None, status: int) 
      ("reset_length", -1)],
 )  # fmt: skip
 def test_tables_are_looked_at(lib: ctypes.CDLL, table: str, value: int) -> None:
-    case = v2.indexed_case(tables=anywhere(2, 50, 153), reset=(3, 4))
+    case = v2.indexed_case(tables=v2.anywhere(2, 50, 153), reset=(3, 4))
     getattr(case, table).flat[-1] = value
     params = v2.indexed_params(case)
     y = np.empty_like(case.x)
