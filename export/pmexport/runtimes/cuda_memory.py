@@ -163,4 +163,4 @@ class _PyCuda:
         self._stream.synchronize()
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        raise NotImplementedError("PyCUDA has no CUDA graphs; see `records`")
+        raise InputError("pycuda has no CUDA graphs: run 'pip install cuda-python'")
