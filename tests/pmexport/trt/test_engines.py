@@ -211,7 +211,7 @@ def test_a_mismatch_is_one_sentence(engine: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("edits", "here"),
+    ("edits", "device"),  # not "here": that fixture is the folder this runs in
     [
         ({"options__version_compat": True, "tensorrt__version": "10.2.9"}, "sm87"),
         ({"tensorrt__version": "10.3.0.30"}, "sm87"),  # a rebuild of the same TensorRT
@@ -220,9 +220,9 @@ def test_a_mismatch_is_one_sentence(engine: Path, name: str) -> None:
     ],
 )
 def test_what_fits_is_run(
-    engine: Path, edits: dict[str, Any], here: str, monkeypatch: pytest.MonkeyPatch
+    engine: Path, edits: dict[str, Any], device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gpu(monkeypatch, here)
+    gpu(monkeypatch, device)
     change(engine, **edits)
     assert TensorRt().load(engine)(clip(1, 5)).shape == (1, 5, 17, 3)
 
