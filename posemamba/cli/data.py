@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +38,9 @@ def _synthetic(default: str) -> Callable[[Callable[..., None]], Callable[..., No
         click.option("--held-out-clips", default=120, show_default=True, type=Whole(1),
                      help="Clips of each of the three held-out sets."),
         _FRAMES,
+        click.option("--cameras", default="centred", show_default=True,
+                     type=NearChoice(("centred", "varied")),
+                     help="The person in the middle, or anywhere, in images of any shape."),
         click.option("--seed", default=0, show_default=True, type=SEED,
                      help="Of everything random."),
     )  # fmt: skip
@@ -54,7 +57,7 @@ def _synthetic(default: str) -> Callable[[Callable[..., None]], Callable[..., No
 @_synthetic("demo")
 @click.option("--motions", type=PATH,
               help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
-def pybullet(motions: Path | None, output: Path, **counts: int) -> None:
+def pybullet(motions: Path | None, output: Path, **filming: Any) -> None:  # noqa: ANN401
     """Synthetic cameras before pybullet's motion capture (zlib licence).
 
     Twelve motions to train on and three held out; cameras to train with and a sector of azimuths
@@ -64,7 +67,7 @@ def pybullet(motions: Path | None, output: Path, **counts: int) -> None:
     from posemamba.data.synthetic.motion_clips import bundled_motions, read_motions, split_motions
 
     found = bundled_motions() if motions is None else read_motions(motions)
-    _write(output, _film(*split_motions(found), **counts))
+    _write(output, _film(split_motions(found), **filming))
 
 
 @data.command()
@@ -72,7 +75,7 @@ def pybullet(motions: Path | None, output: Path, **counts: int) -> None:
               help="holosoma-retargeting 0.1.0: the wheel (pip download --no-deps "
               "holosoma-retargeting==0.1.0, 102 MB), or a folder it was unpacked to.")  # fmt: skip
 @_synthetic("climb")
-def climbing(wheel: Path, output: Path, **counts: int) -> None:
+def climbing(wheel: Path, output: Path, **filming: Any) -> None:  # noqa: ANN401
     """Synthetic cameras before five climbs (Apache-2.0 by the wheel's metadata alone).
 
     Four climbs to train on and one held out, of another body; cameras and files as those of
@@ -82,7 +85,7 @@ def climbing(wheel: Path, output: Path, **counts: int) -> None:
     from posemamba.data.synthetic.climbing import HELD_OUT_CLIMBS, ORIGIN, read_climbs
     from posemamba.data.synthetic.motion_clips import split_motions
 
-    _write(output, _film(*split_motions(read_climbs(wheel), HELD_OUT_CLIMBS), **counts))
+    _write(output, _film(split_motions(read_climbs(wheel), HELD_OUT_CLIMBS), **filming))
     click.echo(f"Origin, kept in the files: {ORIGIN}")
 
 
@@ -188,33 +191,35 @@ def keypoints(source: Path, reading: Reading, output: Path) -> None:
 
 
 def _film(
-    kept: Sequence[Motion],
-    held: Sequence[Motion],
+    split: tuple[list[Motion], list[Motion]],
     *,
     clips: int,
     held_out_clips: int,
     frames: int,
+    cameras: str,
     seed: int,
 ) -> dict[str, ClipSet]:
     """The training set and the three held-out ones."""
     from tqdm import tqdm
 
-    from posemamba.data.synthetic.cameras import HELD_OUT_CAMERAS, TRAINING_CAMERAS
+    from posemamba.data.synthetic.cameras import CAMERAS
     from posemamba.data.synthetic.motion_clips import make_clips
 
+    kept, held = split
+    usual, other = CAMERAS[cameras]
     jobs = {
-        "train": (kept, TRAINING_CAMERAS, clips),
-        "val_motions": (held, TRAINING_CAMERAS, held_out_clips),
-        "val_cameras": (kept, HELD_OUT_CAMERAS, held_out_clips),
-        "val_both": (held, HELD_OUT_CAMERAS, held_out_clips),
+        "train": (kept, usual, clips),
+        "val_motions": (held, usual, held_out_clips),
+        "val_cameras": (kept, other, held_out_clips),
+        "val_both": (held, other, held_out_clips),
     }
     total = sum(count for _, _, count in jobs.values())
     made = {}
     with tqdm(total=total, unit="clip", disable=None) as bar:
-        for place, (name, (players, cameras, count)) in enumerate(jobs.items()):
+        for place, (name, (players, before, count)) in enumerate(jobs.items()):
             # Each set has its own stream of random numbers, so none repeats another's clips.
             stream = seed * len(jobs) + place
-            made[name] = make_clips(players, cameras, count, frames, stream, bar.update)
+            made[name] = make_clips(players, before, count, frames, stream, bar.update)
     return made
 
 
