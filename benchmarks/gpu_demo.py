@@ -6,6 +6,8 @@
     python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
         --networks L --minutes 21 --this-call 7          # and again, until it says finished
 
+``benchmarks/gpu_run.sh build demo`` builds the libraries first and sets the paths to them.
+
 Each call makes what clip sets are missing, trains the networks named side by side, measures every
 network it has weights of, and writes into ``--out``:
 
@@ -302,7 +304,7 @@ def unpack(call: Call, state: Path) -> None:
 _path = click.Path(path_type=Path)
 
 
-@click.command(help=__doc__, context_settings={"max_content_width": 100})
+@click.command(help=(__doc__ or "").splitlines()[0])
 @click.option("--climb", required=True, type=_path, help="holosoma-retargeting 0.1.0, or unpacked.")
 @click.option("--real", required=True, type=_path, help="pose2sim 0.4.0, or unpacked.")
 @click.option("--out", default="out/demo_networks", show_default=True, type=_path)

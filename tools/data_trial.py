@@ -130,10 +130,10 @@ def run(
     return results
 
 
-@click.command(help=__doc__)
+@click.command(help=(__doc__ or "").splitlines()[0])
 @click.option("--climb", required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--real", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--steps", default=600, show_default=True)
+@click.option("--steps", default=500, show_default=True)
 @click.option("--seeds", default=2, show_default=True)
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 def main(climb: Path, real: Path, steps: int, seeds: int, output: Path) -> None:

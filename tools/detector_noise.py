@@ -57,7 +57,7 @@ def rows(found: list[Array]) -> list[tuple[str, ...]]:
     return result
 
 
-@click.command(help=__doc__)
+@click.command(help=(__doc__ or "").splitlines()[0])
 @click.argument("wheel", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(wheel: Path) -> None:
     try:

@@ -26,22 +26,8 @@ from pieces import cut, join, light_state
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.data.clip_set import ClipSet, load_clip_set
 
-TINY = [
-    "--frames",
-    "9",
-    "--depth",
-    "1",
-    "--d-model",
-    "8",
-    "--steps",
-    "4",
-    "--batch",
-    "2",
-    "--save-every",
-    "2",
-    "--scan",
-    "chunked",
-]
+TINY = ("--frames", "9", "--depth", "1", "--d-model", "8", "--steps", "4", "--batch", "2",
+        "--save-every", "2", "--scan", "chunked")  # fmt: skip
 
 
 @pytest.fixture
@@ -54,7 +40,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr(gpu_demo, "read_trial", lambda _: trial)
     wheel = write_wheel(tmp_path / "climb.whl", monkeypatch)
     networks = ("S", "S_pybullet")
-    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, 60.0, 16, 2, tuple(TINY), "cpu")
+    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, 60.0, 16, 2, TINY, "cpu")
 
 
 def invoke(call: Call, *more: str, code: int = 0) -> str:
