@@ -31,11 +31,11 @@ class ClipSet:
             output: that of ``keypoints_2d`` at the root's depth.
         mm_per_unit: (clips,) float32; ``poses_3d * mm_per_unit`` is in millimetres.
         names: one per clip, ``motion/camera/start``.
-        origin: what the clips were made of and under which licence, as their source claims; empty
-            where nobody said.
+        origin: what the clips were made of and under which licence, as their source claims; several
+            with "; " between them, empty where nobody said.
 
     Raises:
-        InputError: shapes that do not belong together, NaN or infinity.
+        InputError: shapes that do not belong together, NaN or infinity, an origin of several lines.
     """
 
     keypoints_2d: FloatArray
@@ -61,6 +61,8 @@ class ClipSet:
                 raise InputError(f"{name} is {values.dtype}, not float32")
             if not np.isfinite(values).all():
                 raise InputError(f"{name} holds NaN or infinity")
+        if not self.origin.isprintable():
+            raise InputError("origin holds a character that cannot be printed: give one line")
         if not (self.mm_per_unit > 0).all():
             raise InputError("mm_per_unit holds a value that is not positive")
 

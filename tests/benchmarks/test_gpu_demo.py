@@ -91,12 +91,14 @@ def test_an_unfinished_network_goes_on_elsewhere(call: Call) -> None:
     """Killed before its time is over, brought back in pieces, resumed on a bare machine."""
     call = dataclasses.replace(call, networks=("L",))
     gpu_demo.make_sets(call)
-    # More steps than there is time for; those before the first save take longer than nothing.
     endless = tuple("1000000" if word == "4" else word for word in call.extra)
-    here = dataclasses.replace(call, extra=endless, this_call=0.5)
-    gpu_demo.train(here)
+    here = dataclasses.replace(call, extra=endless, this_call=0.25)
     state = call.run("L") / gpu_demo.STATE
-    assert call.weights("L") == state  # half a minute is enough for two steps, not for a million
+    for _ in range(20):  # a busy machine may not come to the first save in a quarter of a minute
+        gpu_demo.train(here)
+        if state.exists():
+            break
+    assert call.weights("L") == state
     gpu_demo.pack(here)
     back = call.out / "back"
     assert {file.name for file in back.iterdir()} == {"cards.tar.gz", "L.state.0"}

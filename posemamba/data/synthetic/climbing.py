@@ -39,8 +39,8 @@ Folder = Path | zipfile.Path
 
 GET = "pip download --no-deps holosoma-retargeting==0.1.0"
 ORIGIN = (
-    "holosoma-retargeting 0.1.0, demo_data/climb (its metadata claims Apache-2.0; no licence file, "
-    "no word on who recorded it)"
+    "holosoma-retargeting 0.1.0, demo_data/climb (its metadata claims Apache-2.0, without a "
+    "licence file or a word on who recorded it)"
 )
 SOURCE_RATE = 120.0
 """Frames a second of the source, inferred."""

@@ -45,6 +45,7 @@ def test_time_and_origin(unpacked: bool, tmp_path: Path, monkeypatch: pytest.Mon
     for motion in motions:
         assert not motion.loops
         assert "claims Apache-2.0" in motion.origin
+        assert "; " not in motion.origin  # which is between two origins
         assert motion.positions.shape == (
             250,
             17,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from posemamba.cli.main import cli
@@ -251,3 +253,12 @@ def test_a_run_older_than_a_setting_resumes(here: Path) -> None:
     assert load_state(path, TrainConfig())["step"] == 3
     with pytest.raises(InputError, match="was trained with jitter 0"):
         load_state(path, TrainConfig(jitter=0.1))
+
+
+def test_weights_name_what_they_were_made_of(here: Path) -> None:
+    for name, origin in (("a", "one (MIT); two (zlib)"), ("b", "two (zlib)"), ("c", "")):
+        save_clip_set(here / f"{name}.npz", dataclasses.replace(clips(4), origin=origin))
+    data = [word for name in "abc" for word in ("--data", f"{name}.npz")]
+    invoke("train", *data, *TINY, "--steps", "1", "-o", "run")
+    with safe_open(here / "run" / "final.safetensors", "pt") as file:
+        assert file.metadata()["data"] == "one (MIT); two (zlib)"
