@@ -7,6 +7,7 @@
 #   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
 #   cost       L against batch and frames, and its plot
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
+#   demo       the demonstration networks: gpu_demo.py with the options in $DEMO
 #   host       the tests that need no GPU, with this machine's Python
 # Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
 #   benchmarks/gpu_run.sh build verify forward cost bench block
@@ -121,6 +122,12 @@ cost() {
 
 energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
 
+# shellcheck disable=SC2086  # several words
+demo() {
+  "$PYTHON" benchmarks/gpu_demo.py --out out/demo_networks $DEMO
+  cp out/demo_networks/back/* "$OUT/"
+}
+
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
 
 if (($# == 0)); then set -- build test sanitize bench forward; fi
@@ -136,6 +143,7 @@ for step in "$@"; do
     block) time_block ;;
     cost) cost ;;
     energy) energy ;;
+    demo) demo ;;
     host) host ;;
     *)
       echo "gpu_run.sh: unknown step '$step'; see its first lines" >&2

@@ -1,17 +1,14 @@
-"""On a machine with a GPU and mamba-ssm: measure training, and train the demonstration networks.
+"""On a machine with a GPU and mamba-ssm: measure training.
 
 ``throughput``: clips a second and peak memory of one training step of S and L, ours (with and
-without a CUDA graph) beside the authors' data flow. ``data``: generate clips. ``demo``: train S
-(243 frames) and a small network for streaming side by side on them, for so many minutes.
+without a CUDA graph) beside the authors' data flow. ``gpu_demo.py`` trains the demonstrations.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,35 +20,12 @@ from environment import environment
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba.data.clip_set import ClipSet, save_clip_set
-from posemamba.data.synthetic.cameras import HELD_OUT_CAMERAS, TRAINING_CAMERAS
-from posemamba.data.synthetic.motion_clips import bundled_motions, make_clips, split_motions
 from posemamba.model.blocks import SpatioTemporalScan
 from posemamba.model.network import PoseMamba
 from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 
 FRAMES = 243
-#: What the demonstration networks were trained with; both fit in 8 MB as float32.
-NETWORKS: dict[str, dict[str, object]] = {
-    "S": {"variant": "S", "frames": 243, "batch-size": 4, "learning-rate": 7e-4},
-    "streaming": {
-        "variant": "S",
-        "depth": 6,
-        "frames": 81,
-        "batch-size": 8,
-        "learning-rate": 1e-3,
-    },
-}
-SETTINGS: dict[str, object] = {
-    "scan": "mamba-ssm",
-    "schedule": "cosine",
-    "epochs": 1000,
-    "noise": 0.004,
-    "drop-joints": 0.02,
-    "save-every": 1000,
-    "device": "cuda",
-}
 
 
 class OfficialFlow(SpatioTemporalScan):
@@ -163,57 +137,15 @@ def throughput(out: Path, sizes: str) -> None:
     (out / "training-throughput.json").write_text(text)
 
 
-def write_sets(folder: Path, clips: int) -> None:
-    """Training clips and the three held-out sets, 243 frames each."""
-    train, held = split_motions(bundled_motions())
-    sets: dict[str, tuple[list[Any], Any, int]] = {
-        "train": (train, TRAINING_CAMERAS, clips),
-        "val_motions": (held, TRAINING_CAMERAS, 48),
-        "val_cameras": (train, HELD_OUT_CAMERAS, 48),
-        "val_both": (held, HELD_OUT_CAMERAS, 48),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed, (name, (motions, cameras, count)) in enumerate(sets.items()):
-        made: ClipSet = make_clips(motions, cameras, count, FRAMES, seed)
-        save_clip_set(folder / f"{name}.npz", made)
-
-
-def demo(out: Path, data: Path, minutes: float, extra: list[str]) -> None:
-    running = []
-    for name, network in NETWORKS.items():
-        settings = SETTINGS | network | {"minutes": minutes, "out": out / name}
-        command = [sys.executable, "-m", "posemamba", "train", "--data", str(data / "train.npz")]
-        command += ["--val", str(data / "val_motions.npz")]
-        for option, value in settings.items():
-            command += [f"--{option}", str(value)]
-        log = (out / f"{name}.log").open("w")
-        environment = os.environ | {"OMP_NUM_THREADS": "4"}
-        running.append(
-            (name, subprocess.Popen(command + extra, stdout=log, stderr=log, env=environment))
-        )
-    for name, process in running:
-        code = process.wait()
-        sys.stdout.write(f"{name}: exit {code}\n{(out / f'{name}.log').read_text()[-600:]}\n")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("step", choices=("throughput", "data", "demo"))
+    parser.add_argument("step", choices=("throughput",))
     parser.add_argument("--out", type=Path, default=Path("out/train"))
-    parser.add_argument("--data", type=Path, default=Path("out/train/data"))
     parser.add_argument("--sizes", default="S,L")
-    parser.add_argument("--clips", type=int, default=4096)
-    parser.add_argument("--minutes", type=float, default=4.0)
-    parser.add_argument("--extra", default="--cuda-graph", help="further options of train")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_float32_matmul_precision("high")  # as posemamba.training.run does on CUDA
-    if options.step == "throughput":
-        throughput(options.out, options.sizes)
-    elif options.step == "data":
-        write_sets(options.data, options.clips)
-    else:
-        demo(options.out, options.data, options.minutes, options.extra.split())
+    throughput(options.out, options.sizes)
     return 0
 
 

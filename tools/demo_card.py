@@ -22,17 +22,15 @@ _INTRODUCTION = (
 )
 _LIMITS = (
     "**No accuracy on Human3.6M, MPI-INF-3DHP or any other benchmark may be concluded from this "
-    "card.** The data are a few minutes of motion of one synthetic skeleton seen by synthetic "
+    "card.** The data are a few minutes of motion of the skeletons below seen by synthetic "
     "cameras; neither those sets nor the authors' weights were used. The network has seen no real "
-    "2D detector, no clothes, no second body shape of a real person. Do not use it to judge a "
+    "2D detector, no clothes, no body shape of a real person but those. Do not use it to judge a "
     "person, for medical or safety decisions, or as a baseline of the paper's model."
 )
 _DATA = (
-    "Motion: the `humanoid3d_*` motion-capture clips of pybullet 3.2.7 (zlib licence), through "
-    "forward kinematics, with random cameras, 2D noise and dropped joints "
-    "(`posemamba data pybullet`). Smoke test: the balancing trial of pose2sim 0.4.0 "
-    "(BSD-3-Clause), OpenPose detections of four cameras and 3D triangulated from them "
-    "(`posemamba data pose2sim`). The weights are Apache-2.0, as the project."
+    "What the clip sets are made of, as the sources claim it, and which of them. Motion capture "
+    "was filmed by random synthetic cameras; 2D noise and lost joints were drawn in training "
+    "(docs/guide/data.md). The weights are Apache-2.0, as the project."
 )
 
 
@@ -75,6 +73,8 @@ def _parts(report: Mapping[str, Any]) -> list[str]:
         _LIMITS,
         "## Data and licences",
         _DATA,
+        _facts(_origins(sets)),
+        "The clip sets:",
         _facts({name: _describe_set(entry) for name, entry in sets.items()}),
         "## Training",
         _facts(report["training"]),
@@ -90,6 +90,8 @@ def _parts(report: Mapping[str, Any]) -> list[str]:
         parts += [f"**{name}**, mm (MPJVE in mm a frame)", markdown_table(_header(), grid)]
     if report.get("real"):
         parts += _real(report["real"])
+    if report.get("precision"):
+        parts += _precision(report["precision"])
     environment = ", ".join(f"{key} {value}" for key, value in report["environment"].items())
     parts.append(f"Figures measured with: {environment}.")
     return parts
@@ -112,6 +114,30 @@ def _real(real: Mapping[str, Any]) -> list[str]:
         "benchmark.",
         markdown_table(("", *real["names"]), grid),
     ]
+
+
+def _precision(precision: Mapping[str, Any]) -> list[str]:
+    """``pmexport check`` of an export, by precision and runtime."""
+    grid = [
+        (name, runtime, f"{figures['max_abs']:.1e}", f"{figures['mpjpe_mm']:.3f}")
+        for name, runtimes in precision.items()
+        for runtime, figures in runtimes.items()
+    ]
+    return [
+        "## Drift of the exported model",
+        "Against PyTorch in float32, on real clips, as `pmexport check` tells it: the largest "
+        "difference of a coordinate, in units, and the mean joint drift in mm.",
+        markdown_table(("precision", "runtime", "units", "mm"), grid),
+    ]
+
+
+def _origins(sets: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Origin to the names of the sets that hold something of it."""
+    found: dict[str, list[str]] = {}
+    for name, entry in sets.items():
+        for origin in entry["origin"].split("; "):
+            found.setdefault(origin or "origin not recorded", []).append(name)
+    return found
 
 
 def _facts(facts: Mapping[str, Any]) -> str:

@@ -2,9 +2,11 @@
 
     python tools/demo_report.py --ckpt demo_S.safetensors --train train.npz \\
         --val val_motions.npz --val val_cameras.npz --val val_both.npz --real pose2sim.npz \\
+        --beside before=posemamba/assets/demo_S.safetensors --check fp16=check.json \\
         --log run/log.csv --training facts.json --out cards/demo_S
 
-(``facts.json``: what the log does not tell, such as ``{"hardware": "one H100", "seed": 0}``)
+(``facts.json``: what the log does not tell, such as ``{"hardware": "one H100", "seed": 0}``;
+``check.json``: of ``pmexport check --json``)
 writes ``report.json``, ``curves.svg`` and ``MODEL_CARD.md``; the card's numbers come from the JSON
 alone, and ``--card-only`` writes it again from there.
 """
@@ -17,10 +19,13 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from demo_card import SCHEMA, render
 
 from posemamba.cli.tool import BAD_REQUEST, describe, fail
 from posemamba.errors import InputError
@@ -36,16 +41,46 @@ REPORT, CARD, CURVES = "report.json", "MODEL_CARD.md", "curves.svg"
 _path = click.Path(path_type=Path)
 
 
-def methods(checkpoint: Checkpoint, train: ClipSet) -> dict[str, Lift]:
+@dataclass(frozen=True)
+class Request:
+    """What a report is made of.
+
+    Attributes:
+        train: clip set that the baselines are fitted on.
+        vals, reals: held-out clip sets; real ones count for their P-MPJPE alone.
+        log, training: CSV of the run, and JSON of what it does not tell.
+        beside: further checkpoints, by their name in the tables.
+        checks: reports of ``pmexport check``, by precision.
+    """
+
+    ckpt: Path
+    train: Path
+    vals: tuple[Path, ...]
+    reals: tuple[Path, ...] = ()
+    log: Path | None = None
+    training: Path | None = None
+    beside: Mapping[str, Path] = field(default_factory=dict)
+    checks: Mapping[str, Path] = field(default_factory=dict)
+    device: str = "cpu"
+
+
+def methods(checkpoint: Checkpoint, train: ClipSet, request: Request) -> dict[str, Lift]:
     """What is compared, by its name in the tables."""
     from demo_baselines import constant_pose, fit_linear
 
+    from posemamba.checkpoint.read import load_checkpoint
     from posemamba.checkpoint.untrained import untrained_network
+    from posemamba.model.device import pick_device
     from posemamba.model.lift import as_lift
 
+    device = pick_device(request.device)
+    networks = {
+        "trained": checkpoint.build(),
+        **{name: load_checkpoint(path) for name, path in request.beside.items()},
+        "untrained": untrained_network(checkpoint.config, seed=0),
+    }
     return {
-        "trained": as_lift(checkpoint.build()),
-        "untrained": as_lift(untrained_network(checkpoint.config, seed=0)),
+        **{name: as_lift(network.to(device)) for name, network in networks.items()},
         f"linear, {WINDOW} frames": fit_linear(train, window=WINDOW),
         "linear, one frame": fit_linear(train),
         "mean pose": constant_pose(train),
@@ -89,7 +124,13 @@ def describe_set(path: Path, clips: ClipSet) -> dict[str, Any]:
     """Name, size and content of a clip set."""
     count, frames = clips.keypoints_2d.shape[:2]
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"file": path.name, "sha256": sha256, "clips": count, "frames": frames}
+    return {
+        "file": path.name,
+        "sha256": sha256,
+        "clips": count,
+        "frames": frames,
+        "origin": clips.origin,
+    }
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -103,27 +144,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def make_report(
-    ckpt: Path,
-    train: Path,
-    vals: tuple[Path, ...],
-    reals: tuple[Path, ...],
-    log: Path | None,
-    training: Path | None,
-) -> dict[str, Any]:
+def make_report(request: Request) -> dict[str, Any]:
     """Everything the card says in numbers."""
     import torch
-    from demo_card import SCHEMA
 
     from posemamba.checkpoint.read import read_checkpoint
     from posemamba.data.clip_set import load_clip_set
 
+    log, training = request.log, request.training
     facts = (logged_facts(log) if log else {}) | (read_json(training) if training else {})
-    checkpoint = read_checkpoint(ckpt)
-    files = {path.stem: path for path in (train, *vals)}
+    precision = {name: read_check(path) for name, path in request.checks.items()}
+    checkpoint = read_checkpoint(request.ckpt)
+    files = {path.stem: path for path in (request.train, *request.vals)}
     sets = {name: load_clip_set(path) for name, path in files.items()}
-    lifts = methods(checkpoint, sets[train.stem])
-    held_out = {path.stem: sets[path.stem] for path in vals}
+    lifts = methods(checkpoint, sets[request.train.stem], request)
+    held_out = {path.stem: sets[path.stem] for path in request.vals}
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "model": describe_checkpoint(checkpoint),
@@ -138,9 +173,13 @@ def make_report(
             "cpus": str(os.cpu_count()),
         },
     }
-    if reals:
-        real_sets = {path.stem: load_clip_set(path) for path in reals}
-        report["sets"] |= {path.stem: describe_set(path, real_sets[path.stem]) for path in reals}
+    if precision:
+        report["precision"] = precision
+    if request.reals:
+        real_sets = {path.stem: load_clip_set(path) for path in request.reals}
+        report["sets"] |= {
+            path.stem: describe_set(path, real_sets[path.stem]) for path in request.reals
+        }
         figures = measure(lifts, real_sets)
         report["real"] = {
             "names": list(real_sets),
@@ -150,6 +189,26 @@ def make_report(
             },
         }
     return report
+
+
+def read_check(path: Path) -> dict[str, dict[str, float]]:
+    """Runtime to ``max_abs`` and ``mpjpe_mm``, of a report of ``pmexport check --json``."""
+    content = read_json(path)
+    try:
+        return {
+            runtime: {name: float(figures[name]) for name in ("max_abs", "mpjpe_mm")}
+            for runtime, figures in content["runtimes"].items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{path}: not a report of 'pmexport check --json'") from None
+
+
+def named_paths(values: tuple[str, ...], option: str) -> dict[str, Path]:
+    """``NAME=PATH`` each."""
+    parts = [value.partition("=") for value in values]
+    if wrong := [value for value, part in zip(values, parts, strict=True) if not part[2]]:
+        raise InputError(f"{option} '{wrong[0]}': give NAME=PATH")
+    return {name: Path(path) for name, _, path in parts}
 
 
 def logged_facts(log: Path) -> dict[str, Any]:
@@ -179,6 +238,17 @@ def write_curves(log: Path, path: Path) -> None:
     draw_curves(columns, [("loss", losses), ("validation error, mm", errors)], path)
 
 
+def write_card(request: Request, out: Path) -> None:
+    """Measure, and write the report, the curves and the card into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    report = make_report(request)
+    if request.log is not None:
+        write_curves(request.log, out / CURVES)
+        report["curves"] = CURVES
+    write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
+    write_text(out / CARD, render(report))
+
+
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all."""
     with replacing(path) as temporary:
@@ -193,6 +263,10 @@ def write_text(path: Path, text: str) -> None:
               help="Clip set of a real person, for P-MPJPE only; repeatable.")  # fmt: skip
 @click.option("--log", type=_path, help="CSV log of the training run.")
 @click.option("--training", type=_path, help="JSON of what else the card says on training.")
+@click.option("--beside", multiple=True, help="NAME=CKPT to measure as well; repeatable.")
+@click.option("--check", "checks", multiple=True,
+              help="PRECISION=JSON of 'pmexport check --json'; repeatable.")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, help="Where networks run.")
 @click.option("--out", required=True, type=_path, help="Folder to write into.")
 @click.option("--card-only", is_flag=True, help="Write the card again from the folder's report.")
 def main(
@@ -202,25 +276,23 @@ def main(
     reals: tuple[Path, ...],
     log: Path | None,
     training: Path | None,
+    beside: tuple[str, ...],
+    checks: tuple[str, ...],
+    device: str,
     out: Path,
     card_only: bool,
 ) -> None:
     """Measure a checkpoint against its baselines and write its model card."""
-    from demo_card import render
-
     try:
         if card_only:
-            report = read_json(out / REPORT)
+            write_text(out / CARD, render(read_json(out / REPORT)))
         else:
             if ckpt is None or train is None or not vals:
                 raise InputError("--ckpt, --train and at least one --val are needed")
-            out.mkdir(parents=True, exist_ok=True)
-            report = make_report(ckpt, train, vals, reals, log, training)
-            if log is not None:
-                write_curves(log, out / CURVES)
-                report["curves"] = CURVES
-            write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
-        write_text(out / CARD, render(report))
+            others, checked = named_paths(beside, "--beside"), named_paths(checks, "--check")
+            write_card(
+                Request(ckpt, train, vals, reals, log, training, others, checked, device), out
+            )
     except (InputError, OSError) as error:
         fail(describe(error), BAD_REQUEST)
     click.echo(f"Card: {out / CARD}, figures in {out / REPORT}")

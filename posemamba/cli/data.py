@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +15,7 @@ from posemamba.text import table
 
 if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
+    from posemamba.data.synthetic.humanoid import Motion
     from posemamba.pose.clips import Reading
 
 _TWO_OR_MORE = Whole(2, MAX_FRAMES)
@@ -26,51 +28,65 @@ def data() -> None:
     """Make clip sets (NPZ): what 'posemamba train' and 'posemamba evaluate' read."""
 
 
+def _synthetic(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options of a command that films motions."""
+    options = (
+        click.option("-o", "--output", default=default, show_default=True, type=PATH,
+                     help="Folder to write to; made if missing."),
+        click.option("--clips", default=1500, show_default=True, type=Whole(1),
+                     help="Clips to train on."),
+        click.option("--held-out-clips", default=120, show_default=True, type=Whole(1),
+                     help="Clips of each of the three held-out sets."),
+        _FRAMES,
+        click.option("--cameras", default="centred", show_default=True,
+                     type=NearChoice(("centred", "varied")),
+                     help="The person in the middle, or anywhere, in images of any shape."),
+        click.option("--seed", default=0, show_default=True, type=SEED,
+                     help="Of everything random."),
+    )  # fmt: skip
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @data.command()
-@click.option("-o", "--output", default="demo", show_default=True, type=PATH,
-              help="Folder to write to; made if missing.")  # fmt: skip
-@click.option("--clips", default=1500, show_default=True, type=Whole(1),
-              help="Clips to train on.")  # fmt: skip
-@click.option("--held-out-clips", default=120, show_default=True, type=Whole(1),
-              help="Clips of each of the three held-out sets.")  # fmt: skip
-@_FRAMES
-@click.option("--seed", default=0, show_default=True, type=SEED, help="Of everything random.")
+@_synthetic("demo")
 @click.option("--motions", type=PATH,
               help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
-def pybullet(
-    output: Path, clips: int, held_out_clips: int, frames: int, seed: int, motions: Path | None
-) -> None:
+def pybullet(motions: Path | None, output: Path, **filming: Any) -> None:  # noqa: ANN401
     """Synthetic cameras before pybullet's motion capture (zlib licence).
 
     Twelve motions to train on and three held out; cameras to train with and a sector of azimuths
     held out. Writes train.npz, val_motions.npz (held-out motions), val_cameras.npz (held-out
     cameras) and val_both.npz. The motions are short: a clip repeats and joins them.
     """
-    from tqdm import tqdm
+    from posemamba.data.synthetic.motion_clips import bundled_motions, read_motions, split_motions
 
-    from posemamba.data.synthetic.cameras import HELD_OUT_CAMERAS, TRAINING_CAMERAS
-    from posemamba.data.synthetic.motion_clips import (
-        bundled_motions,
-        make_clips,
-        read_motions,
-        split_motions,
-    )
+    found = bundled_motions() if motions is None else read_motions(motions)
+    _write(output, _film(split_motions(found), **filming))
 
-    kept, held = split_motions(bundled_motions() if motions is None else read_motions(motions))
-    jobs = {
-        "train": (kept, TRAINING_CAMERAS, clips),
-        "val_motions": (held, TRAINING_CAMERAS, held_out_clips),
-        "val_cameras": (kept, HELD_OUT_CAMERAS, held_out_clips),
-        "val_both": (held, HELD_OUT_CAMERAS, held_out_clips),
-    }
-    total = sum(count for _, _, count in jobs.values())
-    made = {}
-    with tqdm(total=total, unit="clip", disable=None) as bar:
-        for place, (name, (players, cameras, count)) in enumerate(jobs.items()):
-            # Each set has its own stream of random numbers, so none repeats another's clips.
-            stream = seed * len(jobs) + place
-            made[name] = make_clips(players, cameras, count, frames, stream, bar.update)
-    _write(output, made)
+
+@data.command()
+@click.option("--wheel", required=True, type=PATH,
+              help="holosoma-retargeting 0.1.0: the wheel (pip download --no-deps "
+              "holosoma-retargeting==0.1.0, 102 MB), or a folder it was unpacked to.")  # fmt: skip
+@_synthetic("climb")
+def climbing(wheel: Path, output: Path, **filming: Any) -> None:  # noqa: ANN401
+    """Synthetic cameras before five climbs (Apache-2.0 by the wheel's metadata alone).
+
+    Four climbs to train on and one held out, of another body; cameras and files as those of
+    'posemamba data pybullet', to train on together: 'posemamba train --data demo/train.npz --data
+    climb/train.npz'. The clip sets carry the licence as the source claims it.
+    """
+    from posemamba.data.synthetic.climbing import HELD_OUT_CLIMBS, ORIGIN, read_climbs
+    from posemamba.data.synthetic.motion_clips import split_motions
+
+    _write(output, _film(split_motions(read_climbs(wheel), HELD_OUT_CLIMBS), **filming))
+    click.echo(f"Origin, kept in the files: {ORIGIN}")
 
 
 @data.command()
@@ -172,6 +188,39 @@ def keypoints(source: Path, reading: Reading, output: Path) -> None:
     clips = load_clips(source, reading)
     save_clips(output, clips)
     click.echo(table(("", "frames"), [(name, str(len(clip))) for name, clip in clips.items()]))
+
+
+def _film(
+    split: tuple[list[Motion], list[Motion]],
+    *,
+    clips: int,
+    held_out_clips: int,
+    frames: int,
+    cameras: str,
+    seed: int,
+) -> dict[str, ClipSet]:
+    """The training set and the three held-out ones."""
+    from tqdm import tqdm
+
+    from posemamba.data.synthetic.cameras import CAMERAS
+    from posemamba.data.synthetic.motion_clips import make_clips
+
+    kept, held = split
+    usual, other = CAMERAS[cameras]
+    jobs = {
+        "train": (kept, usual, clips),
+        "val_motions": (held, usual, held_out_clips),
+        "val_cameras": (kept, other, held_out_clips),
+        "val_both": (held, other, held_out_clips),
+    }
+    total = sum(count for _, _, count in jobs.values())
+    made = {}
+    with tqdm(total=total, unit="clip", disable=None) as bar:
+        for place, (name, (players, before, count)) in enumerate(jobs.items()):
+            # Each set has its own stream of random numbers, so none repeats another's clips.
+            stream = seed * len(jobs) + place
+            made[name] = make_clips(players, before, count, frames, stream, bar.update)
+    return made
 
 
 def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -> None:

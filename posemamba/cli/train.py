@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 @click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
 @click.option("--noise", type=float, help="Noise on keypoints, standard deviation.")
 @click.option("--drop-joints", type=float, help="Share of keypoints that are lost for a while.")
+@click.option("--jitter", type=float,
+              help="Noise that lasts for frames, a share of the person's size.")  # fmt: skip
+@click.option("--offset", type=float, help="Noise that stays for the clip, a share likewise.")
+@click.option("--swap-sides", type=float, help="Share of time with legs or arms exchanged.")
+@click.option("--lose-limbs", type=float, help="Share of time with half a limb lost.")
 @click.option("--ema", type=float, help="Decay of an average of the weights.")
 @click.option("--amp", type=NearChoice(("none", "fp16", "bf16")), help="Mixed precision.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Capture the step in a CUDA graph.")

@@ -31,15 +31,18 @@ class ClipSet:
             output: that of ``keypoints_2d`` at the root's depth.
         mm_per_unit: (clips,) float32; ``poses_3d * mm_per_unit`` is in millimetres.
         names: one per clip, ``motion/camera/start``.
+        origin: what the clips were made of and under which licence, as their source claims; several
+            with "; " between them, empty where nobody said.
 
     Raises:
-        InputError: shapes that do not belong together, NaN or infinity.
+        InputError: shapes that do not belong together, NaN or infinity, an origin of several lines.
     """
 
     keypoints_2d: FloatArray
     poses_3d: FloatArray
     mm_per_unit: FloatArray
     names: tuple[str, ...]
+    origin: str = ""
 
     def __post_init__(self) -> None:
         shape = self.keypoints_2d.shape
@@ -58,6 +61,8 @@ class ClipSet:
                 raise InputError(f"{name} is {values.dtype}, not float32")
             if not np.isfinite(values).all():
                 raise InputError(f"{name} holds NaN or infinity")
+        if not self.origin.isprintable():
+            raise InputError("origin holds a character that cannot be printed: give one line")
         if not (self.mm_per_unit > 0).all():
             raise InputError("mm_per_unit holds a value that is not positive")
 
@@ -78,6 +83,7 @@ def save_clip_set(path: Path, clips: ClipSet) -> None:
             poses_3d=clips.poses_3d,
             mm_per_unit=clips.mm_per_unit,
             names=np.array(clips.names),
+            origin=np.array(clips.origin),
         )
 
 
@@ -96,7 +102,8 @@ def load_clip_set(path: Path) -> ClipSet:
                 for name in ("keypoints_2d", "poses_3d", "mm_per_unit")
             }
             names = tuple(str(name) for name in arrays["names"])
-        return ClipSet(names=names, **found)
+            origin = str(arrays["origin"]) if "origin" in arrays else ""
+        return ClipSet(names=names, origin=origin, **found)
     except InputError as error:
         raise InputError(f"'{path}': {error}") from None
     except FileNotFoundError:

@@ -39,6 +39,8 @@ from posemamba.text import plural
 
 Array = npt.NDArray[np.float64]
 
+ORIGIN = "pose2sim 0.4.0, Pose2Sim/Demo (BSD-3-Clause)"
+
 MIN_CONFIDENCE = 0.2
 """Below this, wrists jump by a third of the image and back, and camera 4, which sees the person
 from behind, reports noses it cannot see."""
@@ -236,6 +238,7 @@ def _filmed(cameras: list[Camera], people: Array, world: Array) -> ClipSet:
         np.stack(poses).astype(np.float32),
         np.array(scales, np.float32),
         tuple(names),
+        ORIGIN,
     )
 
 

@@ -12,9 +12,7 @@ from posemamba.data.clip_set import ClipSet
 from posemamba.pose.preprocess import flip
 from posemamba.training.clip_checks import check_batches, check_training
 from posemamba.training.config import TrainConfig
-
-HELD_FRAMES = 8
-"""How long a keypoint that is lost stays where it was."""
+from posemamba.training.detector import degraded
 
 
 class ClipBatches:
@@ -76,21 +74,10 @@ class ClipBatches:
         return self._degraded(keypoints, step), poses
 
     def _degraded(self, keypoints: Tensor, step: int) -> Tensor:
-        """Noise, and keypoints that a detector lost: they keep an earlier place for a while."""
-        config = self.config
+        """By a generator that depends on the step and the process alone."""
         generator = torch.Generator(self.device)
-        generator.manual_seed((config.seed << 32) + step * self.ranks + self.rank)
-        if config.drop_joints > 0:
-            clips, frames, joints, _ = keypoints.shape
-            spans = -(-frames // HELD_FRAMES)
-            lost = torch.rand(clips, spans, joints, generator=generator, device=self.device)
-            held = torch.arange(frames, device=self.device) // HELD_FRAMES  # (frames,) span of each
-            stays = (lost < config.drop_joints)[:, held, :, None]  # (clips, frames, joints, 1)
-            keypoints = torch.where(stays, keypoints[:, held * HELD_FRAMES], keypoints)
-        if config.noise > 0:
-            noise = torch.randn(keypoints.shape, generator=generator, device=self.device)
-            keypoints = keypoints + config.noise * noise
-        return keypoints
+        generator.manual_seed((self.config.seed << 32) + step * self.ranks + self.rank)
+        return degraded(keypoints, self.config, generator)
 
 
 def _flat(parts: Sequence[np.ndarray]) -> Tensor:

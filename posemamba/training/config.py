@@ -62,6 +62,11 @@ class TrainConfig:
         flip: mirror clips with probability one half.
         noise: standard deviation added to keypoints, in their unit.
         drop_joints: share of keypoints that stay where they were some frames before.
+        jitter: standard deviation added to keypoints, most of it lasting some frames, more at a
+            limb's end; a share of the person's extent in the image.
+        offset: as ``jitter``, the same for all frames of a clip and alike for all joints.
+        swap_sides: share of spans in which legs, or arms, are taken for the other side's.
+        lose_limbs: share of longer spans in which half a limb stays where it was.
         clip_norm: largest gradient norm, or None.
         ema: decay of a running average of the weights, which validation and the final weights
             then use; or None.
@@ -94,6 +99,10 @@ class TrainConfig:
     flip: bool = True
     noise: float = 0.0
     drop_joints: float = 0.0
+    jitter: float = 0.0
+    offset: float = 0.0
+    swap_sides: float = 0.0
+    lose_limbs: float = 0.0
     clip_norm: float | None = None
     ema: float | None = None
     amp: str = "none"
@@ -123,7 +132,8 @@ class TrainConfig:
         )
         _require(0 <= self.weight_decay <= 1e6, self, "weight_decay", "from 0 to 1e6")
         _require(0 < self.lr_decay <= 1, self, "lr_decay", "above 0, at most 1")
-        _require(0 <= self.drop_joints < 1, self, "drop_joints", "from 0, below 1")
+        for name in ("drop_joints", "jitter", "offset", "swap_sides", "lose_limbs"):
+            _require(0 <= getattr(self, name) < 1, self, name, "from 0, below 1")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema", "between 0 and 1")
         seed = self.seed
         _require(type(seed) is int and 0 <= seed < 2**31, self, "seed", "from 0 to 2147483647")

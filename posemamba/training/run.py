@@ -111,6 +111,9 @@ class Run:
             check_validation(val, "the validation set")
         # Before the network, which may take long to build: wrong clips are refused here.
         self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
+        self._origins = sorted(
+            {part for clips in train for part in clips.origin.split("; ")} - {""}
+        )
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")
@@ -273,5 +276,7 @@ class Run:
             steps, clips = plural(self.step, "step"), plural(self.config.batch_size, "clip")
             note = f"{steps} of {clips}, seed {self.config.seed}"
             with self.stepper.averaged():
-                save_checkpoint(self.model, path, metadata={"training": note})
+                # Whoever passes the weights on should know what they were made of.
+                data = "; ".join(self._origins) or "not recorded"
+                save_checkpoint(self.model, path, metadata={"training": note, "data": data})
         return RunResult(self.step, self._loss, val, seconds, path)

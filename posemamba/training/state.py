@@ -39,6 +39,8 @@ def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
         raise InputError(
             f"'{path}' is no checkpoint of a run, or damaged: remove it and start without --resume"
         ) from None
+    # A setting younger than the file had its default, which is what was done before it.
+    settings = dataclasses.asdict(TrainConfig()) | settings
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     may_change = _MAY_CHANGE
     if config.schedule == "exponential":  # its rates do not look at the run's length

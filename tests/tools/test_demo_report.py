@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,8 +11,11 @@ import demo_report
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from demo_card import render
+from places import ROOT
 from places import TINY as GOLDEN
 
+from posemamba.checkpoint.bundled import NAMES, demo_checkpoint
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.evaluation.clip_sets import clip_errors
@@ -30,6 +34,7 @@ def clips(seed: int, count: int) -> ClipSet:
         poses_3d=poses.astype(np.float32),
         mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
         names=tuple(f"swing/{seed}/{index}" for index in range(count)),
+        origin="our own swings (Apache-2.0)" if seed else "swings of others (zlib licence)",
     )
 
 
@@ -42,6 +47,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "step,epoch,learning_rate,loss,seconds,val_mpjpe_mm\n"
         "10,0.5,2e-4,2.0,60.0,210.0\n20,1.0,1e-4,1.5,90.0,\n"
     )
+    (tmp_path / "fp16.json").write_text(
+        json.dumps({"runtimes": {"ort-cpu": {"max_abs": 2.5e-3, "mpjpe_mm": 0.125, "runs": 3}}})
+    )
     (tmp_path / "training.json").write_text(json.dumps({"seed": 54321, "hardware": "one GPU"}))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -49,7 +57,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 USUAL = ("--ckpt", "tiny.pth.tr", "--train", "train.npz", "--val", "val_a.npz", "--val",
          "val_b.npz", "--real", "real.npz", "--log", "log.csv", "--training", "training.json",
-         "--out", "card")  # fmt: skip
+         "--beside", "before=tiny.pth.tr", "--check", "fp16=fp16.json", "--out",
+         "card")  # fmt: skip
 
 
 def invoke(*arguments: str, code: int = 0) -> str:
@@ -61,15 +70,25 @@ def invoke(*arguments: str, code: int = 0) -> str:
 def test_report_and_card(here: Path) -> None:
     invoke(*USUAL)
     report = json.loads(Path("card/report.json").read_text())
-    methods = ["trained", "untrained", "linear, 27 frames", "linear, one frame", "mean pose"]
+    methods = [
+        "trained",
+        "before",
+        "untrained",
+        "linear, 27 frames",
+        "linear, one frame",
+        "mean pose",
+    ]
     assert list(report["results"]) == methods
     measured = clip_errors(as_lift(load_checkpoint("tiny.pth.tr")), clips(1, 2))
     assert report["results"]["trained"]["val_a"] == measured
+    assert report["results"]["before"]["val_a"] == measured  # the same file
     assert set(report["results"]["mean pose"]) == {"val_a", "val_b"}  # never the training set
     assert list(report["real"]["p_mpjpe_mm"]) == methods
     card = Path("card/MODEL_CARD.md").read_text()
     for text in (
-        "No accuracy on Human3.6M", "zlib licence", "BSD-3-Clause", "54,321", "one GPU",
+        "No accuracy on Human3.6M", "- swings of others (zlib licence): train\n", "54,321",
+        "- our own swings (Apache-2.0): val_a, val_b, real\n", "one GPU",
+        "| fp16 | ort-cpu | 2.5e-03 | 0.125 |",
         "- steps: 20\n- epochs: 1\n- minutes: 1.5\n",
         f"| trained | {measured['mpjpe_mm']:.1f} | {measured['p_mpjpe_mm']:.1f} | "
         f"{measured['mpjve_mm']:.1f} |", report["model"]["sha256"], "curves.svg",
@@ -97,6 +116,9 @@ def test_numbers_of_the_card_come_from_the_report(here: Path) -> None:
         ((*USUAL, "--log", "gone.csv"), "gone.csv: cannot be read"),
         ((*USUAL, "--ckpt", "gone.pth"), "gone.pth"),
         ((*USUAL, "--val", "gone.npz"), "gone.npz"),
+        ((*USUAL, "--beside", "gone.pth"), "--beside 'gone.pth': give NAME=PATH"),
+        ((*USUAL, "--beside", "old=gone.pth"), "gone.pth"),
+        ((*USUAL, "--check", "fp16=training.json"), "training.json: not a report of"),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
 )
@@ -121,3 +143,14 @@ def test_reports_of_another_schema_or_with_holes_are_refused(here: Path) -> None
 def test_logs_with_text_in_them_are_refused(here: Path) -> None:
     Path("log.csv").write_text("step,loss\n0,1.0\n1,high\n")
     assert "line 3 holds something that is no number" in invoke(*USUAL, code=2)
+
+
+@pytest.mark.parametrize("network", sorted(set(NAMES.values())))
+def test_committed_cards_are_those_of_their_reports(network: str) -> None:
+    """Nobody has written into a card, and it is the bundled file's."""
+    folder = ROOT / "reports" / f"demo_{network}"
+    report = json.loads((folder / "report.json").read_text())
+    assert (folder / "MODEL_CARD.md").read_text() == render(report)
+    checkpoint = demo_checkpoint(network)
+    assert report["model"]["file"] == checkpoint.name
+    assert report["model"]["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()

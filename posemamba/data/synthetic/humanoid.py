@@ -80,11 +80,13 @@ class Motion:
         name: of the file, without ``humanoid3d_``.
         positions: (frames, 17, 3) metres, y up.
         loops: whether the end leads into the start.
+        origin: where it comes from, and under which licence; empty where nobody said.
     """
 
     name: str
     positions: Array
     loops: bool
+    origin: str = ""
 
 
 def read_motion(path: Path) -> Motion:

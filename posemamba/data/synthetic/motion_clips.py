@@ -1,9 +1,10 @@
-"""Long clips out of short motions: repetition, transitions, cameras.
+"""Long clips out of motions: repetition, transitions, cameras.
 
-pybullet's motions last half a second to four. A clip of 243 frames at 50 Hz repeats a motion or
-goes on with another of the same split: the next piece is turned and moved so that it starts where
-the last one ended, the two are blended over some frames, and bones keep their lengths. So a clip
-has seconds of real motion, repeated, and transitions nobody performed.
+pybullet's motions last half a second to four, a climb twenty. A clip of 243 frames at 50 Hz is a
+part of a long motion. It repeats a short one or goes on with another of the same split: the next
+piece is turned and moved so that it starts where the last one ended, the two are blended over some
+frames, and bones keep their lengths. So a clip has seconds of real motion, repeated, and
+transitions nobody performed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ Array = npt.NDArray[np.float64]
 HELD_OUT_MOTIONS = ("dance_b", "run", "punch")
 BLEND = 12
 """Frames over which one piece turns into the next."""
+ORIGIN = "pybullet 3.2.7, pybullet_data/data/motions (zlib licence)"
 SPEEDS = (0.8, 1.25)
 SIZES = (0.85, 1.15)
 
@@ -47,7 +49,7 @@ def bundled_motions() -> list[Motion]:
     with np.load(_ASSET, allow_pickle=False) as arrays:
         looping = set(arrays["loops"].tolist())
         return [
-            Motion(name, arrays[name] * _STEP, name in looping)
+            Motion(name, arrays[name] * _STEP, name in looping, ORIGIN)
             for name in sorted(arrays.files)
             if name != "loops"
         ]
@@ -65,10 +67,12 @@ def read_motions(folder: Path) -> list[Motion]:
     return [read_motion(file) for file in files]
 
 
-def split_motions(motions: Sequence[Motion]) -> tuple[list[Motion], list[Motion]]:
+def split_motions(
+    motions: Sequence[Motion], held_out: Sequence[str] = HELD_OUT_MOTIONS
+) -> tuple[list[Motion], list[Motion]]:
     """Those to train on, and those held out."""
-    held = [m for m in motions if m.name in HELD_OUT_MOTIONS]
-    return [m for m in motions if m.name not in HELD_OUT_MOTIONS], held
+    held = [m for m in motions if m.name in held_out]
+    return [m for m in motions if m.name not in held_out], held
 
 
 def perform(motions: Sequence[Motion], frames: int, rng: np.random.Generator) -> tuple[Array, str]:
@@ -79,7 +83,8 @@ def perform(motions: Sequence[Motion], frames: int, rng: np.random.Generator) ->
     """
     motion = motions[int(rng.integers(len(motions)))]
     clip = _piece(motion, rng)
-    clip = clip[rng.integers(max(1, len(clip) // 2)) :]  # start anywhere in its first half
+    # Start anywhere that leaves a whole clip, or half of the motion.
+    clip = clip[rng.integers(max(1, len(clip) // 2, len(clip) - frames + 1)) :]
     while len(clip) < frames:
         following = motion if motion.loops and rng.random() < 0.8 else None
         following = following or motions[int(rng.integers(len(motions)))]
@@ -117,7 +122,13 @@ def make_clips(
         names.append(f"{name}/camera{index}/0")
         if on_clip is not None:
             on_clip()
-    return ClipSet(np.stack(keypoints), np.stack(poses), np.array(scales, np.float32), tuple(names))
+    return ClipSet(
+        np.stack(keypoints),
+        np.stack(poses),
+        np.array(scales, np.float32),
+        tuple(names),
+        "; ".join(sorted({motion.origin for motion in motions if motion.origin})),
+    )
 
 
 def _piece(motion: Motion, rng: np.random.Generator) -> Array:

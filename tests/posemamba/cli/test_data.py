@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import keypoint_files
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from climbing_wheel import write_wheel
 from data_set_files import human36m, mpi_test, mpi_train, save_object_npz, save_pickle
 
 from posemamba.cli.main import cli
 from posemamba.data.clip_set import load_clip_set
+from posemamba.data.synthetic import climbing
 from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
 
@@ -37,12 +40,36 @@ def test_pybullet(tmp_path: Path) -> None:
     for name, clips in sets.items():
         held = {motion.split("/")[0] in HELD_OUT_MOTIONS for motion in clips.names}
         assert held == {name in ("val_motions", "val_both")}
+        assert "zlib licence" in clips.origin
     again = tmp_path / "again"
     assert run("data", "pybullet", "-o", again, "--clips", 5, "--held-out-clips", 2,
                "--frames", 27).exit_code == 0  # fmt: skip
     np.testing.assert_array_equal(
         load_clip_set(again / "train.npz").poses_3d, sets["train"].poses_3d
     )
+
+
+def test_climbing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside pybullet's: the same files, trained on together, with the licence as claimed."""
+    wheel = write_wheel(tmp_path / "holosoma.whl", monkeypatch)
+    out = tmp_path / "climb"
+    counts = ("--clips", 6, "--held-out-clips", 2, "--frames", 9)
+    result = run("data", "climbing", "--wheel", wheel, "-o", out, *counts)
+    assert result.exit_code == 0, result.output
+    sets = {path.stem: load_clip_set(path) for path in out.iterdir()}
+    assert set(sets) == {"train", "val_motions", "val_cameras", "val_both"}
+    for name, clips in sets.items():
+        held = {motion.split("/")[0] == "climb_4" for motion in clips.names}
+        assert held == {name in ("val_motions", "val_both")}
+        assert "metadata claims Apache-2.0" in clips.origin
+    assert "metadata claims Apache-2.0" in result.output
+    with zipfile.ZipFile(wheel, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr(climbing.RECORDINGS[1].path, b"another")
+    result = run("data", "climbing", "--wheel", wheel, "-o", tmp_path / "none", *counts)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "SHA-256" in result.stderr
+    assert not (tmp_path / "none").exists()
 
 
 def test_keypoints_of_a_detector(tmp_path: Path) -> None:

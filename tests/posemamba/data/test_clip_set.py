@@ -19,6 +19,7 @@ def arrays() -> dict[str, Any]:
         "poses_3d": rng.normal(size=(2, 3, 17, 3)).astype(np.float32),
         "mm_per_unit": np.array([900.0, 1100.0], np.float32),
         "names": ("a/c1/0", "a/c2/0"),
+        "origin": "our own (Apache-2.0)",
     }
 
 
@@ -28,7 +29,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     again = load_clip_set(tmp_path / "c.npz")
     for name in ("keypoints_2d", "poses_3d", "mm_per_unit"):
         np.testing.assert_array_equal(getattr(again, name), getattr(clips, name))
-    assert again.names == clips.names
+    assert (again.names, again.origin) == (clips.names, clips.origin)
     assert (len(again), again.frames) == (2, 3)
     assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
 
@@ -48,6 +49,7 @@ BAD = [
     ("mm_per_unit", lambda v: v[:1], r"2 clips: mm_per_unit has shape \(1,\)"),
     ("mm_per_unit", lambda v: v * 0, "not positive"),
     ("names", lambda v: v[:1], r"names has 1"),
+    ("origin", lambda v: v + "\n# Card", "origin holds a character"),
 ]
 
 
@@ -68,6 +70,13 @@ def test_double_precision_is_refused_in_memory() -> None:
     content["poses_3d"] = content["poses_3d"].astype(np.float64)
     with pytest.raises(InputError, match="float64, not float32"):
         ClipSet(**content)
+
+
+def test_a_file_from_before_origins(tmp_path: Path) -> None:
+    content = arrays()
+    del content["origin"]
+    np.savez(tmp_path / "c.npz", **content)
+    assert load_clip_set(tmp_path / "c.npz").origin == ""
 
 
 @pytest.mark.parametrize("missing", ["keypoints_2d", "names"])

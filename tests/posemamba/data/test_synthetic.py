@@ -10,7 +10,13 @@ import pytest
 from places import DATA
 
 from posemamba.data.synthetic import motion_clips
-from posemamba.data.synthetic.cameras import HELD_OUT_CAMERAS, TRAINING_CAMERAS, CameraRange, look
+from posemamba.data.synthetic.cameras import (
+    CAMERAS,
+    HELD_OUT_CAMERAS,
+    TRAINING_CAMERAS,
+    CameraRange,
+    look,
+)
 from posemamba.data.synthetic.humanoid import Motion, joint_positions, read_motion
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES, PARENTS
@@ -75,7 +81,10 @@ def test_resampling_keeps_time_and_rotates_evenly(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.diff(turned), np.pi / 2 / 50, atol=1e-9)
 
 
-@pytest.mark.parametrize("cameras", [TRAINING_CAMERAS, HELD_OUT_CAMERAS])
+ALL_CAMERAS = [cameras for pair in CAMERAS.values() for cameras in pair]
+
+
+@pytest.mark.parametrize("cameras", ALL_CAMERAS)
 def test_labels_are_metric(cameras: CameraRange) -> None:
     rng = np.random.default_rng(3)
     positions = rng.normal(0, 0.4, (5, 17, 3)) + np.array([2.0, 1.0, -3.0])
@@ -126,13 +135,48 @@ def test_clips_are_reproducible_and_continuous() -> None:
     assert steps.max() < 700
 
 
-def test_cameras_are_apart_in_the_mirror_too() -> None:
+@pytest.mark.parametrize(("training", "held_out"), CAMERAS.values(), ids=CAMERAS)
+def test_cameras_are_apart_in_the_mirror_too(training: CameraRange, held_out: CameraRange) -> None:
     """Training mirrors clips, so a camera at an azimuth is also one at its negative."""
-    (low, high), (held_low, held_high) = TRAINING_CAMERAS.azimuth, HELD_OUT_CAMERAS.azimuth
+    (low, high), (held_low, held_high) = training.azimuth, held_out.azimuth
     assert high < held_low
     assert held_high < low + 360
     assert high < 360 - held_high
     assert 360 - held_low < low + 360
+    for least, most in (training.roll, held_out.roll):
+        assert least == -most
+
+
+def test_where_a_camera_has_the_person() -> None:
+    """A pinhole worked out by hand: 2 m before a person at (0.5, -0.25), level, rolled by 30."""
+    fixed = {"elevation": (0.0, 0.0), "distance": (2.0, 2.0), "focal": (1.0, 1.0)}
+    pose = np.zeros((1, 17, 3))
+    pose[0, 1] = [0, 0.1, 0]  # up
+    rolled = CameraRange(azimuth=(0, 0), roll=(30, 30), **fixed)
+    keypoints, poses, _ = look(pose, rolled, np.random.default_rng(0))
+    up = np.array([np.sin(np.pi / 6), -np.cos(np.pi / 6)])  # clockwise: up leans to the right
+    np.testing.assert_allclose(keypoints[0, 1] - keypoints[0, 0], 0.1 * up, atol=0.005)
+    np.testing.assert_allclose(poses[0, 1, :2] / np.linalg.norm(poses[0, 1]), up, atol=0.03)
+    for seed in range(5):
+        aside = CameraRange(azimuth=(0, 0), aside=0.5, aspect=(0.5, 0.5), **fixed)
+        keypoints, poses, mm = look(pose, aside, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        rng.random(6)  # azimuth, elevation, distance, focal, roll, aspect
+        x, y = rng.uniform(-0.5, 0.5, 2) * [1.0, 0.5]
+        depth = 2 / np.sqrt(1 + (x / 2) ** 2 + (y / 2) ** 2)  # 2 m along the ray, focal length 2
+        mean = keypoints[0, 0]
+        np.testing.assert_allclose(mean, [x, y], atol=0.02)  # the target is the root's mean
+        assert mm == pytest.approx(1000 * depth / 2, rel=0.02)
+
+
+def test_a_person_aside_is_kept_in_any_image() -> None:
+    """Nobody is cut off, whatever the image's shape; and they are not all in its middle."""
+    for cameras in CAMERAS["varied"]:
+        clips = motion_clips.make_clips(motion_clips.bundled_motions(), cameras, 60, 81, 5)
+        assert np.abs(clips.keypoints_2d[..., 0]).max() <= 1
+        assert 1 < np.abs(clips.keypoints_2d[..., 1]).max() <= 16 / 9
+        middles = clips.keypoints_2d[:, :, 0].mean(1)
+        assert (middles.std(0) > 0.15).all()
 
 
 def test_a_mirrored_clip_is_seen_from_the_negative_azimuth() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,10 +15,14 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from posemamba.cli.main import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
+from posemamba.errors import InputError
+from posemamba.training.config import TrainConfig
+from posemamba.training.state import load_state, save_state
 
 TINY = ("--depth", "2", "--d-model", "8", "--frames", "6")
 
@@ -96,7 +101,8 @@ def test_killed_at_any_step_and_resumed_ends_with_the_same_weights(here: Path) -
     # Everything random is on; 5 steps an epoch, so both kills and saves fall inside epochs.
     settings = ("--data", "train.npz", "--val", "val.npz", *TINY, "--batch-size", "2", "--steps",
                 "9", "--accumulate", "2", "--ema", "0.9", "--noise", "0.01", "--drop-joints", "0.1",
-                "--save-every", "2", "--schedule", "cosine")  # fmt: skip
+                "--jitter", "0.02", "--offset", "0.02", "--swap-sides", "0.1", "--lose-limbs",
+                "0.1", "--save-every", "2", "--schedule", "cosine")  # fmt: skip
     start("-m", "posemamba", "train", *settings, "--out", "whole")
     run = ("train", *settings, "--out", "killed")
     # Two passes a step: the 11th loss is in step 6, after the checkpoint of step 4.
@@ -234,3 +240,25 @@ def test_other_settings_do_not_resume(here: Path) -> None:
     assert "learning_rate 0.0002, not 0.001" in text
     (here / "run" / "last.pth.tr").write_bytes(b"half")
     assert "is no checkpoint of a run" in invoke(*run, "--resume", code=2)
+
+
+def test_a_run_older_than_a_setting_resumes(here: Path) -> None:
+    """What the file does not name had its default; other than that is another run."""
+    path = here / "last.pth.tr"
+    save_state(path, {"step": 3}, TrainConfig())
+    content = torch.load(path, weights_only=True)
+    older = json.loads(content["train_config"])
+    del older["jitter"]
+    torch.save(content | {"train_config": json.dumps(older)}, path)
+    assert load_state(path, TrainConfig())["step"] == 3
+    with pytest.raises(InputError, match="was trained with jitter 0"):
+        load_state(path, TrainConfig(jitter=0.1))
+
+
+def test_weights_name_what_they_were_made_of(here: Path) -> None:
+    for name, origin in (("a", "one (MIT); two (zlib)"), ("b", "two (zlib)"), ("c", "")):
+        save_clip_set(here / f"{name}.npz", dataclasses.replace(clips(4), origin=origin))
+    data = [word for name in "abc" for word in ("--data", f"{name}.npz")]
+    invoke("train", *data, *TINY, "--steps", "1", "-o", "run")
+    with safe_open(here / "run" / "final.safetensors", "pt") as file:
+        assert file.metadata()["data"] == "one (MIT); two (zlib)"

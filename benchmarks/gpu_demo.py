@@ -1,0 +1,348 @@
+"""On one GPU: the demonstration networks, from motions to model cards. One call, resumable.
+
+    unzip -q holosoma_retargeting-0.1.0-py3-none-any.whl '*/demo_data/climb/*.npy' -d motion
+    python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
+        --networks S,S_pybullet,streaming --minutes 7
+    python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
+        --networks L --minutes 21 --this-call 7          # and again, until it says finished
+
+``benchmarks/gpu_run.sh build demo`` builds the libraries first and sets the paths to them.
+
+Each call makes what clip sets are missing, trains the networks named side by side, measures every
+network it has weights of, and writes into ``--out``:
+
+    data/               clip sets; the first demonstrations' three held-out sets are among them
+    NAME/run/           of posemamba train; an unfinished one is resumed by the next call
+    NAME/card/          report.json, curves.svg, MODEL_CARD.md of NAME/demo_NAME.safetensors
+    back/               all that must come back, in few small files: cards.tar.gz, weights up to 16
+                        MiB whole and larger ones in pieces, NAME.state.N of unfinished networks
+
+A later call on a bare machine goes on from ``--state``, a folder with the NAME.state.N that came
+back. ``--minutes`` is a network's whole training and shapes its learning rate: give the same each
+time. How long clip sets, measuring and export take on a GPU has not been timed: leave them three
+minutes. To bundle a network, copy its weights to posemamba/assets and its card to reports/.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import click
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from demo_report import Request, write_card  # noqa: E402
+from environment import environment  # noqa: E402
+from pieces import cut, join, light_state  # noqa: E402
+
+from posemamba.checkpoint.bundled import NAMES, demo_checkpoint  # noqa: E402
+from posemamba.cli.tool import BAD_REQUEST, describe, fail  # noqa: E402
+from posemamba.data.clip_set import save_clip_set  # noqa: E402
+from posemamba.data.pose2sim import read_trial  # noqa: E402
+from posemamba.data.synthetic.cameras import CAMERAS  # noqa: E402
+from posemamba.data.synthetic.climbing import HELD_OUT_CLIMBS, read_climbs  # noqa: E402
+from posemamba.data.synthetic.humanoid import Motion  # noqa: E402
+from posemamba.data.synthetic.motion_clips import (  # noqa: E402
+    bundled_motions,
+    make_clips,
+    split_motions,
+)
+from posemamba.errors import InputError  # noqa: E402
+from posemamba.training.run import LOG, STATE, WEIGHTS  # noqa: E402
+
+FRAMES = 243
+WHOLE = 16 * 2**20
+"""Bytes of the largest file that comes back whole."""
+
+#: Of every network. Cameras and noise are those that tools/data_trial.py found to help.
+SETTINGS: dict[str, object] = {
+    "schedule": "cosine", "epochs": 1000, "noise": 0.004, "drop-joints": 0.02, "jitter": 0.01,
+    "offset": 0.012, "save-every": 100, "seed": 0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Network:
+    """A demonstration network.
+
+    Attributes:
+        settings: of ``posemamba train``.
+        train: clip sets it is trained on.
+        beside: networks of this run that its card shows too, by their name there.
+    """
+
+    settings: Mapping[str, object]
+    train: tuple[str, ...]
+    beside: Mapping[str, str]
+
+
+_S = {"variant": "S", "batch": 4, "learning-rate": 7e-4}
+BOTH = ("train_pybullet", "train_climbs")
+NETWORKS = {
+    "S": Network(_S, BOTH, {"without the climbs": "S_pybullet"}),
+    "S_pybullet": Network(_S, BOTH[:1], {"with the climbs": "S"}),
+    "streaming": Network(_S | {"depth": 6, "frames": 81, "batch": 8}, BOTH, {}),
+    "L": Network({"variant": "L", "batch": 4, "learning-rate": 5e-4}, BOTH, {"S": "S"}),
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """What one call is asked for; see the options."""
+
+    climb: Path
+    real: Path
+    out: Path
+    networks: tuple[str, ...]
+    minutes: float
+    this_call: float
+    clips: int
+    held_out: int
+    extra: tuple[str, ...]
+    device: str
+
+    def run(self, name: str) -> Path:
+        return self.out / name / "run"
+
+    def weights(self, name: str) -> Path | None:
+        """Of the finished run under the name it would be bundled by, else the last step saved."""
+        final, state = self.run(name) / WEIGHTS, self.run(name) / STATE
+        if not final.exists():
+            return state if state.exists() else None
+        named = self.out / name / f"demo_{name}.safetensors"
+        if not named.exists():
+            shutil.copyfile(final, named)
+        return named
+
+    @cached_property
+    def sets(self) -> dict[str, Path]:
+        return {name: self.out / "data" / f"{name}.npz" for name in (*_SOURCES, "pose2sim")}
+
+
+#: Clip set: motions, whether the held-out ones, cameras, whether the held-out ones, seed. Seeds of
+#: the first three held-out sets are those of the first demonstrations, whose errors they repeat.
+_SOURCES: dict[str, tuple[str, bool, str, bool, int]] = {
+    "train_pybullet": ("pybullet", False, "varied", False, 10),
+    "train_climbs": ("climbs", False, "varied", False, 11),
+    "fit": ("both", False, "varied", False, 12),
+    "val_motions": ("pybullet", True, "centred", False, 1),
+    "val_cameras": ("pybullet", False, "centred", True, 2),
+    "val_both": ("pybullet", True, "centred", True, 3),
+    "val_varied": ("pybullet", True, "varied", True, 13),
+    "val_climbs": ("climbs", True, "varied", True, 14),
+}
+HELD_OUT = tuple(name for name in _SOURCES if name.startswith("val_"))
+
+
+def make_sets(call: Call) -> None:
+    """The clip sets that are missing. Baselines are fitted on an eighth as many, ``fit``."""
+    if all(path.exists() for path in call.sets.values()):
+        return
+    sources: dict[str, tuple[list[Motion], list[Motion]]] = {
+        "pybullet": split_motions(bundled_motions()),
+        "climbs": split_motions(read_climbs(call.climb), HELD_OUT_CLIMBS),
+    }
+    sources["both"] = (sources["pybullet"][0] + sources["climbs"][0], [])
+    counts = {"train_pybullet": call.clips, "train_climbs": call.clips // 2, "fit": call.clips // 8}
+    (call.out / "data").mkdir(parents=True, exist_ok=True)
+    for name, (source, held, cameras, other, seed) in _SOURCES.items():
+        count = counts.get(name, call.held_out)
+        clips = make_clips(sources[source][held], CAMERAS[cameras][other], count, FRAMES, seed)
+        save_clip_set(call.sets[name], clips)
+    save_clip_set(call.sets["pose2sim"], read_trial(call.real).triangulated)
+
+
+def train(call: Call) -> None:
+    """The networks named, side by side, until their time or this call's is over."""
+    running = {}
+    for name in call.networks:
+        folder = call.run(name)
+        if (folder / WEIGHTS).exists():
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "posemamba", "train", "-o", str(folder)]
+        command += ["--val", str(call.sets["val_motions"]), "--device", call.device]
+        for clips in NETWORKS[name].train:
+            command += ["--data", str(call.sets[clips])]
+        settings = SETTINGS | NETWORKS[name].settings | {"minutes": call.minutes}
+        for option, value in settings.items():
+            command += [f"--{option}", str(value)]
+        command += [*call.extra, *(["--resume"] if (folder / STATE).exists() else [])]
+        log = (call.out / name / "train.log").open("a", encoding="utf-8")
+        running[name] = subprocess.Popen(command, stdout=log, stderr=log)
+    deadline = time.monotonic() + 60.0 * call.this_call
+    for name, process in running.items():
+        try:
+            code = process.wait(max(0.1, deadline - time.monotonic()))
+            state = "finished" if code == 0 else f"FAILED, exit {code}"
+        except subprocess.TimeoutExpired:  # it goes on from its last save
+            process.kill()
+            process.wait()
+            state = "unfinished"
+        click.echo(f"{name}: {state}")
+        if state.startswith("FAILED"):
+            raise InputError(f"{call.out / name / 'train.log'}: says why {name} failed")
+
+
+def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
+    """``pmexport check`` of the exports in both precisions: in ONNX Runtime wherever it runs."""
+    runtimes = ["ort-cpu"]
+    if call.device.startswith("cuda"):
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            runtimes.append("ort-cuda")
+    reports = {}
+    for precision in ("fp32", "fp16"):
+        model = call.out / name / f"{name}.{precision}.onnx"
+        report = model.with_suffix(".json")
+        command = [sys.executable, "-m", "pmexport"]
+        of = ["--ckpt", str(weights)]
+        export = [*command, "onnx", *of, "-o", str(model), "--precision", precision, "--no-check"]
+        check = [*command, "check", str(model), *of, "--json", str(report)]
+        for runtime in runtimes:
+            check += ["--runtime", runtime]
+        with (call.out / name / "export.log").open("a", encoding="utf-8") as log:
+            subprocess.run(export, stdout=log, stderr=log, check=True)
+            code = subprocess.run(check, stdout=log, stderr=log, check=False).returncode
+        if not report.exists():
+            raise InputError(f"{log.name}: says why the check of {model.name} stopped ({code})")
+        reports[precision] = report
+    return reports
+
+
+def measure(call: Call, name: str) -> None:
+    """A network's card: itself, its likes and the bundled one before it, and what is simpler."""
+    weights = call.weights(name)
+    if weights is None:
+        return
+    siblings = {title: call.weights(of) for title, of in NETWORKS[name].beside.items()}
+    beside = {title: path for title, path in siblings.items() if path is not None}
+    for network in NAMES.values():
+        if name.split("_")[0] == network:
+            beside["bundled before"] = demo_checkpoint(network)
+    state = f"unfinished, of {call.minutes:g} minutes" if weights.name == STATE else "finished"
+    facts = call.out / name / "facts.json"
+    facts.write_text(json.dumps({"state": state, **_told(call, name)}))
+    request = Request(
+        weights,
+        call.sets["fit"],
+        tuple(call.sets[held] for held in HELD_OUT),
+        (call.sets["pose2sim"],),
+        call.run(name) / LOG,
+        facts,
+        beside,
+        drift(call, name, weights),
+        call.device,
+    )
+    write_card(request, call.out / name / "card")
+
+
+def _told(call: Call, name: str) -> dict[str, object]:
+    """What a training log does not tell."""
+    machine = environment()
+    options = SETTINGS | NETWORKS[name].settings
+    return {
+        "hardware": machine.get("gpu", machine["processor"]),
+        "settings": ", ".join(f"{option} {value}" for option, value in options.items()),
+        "further settings": " ".join(call.extra) or "none",
+        "trained on": ", ".join(
+            f"{clips} ({call.clips // (1 + (clips != BOTH[0])):,} clips)"
+            for clips in NETWORKS[name].train
+        ),
+        "note": "baselines are fitted on 'fit'; validated on val_motions during training, no "
+        "checkpoint was picked by it; held-out sets have no 2D noise and no lost joints",
+    }
+
+
+def pack(call: Call) -> None:
+    """All that must come back, in at most eight files of at most 16 MiB for one L or the rest."""
+    back = call.out / "back"
+    back.mkdir(exist_ok=True)
+    for file in back.iterdir():
+        file.unlink()
+    with tarfile.open(back / "cards.tar.gz", "w:gz") as archive:
+        for name in NETWORKS:
+            for file in sorted((call.out / name).glob("card/*")):
+                archive.add(file, f"{name}/{file.name}")
+            for file in sorted((call.out / name).glob("*.log")):
+                archive.add(file, f"{name}/{file.name}")
+    for name in call.networks:
+        weights = call.weights(name)
+        if weights is None:
+            continue
+        if weights.name == STATE:
+            cut(light_state(weights), back, f"{name}.state")
+        elif weights.stat().st_size <= WHOLE:
+            shutil.copyfile(weights, back / weights.name)
+        else:
+            cut(weights.read_bytes(), back, weights.name)
+    for file in sorted(back.iterdir()):
+        click.echo(f"{file}: {file.stat().st_size:,} bytes")
+
+
+def unpack(call: Call, state: Path) -> None:
+    """States that came back from an earlier call, for runs that are not here."""
+    for name in call.networks:
+        content = join(state, f"{name}.state")
+        if content is not None and call.weights(name) is None:
+            call.run(name).mkdir(parents=True, exist_ok=True)
+            (call.run(name) / STATE).write_bytes(content)
+
+
+_path = click.Path(path_type=Path)
+
+
+@click.command(help=(__doc__ or "").splitlines()[0])
+@click.option("--climb", required=True, type=_path, help="holosoma-retargeting 0.1.0, or unpacked.")
+@click.option("--real", required=True, type=_path, help="pose2sim 0.4.0, or unpacked.")
+@click.option("--out", default="out/demo_networks", show_default=True, type=_path)
+@click.option("--state", type=_path, help="Folder of the NAME.state.N that came back.")
+@click.option("--networks", default="S,S_pybullet,streaming", show_default=True)
+@click.option("--minutes", default=7.0, show_default=True, help="Of training, of each network.")
+@click.option("--this-call", type=float, help="Minutes of training in this call.  [default: all]")
+@click.option(
+    "--clips", default=4096, show_default=True, help="Of pybullet's; half as many climbs."
+)
+@click.option("--held-out", default=48, show_default=True, help="Clips of each held-out set.")
+@click.option("--extra", default="--scan mamba-ssm --cuda-graph", show_default=True,
+              help="Further options of posemamba train.")  # fmt: skip
+@click.option("--device", default="cuda", show_default=True)
+def main(
+    climb: Path, real: Path, out: Path, state: Path | None, networks: str, minutes: float,
+    this_call: float | None, clips: int, held_out: int, extra: str, device: str,
+) -> None:  # fmt: skip
+    names = tuple(networks.split(","))
+    call = Call(climb, real, out, names, minutes, this_call or minutes, clips, held_out,
+                tuple(extra.split()), device)  # fmt: skip
+    if device.startswith("cuda"):
+        torch.set_float32_matmul_precision("high")  # as posemamba.training.run does on CUDA
+    try:
+        if unknown := [name for name in names if name not in NETWORKS]:
+            raise InputError(f"no network '{unknown[0]}': use {', '.join(NETWORKS)}")
+        if state is not None:
+            unpack(call, state)
+        steps = [partial(make_sets, call), partial(train, call)]
+        steps += [partial(measure, call, name) for name in names]
+        for step in (*steps, partial(pack, call)):
+            start = time.monotonic()
+            step()
+            what = " ".join([step.func.__name__, *map(str, step.args[1:])])
+            click.echo(f"{what}: {time.monotonic() - start:.0f} s")
+    except (InputError, OSError, subprocess.CalledProcessError) as error:
+        fail(describe(error), BAD_REQUEST)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The GPU's recipe of the demonstration networks, end to end on the CPU with tiny ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from climbing_wheel import write_wheel
+from places import ROOT
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import gpu_demo
+import torch
+from gpu_demo import Call
+from pieces import cut, join, light_state
+
+from posemamba.checkpoint.read import load_checkpoint
+from posemamba.data.clip_set import ClipSet, load_clip_set
+
+TINY = ("--frames", "9", "--depth", "1", "--d-model", "8", "--steps", "4", "--batch", "2",
+        "--save-every", "2", "--scan", "chunked")  # fmt: skip
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Tiny networks on stand-ins for both wheels."""
+    monkeypatch.setattr(gpu_demo, "FRAMES", 18)
+    swing = np.random.default_rng(0).normal(0, 0.2, (1, 30, 17, 3)).astype(np.float32)
+    real = ClipSet(swing[..., :2].copy(), swing, np.ones(1, np.float32), ("real/0/0",), "real")
+    trial = SimpleNamespace(triangulated=real)
+    monkeypatch.setattr(gpu_demo, "read_trial", lambda _: trial)
+    wheel = write_wheel(tmp_path / "climb.whl", monkeypatch)
+    networks = ("S", "S_pybullet")
+    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, 60.0, 16, 2, TINY, "cpu")
+
+
+def invoke(call: Call, *more: str, code: int = 0) -> str:
+    arguments = ("--climb", call.climb, "--real", call.real, "--out", call.out, "--networks",
+                 ",".join(call.networks), "--minutes", call.minutes, "--clips", call.clips,
+                 "--held-out", call.held_out, "--extra", " ".join(call.extra), "--device",
+                 call.device, *more)  # fmt: skip
+    result = CliRunner().invoke(gpu_demo.main, [str(word) for word in arguments])
+    assert result.exit_code == code, result.output
+    return str(result.output)
+
+
+@pytest.mark.slow
+def test_from_motions_to_cards(call: Call) -> None:
+    assert "S: finished" in invoke(call)
+    for name, path in call.sets.items():
+        origin = load_clip_set(path).origin
+        climbs = name in ("train_climbs", "fit", "val_climbs")
+        assert ("metadata claims Apache-2.0" in origin) == climbs, name
+    reports = {}
+    for name in call.networks:
+        card = call.out / name / "card"
+        reports[name] = report = json.loads((card / "report.json").read_text())
+        assert set(report["results"]["trained"]) == set(gpu_demo.HELD_OUT)
+        assert report["model"]["file"] == f"demo_{name}.safetensors"
+        assert report["training"]["state"] == "finished"
+        assert set(report["precision"]) == {"fp32", "fp16"}
+        assert report["precision"]["fp32"]["ort-cpu"]["max_abs"] < 1e-3
+        text = (card / "MODEL_CARD.md").read_text()
+        assert "| bundled before |" in text
+        assert "metadata claims Apache-2.0" in text
+    # Each card shows the other, with the very figures of the other's own card.
+    for one, other, title in (
+        ("S", "S_pybullet", "without the climbs"),
+        ("S_pybullet", "S", "with the climbs"),
+    ):
+        assert reports[one]["results"][title] == reports[other]["results"]["trained"]
+    back = {file.name for file in (call.out / "back").iterdir()}
+    assert back == {"cards.tar.gz", "demo_S.safetensors", "demo_S_pybullet.safetensors"}
+    with tarfile.open(call.out / "back" / "cards.tar.gz") as archive:
+        assert {"S/MODEL_CARD.md", "S/report.json", "S/curves.svg", "S/train.log"} <= set(
+            archive.getnames()
+        )
+
+
+@pytest.mark.slow
+def test_an_unfinished_network_goes_on_elsewhere(call: Call) -> None:
+    """Killed before its time is over, brought back in pieces, resumed on a bare machine."""
+    call = dataclasses.replace(call, networks=("L",))
+    gpu_demo.make_sets(call)
+    endless = tuple("1000000" if word == "4" else word for word in call.extra)
+    here = dataclasses.replace(call, extra=endless, this_call=0.25)
+    state = call.run("L") / gpu_demo.STATE
+    for _ in range(20):  # a busy machine may not come to the first save in a quarter of a minute
+        gpu_demo.train(here)
+        if state.exists():
+            break
+    assert call.weights("L") == state
+    gpu_demo.pack(here)
+    back = call.out / "back"
+    assert {file.name for file in back.iterdir()} == {"cards.tar.gz", "L.state.0"}
+
+    there = dataclasses.replace(here, out=call.out.with_name("bare"), this_call=0.0)
+    shutil.copytree(call.out / "data", there.out / "data")
+    gpu_demo.unpack(there, back)
+    before, after = (load_checkpoint(c.run("L") / gpu_demo.STATE) for c in (call, there))
+    for name, value in before.state_dict().items():
+        assert torch.equal(value, after.state_dict()[name]), name
+    steps = torch.load(state, weights_only=True)["step"]
+    # Its moments are gone, its step and clock are not: with no minutes left it ends at once.
+    finish = dataclasses.replace(there, minutes=0.001, this_call=1.0)
+    gpu_demo.train(finish)
+    assert finish.weights("L") == there.out / "L" / "demo_L.safetensors"
+    log = (finish.run("L") / "log.csv").read_text().splitlines()
+    assert log[-1].startswith(f"{steps},")
+
+
+def test_pieces(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 5
+    files = cut(content, tmp_path, "x.state", size=500)
+    assert [file.stat().st_size for file in files] == [500, 500, 280]
+    assert join(tmp_path, "x.state") == content
+    assert join(tmp_path, "y.state") is None
+    files[1].unlink()
+    with pytest.raises(FileNotFoundError, match=r"of x.state only x.state.0, x.state.2"):
+        join(tmp_path, "x.state")
+    with pytest.raises(ValueError, match="26 pieces"):
+        cut(content, tmp_path, "x.state", size=50)
+
+
+def test_a_state_is_a_third_without_its_moments(tmp_path: Path) -> None:
+    weight = torch.nn.Parameter(torch.ones(10000))
+    optimizer = torch.optim.AdamW([weight])
+    weight.grad = torch.ones(10000)
+    optimizer.step()
+    path = tmp_path / "last.pth.tr"
+    torch.save({"model_pos": {"w": weight.data}, "optimizer": optimizer.state_dict()}, path)
+    light = light_state(path)
+    assert len(light) < 0.4 * path.stat().st_size
+
+
+def test_unknown_networks_are_one_line(call: Call) -> None:
+    other = dataclasses.replace(call, networks=("S", "XL"))
+    assert "no network 'XL': use S, S_pybullet, streaming, L" in invoke(other, code=2)
+    assert not call.out.exists()
