@@ -6,6 +6,7 @@
 //   meta.KEY=VALUE   another metadata entry                providers=cuda
 //   message=TEXT     of the failing status                 code=N
 //   input=NAME       another input name                    channels=N    of the input
+//   poses=N          frames of the output
 //   nan=1            the network gives NaN                 type=N        of the input
 //   graphs=FILE      a line a run: the number of its CUDA graph
 #include <cstdlib>
@@ -13,13 +14,13 @@
 #include <fstream>
 #include <string>
 
-#include "backends/ort_api.h"
+#include "onnxruntime/ort_api.h"
 #include "stand_in_network.h"
 #include "stand_in_words.h"
 
 namespace {
 
-namespace ort = posemamba::runtime::ort;
+namespace ort = posemamba::ort;
 
 const char* find(const char* key) { return stand_in::find_word("STAND_IN_ORT", key); }
 
@@ -165,6 +166,7 @@ ort::Status* GetDimensions(const ort::TensorInfo* info, int64_t* shape, size_t) 
   const bool output = reinterpret_cast<const char*>(info) == &object;
   shape[0] = number("batch", -1);
   shape[1] = number("frames", -1);
+  if (output) shape[1] = number("poses", shape[1]);
   shape[2] = number("joints", 17);
   shape[3] = output ? 3 : number("channels", 2);
   return failing("GetDimensions");
@@ -266,6 +268,7 @@ void* table[512] = {};
 const ort::Api* GetApi(uint32_t) {
 #define POSEMAMBA_PLACE(name, place, result, parameters) \
   table[place] = reinterpret_cast<void*>(&name);
+  POSEMAMBA_ORT_SHARED_FUNCTIONS(POSEMAMBA_PLACE)
   POSEMAMBA_ORT_RUNTIME_FUNCTIONS(POSEMAMBA_PLACE)
 #undef POSEMAMBA_PLACE
   return find("no_api") != nullptr ? nullptr : reinterpret_cast<const ort::Api*>(table);

@@ -41,6 +41,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
     int joint;  // -1: nothing of the person was ever found
   };
 
+  bool found(const float* value, int32_t columns) const;
   Observation observe(int64_t frame, double timestamp, const float* values, int32_t columns) const;
   void check_order(const Track& track, const Observation& next) const;
   void check_pixels(const float* values, int32_t count, int32_t columns) const;

@@ -44,8 +44,7 @@ void Track::start(const Plan& plan, int32_t person, uint64_t serial) {
 bool Track::continues(const Plan& plan, const Observation& next) const {
   const int64_t frames = distance(last_frame(), next.frame);
   if (frames - 1 > plan.max_gap) return false;
-  return !plan.resampled ||
-         (next.timestamp - last_timestamp()) * plan.model_rate - 1.0 <= plan.max_gap;
+  return !plan.resampled || (next.timestamp - last_timestamp()) * plan.model_rate <= plan.reach;
 }
 
 void Track::append(const Plan& plan, const Observation& observation) {
@@ -200,7 +199,9 @@ void Track::emit(const Plan& plan, int64_t index, OneEuro::Values& pose, PoseSin
   for (size_t i = 0; i < pose.size(); ++i) pose[i] -= i < 3 || plan.flip ? 0.0 : pose[i % 3];
   std::fill(pose.begin(), pose.begin() + 3, 0.0);
   if (plan.beta > 0.0) {
-    filter_.filter(pose, entry.timestamp - filtered_at_, kCutoff, plan.beta);
+    // Frames filled in between two that are close in time may have the same timestamp.
+    const double seconds = std::max(entry.timestamp - filtered_at_, kShortestStep);
+    filter_.filter(pose, seconds, kCutoff, plan.beta);
     filtered_at_ = entry.timestamp;
   }
   pm_pose out{};
@@ -222,7 +223,7 @@ void Track::trim(const Plan& plan) {
                           ? history_[next_].position - (plan.window - 1 - plan.lag)
                           : history_.back().position - (plan.window - 1 - plan.lag);
   // One more than a gap before the oldest window: in resampled time its start lies between two.
-  const int64_t oldest = history_.at_or_after(next - plan.max_gap - 2.0);
+  const int64_t oldest = history_.at_or_after(next - plan.reach - 2.0);
   history_.drop_before(std::min({oldest - 1, next_output_, history_.end() - 1}));
 }
 

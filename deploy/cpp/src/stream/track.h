@@ -14,9 +14,6 @@
 
 namespace posemamba::runtime {
 
-// Frames of a person that may wait for pm_lifter_step.
-constexpr int64_t kMostWaiting = 16384;
-
 // A window that is due, and what becomes of the network's poses of it.
 struct DueWindow {
   WindowSpec spec;
