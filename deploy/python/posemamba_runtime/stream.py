@@ -134,7 +134,8 @@ class Stream(_library.Handle):
 
     @property
     def delay(self) -> Delay:
-        """How far poses come behind their keypoints at most, resampling and smoothing included."""
+        """How long after its own frame a pose can be had at most, resampling and smoothing
+        included."""
         frames, seconds = c_int32(), c_double()
         code = self._library.pm_stream_delay(self._pointer, byref(frames), byref(seconds))
         _library.check(code)

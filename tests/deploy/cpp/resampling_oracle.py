@@ -11,9 +11,7 @@ from posemamba.pose.preprocess import normalize_2d
 SLACK = 1e-4
 
 
-def resampled(
-    values: Array, times: Array, network: Network, chosen: Settings
-) -> dict[int, Array]:
+def resampled(values: Array, times: Array, network: Network, chosen: Settings) -> dict[int, Array]:
     """Frame to pose, policies ``last``, ``center`` and ``lag``.
 
     Args:

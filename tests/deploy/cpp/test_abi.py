@@ -72,7 +72,7 @@ int main(int, char** argv) {
   auto windows = lifter->step();
   if (!windows || *windows != 1) return 5;
   auto pose = stream->poll();
-  return pose && *pose && (**pose).frame == 0 ? 0 : 6;
+  return pose && pose->frame == 0 ? 0 : 6;
 }
 """
 

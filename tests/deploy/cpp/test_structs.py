@@ -202,7 +202,9 @@ def test_more_frames_than_any_model_takes(
     lifter = runtime.open(any_model, runtime_library=stand_ins / "libonnxruntime.so")
     clip = np.zeros((1, 1, 17, 2), np.float32)
     for frames in (2**62, 2**20 + 1):
-        code = runtime.lib.pm_lifter_lift(lifter.handle, clip.ctypes.data, 1, frames, clip.ctypes.data)
+        code = runtime.lib.pm_lifter_lift(
+            lifter.handle, clip.ctypes.data, 1, frames, clip.ctypes.data
+        )
         fails(lambda code=code: runtime.check(code), BAD_ARGUMENT, f"has {frames} frames")  # type: ignore[misc]
     window = {**SIZE, "window": 16385}
     fails(lambda: lifter.stream(**window), BAD_ARGUMENT, "spans 16385 frames", "give a shorter one")

@@ -1,5 +1,5 @@
-"""lifter.hpp as strangers use it: strict compilers, any container, with and without exceptions; what
-cannot be right does not compile."""
+"""lifter.hpp as strangers use it: strict compilers, any container, with and without exceptions;
+what cannot be right does not compile."""
 
 from __future__ import annotations
 

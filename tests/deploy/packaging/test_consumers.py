@@ -211,7 +211,7 @@ int main(int, char** argv) {
   for (auto& point : values) point[0] = 300.0F, point[1] = 400.0F;
   if (!stream || !stream->push(0, 0.0, 0, values) || !lifter->step()) return 1;
   auto pose = stream->poll();
-  return pose && *pose && (*pose)->frame == 0 ? 0 : 1;
+  return pose && pose->frame == 0 ? 0 : 1;
 }
 """
 
