@@ -8,11 +8,14 @@
 //   input=NAME       another input name                    channels=N    of the input
 //   poses=N          frames of the output
 //   nan=1            the network gives NaN                 type=N        of the input
+//   sleep=N          milliseconds a run takes at least
 //   graphs=FILE      a line a run: the number of its CUDA graph
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "onnxruntime/ort_api.h"
 #include "stand_in_network.h"
@@ -72,6 +75,7 @@ char* copy(const std::string& text) { return strdup(text.c_str()); }
 
 ort::Status* compute(const Tensor& input, const Tensor& output, const char* name) {
   if (ort::Status* status = failing(name)) return status;
+  std::this_thread::sleep_for(std::chrono::milliseconds(number("sleep", 0)));
   stand_in::lift(input.data, input.shape[0], input.shape[1], output.data);
   if (find("nan") != nullptr) output.data[5] = NAN;
   return nullptr;

@@ -3,13 +3,15 @@ against the offline oracle."""
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from policy_oracle import Oracle, Settings, stand_in_network
 from resampling_oracle import resampled
-from runtime_api import BAD_ARGUMENT, Lifter, Stream
+from runtime_api import BAD_ARGUMENT, NOT_READY, Lifter, RuntimeFailure, Stream
 from runtime_failures import fails
 from stream_driving import Array, assert_poses, drive, recording, with_holes
 
@@ -113,6 +115,16 @@ def test_any_two_rates(
     assert_poses(found, resampled(values, times, stand_in_network, chosen), 1e-4)
 
 
+def test_no_hop_is_one(stand_in_lifter: Lifter) -> None:
+    values = recording(5, 12)
+    found = [
+        drive(stand_in_lifter, stand_in_lifter.stream(**SIZE, hop=hop), {0: values}, [5])[0]
+        for hop in (0, 1)
+    ]
+    assert sorted(found[0]) == list(range(12))
+    assert_poses(found[0], {frame: pose.joints for frame, pose in found[1].items()}, 0)
+
+
 def test_a_crowd(stand_in_lifter: Lifter) -> None:
     """40 persons of ids all over the range, each with a length of his own."""
     chosen = Settings(window=9, policy="center", flip=1)
@@ -207,4 +219,42 @@ def test_what_was_not_found_may_be_anywhere(stand_in_lifter: Lifter) -> None:
     fails(lambda: stream.push(2, values[2]), BAD_ARGUMENT, "keypoint 4 is at (1e+09, 500)")
     stand_in_lifter.step()
     assert [pose.filled for pose in stream.poses()] == [0, 1 << 4 | 1 << 5]
+    stream.close()
+
+
+def test_a_step_ends_though_the_camera_is_faster(
+    stand_in_lifter: Lifter, stand_in_words: pytest.MonkeyPatch
+) -> None:
+    """What comes while a step runs waits for the next one; nothing of it is lost."""
+    stand_in_words.setenv("STAND_IN_ORT", "sleep=5")
+    stream = stand_in_lifter.stream(**SIZE, window=1)
+    values = recording(1, 1)[0]
+    running = threading.Event()
+    running.set()
+    pushed = 0
+
+    def camera() -> None:
+        nonlocal pushed
+        while running.is_set() and pushed < 60_000:
+            try:
+                stream.push(pushed, values)
+                pushed += 1
+            except RuntimeFailure as failure:  # 16,384 wait
+                assert failure.code == NOT_READY  # noqa: PT017
+                time.sleep(0.001)
+
+    thread = threading.Thread(target=camera)
+    thread.start()
+    while pushed < 1000:
+        time.sleep(0.001)
+    lifted = stand_in_lifter.step()
+    assert running.is_set()
+    assert thread.is_alive()  # it is not the camera that ended
+    assert 1000 <= lifted <= 16384
+    running.clear()
+    thread.join()
+    stand_in_words.delenv("STAND_IN_ORT")
+    lifted += stand_in_lifter.step()
+    assert [pose.frame for pose in stream.poses()] == list(range(pushed))
+    assert lifted == pushed
     stream.close()

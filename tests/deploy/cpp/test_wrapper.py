@@ -39,12 +39,17 @@ struct Matrix {  // as Eigen's
 [[maybe_unused]] static void fill(float* numbers, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) numbers[i] = i % 2 == 0 ? 300.0F : 400.0F;
 }
+template <class T>
+constexpr bool moves_only = std::is_nothrow_move_constructible_v<T> &&
+                            std::is_nothrow_move_assignable_v<T> &&
+                            !std::is_copy_constructible_v<T> && !std::is_copy_assignable_v<T>;
+static_assert(moves_only<posemamba::Lifter> && moves_only<posemamba::Stream>);
 static int run(posemamba::Lifter& lifter, posemamba::Stream& stream) {
   for (std::int64_t frame = 0; frame < 3; ++frame) {
     @VALUES@
     stream.push(frame, static_cast<double>(frame) / 30.0, 0, values)@CHECK@;
     lifter.step()@CHECK@;
-    while (auto pose = stream.poll()) draw(*pose);
+    while (const auto pose = stream.poll()) draw(*pose);
   }
   return 0;
 }

@@ -143,6 +143,8 @@ int Lifter::step() {
       lifter.serving_.clear();
     }
   } clear{*this};
+  // Cameras that are faster than the network would else keep the caller here.
+  for (const auto& stream : serving_) stream->begin_step();
   int windows = 0;
   for (int lifted; (lifted = lift_batch()) > 0;) windows += lifted;
   return windows;

@@ -293,6 +293,11 @@ bool Stream::blocked(size_t track) const {
   return false;
 }
 
+void Stream::begin_step() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& track : tracks_) track->begin_step();
+}
+
 void Stream::gather(Batch& batch, WindowFiller& filler) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (poses_.full()) return;

@@ -98,9 +98,9 @@ PM_RUNTIME_API const char* pm_lifter_info(pm_lifter* lifter);
 PM_RUNTIME_API pm_result pm_lifter_lift(pm_lifter* lifter, const float* keypoints_2d, int64_t batch,
                                         int64_t frames, float* poses_3d);
 
-/* Lifts every window that is due in the streams of this lifter; windows of one length go as one
- * batch. Nothing else runs the network. windows_lifted may be NULL. If the back end fails, what was
- * due stays due. */
+/* Lifts every window that is due in the streams of this lifter when it is called; windows of one
+ * length go as one batch. Nothing else runs the network. windows_lifted may be NULL. If the back
+ * end fails, what was due stays due. */
 PM_RUNTIME_API pm_result pm_lifter_step(pm_lifter* lifter, int32_t* windows_lifted);
 
 typedef struct pm_stream_options {

@@ -100,7 +100,9 @@ class [[nodiscard]] Expected {
   }
   explicit operator bool() const noexcept { return value_.has_value(); }
   T& operator*() { return *value_; }
+  const T& operator*() const { return *value_; }
   T* operator->() { return &*value_; }
+  const T* operator->() const { return &*value_; }
   const Result& error() const noexcept { return result_; }
 
  private:
