@@ -7,7 +7,8 @@ its own, so that one that ends its process is told too. With an engine of ``pmex
     python benchmarks/gpu_tensorrt_lean.py --site FOLDER [--plugin libposemamba_trt.so] [E.engine]
 
 ``--site`` is where ``pip install --no-deps --target FOLDER tensorrt-lean-cu13-libs
-tensorrt-lean-cu13-bindings cuda-bindings cuda-pathfinder`` put its packages.
+tensorrt-lean-cu13-bindings cuda-bindings cuda-pathfinder`` put its packages. ``gpu_trt.sh lean``
+does all of it.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def main() -> int:
         print(json.dumps({"step": given.step, **told}), flush=True)  # noqa: T201
         return 0 if told["ok"] is not False else 1
     environment = dict(os.environ)
-    paths = [given.site, ROOT / "export", ROOT]
+    paths = [given.site, ROOT / "export", ROOT / "deploy" / "python", ROOT]
     told_paths = [str(path) for path in paths if path is not None]
     environment["PYTHONPATH"] = os.pathsep.join([*told_paths, environment.get("PYTHONPATH", "")])
     if given.plugin is not None:

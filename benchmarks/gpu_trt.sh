@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the TensorRT plugins, play TensorRT to them, sanitize.
-#   benchmarks/gpu_trt.sh [build|test|sanitize]...   (default: all three)
+#   benchmarks/gpu_trt.sh [build|test|sanitize|lean]...   (default: build test sanitize)
 # Needs cmake, nvcc and TensorRT's headers, but no TensorRT. Without network, carry the headers:
 #   python tools/trt_headers.py --to .whl/tensorrt-headers
+#   lean       the real lean runtime: the plugins registered, a broken engine refused, from Python and
+#              from libposemamba_runtime.so. It is unpacked from .whl/lean, which is git-ignored; carry
+#              .whl whole. Where there is a network, once before (17 MB a release, packed):
+#                LEAN="10.16.1.11 11.4.0.106" benchmarks/gpu_trt.sh pack_lean
+#              LEAN_PYTHON is the Python of the machine with the GPU (3.12).
+# One call for it: benchmarks/gpu_trt.sh build lean
 # Results go to $OUT (default: out/gpu-trt).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -48,12 +54,50 @@ sanitize() {
   done
 }
 
+pack_lean() {
+  local version target
+  mkdir -p .whl/lean
+  for version in ${LEAN:-10.16.1.11}; do
+    target=build/lean-packed/$version
+    "$PYTHON" -m pip install --quiet --no-deps --upgrade --target "$target" --only-binary=:all: \
+      --implementation cp --python-version "${LEAN_PYTHON:-3.12}" \
+      "tensorrt-lean-cu13-libs==$version" "tensorrt-lean-cu13-bindings==$version"
+    tar -C "$target" -cf - tensorrt_lean_libs tensorrt_lean_bindings |
+      xz -6 -T1 >".whl/lean/$version.tar.xz"
+    ls -l ".whl/lean/$version.tar.xz"
+  done
+}
+
+# Every release, also where one fails. A process holds one release alone.
+lean() {
+  local archive site failed=0
+  if ! compgen -G ".whl/lean/*.tar.xz" >/dev/null; then
+    echo "gpu_trt.sh: no .whl/lean/*.tar.xz: the first lines say how they are made" >&2
+    return 2
+  fi
+  for archive in .whl/lean/*.tar.xz; do
+    site=build/lean/$(basename "$archive" .tar.xz)
+    mkdir -p "$site"
+    tar -C "$site" -xJf "$archive"
+    echo "lean runtime $(basename "$site")"
+    "$PYTHON" benchmarks/gpu_tensorrt_lean.py --site "$site" --plugin "$POSEMAMBA_TRT_LIB" |
+      tee "$OUT/lean-$(basename "$site").jsonl" || failed=1
+  done
+  POSEMAMBA_TENSORRT_LIBRARIES=$(ls -d "$PWD"/build/lean/*/tensorrt_lean_libs/libnvinfer_lean.so.* | paste -sd:)
+  export POSEMAMBA_TENSORRT_LIBRARIES CMAKE_GENERATOR=Ninja
+  "$PYTHON" -m pytest -q -p no:cacheprovider tests/deploy/cpp/test_real_tensorrt.py |
+    tee "$OUT/lean-tests.txt" || failed=1
+  return "$failed"
+}
+
 if (($# == 0)); then set -- build test sanitize; fi
 for step in "$@"; do
   case $step in
     build) build ;;
     test) run_tests ;;
     sanitize) sanitize ;;
+    pack_lean) pack_lean ;;
+    lean) lean ;;
     *)
       echo "gpu_trt.sh: unknown step '$step'; see its first lines" >&2
       exit 2

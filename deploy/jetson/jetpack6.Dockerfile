@@ -1,7 +1,7 @@
 # Builds the runtime, the op library and the TensorRT plugin for JetPack 6 (Orin) and installs them.
 #
 #   docker build -f deploy/jetson/jetpack6.Dockerfile --build-arg REGISTRY=... -t posemamba .
-#   docker run --runtime nvidia -i posemamba lift_stream MODEL < keypoints.txt
+#   docker run --runtime nvidia -i -v "$PWD:/models:ro" posemamba lift_stream /models/MODEL < keypoints.txt
 #
 # REGISTRY is NVIDIA's, as its page of the image l4t-jetpack writes it. CUDA and TensorRT are the image's.
 ARG REGISTRY

@@ -6,20 +6,24 @@
 //   meta.KEY=VALUE   another metadata entry                providers=cuda
 //   message=TEXT     of the failing status                 code=N
 //   input=NAME       another input name                    channels=N    of the input
+//   poses=N          frames of the output
 //   nan=1            the network gives NaN                 type=N        of the input
+//   sleep=N          milliseconds a run takes at least
 //   graphs=FILE      a line a run: the number of its CUDA graph
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 
-#include "backends/ort_api.h"
+#include "onnxruntime/ort_api.h"
 #include "stand_in_network.h"
 #include "stand_in_words.h"
 
 namespace {
 
-namespace ort = posemamba::runtime::ort;
+namespace ort = posemamba::ort;
 
 const char* find(const char* key) { return stand_in::find_word("STAND_IN_ORT", key); }
 
@@ -71,6 +75,7 @@ char* copy(const std::string& text) { return strdup(text.c_str()); }
 
 ort::Status* compute(const Tensor& input, const Tensor& output, const char* name) {
   if (ort::Status* status = failing(name)) return status;
+  std::this_thread::sleep_for(std::chrono::milliseconds(number("sleep", 0)));
   stand_in::lift(input.data, input.shape[0], input.shape[1], output.data);
   if (find("nan") != nullptr) output.data[5] = NAN;
   return nullptr;
@@ -165,6 +170,7 @@ ort::Status* GetDimensions(const ort::TensorInfo* info, int64_t* shape, size_t) 
   const bool output = reinterpret_cast<const char*>(info) == &object;
   shape[0] = number("batch", -1);
   shape[1] = number("frames", -1);
+  if (output) shape[1] = number("poses", shape[1]);
   shape[2] = number("joints", 17);
   shape[3] = output ? 3 : number("channels", 2);
   return failing("GetDimensions");
@@ -266,6 +272,7 @@ void* table[512] = {};
 const ort::Api* GetApi(uint32_t) {
 #define POSEMAMBA_PLACE(name, place, result, parameters) \
   table[place] = reinterpret_cast<void*>(&name);
+  POSEMAMBA_ORT_SHARED_FUNCTIONS(POSEMAMBA_PLACE)
   POSEMAMBA_ORT_RUNTIME_FUNCTIONS(POSEMAMBA_PLACE)
 #undef POSEMAMBA_PLACE
   return find("no_api") != nullptr ? nullptr : reinterpret_cast<const ort::Api*>(table);

@@ -7,9 +7,12 @@ import importlib.util
 import json
 import os
 import sys
+import weakref
+from collections.abc import Callable
+from ctypes import c_void_p
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 from posemamba_runtime._structs import FUNCTIONS
 from posemamba_runtime.errors import Missing, error
@@ -54,6 +57,36 @@ def load() -> ctypes.CDLL:
             raise Missing(f"'{path}' has no {name}: it is not this version's") from None
         function.restype, function.argtypes = result, arguments
     return library
+
+
+class Handle:
+    """Something the native library opened. Closed once, at the latest with the process."""
+
+    def __init__(self, pointer: c_void_p, close: Callable[[c_void_p], None]) -> None:
+        self._pointer = pointer
+        self._close = weakref.finalize(self, close, pointer)
+
+    def close(self) -> None:
+        """Free it; what is called on it from now on is refused. A second time does nothing."""
+        self._close()
+
+    def __enter__(self: _Handle) -> _Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled, as to another process.
+
+        Raises:
+            TypeError: always.
+        """
+        kind = type(self).__name__
+        raise TypeError(f"a {kind} can be neither copied nor pickled: open it where it is used")
+
+
+_Handle = TypeVar("_Handle", bound=Handle)
 
 
 def _find() -> Path:

@@ -182,14 +182,16 @@ def text(name: str, value: object) -> bytes:
 
 
 def floats(name: str, values: npt.ArrayLike) -> Floats:
-    """Numbers as C reads them.
+    """Numbers as C reads them; NaN where a masked array is masked.
 
     Raises:
         BadArgument: they are no numbers.
     """
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiu":
+        values = values.astype(np.float64).filled(np.nan)
     try:
         array = np.asarray(values)
-    except ValueError as failure:  # rows of different lengths
+    except (TypeError, ValueError, RuntimeError) as failure:  # rows of different lengths, tensors
         raise BadArgument(f"{name}: {failure}") from None
     if array.dtype.kind not in "fiu":
         raise BadArgument(f"{name} holds no numbers but {array.dtype}")

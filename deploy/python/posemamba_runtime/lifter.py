@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import weakref
 from ctypes import POINTER, byref, c_float, c_int32, c_void_p
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def _here(path: str | os.PathLike[str] | None) -> str | None:
     return str(Path(path).absolute()) if Path(path).exists() else os.fspath(path)
 
 
-class Lifter:
+class Lifter(_library.Handle):
     """An exported model or an engine; its methods may be called from any thread.
 
     Args:
@@ -90,9 +89,8 @@ class Lifter:
         )
         pointer = c_void_p()
         _library.check(self._library.pm_lifter_open(file, byref(options), byref(pointer)))
-        self._pointer = pointer
+        super().__init__(pointer, self._library.pm_lifter_close)
         self._info = self._library.pm_lifter_info(pointer)
-        self._close = weakref.finalize(self, self._library.pm_lifter_close, pointer)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -174,8 +172,8 @@ class Lifter:
             flip: average with the mirrored clip.
             smoothing: beta of a One-Euro filter; 0: none.
             height_m: a person's height, for poses in metres; 0: the network's units.
-            max_gap: frames after which somebody who was away starts anew; 0: the window's, at
-                least 30.
+            max_gap: frames of the input after which somebody who was away starts anew; 0: the
+                window's, at least 30.
 
         Raises:
             Error: a value is out of range.
@@ -208,13 +206,3 @@ class Lifter:
         opened = c_void_p()
         _library.check(self._library.pm_stream_open(self._pointer, byref(options), byref(opened)))
         return Stream(self, self._library, opened)
-
-    def close(self) -> None:
-        """Free the model; its streams are refused from now on. A second time does nothing."""
-        self._close()
-
-    def __enter__(self) -> Lifter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-import weakref
 from collections.abc import Iterator
 from ctypes import POINTER, byref, c_double, c_float, c_int32, c_void_p
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ class Delay(NamedTuple):
     seconds: float
 
 
-class Stream:
+class Stream(_library.Handle):
     """Made by :meth:`posemamba_runtime.Lifter.stream`; iterating gives the poses that are ready.
 
     Its methods may be called from several threads, with the frames of one person in order of time.
@@ -56,8 +55,7 @@ class Stream:
     def __init__(self, lifter: object, library: ctypes.CDLL, pointer: c_void_p) -> None:
         self._lifter = lifter  # a lifter that is freed would refuse its streams
         self._library = library
-        self._pointer = pointer
-        self._close = weakref.finalize(self, library.pm_stream_close, pointer)
+        super().__init__(pointer, library.pm_stream_close)
 
     def push(
         self,
@@ -136,18 +134,9 @@ class Stream:
 
     @property
     def delay(self) -> Delay:
-        """How far poses come behind their keypoints at most, resampling and smoothing included."""
+        """How long after its own frame a pose can be had at most, resampling and smoothing
+        included."""
         frames, seconds = c_int32(), c_double()
         code = self._library.pm_stream_delay(self._pointer, byref(frames), byref(seconds))
         _library.check(code)
         return Delay(frames.value, seconds.value)
-
-    def close(self) -> None:
-        """Free it. A second time does nothing."""
-        self._close()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

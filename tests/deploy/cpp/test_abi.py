@@ -72,7 +72,7 @@ int main(int, char** argv) {
   auto windows = lifter->step();
   if (!windows || *windows != 1) return 5;
   auto pose = stream->poll();
-  return pose && *pose && (**pose).frame == 0 ? 0 : 6;
+  return pose && pose->frame == 0 ? 0 : 6;
 }
 """
 
@@ -180,8 +180,6 @@ def test_places_in_tensorrt(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not ONNXRUNTIME, reason="POSEMAMBA_ORT_INCLUDE_DIR names no folder")
 @pytest.mark.parametrize("folder", ONNXRUNTIME, ids=lambda folder: folder.name)
-def test_places_in_onnxruntime(folder: Path, tmp_path: Path) -> None:
-    program = tmp_path / "places"
-    run("g++", "-std=c++17", f"-I{SOURCE / 'src'}", "-isystem", folder, TESTS / "ort_places.cc",
-        "-o", program)  # fmt: skip
-    assert "0 differences" in run(program)
+def test_places_in_onnxruntime(folder: Path) -> None:
+    source = ROOT / "trt_plugins" / "onnxruntime" / "ort_api_check.cc"
+    run("g++", "-std=c++17", "-isystem", folder, "-c", source, "-o", os.devnull)

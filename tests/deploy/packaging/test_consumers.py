@@ -211,7 +211,7 @@ int main(int, char** argv) {
   for (auto& point : values) point[0] = 300.0F, point[1] = 400.0F;
   if (!stream || !stream->push(0, 0.0, 0, values) || !lifter->step()) return 1;
   auto pose = stream->poll();
-  return pose && *pose && (*pose)->frame == 0 ? 0 : 1;
+  return pose && pose->frame == 0 ? 0 : 1;
 }
 """
 
@@ -229,6 +229,47 @@ def test_without_exceptions(
     )
     assert done.returncode == 2
     assert "no.onnx" in done.stderr
+
+
+STRICT_C = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow",
+            "-Wstrict-prototypes")  # fmt: skip
+
+
+@pytest.mark.parametrize("standard", ["c99", "c11", "c17"])
+def test_strict_c(standard: str, prefix: Path, tmp_path: Path) -> None:
+    for name in ("lift_stream", "lift_file"):
+        source = EXAMPLES / "c" / f"{name}.c"
+        by_pkg_config("cc", (f"-std={standard}", *STRICT_C), source, prefix, tmp_path / name)
+
+
+def test_a_static_program_links_the_same(prefix: Path) -> None:
+    """There is one library, a shared one: `--static` asks for nothing that is not installed."""
+    assert pkg_config(prefix, "--static", "--libs") == pkg_config(prefix, "--libs")
+
+
+def test_a_part_of_an_older_project(prefix: Path, tmp_path: Path) -> None:
+    """A project of older policies, two of whose subdirectories find the package."""
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.10)\nproject(robot C CXX)\n"
+        "add_subdirectory(one)\nadd_subdirectory(two)\n"
+    )
+    lists = (
+        "find_package(posemamba 0.2 CONFIG REQUIRED)\nadd_executable({0} ../main.{1})\n"
+        "target_link_libraries({0} posemamba::runtime)\n"
+    )
+    (tmp_path / "main.c").write_text((EXAMPLES / "c" / "lift_stream.c").read_text())
+    (tmp_path / "main.cc").write_text((EXAMPLES / "lift_file" / "lift_file.cc").read_text())
+    for name, suffix in (("one", "c"), ("two", "cc")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "CMakeLists.txt").write_text(lists.format(name, suffix))
+    options = ("-DCMAKE_CXX_STANDARD=20", "-DCMAKE_C_STANDARD=11")
+    run("cmake", "-S", tmp_path, "-B", tmp_path / "b", f"-DCMAKE_PREFIX_PATH={prefix}", *options)
+    run("cmake", "--build", tmp_path / "b")
+    for name in ("one", "two"):
+        done = subprocess.run(
+            [str(tmp_path / "b" / name / name)], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, "usage: " in done.stderr) == (2, True)
 
 
 def lines_of_code(path: Path, comment: str) -> int:

@@ -60,6 +60,10 @@ def test_one_clip_needs_no_batch(lifter: Lifter) -> None:
         lambda a: np.asfortranarray(a),
         lambda a: np.repeat(a, 2, axis=1)[:, ::2],
         lambda a: a.tolist(),
+        lambda a: np.require(a, requirements="C").data,  # a memoryview
+        lambda a: np.broadcast_to(a, a.shape),  # read-only
+        lambda a: np.ma.masked_array(a),
+        lambda a: torch.from_numpy(a.copy()),
     ],
 )
 def test_any_layout_of_numbers(change: Callable[[Any], Any], lifter: Lifter) -> None:
@@ -99,6 +103,9 @@ def nan_frame() -> Any:  # noqa: ANN401
         (np.zeros((5, 17, 2), object), "object"),
         (np.zeros((5, 17, 2), "datetime64[s]"), "datetime64"),
         ([["a"]], "no numbers"),
+        (np.zeros((5, 17, 2), bool), "bool"),
+        (np.ma.masked_less(np.zeros((1, 5, 17, 2)), 1), "nan at clip 0, frame 0"),
+        (torch.zeros((1, 5, 17, 2), requires_grad=True), "keypoints_2d"),
         ([[1.0], [1.0, 2.0]], "keypoints_2d"),
         (None, "no numbers"),
         (np.zeros((0, 17, 2)), "frames"),

@@ -131,6 +131,39 @@ def test_joints_that_were_not_found_are_marked(lifter: Lifter, people: Any) -> N
     assert filled == [[], [0, 1, 2, 3], list(range(17)), []]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda a: a.astype(np.float64),
+        lambda a: a.astype(np.int32),
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: np.asfortranarray(a),
+        lambda a: [list(row) for row in a],
+        lambda a: memoryview(a),
+    ],
+)
+def test_any_layout_of_numbers(change: Callable[[Any], Any], lifter: Lifter) -> None:
+    values = np.arange(300, 334, dtype=np.float32).reshape(17, 2)
+    poses = []
+    for points in (values, change(values)):
+        stream = lifter.stream("h36m17", SIZE)
+        stream.push(points, 0, 0.0)
+        lifter.step()
+        poses.append(next(iter(stream)).joints)
+    np.testing.assert_array_equal(*poses)
+
+
+def test_what_is_masked_was_not_found(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+    stream = lifter.stream("h36m17", SIZE)
+    stream.push(people[0, 0], 0, 0.0)
+    for frame, kind in ((1, np.float32), (2, np.int64)):  # which has no NaN
+        masked = np.ma.masked_array(people[0, frame].astype(kind), np.zeros((17, 2), bool))
+        masked[3, 1] = masked[5, 0] = np.ma.masked
+        stream.push(masked, frame, frame / 30)
+    lifter.step()
+    assert [np.flatnonzero(pose.filled).tolist() for pose in stream] == [[], [3, 5], [3, 5]]
+
+
 def test_metres(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
     heights = {}
     for height in (1.6, 1.8):

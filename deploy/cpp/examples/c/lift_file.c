@@ -13,14 +13,14 @@
 
 enum { kPoints = 17, kColumns = 3 };
 
-typedef struct row {
+typedef struct sighting {
   int64_t frame;
   double seconds;
   int32_t person;
   float values[kPoints][kColumns];
-} row;
+} sighting;
 
-static int next_row(FILE* file, row* row) {
+static int next_row(FILE* file, sighting* row) {
   if (fscanf(file, "%" SCNd64 "%lf%" SCNd32, &row->frame, &row->seconds, &row->person) != 3)
     return 0;
   for (int i = 0; i < kPoints * kColumns; ++i)
@@ -43,7 +43,7 @@ static pm_result print_ready(pm_lifter* lifter, pm_stream* stream) {
 
 static pm_result lift(pm_lifter* lifter, pm_stream* stream, FILE* file) {
   pm_result result = PM_SUCCESS;
-  row row;
+  sighting row;
   while (!result && next_row(file, &row)) {
     result = pm_stream_push(stream, row.frame, row.seconds, row.person, &row.values[0][0], kPoints,
                             kColumns);

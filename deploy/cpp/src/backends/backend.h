@@ -9,6 +9,9 @@
 
 namespace posemamba::runtime {
 
+// Frames of a clip at most, where a model names none.
+constexpr int64_t kMostFrames = 1 << 20;
+
 // Sizes one run may have.
 struct Sizes {
   int64_t batch_min = 1, batch_max = 1;
@@ -74,6 +77,11 @@ struct BackendRequest {
 // Refuses a network that reads more of a joint than x and y, as some forks do: nobody could give
 // this library the other numbers. Throws Failure(PM_BAD_MODEL).
 void check_channels(const std::string& path, int64_t channels);
+
+// Refuses a network with another number of poses than of frames or clips, such as one that lifts
+// the middle of a clip alone. Sizes are batch and frames, -1 where any. Throws
+// Failure(PM_BAD_MODEL).
+void check_pairing(const std::string& path, const int64_t (&input)[2], const int64_t (&output)[2]);
 
 // Opens the back end `options` asks for. Throws Failure.
 std::unique_ptr<Backend> open_backend(const std::string& path, const pm_lifter_options& options);

@@ -113,6 +113,18 @@ void check_channels(const std::string& path, int64_t channels) {
        path.c_str(), static_cast<long long>(channels));
 }
 
+void check_pairing(const std::string& path, const int64_t (&input)[2], const int64_t (&output)[2]) {
+  for (int i = 0; i < 2; ++i) {
+    if (output[i] < 0 || output[i] == input[i]) continue;
+    const char* what = i == 0 ? "batch" : "frames";
+    const std::string given = input[i] < 0 ? "any" : std::to_string(input[i]);
+    fail(PM_BAD_MODEL,
+         "'%s' takes clips of %s %s and gives %lld: a model is needed that gives a pose for each "
+         "frame of each clip",
+         path.c_str(), what, given.c_str(), static_cast<long long>(output[i]));
+  }
+}
+
 std::unique_ptr<Backend> open_backend(const std::string& path, const pm_lifter_options& options) {
   check_options(options);
   const char* name = options.backend == nullptr ? kAuto : options.backend;

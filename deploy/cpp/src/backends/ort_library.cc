@@ -25,11 +25,11 @@ OrtLibrary::OrtLibrary(const char* given)
   int major = 0;
   int minor = 0;
   const bool known = std::sscanf(version_.c_str(), "%d.%d", &major, &minor) == 2;
-  const bool recent = known && (major > 1 || minor >= static_cast<int>(ort::kApiVersion));
-  api_ = recent ? base->GetApi(ort::kApiVersion) : nullptr;
+  const bool recent = known && (major > 1 || minor >= static_cast<int>(ort::kRuntimeApiVersion));
+  api_ = recent ? base->GetApi(ort::kRuntimeApiVersion) : nullptr;
   if (api_ == nullptr) {
     fail(PM_MISMATCH, "'%s' is ONNX Runtime %s, 1.%u or later is needed: install a later one",
-         path().c_str(), version_.c_str(), ort::kApiVersion);
+         path().c_str(), version_.c_str(), ort::kRuntimeApiVersion);
   }
 }
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "backends/ort_api.h"
 #include "core/library.h"
+#include "onnxruntime/ort_api.h"
 #include "posemamba/runtime/lifter.h"
 
 namespace posemamba::runtime {

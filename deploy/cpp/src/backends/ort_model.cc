@@ -1,6 +1,6 @@
 #include "backends/ort_model.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "core/failure.h"
 #include "core/metadata.h"
@@ -19,7 +19,7 @@ const char* kExportAgain = "export it again with 'pmexport onnx'";
 
 OrtEnv start(const OrtLibrary& library) {
   OrtEnv env(library.api());
-  library.check(ort::CreateEnvWithCustomLogger(library.api(), &drop, nullptr, ort::kFatal,
+  library.check(ort::CreateEnvWithCustomLogger(library.api(), &drop, nullptr, ort::kOrtFatal,
                                                "posemamba", env.out()),
                 PM_BACKEND_FAILED, "ONNX Runtime does not start", "install ONNX Runtime again");
   return env;
@@ -30,8 +30,13 @@ OrtModel::OrtModel(const BackendRequest& request, std::shared_ptr<OrtLibrary> li
     : library_(std::move(library)), env_(start(*library_)), session_(api()) {
   facts_.path = request.path;
   open(request, cuda);
-  check_side(true);
-  check_side(false);
+  int64_t taken[2] = {};
+  int64_t given[2] = {};
+  check_side(true, taken);
+  check_side(false, given);
+  check_pairing(facts_.path, taken, given);
+  facts_.sizes = {std::max<int64_t>(taken[0], 1), std::max<int64_t>(taken[0], 0),
+                  std::max<int64_t>(taken[1], 1), std::max<int64_t>(taken[1], 0)};
   read_facts();
 }
 
@@ -41,8 +46,8 @@ void OrtModel::open(const BackendRequest& request, const ort::CudaOptions* cuda)
   };
   OrtSessionOptions options(api());
   check(ort::CreateSessionOptions(api(), options.out()), "no session options");
-  check(ort::SetSessionLogSeverityLevel(api(), options.get(), ort::kFatal), "no log level");
-  check(ort::SetSessionGraphOptimizationLevel(api(), options.get(), ort::kEnableAll),
+  check(ort::SetSessionLogSeverityLevel(api(), options.get(), ort::kOrtFatal), "no log level");
+  check(ort::SetSessionGraphOptimizationLevel(api(), options.get(), ort::kOrtEnableAll),
         "no optimization level");
   if (request.threads > 0) {
     check(ort::SetIntraOpNumThreads(api(), options.get(), request.threads), "no threads");
@@ -74,11 +79,11 @@ void OrtModel::explain(ort::Status* status) const {
          "it with op_library, or export with --ops standard",
          path, places_searched().c_str());
   }
-  if (code == ort::kInvalidProtobuf || code == ort::kNoModel) {
+  if (code == ort::kOrtInvalidProtobuf || code == ort::kOrtNoModel) {
     fail(PM_BAD_MODEL, "'%s' is no ONNX model, or is truncated (ONNX Runtime %s: %s): %s", path,
          library_->version().c_str(), message.c_str(), kExportAgain);
   }
-  if (code == ort::kNoSuchFile) {
+  if (code == ort::kOrtNoSuchFile) {
     fail(PM_MISSING, "'%s' or a file it refers to cannot be read (%s): check the path", path,
          message.c_str());
   }
@@ -86,8 +91,9 @@ void OrtModel::explain(ort::Status* status) const {
        library_->version().c_str(), message.c_str(), kExportAgain);
 }
 
-// The one input or output: its name, type and sizes. What the session says counts, not metadata.
-void OrtModel::check_side(bool input) {
+// The one input or output: its name, type and sizes, of which batch and frames are returned, -1
+// where any. What the session says counts, not metadata.
+void OrtModel::check_side(bool input, int64_t (&sizes)[2]) {
   const char* side = input ? "input" : "output";
   const char* wanted = input ? kInputName : kOutputName;
   const int64_t channels = input ? kInputChannels : 3;
@@ -130,7 +136,7 @@ void OrtModel::check_side(bool input) {
   if (input && rank == 4) check_channels(facts_.path, shape[3]);
   const bool joints_fit =
       (shape[2] == kJointCount || shape[2] < 0) && (shape[3] == channels || shape[3] < 0);
-  if (element != ort::kFloat || rank != 4 || !joints_fit) {
+  if (element != ort::kOrtFloat || rank != 4 || !joints_fit) {
     fail(
         PM_BAD_MODEL,
         "'%s': %s '%s' has type %d, %zu dimensions, joints %lld and channels %lld; expected float, "
@@ -139,12 +145,7 @@ void OrtModel::check_side(bool input) {
         static_cast<long long>(shape[2]), static_cast<long long>(shape[3]),
         static_cast<long long>(channels));
   }
-  if (!input) return;
-  Sizes& sizes = facts_.sizes;
-  sizes.batch_min = shape[0] > 0 ? shape[0] : 1;
-  sizes.batch_max = shape[0] > 0 ? shape[0] : 0;
-  sizes.frames_min = shape[1] > 0 ? shape[1] : 1;
-  sizes.frames_max = shape[1] > 0 ? shape[1] : 0;
+  for (int i = 0; i < 2; ++i) sizes[i] = shape[i] > 0 ? shape[i] : -1;
 }
 
 void OrtModel::read_facts() {
@@ -170,8 +171,8 @@ void OrtModel::read_facts() {
 
 OrtMemoryInfo OrtModel::memory(const char* name, int device) const {
   OrtMemoryInfo where(api());
-  library_->check(ort::CreateMemoryInfo(api(), name, ort::kDeviceAllocator, device,
-                                        ort::kMemTypeDefault, where.out()),
+  library_->check(ort::CreateMemoryInfo(api(), name, ort::kOrtDeviceAllocator, device,
+                                        ort::kOrtMemTypeDefault, where.out()),
                   PM_BACKEND_FAILED, std::string("no memory of kind ") + name,
                   "install ONNX Runtime again");
   return where;
@@ -183,7 +184,7 @@ OrtValue OrtModel::tensor(const OrtMemoryInfo& where, void* data, int64_t batch,
   const auto bytes = static_cast<size_t>(batch * frames * kJointCount * channels) * sizeof(float);
   OrtValue value(api());
   library_->check(ort::CreateTensorWithDataAsOrtValue(api(), where.get(), data, bytes, shape, 4,
-                                                      ort::kFloat, value.out()),
+                                                      ort::kOrtFloat, value.out()),
                   PM_BACKEND_FAILED, "no tensor", "install ONNX Runtime again");
   return value;
 }

@@ -37,7 +37,7 @@ class OrtModel {
  private:
   void open(const BackendRequest& request, const ort::CudaOptions* cuda);
   void explain(ort::Status* status) const;
-  void check_side(bool input);
+  void check_side(bool input, int64_t (&sizes)[2]);
   void read_facts();
 
   std::shared_ptr<OrtLibrary> library_;

@@ -210,13 +210,15 @@ class TensorRt : public Backend {
                                 static_cast<int32_t>(profile), static_cast<int32_t>(which));
   }
 
-  void check_tensor(const char* name, trt::Mode mode, int64_t channels) const {
+  // Batch and frames of a tensor, -1 where any, go to `sizes`.
+  void check_tensor(const char* name, trt::Mode mode, int64_t channels, int64_t (&sizes)[2]) const {
     const auto is = trt::call<int32_t>(engine(), places_.engine_mode, name);
     const auto type = trt::call<int32_t>(engine(), places_.engine_type, name);
     const auto shape = trt::call<trt::Dims>(engine(), places_.engine_shape, name);
     if (mode == trt::kInput && shape.rank == 4) check_channels(model_.path, shape.d[3]);
     if (is == mode && type == trt::kFloat && shape.rank == 4 && shape.d[2] == kJointCount &&
         shape.d[3] == channels) {
+      std::copy(shape.d, shape.d + 2, sizes);
       return;
     }
     fail(PM_BAD_MODEL,
@@ -233,8 +235,11 @@ class TensorRt : public Backend {
       fail(PM_BAD_MODEL, "'%s' has %d tensors, a PoseMamba engine an input and an output: %s",
            model_.path.c_str(), tensors, kBuildAgain);
     }
-    check_tensor(kInput, trt::kInput, kInputChannels);
-    check_tensor(kOutput, trt::kOutput, 3);
+    int64_t taken[2] = {};
+    int64_t given[2] = {};
+    check_tensor(kInput, trt::kInput, kInputChannels, taken);
+    check_tensor(kOutput, trt::kOutput, 3, given);
+    check_pairing(model_.path, taken, given);
     const auto count = trt::call<int32_t>(engine(), places_.engine_profile_count);
     Sizes& sizes = model_.sizes;
     sizes.frames_max = sizes.batch_max = 0;

@@ -9,27 +9,29 @@
 namespace posemamba::runtime {
 namespace {
 
-// Never destroyed: sessions of other libraries do not survive the order of a process's end.
-Handles<Lifter, pm_lifter>& lifters() {
-  static auto* handles = new Handles<Lifter, pm_lifter>;
-  return *handles;
-}
+using Lifters = Handles<Lifter, pm_lifter>;
+using Streams = Handles<Stream, pm_stream>;
 
-Handles<Stream, pm_stream>& streams() {
-  static auto* handles = new Handles<Stream, pm_stream>;
-  return *handles;
+// The object of a handle; `what` and `opener` are words of the sentence where there is none.
+template <class Object, class Handle>
+std::shared_ptr<Object> object_of(const Handle* handle, const char* what, const char* opener) {
+  using Table = Handles<Object, Handle>;
+  if (auto object = Table::of_process().find(handle)) return object;
+  if (const pid_t left = Table::left_process(handle); left != 0) {
+    fail(PM_BAD_ARGUMENT,
+         "this %s was opened in process %d, of which this process is a fork, without its threads: "
+         "call %s in the process that uses it",
+         what, static_cast<int>(left), opener);
+  }
+  fail(PM_BAD_ARGUMENT, "%s is NULL or was closed: give one of %s", what, opener);
 }
 
 std::shared_ptr<Lifter> lifter_of(const pm_lifter* handle) {
-  auto lifter = lifters().find(handle);
-  if (!lifter) fail(PM_BAD_ARGUMENT, "lifter is NULL or was closed: give one of pm_lifter_open");
-  return lifter;
+  return object_of<Lifter>(handle, "lifter", "pm_lifter_open");
 }
 
 std::shared_ptr<Stream> stream_of(const pm_stream* handle) {
-  auto stream = streams().find(handle);
-  if (!stream) fail(PM_BAD_ARGUMENT, "stream is NULL or was closed: give one of pm_stream_open");
-  return stream;
+  return object_of<Stream>(handle, "stream", "pm_stream_open");
 }
 
 // A function of a stream, called with its arguments.
@@ -62,14 +64,14 @@ pm_result pm_lifter_open(const char* path, const pm_lifter_options* options, pm_
     pm_lifter_options defaults;
     pm_lifter_default_options(&defaults);
     const pm_lifter_options known = read_options(options == nullptr ? &defaults : options);
-    *out = lifters().insert(std::make_shared<Lifter>(open_backend(path, known)));
+    *out = Lifters::of_process().insert(std::make_shared<Lifter>(open_backend(path, known)));
     return PM_SUCCESS;
   });
 }
 
 void pm_lifter_close(pm_lifter* lifter) {
   guarded([&] {
-    lifters().remove(lifter);
+    Lifters::of_process().remove(lifter);
     return PM_SUCCESS;
   });
 }
@@ -114,14 +116,14 @@ pm_result pm_stream_open(pm_lifter* lifter, const pm_stream_options* options, pm
   if (out != nullptr) *out = nullptr;
   return guarded([&] {
     if (out == nullptr) fail(PM_BAD_ARGUMENT, "out is NULL: give a pm_stream*");
-    *out = streams().insert(lifter_of(lifter)->open_stream(read_options(options)));
+    *out = Streams::of_process().insert(lifter_of(lifter)->open_stream(read_options(options)));
     return PM_SUCCESS;
   });
 }
 
 void pm_stream_close(pm_stream* stream) {
   guarded([&] {
-    streams().remove(stream);
+    Streams::of_process().remove(stream);
     return PM_SUCCESS;
   });
 }

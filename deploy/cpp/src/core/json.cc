@@ -1,5 +1,6 @@
 #include "core/json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -188,6 +189,26 @@ class Reader {
   size_t place_ = 0;
 };
 
+// Bytes of the UTF-8 character that a text begins with; 0: it begins with none.
+size_t character_bytes(std::string_view text) {
+  const auto byte = [&](size_t i) -> unsigned {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  };
+  const unsigned lead = byte(0);
+  const size_t bytes = lead < 0x80                   ? 1
+                       : lead >= 0xC2 && lead < 0xE0 ? 2
+                       : lead >= 0xE0 && lead < 0xF0 ? 3
+                       : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                     : 0;
+  for (size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xC0) != 0x80) return 0;
+  }
+  // No longer forms than needed, no halves of UTF-16 pairs, nothing past U+10FFFF.
+  const bool none = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F) ||
+                    (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F);
+  return none ? 0 : bytes;
+}
+
 }  // namespace
 
 const Json* Json::find(std::string_view key) const {
@@ -223,15 +244,20 @@ Json parse_json(std::string_view source, const char* label) {
 
 std::string quoted(std::string_view value) {
   std::string result = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') {
+  while (!value.empty()) {
+    const size_t bytes = character_bytes(value);
+    const char c = value.front();
+    if (bytes == 0) {
+      result += "\\ufffd";  // U+FFFD, the replacement character
+    } else if (c == '"' || c == '\\') {
       result += '\\';
       result += c;
     } else if (static_cast<unsigned char>(c) < 0x20) {
       result += text("\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
     } else {
-      result += c;
+      result += value.substr(0, bytes);
     }
+    value.remove_prefix(std::max<size_t>(bytes, 1));
   }
   return result + '"';
 }

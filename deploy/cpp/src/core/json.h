@@ -33,7 +33,7 @@ struct Json {
 // Throws Failure(PM_BAD_MODEL) that begins with `label`.
 Json parse_json(std::string_view source, const char* label);
 
-// A JSON string, quotes included.
+// A JSON string, quotes included; a byte that is not UTF-8, as in a file's name, is U+FFFD.
 std::string quoted(std::string_view value);
 
 }  // namespace posemamba::runtime

@@ -79,6 +79,7 @@ Lifter::Lifter(std::unique_ptr<Backend> backend)
 void Lifter::lift(const float* keypoints_2d, int64_t batch, int64_t frames, float* poses_3d) {
   constexpr int64_t kMostBatch = 1 << 20;
   const Sizes& sizes = backend_->model().sizes;
+  const int64_t most_frames = sizes.frames_max > 0 ? sizes.frames_max : kMostFrames;
   if (keypoints_2d == nullptr || poses_3d == nullptr) {
     fail(PM_BAD_ARGUMENT, "keypoints_2d or poses_3d is NULL: give both arrays");
   }
@@ -86,12 +87,12 @@ void Lifter::lift(const float* keypoints_2d, int64_t batch, int64_t frames, floa
     fail(PM_BAD_ARGUMENT, "batch is %lld: give 1 to %lld clips", static_cast<long long>(batch),
          static_cast<long long>(kMostBatch));
   }
-  if (frames < sizes.frames_min || (sizes.frames_max > 0 && frames > sizes.frames_max)) {
+  if (frames < sizes.frames_min || frames > most_frames) {
     fail(
         PM_BAD_ARGUMENT,
         "keypoints_2d has %lld frames, '%s' takes %lld to %lld: cut it into clips, or use a stream",
         static_cast<long long>(frames), backend_->model().path.c_str(),
-        static_cast<long long>(sizes.frames_min), static_cast<long long>(sizes.frames_max));
+        static_cast<long long>(sizes.frames_min), static_cast<long long>(most_frames));
   }
   check_keypoints(keypoints_2d, batch, frames);
   const std::lock_guard<std::mutex> lock(run_mutex_);
@@ -142,6 +143,8 @@ int Lifter::step() {
       lifter.serving_.clear();
     }
   } clear{*this};
+  // Cameras that are faster than the network would else keep the caller here.
+  for (const auto& stream : serving_) stream->begin_step();
   int windows = 0;
   for (int lifted; (lifted = lift_batch()) > 0;) windows += lifted;
   return windows;

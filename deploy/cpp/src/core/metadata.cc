@@ -6,8 +6,6 @@
 namespace posemamba::runtime {
 namespace {
 
-constexpr long long kMostFrames = 1 << 20;
-
 void check_normalisation(const std::string& path, const std::string& found) {
   if (found.empty() || found == kNormalisation) return;
   fail(PM_MISMATCH,

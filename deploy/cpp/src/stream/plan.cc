@@ -99,6 +99,16 @@ void resolve_policy(const pm_stream_options& options, Plan& plan) {
   }
 }
 
+// A window that spans more frames than may wait would never be due.
+void check_span(const Plan& plan) {
+  const double span = plan.window * (plan.resampled ? plan.rate / plan.model_rate : 1.0);
+  if (span <= static_cast<double>(kMostWaiting)) return;
+  fail(PM_BAD_ARGUMENT,
+       "a window of %d spans %.0f frames of the input, at most %lld: give a shorter one%s",
+       plan.window, span, static_cast<long long>(kMostWaiting),
+       plan.resampled ? ", or a model_rate nearer to the rate" : "");
+}
+
 }  // namespace
 
 Plan make_plan(const pm_stream_options& options, const ModelFacts& model) {
@@ -141,6 +151,11 @@ Plan make_plan(const pm_stream_options& options, const ModelFacts& model) {
   plan.beta = static_cast<double>(options.smoothing);
   plan.height_m = static_cast<double>(options.height_m);
   plan.max_gap = options.max_gap > 0 ? options.max_gap : std::max(plan.window, 30);
+  // Where the network's rate is higher, a frame of the input is several positions long; and times
+  // are not as even as frame numbers.
+  plan.reach = plan.resampled ? (plan.max_gap + 1.5) * std::max(plan.model_rate / plan.rate, 1.0)
+                              : plan.max_gap;
+  check_span(plan);
   plan.shortest = static_cast<int>(model.sizes.frames_min);
   return plan;
 }

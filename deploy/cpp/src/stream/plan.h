@@ -11,6 +11,10 @@ namespace posemamba::runtime {
 
 constexpr int kMostPersons = 256;
 constexpr int kLongestGap = 4096;
+// Frames of a person that may wait for pm_lifter_step.
+constexpr int64_t kMostWaiting = 16384;
+// Seconds between frames at least, where they are divided by.
+constexpr double kShortestStep = 1e-6;
 // The One-Euro filter's cutoff at rest and of its speed estimate, Hz (Casiez, Roussel, Vogel 2012).
 constexpr double kCutoff = 1.0;
 
@@ -26,8 +30,9 @@ struct Plan {
   bool flip;
   double beta;      // 0: no smoothing
   double height_m;  // 0: network units
-  int max_gap;
-  int shortest;  // frames the model takes at least; shorter clips are padded in front
+  int max_gap;      // frames of the input
+  double reach;     // max_gap in positions: how far back a window looks, and a person may be away
+  int shortest;     // frames the model takes at least; shorter clips are padded in front
 
   // Seconds between frames, or 0 where nobody said.
   double frame_seconds() const { return rate > 0.0 ? 1.0 / rate : 0.0; }

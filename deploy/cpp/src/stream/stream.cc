@@ -18,8 +18,6 @@ constexpr int kEnoughPoints = 3;
 constexpr float kFraction = 2.0F;
 // Seconds; what is beyond this is milliseconds or nanoseconds since 1970.
 constexpr double kLatest = 1e11;
-// Seconds between frames at least, where they are divided by.
-constexpr double kShortestStep = 1e-6;
 // Normalised coordinates lie around -2 to 2; what is beyond this is another unit.
 constexpr double kFarthest = 10.0;
 
@@ -75,15 +73,22 @@ pm_result Stream::push(int64_t frame, double timestamp, int32_t person, const fl
   return PM_SUCCESS;
 }
 
+// Whether a keypoint, x, y and perhaps a confidence, was found.
+bool Stream::found(const float* value, int32_t columns) const {
+  const bool confident =
+      columns == 2 || (value[2] > 0.0F && value[2] >= plan_.min_confidence);  // false for NaN
+  return confident && is_point(value[0], value[1]);
+}
+
 // Refuses what cannot be pixels of the image, before anything is made of it.
 void Stream::check_pixels(const float* values, int32_t count, int32_t columns) const {
   int points = 0;
   int outside = 0;
   float largest = 0.0F;
   for (int32_t i = 0; i < count; ++i) {
+    if (!found(values + i * columns, columns)) continue;
     const float x = values[i * columns];
     const float y = values[i * columns + 1];
-    if (!is_point(x, y)) continue;
     const double px = static_cast<double>(x);
     const double py = static_cast<double>(y);
     ++points;
@@ -130,9 +135,7 @@ Observation Stream::observe(int64_t frame, double timestamp, const float* values
   Observation next{frame, timestamp, 0, {}};
   for (int k = 0; k < plan_.format->used; ++k) {
     const float* value = values + plan_.format->indices[k] * columns;
-    const bool confident =
-        columns == 2 || (value[2] > 0.0F && value[2] >= plan_.min_confidence);  // false for NaN
-    if (!confident || !is_point(value[0], value[1])) continue;
+    if (!found(value, columns)) continue;
     next.seen |= 1U << k;
     next.points[k][0] = value[0];
     next.points[k][1] = value[1];
@@ -198,6 +201,11 @@ void Stream::make_room(int32_t person, const Observation& first) {
 
 pm_result Stream::poll(pm_pose* out) {
   if (out == nullptr) fail(PM_BAD_ARGUMENT, "out is NULL: give a pm_pose");
+  if (out->struct_size != 0 && out->struct_size < sizeof *out) {
+    fail(PM_BAD_ARGUMENT,
+         "pm_pose.struct_size is %u, a pose has %zu bytes: set it to sizeof(pm_pose) first",
+         out->struct_size, sizeof *out);
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (poses_.size() > 0) {
     *out = poses_.take();
@@ -283,6 +291,11 @@ bool Stream::blocked(size_t track) const {
     if (tracks_[i]->person() == tracks_[track]->person()) return true;
   }
   return false;
+}
+
+void Stream::begin_step() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& track : tracks_) track->begin_step();
 }
 
 void Stream::gather(Batch& batch, WindowFiller& filler) {

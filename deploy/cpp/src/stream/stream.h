@@ -28,6 +28,8 @@ class Stream : public std::enable_shared_from_this<Stream> {
   pm_result reset(int32_t person);
   pm_result delay(int32_t* frames, double* seconds) const;
 
+  // Before the first gather of a step.
+  void begin_step();
   // Adds due windows to a batch until it is full or of another length.
   void gather(Batch& batch, WindowFiller& filler);
   // The network's poses of a window; null: they are no numbers, and it gives none.
@@ -41,6 +43,7 @@ class Stream : public std::enable_shared_from_this<Stream> {
     int joint;  // -1: nothing of the person was ever found
   };
 
+  bool found(const float* value, int32_t columns) const;
   Observation observe(int64_t frame, double timestamp, const float* values, int32_t columns) const;
   void check_order(const Track& track, const Observation& next) const;
   void check_pixels(const float* values, int32_t count, int32_t columns) const;

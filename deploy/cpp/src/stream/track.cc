@@ -34,7 +34,8 @@ void Track::start(const Plan& plan, int32_t person, uint64_t serial) {
   ended_ = anything_seen_ = false;
   missing_joint_ = -1;
   history_.clear();
-  next_ = cursor_ = next_output_ = 0;
+  next_ = cursor_ = next_output_ = horizon_ = 0;
+  closing_ = false;
   filter_.reset();
   scale_.reset();
   if (plan.blend && sums_.empty()) sums_.resize(64);
@@ -44,8 +45,7 @@ void Track::start(const Plan& plan, int32_t person, uint64_t serial) {
 bool Track::continues(const Plan& plan, const Observation& next) const {
   const int64_t frames = distance(last_frame(), next.frame);
   if (frames - 1 > plan.max_gap) return false;
-  return !plan.resampled ||
-         (next.timestamp - last_timestamp()) * plan.model_rate - 1.0 <= plan.max_gap;
+  return !plan.resampled || (next.timestamp - last_timestamp()) * plan.model_rate <= plan.reach;
 }
 
 void Track::append(const Plan& plan, const Observation& observation) {
@@ -99,17 +99,17 @@ Track::Sum& Track::sum(int64_t entry) {
 }
 
 bool Track::due(const Plan& plan, DueWindow& window) const {
-  if (history_.empty()) return false;
+  if (horizon_ <= history_.begin()) return false;
   const bool found = plan.blend ? due_blend(plan, window) : due_lag(plan, window);
   if (found) window.spec.padding = std::max(plan.shortest - window.spec.samples, 0);
   return found;
 }
 
 bool Track::due_lag(const Plan& plan, DueWindow& window) const {
-  if (cursor_ >= history_.end()) return false;
+  if (cursor_ >= horizon_) return false;
   const double position = history_[cursor_].position;
-  const double ahead = history_.back().position - position + kSlack;
-  if (!ended_ && ahead < plan.lag) return false;
+  const double ahead = history_[horizon_ - 1].position - position + kSlack;
+  if (!closing_ && ahead < plan.lag) return false;
   const int before = static_cast<int>(std::min(position + kSlack, plan.window - 1.0 - plan.lag));
   const int after = static_cast<int>(std::min(ahead, static_cast<double>(plan.lag)));
   window.spec.start = position - before;
@@ -121,7 +121,7 @@ bool Track::due_lag(const Plan& plan, DueWindow& window) const {
 
 bool Track::due_blend(const Plan& plan, DueWindow& window) const {
   const double start = static_cast<double>(cursor_) * plan.hop;
-  const double newest = history_.back().position;
+  const double newest = history_[horizon_ - 1].position;
   window.output = std::max(next_output_, history_.at_or_after(start - kSlack));
   window.last = newest + kSlack < start + plan.window - 1;
   if (!window.last) {
@@ -131,7 +131,7 @@ bool Track::due_blend(const Plan& plan, DueWindow& window) const {
   }
   // One more window at the end, whole if the track is long enough. Windows that were gathered and
   // not yet committed come first, and none comes after it.
-  if (!ended_ || cursor_ != next_ || next_output_ >= history_.end()) return false;
+  if (!closing_ || cursor_ != next_ || next_output_ >= horizon_) return false;
   window.spec.samples = static_cast<int>(std::min(plan.window - 1.0, newest + kSlack)) + 1;
   window.spec.start = newest - (window.spec.samples - 1);
   return true;
@@ -200,7 +200,9 @@ void Track::emit(const Plan& plan, int64_t index, OneEuro::Values& pose, PoseSin
   for (size_t i = 0; i < pose.size(); ++i) pose[i] -= i < 3 || plan.flip ? 0.0 : pose[i % 3];
   std::fill(pose.begin(), pose.begin() + 3, 0.0);
   if (plan.beta > 0.0) {
-    filter_.filter(pose, entry.timestamp - filtered_at_, kCutoff, plan.beta);
+    // Frames filled in between two that are close in time may have the same timestamp.
+    const double seconds = std::max(entry.timestamp - filtered_at_, kShortestStep);
+    filter_.filter(pose, seconds, kCutoff, plan.beta);
     filtered_at_ = entry.timestamp;
   }
   pm_pose out{};
@@ -222,7 +224,7 @@ void Track::trim(const Plan& plan) {
                           ? history_[next_].position - (plan.window - 1 - plan.lag)
                           : history_.back().position - (plan.window - 1 - plan.lag);
   // One more than a gap before the oldest window: in resampled time its start lies between two.
-  const int64_t oldest = history_.at_or_after(next - plan.max_gap - 2.0);
+  const int64_t oldest = history_.at_or_after(next - plan.reach - 2.0);
   history_.drop_before(std::min({oldest - 1, next_output_, history_.end() - 1}));
 }
 

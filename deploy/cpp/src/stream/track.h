@@ -14,9 +14,6 @@
 
 namespace posemamba::runtime {
 
-// Frames of a person that may wait for pm_lifter_step.
-constexpr int64_t kMostWaiting = 16384;
-
 // A window that is due, and what becomes of the network's poses of it.
 struct DueWindow {
   WindowSpec spec;
@@ -59,6 +56,11 @@ class Track {
   void append(const Plan& plan, const Observation& observation);
   void end() { ended_ = true; }
 
+  // What a step that begins now lifts: nothing of what comes meanwhile.
+  void begin_step() {
+    horizon_ = history_.end();
+    closing_ = ended_;
+  }
   // The cursor walks the due windows of one step; what was not committed is due again.
   void rewind() { cursor_ = next_; }
   bool due(const Plan& plan, DueWindow& window) const;
@@ -95,6 +97,8 @@ class Track {
   // In entries; policy blend: in windows, each `hop` after the one before.
   int64_t next_ = 0, cursor_ = 0;
   int64_t next_output_ = 0;  // first entry whose pose is still to come
+  int64_t horizon_ = 0;      // end of the entries that this step knows
+  bool closing_ = false;     // none comes after them
   std::vector<Sum> sums_;    // policy blend: ring over the entries of a window
   OneEuro filter_;
   double filtered_at_ = 0.0;

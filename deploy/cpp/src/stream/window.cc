@@ -34,7 +34,7 @@ int WindowFiller::fill(const Plan& plan, const History& history, const WindowSpe
                        float* out) {
   if (!copy_complete(plan, history, window, out)) {
     const double end = window.start + window.samples - 1;
-    const int64_t first = history.at_or_after(window.start - plan.max_gap - kSlack);
+    const int64_t first = history.at_or_after(window.start - plan.reach - kSlack);
     const int64_t last = std::min(history.at_or_after(end - kSlack) + 1, history.end());
     gather(plan, history, first, last);
     const int missing = stand_in(*plan.format);

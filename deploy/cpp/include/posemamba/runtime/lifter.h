@@ -10,7 +10,8 @@
  * sentence what was wrong and what mends it. Nothing ends the process, throws, or writes to a
  * stream. Strings and arrays passed in are read during the call and never kept. Structs begin with
  * their size; fields are only ever added at their end. A handle that was closed is refused, from
- * any thread; it is never an address that is read again.
+ * any thread; it is never an address that is read again. So is one that was opened before a fork,
+ * in the child: open another there.
  *
  * Axes. x to the right, y down, z away from the camera; the pelvis (joint 0) is the origin.
  *
@@ -97,9 +98,9 @@ PM_RUNTIME_API const char* pm_lifter_info(pm_lifter* lifter);
 PM_RUNTIME_API pm_result pm_lifter_lift(pm_lifter* lifter, const float* keypoints_2d, int64_t batch,
                                         int64_t frames, float* poses_3d);
 
-/* Lifts every window that is due in the streams of this lifter; windows of one length go as one
- * batch. Nothing else runs the network. windows_lifted may be NULL. If the back end fails, what was
- * due stays due. */
+/* Lifts every window that is due in the streams of this lifter when it is called; windows of one
+ * length go as one batch. Nothing else runs the network. windows_lifted may be NULL. If the back
+ * end fails, what was due stays due. */
 PM_RUNTIME_API pm_result pm_lifter_step(pm_lifter* lifter, int32_t* windows_lifted);
 
 typedef struct pm_stream_options {
@@ -122,7 +123,7 @@ typedef struct pm_stream_options {
   int32_t flip;          /* 1: average with the mirrored clip, as a batch of two */
   float smoothing;       /* One-Euro beta; 0: none. Cutoff at rest 1 Hz: delay 0.16 s at rest */
   float height_m;        /* a person's height: output in metres; 0: the network's units */
-  int32_t max_gap;       /* frames; 0: the window's, at least 30. See below */
+  int32_t max_gap;       /* frames of the input; 0: the window's, at least 30. See below */
 } pm_stream_options;
 
 /* "coco17", policy "last", 16 persons, hop 1; everything else 0. width and height must be set. */
@@ -159,7 +160,7 @@ PM_RUNTIME_API pm_result pm_stream_push(pm_stream* stream, int64_t frame, double
                                         int32_t columns);
 
 typedef struct pm_pose {
-  uint32_t struct_size; /* sizeof(pm_pose) */
+  uint32_t struct_size; /* sizeof(pm_pose), or 0, before the first poll; then what was written */
   int32_t person;
   int64_t frame;
   double timestamp;
@@ -178,9 +179,10 @@ PM_RUNTIME_API pm_result pm_stream_flush(pm_stream* stream);
 PM_RUNTIME_API pm_result pm_stream_end(pm_stream* stream, int32_t person);
 /* Forgets a person, with what is pending and what was not polled yet; -1: all. */
 PM_RUNTIME_API pm_result pm_stream_reset(pm_stream* stream, int32_t person);
-/* How far the newest pose lies behind the newest frame, at most: in frames of the input, rounded
- * up, and in seconds (NaN where neither rate nor model_rate is known). Smoothing's delay is in it,
- * where a rate is known. Either pointer may be NULL. */
+/* How long after its own frame a pose can be had, at most: in frames of the input, rounded up, and
+ * in seconds (NaN where neither rate nor model_rate is known). Smoothing's delay is in it, where a
+ * rate is known. With a hop, all but "blend" give a pose for every hop-th frame alone. Either
+ * pointer may be NULL. */
 PM_RUNTIME_API pm_result pm_stream_delay(const pm_stream* stream, int32_t* frames, double* seconds);
 
 #ifdef __cplusplus

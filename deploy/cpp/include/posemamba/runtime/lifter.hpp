@@ -10,7 +10,8 @@
 //
 // Calls throw posemamba::Error, a code and a sentence. With POSEMAMBA_NO_EXCEPTIONS defined nothing
 // throws: the same calls return posemamba::Result, or Expected<T> that holds a value or the Result,
-// and objects come from Lifter::open() and lifter.stream().
+// and objects come from Lifter::open() and lifter.stream(). The loop above stays as it is: it ends
+// where poll() has no pose, and error() then says why.
 #pragma once
 
 #include <cstddef>
@@ -61,6 +62,7 @@ class Error : public std::runtime_error {
 using Result = void;
 template <class T>
 using Expected = T;
+using MaybePose = std::optional<Pose>;
 
 namespace detail {
 inline void check(pm_result code) {
@@ -98,13 +100,17 @@ class [[nodiscard]] Expected {
   }
   explicit operator bool() const noexcept { return value_.has_value(); }
   T& operator*() { return *value_; }
+  const T& operator*() const { return *value_; }
   T* operator->() { return &*value_; }
+  const T* operator->() const { return &*value_; }
   const Result& error() const noexcept { return result_; }
 
  private:
   Result result_;
   std::optional<T> value_;
 };
+
+using MaybePose = Expected<Pose>;
 
 namespace detail {
 inline Result check(pm_result code) { return Result(code); }
@@ -128,6 +134,13 @@ inline std::int32_t points_of(const char* format) noexcept {
   }
   return points;
 }
+
+// A matrix of Eigen's whose numbers lie column by column, its default.
+template <class Values, class = void>
+inline constexpr bool by_columns = false;
+template <class Values>
+inline constexpr bool by_columns<Values, std::void_t<decltype(Values::IsRowMajor)>> =
+    !Values::IsRowMajor && !Values::IsVectorAtCompileTime;
 }  // namespace detail
 
 // One camera or recording. Move-only; closes itself.
@@ -152,28 +165,37 @@ class Stream {
   }
 
   // Rows: float values[17][3], std::array<std::array<float, 3>, 17>, or a vector of arrays; or
-  // numbers, point by point: std::array<float, 51>, or a vector.
+  // numbers, point by point: std::array<float, 51>, or a vector. All of it lies in one piece.
   template <class Values>
   Result push(std::int64_t frame, double timestamp, std::int32_t person, const Values& values) {
+    using Row = std::remove_cv_t<std::remove_pointer_t<decltype(std::data(values))>>;
+    static_assert(!detail::by_columns<Values>, "push takes a matrix in row-major order");
     const auto size = static_cast<std::int32_t>(std::size(values));
-    if constexpr (std::is_same_v<std::decay_t<decltype(values[0])>, float>) {
+    if constexpr (std::is_arithmetic_v<Row>) {
+      static_assert(std::is_same_v<Row, float>, "push takes float");
       const bool whole = points_ > 0 && size % points_ == 0;  // else refused, with a sentence
       return push(frame, timestamp, person, std::data(values), whole ? points_ : size,
                   whole ? size / points_ : 1);
     } else {
-      const auto columns = static_cast<std::int32_t>(std::size(values[0]));
-      return push(frame, timestamp, person, &values[0][0], size, columns);
+      static_assert(std::is_aggregate_v<Row>,
+                    "a row is an array: float[3] or std::array<float, 3>");
+      static_assert(std::is_same_v<std::decay_t<decltype(values[0][0])>, float>,
+                    "push takes float");
+      const auto* first = reinterpret_cast<const float*>(std::data(values));
+      return push(frame, timestamp, person, first, size,
+                  static_cast<std::int32_t>(sizeof(Row) / sizeof(float)));
     }
   }
 
   // The next pose, or nothing if none is due: reason() then says what is waited for.
-  Expected<std::optional<Pose>> poll() {
+  MaybePose poll() {
     Pose pose;
     pose.struct_size = sizeof pose;
     const pm_result code = pm_stream_poll(handle_, &pose);
-    std::optional<Pose> found;
-    if (code == PM_SUCCESS) found = pose;
-    return detail::result_of(code == PM_NOT_READY ? PM_SUCCESS : code, std::move(found));
+#if !defined(POSEMAMBA_NO_EXCEPTIONS)
+    if (code == PM_NOT_READY) return std::nullopt;
+#endif
+    return detail::result_of(code, std::move(pose));
   }
   static const char* reason() noexcept { return pm_last_error(); }
 
