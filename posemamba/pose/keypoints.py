@@ -16,6 +16,7 @@ import numpy.typing as npt
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
 from posemamba.text import plural
+from posemamba_runtime.keypoints.judge import placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
 
 Array = npt.NDArray[Any]
@@ -72,8 +73,9 @@ def fill_missing(
 ) -> Array:
     """Fill gaps in time: each joint is interpolated linearly, and held before and after.
 
-    A joint is missing in a frame where a coordinate is not finite or its confidence is not above
-    ``min_confidence`` (detectors write 0 for what they do not see).
+    A joint is missing in a frame where a coordinate is not finite or exactly 0, where both are
+    negative (detectors write 0 or -1 for what they do not see, whatever confidence they keep), and
+    where its confidence is not above ``min_confidence``.
 
     Args:
         points: (frames, joints, 2 or 3) x, y and, if there, confidence.
@@ -145,7 +147,7 @@ def detections_to_h36m(
 
 
 def _seen(values: Array, min_confidence: float) -> npt.NDArray[np.bool_]:
-    seen: npt.NDArray[np.bool_] = np.isfinite(values[..., 0]) & np.isfinite(values[..., 1])
+    seen = placed(values, normalised=False)
     if values.shape[-1] == 2:
         return seen
     confident: npt.NDArray[np.bool_] = values[..., 2] > min_confidence  # False for NaN

@@ -249,3 +249,142 @@ def test_mediapipe_depth_is_never_a_confidence(tmp_path: Path) -> None:
         path.write_text(json.dumps(frames))
         (track,) = read(path, size=SIZE).tracks
         assert (track.values[..., 2] == 1).all()
+
+
+# Which joints they are
+
+
+@pytest.mark.parametrize("write", ["openpose", "lines", "mmpose", "clips", "videopose3d"])
+@pytest.mark.parametrize("who", [0, 1])
+def test_17_joints_in_the_other_order(write: str, who: int, tmp_path: Path) -> None:
+    """COCO's where Human3.6M's are expected, and the other way round; saying the order helps."""
+    writer = {"openpose": _openpose, "lines": _lines, "mmpose": _mmpose_without_meta,
+              "clips": _clips, "videopose3d": _videopose3d}[write]  # fmt: skip
+    right, wrong = ("h36m17", "coco17") if write == "clips" else ("coco17", "h36m17")
+    film = files.film(wrong, 9, 2)[:, who : who + 1]
+    path = writer(tmp_path / "f.json", film)
+    size = None if write in ("clips", "videopose3d") else SIZE
+    with pytest.raises(InputError, match=f"say --layout {wrong}, or {right} if they are"):
+        read(path, size=size)
+    assert read(path, size=size, layout=wrong).layout == wrong
+    assert read(path, size=size, layout=right).layout == right
+    fine = writer(tmp_path / "g.json", files.film(right, 9, 2)[:, who : who + 1])
+    assert read(fine, size=size).layout == right
+
+
+def _mmpose_without_meta(path: Path, film: Array) -> Path:
+    return files.dump(path, files.mmpose_video(film))
+
+
+def test_our_own_clips_lie_as_they_should() -> None:
+    """Real people, some of them bent over or on the floor, are never taken for the other order."""
+    from posemamba.pose.clips import bundled_clips
+    from posemamba_runtime.keypoints.order import settle_layout
+    from posemamba_runtime.keypoints.recording import Detections
+
+    for clip in bundled_clips().values():
+        values = np.concatenate([clip, np.ones((*clip.shape[:2], 1), np.float32)], axis=-1)
+        for row in values:  # even frame by frame, as a stream is judged
+            assert settle_layout(Detections(layout="h36m17"), row[None], None) == "h36m17"
+
+
+@pytest.mark.parametrize("key", ["likelihood", "presence", "probability", "score", "c"])
+def test_confidences_by_other_names(key: str, tmp_path: Path) -> None:
+    film = files.film("coco17", 4)
+    texts = [
+        json.dumps({"frame": frame, "keypoints": [
+            {"x": x, "y": y, key: 0.0 if joint == WRIST else 0.9}
+            for joint, (x, y) in enumerate(people[0].tolist())]})
+        for frame, people in enumerate(film)
+    ]  # fmt: skip
+    (tmp_path / "k.jsonl").write_text("\n".join(texts))
+    (track,) = read(tmp_path / "k.jsonl", size=SIZE).tracks
+    assert np.flatnonzero(np.isnan(track.values[0, :, 0])).tolist() == [WRIST]
+
+
+@pytest.mark.parametrize("key", ["scores", "confidence", "keypoint_scores", "kp_score"])
+@pytest.mark.parametrize("flat", [False, True])
+def test_confidences_beside_the_points(key: str, flat: bool, tmp_path: Path) -> None:
+    scores = [0.0 if joint == WRIST else 0.9 for joint in range(17)]
+    texts = []
+    for frame, people in enumerate(files.film("coco17", 4)):
+        points = people[0].ravel() if flat else people[0]
+        texts.append(json.dumps({"frame": frame, "keypoints": points.tolist(), key: scores}))
+    (tmp_path / "k.jsonl").write_text("\n".join(texts))
+    (track,) = read(tmp_path / "k.jsonl", size=SIZE).tracks
+    assert np.flatnonzero(np.isnan(track.values[0, :, 0])).tolist() == [WRIST]
+
+
+def test_joints_that_names_leave_out_are_not_found(tmp_path: Path) -> None:
+    """TensorFlow.js's users drop keypoints of a low score."""
+    names = {"left_wrist": 9, "left_elbow": 7, "nose": 0, "left_hip": 11, "right_hip": 12,
+             "left_shoulder": 5, "right_shoulder": 6, "left_knee": 13}  # fmt: skip
+    texts = [
+        json.dumps({"frame": frame, "keypoints": [
+            {"part": name.replace("_s", "S"), "position": {"x": people[0][place][0],
+                                                           "y": people[0][place][1]}}
+            for name, place in names.items()]})
+        for frame, people in enumerate(files.film("coco17", 3))
+    ]  # fmt: skip
+    (tmp_path / "k.jsonl").write_text("\n".join(texts))
+    (track,) = read(tmp_path / "k.jsonl", size=SIZE).tracks
+    assert np.flatnonzero(np.isfinite(track.values[0, :, 0])).tolist() == sorted(names.values())
+
+
+# Remarks
+
+
+def _upside_down(film: Array) -> Array:
+    return np.stack([film[..., 0], files.HEIGHT - film[..., 1]], axis=-1)
+
+
+def test_people_who_stand_on_their_heads_are_remarked(tmp_path: Path) -> None:
+    film = files.film("coco17", 9)
+    for shown, remarked in ((film, False), (_upside_down(film), True)):
+        notes = read(_yolo(tmp_path / "f.json", shown), size=SIZE).summary.notes
+        assert any("y has to go down" in note for note in notes) == remarked
+
+
+@pytest.mark.parametrize("first", [0, 30])
+def test_width_and_height_the_other_way_round(first: int, tmp_path: Path) -> None:
+    """A remark where some are outside, refused where most are."""
+    path = _yolo(tmp_path / "f.json", files.film("coco17", 80)[first:])
+    try:
+        said = " ".join(read(path, size=(720, 1280)).summary.notes)
+    except InputError as error:
+        said = str(error)
+    assert "are width and height swapped, 1280x720?" in said
+
+
+def test_a_third_number_above_1_is_remarked(tmp_path: Path) -> None:
+    """Scores of MMPose's newer heads, or metres."""
+    film = files.film("coco17", 3)
+    points = np.concatenate(
+        [film, np.broadcast_to(np.linspace(0.9, 3, 17)[:, None], (3, 1, 17, 1))], -1
+    )
+    text = "\n".join(json.dumps({"keypoints": people[0].tolist()}) for people in points)
+    (tmp_path / "k.jsonl").write_text(text)
+    assert any(
+        "taken as a confidence" in note
+        for note in read(tmp_path / "k.jsonl", size=SIZE).summary.notes
+    )
+
+
+@pytest.mark.parametrize("beside", [(-0.02, 0.5), (0.4, 1.04)])
+def test_fractions_with_a_point_beyond_the_edge(
+    beside: tuple[float, float], tmp_path: Path
+) -> None:
+    clip = files.film("h36m17", 5)[:, 0] / SIZE
+    clip[2, 3] = beside
+    np.savez(tmp_path / "f.npz", a=clip)
+    with pytest.raises(InputError, match="nearly all coordinates lie between 0 and 1"):
+        read(tmp_path / "f.npz")
+
+
+def test_normalised_clips_that_exceed_the_size_that_is_given(tmp_path: Path) -> None:
+    """Both axes from -1 to 1 are another unit, which a wide image shows."""
+    clip = files.film("h36m17", 9)[:, 0] / SIZE * 2 - 1
+    clip[..., 1] *= 1.8
+    np.savez(tmp_path / "n.npz", a=clip)
+    recording = read(tmp_path / "n.npz", size=SIZE)
+    assert any("lie outside the image" in note for note in recording.summary.notes)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from posemamba_runtime.keypoints.errors import InputError, printable
 
 _DIGITS = re.compile(r"[0-9]+")
+_SECONDS = re.compile(r"[0-9]{9,}\.$")  # since 1970: str(time.time()) drops zeros at its end
 MAX_FRAME = 10**12
 """A frame number beyond is a time or a hash; a thousand a second make this in thirty years."""
 
@@ -27,7 +28,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
     """
     if len(names) == 1:
         return [_only_number(names[0])], None
-    numbers = [[int(digits[-40:]) for digits in _DIGITS.findall(name)] for name in names]
+    numbers = [_numbers(name) for name in names]
     counts = {len(found) for found in numbers}
     if counts == {0}:
         return _ranked(names, sorted(names), "the names hold no frame numbers: taken by name")
@@ -43,6 +44,17 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
             raise _same(names, [[value] for value in column])
         return _bounded(names, column)
     return _several(names, numbers, varying)
+
+
+def _numbers(name: str) -> list[int]:
+    """All of them; a time in seconds with its fraction is one, in nanoseconds."""
+    found: list[int] = []
+    for match in _DIGITS.finditer(name):
+        if _SECONDS.search(name, 0, match.start()):
+            found[-1] = found[-1] * 10**9 + int(match[0][:9].ljust(9, "0"))
+        else:
+            found.append(int(match[0][-40:]))
+    return found
 
 
 def _only_number(name: str) -> int:

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
+from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
@@ -47,6 +48,7 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
     if isinstance(value, dict):
         images = value.get("images", [])
         numbers = _image_numbers(images, found)
+        _take_names(value.get("categories"), found)
         entries = value["annotations"]
     else:
         entries, numbers = value, {}
@@ -62,6 +64,15 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
     return found
 
 
+def _take_names(categories: object, found: Detections) -> None:
+    """The order of the keypoints, where a category says it."""
+    for category in categories if isinstance(categories, list) else []:
+        names = category.get("keypoints") if isinstance(category, Mapping) else None
+        if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            take_names(names, found)
+            return
+
+
 def _told(index: int, read: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """What ``read`` gives; its message says which entry was wrong."""
     try:
@@ -74,6 +85,8 @@ def _image_of(entry: object) -> int | str:
     if not isinstance(entry, Mapping):
         raise InputError(f"is '{printable(entry, 20)}', not an object with 'keypoints'")
     image = entry.get("image_id")
+    if isinstance(image, float) and image.is_integer():
+        image = int(image)
     if isinstance(image, bool) or not isinstance(image, int | str):
         raise InputError(f"has {keys_of(entry)}, no 'image_id' of a number or a file name")
     if isinstance(image, int) and not 0 <= image < MAX_FRAME:
@@ -101,25 +114,36 @@ def _image_numbers(images: object, found: Detections) -> dict[int | str, int]:
         key = image.get("id")
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError("an image has no 'id' of a number or a name")
-        by_id[key] = str(image.get("file_name", key)).replace("\\", "/").rsplit("/", 1)[-1]
-    if len(set(by_id.values())) < len(by_id):  # one name in several folders
-        return _numbers(list(by_id), found)
-    numbers, note = frame_numbers(list(by_id.values())) if by_id else ([], None)
-    found.notes += [note] if note else []
-    return dict(zip(by_id, numbers, strict=True))
+        by_id[key] = str(image.get("file_name", key))
+    return dict(zip(by_id, _by_names(list(by_id.values()), found), strict=True)) if by_id else {}
 
 
 def _numbers(images: Sequence[int | str], found: Detections) -> dict[int | str, int]:
     if all(isinstance(image, int) for image in images):
         return {image: int(image) for image in images}
-    names = [str(image).replace("\\", "/").rsplit("/", 1)[-1] for image in images]
-    if len(set(names)) < len(names):  # cam1/0001.jpg and cam2/0001.jpg
-        names = [str(image) for image in images]
+    names = [str(image) for image in images]
     if len(set(names)) < len(names):  # 12 and "12"
         raise InputError("image_id is a number in some entries and the same text in others")
-    numbers, note = frame_numbers(names)
+    return dict(zip(images, _by_names(names, found), strict=True))
+
+
+def _by_names(paths: Sequence[str], found: Detections) -> list[int]:
+    """Frame numbers of images by their names.
+
+    Raises:
+        InputError: images of several folders, or an order that cannot be told.
+    """
+    split = [path.replace("\\", "/").rpartition("/") for path in paths]
+    folders: dict[str, str] = {}
+    for folder, _, name in split:
+        if folders.setdefault(name, folder) != folder:  # cam1/0001.jpg and cam2/0001.jpg
+            raise InputError(
+                f"images of the same name in '{printable(folders[name], 40)}' and "
+                f"'{printable(folder, 40)}': keep one recording in a file"
+            )
+    numbers, note = frame_numbers([name for _, _, name in split])
     found.notes += [note] if note else []
-    return dict(zip(images, numbers, strict=True))
+    return numbers
 
 
 def _is_image(value: Any) -> bool:  # noqa: ANN401
