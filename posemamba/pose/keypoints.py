@@ -73,9 +73,8 @@ def fill_missing(
 ) -> Array:
     """Fill gaps in time: each joint is interpolated linearly, and held before and after.
 
-    A joint is missing in a frame where a coordinate is not finite or exactly 0, where both are
-    negative (detectors write 0 or -1 for what they do not see, whatever confidence they keep), and
-    where its confidence is not above ``min_confidence``.
+    A joint is missing in a frame where a coordinate is not finite or its confidence is not above
+    ``min_confidence`` (detectors write 0 for what they do not see).
 
     Args:
         points: (frames, joints, 2 or 3) x, y and, if there, confidence.
@@ -115,8 +114,9 @@ def detections_to_h36m(
     """One person's detections over time to gapless Human3.6M keypoints.
 
     Gaps are filled in the detector's own joints, where a half-seen pair of hips still helps, and
-    only in those the result depends on: never-seen toes do no harm. For an ear, eye or nose that no
-    frame shows, as in a clip from the side or from behind, the format's stand-ins are taken.
+    only in those the result depends on: never-seen toes do no harm. A coordinate of exactly 0 or a
+    negative pair was not found, whatever confidence the detector kept. For an ear, eye or nose that
+    no frame shows, as in a clip from the side or from behind, the format's stand-ins are taken.
 
     Args:
         points: (frames, K, 2 or 3), pixels.
@@ -132,6 +132,7 @@ def detections_to_h36m(
     source = get_format(source_format)
     values = np.array(points, dtype=np.float64)  # a copy: stand-ins are written into it
     _check_shape(values, source)
+    values[~placed(values, normalised=False)] = np.nan
     for name, others in source.stand_ins.items():
         joint = source.joints.index(name)
         if not _seen(values[..., joint, :], min_confidence).any():
@@ -147,7 +148,7 @@ def detections_to_h36m(
 
 
 def _seen(values: Array, min_confidence: float) -> npt.NDArray[np.bool_]:
-    seen = placed(values, normalised=False)
+    seen: npt.NDArray[np.bool_] = np.isfinite(values[..., 0]) & np.isfinite(values[..., 1])
     if values.shape[-1] == 2:
         return seen
     confident: npt.NDArray[np.bool_] = values[..., 2] > min_confidence  # False for NaN

@@ -159,6 +159,20 @@ def test_fill_missing_keeps_what_was_seen(seed: int, share: float) -> None:
     assert (filled >= np.nanmin(with_gaps, axis=0)).all()
 
 
+@pytest.mark.parametrize("zero", [(0.0, 0.0), (-1.0, -1.0), (0.0, 300.0)])
+@pytest.mark.parametrize("confidence", [None, 0.4])
+def test_zeroed_keypoints_are_not_found(
+    zero: tuple[float, float], confidence: float | None
+) -> None:
+    """YOLO zeroes what it is unsure of and keeps the confidence."""
+    points = np.tile(np.random.default_rng(0).uniform(200, 400, (1, 17, 2)), (6, 1, 1))
+    expected = detections_to_h36m(points, "coco17")
+    points[2:4, 9] = zero
+    if confidence is not None:
+        points = np.concatenate([points, np.full((6, 17, 1), confidence)], axis=-1)
+    np.testing.assert_allclose(detections_to_h36m(points, "coco17"), expected)
+
+
 def test_never_seen_joint_is_named() -> None:
     points = np.ones((3, 17, 3))
     points[:, 15, 2] = 0.0
@@ -187,7 +201,7 @@ def test_hidden_face_takes_its_stand_in() -> None:
 
 def _excerpt() -> Array:
     """(frames, 25, 3) of the one person in it."""
-    (track,) = read(EXCERPT, size=(1088, 1920), layout="body25b", min_confidence=0).tracks
+    (track,) = read(EXCERPT, size=(1088, 1920), min_confidence=0, person="largest").tracks
     return np.nan_to_num(track.values.astype(np.float64))
 
 
