@@ -32,6 +32,8 @@ _LARGEST_CONFIDENCE = 20.0  # SimCC scores reach 10
 _SURE = 1.5  # OpenPose exceeds 1 by a little
 _LARGEST_PIXEL = 1e6
 _NORMALISED_CANVAS = 1000
+_MOST_ROWS = 20_000  # by which units are judged, evenly over the recording
+_ROWS = 4096  # looked at at a time
 
 
 @dataclass(frozen=True)
@@ -186,12 +188,16 @@ def _scale(
     size: tuple[int, int] | None,
 ) -> tuple[tuple[int, int], bool]:
     """Bring x and y to pixels, in place; the size they refer to, and if they were fractions."""
-    points = values[..., :2][placed]
-    largest = float(np.abs(points).max())
+    every = -(-len(values) // _MOST_ROWS)
+    points = values[::every, :, :2][placed[::every]]
+    if not len(points):  # those few rows show nobody
+        points = values[..., :2][placed]
+    reach = _reach(values, placed)
+    largest = float(reach.max())
     if largest > _LARGEST_PIXEL:
         raise InputError(f"a coordinate reaches {largest:g}: no image is that large")
     if found.units == "normalised":
-        return _from_normalised(values, points, size, found), False
+        return _from_normalised(values, placed, points, largest, size, found), False
     middle = float(np.median(np.abs(points)))
     fractions = found.units == "fractions" or (
         middle <= _FRACTION_LIMIT and found.units != "pixels" and size != (1, 1)
@@ -202,7 +208,7 @@ def _scale(
             "image; multiply them by its width and height"
         )
     if not fractions:
-        _refuse_mixed_units(values, numbers, placed, found)
+        _refuse_mixed_units(reach, numbers, placed, found)
     if fractions and float((points < 0).any(axis=-1).mean()) > _FEW:
         raise InputError(
             "coordinates lie between -1 and 1: give pixels (OpenPose: --keypoint_scale 0) or "
@@ -247,9 +253,18 @@ def _turned(points: Floats, size: tuple[int, int]) -> str:
     return f" Or are width and height swapped, {size[1]}x{size[0]}?" if fits else ""
 
 
-def _refuse_mixed_units(values: Floats32, numbers: Ints, placed: Bools, found: Detections) -> None:
+def _reach(values: Floats32, placed: Bools) -> Floats32:
+    """(rows,) the largest x or y of a person, some rows at a time."""
+    reach = np.zeros(len(values), np.float32)
+    for start in range(0, len(values), _ROWS):
+        rows = slice(start, start + _ROWS)
+        points = np.where(placed[rows, :, None], np.abs(values[rows, :, :2]), np.float32(0))
+        reach[rows] = points.max(axis=(1, 2), initial=0)
+    return reach
+
+
+def _refuse_mixed_units(reach: Floats32, numbers: Ints, placed: Bools, found: Detections) -> None:
     """A frame of fractions among frames of pixels would be a person the size of a dot."""
-    reach = np.where(placed[..., None], np.abs(values[..., :2]), 0.0).max(axis=(1, 2))
     dots = np.flatnonzero((reach <= _FRACTION_LIMIT / 2) & (placed.sum(axis=1) > 2))
     if len(dots):
         frame = found.label(int(numbers[dots[0]]))
@@ -260,10 +275,14 @@ def _refuse_mixed_units(values: Floats32, numbers: Ints, placed: Bools, found: D
 
 
 def _from_normalised(
-    values: Floats, points: Floats, size: tuple[int, int] | None, found: Detections
+    values: Floats,
+    there: Bools,
+    points: Floats,
+    largest: float,
+    size: tuple[int, int] | None,
+    found: Detections,
 ) -> tuple[int, int]:
     """The network's units, ``p / width * 2 - [1, height / width]``, to pixels of some canvas."""
-    largest = float(np.abs(points).max())
     if largest > 10:
         raise InputError(
             f"a coordinate reaches {largest:g} where normalised ones stay near 1: these are "
@@ -278,7 +297,7 @@ def _from_normalised(
         )
     if size is None:
         # Nothing but drawings depends on it. As high as it takes for y to stay positive.
-        high = max(1.0, np.ceil(-float(points[:, 1].min())))
+        high = max(1.0, np.ceil(-float(values[..., 1].min(where=there, initial=0.0))))
         size = (_NORMALISED_CANVAS, int(_NORMALISED_CANVAS * high))
     else:
         _judge_size((points + np.array([1.0, size[1] / size[0]])) * (size[0] / 2.0), size, found)

@@ -59,7 +59,9 @@ def make_tracks(
             continue
         first, last = np.flatnonzero(seen)[[0, -1]]
         rows = rows[first : last + 1]
-        frames, values = _with_gaps(numbers[rows], judged.values[rows])
+        whole = len(rows) == len(judged.values)  # alone in the recording: not copied
+        values = judged.values if whole else judged.values[rows]
+        frames, values = _with_gaps(numbers[rows], values)
         stamps = np.interp(frames, *times) if times is not None else frames / rate
         tracks.append(PersonTrack(int(who), frames, stamps, values, found.names.get(who, "")))
     return _wanted(tracks, person), rate
