@@ -379,6 +379,19 @@ def write_videopose3d(
     return path
 
 
+def write_detectron(path: Path, positions: Array) -> Path:
+    """``infer_video_d2.py``: a pair a frame, (people, 4, 17) of x, y, a logit and a probability."""
+    keypoints, boxes = np.empty((2, len(positions), 2), object)
+    for frame, people in enumerate(positions):
+        rest = np.tile([[0.0], [0.05]], (len(people), 1, 17))
+        keypoints[frame] = [], np.concatenate([people.transpose(0, 2, 1), rest], axis=1)
+        boxes[frame] = [], np.ones((len(people), 5))
+    metadata: Any = {"w": WIDTH, "h": HEIGHT}
+    nothing = np.empty(len(positions), object)
+    np.savez_compressed(path, boxes=boxes, segments=nothing, keypoints=keypoints, metadata=metadata)
+    return path
+
+
 def normalised(points: Array) -> Array:
     """The network's own units."""
     return points / WIDTH * 2 - [1, HEIGHT / WIDTH]

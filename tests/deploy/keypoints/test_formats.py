@@ -69,18 +69,7 @@ def _videopose3d(folder: Path, film: Array) -> Path:
 
 
 def _detectron(folder: Path, film: Array) -> Path:
-    """``infer_video_d2.py``: a pair a frame, (people, 4, 17) of x, y, a logit and a probability."""
-    keypoints, boxes = np.empty((2, len(film), 2), object)
-    for frame, people in enumerate(film):
-        rest = np.tile([[0.0], [0.05]], (len(people), 1, 17))
-        keypoints[frame] = [], np.concatenate([people.transpose(0, 2, 1), rest], axis=1)
-        boxes[frame] = [], np.ones((len(people), 5))
-    metadata: Any = {"w": files.WIDTH, "h": files.HEIGHT}
-    np.savez_compressed(
-        folder / "v.mp4.npz", boxes=boxes, segments=np.empty(len(film), object),
-        keypoints=keypoints, metadata=metadata,
-    )  # fmt: skip
-    return folder / "v.mp4.npz"
+    return files.write_detectron(folder / "v.mp4.npz", film)
 
 
 _LONG = {"sho": "shoulder", "elb": "elbow", "wri": "wrist", "kne": "knee", "ank": "ankle"}
