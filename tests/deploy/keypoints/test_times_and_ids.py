@@ -166,3 +166,29 @@ def test_texts_for_ids_are_told(tmp_path: Path) -> None:
         "ids are texts: 'anna' is 0, 'ben' is 1"
         in read(tmp_path / "k.jsonl", size=SIZE).summary.notes
     )
+
+
+def test_times_that_leave_frames_out_are_gaps(tmp_path: Path) -> None:
+    """A pipe that dropped frames, and says no numbers."""
+    film = files.film("coco17", 30)
+    shown = [n for n in range(30) if n not in (4, 5, 6, 20)]
+    jitter = np.random.default_rng(0).uniform(-0.15, 0.15, 30)
+    texts = [json.dumps({"timestamp": (n + jitter[n]) / 30, "keypoints": files.triples(film[n, 0])})
+             for n in shown]  # fmt: skip
+    (tmp_path / "k.jsonl").write_text("\n".join(texts))
+    recording = read(tmp_path / "k.jsonl", size=SIZE)
+    (track,) = recording.tracks
+    assert track.frames.tolist() == list(range(30))
+    assert np.flatnonzero(np.isnan(track.values[:, 0, 0])).tolist() == [4, 5, 6, 20]
+    assert "the times leave out 4 frames: taken as gaps" in recording.summary.notes
+
+
+def test_a_person_by_the_files_text(tmp_path: Path) -> None:
+    text = files.lines(files.film("coco17", 3, 2)).replace('"person": 0', '"person": "Ben"')
+    (tmp_path / "k.jsonl").write_text(text.replace('"person": 1', '"person": "anna"'))
+    (track,) = read(tmp_path / "k.jsonl", size=SIZE, person="Ben").tracks
+    assert track.name == "Ben"
+    with pytest.raises(
+        InputError, match=r"nobody has the id carl: the ids are 0 \(Ben\), 1 \(anna\)"
+    ):
+        read(tmp_path / "k.jsonl", size=SIZE, person="carl")

@@ -103,6 +103,7 @@ class FrameReader:
             number = _own_number(document)
         if number is None:
             number = self._next
+            self.found.counted = True
         self._next = number + 1
         people = self._people(document)
         return Frame(number, people, _time(document) if isinstance(document, Mapping) else None)

@@ -31,6 +31,7 @@ class Detections:
         origins: the file a frame came from, by frame number, where frames are files.
         order: for each joint of ``layout`` its place among the file's keypoints, -1 where it has
             none; None where they are in the layout's order.
+        counted: frames say no numbers of their own.
         sparse: frame numbers jump too far to count frames, so they say the order alone.
     """
 
@@ -46,6 +47,7 @@ class Detections:
     names: dict[int, str] = field(default_factory=dict)
     origins: dict[int, str] = field(default_factory=dict)
     order: list[int] | None = None
+    counted: bool = False
     sparse: bool = False
 
     def label(self, frame: int) -> str:

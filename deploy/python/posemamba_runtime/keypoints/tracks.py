@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError, counted, nearest, printable
 from posemamba_runtime.keypoints.judge import Judged
 from posemamba_runtime.keypoints.people import Floats32, Ints, Person
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
@@ -48,7 +48,7 @@ def make_tracks(
         InputError: nobody of the wanted id, or times that run backwards.
     """
     ids = _ids(judged, found)
-    numbers = _consecutive(judged.numbers, found)
+    numbers = _by_time(_consecutive(judged.numbers, found), found)
     rate, times = _times(judged.numbers, numbers, found, rate)
     tracks = []
     for who in sorted({number for number in ids if number >= 0}):
@@ -182,6 +182,22 @@ def _consecutive(numbers: Ints, found: Detections) -> Ints:
     return np.searchsorted(all_numbers, numbers).astype(np.int64)
 
 
+def _by_time(numbers: Ints, found: Detections) -> Ints:
+    """Frame numbers with gaps where times leave frames out, which only places counted."""
+    frames = found.people.frames()
+    times = np.array([found.timestamps.get(frame, np.nan) for frame in frames.tolist()])
+    steps = np.diff(times)
+    if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not (steps > 0).all():
+        return numbers
+    jumps = np.maximum(np.rint(steps / np.median(steps)), 1).astype(np.int64)
+    left_out = int((jumps - 1).sum())
+    if not left_out:
+        return numbers
+    found.notes.append(f"the times leave out {counted(left_out, 'frame')}: taken as gaps")
+    places = np.concatenate([[0], np.cumsum(jumps)])
+    return places[np.searchsorted(frames, numbers)]
+
+
 def _times(
     original: Ints, numbers: Ints, found: Detections, rate: float | None
 ) -> tuple[float, tuple[Floats, Floats] | None]:
@@ -255,17 +271,21 @@ def _wanted(tracks: list[PersonTrack], person: str | int) -> tuple[PersonTrack, 
     if person == "largest":
         return (max(tracks, key=lambda track: float(_areas(track.values).sum())),) if tracks else ()
     for track in tracks:
-        if track.person == person:
+        if person in (track.person, track.name):
             return (track,)
-    ids = ", ".join(str(track.person) for track in tracks[:10])
-    raise InputError(f"nobody has the id {printable(person, 20)}: the ids are {ids}")
+    ids = ", ".join(
+        f"{track.person}{f' ({track.name})' * bool(track.name)}" for track in tracks[:10]
+    )
+    raise InputError(
+        f"nobody has the id {printable(person, 20)}: the ids are {printable(ids, 200)}"
+    )
 
 
 def parse_person(text: str | int) -> str | int:
-    """``all``, ``largest``, or an id.
+    """``all``, ``largest``, or an id: a number, or the text that a file has.
 
     Raises:
-        InputError: anything else.
+        InputError: nothing, or nearly one of the words.
     """
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
@@ -274,4 +294,6 @@ def parse_person(text: str | int) -> str | int:
         return word
     if word.isascii() and word.isdigit() and len(word) < 11:
         return int(word)
-    raise InputError(f"--person '{printable(text, 20)}': give all, largest, or an id from 0")
+    if not word or nearest(word, ("all", "largest")) or word.lstrip("-").isdigit():
+        raise InputError(f"--person '{printable(text, 20)}': give all, largest, or an id from 0")
+    return str(text).strip()
