@@ -13,6 +13,7 @@ from posemamba_runtime.keypoints.errors import InputError, printable
 
 _DIGITS = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"[0-9]{9,}\.$")  # since 1970: str(time.time()) drops zeros at its end
+_FULL = 0.75  # of a grid of numbers
 MAX_FRAME = 10**12
 """A frame number beyond is a time or a hash; a thousand a second make this in thirty years."""
 
@@ -80,12 +81,25 @@ def _several(
     keys = [tuple(row) for row in zip(*varying, strict=True)]
     if len(set(keys)) < len(keys):
         raise _same(names, numbers)
+    if len(varying) == 2:
+        _refuse_a_grid(names, varying[0], varying[1])
     order = [names[index] for index in sorted(range(len(names)), key=lambda i: keys[i])]
     remark = (
         f"several numbers vary in names such as '{printable(order[0], 40)}' and "
         f"'{printable(order[-1], 40)}': frames taken in their order, without gaps"
     )
     return _ranked(names, order, remark)
+
+
+def _refuse_a_grid(names: Sequence[str], one: Sequence[int], other: Sequence[int]) -> None:
+    """Several cameras, takes or people that each have the same frames."""
+    sides = (len(set(one)), len(set(other)))
+    if min(sides) >= 2 and len(names) > _FULL * sides[0] * sides[1]:
+        several, shown = min(sides), printable(names[0], 40)
+        raise InputError(
+            f"names such as '{shown}' number {several} recordings of {max(sides)} frames: keep "
+            "one recording in a folder, everybody of a frame in one file"
+        )
 
 
 def _mixed(names: Sequence[str], numbers: Sequence[Sequence[int]]) -> tuple[list[int], str | None]:
