@@ -202,6 +202,7 @@ def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]: 
     Raises:
         InputError: no recording, without the file's name.
     """
+    document = _decoded(document)  # text of JSON in JSON
     if is_results(document):
         return _results(document, wanted)
     reader = FrameReader(wanted)

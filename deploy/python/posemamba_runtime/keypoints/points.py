@@ -38,11 +38,13 @@ def to_points(value: object) -> Floats:
             name: they are put into the order of the layout that has these names.
 
     Returns:
-        (keypoints, 2 or 3) float64; None is NaN. (0, 3) for an empty list.
+        (keypoints, 2 or 3) float64; None is NaN. (0, 3) for None, an empty list or object.
 
     Raises:
         InputError: anything else, without the file's name.
     """
+    if value is None or value == {}:
+        return np.empty((0, 3))
     if isinstance(value, Mapping):
         return _columns(value)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):

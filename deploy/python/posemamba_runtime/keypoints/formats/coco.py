@@ -48,10 +48,12 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
     if isinstance(value, dict):
         images = value.get("images", [])
         numbers = _image_numbers(images, found)
-        _take_names(value.get("categories"), found)
+        categories = value.get("categories")
+        persons = _persons(categories)
+        _take_names(categories, found)
         entries = value["annotations"]
     else:
-        entries, numbers = value, {}
+        entries, numbers, persons = value, {}, _PERSON
     images_of = [_told(index, _image_of, entry) for index, entry in enumerate(entries)]
     numbers = numbers or _numbers(list(dict.fromkeys(images_of)), found)
     strangers = [image for image in images_of if image not in numbers]
@@ -60,8 +62,18 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
     for number in numbers.values():
         found.people.add(number)
     for index, (image, entry) in enumerate(zip(images_of, entries, strict=True)):
-        found.people.add(numbers[image], _told(index, _people_of, entry, found))
+        found.people.add(numbers[image], _told(index, _people_of, entry, found, persons))
     return found
+
+
+def _persons(categories: object) -> Sequence[object]:
+    """Ids of the categories that are people: those of that name, the only one, or COCO's."""
+    several = categories if isinstance(categories, list) else []
+    known = [entry for entry in several if isinstance(entry, Mapping) and "id" in entry]
+    named = [entry["id"] for entry in known if str(entry.get("name")).casefold() == "person"]
+    if not named and len(known) == 1:
+        named = [known[0]["id"]]
+    return named or _PERSON
 
 
 def _take_names(categories: object, found: Detections) -> None:
@@ -94,11 +106,13 @@ def _image_of(entry: object) -> int | str:
     return image
 
 
-def _people_of(entry: Mapping[str, Any], found: Detections) -> list[Detection]:
+def _people_of(
+    entry: Mapping[str, Any], found: Detections, persons: Sequence[object] = _PERSON
+) -> list[Detection]:
     if "keypoints" not in entry:
         found.leave_out("entries without keypoints")
         return []
-    if entry.get("category_id", 1) not in _PERSON:
+    if "category_id" in entry and entry["category_id"] not in persons:
         found.leave_out("entries of other categories than person")
         return []
     return detection(entry, entry["keypoints"], found, _IDS)

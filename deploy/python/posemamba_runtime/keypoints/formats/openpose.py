@@ -46,7 +46,7 @@ def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN4
             raise InputError(f"a person is '{printable(person, 20)}', not an object with keypoints")
         keypoints = first(person, _BODY)
         if keypoints is None:
-            if first(person, _NOT_BODY) is None and "pose_keypoints_3d" not in person:
+            if person and first(person, _NOT_BODY) is None and "pose_keypoints_3d" not in person:
                 raise InputError(
                     f"a person has {keys_of(person)}, not 'pose_keypoints_2d': not OpenPose's"
                 )
