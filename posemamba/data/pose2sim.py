@@ -146,7 +146,9 @@ def read_people(demo: Path, sizes: Sequence[tuple[int, int]]) -> Array:
         people.append(np.nan_to_num(track.values.astype(np.float64)))
     if len({len(track) for track in people}) > 1:
         counts = ", ".join(str(len(track)) for track in people)
-        raise InputError(f"{demo / 'pose'}: cameras of {counts} frames; give one trial's")
+        raise InputError(
+            f"{demo / 'pose'}: the cameras' numbers of frames differ ({counts}); give one trial's"
+        )
     return np.stack(people)
 
 

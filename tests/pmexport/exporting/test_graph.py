@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -185,10 +186,13 @@ def test_no_shape_arithmetic_in_the_blocks(exported: Exporter) -> None:
 @pytest.mark.slow
 def test_size_l(tmp_path: Path) -> None:
     network = PoseMamba(PoseMambaConfig.from_variant("L"))
+    start = time.process_time()
     report = export_onnx(network, tmp_path / "L.onnx")
+    seconds = time.process_time() - start
     assert report.scan_nodes == 40
     assert report.node_count < 1000  # 970
     # 38 MB of fp32; twice that would be weights stored twice.
     assert report.size_bytes < 1.02 * 4 * 9_450_499
-    # 17 s on two cores. Twice the promised 30 s, for a machine that does other things as well.
-    assert sum(report.seconds.values()) < 60
+    # Of a processor: other work on the machine takes none of them. 17 s alone, 30 s are promised,
+    # twice as much is allowed for slower machines.
+    assert seconds < 60
