@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +57,7 @@ def main() -> None:
 
 
 def _recordings(wheel: Path) -> list[Recording]:
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder)
-        demo = Path(str(demo_folder(Path(folder))))
+    with demo_folder(wheel) as demo:
         cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
         return [
             read(

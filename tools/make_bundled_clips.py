@@ -18,11 +18,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from posemamba.data.pose2sim import MIN_CONFIDENCE, demo_folder
+from posemamba.data.pose2sim import MIN_CONFIDENCE, demo_folder, read_people
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 from posemamba.pose.keypoints import detections_to_h36m
-from posemamba.pose.openpose import Folder, follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d
 
 
@@ -32,15 +31,13 @@ def image_sizes(calibration: str) -> list[tuple[int, int]]:
     return [(int(right) + 1, int(bottom) + 1) for bottom, right in boxes]
 
 
-def make_clips(root: Folder) -> dict[str, npt.NDArray[np.float32]]:
+def make_clips(demo: Path) -> dict[str, npt.NDArray[np.float32]]:
     """Clip name to (frames, 17, 2), normalised, for each camera of the demonstration trial."""
-    demo = demo_folder(root)
-    calibration = demo / "calibration" / "Calib.qca.txt"
+    sizes = image_sizes((demo / "calibration" / "Calib.qca.txt").read_text("utf-8"))
     clips = {}
-    for camera, (width, height) in enumerate(image_sizes(calibration.read_text("utf-8")), start=1):
-        person = follow_person(read_people(demo / "pose" / f"cam{camera}_json"))
+    for camera, person in enumerate(read_people(demo, sizes)):
         joints = detections_to_h36m(person, "body25b", min_confidence=MIN_CONFIDENCE)
-        clips[f"balancing_cam{camera}"] = normalize_2d(joints, width, height).astype("<f4")
+        clips[f"balancing_cam{camera + 1}"] = normalize_2d(joints, *sizes[camera]).astype("<f4")
     return clips
 
 
@@ -60,14 +57,9 @@ def save(clips: dict[str, npt.NDArray[np.float32]], output: Path) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 def main(wheel_or_folder: Path, output: Path) -> None:
     try:
-        if wheel_or_folder.is_file():
-            with zipfile.ZipFile(wheel_or_folder) as wheel:
-                clips = make_clips(zipfile.Path(wheel))
-        else:
-            clips = make_clips(wheel_or_folder)
+        with demo_folder(wheel_or_folder) as demo:
+            clips = make_clips(demo)
         save(clips, output)
-    except zipfile.BadZipFile:
-        raise click.ClickException(f"{wheel_or_folder}: not a wheel; download it again") from None
     except InputError as error:
         raise click.ClickException(str(error)) from None
     frames = sum(len(clip) for clip in clips.values())

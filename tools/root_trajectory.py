@@ -14,7 +14,6 @@ camera's keypoints is compared with it. Rows of a camera:
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +30,12 @@ from posemamba.data.pose2sim import (
     MIN_CONFIDENCE,
     demo_folder,
     read_cameras,
+    read_people,
     read_trial,
 )
 from posemamba.model.lift import as_lift
 from posemamba.pose.keypoints import detections_to_h36m, get_format
 from posemamba.pose.lift import with_flip
-from posemamba.pose.openpose import follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import PARENTS
 from posemamba_runtime.outputs.trajectory import Intrinsics, estimate_root, intrinsics
@@ -59,10 +58,9 @@ class View:
 
 def read_views(wheel: Path) -> Iterator[View]:
     """The four cameras; ``root`` is NaN where no two agree on both hips."""
-    demo = demo_folder(zipfile.Path(zipfile.ZipFile(wheel)))
-    cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
-    folders = [demo / "pose" / f"cam{number + 1}_json" for number in range(len(cameras))]
-    people = np.stack([follow_person(read_people(folder)) for folder in folders])
+    with demo_folder(wheel) as demo:
+        cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
+        people = read_people(demo, [(camera.width, camera.height) for camera in cameras])
     hips = people[:, :, [get_format("body25b").joints.index(name) for name in HIPS]]
     points, _ = triangulate(
         cameras,

@@ -17,8 +17,10 @@ places Human3.6M's markers have, which lie some centimetres off.
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -32,10 +34,11 @@ from posemamba.errors import InputError
 from posemamba.files.input import require_no_device
 from posemamba.pose.keypoints import detections_to_h36m, get_format
 from posemamba.pose.metrics import mpjpe, p_mpjpe
-from posemamba.pose.openpose import Folder, follow_person, read_people
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import JOINT_NAMES, ROOT
 from posemamba.text import plural
+from posemamba_runtime.errors import BadArgument
+from posemamba_runtime.keypoints import read
 
 Array = npt.NDArray[np.float64]
 
@@ -49,6 +52,7 @@ MAX_ERROR = 15.0
 """Pixels of mean reprojection error within which views agree: pose2sim's own default."""
 
 _QUALISYS_SUBPIXELS = 64.0  # intrinsic parameters are in 64ths of a pixel
+_DEMO = "Pose2Sim/Demo"
 _FLIP = np.diag([1.0, -1.0, -1.0])  # Qualisys' cameras look along -z, y up
 
 # The .trc file's names of the BODY_25B joints that Human3.6M's are made of.
@@ -90,28 +94,74 @@ def read_trial(wheel_or_folder: Path) -> Trial:
             f"{wheel_or_folder}: no such file; get it with 'pip download --no-deps pose2sim==0.4.0'"
         )
     require_no_device(wheel_or_folder)
-    if wheel_or_folder.is_dir():
-        return _trial(wheel_or_folder)
-    try:
-        with zipfile.ZipFile(wheel_or_folder) as wheel:
-            return _trial(zipfile.Path(wheel))
-    except zipfile.BadZipFile:
-        raise InputError(f"{wheel_or_folder}: not a wheel; download it again") from None
+    with demo_folder(wheel_or_folder) as demo:
+        return _trial(demo)
 
 
-def demo_folder(root: Folder) -> Folder:
-    """The demonstration trial in pose2sim 0.4.0.
+@contextmanager
+def demo_folder(wheel_or_folder: Path) -> Iterator[Path]:
+    """The demonstration trial in pose2sim 0.4.0, unpacked while the block runs.
 
     Raises:
         InputError: it is not there.
     """
-    demo = root / "Pose2Sim" / "Demo"
+    if wheel_or_folder.is_dir():
+        yield _demo(wheel_or_folder)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(wheel_or_folder) as wheel:
+                inside = [name for name in wheel.namelist() if name.startswith(f"{_DEMO}/")]
+                wheel.extractall(folder, inside)
+        except zipfile.BadZipFile:
+            raise InputError(f"{wheel_or_folder}: not a wheel; download it again") from None
+        yield _demo(Path(folder), wheel_or_folder)
+
+
+def read_people(demo: Path, sizes: Sequence[tuple[int, int]]) -> Array:
+    """The largest person before each camera, as the runtime's reader and tracker find them.
+
+    Args:
+        sizes: width and height of each camera's image.
+
+    Returns:
+        (cameras, frames, 25, 3) pixels and confidence, which is 0 where nothing was found.
+
+    Raises:
+        InputError: a folder that cannot be read, or a camera that loses the person for long.
+    """
+    people = []
+    for number, size in enumerate(sizes, 1):
+        folder = demo / "pose" / f"cam{number}_json"
+        try:
+            recording = read(
+                folder, size=size, layout="body25b", min_confidence=0.0, person="largest"
+            )
+        except BadArgument as error:
+            raise InputError(str(error)) from None
+        (track,) = recording.tracks
+        if len(track.frames) != recording.summary.frames:
+            raise InputError(
+                f"{folder}: the person is in {len(track.frames)} of "
+                f"{plural(recording.summary.frames, 'frame')}; give frames that show them"
+            )
+        people.append(np.nan_to_num(track.values.astype(np.float64)))
+    if len({len(track) for track in people}) > 1:
+        counts = ", ".join(str(len(track)) for track in people)
+        raise InputError(
+            f"{demo / 'pose'}: the cameras' numbers of frames differ ({counts}); give one trial's"
+        )
+    return np.stack(people)
+
+
+def _demo(root: Path, said: Path | None = None) -> Path:
+    demo = root / _DEMO
     if not (demo / "calibration" / "Calib.qca.txt").is_file():
-        raise InputError(f"{root}: not pose2sim 0.4.0; Pose2Sim/Demo/calibration is missing")
+        raise InputError(f"{said or root}: not pose2sim 0.4.0; {_DEMO}/calibration is missing")
     return demo
 
 
-def read_cameras(file: Folder) -> list[Camera]:
+def read_cameras(file: Path) -> list[Camera]:
     """Cameras of a Qualisys calibration file (XML; millimetres, 64ths of a pixel).
 
     Raises:
@@ -130,7 +180,7 @@ def read_cameras(file: Folder) -> list[Camera]:
     return found
 
 
-def read_trc(file: Folder) -> dict[str, Array]:
+def read_trc(file: Path) -> dict[str, Array]:
     """Point name to (frames, 3) metres, y up, of a .trc file.
 
     Raises:
@@ -166,15 +216,9 @@ def to_h36m_3d(points: Mapping[str, Array]) -> Array:
     return np.stack(joints, axis=1)
 
 
-def _trial(root: Folder) -> Trial:
-    demo = demo_folder(root)
+def _trial(demo: Path) -> Trial:
     cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
-    people = np.stack(  # (views, frames, 25, 3)
-        [
-            follow_person(read_people(demo / "pose" / f"cam{number}_json"))
-            for number in range(1, len(cameras) + 1)
-        ]
-    )
+    people = read_people(demo, [(camera.width, camera.height) for camera in cameras])
     world, figures = _triangulated(cameras, people)
     trc = read_trc(demo / "opensim" / "Balancing_for_IK.trc")
     # The file's axes are the room's turned: y up, where the room has z up.
@@ -182,7 +226,7 @@ def _trial(root: Folder) -> Trial:
     reference = to_h36m_3d(named)
     if reference.shape != world.shape:
         raise InputError(
-            f"{root}: {plural(len(reference), 'frame')} in Balancing_for_IK.trc, {len(world)} of "
+            f"{demo}: {plural(len(reference), 'frame')} in Balancing_for_IK.trc, {len(world)} of "
             "detections"
         )
     relative = [1000.0 * (pose - pose[:, ROOT : ROOT + 1]) for pose in (world, reference)]

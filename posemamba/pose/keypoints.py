@@ -16,6 +16,7 @@ import numpy.typing as npt
 from posemamba.errors import InputError
 from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
 from posemamba.text import plural
+from posemamba_runtime.keypoints.judge import placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
 
 Array = npt.NDArray[Any]
@@ -113,8 +114,9 @@ def detections_to_h36m(
     """One person's detections over time to gapless Human3.6M keypoints.
 
     Gaps are filled in the detector's own joints, where a half-seen pair of hips still helps, and
-    only in those the result depends on: never-seen toes do no harm. For an ear, eye or nose that no
-    frame shows, as in a clip from the side or from behind, the format's stand-ins are taken.
+    only in those the result depends on: never-seen toes do no harm. A coordinate of exactly 0 or a
+    negative pair was not found, whatever confidence the detector kept. For an ear, eye or nose that
+    no frame shows, as in a clip from the side or from behind, the format's stand-ins are taken.
 
     Args:
         points: (frames, K, 2 or 3), pixels.
@@ -130,6 +132,7 @@ def detections_to_h36m(
     source = get_format(source_format)
     values = np.array(points, dtype=np.float64)  # a copy: stand-ins are written into it
     _check_shape(values, source)
+    values[~placed(values, normalised=False)] = np.nan
     for name, others in source.stand_ins.items():
         joint = source.joints.index(name)
         if not _seen(values[..., joint, :], min_confidence).any():

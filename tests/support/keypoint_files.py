@@ -21,23 +21,8 @@ WIDTH, HEIGHT = 1280, 720
 FRAMES = 80
 
 COCO = [
-    "nose",
-    "leye",
-    "reye",
-    "lear",
-    "rear",
-    "lsho",
-    "rsho",
-    "lelb",
-    "relb",
-    "lwri",
-    "rwri",
-    "lhip",
-    "rhip",
-    "lkne",
-    "rkne",
-    "lank",
-    "rank",
+    *("nose", "leye", "reye", "lear", "rear", "lsho", "rsho", "lelb", "relb", "lwri", "rwri"),
+    *("lhip", "rhip", "lkne", "rkne", "lank", "rank"),
 ]
 ORDERS: dict[str, list[str]] = {
     "coco17": COCO,
@@ -62,31 +47,9 @@ ORDERS: dict[str, list[str]] = {
         "lear",
     ],
     "body25": [
-        "nose",
-        "neck",
-        "rsho",
-        "relb",
-        "rwri",
-        "lsho",
-        "lelb",
-        "lwri",
-        "midhip",
-        "rhip",
-        "rkne",
-        "rank",
-        "lhip",
-        "lkne",
-        "lank",
-        "reye",
-        "leye",
-        "rear",
-        "lear",
-        "lbig",
-        "lsmall",
-        "lheel",
-        "rbig",
-        "rsmall",
-        "rheel",
+        *("nose", "neck", "rsho", "relb", "rwri", "lsho", "lelb", "lwri", "midhip", "rhip", "rkne"),
+        *("rank", "lhip", "lkne", "lank", "reye", "leye", "rear", "lear"),
+        *("lbig", "lsmall", "lheel", "rbig", "rsmall", "rheel"),
     ],
     "body25b": [*COCO, *["neck", "top", "lbig", "lsmall", "lheel", "rbig", "rsmall", "rheel"]],
     "halpe26": [
@@ -376,6 +339,19 @@ def write_videopose3d(
         "video_metadata": {name: size or {"w": WIDTH, "h": HEIGHT} for name in clips},
     }
     np.savez_compressed(path, positions_2d=positions, metadata=metadata)
+    return path
+
+
+def write_detectron(path: Path, positions: Array) -> Path:
+    """``infer_video_d2.py``: a pair a frame, (people, 4, 17) of x, y, a logit and a probability."""
+    keypoints, boxes = np.empty((2, len(positions), 2), object)
+    for frame, people in enumerate(positions):
+        rest = np.tile([[0.0], [0.05]], (len(people), 1, 17))
+        keypoints[frame] = [], np.concatenate([people.transpose(0, 2, 1), rest], axis=1)
+        boxes[frame] = [], np.ones((len(people), 5))
+    metadata: Any = {"w": WIDTH, "h": HEIGHT}
+    nothing = np.empty(len(positions), object)
+    np.savez_compressed(path, boxes=boxes, segments=nothing, keypoints=keypoints, metadata=metadata)
     return path
 
 

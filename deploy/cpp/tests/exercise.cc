@@ -3,6 +3,7 @@
 // close beside each other. Prints nothing where all is well.
 //
 //   exercise MODEL runtime_library
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -121,6 +122,24 @@ void beside_each_other(posemamba::Lifter& lifter) {
   for (size_t i = 4; i < threads.size(); ++i) threads[i].join();
 }
 
+// Enough windows for the library's own threads to share them; again, to wake those that wait.
+void many_at_once(posemamba::Lifter& lifter) {
+  constexpr int64_t kBatch = 24, kFrames = 27;
+  std::vector<float> keypoints(kBatch * kFrames * 17 * 2), alone(kFrames * 17 * 3);
+  for (size_t i = 0; i < keypoints.size(); ++i) {
+    keypoints[i] = static_cast<float>(std::sin(0.37 * static_cast<double>(i)));
+  }
+  std::vector<float> poses(kBatch * kFrames * 17 * 3);
+  for (int again = 0; again < 20; ++again) {
+    std::fill(poses.begin(), poses.end(), -7.0F);
+    lifter.lift(keypoints.data(), kBatch, kFrames, poses.data());
+    const int64_t clip = again % kBatch;
+    lifter.lift(keypoints.data() + clip * kFrames * 34, 1, kFrames, alone.data());
+    require(std::equal(alone.begin(), alone.end(), poses.begin() + clip * kFrames * 51),
+            "a clip among many has other poses than alone");
+  }
+}
+
 void misuse(posemamba::Lifter& lifter) {
   posemamba::StreamOptions options;
   options.width = 1920, options.height = 1080;
@@ -152,9 +171,11 @@ int main(int, char** words) {
   posemamba::LifterOptions options;
   options.backend = "onnxruntime-cpu";
   options.runtime_library = words[2];
+  options.threads = 3;
   posemamba::Lifter lifter(words[1], options);
   one_after_another(lifter);
   beside_each_other(lifter);
+  many_at_once(lifter);
   misuse(lifter);
   return 0;
 }

@@ -8,6 +8,7 @@ pointers. Source of the layout: ``numpy.ndarray.__reduce_ex__`` of NumPy 1 and 2
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from collections.abc import Callable
@@ -74,11 +75,24 @@ class _Array:
         if not isinstance(kind, _Type) or not isinstance(shape, tuple):
             raise Refused("numpy.ndarray of an unknown state")
         if kind.holds_objects:
-            if not isinstance(content, list) or len(shape) > 1:
-                raise Refused("numpy.ndarray of objects with several axes")
-            self.value = content if shape else content[0]
+            self.value = _nested(content, shape, fortran)
         else:
             self.value = _decode(content, kind, shape, "F" if fortran else "C")
+
+
+def _nested(content: object, shape: tuple[object, ...], fortran: object) -> Any:  # noqa: ANN401
+    """An array of objects as lists in lists."""
+    sides = [side for side in shape if isinstance(side, int) and side > 0]
+    wrong = len(shape) > 1 and (fortran or len(sides) < len(shape))
+    if wrong or not isinstance(content, list):
+        raise Refused("numpy.ndarray of objects of an unknown state")
+    if not shape:
+        return content[0]
+    if len(shape) > 1 and math.prod(sides) != len(content):
+        raise Refused("numpy.ndarray of objects of an unknown state")
+    for side in reversed(sides[1:]):
+        content = [content[start : start + side] for start in range(0, len(content), side)]
+    return content
 
 
 def _decode(content: object, kind: object, shape: object, order: object = "C") -> Any:  # noqa: ANN401

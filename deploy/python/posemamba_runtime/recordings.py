@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.complete import Completed, Stretch, complete
-from posemamba_runtime.keypoints.recording import PersonTrack, Recording
+from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.stream import Stream
 
-_PUSHES_A_STEP = 512
-"""Frames that wait for one step: a few windows as one batch, and memory that stays flat."""
+T = TypeVar("T", bound=np.generic)
+
+_PUSHES_A_STEP, _WINDOWS_A_STEP = 512, 8
+"""Frames that wait for one step, and windows if those are more: enough for every core to have some,
+and memory that stays flat."""
 
 _HOP = 0.75
 """Of a window, from one blended window to the next: a quarter is lifted twice. On two motions of
@@ -97,12 +100,13 @@ class Prepared:
     """A recording whose gaps are filled: what is left is the network's work.
 
     Attributes:
-        people: those who can be lifted.
+        recording: without its tracks, which nobody needs any more.
+        people: ids of those who can be lifted, and their keypoints.
         lost: person, reason and number of frames that cannot be.
     """
 
     recording: Recording
-    people: tuple[tuple[PersonTrack, Completed], ...]
+    people: tuple[tuple[int, Completed], ...]
     lost: tuple[tuple[int, str, int], ...]
 
     @property
@@ -119,10 +123,10 @@ def prepare(recording: Recording) -> Prepared:
     """
     completed = [(track, complete(track, recording.layout)) for track in recording.tracks]
     lost = tuple((track.person, *reason) for track, whole in completed for reason in whole.lost)
-    people = tuple((track, whole) for track, whole in completed if whole.stretches)
+    people = tuple((track.person, whole) for track, whole in completed if whole.stretches)
     if not people:
         raise BadArgument(_nobody(recording, lost))
-    return Prepared(recording, people, lost)
+    return Prepared(replace(recording, tracks=()), people, lost)
 
 
 def lift_recording(
@@ -157,8 +161,8 @@ def lift_prepared(
         progress(done, total)
 
     tracks = tuple(
-        _lift_person(lifter, recording, track, whole, options, advance)
-        for track, whole in prepared.people
+        _lift_person(lifter, recording, person, whole, options, advance)
+        for person, whole in prepared.people
     )
     motion = Motion(
         tracks,
@@ -169,7 +173,7 @@ def lift_prepared(
         model,
         pictures=recording.pictures,
     )
-    placed = {track.person: whole.placed for track, whole in prepared.people if whole.placed}
+    placed = {person: whole.placed for person, whole in prepared.people if whole.placed}
     return Lifted(motion, placed, prepared.lost)
 
 
@@ -187,12 +191,12 @@ def _nobody(recording: Recording, lost: tuple[tuple[int, str, int], ...]) -> str
 def _lift_person(
     lifter: Lifts,
     recording: Recording,
-    track: PersonTrack,
+    person: int,
     whole: Completed,
     options: LiftOptions,
     advance: Callable[[int], None],
 ) -> Track:
-    frames = np.concatenate([stretch.frames for stretch in whole.stretches])
+    frames = _joined([stretch.frames for stretch in whole.stretches])
     poses = np.full((len(frames), 17, 3), np.nan, np.float32)
     size, down = _room(recording.canvas, whole)
     window, hop = _windows(lifter, options)
@@ -208,30 +212,42 @@ def _lift_person(
         height_m=options.height_m,
     ) as stream:
         for stretch in whole.stretches:
-            for number, joints in _lift_stretch(lifter, stream, stretch, down, advance):
+            at_once = max(_PUSHES_A_STEP, _WINDOWS_A_STEP * hop)
+            for number, joints in _lift_stretch(lifter, stream, stretch, down, at_once, advance):
                 poses[np.searchsorted(frames, number)] = joints
     if options.units == "mm":
         poses *= 1000.0
+    timestamps = _joined([stretch.timestamps for stretch in whole.stretches])
+    filled = _joined([stretch.filled for stretch in whole.stretches])
     got = np.isfinite(poses[:, 0, 0])
+    if got.all():  # as it is: a copy would be held beside it
+        return Track(person, frames, timestamps, poses, filled, whole.keypoints_2d)
     return Track(
-        track.person,
-        frames[got],
-        np.concatenate([stretch.timestamps for stretch in whole.stretches])[got],
-        poses[got],
-        np.concatenate([stretch.filled for stretch in whole.stretches])[got],
-        whole.keypoints_2d[got],
+        person, frames[got], timestamps[got], poses[got], filled[got], whole.keypoints_2d[got]
     )
 
 
+def _joined(parts: list[npt.NDArray[T]]) -> npt.NDArray[T]:
+    """One after the other; a single one itself."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
 def _lift_stretch(
-    lifter: Lifts, stream: Stream, stretch: Stretch, down: float, advance: Callable[[int], None]
+    lifter: Lifts,
+    stream: Stream,
+    stretch: Stretch,
+    down: float,
+    at_once: int,
+    advance: Callable[[int], None],
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    points = (stretch.points + np.array([0.0, down])).astype(np.float32)
-    for start in range(0, len(points), _PUSHES_A_STEP):
-        end = min(start + _PUSHES_A_STEP, len(points))
+    total = len(stretch.points)
+    for start in range(0, total, at_once):
+        end = min(start + at_once, total)
+        points = (stretch.points[start:end] + np.array([0.0, down])).astype(np.float32)
         for index in range(start, end):
-            stream.push(points[index], int(stretch.frames[index]), float(stretch.timestamps[index]))
-        if end == len(points):
+            frame, time = int(stretch.frames[index]), float(stretch.timestamps[index])
+            stream.push(points[index - start], frame, time)
+        if end == total:
             stream.flush()
         lifter.step()
         for pose in stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +68,44 @@ def _videopose3d(folder: Path, film: Array) -> Path:
     return files.write_videopose3d(folder / "data_2d_custom_me.npz", clips)
 
 
+def _detectron(folder: Path, film: Array) -> Path:
+    return files.write_detectron(folder / "v.mp4.npz", film)
+
+
+_LONG = {"sho": "shoulder", "elb": "elbow", "wri": "wrist", "kne": "knee", "ank": "ankle"}
+_SIDE = {"l": "left", "r": "right"}
+NAMES = [
+    "nose" if name == "nose" else f"{_SIDE[name[0]]}_{_LONG.get(name[1:], name[1:])}"
+    for name in files.COCO
+]
+BY_NAME = sorted(range(17), key=lambda place: NAMES[place])
+H36M_NAMES = (
+    *("root", "right_hip", "right_knee", "right_foot", "left_hip", "left_knee", "left_foot"),
+    *("spine", "thorax", "neck_base", "head", "left_shoulder", "left_elbow", "left_wrist"),
+    *("right_shoulder", "right_elbow", "right_wrist"),
+)
+
+
+def _annotated(film: Array, names: Sequence[str], order: Sequence[int]) -> dict[str, Any]:
+    document = files.coco_annotations(film[:, :, list(order)])
+    document["categories"][0]["keypoints"] = list(names)
+    return document
+
+
+def _by_frame(film: Array, key: str, person: Callable[[Array], object]) -> list[dict[str, Any]]:
+    return [{"frame": str(n), key: [person(p) for p in people]} for n, people in enumerate(film)]
+
+
+def _landmarks(points: Array) -> Array:
+    return np.column_stack([points / SIZE, np.full(33, -0.1), np.full(33, 0.9)])
+
+
+def _mmpose_named(film: Array) -> dict[str, Any]:
+    document = files.mmpose_saved(film, "mine")
+    document["meta_info"]["keypoint_id2name"] = {str(n): name for n, name in enumerate(NAMES)}
+    return document
+
+
 CASES = {
     **{
         f"openpose {layout}": Case("openpose", layout, files.write_openpose)
@@ -103,6 +141,21 @@ CASES = {
         _folder(lambda people: {"bodies": [{"joints": files.triples(p)} for p in people]},
                 "{}.json"),
     ),
+    "alphapose tracked": Case(
+        "alphapose", "coco17",
+        _file("forvis.json", lambda film: {
+            f"{frame}.jpg": [{"keypoints": files.triples(p), "scores": 2.9, "idx": who}
+                             for who, p in enumerate(people)]
+            for frame, people in enumerate(film)}),
+    ),
+    "coco, its joints named": Case(
+        "coco", "h36m17", _file("p.json", lambda film: _annotated(film, H36M_NAMES, range(17))),
+        None,
+    ),
+    "coco, named in another order": Case(
+        "coco", "coco17",
+        _file("p.json", lambda film: _annotated(film, [NAMES[p] for p in BY_NAME], BY_NAME)), None,
+    ),
     "coco results": Case("coco", "coco17", _file("r.json", files.coco_results)),
     "coco whole body": Case("coco", "wholebody133", _file("r.json", files.coco_results)),
     "coco annotations": Case("coco", "coco17", _file("person.json", files.coco_annotations), None),
@@ -121,6 +174,22 @@ CASES = {
     "mmpose predictions": Case(
         "mmpose", "coco17",
         _file("r.json", lambda film: {"predictions": [files.mmpose_instances(p) for p in film]}),
+    ),
+    "mmpose, named joints": Case("mmpose", "coco17", _file("r.json", _mmpose_named)),
+    "mmpose, a list deeper": Case(
+        "mmpose", "coco17",
+        _file("r.json", lambda film: [{"instances": [
+            {"keypoints": [p.tolist()], "keypoint_scores": [[0.9] * 17]} for p in people]}
+            for people in film]),
+    ),
+    "openpose, the people alone": Case(
+        "openpose", "body25",
+        _file("o.json", lambda film: [files.openpose_frame(p)["people"] for p in film]),
+    ),
+    "yolo in numbered frames": Case(
+        "yolo", "coco17",
+        _file("y.json", lambda film: [{"frame": str(n), "detections": files.yolo_frame(p)}
+                                      for n, p in enumerate(film)]),
     ),
     "yolo list": Case(
         "yolo", "coco17", _file("y.json", lambda film: [files.yolo_frame(p) for p in film])
@@ -161,6 +230,13 @@ CASES = {
             [np.column_stack([p / SIZE, np.full(33, -0.2), np.full(33, 0.9)]).tolist()
              for p in people] for people in film], "fps": 25}),
     ),
+    "mediapipe flat": Case(
+        "mediapipe", "mediapipe33",
+        _text("m.jsonl", lambda film: "\n".join(
+            json.dumps({"frame": n, "id": who, "landmarks": _landmarks(p).ravel().tolist()})
+            for n, people in enumerate(film) for who, p in enumerate(people))),
+    ),
+    "detectron": Case("detectron", "coco17", _detectron, None),
     "videopose3d": Case("videopose3d", "coco17", _videopose3d, None, 1e-4),  # float32
     "clips in pixels": Case("npz", "h36m17", _clips, None, 1e-4),
     "clips, normalised": Case("npz", "h36m17", _normalised),
@@ -175,6 +251,21 @@ CASES = {
         _text("k.ndjson", lambda film: "\n".join(
             json.dumps({"frame": frame, "track_id": who, "keypoints": points.tolist()})
             for frame, people in enumerate(film) for who, points in enumerate(people))),
+    ),
+    "lines of points by name": Case(
+        "ndjson", "coco17",
+        _text("k.jsonl", lambda film: "\n".join(map(json.dumps, _by_frame(
+            film, "people", lambda p: {"keypoints": {NAMES[j]: [*p[j], 0.9] for j in BY_NAME}})))),
+    ),
+    "lines of points with names": Case(
+        "ndjson", "coco17",
+        _text("k.jsonl", lambda film: "\n".join(map(json.dumps, _by_frame(
+            film, "people", lambda p: {"keypoints": [
+                {"name": NAMES[j], "x": p[j][0], "y": p[j][1], "score": 0.9}
+                for j in BY_NAME]})))),
+    ),
+    "lists of people's points": Case(
+        "ndjson", "coco17", _file("k.json", lambda film: film.tolist()),
     ),
     "lines of openpose": Case(
         "openpose", "body25",

@@ -239,6 +239,31 @@ def test_other_classes_and_categories_are_left_out(tmp_path: Path) -> None:
     assert recording.summary.left_out == {"entries of other categories than person": 1}
 
 
+@pytest.mark.parametrize("name", ["person", "Person", "swimmer"])
+def test_categories_say_who_is_a_person(name: str, tmp_path: Path) -> None:
+    document = files.coco_annotations(files.film("coco17", 3))
+    document["categories"] = [{"id": 7, "name": name}]
+    for entry in document["annotations"]:
+        entry["category_id"] = 7
+    (track,) = read(files.dump(tmp_path / "c.json", document)).tracks
+    assert len(track.frames) == 3
+
+
+@pytest.mark.parametrize("nothing", [None, {}, [], {"x": [], "y": [], "visible": []}])
+def test_detections_without_keypoints_are_left_out(nothing: object, tmp_path: Path) -> None:
+    frames = [files.yolo_frame(people) for people in files.film("coco17", 3)]
+    frames[1][0]["keypoints"] = nothing
+    recording = read(files.dump(tmp_path / "y.json", frames), size=SIZE)
+    assert recording.summary.left_out == {"people without body keypoints": 1}
+    assert np.isnan(recording.tracks[0].values[1]).all()
+
+
+def test_json_in_json(tmp_path: Path) -> None:
+    """``json.dump(result.to_json(), file)``."""
+    text = json.dumps([files.yolo_frame(people) for people in files.film("coco17", 3)])
+    assert read(files.dump(tmp_path / "y.json", text), size=SIZE).summary.frames == 3
+
+
 def test_mediapipe_depth_is_never_a_confidence(tmp_path: Path) -> None:
     """Lists of x, y, z, and objects that leave visibility out."""
     film = files.film("mediapipe33", 3)
@@ -249,3 +274,62 @@ def test_mediapipe_depth_is_never_a_confidence(tmp_path: Path) -> None:
         path.write_text(json.dumps(frames))
         (track,) = read(path, size=SIZE).tracks
         assert (track.values[..., 2] == 1).all()
+
+
+# Remarks
+
+
+def _upside_down(film: Array) -> Array:
+    return np.stack([film[..., 0], files.HEIGHT - film[..., 1]], axis=-1)
+
+
+def test_people_who_stand_on_their_heads_are_remarked(tmp_path: Path) -> None:
+    film = files.film("coco17", 9)
+    for shown, remarked in ((film, False), (_upside_down(film), True)):
+        notes = read(_yolo(tmp_path / "f.json", shown), size=SIZE).summary.notes
+        assert any("y has to go down" in note for note in notes) == remarked
+
+
+@pytest.mark.parametrize("first", [0, 30])
+def test_width_and_height_the_other_way_round(first: int, tmp_path: Path) -> None:
+    """A remark where some are outside, refused where most are."""
+    path = _yolo(tmp_path / "f.json", files.film("coco17", 80)[first:])
+    try:
+        said = " ".join(read(path, size=(720, 1280)).summary.notes)
+    except InputError as error:
+        said = str(error)
+    assert "are width and height swapped, 1280x720?" in said
+
+
+def test_a_third_number_above_1_is_remarked(tmp_path: Path) -> None:
+    """Scores of MMPose's newer heads, or metres."""
+    film = files.film("coco17", 3)
+    points = np.concatenate(
+        [film, np.broadcast_to(np.linspace(0.9, 3, 17)[:, None], (3, 1, 17, 1))], -1
+    )
+    text = "\n".join(json.dumps({"keypoints": people[0].tolist()}) for people in points)
+    (tmp_path / "k.jsonl").write_text(text)
+    assert any(
+        "taken as a confidence" in note
+        for note in read(tmp_path / "k.jsonl", size=SIZE).summary.notes
+    )
+
+
+@pytest.mark.parametrize("beside", [(-0.02, 0.5), (0.4, 1.04)])
+def test_fractions_with_a_point_beyond_the_edge(
+    beside: tuple[float, float], tmp_path: Path
+) -> None:
+    clip = files.film("h36m17", 5)[:, 0] / SIZE
+    clip[2, 3] = beside
+    np.savez(tmp_path / "f.npz", a=clip)
+    with pytest.raises(InputError, match="nearly all coordinates lie between 0 and 1"):
+        read(tmp_path / "f.npz")
+
+
+def test_normalised_clips_that_exceed_the_size_that_is_given(tmp_path: Path) -> None:
+    """Both axes from -1 to 1 are another unit, which a wide image shows."""
+    clip = files.film("h36m17", 9)[:, 0] / SIZE * 2 - 1
+    clip[..., 1] *= 1.8
+    np.savez(tmp_path / "n.npz", a=clip)
+    recording = read(tmp_path / "n.npz", size=SIZE)
+    assert any("lie outside the image" in note for note in recording.summary.notes)

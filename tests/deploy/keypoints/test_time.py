@@ -90,10 +90,13 @@ def test_numbers_in_names(names: list[str], numbers: list[int]) -> None:
         ["1.json", "01.json"],
         ["frame.json", "frame_1.json"],
         ["a_1.json", "b_1.json", "c_2_3.json", "d_3_3.json"],
+        [f"cam{camera}_{frame:04d}.json" for camera in (1, 2) for frame in range(20)],
+        [f"frame{frame}_person{who}.json" for frame in range(9) for who in range(3)],
+        [f"t{take}_{frame}.json" for take in (1, 2) for frame in range(20) if frame != 3 * take],
     ],
 )
 def test_names_without_an_order_are_refused(names: list[str]) -> None:
-    with pytest.raises(InputError, match="frame number"):
+    with pytest.raises(InputError, match=r"frame number|keep one recording"):
         frame_numbers(names)
 
 

@@ -236,6 +236,23 @@ def test_a_first_frame_that_is_half_outside_is_pixels() -> None:
     assert np.abs(seen.values[:, :2] - film).max() == 0
 
 
+@pytest.mark.parametrize(("unit", "key", "taken"), [
+    (1.0, "timestamp", True), (1e3, "timestamp", False), (1e3, "timestamp_ms", True),
+])  # fmt: skip
+def test_milliseconds_are_no_seconds(unit: float, key: str, taken: bool) -> None:
+    intake = _intake()
+    seen, said = [], []
+    for frame, people in enumerate(files.film("coco17", 4)):
+        document = {"frame": frame, key: frame / 25 * unit, "keypoints": files.triples(people[0])}
+        try:
+            seen += [one.timestamp for one in intake.take(document)]
+        except InputError as error:
+            said.append(str(error))
+    expected = [0.0, 0.04, 0.08, 0.12] if taken else [0.0]
+    assert seen == pytest.approx(expected)
+    assert [text[:30] for text in said] == ["timestamps go up by 40 a frame"] * (4 - len(seen))
+
+
 def test_people_without_ids_are_followed() -> None:
     film = files.film("coco17", files.FRAMES, 2)
     intake = _intake()

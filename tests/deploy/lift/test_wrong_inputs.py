@@ -20,6 +20,7 @@ import pytest
 SIZE = (files.WIDTH, files.HEIGHT)
 PERSON = files.person("coco17", 0)
 FILM = files.film("coco17", 3)
+CLIP = files.film("h36m17", 3)[:, 0]
 YOLO = [files.yolo_frame(people) for people in FILM]
 Make = Callable[[Path], object]
 Refused = Callable[[list[str], str], None]
@@ -308,6 +309,18 @@ INPUTS: dict[str, tuple[Make, str]] = {
     "mixed lines": (
         _bytes(f"{files.lines(FILM)}{json.dumps(files.openpose_frame([PERSON]))}".encode()),
         "where the frames before are"),
+    "a frame twice": (_bytes(files.lines(FILM).encode() * 2, "k.jsonl"), "frame 0 comes twice"),
+    "joints of other names": (
+        _json({"frame": 0, "keypoints": [{"name": f"j{i}", "x": 9, "y": 9} for i in range(17)]}),
+        "no layout read here has these"),
+    "joints by name, not alike": (
+        _json({"frame": 0, "keypoints": {"nose": [1, 2, 3], "left_eye": [1, 2]}}),
+        "not written alike"),
+    "a joint by name, no point": (
+        _json({"frame": 0, "keypoints": {"nose": [1, 2, 3], "left_eye": [1]}}),
+        "'left_eye' is no x, y"),
+    "scores of another count": (
+        _json({"frame": 0, "keypoints": PERSON.tolist(), "scores": [1, 2]}), "shape (2,)"),
     # Folders
     "an empty folder": (_folder(), "no .json or .txt file"),
     "pictures": (_folder(a__jpg=b"\xff\xd8", b__jpg=b"\xff\xd8"), "pictures or videos"),
@@ -326,12 +339,21 @@ INPUTS: dict[str, tuple[Make, str]] = {
     "npz cut short": (_bytes(b"PK\x03\x04" + b"\0" * 30, "k.npz"), "damaged or cut short"),
     "npy": (_bytes(b"\x93NUMPY\x01\x00", "k.npy"), "single .npy array"),
     "npz without arrays": (_npz(), "no .npz"),
-    "npz of pixels": (_npz(a=FILM[:, 0]), "--size"),
-    "npz of fractions": (_npz(a=FILM[:, 0] / SIZE), "between 0 and 1"),
-    "npz of whole numbers": (_npz(a=FILM[:, 0].astype(int)), "--size"),
+    "npz of pixels": (_npz(a=CLIP), "--size"),
+    "npz of fractions": (_npz(a=CLIP / SIZE), "between 0 and 1"),
+    "npz of whole numbers": (_npz(a=CLIP.astype(int)), "--size"),
     "npz with a width alone": (_npz(a=FILM[:, 0], width=3), "only 'width'"),
     "npz with a width of text": (_npz(a=FILM[:, 0], width="x", height=3), "'width' is no number"),
     "npz with a negative width": (_npz(a=FILM[:, 0], width=-3, height=3), "no width and height"),
+    "npz of COCO's joints": (_npz(a=FILM[:, 0], width=1280, height=720), "say --layout coco17"),
+    "npz of people in time": (
+        _npz(a=files.film("h36m17", 9, 2), width=1280, height=720), "save (people, frames, 17, 2)"),
+    "npz of a rate of 0": (_npz(a=FILM[:, 0], fps=0), "a second is none"),
+    "detectron of other joints": (
+        _npz(boxes=np.ones(1), keypoints=np.array([[[], np.ones((1, 4, 16))]], object)),
+        "(people, 4, 17)"),
+    "detectron without pairs": (
+        _npz(boxes=np.ones(1), keypoints=np.array([None, None], object)), "is no pair"),
     "npz of 16 joints": (_npz(a=np.ones((3, 16, 2))), "16 joints"),
     "npz of 3D": (_npz(a=np.ones((3, 17, 4))), "4 values a joint"),
     "npz of one frame's shape": (_npz(a=np.ones((17, 2))), "shape (17, 2)"),

@@ -25,7 +25,13 @@ def pages(path: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(
     ("rate", "frames", "pictures", "seconds"),
-    [(30.0, 40, 20, 40 / 30), (60.0, 60, 20, 1.0), (25.0, 25, 25, 1.0), (10.0, 5, 5, 0.5)],
+    [
+        (30.0, 40, 20, 40 / 30),
+        (60.0, 60, 20, 1.0),
+        (25.0, 25, 25, 1.0),
+        (10.0, 5, 5, 0.5),
+        (1 / 3600, 3, 3, 3 * 655.35),
+    ],  # the longest a picture may last
 )
 def test_gif_keeps_time(
     rate: float, frames: int, pictures: int, seconds: float, tmp_path: Path

@@ -47,6 +47,16 @@ def test_poses_are_pytorchs(batch: int, frames: int, lifter: Lifter) -> None:
     np.testing.assert_allclose(lifter.lift(keypoints), expected, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("threads", [0, 1, 2, 3])
+def test_many_clips_have_the_poses_of_each(threads: int, model: Path, lifter: Lifter) -> None:
+    """Threads take whole windows then: the same to the bit, in whichever order they are done."""
+    keypoints = clips(24, 27)
+    alone = np.stack([lifter.lift(clip) for clip in keypoints])
+    with Lifter(model, "onnxruntime-cpu", threads=threads) as many:
+        for _ in range(3):
+            np.testing.assert_array_equal(many.lift(keypoints), alone)
+
+
 def test_one_clip_needs_no_batch(lifter: Lifter) -> None:
     keypoints = clips(1, 9)
     np.testing.assert_array_equal(lifter.lift(keypoints[0]), lifter.lift(keypoints)[0])

@@ -188,7 +188,7 @@ def test_a_frame_nobody_saw_is_interpolated(tmp_path: Path) -> None:
         ("opensim/Balancing_for_IK.trc", "\tm\n", "\tmm\n", "'mm'"),
         ("opensim/Balancing_for_IK.trc", "RKnee", "Knee", "right_knee"),
         ("opensim/Balancing_for_IK.trc", "\n6\t", "\n", "not a .trc file"),
-        ("pose/cam1_json/f000.json", "people", "persons", "not OpenPose output"),
+        ("pose/cam1_json/f000.json", "pose_keypoints_2d", "points", "not OpenPose's"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, name: str, old: str, new: str, words: str) -> None:

@@ -110,7 +110,7 @@ BAD_ARRAYS: dict[str, tuple[dict[str, npt.ArrayLike], str]] = {
     "no frames in clips": ({"a": np.zeros((2, 0, 17, 2))}, "at least one frame"),
     "no clips": ({"a": np.zeros((0, 9, 17, 2))}, "at least one frame"),
     "2 dimensions": ({"a": np.zeros((17, 2))}, r"shape \(17, 2\): expected \(frames, 17, 2\)"),
-    "scalar": ({"fps": 60}, r"'fps' has shape \(\)"),
+    "scalar": ({"seconds": 60}, r"'seconds' has shape \(\)"),
     "NaN": ({"a": NOBODY}, "every keypoint of every frame"),
     "one joint never": ({"a": np.where(np.arange(17)[:, None] == 9, np.nan, GOOD)}, "nose not fou"),
     "pixels": ({"a": changed((1, 2, 0), 612.5)}, "reaches 612|give --size|unit"),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,8 +11,8 @@ from places import DATA
 
 from posemamba.errors import InputError
 from posemamba.pose.keypoints import detections_to_h36m, fill_missing, get_format, to_h36m
-from posemamba.pose.openpose import follow_person, read_people
 from posemamba.skeleton import JOINT_NAMES, LEFT_JOINTS, RIGHT_JOINTS
+from posemamba_runtime.keypoints import read
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 
 Array = npt.NDArray[np.float64]
@@ -162,6 +159,20 @@ def test_fill_missing_keeps_what_was_seen(seed: int, share: float) -> None:
     assert (filled >= np.nanmin(with_gaps, axis=0)).all()
 
 
+@pytest.mark.parametrize("zero", [(0.0, 0.0), (-1.0, -1.0), (0.0, 300.0)])
+@pytest.mark.parametrize("confidence", [None, 0.4])
+def test_zeroed_keypoints_are_not_found(
+    zero: tuple[float, float], confidence: float | None
+) -> None:
+    """YOLO zeroes what it is unsure of and keeps the confidence."""
+    points = np.tile(np.random.default_rng(0).uniform(200, 400, (1, 17, 2)), (6, 1, 1))
+    expected = detections_to_h36m(points, "coco17")
+    points[2:4, 9] = zero
+    if confidence is not None:
+        points = np.concatenate([points, np.full((6, 17, 1), confidence)], axis=-1)
+    np.testing.assert_allclose(detections_to_h36m(points, "coco17"), expected)
+
+
 def test_never_seen_joint_is_named() -> None:
     points = np.ones((3, 17, 3))
     points[:, 15, 2] = 0.0
@@ -188,8 +199,14 @@ def test_hidden_face_takes_its_stand_in() -> None:
     assert (detections_to_h36m(from_behind, "body25b")[:, 9] == 6.0).all()
 
 
+def _excerpt() -> Array:
+    """(frames, 25, 3) of the one person in it."""
+    (track,) = read(EXCERPT, size=(1088, 1920), min_confidence=0, person="largest").tracks
+    return np.nan_to_num(track.values.astype(np.float64))
+
+
 def test_real_person_stands_upright_and_faces_the_camera() -> None:
-    person = follow_person(read_people(EXCERPT))
+    person = _excerpt()
     pose = detections_to_h36m(person, "body25b")[0]
     y = dict(zip(JOINT_NAMES, pose[:, 1], strict=True))  # down
     x = dict(zip(JOINT_NAMES, pose[:, 0], strict=True))
@@ -201,7 +218,7 @@ def test_real_person_stands_upright_and_faces_the_camera() -> None:
 
 def test_formats_agree_on_a_real_person() -> None:
     """BODY_25B begins with COCO's 17 joints, so the same detection can go both ways."""
-    person = follow_person(read_people(EXCERPT))
+    person = _excerpt()
     by_coco = detections_to_h36m(person[:, :17], "coco17")
     by_body = detections_to_h36m(person, "body25b")
     torso = np.linalg.norm(by_body[:, 8] - by_body[:, 0], axis=-1)
@@ -210,43 +227,3 @@ def test_formats_agree_on_a_real_person() -> None:
     assert apart[:, limbs].max() < 1e-12
     # The middle line is guessed by COCO's rule; on this trial it is within a third of the torso.
     assert apart.max() < 1 / 3
-
-
-def test_nearest_person_is_followed_past_a_fragment() -> None:
-    rng = np.random.default_rng(0)
-    start = np.concatenate([rng.uniform(100, 500, (25, 2)), np.ones((25, 1))], axis=1)
-    bystander = start * [0.3, 0.3, 1.0]
-    frames = []
-    for index in range(6):
-        moved = start + np.array([6.0 * index, 0.0, 0.0])
-        fragment = np.zeros_like(start)
-        fragment[:3] = moved[:3] - [6.0, 0.0, 0.0]  # nearer than the person, but three joints only
-        frames.append(np.stack([bystander, fragment, moved]))
-    frames.insert(3, np.empty((0, 0, 3)))  # nobody detected
-    track = follow_person(frames)
-    assert (track[3, :, 2] == 0).all()
-    np.testing.assert_array_equal(track[-1], start + np.array([30.0, 0.0, 0.0]))
-
-
-def test_zeroed_coordinate_is_not_a_detection(tmp_path: Path) -> None:
-    joints = [0, 430.0, 0.68, 5.0, 5.0, 0.9, 0, 0, 0]
-    frame = {"people": [{"pose_keypoints_2d": joints}]}
-    (tmp_path / "cam.0000.json").write_text(json.dumps(frame))
-    (people,) = read_people(tmp_path)
-    assert people[0, :, 2].tolist() == [0.0, 0.9, 0.0]
-
-
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"people": [{}]}', '{"people": 3}',
-                                     '{"people": [{"pose_keypoints_2d": [1, 2]}]}'])  # fmt: skip
-def test_foreign_json_is_one_line(tmp_path: Path, content: str) -> None:
-    (tmp_path / "a.json").write_text(content)
-    with pytest.raises(InputError, match=r"a\.json: not OpenPose output") as error:
-        read_people(tmp_path)
-    assert "\n" not in str(error.value)
-
-
-def test_empty_folder_and_empty_trial(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no \.json file"):
-        read_people(tmp_path)
-    with pytest.raises(InputError, match="no person in any of 2 frames"):
-        follow_person([np.empty((0, 0, 3))] * 2)

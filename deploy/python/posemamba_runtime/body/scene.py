@@ -47,15 +47,17 @@ def scene_of(motion: Motion) -> Scene:
     ]
     placed = len(walked) == len(motion.tracks)
     people = walked if placed else _in_a_row(motion.tracks)
-    everywhere = np.concatenate([pose.reshape(-1, 3) for pose in people])
-    middle = (everywhere.min(0) + everywhere.max(0)) / 2
+    low = np.min([pose.min(axis=(0, 1)) for pose in people], axis=0)
+    high = np.max([pose.max(axis=(0, 1)) for pose in people], axis=0)
+    middle = (low + high) / 2
     lowest = np.concatenate([pose[:, list(ANKLES), 1].min(1) for pose in people])
     origin = np.array([middle[0], np.percentile(lowest, _FLOOR_PERCENT), middle[2]])
-    points = tuple(pose - origin for pose in people)
-    flat = np.linalg.norm((everywhere - origin)[:, [0, 2]], axis=-1)
-    reach = max(float(flat.max()), _SMALLEST_REACH)
-    height = max(float((everywhere - origin)[:, 1].max()), _SMALLEST_REACH)
-    return Scene(points, reach, height, _step(motion.units, reach), placed)
+    for pose in people:  # in place: each is a copy made above, and a recording may be an hour long
+        pose -= origin
+    flat = max(float(np.hypot(pose[..., 0], pose[..., 2]).max()) for pose in people)
+    reach = max(flat, _SMALLEST_REACH)
+    height = max(*(float(pose[..., 1].max()) for pose in people), _SMALLEST_REACH)
+    return Scene(tuple(people), reach, height, _step(motion.units, reach), placed)
 
 
 def _in_a_row(tracks: tuple[Track, ...]) -> list[Array]:

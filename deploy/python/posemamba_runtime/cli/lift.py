@@ -44,12 +44,14 @@ def lift(arguments: argparse.Namespace) -> None:
     if arguments.root:
         intrinsics(recording.size, arguments.focal)  # refuses what cannot be known
     prepared = prepare(recording)
+    recording = prepared.recording  # the detector's own keypoints are not needed any more
     model = model_path(arguments.model)
     start = time.monotonic()
     with Lifter(model, arguments.backend, threads=arguments.threads) as lifter:
         with Bar("Lifting") as bar:
             lifted = lift_prepared(lifter, prepared, options, model=arguments.model, progress=bar)
         backend = lifter.info.get("backend", arguments.backend)
+    del prepared
     seconds = time.monotonic() - start
     motion = lifted.motion
     _tell(report, what_was_lifted(recording, lifted))

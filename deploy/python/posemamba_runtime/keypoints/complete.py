@@ -19,6 +19,8 @@ from posemamba_runtime.keypoints.people import Floats32, Ints
 from posemamba_runtime.keypoints.recording import Floats, PersonTrack
 from posemamba_runtime.skeleton import NUM_JOINTS
 
+_ROWS = 4096
+
 Bools = npt.NDArray[np.bool_]
 
 #: Joint to the one above it and the length between them, as a share of shoulders to hips.
@@ -83,15 +85,26 @@ def complete(track: PersonTrack, layout: str) -> Completed:
             continue
         placed.update(hung)
         weights = joints.matrices()
-        points = np.empty((end - start, NUM_JOINTS, 2), np.float32)
-        for axis in range(2):
-            points[..., axis] = filled[..., axis] @ weights[axis].T
+        points = _weighted(filled, weights)
+        del filled
         unseen = _unseen(values, weights)
         stretches.append(Stretch(track.frames[rows], track.timestamps[rows], points, unseen))
         seen.append(np.where(unseen[..., None], np.float32(np.nan), points))
-    everything = np.concatenate(seen) if seen else np.empty((0, NUM_JOINTS, 2), np.float32)
+    everything = np.empty((0, NUM_JOINTS, 2), np.float32)
+    if seen:
+        everything = seen[0] if len(seen) == 1 else np.concatenate(seen)
     order = [name for name in _HANGS_FROM if name in placed]
     return Completed(tuple(stretches), everything, tuple(order), tuple(lost))
+
+
+def _weighted(joints: Floats, weights: Floats) -> Floats32:
+    """(n, 17, 2) of (n, joints, 2), some rows at a time: in float64 they are large."""
+    points = np.empty((len(joints), NUM_JOINTS, 2), np.float32)
+    for start in range(0, len(joints), _ROWS):
+        rows = slice(start, start + _ROWS)
+        for axis in range(2):
+            points[rows, :, axis] = joints[rows, :, axis] @ weights[axis].T
+    return points
 
 
 def _unseen(values: Floats, weights: Floats) -> Bools:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.formats.alphapose import is_alphapose_entry
-from posemamba_runtime.keypoints.formats.base import FrameFormat, first, take_size
+from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
 from posemamba_runtime.keypoints.formats.coco import is_results, read_results
-from posemamba_runtime.keypoints.formats.lines import is_header
+from posemamba_runtime.keypoints.formats.lines import is_bare, is_header
 from posemamba_runtime.keypoints.formats.mediapipe import MEDIAPIPE
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
 from posemamba_runtime.keypoints.layouts import layout_name
@@ -26,6 +26,10 @@ _TIME_KEYS = {"timestamp": 1.0, "time": 1.0, "timestamp_ms": 1e-3, "timestampMs"
 _RATE_KEYS = ("rate", "fps", "frame_rate")
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
 _PEOPLE_KEYS = ("people", "persons", "instances", "bodies")
+_FRAME_LISTS = ("detections", "predictions", "results", "poses", "persons", "objects")
+"""Where a frame that has a number of its own may have the list that is a frame to its detector."""
+
+_ABOUT = {*_NUMBER_KEYS, *_TIME_KEYS}
 _MOST_FRAMES = 10_000_000
 
 
@@ -50,6 +54,22 @@ class FrameReader:
         self.format: FrameFormat | None = None
         self.found = Detections()
         self._next = 0
+        self._numbers: set[int] | None = None  # made where frames come in disorder
+        self._highest = -1
+
+    def _came(self, number: int) -> bool:
+        """Whether a frame was added before."""
+        if number > self._highest:
+            self._highest = number
+            if self._numbers is not None:
+                self._numbers.add(number)
+            return False
+        if self._numbers is None:
+            self._numbers = set(self.found.people.frames().tolist())
+        if number in self._numbers:
+            return True
+        self._numbers.add(number)
+        return False
 
     def add(self, document: Any, number: int | None = None) -> None:  # noqa: ANN401
         """Take one frame's people.
@@ -63,6 +83,11 @@ class FrameReader:
         frame = self.read(document, number)
         if frame is None:
             return
+        if _is_whole(document) and self._came(frame.number):
+            raise InputError(
+                f"frame {frame.number} comes twice: are these two recordings, or is the number "
+                "no frame's?"
+            )
         self.found.people.add(frame.number, frame.people)
         if frame.timestamp is not None:
             self.found.timestamps[frame.number] = frame.timestamp
@@ -78,6 +103,7 @@ class FrameReader:
             number = _own_number(document)
         if number is None:
             number = self._next
+            self.found.counted = True
         self._next = number + 1
         people = self._people(document)
         return Frame(number, people, _time(document) if isinstance(document, Mapping) else None)
@@ -96,6 +122,7 @@ class FrameReader:
             take_meta(document["meta_info"], self.found)
 
     def _people(self, document: Any) -> list[Detection]:  # noqa: ANN401
+        document = _unwrapped(document)
         if is_nobody(document):
             return []
         if self.format is None:
@@ -126,7 +153,30 @@ def is_nobody(document: object) -> bool:
         return True
     if not isinstance(document, Mapping):
         return False
+    if set(document) <= _ABOUT or ("keypoints" in document and document["keypoints"] is None):
+        return True
     return any(key in document and not document[key] for key in _PEOPLE_KEYS)
+
+
+def _is_whole(document: Any) -> bool:  # noqa: ANN401
+    """Whether everybody of a frame is in it: lines of a person each may have one number."""
+    return not (
+        isinstance(document, Mapping)
+        and ("keypoints" in document or first(document, ID_KEYS) is not None)
+    )
+
+
+def looks_like_frame(document: Any) -> bool:  # noqa: ANN401
+    """Whether it is a frame with somebody in it, in any format."""
+    return _is_frame(_unwrapped(document))
+
+
+def _unwrapped(document: Any) -> Any:  # noqa: ANN401
+    """The list of a frame's people, where an object with the frame's number holds it."""
+    if not isinstance(document, Mapping) or _is_frame(document):
+        return document
+    lists = [document[key] for key in _FRAME_LISTS if isinstance(document.get(key), list)]
+    return lists[0] if len(lists) == 1 and (not lists[0] or _is_frame(lists[0])) else document
 
 
 def identify(document: Any, wanted: str | None) -> FrameFormat:  # noqa: ANN401
@@ -152,10 +202,12 @@ def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]: 
     Raises:
         InputError: no recording, without the file's name.
     """
+    document = _decoded(document)  # text of JSON in JSON
     if is_results(document):
         return _results(document, wanted)
     reader = FrameReader(wanted)
-    if is_nobody(document) or (_is_frame(document) and not _is_frames_of_points(document)):
+    frame = _unwrapped(document)
+    if is_nobody(document) or (_is_frame(frame) and not _is_frames_of_points(frame)):
         reader.add(document)
     elif isinstance(document, list):
         add_all(reader, ((None, _decoded(item)) for item in document), "entry")
@@ -189,10 +241,10 @@ def _is_frame(document: Any) -> bool:  # noqa: ANN401
 
 
 def _is_frames_of_points(document: Any) -> bool:  # noqa: ANN401
-    """Lists of 33 points are people of one frame within a recording, but the recording as a whole
+    """Lists of points are people of one frame within a recording, but the recording as a whole
     is more likely a person in frame after frame."""
     return isinstance(document, list) and all(
-        isinstance(item, list) and MEDIAPIPE.is_frame(item) for item in document
+        isinstance(item, list) and (MEDIAPIPE.is_frame(item) or is_bare(item)) for item in document
     )
 
 
@@ -208,7 +260,7 @@ def _results(document: Any, wanted: str | None) -> tuple[Detections, str]:  # no
 def _named_frames(document: Mapping[str, Any], reader: FrameReader) -> None:
     """An object of frames by image name."""
     names = list(document)
-    if not all(is_nobody(frame) or _is_frame(frame) for frame in document.values()):
+    if not all(is_nobody(frame) or looks_like_frame(frame) for frame in document.values()):
         raise InputError(f"has {keys_of(document)}: no keypoint format read here has these")
     numbers, note = frame_numbers(names)
     reader.found.notes += [note] if note else []
@@ -241,6 +293,8 @@ def _own_number(document: object) -> int | None:
     value = first(document, _NUMBER_KEYS) if isinstance(document, Mapping) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, str) and value.isascii() and value.strip().isdigit():
+        value = int(value.strip()[-40:])
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_FRAME:

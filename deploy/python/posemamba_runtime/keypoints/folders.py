@@ -7,9 +7,13 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from posemamba_runtime.keypoints.documents import FrameReader, is_nobody, read_document
+from posemamba_runtime.keypoints.documents import (
+    FrameReader,
+    is_nobody,
+    looks_like_frame,
+    read_document,
+)
 from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
-from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.formats.yolo import read_labels
 from posemamba_runtime.keypoints.names import frame_numbers
 from posemamba_runtime.keypoints.recording import Detections
@@ -67,7 +71,7 @@ def _in_order(folder: Path, names: Sequence[str], found: Detections) -> list[tup
 
 def _require_frame(document: object, path: Path, names: Sequence[str]) -> None:
     """Refuse a folder of whole recordings: which one is meant?"""
-    if any(entry.is_frame(document) for entry in FRAME_FORMATS):
+    if looks_like_frame(document):
         return
     try:
         found, _ = read_document(document, None)

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_of_count
+from posemamba_runtime.keypoints.layouts import LAYOUTS
+from posemamba_runtime.keypoints.order import settle_layout
 from posemamba_runtime.keypoints.people import Floats32, Ints, Person
 from posemamba_runtime.keypoints.recording import Detections, Floats
 
@@ -25,10 +26,14 @@ _FRACTION_LIMIT = 3.0
 
 _OUTSIDE = 0.1
 _FEW = 0.1
+_BEYOND = 0.25  # of the image: as far as detectors guess on
 _MANY = 1 / 3
 _LARGEST_CONFIDENCE = 20.0  # SimCC scores reach 10
+_SURE = 1.5  # OpenPose exceeds 1 by a little
 _LARGEST_PIXEL = 1e6
 _NORMALISED_CANVAS = 1000
+_MOST_ROWS = 20_000  # by which units are judged, evenly over the recording
+_ROWS = 4096  # looked at at a time
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def judge(
         )
     _refuse_mixed_people(found)
     numbers, persons, values = found.people.take()
-    name = _layout(found, values, layout)
+    name = settle_layout(found, values, layout)
     values = values[:, : len(LAYOUTS[name].joints)]
     if found.size is not None and size is not None and found.size != size:
         raise InputError(
@@ -86,10 +91,11 @@ def judge(
             "was the detector run on the right video?"
         )
     if found.people.confident:
-        _judge_confidence(values[..., 2][there], min_confidence)
+        _judge_confidence(values[..., 2][there], min_confidence, found)
     seen = there & confident(values[..., 2], min_confidence)
     canvas, fractions = _scale(values, numbers, there, found, size)
     values[~seen] = np.nan
+    _remark_upside_down(values, name, found)
     return Judged(
         values,
         numbers,
@@ -111,51 +117,6 @@ def _refuse_mixed_people(found: Detections) -> None:
         )
 
 
-def _layout(found: Detections, values: Floats, given: str | None) -> str:
-    count = values.shape[1]
-    if given is None and found.layout is not None:
-        if count < len(LAYOUTS[found.layout].joints):
-            raise InputError(
-                f"{count} keypoints a person, where {LAYOUTS[found.layout].title} has "
-                f"{len(LAYOUTS[found.layout].joints)}: say the order with --layout"
-            )
-        return found.layout
-    name = layout_of_count(count, given)
-    if given is not None or count != 25:
-        return name
-    return _body_25_or_25b(values)
-
-
-def _body_25_or_25b(values: Floats) -> str:
-    """BODY_25's neck and middle hip lie between shoulders and hips; BODY_25B has limbs there."""
-    points = np.where(values[..., :2] == 0, np.nan, values[..., :2])
-    with np.errstate(invalid="ignore", over="ignore"):  # the size is judged later
-        extent = np.nanmax(points, 1, initial=-np.inf) - np.nanmin(points, 1, initial=np.inf)
-        scale = np.linalg.norm(extent, axis=-1)
-    scale[~(np.isfinite(scale) & (scale > 0))] = np.nan
-
-    def apart(middle: int, left: int, right: int) -> Floats:
-        between = (points[:, left] + points[:, right]) / 2
-        distance: Floats = np.linalg.norm(points[:, middle] - between, axis=-1) / scale
-        return distance
-
-    evidence = {
-        "body25": np.concatenate([apart(1, 2, 5), apart(8, 9, 12)]),
-        "body25b": np.concatenate([apart(17, 5, 6)]),
-    }
-    known = {name: values[np.isfinite(values)] for name, values in evidence.items()}
-    errors = {name: float(np.median(values)) for name, values in known.items() if len(values)}
-    if not errors:
-        raise InputError("25 keypoints may be BODY_25 or BODY_25B: say --layout body25 or body25b")
-    best = min(errors, key=lambda name: errors[name])
-    if errors[best] > _FEW:
-        raise InputError(
-            "25 keypoints whose neck is not between the shoulders, neither as BODY_25 nor as "
-            "BODY_25B: say --layout body25 or body25b"
-        )
-    return best
-
-
 def placed(values: Floats, *, normalised: bool) -> Bools:
     """Which of (rows, joints, 3) have coordinates of a place in the image: (rows, joints)."""
     x, y = values[..., 0], values[..., 1]
@@ -173,7 +134,7 @@ def confident(confidence: Floats, limit: float) -> Bools:
     return np.isfinite(confidence) & (confidence > 0) & (confidence >= limit)
 
 
-def _judge_confidence(confidence: Floats, limit: float) -> None:
+def _judge_confidence(confidence: Floats, limit: float, found: Detections) -> None:
     """Refuse a third number that is no confidence, or one that finds nobody."""
     known = confidence[np.isfinite(confidence)]
     advice = "leave the third number out if the detector gives no confidence"
@@ -195,6 +156,28 @@ def _judge_confidence(confidence: Floats, limit: float) -> None:
             f"no keypoint has a confidence of {limit:g} or more, the highest is {high:g}: lower "
             f"--min-confidence, or {advice}"
         )
+    if high > _SURE and not whole:
+        found.notes.append(
+            f"the third number of a keypoint lies between {low:g} and {high:g}, taken as a "
+            f"confidence: {advice}"
+        )
+
+
+def _remark_upside_down(values: Floats, layout: str, found: Detections) -> None:
+    """Somebody who stands on their head all the time is a y that counts from the bottom."""
+    joints = LAYOUTS[layout].joints
+
+    def height(part: str) -> Floats:
+        places = [joints.index(f"{side}_{part}") for side in ("left", "right")]
+        middle: Floats = values[:, places, 1].mean(axis=1)
+        return middle
+
+    lower = height("hip") - height("shoulder")
+    known = lower[np.isfinite(lower)]
+    if len(known) and (known < 0).mean() > 1 - _FEW:
+        found.notes.append(
+            "everybody's shoulders are below the hips: y has to go down from the image's top edge"
+        )
 
 
 def _scale(
@@ -205,12 +188,16 @@ def _scale(
     size: tuple[int, int] | None,
 ) -> tuple[tuple[int, int], bool]:
     """Bring x and y to pixels, in place; the size they refer to, and if they were fractions."""
-    points = values[..., :2][placed]
-    largest = float(np.abs(points).max())
+    every = -(-len(values) // _MOST_ROWS)
+    points = values[::every, :, :2][placed[::every]]
+    if not len(points):  # those few rows show nobody
+        points = values[..., :2][placed]
+    reach = _reach(values, placed)
+    largest = float(reach.max())
     if largest > _LARGEST_PIXEL:
         raise InputError(f"a coordinate reaches {largest:g}: no image is that large")
     if found.units == "normalised":
-        return _from_normalised(values, points, size), False
+        return _from_normalised(values, placed, points, largest, size, found), False
     middle = float(np.median(np.abs(points)))
     fractions = found.units == "fractions" or (
         middle <= _FRACTION_LIMIT and found.units != "pixels" and size != (1, 1)
@@ -221,7 +208,7 @@ def _scale(
             "image; multiply them by its width and height"
         )
     if not fractions:
-        _refuse_mixed_units(values, numbers, placed, found)
+        _refuse_mixed_units(reach, numbers, placed, found)
     if fractions and float((points < 0).any(axis=-1).mean()) > _FEW:
         raise InputError(
             "coordinates lie between -1 and 1: give pixels (OpenPose: --keypoint_scale 0) or "
@@ -251,18 +238,33 @@ def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> Non
     if outside > _MANY or far_outside > _FEW / 2:
         raise InputError(
             f"keypoints reach {where}, far outside an image of {size[0]}x{size[1]}: give the size "
-            "of the video the detector saw"
+            f"of the video the detector saw{_turned(points, size)}"
         )
     if outside > _FEW:
         found.notes.append(
             f"{outside:.0%} of the keypoints lie outside the image of {size[0]}x{size[1]}, up to "
-            f"{where}: is that its size?"
+            f"{where}: is that its size?{_turned(points, size)}"
         )
 
 
-def _refuse_mixed_units(values: Floats32, numbers: Ints, placed: Bools, found: Detections) -> None:
+def _turned(points: Floats, size: tuple[int, int]) -> str:
+    """A hint where all would fit an image of width and height the other way round."""
+    fits = bool((points <= (size[1], size[0])).all()) and size[0] != size[1]
+    return f" Or are width and height swapped, {size[1]}x{size[0]}?" if fits else ""
+
+
+def _reach(values: Floats32, placed: Bools) -> Floats32:
+    """(rows,) the largest x or y of a person, some rows at a time."""
+    reach = np.zeros(len(values), np.float32)
+    for start in range(0, len(values), _ROWS):
+        rows = slice(start, start + _ROWS)
+        points = np.where(placed[rows, :, None], np.abs(values[rows, :, :2]), np.float32(0))
+        reach[rows] = points.max(axis=(1, 2), initial=0)
+    return reach
+
+
+def _refuse_mixed_units(reach: Floats32, numbers: Ints, placed: Bools, found: Detections) -> None:
     """A frame of fractions among frames of pixels would be a person the size of a dot."""
-    reach = np.where(placed[..., None], np.abs(values[..., :2]), 0.0).max(axis=(1, 2))
     dots = np.flatnonzero((reach <= _FRACTION_LIMIT / 2) & (placed.sum(axis=1) > 2))
     if len(dots):
         frame = found.label(int(numbers[dots[0]]))
@@ -273,24 +275,32 @@ def _refuse_mixed_units(values: Floats32, numbers: Ints, placed: Bools, found: D
 
 
 def _from_normalised(
-    values: Floats, points: Floats, size: tuple[int, int] | None
+    values: Floats,
+    there: Bools,
+    points: Floats,
+    largest: float,
+    size: tuple[int, int] | None,
+    found: Detections,
 ) -> tuple[int, int]:
     """The network's units, ``p / width * 2 - [1, height / width]``, to pixels of some canvas."""
-    largest = float(np.abs(points).max())
     if largest > 10:
         raise InputError(
             f"a coordinate reaches {largest:g} where normalised ones stay near 1: these are "
             "pixels; save numbers 'width' and 'height' beside them"
         )
-    if (points >= 0).all() and (points <= 1).all():
+    beside = ((points < 0) | (points > 1)).any(axis=-1)  # fractions of what is beyond the edge
+    if beside.mean() < _FEW / 2 and (points >= -_BEYOND).all() and (points <= 1 + _BEYOND).all():
+        every = "nearly all" if beside.any() else "all"
         raise InputError(
-            "all coordinates lie between 0 and 1, as fractions of the image do; normalised ones "
-            "have the image's middle at 0: save pixels with numbers 'width' and 'height'"
+            f"{every} coordinates lie between 0 and 1, as fractions of the image do; normalised "
+            "ones have the image's middle at 0: save pixels with numbers 'width' and 'height'"
         )
     if size is None:
         # Nothing but drawings depends on it. As high as it takes for y to stay positive.
-        high = max(1.0, np.ceil(-float(points[:, 1].min())))
+        high = max(1.0, np.ceil(-float(values[..., 1].min(where=there, initial=0.0))))
         size = (_NORMALISED_CANVAS, int(_NORMALISED_CANVAS * high))
+    else:
+        _judge_size((points + np.array([1.0, size[1] / size[0]])) * (size[0] / 2.0), size, found)
     values[..., :2] += [1.0, size[1] / size[0]]
     values[..., :2] *= size[0] / 2.0
     return size

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from posemamba_runtime.keypoints.errors import InputError, printable
 
 _DIGITS = re.compile(r"[0-9]+")
+_SECONDS = re.compile(r"[0-9]{9,}\.$")  # since 1970: str(time.time()) drops zeros at its end
+_FULL = 0.75  # of a grid of numbers
 MAX_FRAME = 10**12
 """A frame number beyond is a time or a hash; a thousand a second make this in thirty years."""
 
@@ -27,7 +29,7 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
     """
     if len(names) == 1:
         return [_only_number(names[0])], None
-    numbers = [[int(digits[-40:]) for digits in _DIGITS.findall(name)] for name in names]
+    numbers = [_numbers(name) for name in names]
     counts = {len(found) for found in numbers}
     if counts == {0}:
         return _ranked(names, sorted(names), "the names hold no frame numbers: taken by name")
@@ -43,6 +45,17 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
             raise _same(names, [[value] for value in column])
         return _bounded(names, column)
     return _several(names, numbers, varying)
+
+
+def _numbers(name: str) -> list[int]:
+    """All of them; a time in seconds with its fraction is one, in nanoseconds."""
+    found: list[int] = []
+    for match in _DIGITS.finditer(name):
+        if _SECONDS.search(name, 0, match.start()):
+            found[-1] = found[-1] * 10**9 + int(match[0][:9].ljust(9, "0"))
+        else:
+            found.append(int(match[0][-40:]))
+    return found
 
 
 def _only_number(name: str) -> int:
@@ -68,12 +81,25 @@ def _several(
     keys = [tuple(row) for row in zip(*varying, strict=True)]
     if len(set(keys)) < len(keys):
         raise _same(names, numbers)
+    if len(varying) == 2:
+        _refuse_a_grid(names, varying[0], varying[1])
     order = [names[index] for index in sorted(range(len(names)), key=lambda i: keys[i])]
     remark = (
         f"several numbers vary in names such as '{printable(order[0], 40)}' and "
         f"'{printable(order[-1], 40)}': frames taken in their order, without gaps"
     )
     return _ranked(names, order, remark)
+
+
+def _refuse_a_grid(names: Sequence[str], one: Sequence[int], other: Sequence[int]) -> None:
+    """Several cameras, takes or people that each have the same frames."""
+    sides = (len(set(one)), len(set(other)))
+    if min(sides) >= 2 and len(names) > _FULL * sides[0] * sides[1]:
+        several, shown = min(sides), printable(names[0], 40)
+        raise InputError(
+            f"names such as '{shown}' number {several} recordings of {max(sides)} frames: keep "
+            "one recording in a folder, everybody of a frame in one file"
+        )
 
 
 def _mixed(names: Sequence[str], numbers: Sequence[Sequence[int]]) -> tuple[list[int], str | None]:

@@ -9,10 +9,22 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.layouts import BY_COUNT
+from posemamba_runtime.keypoints.order import place_named
 from posemamba_runtime.keypoints.recording import Floats
 
 MAX_KEYPOINTS = 1000
-_CONFIDENCE = ("confidence", "score", "visibility", "visible", "conf", "c", "v")
+_CONFIDENCE = (
+    *("confidence", "score", "visibility", "visible", "conf", "c", "v"),
+    *("likelihood", "probability", "prob", "p", "presence"),
+)
+_NAMES = ("name", "part", "label", "joint")
+_BESIDE = (
+    *("keypoint_scores", "keypoints_scores", "keypoint_score", "kp_score", "scores"),
+    *("confidences", "confidence", "score", "conf", "visibility", "likelihood"),
+)
+"""Lists of confidences that stand beside keypoints of x and y alone."""
+
+_LANDMARKS, _LANDMARK_COLUMNS = 33, [0, 1, 3]  # MediaPipe's x, y, z, visibility
 
 
 def to_points(value: object) -> Floats:
@@ -21,14 +33,18 @@ def to_points(value: object) -> Floats:
     Args:
         value: ``[x, y, c, x, y, c, ...]``, ``[x, y, x, y, ...]`` (told apart by the numbers of
             keypoints that layouts have), ``[[x, y], ...]``, ``[[x, y, c], ...]``,
-            ``[{"x": ..., "y": ..., "confidence": ...}, ...]`` or ``{"x": [...], "y": [...]}``.
+            ``[{"x": ..., "y": ..., "confidence": ...}, ...]`` or ``{"x": [...], "y": [...]}``;
+            MediaPipe's 33 of x, y, z and visibility; points with names, or an object of them by
+            name: they are put into the order of the layout that has these names.
 
     Returns:
-        (keypoints, 2 or 3) float64; None is NaN. (0, 3) for an empty list.
+        (keypoints, 2 or 3) float64; None is NaN. (0, 3) for None, an empty list or object.
 
     Raises:
         InputError: anything else, without the file's name.
     """
+    if value is None or value == {}:
+        return np.empty((0, 3))
     if isinstance(value, Mapping):
         return _columns(value)
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -36,10 +52,17 @@ def to_points(value: object) -> Floats:
     if not value:
         return np.empty((0, 3))
     if all(isinstance(point, Mapping) for point in value):
-        return np.stack([_object(point) for point in value])
+        points = np.stack([_object(point) for point in value])
+        names = [next((point[key] for key in _NAMES if key in point), None) for point in value]
+        given = [name for name in names if isinstance(name, str)]
+        return _in_order(given, points) if len(given) == len(points) else points
     array = to_numbers(value)
+    if array.ndim == 3 and len(array) == 1:  # a person in a list
+        array = array[0]
     if array.ndim == 1:
         return _flat(array)
+    if array.shape == (_LANDMARKS, 4):
+        return np.ascontiguousarray(array[:, _LANDMARK_COLUMNS])
     if array.ndim != 2 or array.shape[1] not in (2, 3):
         raise InputError(
             f"keypoints of shape {array.shape}: expected (keypoints, 2 or 3), x, y and confidence"
@@ -88,6 +111,8 @@ def _kind(value: object) -> str:
 
 def _flat(array: Floats) -> Floats:
     count = array.size
+    if count == _LANDMARKS * 4:
+        return np.ascontiguousarray(array.reshape(-1, 4)[:, _LANDMARK_COLUMNS])
     for columns in (3, 2):
         if count % columns == 0 and count // columns in BY_COUNT:
             return array.reshape(-1, columns)
@@ -106,7 +131,38 @@ def _limited(array: Floats) -> Floats:
     return array
 
 
+def _in_order(names: Sequence[str], points: Floats) -> Floats:
+    """Points (n, 2 or 3) by name as their layout has them; NaN for a joint without one."""
+    _, order = place_named(names)
+    arranged = points[order]
+    arranged[[place < 0 for place in order]] = np.nan
+    return arranged
+
+
+def with_confidences(person: Mapping[str, Any], points: Floats) -> Floats:
+    """(keypoints, 3) where a person has a list of confidences beside points of x and y.
+
+    Raises:
+        InputError: not one confidence a keypoint; three numbers beside them.
+    """
+    key = next((key for key in _BESIDE if isinstance(person.get(key), list)), None)
+    if key is None:
+        return points
+    column = to_numbers(person[key])
+    column = column[0] if column.ndim == 2 and len(column) == 1 else column
+    if points.shape[1] == 3:
+        raise InputError(
+            f"'keypoints' have three numbers beside '{key}': these are 3D poses; give the 2D "
+            "predictions"
+        )
+    if column.shape != (len(points),):
+        raise InputError(f"{len(points)} keypoints, but '{key}' of shape {column.shape}")
+    return np.column_stack([points, column])
+
+
 def _object(point: Mapping[str, Any]) -> Floats:
+    if "x" not in point and isinstance(point.get("position"), Mapping):
+        point = {**point, **point["position"]}  # PoseNet's
     if "x" not in point or "y" not in point:
         raise InputError(f"a keypoint has {_keys(point)}, not 'x' and 'y'")
     confidence = next((point[key] for key in _CONFIDENCE if key in point), 1.0)
@@ -114,6 +170,11 @@ def _object(point: Mapping[str, Any]) -> Floats:
 
 
 def _columns(value: Mapping[str, Any]) -> Floats:
+    if "x" not in value and value and all(isinstance(v, list | dict) for v in value.values()):
+        points = [_one(point, name) for name, point in value.items()]
+        if len({len(point) for point in points}) > 1:
+            raise InputError(f"keypoints {_keys(value)}, ... are not written alike")
+        return _in_order(list(value), np.stack(points))
     if "x" not in value or "y" not in value:
         raise InputError(f"keypoints have {_keys(value)}, not 'x' and 'y'")
     columns = [value["x"], value["y"]]
@@ -122,6 +183,16 @@ def _columns(value: Mapping[str, Any]) -> Floats:
     if any(column.ndim != 1 or column.shape != numbers[0].shape for column in numbers):
         raise InputError("keypoints have lists 'x' and 'y' of different lengths")
     return _limited(np.stack(numbers, axis=-1))
+
+
+def _one(point: object, name: str) -> Floats:
+    """x, y and perhaps a confidence of the keypoint of a name."""
+    if isinstance(point, Mapping):
+        return _object(point)
+    numbers = to_numbers(point)
+    if numbers.shape not in ((2,), (3,)):
+        raise InputError(f"keypoint '{printable(name, 20)}' is no x, y and confidence")
+    return numbers
 
 
 def _keys(value: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from posemamba_runtime.keypoints.errors import InputError, nearest, printable, p
 from posemamba_runtime.keypoints.folders import read_folder
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.formats.clips import MOST_AT_ONCE, read_clips
+from posemamba_runtime.keypoints.formats.detectron import is_detectron, read_detectron
 from posemamba_runtime.keypoints.formats.videopose3d import is_videopose3d, read_videopose3d
 from posemamba_runtime.keypoints.formats.yolo import read_labels
 from posemamba_runtime.keypoints.judge import Judged, judge
@@ -44,7 +45,7 @@ _ALSO_CALLED = {
     **dict.fromkeys(("yolopose", "yolov8", "yolo11", "ultralytics"), "yolo"),
     **{"videopose": "videopose3d", "clips": "npz", "halpe": "alphapose"},
 }
-_ARCHIVES = ("npz", "videopose3d")
+_ARCHIVES = ("npz", "videopose3d", "detectron")
 
 
 def read(
@@ -207,11 +208,14 @@ def _from_archive(
     path: Path, wanted: str | None, clip: str | None, clips_at_once: int
 ) -> tuple[Detections, str]:
     members = read_archive(path)
-    name = "videopose3d" if is_videopose3d(members) else "npz"
+    fits = {"videopose3d": is_videopose3d, "detectron": is_detectron}
+    name = next((name for name, fit in fits.items() if fit(members)), "npz")
     if wanted not in (None, name):
         raise problem(path, f"looks like {name}, not --format {wanted}: leave --format out")
     reader = read_videopose3d if name == "videopose3d" else read_clips
     try:
+        if name == "detectron":
+            return read_detectron(members), name
         return reader(members, clip, clips_at_once), name
     except InputError as error:
         raise problem(path, str(error)) from None

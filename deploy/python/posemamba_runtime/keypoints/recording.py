@@ -29,6 +29,9 @@ class Detections:
         separate: every id is a clip of its own: ids are no people in one picture.
         names: of such clips, by id.
         origins: the file a frame came from, by frame number, where frames are files.
+        order: for each joint of ``layout`` its place among the file's keypoints, -1 where it has
+            none; None where they are in the layout's order.
+        counted: frames say no numbers of their own.
         sparse: frame numbers jump too far to count frames, so they say the order alone.
     """
 
@@ -43,11 +46,21 @@ class Detections:
     separate: bool = False
     names: dict[int, str] = field(default_factory=dict)
     origins: dict[int, str] = field(default_factory=dict)
+    order: list[int] | None = None
+    counted: bool = False
     sparse: bool = False
 
     def label(self, frame: int) -> str:
         """A frame as a message names it."""
         return f"'{self.origins[frame]}'" if frame in self.origins else f"frame {frame}"
+
+    def ordered(self, points: Floats) -> Floats:
+        """One person's (keypoints, 2 or 3) as the layout has them, NaN for joints without one."""
+        if self.order is None or max(self.order) >= len(points):
+            return points
+        arranged: Floats = points[self.order]
+        arranged[[place < 0 for place in self.order]] = np.nan
+        return arranged
 
     def leave_out(self, reason: str) -> None:
         self.left_out[reason] = self.left_out.get(reason, 0) + 1

@@ -6,12 +6,15 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError, counted, nearest, printable
 from posemamba_runtime.keypoints.judge import Judged
-from posemamba_runtime.keypoints.people import Floats32, Ints
+from posemamba_runtime.keypoints.people import Floats32, Ints, Person
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
 from posemamba_runtime.keypoints.tracker import Tracker
+
+Bools = npt.NDArray[np.bool_]
 
 MAX_GAP = 30
 """Frames that may be missing within a track; over more, nothing tells what the person did."""
@@ -23,6 +26,18 @@ _MOST_PEOPLE = 100
 
 DEFAULT_RATE = 30.0
 
+_FRAMES_TO_TELL = 3
+_JOINTS_TO_TELL = 4
+_SAME = 0.02  # of a person's size
+
+#: Seconds, a name, and the frames a second that make the unit likely.
+_UNITS_OF_TIME = {
+    1.0: ("", 0.3, 1000.0),
+    1e-3: ("milliseconds", 4.0, 250.0),
+    1e-6: ("microseconds", 4.0, 250.0),
+    1e-9: ("nanoseconds", 4.0, 250.0),
+}
+
 
 def make_tracks(
     judged: Judged, found: Detections, *, person: str | int, rate: float | None
@@ -33,7 +48,7 @@ def make_tracks(
         InputError: nobody of the wanted id, or times that run backwards.
     """
     ids = _ids(judged, found)
-    numbers = _consecutive(judged.numbers, found)
+    numbers = _by_time(_consecutive(judged.numbers, found), found)
     rate, times = _times(judged.numbers, numbers, found, rate)
     tracks = []
     for who in sorted({number for number in ids if number >= 0}):
@@ -44,7 +59,9 @@ def make_tracks(
             continue
         first, last = np.flatnonzero(seen)[[0, -1]]
         rows = rows[first : last + 1]
-        frames, values = _with_gaps(numbers[rows], judged.values[rows])
+        whole = len(rows) == len(judged.values)  # alone in the recording: not copied
+        values = judged.values if whole else judged.values[rows]
+        frames, values = _with_gaps(numbers[rows], values)
         stamps = np.interp(frames, *times) if times is not None else frames / rate
         tracks.append(PersonTrack(int(who), frames, stamps, values, found.names.get(who, "")))
     return _wanted(tracks, person), rate
@@ -54,15 +71,58 @@ def _ids(judged: Judged, found: Detections) -> Ints:
     """A number for the person of each row."""
     given = judged.persons
     if all(who is not None for who in given):
-        pairs = list(zip(judged.numbers.tolist(), given, strict=True))
-        if len(set(pairs)) == len(pairs):
+        doubt = _doubt(judged.numbers.tolist(), given)
+        if not doubt:
             return _numbered([who for who in given if who is not None], found)
-        found.notes.append("ids repeat within a frame: people followed by position instead")
+        found.notes.append(f"{doubt}: people followed by position instead")
     elif any(who is not None for who in given):
         found.notes.append("not everybody has an id: people followed by position instead")
-    if len(set(judged.numbers.tolist())) == len(judged.numbers):  # never two at once
-        return np.zeros(len(judged.numbers), np.int64)
-    return _followed(judged, found)
+    kept = _distinct(judged, found)
+    ids = np.full(len(judged.numbers), -1, np.int64)
+    if len(np.unique(judged.numbers[kept])) == len(kept):  # never two at once
+        ids[kept] = 0
+        return ids
+    return _followed(judged, kept, ids, found)
+
+
+def _doubt(numbers: list[int], given: Sequence[Person]) -> str:
+    """Why ids cannot be people's; nothing where they can."""
+    if len(set(zip(numbers, given, strict=True))) < len(given):
+        return "ids repeat within a frame"
+    if len(set(numbers)) >= _FRAMES_TO_TELL and len(set(given)) == len(given):
+        return "no id comes twice, so they number detections"
+    return ""
+
+
+def _distinct(judged: Judged, found: Detections) -> Ints:
+    """Rows without those that show somebody of the same frame once more."""
+    starts = np.flatnonzero(np.r_[True, np.diff(judged.numbers) > 0])
+    kept = np.ones(len(judged.numbers), bool)
+    for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
+        if end - start > 1:
+            kept[start:end] = _no_twins(judged.values[start:end])
+    twins = int((~kept).sum())
+    if twins:
+        found.left_out["detections of somebody who is in the frame already"] = twins
+    return np.flatnonzero(kept)
+
+
+def _no_twins(people: Floats32) -> Bools:
+    """(people,) False where the joints lie on those of another one, of whom more was found."""
+    seen = np.isfinite(people[..., 0])
+    best = np.argsort(-seen.sum(axis=1), kind="stable")
+    kept = np.ones(len(people), bool)
+    for place, one in enumerate(best.tolist()):
+        others = best[place + 1 :]
+        if not kept[one] or not seen[one].any() or not len(others):
+            continue
+        both = seen[others] & seen[one]
+        away = np.linalg.norm(people[others, :, :2] - people[one, :, :2], axis=-1)
+        mean = np.where(both, away, 0.0).sum(axis=1) / np.maximum(both.sum(axis=1), 1)
+        high, low = np.nanmax(people[one, :, :2], axis=0), np.nanmin(people[one, :, :2], axis=0)
+        size = float(np.linalg.norm(high - low))
+        kept[others[(both.sum(axis=1) >= _JOINTS_TO_TELL) & (mean < _SAME * size)]] = False
+    return kept
 
 
 def _numbered(given: Sequence[int | str], found: Detections) -> Ints:
@@ -72,6 +132,8 @@ def _numbered(given: Sequence[int | str], found: Detections) -> Ints:
     order = sorted({str(who) for who in given}, key=_natural)
     found.names.update({place: name for place, name in enumerate(order)})
     places = {name: place for place, name in enumerate(order)}
+    shown = ", ".join(f"'{printable(name, 20)}' is {place}" for name, place in places.items())
+    found.notes.append(f"ids are texts: {printable(shown, 200)}")
     return np.array([places[str(who)] for who in given], np.int64)
 
 
@@ -80,12 +142,13 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(part[:18]), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _followed(judged: Judged, found: Detections) -> Ints:
+def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
+    """``ids`` with those of the rows ``kept`` filled in."""
     tracker = Tracker()
-    ids = np.full(len(judged.numbers), -1, np.int64)
-    starts = np.flatnonzero(np.r_[True, np.diff(judged.numbers) > 0])
-    for start, end in zip(starts, np.r_[starts[1:], len(ids)], strict=True):
-        rows = np.arange(start, end)
+    numbers = judged.numbers[kept]
+    starts = np.flatnonzero(np.r_[True, np.diff(numbers) > 0])
+    for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
+        rows = kept[start:end]
         if len(rows) > _MOST_PEOPLE:
             found.left_out["people beyond the 100 largest of a frame"] = (
                 found.left_out.get("people beyond the 100 largest of a frame", 0)
@@ -93,7 +156,7 @@ def _followed(judged: Judged, found: Detections) -> Ints:
             )  # fmt: skip
             rows = rows[np.argsort(_areas(judged.values[rows]))[-_MOST_PEOPLE:]]
         people = [judged.values[row] for row in rows]
-        ids[rows] = tracker.follow(int(judged.numbers[start]), people)
+        ids[rows] = tracker.follow(int(numbers[start]), people)
     return ids
 
 
@@ -119,6 +182,22 @@ def _consecutive(numbers: Ints, found: Detections) -> Ints:
     return np.searchsorted(all_numbers, numbers).astype(np.int64)
 
 
+def _by_time(numbers: Ints, found: Detections) -> Ints:
+    """Frame numbers with gaps where times leave frames out, which only places counted."""
+    frames = found.people.frames()
+    times = np.array([found.timestamps.get(frame, np.nan) for frame in frames.tolist()])
+    steps = np.diff(times)
+    if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not (steps > 0).all():
+        return numbers
+    jumps = np.maximum(np.rint(steps / np.median(steps)), 1).astype(np.int64)
+    left_out = int((jumps - 1).sum())
+    if not left_out:
+        return numbers
+    found.notes.append(f"the times leave out {counted(left_out, 'frame')}: taken as gaps")
+    places = np.concatenate([[0], np.cumsum(jumps)])
+    return places[np.searchsorted(frames, numbers)]
+
+
 def _times(
     original: Ints, numbers: Ints, found: Detections, rate: float | None
 ) -> tuple[float, tuple[Floats, Floats] | None]:
@@ -136,7 +215,35 @@ def _times(
         late = int(frames[int(np.argmax(steps <= 0)) + 1])
         raise InputError(f"timestamps do not go up at frame {late}: write seconds that do")
     measured = float(np.median(np.diff(frames) / steps))
+    scale = _second(measured, rate, found)
+    seconds, measured = seconds * scale, measured / scale
+    before = max(0.0, frames[0] - numbers.min())
+    after = max(0.0, numbers.max() - frames[-1])
+    if before or after:  # frames without a time of their own
+        frames = np.r_[frames[0] - before, frames, frames[-1] + after]
+        seconds = np.r_[seconds[0] - before / measured, seconds, seconds[-1] + after / measured]
     return rate or measured, (frames, seconds)
+
+
+def _second(measured: float, rate: float | None, found: Detections) -> float:
+    """What a file's unit of time is in seconds: frames come neither hourly nor every microsecond.
+
+    Args:
+        measured: frames in a unit.
+        rate: frames in a second, where anybody said it.
+    """
+    for scale, (name, lowest, highest) in _UNITS_OF_TIME.items():
+        if rate:
+            lowest, highest = 0.1 * rate, 10 * rate
+        if lowest <= measured / scale <= highest:
+            if name:
+                found.notes.append(f"timestamps are {name}")
+            return scale
+    if rate is None:
+        raise InputError(
+            f"timestamps say {measured:g} frames a second: write seconds, or milliseconds"
+        )
+    return 1.0
 
 
 def _with_gaps(frames: Ints, values: Floats32) -> tuple[Ints, Floats32]:
@@ -164,17 +271,21 @@ def _wanted(tracks: list[PersonTrack], person: str | int) -> tuple[PersonTrack, 
     if person == "largest":
         return (max(tracks, key=lambda track: float(_areas(track.values).sum())),) if tracks else ()
     for track in tracks:
-        if track.person == person:
+        if person in (track.person, track.name):
             return (track,)
-    ids = ", ".join(str(track.person) for track in tracks[:10])
-    raise InputError(f"nobody has the id {printable(person, 20)}: the ids are {ids}")
+    ids = ", ".join(
+        f"{track.person}{f' ({track.name})' * bool(track.name)}" for track in tracks[:10]
+    )
+    raise InputError(
+        f"nobody has the id {printable(person, 20)}: the ids are {printable(ids, 200)}"
+    )
 
 
 def parse_person(text: str | int) -> str | int:
-    """``all``, ``largest``, or an id.
+    """``all``, ``largest``, or an id: a number, or the text that a file has.
 
     Raises:
-        InputError: anything else.
+        InputError: nothing, or nearly one of the words.
     """
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
@@ -183,4 +294,6 @@ def parse_person(text: str | int) -> str | int:
         return word
     if word.isascii() and word.isdigit() and len(word) < 11:
         return int(word)
-    raise InputError(f"--person '{printable(text, 20)}': give all, largest, or an id from 0")
+    if not word or nearest(word, ("all", "largest")) or word.lstrip("-").isdigit():
+        raise InputError(f"--person '{printable(text, 20)}': give all, largest, or an id from 0")
+    return str(text).strip()

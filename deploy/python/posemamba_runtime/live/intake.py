@@ -24,6 +24,10 @@ _PATIENCE = 300
 """Frames of people without a keypoint that was found, before that is taken for a mistake."""
 
 
+_SLOWEST_S = 4.0
+"""Seconds from a frame to the next that no camera takes; 4 ms are 250 frames a second."""
+
+
 class Seen(NamedTuple):
     """One person in one frame: values (joints, 3) pixels and confidence, NaN where not found."""
 
@@ -68,6 +72,8 @@ class Intake:
         self._tracker = Tracker()
         self._names: dict[str, int] = {}
         self._waited = 0
+        self._first: tuple[int, float] | None = None
+        self._step: float | None = None
         self.settled: Settled | None = None
 
     def take(self, document: Any) -> Iterator[Seen]:  # noqa: ANN401
@@ -90,11 +96,24 @@ class Intake:
                 return
             self.settled = self._settle(people)
         seconds = frame / self._rate if timestamp is None else timestamp
+        if timestamp is not None:
+            self._judge_time(frame, timestamp)
         rows = [self._values(person, self.settled) for person in people]
         ids = self._ids(frame, people, rows)
         for who, values in zip(ids, rows, strict=True):
             if who >= 0:
                 yield Seen(frame, seconds, who, values)
+
+    def _judge_time(self, frame: int, timestamp: float) -> None:
+        """Refuse milliseconds that claim to be seconds, by the first two frames with a time."""
+        first, self._first = self._first, self._first or (frame, timestamp)
+        if self._step is None and first is not None and frame > first[0]:
+            self._step = (timestamp - first[1]) / (frame - first[0])
+        if self._step is not None and self._step > _SLOWEST_S:
+            raise InputError(
+                f"timestamps go up by {self._step:g} a frame: write seconds, or call them "
+                "'timestamp_ms'"
+            )
 
     def _shows(self, person: Detection) -> bool:
         """Whether a keypoint of the person was found."""

@@ -18,6 +18,7 @@ from posemamba_runtime.outputs.picture import INK, PAPER, Painter
 PANEL = (320, 360)
 _CAPTION = 24
 _FASTEST = 25.0  # pictures a second; browsers slow down GIFs with shorter delays
+_SLOWEST = 0xFFFF  # hundredths of a second that a picture may last: the format has 16 bits
 _MOST = 2000
 _COLOURS = 64
 _TURN_SECONDS = 8.0  # about, for a turn there and back: a whole number fits, for the picture loops
@@ -76,4 +77,4 @@ def _pictures(motion: Motion, frames: Sequence[int]) -> Iterator[Image.Image]:
 def _durations(count: int, seconds: float) -> list[int]:
     """Milliseconds of each picture: hundredths of a second, as GIF holds, without drift."""
     ends = [round(100 * seconds * index) for index in range(count + 1)]
-    return [10 * (after - before) for before, after in pairwise(ends)]
+    return [10 * min(after - before, _SLOWEST) for before, after in pairwise(ends)]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
+import numpy.typing as npt
 
 from posemamba_runtime.body.kinematics import y_up
 from posemamba_runtime.motion import Motion, Track
@@ -19,6 +20,7 @@ from posemamba_runtime.outputs.frames import every_frame
 from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS
 
 _DIGITS = {"m": 5, "mm": 2}
+_ROWS = 4096  # turned into text at a time: memory stays flat
 _KEYS = (
     *("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"),
     *("OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
@@ -45,15 +47,25 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
         ["", "", *(f"{axis}{n}" for n in range(1, NUM_JOINTS + 1) for axis in "XYZ")],
         [],
     ]
-    points = y_up(track.poses_3d if track.root is None else track.poses_3d + track.root[:, None])
     number = f"%.{_DIGITS[motion.units]}f"
-    cells = dict(zip(track.frames.tolist(), points.reshape(len(points), -1), strict=True))
     full = "\t".join([number] * (3 * NUM_JOINTS))
     empty = "\t" * (3 * NUM_JOINTS - 1)
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for line in header:
             stream.write("\t".join(map(str, line)) + "\n")
-        for frame, time in zip(frames.tolist(), times, strict=True):
-            seen = cells.get(frame)
-            body = empty if seen is None else full % tuple(seen)
-            stream.write(f"{frame}\t{time:.6f}\t{body}\t\n")
+        for start in range(0, len(frames), _ROWS):
+            some = frames[start : start + _ROWS]
+            cells = _cells(track, int(some[0]), int(some[-1]))
+            for frame, time in zip(some.tolist(), times[start : start + _ROWS], strict=True):
+                seen = cells.get(frame)
+                body = empty if seen is None else full % tuple(seen)
+                stream.write(f"{frame}\t{time:.6f}\t{body}\t\n")
+
+
+def _cells(track: Track, first: int, last: int) -> dict[int, npt.NDArray[np.floating]]:
+    """The 51 numbers of the frames from ``first`` to ``last`` that show the person."""
+    begin, end = np.searchsorted(track.frames, (first, last + 1)).tolist()
+    poses = track.poses_3d[begin:end]
+    points = y_up(poses if track.root is None else poses + track.root[begin:end, None])
+    rows = points.reshape(len(points), -1)
+    return dict(zip(track.frames[begin:end].tolist(), rows, strict=True))

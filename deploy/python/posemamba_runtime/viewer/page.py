@@ -23,6 +23,7 @@ SCRIPTS = ("data.js", "stage.js", "controls.js")
 
 _LARGEST = 32767
 _MISSING = -32768  # a coordinate that is not known
+_ROWS = 3 * 1024  # made small at a time: a multiple of the three bytes of base64's four letters
 _DENSE = 4
 """Gaps are shown frame by frame while the timeline stays below this times the frames seen."""
 
@@ -120,13 +121,23 @@ def _times(tracks: Sequence[Track], timeline: IntArray) -> Floats:
 
 def _scale(parts: Sequence[Floats]) -> float:
     """What one step of the small integers is worth."""
-    known = np.concatenate([part[np.isfinite(part)] for part in parts])
-    return max(float(np.abs(known).max(initial=0.0)), 1e-6) / _LARGEST
+    largest = 1e-6
+    for part in parts:
+        known = np.isfinite(part)
+        largest = max(largest, *(
+            abs(float(edge(part, where=known, initial=0.0))) for edge in (np.min, np.max)
+        ))  # fmt: skip
+    return largest / _LARGEST
 
 
 def _small(values: Floats, scale: float) -> str:
-    known = np.isfinite(values)
-    return _base64(np.where(known, np.rint(np.where(known, values, 0.0) / scale), _MISSING), "<i2")
+    texts = []
+    for start in range(0, len(values), _ROWS):  # one after the other make the text of them all
+        rows = values[start : start + _ROWS]
+        known = np.isfinite(rows)
+        small = np.where(known, np.rint(np.where(known, rows, 0.0) / scale), _MISSING)
+        texts.append(_base64(small, "<i2"))
+    return "".join(texts)
 
 
 def _base64(values: npt.NDArray[Any], kind: str) -> str:

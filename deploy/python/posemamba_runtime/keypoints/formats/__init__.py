@@ -19,5 +19,5 @@ FRAME_FORMATS: tuple[FrameFormat, ...] = (
 #: What ``--format`` takes.
 FORMAT_NAMES: tuple[str, ...] = (
     *("openpose", "alphapose", "coco", "mmpose", "yolo", "mediapipe"),
-    *("videopose3d", "npz", "ndjson"),
+    *("videopose3d", "detectron", "npz", "ndjson"),
 )

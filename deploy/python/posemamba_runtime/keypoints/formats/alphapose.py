@@ -4,26 +4,38 @@
 ``coco.py``), with the image's file name as ``image_id`` and the tracker's ``idx``; Halpe-26,
 Halpe-136 or COCO-17 keypoints; images without a person have no entry. ``--format cmu`` writes an
 object of image names with ``bodies[].joints``, ``--format open`` one with OpenPose's ``people``,
-both of COCO-18; ``sep-json`` holds the same, an image a file.
+both of COCO-18; ``sep-json`` holds the same, an image a file. PoseFlow's ``-forvis-tracked.json``
+is an object of image names with lists of ``{"keypoints", "scores", "idx"}``.
 """
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
-from posemamba_runtime.keypoints.formats.base import FrameFormat, detection
+from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
 
 
 def _is_frame(value: Any) -> bool:  # noqa: ANN401
+    if is_objects(value):
+        return all(
+            isinstance(person.get("keypoints"), list | array)
+            and "image_id" not in person
+            and "class" not in person
+            and ("idx" in person or "box" in person)
+            for person in value
+        )
     return isinstance(value, dict) and isinstance(value.get("bodies"), list)
 
 
 def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
     people: list[Detection] = []
+    if isinstance(value, list):
+        return [one for entry in value for one in detection(entry, entry["keypoints"], found)]
     for body in value["bodies"]:
         if not isinstance(body, dict) or "joints" not in body:
             has = keys_of(body) if isinstance(body, dict) else f"'{printable(body, 20)}'"

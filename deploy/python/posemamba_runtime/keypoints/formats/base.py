@@ -8,7 +8,7 @@ from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import person_id, to_points
+from posemamba_runtime.keypoints.points import person_id, to_points, with_confidences
 from posemamba_runtime.keypoints.recording import Detections
 
 ID_KEYS = ("person", "track_id", "track", "idx", "person_id", "id")
@@ -50,6 +50,7 @@ def detection(
     if not len(points):
         found.leave_out("people without body keypoints")
         return []
+    points = found.ordered(with_confidences(person, points))
     return [Detection(points, person_id(first(person, ids)))]
 
 

@@ -26,6 +26,7 @@ MOST_AT_ONCE = 64
 """Clips that are lifted as one recording where none is named."""
 
 _SHOWN = 4
+_MUCH = 3
 
 
 def read_clips(
@@ -42,6 +43,11 @@ def read_clips(
     """
     found = Detections(layout="h36m17", separate=True)
     arrays = dict(members)
+    if "fps" in arrays or "rate" in arrays:
+        key = "fps" if "fps" in arrays else "rate"
+        found.rate = _number(arrays.pop(key), key)
+        if not 0 < found.rate < 1e6:
+            raise InputError(f"a rate of {found.rate:g} frames a second is none")
     sides = {key: arrays.pop(key) for key in ("width", "height") if key in arrays}
     if len(sides) == 1:
         raise InputError(f"holds only '{next(iter(sides))}': give both width and height")
@@ -91,7 +97,7 @@ def add_clip(found: Detections, index: int, name: str, values: Floats) -> None:
 def _number(member: Member, key: str) -> float:
     array = member.array
     if array is None or array.size != 1 or array.dtype.kind not in "fiu":
-        raise InputError(f"'{key}' is no number: give one positive number of pixels")
+        raise InputError(f"'{key}' is no number: give one positive number")
     value = float(array.item())
     return value if not value.is_integer() else int(value)
 
@@ -115,7 +121,22 @@ def _clips(member: Member, key: str) -> dict[str, Floats]:
         raise InputError(f"array '{key}' has {shape[-1]} values a joint: expected x and y")
     if 0 in shape:
         raise InputError(f"array '{key}' has shape {shape}: give at least one frame")
+    if array.ndim == 4:
+        _refuse_people_in_time(array, key)
     values = array if array.dtype == np.float32 else array.astype(np.float64)
     if array.ndim == 3:
         return {key: values}
     return {f"{key}[{index}]": clip for index, clip in enumerate(values)}
+
+
+def _refuse_people_in_time(array: Floats, key: str) -> None:
+    """(frames, people, ...) would be lifted as a clip of each frame: people move little from one
+    frame to the next, and are far from each other."""
+    if 1 in array.shape[:2]:
+        return
+    along, across = (float(np.nanmedian(np.abs(np.diff(array, axis=axis)))) for axis in (1, 0))
+    if 0 < _MUCH * across < along:
+        raise InputError(
+            f"array '{key}' of shape {array.shape} moves along its second axis as people do from "
+            "one to the other, not as frames do: save (people, frames, 17, 2)"
+        )

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
+from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
@@ -47,9 +48,12 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
     if isinstance(value, dict):
         images = value.get("images", [])
         numbers = _image_numbers(images, found)
+        categories = value.get("categories")
+        persons = _persons(categories)
+        _take_names(categories, found)
         entries = value["annotations"]
     else:
-        entries, numbers = value, {}
+        entries, numbers, persons = value, {}, _PERSON
     images_of = [_told(index, _image_of, entry) for index, entry in enumerate(entries)]
     numbers = numbers or _numbers(list(dict.fromkeys(images_of)), found)
     strangers = [image for image in images_of if image not in numbers]
@@ -58,8 +62,27 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
     for number in numbers.values():
         found.people.add(number)
     for index, (image, entry) in enumerate(zip(images_of, entries, strict=True)):
-        found.people.add(numbers[image], _told(index, _people_of, entry, found))
+        found.people.add(numbers[image], _told(index, _people_of, entry, found, persons))
     return found
+
+
+def _persons(categories: object) -> Sequence[object]:
+    """Ids of the categories that are people: those of that name, the only one, or COCO's."""
+    several = categories if isinstance(categories, list) else []
+    known = [entry for entry in several if isinstance(entry, Mapping) and "id" in entry]
+    named = [entry["id"] for entry in known if str(entry.get("name")).casefold() == "person"]
+    if not named and len(known) == 1:
+        named = [known[0]["id"]]
+    return named or _PERSON
+
+
+def _take_names(categories: object, found: Detections) -> None:
+    """The order of the keypoints, where a category says it."""
+    for category in categories if isinstance(categories, list) else []:
+        names = category.get("keypoints") if isinstance(category, Mapping) else None
+        if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
+            take_names(names, found)
+            return
 
 
 def _told(index: int, read: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -74,6 +97,8 @@ def _image_of(entry: object) -> int | str:
     if not isinstance(entry, Mapping):
         raise InputError(f"is '{printable(entry, 20)}', not an object with 'keypoints'")
     image = entry.get("image_id")
+    if isinstance(image, float) and image.is_integer():
+        image = int(image)
     if isinstance(image, bool) or not isinstance(image, int | str):
         raise InputError(f"has {keys_of(entry)}, no 'image_id' of a number or a file name")
     if isinstance(image, int) and not 0 <= image < MAX_FRAME:
@@ -81,11 +106,13 @@ def _image_of(entry: object) -> int | str:
     return image
 
 
-def _people_of(entry: Mapping[str, Any], found: Detections) -> list[Detection]:
+def _people_of(
+    entry: Mapping[str, Any], found: Detections, persons: Sequence[object] = _PERSON
+) -> list[Detection]:
     if "keypoints" not in entry:
         found.leave_out("entries without keypoints")
         return []
-    if entry.get("category_id", 1) not in _PERSON:
+    if "category_id" in entry and entry["category_id"] not in persons:
         found.leave_out("entries of other categories than person")
         return []
     return detection(entry, entry["keypoints"], found, _IDS)
@@ -101,25 +128,36 @@ def _image_numbers(images: object, found: Detections) -> dict[int | str, int]:
         key = image.get("id")
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError("an image has no 'id' of a number or a name")
-        by_id[key] = str(image.get("file_name", key)).replace("\\", "/").rsplit("/", 1)[-1]
-    if len(set(by_id.values())) < len(by_id):  # one name in several folders
-        return _numbers(list(by_id), found)
-    numbers, note = frame_numbers(list(by_id.values())) if by_id else ([], None)
-    found.notes += [note] if note else []
-    return dict(zip(by_id, numbers, strict=True))
+        by_id[key] = str(image.get("file_name", key))
+    return dict(zip(by_id, _by_names(list(by_id.values()), found), strict=True)) if by_id else {}
 
 
 def _numbers(images: Sequence[int | str], found: Detections) -> dict[int | str, int]:
     if all(isinstance(image, int) for image in images):
         return {image: int(image) for image in images}
-    names = [str(image).replace("\\", "/").rsplit("/", 1)[-1] for image in images]
-    if len(set(names)) < len(names):  # cam1/0001.jpg and cam2/0001.jpg
-        names = [str(image) for image in images]
+    names = [str(image) for image in images]
     if len(set(names)) < len(names):  # 12 and "12"
         raise InputError("image_id is a number in some entries and the same text in others")
-    numbers, note = frame_numbers(names)
+    return dict(zip(images, _by_names(names, found), strict=True))
+
+
+def _by_names(paths: Sequence[str], found: Detections) -> list[int]:
+    """Frame numbers of images by their names.
+
+    Raises:
+        InputError: images of several folders, or an order that cannot be told.
+    """
+    split = [path.replace("\\", "/").rpartition("/") for path in paths]
+    folders: dict[str, str] = {}
+    for folder, _, name in split:
+        if folders.setdefault(name, folder) != folder:  # cam1/0001.jpg and cam2/0001.jpg
+            raise InputError(
+                f"images of the same name in '{printable(folders[name], 40)}' and "
+                f"'{printable(folder, 40)}': keep one recording in a file"
+            )
+    numbers, note = frame_numbers([name for _, _, name in split])
     found.notes += [note] if note else []
-    return dict(zip(images, numbers, strict=True))
+    return numbers
 
 
 def _is_image(value: Any) -> bool:  # noqa: ANN401

@@ -4,7 +4,7 @@ A line is a frame, ``{"frame": 7, "timestamp": 0.2, "people": [{"person": 0, "ke
 or one person of it, ``{"frame": 7, "person": 0, "keypoints": [...]}``. ``keypoints`` are x, y and
 confidence, flat or a list a point, in pixels; ``frame`` counts up by itself where it is left out. A
 first line ``{"size": [1920, 1080], "rate": 30, "layout": "coco17"}`` may say what the tool knows.
-Lines of any other format's frames are read too, and one person's bare list of points.
+Lines of any other format's frames are read too, and bare lists of points, of a person or several.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def is_header(value: object) -> bool:
     return isinstance(value, dict) and bool(value) and set(value) <= _HEADER
 
 
-def _is_bare(value: object) -> bool:
+def is_bare(value: object) -> bool:
     """One person's points and nothing else: flat, or a list a point."""
     if not isinstance(value, list) or len(value) < min(BY_COUNT):
         return False
@@ -39,7 +39,7 @@ def _is_bare(value: object) -> bool:
 
 def _is_frame(value: Any) -> bool:  # noqa: ANN401
     if isinstance(value, list):
-        return _is_bare(value)
+        return is_bare(value) or (bool(value) and all(map(is_bare, value)))
     if not isinstance(value, dict) or "image_id" in value:
         return False
     if isinstance(value.get("keypoints"), list | dict | array):
@@ -52,7 +52,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
 
 def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
     if isinstance(value, list):
-        return [Detection(to_points(value))]
+        return [Detection(to_points(one)) for one in ([value] if is_bare(value) else value)]
     take_size(value, found)
     people = value.get("people", value.get("persons"))
     if people is None:

@@ -59,6 +59,8 @@ def _people(value: Any) -> list[Any]:  # noqa: ANN401
         inner = first(value, _LANDMARKS)
         if inner is None and any(key in value for key in _LANDMARKS):
             return []  # null: nobody
+        if inner is None and not any(key in value for key in _WORLD):
+            return [value]  # landmarks by name
         if inner is None:
             raise InputError(
                 "holds world landmarks alone, which are metres in 3D: save 'pose_landmarks'"
@@ -73,13 +75,15 @@ def _people(value: Any) -> list[Any]:  # noqa: ANN401
     if value and isinstance(value[0], list) and value[0] and isinstance(value[0][0], list | dict):
         counts = sorted({len(person) for person in value if isinstance(person, list)})
         raise InputError(f"people of {counts} landmarks: MediaPipe's pose has {_COUNT}")
+    if len(value) == 4 * _COUNT and all(isinstance(number, int | float) for number in value):
+        return [value]
     if len(value) != _COUNT:
         raise InputError(f"{len(value)} landmarks: MediaPipe's pose has {_COUNT}")
     return [value]
 
 
-def _points(person: list[Any]) -> Floats:
-    if isinstance(person[0], Mapping):
+def _points(person: Any) -> Floats:  # noqa: ANN401
+    if isinstance(person, dict) or isinstance(person[0], int | float | Mapping):
         return to_points(person)
     values = to_numbers(person)
     if values.ndim != 2:

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from posemamba_runtime.keypoints.errors import InputError, printable
-from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, is_objects
+from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
+from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import keys_of, person_id, to_numbers, to_points
+from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
 
 #: Names of MMPose's data sets to layouts.
@@ -46,24 +45,7 @@ def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN4
         if not isinstance(instance, dict) or "keypoints" not in instance:
             has = keys_of(instance) if isinstance(instance, dict) else printable(instance, 20)
             raise InputError(f"an instance has {has}, not 'keypoints'")
-        points = to_points(instance["keypoints"])
-        if not len(points):
-            found.leave_out("people without body keypoints")
-            continue
-        scores = instance.get("keypoint_scores")
-        if scores is not None:
-            if points.shape[1] == 3:
-                raise InputError(
-                    "'keypoints' have three numbers beside their scores: these are 3D poses; "
-                    "give the 2D predictions"
-                )
-            column = to_numbers(scores)
-            if column.shape != (len(points),):
-                raise InputError(
-                    f"{len(points)} keypoints, but 'keypoint_scores' of shape {column.shape}"
-                )
-            points = np.column_stack([points, column])
-        people.append(Detection(points, person_id(first(instance, ID_KEYS))))
+        people += detection(instance, instance["keypoints"], found)
     return people
 
 
@@ -80,6 +62,10 @@ def take_meta(meta: object, found: Detections) -> None:
     if not isinstance(name, str):
         return
     known = _DATASETS.get(name.casefold())
+    names = meta.get("keypoint_id2name") if isinstance(meta, Mapping) else None
+    if known is None and isinstance(names, Mapping) and names:
+        take_names([str(joint) for joint in names.values()], found)
+        return
     if known is None:
         names = ", ".join(key for key, layout in _DATASETS.items() if layout)
         raise InputError(

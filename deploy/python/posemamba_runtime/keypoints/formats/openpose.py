@@ -11,7 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
-from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, first, take_size
+from posemamba_runtime.keypoints.formats.base import (
+    FrameFormat,
+    detection,
+    first,
+    is_objects,
+    take_size,
+)
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
@@ -21,6 +27,8 @@ _NOT_BODY = ("hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoint
 
 
 def _is_frame(value: Any) -> bool:  # noqa: ANN401
+    if is_objects(value):  # the people alone
+        return all(first(person, _BODY) is not None for person in value)
     if not isinstance(value, dict) or not isinstance(value.get("people"), list):
         return False
     return not any(
@@ -30,14 +38,15 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
 
 
 def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
-    take_size(value, found)
+    if isinstance(value, dict):
+        take_size(value, found)
     people: list[Detection] = []
-    for person in value["people"]:
+    for person in value["people"] if isinstance(value, dict) else value:
         if not isinstance(person, dict):
             raise InputError(f"a person is '{printable(person, 20)}', not an object with keypoints")
         keypoints = first(person, _BODY)
         if keypoints is None:
-            if first(person, _NOT_BODY) is None and "pose_keypoints_3d" not in person:
+            if person and first(person, _NOT_BODY) is None and "pose_keypoints_3d" not in person:
                 raise InputError(
                     f"a person has {keys_of(person)}, not 'pose_keypoints_2d': not OpenPose's"
                 )
