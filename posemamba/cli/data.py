@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
     from posemamba.pose.clips import Reading
 
+_PYBULLET_SETS = ("train", "val_motions", "val_cameras", "val_both")
 _TWO_OR_MORE = Whole(2, MAX_FRAMES)
 _FRAMES: Option = click.option("--frames", default=MAX_FRAMES, show_default=True,
                                type=_TWO_OR_MORE, help="Frames per clip.")  # fmt: skip
@@ -56,13 +58,15 @@ def pybullet(
         split_motions,
     )
 
+    _refuse(output, _PYBULLET_SETS)
     kept, held = split_motions(bundled_motions() if motions is None else read_motions(motions))
-    jobs = {
-        "train": (kept, TRAINING_CAMERAS, clips),
-        "val_motions": (held, TRAINING_CAMERAS, held_out_clips),
-        "val_cameras": (kept, HELD_OUT_CAMERAS, held_out_clips),
-        "val_both": (held, HELD_OUT_CAMERAS, held_out_clips),
-    }
+    players_and_cameras = (
+        (kept, TRAINING_CAMERAS, clips),
+        (held, TRAINING_CAMERAS, held_out_clips),
+        (kept, HELD_OUT_CAMERAS, held_out_clips),
+        (held, HELD_OUT_CAMERAS, held_out_clips),
+    )
+    jobs = dict(zip(_PYBULLET_SETS, players_and_cameras, strict=True))
     total = sum(count for _, _, count in jobs.values())
     made = {}
     with tqdm(total=total, unit="clip", disable=None) as bar:
@@ -87,6 +91,7 @@ def pose2sim(wheel: Path, output: Path) -> None:
     """
     from posemamba.data.pose2sim import read_trial
 
+    _refuse(output, ("pose2sim", "pose2sim_trc"), wheel)
     trial = read_trial(wheel)
     _write(output, {"pose2sim": trial.triangulated, "pose2sim_trc": trial.trc})
     figures = trial.figures
@@ -110,8 +115,9 @@ def h36m(source: Path, output: Path, frames: int) -> None:
     """
     from posemamba.data.human36m import clip_sets
 
+    _refuse(output, ("train", "test"), source)
     train, test = clip_sets(source, frames)
-    _write(output, {"train": train, "test": test}, source)
+    _write(output, {"train": train, "test": test})
 
 
 @data.command("3dhp")
@@ -129,12 +135,13 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
     """
     from posemamba.data.mpi_inf_3dhp import clip_set, read_test, read_train
 
+    _refuse(output, (split,), source)
     recordings, stride = (
         (read_train(source), max(1, frames // 3))
         if split == "train"
         else (read_test(source), frames)
     )
-    _write(output, {split: clip_set(recordings, frames, stride)}, source)
+    _write(output, {split: clip_set(recordings, frames, stride)})
 
 
 @data.command()
@@ -150,10 +157,11 @@ def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int
 
     from posemamba.data.pose_files import film, read_poses
 
+    _refuse(output, ("train",), source)
     motions = read_poses(source)
     with tqdm(unit="clip", disable=None) as bar:
         clips = film(motions, frames, stride or max(1, frames // 3), seed, bar.update)
-    _write(output, {"train": clips}, source)
+    _write(output, {"train": clips})
 
 
 @data.command()
@@ -174,20 +182,23 @@ def keypoints(source: Path, reading: Reading, output: Path) -> None:
     click.echo(table(("", "frames"), [(name, str(len(clip))) for name, clip in clips.items()]))
 
 
-def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -> None:
-    """Save clip sets under their names, not over the source, and say what was written."""
-    from posemamba.data.clip_set import save_clip_set
+def _refuse(folder: Path, names: Sequence[str], source: Path | None = None) -> None:
+    """Before any work: a folder that cannot be written, or files that are the source."""
     from posemamba.errors import InputError
-    from posemamba.files.output import is_one_of
+    from posemamba.files.output import check_folder, is_one_of
 
-    for name in sets:
-        path = folder / f"{name}.npz"
-        if source is not None and is_one_of(path, [source]):
-            raise InputError(f"{path}: is the source; name another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
+    files = [f"{name}.npz" for name in names]
+    check_folder(folder, files)
+    for file in files:
+        if source is not None and is_one_of(folder / file, [source]):
+            raise InputError(f"{folder / file}: is the source; name another folder")
+
+
+def _write(folder: Path, sets: dict[str, ClipSet]) -> None:
+    """Save clip sets under their names, and say what was written."""
+    from posemamba.data.clip_set import save_clip_set
+
+    folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, clips in sets.items():
         path = folder / f"{name}.npz"

@@ -11,7 +11,7 @@ Reports from before the spread was kept are judged by medians and best times tog
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -172,20 +172,32 @@ def compare_reports(old: dict[str, Any], new: dict[str, Any]) -> list[Comparison
     Raises:
         InputError: other sizes, another machine, or no runtime in common.
     """
-    path = old["path"]
-    if old["shape"] != new["shape"]:
-        was, now = (
-            f"batch {s['batch']}, frames {s['frames']}" for s in (old["shape"], new["shape"])
-        )
-        raise problem(path, f"was measured at {was}, this at {now}: give the same sizes")
-    machine = [new["environment"][key] for key in ("machine", "gpu")]
-    if old["machine"] != machine:
-        raise problem(path, f"was measured on {old['machine']}, this on {machine}")
-    common = [name for name in new["runtimes"] if name in old["runtimes"]]
-    if not common:
-        had = ", ".join(old["runtimes"]) or "none"
-        raise problem(path, f"has other runtimes ({had}): give --runtime as there")
+    refuse_incomparable(old, new["shape"], new["runtimes"], new["environment"])
     return [
         compare_samples(name, old["runtimes"][name], _sample(new["runtimes"][name]))
-        for name in common
+        for name in new["runtimes"]
+        if name in old["runtimes"]
     ]
+
+
+def refuse_incomparable(
+    old: dict[str, Any],
+    shape: dict[str, int],
+    runtimes: Iterable[str],
+    environment: dict[str, Any],
+) -> None:
+    """Make sure that a report says something of a measurement, before it is made.
+
+    Raises:
+        InputError: other sizes, another machine, or no runtime in common.
+    """
+    path = old["path"]
+    if old["shape"] != shape:
+        was, now = (f"batch {s['batch']}, frames {s['frames']}" for s in (old["shape"], shape))
+        raise problem(path, f"was measured at {was}, this at {now}: give the same sizes")
+    machine = [environment[key] for key in ("machine", "gpu")]
+    if old["machine"] != machine:
+        raise problem(path, f"was measured on {old['machine']}, this on {machine}")
+    if not any(name in old["runtimes"] for name in runtimes):
+        had = ", ".join(old["runtimes"]) or "none"
+        raise problem(path, f"has other runtimes ({had}): give --runtime as there")

@@ -113,7 +113,7 @@ def _measure(
         _bench_own(request, model, outputs[".json"], others=(*unused, request.layers or None))
         return
     with _run_counter(effort.runs) as progress:
-        report = run_bench(request, progress, model)
+        report = run_bench(request, progress, model, old)
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
     compared = [] if old is None else compare_reports(old, found)
@@ -156,7 +156,9 @@ def _predict(
                                    "leave one of them out")  # fmt: skip
     opened = open_runnable(model)
     clips, length = sizes(opened, batch, frames)
-    found = [each for device in devices for each in predict(opened, device, clips, length)]
+    found = [
+        each for device in dict.fromkeys(devices) for each in predict(opened, device, clips, length)
+    ]
     click.echo("\n".join(prediction_lines(found)))
     if json_path is not None:
         write_text(json_path, json.dumps(to_dict(found), indent=2) + "\n")
