@@ -21,7 +21,8 @@ from posemamba.text import one_line, suggestion
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 #: Packages that an extra of ours brings, by the name that is imported.
-EXTRAS = {"torch": "export", "onnxscript": "export", "onnx_ir": "export", "matplotlib": "plot"}
+EXTRAS = {"torch": "export", "onnxscript": "export", "onnx_ir": "export", "matplotlib": "plot",
+          "polygraphy": "polygraphy"}  # fmt: skip
 
 CLOSED_PIPE = 141
 """As of a program that died writing to one (128 + SIGPIPE): nobody reads the output any more."""

@@ -163,6 +163,7 @@ def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
         "--weights": request.weights,
         "--scan-order": request.scan_order,
         "--mpjpe-mm": request.mpjpe_mm,
+        "--load-outputs": request.load_outputs,
         f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
         or None,
     }
