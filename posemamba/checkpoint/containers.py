@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from posemamba.checkpoint.archives import MAX_BYTES, members, torch_archive, weights_in
-from posemamba.checkpoint.signatures import describe, is_safetensors
+from posemamba.checkpoint.signatures import describe
+from posemamba.files.signatures import is_safetensors
 from posemamba.files.torch_pickle import load_pickled
 from posemamba.text import plural, printable, problem
 

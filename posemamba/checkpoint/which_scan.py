@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,9 @@ import torch
 
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.errors import Caution, InputError
-from posemamba.files.input import require_no_device
+from posemamba.files.input import why_no_file
 from posemamba.model.network import PoseMamba
+from posemamba.pose.preprocess import MOST_NORMALISED
 from posemamba.scan_order import orders_with
 from posemamba.text import printable, problem
 
@@ -28,6 +29,8 @@ TOLERANCE = 1e-3
 """In the network's unit. Forks' float32 outputs differ from ours by 6e-6 at most, other orders of
 the same weights by 0.6 and more. A float16 reference may miss it: our own float16 exports of those
 networks were up to 1e-2 off."""
+
+_SAVE = "save keypoints_2d and poses_3d with numpy.savez"
 
 Array = npt.NDArray[np.float32]
 
@@ -67,7 +70,9 @@ class WhichScan:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "tolerance": TOLERANCE, "max_abs": self.max_abs}
+        """For programs; ``schema`` grows when a meaning changes. JSON has no infinity."""
+        apart = {name: value if isfinite(value) else None for name, value in self.max_abs.items()}
+        return {"schema": 1, "best": self.best, "tolerance": TOLERANCE, "max_abs": apart}
 
 
 def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[str]) -> WhichScan:
@@ -99,18 +104,22 @@ def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[
 
 
 def _read_reference(path: Path) -> tuple[Array, Array]:
-    require_no_device(path)
+    if (why := why_no_file(path)) is not None:
+        raise problem(path, f"cannot be read, it {why}: give an .npz file")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise problem(path, "is no .npz file with keypoints_2d and poses_3d")
-            arrays = {name: np.asarray(file[name]) for name in file.files}
+        # NumPy takes other files for pickles, and leaves a damaged one open that it opened itself.
+        with path.open("rb") as stream:
+            if stream.read(2) != b"PK":
+                raise problem(path, f"is no .npz file: {_SAVE}")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                arrays = {name: np.asarray(file[name]) for name in file.files}
+    except InputError:
+        raise
     except OSError as error:
         raise problem(path, f"cannot be read: {error.strerror or error}") from None
-    except (BadZipFile, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise problem(path, f"is no .npz file of plain arrays ({printable(error)})") from None
+    except Exception:  # scrambled bytes reach zipfile, zlib and NumPy
+        raise problem(path, f"is damaged, or holds other than plain arrays: {_SAVE}") from None
     keypoints, poses = (_array(path, arrays, name) for name in ("keypoints_2d", "poses_3d"))
     if poses.shape != (*keypoints.shape[:3], 3):
         raise problem(
@@ -118,6 +127,12 @@ def _read_reference(path: Path) -> tuple[Array, Array]:
             f"poses_3d has shape {poses.shape}, keypoints_2d {keypoints.shape}: it must be "
             f"{(*keypoints.shape[:3], 3)}",
         )
+    most = float(np.abs(keypoints[..., :2]).max())
+    if most > MOST_NORMALISED:
+        raise problem(
+            path, f"keypoints_2d reaches {most:g}, as pixels do: save what the network was given, "
+            "normalised by the image width",
+        )  # fmt: skip
     return keypoints, poses
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from posemamba.data.synthetic.humanoid import Motion
     from posemamba.pose.clips import Reading
 
+_FILMED = ("train", "val_motions", "val_cameras", "val_both")
 _TWO_OR_MORE = Whole(2, MAX_FRAMES)
 _FRAMES: Option = click.option("--frames", default=MAX_FRAMES, show_default=True,
                                type=_TWO_OR_MORE, help="Frames per clip.")  # fmt: skip
@@ -66,6 +67,7 @@ def pybullet(motions: Path | None, output: Path, **filming: Any) -> None:  # noq
     """
     from posemamba.data.synthetic.motion_clips import bundled_motions, read_motions, split_motions
 
+    _refuse(output, _FILMED)
     found = bundled_motions() if motions is None else read_motions(motions)
     _write(output, _film(split_motions(found), **filming))
 
@@ -85,6 +87,7 @@ def climbing(wheel: Path, output: Path, **filming: Any) -> None:  # noqa: ANN401
     from posemamba.data.synthetic.climbing import HELD_OUT_CLIMBS, ORIGIN, read_climbs
     from posemamba.data.synthetic.motion_clips import split_motions
 
+    _refuse(output, _FILMED, wheel)
     _write(output, _film(split_motions(read_climbs(wheel), HELD_OUT_CLIMBS), **filming))
     click.echo(f"Origin, kept in the files: {ORIGIN}")
 
@@ -103,6 +106,7 @@ def pose2sim(wheel: Path, output: Path) -> None:
     """
     from posemamba.data.pose2sim import read_trial
 
+    _refuse(output, ("pose2sim", "pose2sim_trc"), wheel)
     trial = read_trial(wheel)
     _write(output, {"pose2sim": trial.triangulated, "pose2sim_trc": trial.trc})
     figures = trial.figures
@@ -126,8 +130,9 @@ def h36m(source: Path, output: Path, frames: int) -> None:
     """
     from posemamba.data.human36m import clip_sets
 
+    _refuse(output, ("train", "test"), source)
     train, test = clip_sets(source, frames)
-    _write(output, {"train": train, "test": test}, source)
+    _write(output, {"train": train, "test": test})
 
 
 @data.command("3dhp")
@@ -145,12 +150,13 @@ def mpi_3dhp(source: Path, output: Path, frames: int, split: str) -> None:
     """
     from posemamba.data.mpi_inf_3dhp import clip_set, read_test, read_train
 
+    _refuse(output, (split,), source)
     recordings, stride = (
         (read_train(source), max(1, frames // 3))
         if split == "train"
         else (read_test(source), frames)
     )
-    _write(output, {split: clip_set(recordings, frames, stride)}, source)
+    _write(output, {split: clip_set(recordings, frames, stride)})
 
 
 @data.command()
@@ -166,10 +172,11 @@ def amass(source: Path, output: Path, frames: int, stride: int | None, seed: int
 
     from posemamba.data.pose_files import film, read_poses
 
+    _refuse(output, ("train",), source)
     motions = read_poses(source)
     with tqdm(unit="clip", disable=None) as bar:
         clips = film(motions, frames, stride or max(1, frames // 3), seed, bar.update)
-    _write(output, {"train": clips}, source)
+    _write(output, {"train": clips})
 
 
 @data.command()
@@ -207,12 +214,13 @@ def _film(
 
     kept, held = split
     usual, other = CAMERAS[cameras]
-    jobs = {
-        "train": (kept, usual, clips),
-        "val_motions": (held, usual, held_out_clips),
-        "val_cameras": (kept, other, held_out_clips),
-        "val_both": (held, other, held_out_clips),
-    }
+    filmed = (
+        (kept, usual, clips),
+        (held, usual, held_out_clips),
+        (kept, other, held_out_clips),
+        (held, other, held_out_clips),
+    )
+    jobs = dict(zip(_FILMED, filmed, strict=True))
     total = sum(count for _, _, count in jobs.values())
     made = {}
     with tqdm(total=total, unit="clip", disable=None) as bar:
@@ -223,20 +231,23 @@ def _film(
     return made
 
 
-def _write(folder: Path, sets: dict[str, ClipSet], source: Path | None = None) -> None:
-    """Save clip sets under their names, not over the source, and say what was written."""
-    from posemamba.data.clip_set import save_clip_set
+def _refuse(folder: Path, names: Sequence[str], source: Path | None = None) -> None:
+    """Before any work: a folder that cannot be written, or files that are the source."""
     from posemamba.errors import InputError
-    from posemamba.files.output import is_one_of
+    from posemamba.files.output import check_folder, is_one_of
 
-    for name in sets:
-        path = folder / f"{name}.npz"
-        if source is not None and is_one_of(path, [source]):
-            raise InputError(f"{path}: is the source; name another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
+    files = [f"{name}.npz" for name in names]
+    check_folder(folder, files)
+    for file in files:
+        if source is not None and is_one_of(folder / file, [source]):
+            raise InputError(f"{folder / file}: is the source; name another folder")
+
+
+def _write(folder: Path, sets: dict[str, ClipSet]) -> None:
+    """Save clip sets under their names, and say what was written."""
+    from posemamba.data.clip_set import save_clip_set
+
+    folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, clips in sets.items():
         path = folder / f"{name}.npz"

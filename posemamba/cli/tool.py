@@ -21,7 +21,8 @@ from posemamba.text import one_line, suggestion
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
 #: Packages that an extra of ours brings, by the name that is imported.
-EXTRAS = {"torch": "export", "onnxscript": "export", "onnx_ir": "export", "matplotlib": "plot"}
+EXTRAS = {"torch": "export", "onnxscript": "export", "onnx_ir": "export", "matplotlib": "plot",
+          "polygraphy": "polygraphy"}  # fmt: skip
 
 CLOSED_PIPE = 141
 """As of a program that died writing to one (128 + SIGPIPE): nobody reads the output any more."""
@@ -34,8 +35,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, click.ClickException):
         return one_line(error.format_message())
     if isinstance(error, OSError) and error.strerror:
-        name = f"'{error.filename}': " if error.filename else ""
-        return one_line(f"{name}{error.strerror}")
+        if error.filename:
+            return one_line(f"'{error.filename}': {error.strerror}")
+        return one_line(f"the output cannot be written ({error.strerror}): send it elsewhere")
     if isinstance(error, MemoryError):
         return "not enough memory: use a smaller --batch or --frames"
     if isinstance(error, InputError):
@@ -52,8 +54,14 @@ def describe(error: BaseException) -> str:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print ``Error: message`` on stderr and leave with ``code``."""
-    click.echo(click.style("Error: ", fg="red") + message, err=True)
+    click.echo(_painted("Error: ", "red") + message, err=True)
     sys.exit(code)
+
+
+def _painted(text: str, colour: str) -> str:
+    """Text in a colour; click itself takes it away where no terminal reads."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else click.style(text, fg=colour)
 
 
 class Tool(click.Group):
@@ -139,7 +147,7 @@ def _show_warning(
 
 def _say(messages: list[str]) -> None:
     for message in messages:
-        click.echo(click.style("Warning: ", fg="yellow") + message, err=True)
+        click.echo(_painted("Warning: ", "yellow") + message, err=True)
 
 
 class _Interrupted(Exception):
@@ -258,6 +266,8 @@ class FilePath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:  # noqa: ANN401
+        if not os.fspath(value):  # as a path it would be the working directory
+            self.fail("the name is empty: name a file", param, ctx)
         if "://" in os.fspath(value):  # as a path it would lose a slash, and be told without it
             self.fail(f"'{value}' is an address: download the file and name it", param, ctx)
         return super().convert(value, param, ctx)

@@ -146,7 +146,8 @@ def _progress(minutes: float | None, *, shown: bool) -> Iterator[Callable[[Progr
 @click.option("--frames", type=Whole(min=1),
               help="3dhp: frames per clip.  [default: 27]")  # fmt: skip
 @DEVICE
-@click.option("--json", "json_path", type=PATH, help="Also write the figures here.")
+@click.option("--json", "json_path", type=PATH,
+              help="Also write the figures there, ending in .json.")  # fmt: skip
 def evaluate(
     ckpt: Path,
     data: Path,
@@ -171,7 +172,7 @@ def evaluate(
         raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
     frames = 27 if frames is None else frames
     if json_path is not None:
-        check_file(json_path, inputs=(ckpt, data))
+        check_file(json_path, suffix=".json", inputs=(ckpt, data))
     model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":
@@ -181,7 +182,12 @@ def evaluate(
         clips = load_clip_set(data)
         means, joints = detailed_errors(with_flip(lift) if flip else lift, clips)
         rows = [(name, f"{value:.2f}") for name, value in (means | joints).items()]
-        figures: dict[str, Any] = {**means, "mpjpe_per_joint_mm": joints, "flip": flip}
+        figures: dict[str, Any] = {
+            "protocol": "clips",
+            **means,
+            "mpjpe_per_joint_mm": joints,
+            "flip": flip,
+        }
         text = table(("", "mm"), rows)
     else:
         from tqdm import tqdm
@@ -199,4 +205,4 @@ def evaluate(
     click.echo(text)
     if json_path is not None:
         with replacing(json_path) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1) + "\n")
+            temporary.write_text(json.dumps({"schema": 1, **figures}, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""Inputs that no reader should open."""
+"""Inputs that no reader should open, and what is told of them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,19 @@ def require_no_device(path: str | os.PathLike[str]) -> None:
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise problem(path, "is a pipe or a device, not a file: copy it to a file first")
+
+
+def why_no_file(path: Path) -> str | None:
+    """What is at a path that holds no file to read, as the end of a sentence; None for a file.
+
+    A folder, a pipe, a device and a link that leads nowhere are told from what is not there.
+    """
+    if path.is_file():
+        return None
+    if path.is_dir():
+        return "is a directory"
+    if path.exists():
+        return "is a pipe or a device"
+    if path.is_symlink():
+        return f"is a link to '{path.readlink()}', which leads nowhere"
+    return "does not exist"

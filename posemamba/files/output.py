@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,6 +55,25 @@ def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> 
     if is_one_of(path, inputs):
         raise InputError(f"'{path}' is the input: writing there would overwrite it, name another")
     check_takes_files(path.parent, f"'{path}': its")
+
+
+def check_distinct(paths: Mapping[str, Path | None]) -> None:
+    """Make sure that no two outputs are one file.
+
+    Args:
+        paths: by option; None where it is not given.
+
+    Raises:
+        InputError: the second would replace the first.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in paths.items():
+        if path is None:
+            continue
+        place = path.absolute()
+        if place in seen:
+            raise InputError(f"{seen[place]} and {option} both name '{path}': name two files")
+        seen[place] = option
 
 
 def check_folder(folder: Path, files: Iterable[str] = ()) -> None:

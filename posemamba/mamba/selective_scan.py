@@ -25,7 +25,7 @@ from torch import Tensor
 
 from posemamba.errors import InputError
 from posemamba.mamba import complex_scan
-from posemamba.native import scan_ops, scan_ops_v2
+from posemamba.native import scan_ops_v2
 from posemamba.native.structs import SCAN_SIZES
 from posemamba.scan import chunked
 
@@ -156,7 +156,7 @@ def _scan(
             u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse
         )
         return found
-    y = scan_ops.selective_scan(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse)
+    y = scan_ops_v2.stateless_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
     return y, None
 
 

@@ -230,7 +230,7 @@ def stateless_scan(
     A: Tensor,
     B: Tensor,
     C: Tensor,
-    D: Tensor,
+    D: Tensor | None,
     z: Tensor | None,
     delta_bias: Tensor | None,
     delta_softplus: bool,

@@ -20,6 +20,9 @@ from posemamba.text import plural
 
 Array = npt.NDArray[Any]
 
+MOST_NORMALISED = 10.0
+"""Normalised coordinates lie around -2 to 2; what is beyond this is pixels or worse."""
+
 _SWAP = dict(zip(LEFT_JOINTS + RIGHT_JOINTS, RIGHT_JOINTS + LEFT_JOINTS, strict=True))
 #: Joint that each joint becomes in a mirror.
 MIRROR: tuple[int, ...] = tuple(_SWAP.get(joint, joint) for joint in range(NUM_JOINTS))

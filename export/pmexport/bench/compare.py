@@ -6,12 +6,16 @@ lie apart, and a change counts from :data:`LEAST_CHANGE` and from :data:`SPREADS
 far above the best time says that perhaps no call was undisturbed: :data:`EXCESS` of that is noise
 too. Where both measurements were quiet, medians decide too: they see what hits some calls alone.
 Reports from before the spread was kept are judged by medians and best times together.
+
+Best times that lie apart by more than a change, and by less than their noise, could be either: the
+verdict is ``cannot tell``. So that it is seldom needed, a measurement goes on while its own noise
+would hide a change (:func:`hides_a_change`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +41,8 @@ _SIGMA_OF_MAD = 1.4826  # of a normal distribution
 _ERROR_OF_MEDIAN = 1.2533
 _NEEDED = ("median", "best", "mad")
 
+CANNOT_TELL = "cannot tell"
+
 Witness = Literal["best", "median"]
 
 
@@ -52,7 +58,14 @@ def best_spread(samples_ms: Sequence[float]) -> float:
         return sorted(samples_ms)[len(samples_ms) // 2] - best
     edges = [len(samples_ms) * i // blocks for i in range(blocks + 1)]
     floors = sorted(min(samples_ms[i:j]) for i, j in pairwise(edges))
-    return floors[blocks // 3] - best
+    return (
+        floors[max(1, blocks // 3)] - best
+    )  # of two or three the nearest would be the best itself
+
+
+def hides_a_change(samples_ms: Sequence[float]) -> bool:
+    """Whether the noise of a measurement alone is more than the least change that counts."""
+    return SPREADS * best_spread(samples_ms) > LEAST_CHANGE * min(samples_ms)
 
 
 @dataclass(frozen=True)
@@ -88,7 +101,7 @@ class Comparison:
         old_ms, new_ms: of the witness.
         change: of the witness, a share: 0.1 is 10 % slower.
         noise: the least change that would count, a share.
-        verdict: ``no change``, ``faster`` or ``slower``.
+        verdict: ``no change``, ``faster``, ``slower`` or ``cannot tell``.
     """
 
     runtime: str
@@ -102,10 +115,11 @@ class Comparison:
     @property
     def line(self) -> str:
         witness = "best " if self.witness == "best" else ""
+        more = "; close other programs and measure both again" * (self.verdict == CANNOT_TELL)
         return (
             f"Compare: {self.runtime} {self.verdict}: {witness}{self.old_ms:.3f} to "
             f"{self.new_ms:.3f} ms, {100 * self.change:+.1f} % (counts from "
-            f"{100 * self.noise:.1f} %)"
+            f"{100 * self.noise:.1f} %{more})"
         )
 
 
@@ -122,14 +136,17 @@ def compare_samples(runtime: str, old: Sample, new: Sample) -> Comparison:
     spread = SPREADS * math.hypot(old.spread, new.spread) / old.best
     excess = EXCESS * max(each.median / each.best - 1 for each in (old, new))
     by_best = _judged(runtime, "best", old.best, new.best, max(LEAST_CHANGE, spread, excess))
-    if by_best.verdict == "no change" and old.quiet and new.quiet:
+    if by_best.verdict in ("no change", CANNOT_TELL) and old.quiet and new.quiet:
         return by_median
     return by_best
 
 
 def _judged(runtime: str, witness: Witness, old: float, new: float, noise: float) -> Comparison:
     change = new / old - 1
-    verdict = "no change" if abs(change) <= noise else "slower" if change > 0 else "faster"
+    if abs(change) > noise:
+        verdict = "slower" if change > 0 else "faster"
+    else:
+        verdict = "no change" if abs(change) <= LEAST_CHANGE else CANNOT_TELL
     return Comparison(runtime, witness, old, new, change, noise, verdict)
 
 
@@ -172,20 +189,32 @@ def compare_reports(old: dict[str, Any], new: dict[str, Any]) -> list[Comparison
     Raises:
         InputError: other sizes, another machine, or no runtime in common.
     """
-    path = old["path"]
-    if old["shape"] != new["shape"]:
-        was, now = (
-            f"batch {s['batch']}, frames {s['frames']}" for s in (old["shape"], new["shape"])
-        )
-        raise problem(path, f"was measured at {was}, this at {now}: give the same sizes")
-    machine = [new["environment"][key] for key in ("machine", "gpu")]
-    if old["machine"] != machine:
-        raise problem(path, f"was measured on {old['machine']}, this on {machine}")
-    common = [name for name in new["runtimes"] if name in old["runtimes"]]
-    if not common:
-        had = ", ".join(old["runtimes"]) or "none"
-        raise problem(path, f"has other runtimes ({had}): give --runtime as there")
+    refuse_incomparable(old, new["shape"], new["runtimes"], new["environment"])
     return [
         compare_samples(name, old["runtimes"][name], _sample(new["runtimes"][name]))
-        for name in common
+        for name in new["runtimes"]
+        if name in old["runtimes"]
     ]
+
+
+def refuse_incomparable(
+    old: dict[str, Any],
+    shape: dict[str, int],
+    runtimes: Iterable[str],
+    environment: dict[str, Any],
+) -> None:
+    """Make sure that a report says something of a measurement, before it is made.
+
+    Raises:
+        InputError: other sizes, another machine, or no runtime in common.
+    """
+    path = old["path"]
+    if old["shape"] != shape:
+        was, now = (f"batch {s['batch']}, frames {s['frames']}" for s in (old["shape"], shape))
+        raise problem(path, f"was measured at {was}, this at {now}: give the same sizes")
+    machine = [environment[key] for key in ("machine", "gpu")]
+    if old["machine"] != machine:
+        raise problem(path, f"was measured on {old['machine']}, this on {machine}")
+    if not any(name in old["runtimes"] for name in runtimes):
+        had = ", ".join(old["runtimes"]) or "none"
+        raise problem(path, f"has other runtimes ({had}): give --runtime as there")

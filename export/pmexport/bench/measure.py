@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pmexport.bench.compare import hides_a_change
 from pmexport.runtimes.base import Bound, Enqueues, FloatArray, Lift
 
 UNSTABLE_CV = 0.025
@@ -22,6 +23,8 @@ SETTLED = 0.02
 """... if it is within this share of the window's before."""
 MOST_WARMUP = 10.0
 """A warm-up that does not settle ends after so many times its least length, and is told."""
+PATIENCE = 3.0
+"""A measurement whose noise would hide a change goes on, to so many times its length."""
 LAUNCHES = 20
 """Runs of which the time to start the work is taken."""
 
@@ -32,13 +35,13 @@ class Effort:
 
     Attributes:
         warmup_s: at least so long, and until the times have settled, before anything counts.
-        measure_s: stop after so long ...
+        measure_s: stop after so long, or :data:`PATIENCE` times that on a noisy machine ...
         runs: ... or after so many runs, whichever comes first, but not before :data:`MIN_RUNS`.
     """
 
     warmup_s: float = 0.5
     measure_s: float = 3.0
-    runs: int = 200
+    runs: int = 100_000
 
 
 @dataclass(frozen=True)
@@ -142,10 +145,12 @@ def measure(
     warmup = warm_up(bound, effort.warmup_s, clock)
     rows: list[tuple[float, float, float, float]] = []
     with watching or nullcontext():
-        start = clock()
-        while len(rows) < MIN_RUNS or (
-            len(rows) < effort.runs and clock() - start < effort.measure_s
-        ):
+        start, until = clock(), effort.measure_s
+        while len(rows) < MIN_RUNS or len(rows) < effort.runs:
+            if len(rows) >= MIN_RUNS and clock() - start >= until:
+                if until >= PATIENCE * effort.measure_s or not hides_a_change(_whole_ms(rows)):
+                    break
+                until += effort.measure_s / 2
             at = [clock()]
             bound.upload()
             at.append(clock())
@@ -156,8 +161,8 @@ def measure(
             rows.append((at[0], at[1], at[2], at[3]))
             if on_run is not None:
                 on_run()
-    whole = [row[3] - row[0] for row in rows]
-    total = Times.of(whole)
+    samples = _whole_ms(rows)
+    total = Times.of(each / 1e3 for each in samples)
     names = ("upload", "compute", "download")
     steps = {
         name: Times.of(row[i + 1] - row[i] for row in rows)
@@ -165,9 +170,12 @@ def measure(
         if name == "compute" or not isinstance(bound, HostBound)
     }
     launch = _launch_ms(bound, clock) if isinstance(bound, Enqueues) else None
-    samples = [1e3 * seconds for seconds in whole]
     unstable = total.cv > UNSTABLE_CV
     return Measurement(warmup, len(rows), total, steps, unstable, launch, samples, poses)
+
+
+def _whole_ms(rows: Sequence[tuple[float, float, float, float]]) -> list[float]:
+    return [1e3 * (row[3] - row[0]) for row in rows]
 
 
 def warm_up(bound: Bound, least_s: float, clock: Callable[[], float]) -> Warmup:

@@ -9,13 +9,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pmexport.bench.compare import refuse_incomparable
 from pmexport.bench.find_meter import find_meter
 from pmexport.bench.layers import Layer, profile_layers, refuse_unprofiled
 from pmexport.bench.measure import Effort, HostBound
 from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
+from pmexport.format.file import ModelFile
 from pmexport.format.limits import check_elements, check_frames
+from pmexport.format.memory import check_room
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
 from pmexport.runtimes.base import (
@@ -95,11 +98,14 @@ def run_bench(
     request: BenchRequest,
     progress: Callable[[str], Callable[[], None]] | None = None,
     opened: Runnable | None = None,
+    against: dict[str, Any] | None = None,
 ) -> BenchReport:
     """Time a model.
 
     Args:
         opened: ``request.model``, where the caller has looked into it already.
+        against: of :func:`pmexport.bench.compare.read_report`, an older report that this one is
+            for: what it says nothing of is refused before anything is timed.
         progress: given a runtime's name, makes what is called after each of its runs.
 
     Raises:
@@ -111,6 +117,8 @@ def run_bench(
     if request.layers:
         refuse_unprofiled(request.runtimes)
     batch, frames = sizes(model, request.batch, request.frames)
+    if isinstance(model, ModelFile):
+        check_room(model, batch, frames, request.runtimes)
     options = RuntimeOptions(
         threads=request.threads,
         scan_order=model.metadata.get("scan_order"),
@@ -124,6 +132,10 @@ def run_bench(
     files = [file_for(runtime, model, request.checkpoint) for runtime in runtimes]
     for runtime in runtimes:
         require_usable(runtime.name, runtime)
+    shape = {"batch": batch, "frames": frames, "joints": NUM_JOINTS}
+    here = environment()
+    if against is not None:
+        refuse_incomparable(against, shape, request.runtimes, here)
     clip = with_channels(_clip(batch, frames), model.channels)
     results = {
         runtime.name: _timed(
@@ -134,7 +146,7 @@ def run_bench(
     return BenchReport(
         model=model.summary(),
         checkpoint=None if request.checkpoint is None else str(request.checkpoint),
-        shape={"batch": batch, "frames": frames, "joints": clip.shape[2]},
+        shape=shape,
         effort=request.effort,
         runtimes=results,
         layers={
@@ -142,7 +154,7 @@ def run_bench(
             for runtime, file in zip(runtimes, files, strict=True)
             if request.layers
         },
-        environment=environment(),
+        environment=here,
     )
 
 

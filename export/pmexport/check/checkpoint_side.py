@@ -10,7 +10,9 @@ from pmexport.check.compare import Progress
 from pmexport.check.reference import write_reference
 from pmexport.check.request import CheckRequest, Expected
 from pmexport.format.environment import package_version
+from pmexport.format.file import ModelFile
 from pmexport.format.files import printable_name
+from pmexport.format.memory import check_room
 from pmexport.runtimes.base import Runnable
 from pmexport.runtimes.torch_cpu import torch_lift
 from posemamba.checkpoint.read import read_checkpoint
@@ -48,6 +50,8 @@ def expected_of_checkpoint(model: Runnable, request: CheckRequest, each: Progres
             f"'{model.path}' takes {plural(model.channels, 'channel')} for each joint, the "
             f"checkpoint {config.channels}: give the checkpoint it was exported from"
         )
+    if isinstance(model, ModelFile):
+        check_room(model, model.batch or 1, model.frames or config.frames, ("torch",))
     cases = fitting_cases(model, clips, config.frames)
     baseline = choose_baseline(network, cases[0].keypoints_2d, request.threads)
     lift = torch_lift(network, request.threads)

@@ -22,6 +22,7 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
+from posemamba.files.input import why_no_file
 from posemamba.files.output import replacing
 from posemamba.text import one_line, problem, table
 
@@ -162,6 +163,7 @@ def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
         "--weights": request.weights,
         "--scan-order": request.scan_order,
         "--mpjpe-mm": request.mpjpe_mm,
+        "--load-outputs": request.load_outputs,
         f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
         or None,
     }
@@ -214,8 +216,8 @@ def read_module_reference(path: Path) -> list[ModuleCase]:
     Raises:
         InputError: one line on the file and what is wrong with it.
     """
-    if not path.is_file():
-        raise problem(path, "no such file: 'pmexport export-module' writes it beside the model")
+    if (why := why_no_file(path)) is not None:
+        raise problem(path, f"{why}: 'pmexport export-module' writes it beside the model")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}

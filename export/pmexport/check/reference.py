@@ -22,15 +22,15 @@ from pmexport.format.files import file_sha256
 from pmexport.runtimes.base import FloatArray
 from posemamba.config import MAX_CHANNELS
 from posemamba.errors import InputError
+from posemamba.files.input import why_no_file
 from posemamba.files.output import replacing
+from posemamba.pose.preprocess import MOST_NORMALISED
 from posemamba.skeleton import NUM_JOINTS
 from posemamba.text import printable, problem
 
 SUFFIX = ".reference.npz"
 _INPUT, _OUTPUT, _FACTS = "keypoints_2d", "poses_3d", "reference"
 _FACT_KEYS = ("checkpoint", "checkpoint_sha256", "model_sha256", "scan_order", "torch")
-_PIXELS = 10.0
-"""Normalised coordinates lie around -2 to 2; what is beyond this is pixels or worse."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ def read_reference(path: Path) -> Reference:
     endings = [key.removeprefix(_INPUT) for key in arrays if key.startswith(_INPUT)]
     alone = next((k for k in arrays if k.startswith(_OUTPUT) and k[len(_OUTPUT) :] not in endings),
                  None)  # fmt: skip
+    if any(key.endswith("data.pkl") for key in arrays):
+        raise problem(path, "a checkpoint of PyTorch, not an .npz of poses: give it with --ckpt")
     if not endings or alone is not None:
         held = ", ".join(f"'{printable(key, 30)}'" for key in list(arrays)[:4]) or "nothing"
         lacking = _INPUT if alone is None else _INPUT + alone.removeprefix(_OUTPUT)
@@ -135,7 +137,7 @@ def read_reference(path: Path) -> Reference:
                 "they must be the same but for the last axis",
             )
         most = float(np.abs(keypoints).max())
-        if most > _PIXELS:
+        if most > MOST_NORMALISED:
             raise problem(
                 path,
                 f"'{_INPUT + ending}' reaches {most:g}, as pixels do: save what the network was "
@@ -147,10 +149,8 @@ def read_reference(path: Path) -> Reference:
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise problem(path, "a directory: give the .npz file")
-    if not path.is_file():
-        raise problem(path, "no such file: 'pmexport onnx' writes it beside the model")
+    if (why := why_no_file(path)) is not None:
+        raise problem(path, f"{why}: give the .npz file, 'pmexport onnx' writes it beside a model")
     try:
         with path.open("rb") as stream:
             if not stream.read(2) == b"PK":

@@ -37,6 +37,7 @@ class CheckRequest:
         reference: poses to hold the model against instead of PyTorch's, see
             :mod:`pmexport.check.reference`.
         keep_reference: where to write the inputs and PyTorch's poses of this check.
+        load_outputs: poses that runners of Polygraphy gave, to be judged instead of runtimes.
         bisect: whether the module where two sides part will be looked for.
         max_drift_mm: bound of the drift that a keep list will be searched for.
     """
@@ -55,6 +56,7 @@ class CheckRequest:
     weights: str | None = None
     reference: Path | None = None
     keep_reference: Path | None = None
+    load_outputs: Path | None = None
     bisect: bool = False
     max_drift_mm: float | None = None
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmexport.check.cases import Case
 from pmexport.check.compare import Progress, RuntimeResult, compare
+from pmexport.check.polygraphy_files import read_poses
 from pmexport.check.request import CheckRequest, Expected
 from pmexport.check.sides import require_fp16, require_observable
 from pmexport.check.tolerance import TOLERANCES, Tolerance
@@ -115,7 +116,7 @@ def check(
     """
     _refuse_idle_options(request)
     model = opened or open_runnable(request.model)
-    names = runtimes_of(model, request.runtimes)
+    names = () if request.load_outputs else runtimes_of(model, request.runtimes)
     if request.bisect:
         require_observable(model, names)
     if request.max_drift_mm is not None:
@@ -133,6 +134,8 @@ def check(
         lifts[name] = require_usable(name, runtime).load(file)
     each = progress or (lambda runs, _side: runs)
     expected = _expected(request, model, each)
+    if request.load_outputs is not None:
+        lifts = read_poses(request.load_outputs, len(expected.cases))
     tolerance = _tolerance(request, model.precision)
     results = {
         name: compare(
@@ -170,6 +173,13 @@ def _refuse_idle_options(request: CheckRequest) -> None:
         raise InputError("--bisect looks into PyTorch's modules: give the checkpoint with --ckpt")
     if request.bisect and request.reference is not None:
         raise InputError("--bisect holds a model against PyTorch: leave --reference out")
+    if request.load_outputs is not None:
+        for option, given in (("--runtime", request.runtimes), ("--bisect", request.bisect)):
+            if given:
+                raise InputError(
+                    f"{option}: --load-outputs '{request.load_outputs}' has the poses already, "
+                    "nothing is run: leave one of them out"
+                )
     if request.reference is None:
         if request.checkpoint is None:
             raise InputError(

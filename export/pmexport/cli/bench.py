@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pmexport.format.file import ModelFile
 
 _MAX_RUNS = 1_000_000  # each leaves a time in memory
+_USUAL_RUNS = 100_000  # the time ends it first: a tenth of a second is one phase of other load
 _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 
 
@@ -50,7 +51,7 @@ _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 @click.option("--warmup", type=Positive(), default=0.5, show_default=True, help="Seconds.")
 @click.option("--seconds", type=Positive(), default=3.0, show_default=True,
               help="Time to measure each runtime.")  # fmt: skip
-@click.option("--runs", type=Whole(1, _MAX_RUNS), default=200, show_default=True,
+@click.option("--runs", type=Whole(1, _MAX_RUNS), default=_USUAL_RUNS, show_default=True,
               help="Most runs of each.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads on the CPU.")
 @click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,
@@ -113,7 +114,7 @@ def _measure(
         _bench_own(request, model, outputs[".json"], others=(*unused, request.layers or None))
         return
     with _run_counter(effort.runs) as progress:
-        report = run_bench(request, progress, model)
+        report = run_bench(request, progress, model, old)
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
     compared = [] if old is None else compare_reports(old, found)
@@ -156,7 +157,9 @@ def _predict(
                                    "leave one of them out")  # fmt: skip
     opened = open_runnable(model)
     clips, length = sizes(opened, batch, frames)
-    found = [each for device in devices for each in predict(opened, device, clips, length)]
+    found = [
+        each for device in dict.fromkeys(devices) for each in predict(opened, device, clips, length)
+    ]
     click.echo("\n".join(prediction_lines(found)))
     if json_path is not None:
         write_text(json_path, json.dumps(to_dict(found), indent=2) + "\n")
@@ -189,7 +192,8 @@ def _run_counter(runs: int) -> Iterator[Callable[[str], Callable[[], None]]]:
     def start(runtime: str) -> Callable[[], None]:
         if bars:
             bars.pop().close()
-        bars.append(tqdm(total=runs, desc=runtime, unit="run", leave=False, disable=None))
+        total = None if runs == _USUAL_RUNS else runs
+        bars.append(tqdm(total=total, desc=runtime, unit="run", leave=False, disable=None))
         bar = bars[-1]
         return lambda: bar.update() and None
 

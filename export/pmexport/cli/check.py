@@ -56,12 +56,19 @@ if TYPE_CHECKING:
               help="With --bisect: find what to keep fp32 for at most so much drift.")  # fmt: skip
 @click.option("--keep-to", type=PATH, help="Where that list goes  [default: keep.yaml]")
 @click.option("--report", "html_path", type=PATH, help="Write it as a page, ending in .html.")
+@click.option("--load-outputs", type=PATH,
+              help="Run nothing: judge what 'polygraphy run --save-outputs' wrote.")  # fmt: skip
+@click.option("--save-inputs", type=PATH, help="The clips, for 'polygraphy run --load-inputs'.")
+@click.option("--save-outputs", type=PATH,
+              help="The expected poses, for 'polygraphy run --load-outputs'.")  # fmt: skip
 @JSON_REPORT
 def check(
     scan_order: str,
     per_joint: bool,
     keep_to: Path | None,
     html_path: Path | None,
+    save_inputs: Path | None,
+    save_outputs: Path | None,
     json_path: Path | None,
     **asked: Any,  # noqa: ANN401 (fields of CheckRequest)
 ) -> None:
@@ -73,13 +80,20 @@ def check(
     from pmexport.format.file import ModelFile
     from pmexport.format.keep import keep_others
     from pmexport.runtimes.files import open_runnable
-    from posemamba.files.output import check_file
+    from posemamba.files.output import check_distinct, check_file
 
     request = CheckRequest(scan_order=named(scan_order), **asked)
-    inputs = [path for path in (request.model, request.checkpoint) if path is not None]
-    for path, suffix in ((json_path, ".json"), (html_path, ".html")):
-        if path is not None:
+    read = (request.model, request.checkpoint, request.reference, request.load_outputs)
+    inputs = [path for path in read if path is not None]
+    exchanged = {"--save-inputs": save_inputs, "--save-outputs": save_outputs}
+    written = {"--json": json_path, **exchanged, "--report": html_path, "--keep-to": keep_to}
+    check_distinct(written)
+    for option, path in written.items():
+        if path is not None and option != "--keep-to":
+            suffix = ".html" if option == "--report" else ".json"
             check_file(path, suffix=suffix, inputs=inputs)
+    if request.load_outputs is not None or any(exchanged.values()):
+        import polygraphy  # noqa: F401 (its absence is told before the work)
     keep = None if request.max_drift_mm is None else keep_to or Path("keep.yaml")
     if keep_to is not None and keep is None:
         raise click.UsageError("--keep-to: there is a list with --bisect --max-drift-mm MM alone")
@@ -93,9 +107,11 @@ def check(
                 "--bisect, --max-drift-mm and --report are for PoseMamba models, "
                 f"'{model.path}' is {model.module}: leave them out"
             )
+        model.refuse_options(exchanged)
         _check_own(request, model, json_path)
         return
     outcome = run(request, check_progress, model)
+    _exchange(outcome, save_inputs, save_outputs)
     told = outcome.report.to_dict()
     click.echo("\n".join(check_lines(outcome.report, per_joint=per_joint)))
     found: list[str] = []
@@ -108,6 +124,17 @@ def check(
         write_text(json_path, json.dumps(told, indent=2) + "\n")
     if not outcome.report.passed:
         sys.exit(CHECK_FAILED)
+
+
+def _exchange(outcome: CheckOutcome, inputs: Path | None, outputs: Path | None) -> None:
+    """Write what 'polygraphy run' reads."""
+    from pmexport.check.polygraphy_files import save_inputs, save_poses
+
+    if inputs is not None:
+        save_inputs(inputs, outcome.expected.cases)
+    if outputs is not None:
+        runner = "reference" if outcome.expected.checkpoint is None else "pytorch"
+        save_poses(outputs, outcome.expected.poses, runner)
 
 
 def _look_further(outcome: CheckOutcome, keep: Path | None) -> tuple[list[str], dict[str, Any]]:

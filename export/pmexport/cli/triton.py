@@ -46,16 +46,23 @@ def triton(
     from pmexport.triton.repository import write_repository
 
     settings = Settings(
-        name=name or re.sub(r"[^A-Za-z0-9_.-]", "_", model.stem).lstrip("_.-") or "posemamba",
+        name=_name_of(model) if name is None else name,
         max_batch=max_batch,
         instances=instances,
         device=device,
         threads=threads,
         queue_delay_ms=queue_delay_ms,
     )
+    if served_at == "":
+        raise click.UsageError("--served-at is empty: give the whole path, such as /models")
     made = write_repository(model, output, settings, served_at)
     click.echo(f"Wrote: {made.folder}")
     for note in made.notes:
         click.echo(f"  {note}")
     click.echo("No Triton server has run this here: watch its log at the first start.")
     click.echo(f"Next:\n  {made.command}")
+
+
+def _name_of(model: Path) -> str:
+    """The file's name, of characters that Triton takes."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", model.stem).lstrip("_.-") or "posemamba"

@@ -16,6 +16,8 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import PLUGIN_VERSIONS
 from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
+from posemamba.files.input import why_no_file
+from posemamba.files.signatures import ENGINES, HEAD, what_it_is
 from posemamba.text import printable
 
 SCHEMA_VERSION = 1
@@ -65,19 +67,25 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
     Raises:
         InputError: no engine, no sidecar, or one that is damaged or of a newer tool.
     """
-    if engine.is_dir():
-        raise InputError(f"'{engine}' is a directory: give the engine file")
-    if not engine.is_file():
-        raise InputError(f"'{engine}' does not exist: build it with 'pmexport trt'")
-    path = sidecar_path(engine)
-    if not path.is_file():
+    why = why_no_file(engine)
+    if why is not None:
+        absent = why == "does not exist"
+        fix = "build it with 'pmexport trt'" if absent else "give the engine file"
+        raise InputError(f"'{engine}' {why}: {fix}")
+    what = _something_else(engine)
+    if what is not None:
         raise InputError(
-            f"'{path}' does not exist: nothing is known of '{engine}'; engines of 'pmexport trt' "
+            f"'{engine}' is no TensorRT plan, it is {what}: give what 'pmexport trt' built"
+        )
+    path = sidecar_path(engine)
+    if (why := why_no_file(path)) is not None:
+        raise InputError(
+            f"'{path}' {why}: nothing is known of '{engine}'; engines of 'pmexport trt' "
             "have such a file beside them, copy both"
         )
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"'{path}' is not JSON: build the engine again") from None
     if isinstance(sidecar, dict) and "module" in sidecar:
         raise InputError(
@@ -94,6 +102,16 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
     if problem is not None:
         raise InputError(f"'{path}' is no sidecar of an engine ({problem}): build it again")
     return dict(sidecar)
+
+
+def _something_else(engine: Path) -> str | None:
+    """What a file is by its first bytes, where that is a thing known and no engine."""
+    try:
+        with engine.open("rb") as stream:
+            what = what_it_is(stream.read(HEAD))
+    except OSError as error:
+        raise InputError(f"'{engine}' cannot be read ({error.strerror or error})") from None
+    return None if what in ENGINES else what
 
 
 def read_engine(engine: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from pmexport.ops.stand_ins import PACKAGES
 from posemamba.errors import InputError
 from posemamba.text import one_line, suggestion
 
@@ -156,14 +157,24 @@ def build_network(factory: str) -> nn.Module:
     try:
         found: object = _module(where)
         for part in name.split("."):
+            if not hasattr(found, part):
+                public = [each for each in vars(found) if not each.startswith("_")]
+                raise InputError(f"'{where}' has no '{part}'{suggestion(part, public)}")
             found = getattr(found, part)
-        made = found if isinstance(found, nn.Module) else found()  # type: ignore[operator]
+        if not isinstance(found, nn.Module) and not callable(found):
+            raise InputError(
+                f"'{factory}' is of type {type(found).__name__}: name a function or a class that "
+                "gives a torch.nn.Module"
+            )
+        made = found if isinstance(found, nn.Module) else found()
     except InputError:
         raise
     except Exception as error:  # whatever a user's code raises
+        said = f"{type(error).__name__}: {one_line(error)[:200]}"
+        stand_in = " (a stand-in is imported, which holds Mamba-1 alone)"
+        theirs = any(package in said for package in PACKAGES)
         raise InputError(
-            f"'{factory}' cannot be built: {type(error).__name__}: {one_line(error)[:200]} (of "
-            "mamba-ssm and causal-conv1d, a stand-in is imported that holds Mamba-1 alone)"
+            f"'{factory}' cannot be built: {said}{stand_in if theirs else ''}"
         ) from None
     if not isinstance(made, nn.Module):
         raise InputError(f"'{factory}' gives {type(made).__name__}, not a torch.nn.Module")

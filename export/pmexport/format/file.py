@@ -22,6 +22,8 @@ from pmexport.format.operators import OPERATORS, inputs_by_name
 from pmexport.format.options import Precision
 from pmexport.format.schemas import register_schemas
 from posemamba.errors import InputError
+from posemamba.files.input import why_no_file
+from posemamba.files.signatures import ONNX_MODEL, what_it_is
 
 #: A dimension is a number, a symbol such as ``batch``, or None where nobody knows.
 Dim = int | str | None
@@ -290,22 +292,32 @@ def open_model(file: Path | ModelFile) -> ModelFile:
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
-    if path.is_dir():
-        raise InputError(f"'{path}' is a directory: give the ONNX file")
-    if not path.is_file():
-        raise InputError(f"'{path}' does not exist: write it with 'pmexport onnx --ckpt C'")
+    why = why_no_file(path)
+    if why is not None:
+        absent = why == "does not exist"
+        fix = "write it with 'pmexport onnx --ckpt C'" if absent else "give the ONNX file"
+        raise InputError(f"'{path}' {why}: {fix}")
     try:
-        proto = onnx.load(str(path), load_external_data=False)
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None
+    try:
+        proto = onnx.load_model_from_string(data)
     except Exception:  # protobuf's decode error, under whatever name this version has
-        raise InputError(
-            f"'{path}' is not an ONNX model, or is truncated: export it again with 'pmexport onnx'"
-        ) from None
+        raise InputError(f"'{path}' is not an ONNX model{_instead(data)}") from None
     if not proto.graph.node or not proto.graph.output:
         raise InputError(f"'{path}' holds no ONNX graph: export it again with 'pmexport onnx'")
     wrong = fault(proto)
     if wrong is not None:
         raise InputError(f"'{path}' is damaged, {wrong}: export it again with 'pmexport onnx'")
     return proto
+
+
+def _instead(data: bytes) -> str:
+    what = what_it_is(data)
+    if what in (None, ONNX_MODEL):
+        return ", or is truncated: export it again with 'pmexport onnx'"
+    return f", it is {what}: give what 'pmexport onnx' wrote"
 
 
 def _node(node: Any) -> Node:  # noqa: ANN401

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from posemamba.files.input import why_no_file
 from posemamba.text import problem
 
 
@@ -39,6 +40,9 @@ def read_report_json(path: Path, command: str) -> Any:  # noqa: ANN401
     Raises:
         InputError: it cannot be read, or is no JSON.
     """
+    why = why_no_file(path)
+    if why is not None:
+        raise problem(path, f"cannot be read, it {why}: give what '{command}' writes")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

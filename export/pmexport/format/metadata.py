@@ -9,6 +9,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pmexport.format.environment import tool_version
@@ -174,7 +175,7 @@ def guess_warning(order: str, path: object) -> str:
     return (
         f"WARNING: scan order {order} is a guess: nothing in or beside the checkpoint tells it, "
         "and parity with our PyTorch cannot, for both sides walk the same way. Outputs of the "
-        f"authors' code can: pmexport check {path} --reference THEIRS.npz"
+        f"authors' code can: pmexport check {quote(str(path))} --reference THEIRS.npz"
     )
 
 

@@ -11,9 +11,9 @@ from pmexport.inspect import readers
 from pmexport.inspect.found import Inspection
 from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.errors import InputError
+from posemamba.files.input import why_no_file
+from posemamba.files.signatures import HEAD, ONNX_MODEL, ORT_MODEL, WEIGHTS, what_it_is
 
-ORT_MARK = b"ORTM"
-"""The identifier of ONNX Runtime's own format, at the fifth byte."""
 _BY_ENDING: dict[str, Callable[[Path], Inspection]] = {
     f"{ENGINE_SUFFIX}.json": readers.look_at_sidecar,
     ENGINE_SUFFIX: readers.look_at_engine,
@@ -33,15 +33,26 @@ def inspect_file(path: Path) -> Inspection:
 
 def _reader(path: Path) -> Callable[[Path], Inspection]:
     lower = path.name.lower()
+    why = why_no_file(path)
+    if why not in (None, "does not exist", "is a directory"):
+        raise InputError(f"'{path}' {why}: give the file")
     for ending, reader in _BY_ENDING.items():
         if lower.endswith(ending):
             return reader
     if bundled_checkpoint(path) is not None:
         return readers.look_at_checkpoint
-    if _start(path)[4:8] == ORT_MARK:
+    what = what_it_is(_start(path))
+    if what == ORT_MODEL:
         return readers.look_at_ort
-    if not lower.endswith(_ONNX_ENDINGS) and (lower.endswith(CHECKPOINT_SUFFIXES) or path.is_dir()):
+    if lower.endswith(_ONNX_ENDINGS):
+        return readers.look_at_onnx
+    if lower.endswith(CHECKPOINT_SUFFIXES) or path.is_dir() or what in WEIGHTS:
         return readers.look_at_checkpoint
+    if what not in (None, ONNX_MODEL):
+        raise InputError(
+            f"'{path}' is {what}: inspect reads ONNX models, engines beside their sidecars, "
+            "checkpoints and references"
+        )
     return readers.look_at_onnx
 
 
@@ -50,6 +61,6 @@ def _start(path: Path) -> bytes:
         return b""
     try:
         with path.open("rb") as stream:
-            return stream.read(8)
+            return stream.read(HEAD)
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None

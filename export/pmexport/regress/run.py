@@ -19,12 +19,14 @@ from pmexport.check.request import CheckRequest
 from pmexport.check.run import CheckReport, run_check
 from pmexport.exporting.export import export_onnx
 from pmexport.format.environment import environment
+from pmexport.format.limits import check_frames
 from pmexport.format.metadata import guess_told_here
 from pmexport.format.options import ExportOptions, Precision
 from pmexport.runtimes.base import DEFAULT_OPTIONS
 from pmexport.runtimes.registry import RUNTIMES, usable_runtime
 from posemamba.checkpoint.read import Checkpoint, read_checkpoint
 from posemamba.errors import InputError
+from posemamba.text import problem
 
 SCHEMA = 1
 
@@ -102,6 +104,11 @@ def run_regress(request: RegressRequest) -> RegressReport:
     _refuse_doubles(request.checkpoints)
     with guess_told_here():
         checkpoints = [read_checkpoint(path) for path in request.checkpoints]
+    for path, checkpoint in zip(request.checkpoints, checkpoints, strict=True):
+        try:
+            check_frames(request.frames, checkpoint.config.frames)
+        except InputError as error:
+            raise problem(path, str(error)) from None
     cells = [
         cell
         for path, checkpoint in zip(request.checkpoints, checkpoints, strict=True)

@@ -70,7 +70,7 @@ def write_repository(
     """
     if not _NAME.fullmatch(settings.name):
         raise InputError(
-            f"--name {one_line(settings.name)[:60]}: use letters, digits, '_', '.' and '-'"
+            f"--name '{one_line(settings.name)[:60]}': use letters, digits, '_', '.' and '-'"
         )
     folder = repository / settings.name
     if folder.exists():

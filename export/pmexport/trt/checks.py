@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pmexport.engine.gpu import current_architecture
 from pmexport.engine.sidecar import sidecar_path
+from pmexport.format.file import ModelFile
 from pmexport.format.names import ENGINE_SUFFIX, PLUGIN_VERSION
 from pmexport.format.operators import SCANS
 from pmexport.trt.backends import Backend
@@ -45,20 +46,26 @@ def check_options(options: Options, backend: Backend, targets: tuple[str, ...]) 
         )
 
 
-def check_plugin(probed: Outcome, plugin: Path) -> None:
-    """Make sure the plugin library holds the operators of the version this tool writes.
+def check_plugin(probed: Outcome, plugin: Path, source: ModelFile | None) -> None:
+    """Make sure the plugin library holds the operators that a build needs, in their versions.
+
+    Args:
+        source: the ONNX model; None where it is exported on the way, of version 1.
 
     Raises:
         InputError: it does not.
     """
-    for name in SCANS:
-        versions = [each["version"] for each in probed.creators if each["name"] == name]
-        if not versions:
+    needed = {(name, PLUGIN_VERSION) for name in SCANS}
+    if source is not None:
+        needed |= {(node.op_type, node.plugin_version) for node in source.own_nodes}
+    for name, version in sorted(needed):
+        has = [each["version"] for each in probed.creators if each["name"] == name]
+        if not has:
             raise InputError(f"plugin library '{plugin}' lacks {name}: build it again")
-        if PLUGIN_VERSION not in versions:
+        if version not in has:
             raise InputError(
-                f"plugin library '{plugin}' has version {versions[0]} of {name}, this pmexport "
-                f"needs version {PLUGIN_VERSION}: use the library of this pmexport"
+                f"plugin library '{plugin}' has version {' and '.join(has)} of {name}, the model "
+                f"needs version {version}: use the library of this pmexport"
             )
 
 

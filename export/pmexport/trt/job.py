@@ -19,7 +19,7 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN
 from pmexport.trt.build import OnEvent, Outcome, run_worker, worker_spec
 from pmexport.trt.cache import EngineCache, Entry, Nearest, cache_key
-from pmexport.trt.checks import check_disk
+from pmexport.trt.checks import check_disk, check_plugin
 from pmexport.trt.precision_table import precision_table
 from pmexport.trt.request import TrtJob, check_source
 from pmexport.trt.source import plugin_version, read_source
@@ -134,6 +134,7 @@ def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> ModelFile:
     report = run_export(job.export)
     source = read_source(report.path)
     check_source(source, job.request, job.precision)
+    check_plugin(job.probed, job.plugin, source)
     check_disk(job.output.absolute().parent, source.size_bytes)
     seconds["onnx"] = time.perf_counter() - start
     watch.stage("onnx", seconds["onnx"])

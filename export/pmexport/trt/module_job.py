@@ -49,7 +49,7 @@ def build_module_engine(request: TrtRequest, source: ModelFile, on_event: OnEven
     check_output(output, request.inputs, request.options.timing_cache)
     check_disk(output.absolute().parent, source.size_bytes)
     probed = probe(backend, str(plugin))
-    check_plugin(probed, plugin)
+    check_plugin(probed, plugin, source)
     sizes = profile_of(source)
     with replacing(sidecar_path(output)) as sidecar_file, replacing(output) as plan:
         spec = worker_spec(

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pmexport.format.file import ModelFile, Node
+from pmexport.format.macs import Shapes, concrete_shapes, node_macs
 from pmexport.format.names import OP_DOMAIN
 from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule, is_kept
-from pmexport.trt.macs import Shapes, concrete_shapes, node_macs
 from posemamba.text import plural
 
 HALF, SINGLE = "fp16", "fp32"

@@ -11,13 +11,13 @@ from pmexport.exporting.request import ExportJob, ExportRequest, default_name, p
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256, is_utf8
 from pmexport.format.limits import check_elements, check_sizes
+from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.options import ExportOptions, Precision
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
 from pmexport.trt.checks import check_disk, check_options, check_output, check_plugin
 from pmexport.trt.gpu_code import GpuCode, gpu_code
-from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.options import Options
 from pmexport.trt.profiles import Profile, build_profiles
 from pmexport.trt.source import check_operators, read_source
@@ -113,7 +113,7 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     size = source.size_bytes if source is not None else _checkpoint_bytes(export)
     check_disk(output.absolute().parent, size)
     probed = probe(backend, str(plugin))
-    check_plugin(probed, plugin)
+    check_plugin(probed, plugin, source)
     return TrtJob(
         request=request,
         backend=backend,

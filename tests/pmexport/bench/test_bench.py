@@ -99,6 +99,18 @@ def test_time_ends_a_measurement_but_not_before_a_few_runs() -> None:
     assert measure(Device(clock, iter(lambda: 97.0, None)), Effort(0.1, 0.95, 99), clock).runs == 10
 
 
+@pytest.mark.parametrize(("apart", "seconds"), [(0.0, 1.0), (2.0, 1.0), (30.0, 3.0)])
+def test_noise_that_would_hide_a_change_prolongs_a_measurement(
+    apart: float, seconds: float
+) -> None:
+    """One call of 100 ms is the best, all others take 2 or 30 ms more: is that what it takes?"""
+    clock = Clock()
+    best = 14  # past the warm-up
+    times = (97.0 + apart * (run != best) for run in count())
+    spent = measure(Device(clock, times), Effort(0.1, 1.0, 999), clock).samples_ms
+    assert seconds <= sum(spent) / 1e3 < seconds + 0.2
+
+
 def test_percentiles() -> None:
     times = Times.of(i / 1e3 for i in range(1, 102))  # 1 to 101 ms
     assert (times.median, times.p90, times.p99, times.best) == pytest.approx((51, 91, 100, 1))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pmexport.bench.compare import (
+    CANNOT_TELL,
     Comparison,
     Sample,
     best_spread,
@@ -149,8 +150,29 @@ def test_more_noise_needs_more_change() -> None:
         return compare_samples("a", Sample(10.0, 9.0, mad, 50), Sample(11.5, 10.4, mad, 50))
 
     assert verdict(0.1).verdict == "slower"
-    assert verdict(2.0).verdict == "no change"
+    assert verdict(2.0).verdict == CANNOT_TELL
     assert verdict(2.0).noise > verdict(0.1).noise
+
+
+def test_two_halves_tell_of_noise_too() -> None:
+    """Calls of half a second leave six or seven runs to a measurement."""
+    assert best_spread([500, 510, 505, 560, 570, 565]) == 60
+    assert best_spread([500, 510, 505, 500, 570, 565]) == 0
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [(10.0, "no change"), (10.4, "no change"), (11.0, CANNOT_TELL), (9.0, CANNOT_TELL),
+     (12.5, "slower"), (8.0, "faster")],
+)  # fmt: skip
+def test_between_a_change_and_the_noise_nobody_can_tell(now: float, verdict: str) -> None:
+    """Each measurement's best times lie 0.5 ms apart: twice both together are 14 %."""
+    found = compare_samples(
+        "a", Sample(11.0, 10.0, 0.5, 200, 0.5), Sample(1.1 * now, now, 0.5, 200, 0.5)
+    )
+    assert found.noise == pytest.approx(0.1414, abs=1e-3)
+    assert found.verdict == verdict
+    assert ("measure both again" in found.line) == (verdict == CANNOT_TELL)
 
 
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401

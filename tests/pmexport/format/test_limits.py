@@ -9,8 +9,8 @@ import pytest
 
 from pmexport.exporting.export import export_onnx
 from pmexport.format.limits import MAX_ELEMENTS, check_sizes
+from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.options import ExportOptions
-from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.source import read_source
 from posemamba import InputError, PoseMamba, PoseMambaConfig
 

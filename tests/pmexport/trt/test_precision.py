@@ -10,8 +10,8 @@ from places import TINY as GOLDEN
 
 from pmexport.exporting.export import export_onnx
 from pmexport.format.file import ModelFile, Value
+from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.options import ExportOptions
-from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.precision_table import REASONS, PrecisionTable, precision_table
 from pmexport.trt.source import read_source
 from posemamba.checkpoint.read import read_checkpoint

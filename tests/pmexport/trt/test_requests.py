@@ -14,7 +14,12 @@ from click.testing import CliRunner
 from trt_machine import gpu
 
 from pmexport.cli.main import cli
+from pmexport.format.file import ModelFile, Node
+from pmexport.format.operators import SCANS
 from pmexport.trt import build, checks
+from pmexport.trt.build import Outcome
+from pmexport.trt.checks import check_plugin
+from posemamba.errors import InputError
 
 ONNX = ("--onnx", "tiny.fp16.onnx")
 CKPT = ("--ckpt", "inputs/tiny.pth.tr")
@@ -223,6 +228,22 @@ def test_backend_not_installed(
     monkeypatch.setattr("pmexport.trt.backends.installed_version", lambda backend: None)
     gpu(monkeypatch, "sm86")
     refused(("trt", *ONNX, "--backend", backend), words)
+
+
+def test_the_versions_that_the_models_nodes_want() -> None:
+    """A library of before version 2 builds what wants version 1, and nothing else."""
+
+    def check(version: str, *has: str) -> None:
+        nodes = (Node("n", "SelectiveScan", "posemamba", (), (), version),)
+        creators = [{"name": name, "version": each} for name in SCANS for each in has]
+        model = ModelFile(Path("m.onnx"), None, {}, nodes, {})
+        check_plugin(Outcome(version="10.3", creators=creators), Path("p.so"), model)
+
+    check("1", "1")
+    check("2", "1", "2")
+    words = "'p.so' has version 1 of SelectiveScan, the model needs version 2: use the library"
+    with pytest.raises(InputError, match=words):
+        check("2", "1")
 
 
 @pytest.mark.parametrize(

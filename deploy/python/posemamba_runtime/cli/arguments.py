@@ -14,7 +14,7 @@ from posemamba_runtime.cli.common_arguments import (
     add_window_and_hop,
 )
 from posemamba_runtime.cli.serve_arguments import add_serve
-from posemamba_runtime.cli.words import address, choice, count, named, number
+from posemamba_runtime.cli.words import address, choice, count, file_name, named, number
 from posemamba_runtime.detectors.video import DETECTORS
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
@@ -34,7 +34,11 @@ class _Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: (\S+)", message)
         if unknown:
             option = unknown.group(1).split("=")[0]
-            message = f"no option '{printable(option, 40)}'{nearest(option, self._options())}"
+            message = (
+                f"no option '{printable(option, 40)}'{nearest(option, self._options())}"
+                if option.startswith("-")
+                else f"'{printable(option, 40)}' is one word too many: leave it out"
+            )
         raise InputError(f"{message}; see '{self.prog} --help'")
 
     def _options(self) -> list[str]:
@@ -57,9 +61,12 @@ def parser(program: str) -> argparse.ArgumentParser:
         help="2D keypoints to 3D poses",
         description="Lift a recording of 2D keypoints, or a live stream of them, to 3D.",
     )
-    lift.add_argument("model", metavar="MODEL", help="an ONNX model, an engine, or 'demo'")
+    lift.add_argument(
+        "model", type=file_name, metavar="MODEL", help="an ONNX model, an engine, or 'demo'"
+    )
     lift.add_argument(
         "keypoints",
+        type=file_name,
         metavar="KEYPOINTS",
         nargs="?",
         help="what a 2D detector wrote, '-' for a frame of JSON a line, or a video with --detector",
@@ -67,6 +74,7 @@ def parser(program: str) -> argparse.ArgumentParser:
     lift.add_argument(
         "-o",
         "--output",
+        type=file_name,
         metavar="OUT",
         help="file to write, its ending says the format; '-' for JSON lines",
     )

@@ -12,7 +12,7 @@ from posemamba_runtime.cli.common_arguments import (
     add_size,
     add_window_and_hop,
 )
-from posemamba_runtime.cli.words import count, number, port
+from posemamba_runtime.cli.words import count, file_name, number, port
 
 LOOPBACK = "127.0.0.1"
 
@@ -25,7 +25,9 @@ def add_serve(commands: Any) -> None:  # noqa: ANN401 (argparse's own type has n
         help="many cameras at once, through WebSockets",
         description="Lift the keypoints of many cameras, on Ray Serve.",
     )
-    serve.add_argument("model", metavar="MODEL", help="an ONNX model, an engine, or 'demo'")
+    serve.add_argument(
+        "model", type=file_name, metavar="MODEL", help="an ONNX model, an engine, or 'demo'"
+    )
     _listening(serve.add_argument_group("listening"))
     _load(serve.add_argument_group("load"))
     _lifting(serve.add_argument_group("lifting"))

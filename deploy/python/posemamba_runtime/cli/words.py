@@ -69,6 +69,12 @@ def count(what: str) -> Callable[[str], int]:
     return convert
 
 
+def file_name(text: str) -> str:
+    if not text:  # as a path it would be the working directory
+        raise argparse.ArgumentTypeError("the name is empty: name a file")
+    return text
+
+
 def port(text: str) -> int:
     number = _port(text)
     if number is None:

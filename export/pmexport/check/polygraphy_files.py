@@ -1,0 +1,119 @@
+"""Polygraphy's files, so that runs move between ``pmexport check`` and ``polygraphy run``.
+
+Inputs are what ``--load-inputs`` reads there, poses what ``--load-outputs`` and ``--save-outputs``
+do: JSON with arrays in it, written and read by Polygraphy itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pmexport.check.cases import Case
+from pmexport.format.names import INPUT_NAME, OUTPUT_NAME
+from pmexport.runtimes.base import FloatArray, Lift
+from posemamba.files.input import why_no_file
+from posemamba.files.output import replacing
+from posemamba.text import plural, printable, problem
+
+_MAKE = "'polygraphy run M --load-inputs IN.json --save-outputs {}', with IN.json of --save-inputs"
+
+
+def save_inputs(path: Path, cases: Sequence[Case]) -> None:
+    """Write the keypoints of every run, in order.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from polygraphy.json import save_json
+
+    feeds = [{INPUT_NAME: case.keypoints_2d} for case in cases]
+    with _silent(), replacing(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        save_json(feeds, stream)
+
+
+def save_poses(path: Path, poses: Sequence[FloatArray], runner: str) -> None:
+    """Write the poses of every run, in order, as the results of one runner.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from polygraphy.comparator import RunResults
+
+    results = RunResults()
+    results.add([{OUTPUT_NAME: each} for each in poses], runner_name=runner)
+    with _silent(), replacing(path) as partial, partial.open("w", encoding="utf-8") as stream:
+        results.save(stream)
+
+
+def read_poses(path: Path, runs: int) -> dict[str, Lift]:
+    """What each runner of a file gave, as runtimes to be asked for one run after the other.
+
+    Args:
+        runs: how many inputs there were.
+
+    Raises:
+        InputError: no such file, or its poses are not of these inputs.
+    """
+    if (why := why_no_file(path)) is not None:
+        raise problem(path, f"{why}: write it with {_MAKE.format(path.name)}")
+    found: dict[str, Lift] = {}
+    for name, iterations in _results(path):
+        runner = printable(name, 60)
+        if len(iterations) != runs:
+            raise problem(
+                path, f"'{runner}' has {plural(len(iterations), 'run')}, this check {runs}: write "
+                f"it with {_MAKE.format(path.name)}"
+            )  # fmt: skip
+        poses = [_poses(path, runner, iteration) for iteration in iterations]
+        found[runner] = _one_by_one(poses)
+    if not found:
+        raise problem(path, f"holds no runner's outputs: write it with {_MAKE.format(path.name)}")
+    return found
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Polygraphy tells of each file, and of each error before it raises."""
+    from polygraphy.logger import G_LOGGER
+
+    with G_LOGGER.verbosity(G_LOGGER.CRITICAL + 1):
+        yield
+
+
+def _results(path: Path) -> list[tuple[str, list[Any]]]:
+    from polygraphy.comparator import RunResults
+
+    try:
+        with _silent(), path.open(encoding="utf-8") as stream:
+            return [(str(name), list(runs)) for name, runs in RunResults.load(stream).items()]
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror or error})") from None
+    except Exception:  # JSON, base64, NumPy and Polygraphy have each their own
+        raise problem(
+            path, f"is not what Polygraphy saves: write it with {_MAKE.format(path.name)}"
+        ) from None
+
+
+def _poses(path: Path, runner: str, iteration: Any) -> FloatArray:  # noqa: ANN401 (Polygraphy's)
+    if OUTPUT_NAME not in iteration:
+        held = ", ".join(f"'{printable(name, 30)}'" for name in iteration) or "nothing"
+        raise problem(path, f"'{runner}' gave no '{OUTPUT_NAME}', it gave {held}: run that model")
+    values = np.asarray(iteration[OUTPUT_NAME])
+    if values.dtype.kind != "f":
+        raise problem(path, f"'{OUTPUT_NAME}' of '{runner}' is of type {values.dtype}, not float")
+    return values.astype(np.float32)
+
+
+def _one_by_one(poses: Sequence[FloatArray]) -> Lift:
+    """A runtime that knows its answers; the runs come in the order of the file."""
+    left = iter(poses)
+
+    def lift(_keypoints_2d: FloatArray) -> FloatArray:
+        return next(left)
+
+    return lift
