@@ -110,6 +110,11 @@ class ScanOrder:
         return len(self.order) + sum(each.directions for each in self.further)
 
     @property
+    def is_gated(self) -> bool:
+        """Whether some directions are multiplied by a learned scalar."""
+        return self.gated or any(each.gated for each in self.further)
+
+    @property
     def is_one_walk(self) -> bool:
         """Whether one call of the scan's operator does it, joints ascending."""
         return not self.further and self.joints is None and self.reset == 0
@@ -231,9 +236,13 @@ def is_known_scan(name: str) -> bool:
     return key in _OTHERS or key in _BY_NAME or (stem in _BY_NAME and ending in _ENDINGS)
 
 
-def orders_with(directions: int) -> list[ScanOrder]:
-    """Those of the table that have so many directions, the likeliest first."""
-    return [entry for entry in SCAN_ORDERS.values() if entry.directions == directions]
+def orders_with(directions: int, *, gated: bool) -> list[ScanOrder]:
+    """Those of the table that have so many directions, some gated or none; the likeliest first."""
+    return [
+        entry
+        for entry in SCAN_ORDERS.values()
+        if entry.directions == directions and entry.is_gated == gated
+    ]
 
 
 # --- an order of one's own ----------------------------------------------------------------------

@@ -5,13 +5,17 @@ Nothing is unpacked to the disk, and sizes are bounded before anything is read.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import NamedTuple
 
 from posemamba.errors import InputError
@@ -22,8 +26,29 @@ MAX_BYTES = 4 << 30
 
 
 #: What the libraries raise on damaged archives.
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError,
-            NotImplementedError, RuntimeError, MemoryError, LookupError)  # fmt: skip
+_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
+            ValueError, NotImplementedError, RuntimeError, MemoryError, LookupError)  # fmt: skip
+
+#: Compressed files: how they begin, their suffix, and what opens them.
+_COMPRESSED: tuple[tuple[bytes, str, ModuleType], ...] = (
+    (b"\x1f\x8b", ".gz", gzip),
+    (b"BZh", ".bz2", bz2),
+    (b"\xfd7zXZ\x00", ".xz", lzma),
+)
+#: Archives that are known by a file in them: its name, what they are and what to do.
+_KNOWN_ARCHIVES: tuple[tuple[str, str], ...] = (
+    (r"(^|/)(archive_format|models/\w+\.json)$",
+     "a program of torch.export, not a state dict: save model.state_dict() instead"),
+    (r"(^|/)constants\.pkl$", "a TorchScript archive, not a state dict: save model.state_dict()"),
+    (r"\.weights\.h5$", "a Keras archive: PoseMamba's checkpoints are PyTorch's"),
+    (r"^sys_info$", "written by PyTorch 0.1, which the safe reader of today lacks: load it with "
+     "torch.load and save the state dict again"),
+)  # fmt: skip
+#: What trainers keep beside weights, in files of the same suffixes.
+_NO_WEIGHTS = re.compile(
+    r"(?:^|[^a-z])(?:optimizers?|optim_states|schedulers?|scaler|random_states|rng_state|"
+    r"training_args)(?:$|[^a-z])"
+)
 
 
 class Inside(NamedTuple):
@@ -43,7 +68,7 @@ def torch_archive(records: Mapping[str, bytes]) -> bytes:
 
 
 def members(data: bytes, path: Path) -> dict[str, bytes] | None:
-    """Files in a zip, tar or gzip archive by name; None where a file is no archive.
+    """Files in a zip, tar or compressed archive by name; None where a file is no archive.
 
     Raises:
         InputError: a truncated or corrupt archive, or one of more than :data:`MAX_BYTES`.
@@ -51,12 +76,13 @@ def members(data: bytes, path: Path) -> dict[str, bytes] | None:
     try:
         if data.startswith(b"PK"):
             return _zip_members(data, path)
-        if data.startswith(b"\x1f\x8b"):
-            with gzip.open(io.BytesIO(data)) as stream:
-                data = stream.read(MAX_BYTES + 1)
-            _check_size(len(data), path)
-            inner = path.name.removesuffix(".gz")
-            return _tar_members(data, path) if data[257:262] == b"ustar" else {inner: data}
+        for start, suffix, module in _COMPRESSED:
+            if data.startswith(start):
+                with module.open(io.BytesIO(data)) as stream:
+                    data = stream.read(MAX_BYTES + 1)
+                _check_size(len(data), path)
+                inner = path.name.removesuffix(suffix)
+                return _tar_members(data, path) if data[257:262] == b"ustar" else {inner: data}
         if data[257:262] == b"ustar":
             return _tar_members(data, path)
     except InputError:
@@ -100,15 +126,30 @@ def _check_size(size: int, path: Path) -> None:
         raise problem(path, f"holds more than {MAX_BYTES >> 30} GiB: no PoseMamba checkpoint does")
 
 
+def is_mac_leftover(name: str) -> bool:
+    """Whether a path is of what macOS packs beside files."""
+    return "__MACOSX" in name or PurePosixPath(name).name.startswith("._")
+
+
+def weight_files(names: Iterable[str], suffixes: tuple[str, ...]) -> list[str]:
+    """Of many paths those that weights may be in, by suffix and by what trainers call the rest."""
+    found = [name for name in names if PurePosixPath(name).suffix.lower() in suffixes]
+    telling = [n for n in found if not _NO_WEIGHTS.search(PurePosixPath(n).name.lower())]
+    return telling or found
+
+
 def weights_in(packed: Mapping[str, bytes], path: Path, suffixes: tuple[str, ...]) -> Inside:
     """The one checkpoint in an archive.
 
     Raises:
         InputError: none, or several.
     """
-    real = {name: data for name, data in packed.items() if "__MACOSX" not in name}
+    real = {name: data for name, data in packed.items() if not is_mac_leftover(name)}
+    for pattern, what in _KNOWN_ARCHIVES:
+        if any(re.search(pattern, name) for name in real):
+            raise problem(path, what)
     roots = {PurePosixPath(name).parent for name in real if PurePosixPath(name).name == "data.pkl"}
-    files = [name for name in real if PurePosixPath(name).suffix.lower() in suffixes]
+    files = weight_files(real, suffixes)
     if len(roots) == 1 and not files:
         (root,) = roots
         records = {
@@ -119,6 +160,10 @@ def weights_in(packed: Mapping[str, bytes], path: Path, suffixes: tuple[str, ...
         return Inside("", torch_archive(records))
     if len(files) == 1 and not roots:
         return Inside(files[0], real[files[0]])
+    if not roots and files and any(name.endswith(".index.json") for name in real):
+        raise problem(path, "an archive of shards with their index: unpack it and pass the folder")
+    if not roots and not files and any(name.endswith(".onnx") for name in real):
+        raise problem(path, "an archive of an ONNX model: pass the checkpoint it was exported from")
     if not roots and real and all(name.endswith(".npy") for name in real):
         raise problem(path, "a NumPy archive, not a state dict: pass what torch.save wrote")
     held = ", ".join(f"'{printable(name, 40)}'" for name in list(real)[:3]) or "nothing"

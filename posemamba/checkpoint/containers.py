@@ -9,11 +9,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from posemamba.checkpoint.archives import MAX_BYTES, members, torch_archive, weights_in
+from posemamba.checkpoint.archives import (
+    MAX_BYTES,
+    is_mac_leftover,
+    members,
+    torch_archive,
+    weight_files,
+    weights_in,
+)
 from posemamba.checkpoint.signatures import describe
 from posemamba.files.signatures import is_safetensors
 from posemamba.files.torch_pickle import load_pickled
@@ -22,6 +30,7 @@ from posemamba.text import plural, printable, problem
 WEIGHT_SUFFIXES = (".bin", ".pth", ".tr", ".pt", ".ckpt", ".safetensors")
 _INDEX_SUFFIX = ".index.json"
 _MAX_SHARDS = 1000
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ def read_weight_file(path: Path) -> WeightFile:
     Raises:
         InputError: no such path, unreadable, not a checkpoint, truncated, corrupt or unsafe.
     """
+    path = file_in(path)
     try:
         if path.is_dir():
             return _read_folder(path)
@@ -61,6 +71,36 @@ def read_weight_file(path: Path) -> WeightFile:
     if path.name.endswith(_INDEX_SUFFIX):
         return _read_shards(data, path)
     return _decode(data, path)
+
+
+def file_in(path: Path) -> Path:
+    """The index or the one file of weights of a trainer's folder, up to two levels below it.
+
+    Everything else is given back as it is: a file, an unpacked checkpoint, a folder of several.
+    """
+    try:
+        if not path.is_dir() or any(_below(path, "data.pkl")):
+            return path
+        indices = [*_below(path, f"*{_INDEX_SUFFIX}")]
+        if len(indices) == 1:
+            return indices[0]
+        names = [str(e) for e in _below(path, "*") if not is_mac_leftover(str(e)) and e.is_file()]
+        files = weight_files(names, WEIGHT_SUFFIXES)
+    except OSError:
+        return path  # which is refused where it is read
+    return Path(files[0]) if len(files) == 1 else path
+
+
+def shard_hint(path: Path) -> str:
+    """What to say first of a file that is one of several by its name; empty for any other."""
+    part = _SHARD.search(path.name)
+    return f"shard {int(part[1])} of {int(part[2])}, pass their index or folder: " if part else ""
+
+
+def _below(folder: Path, name: str) -> Iterator[Path]:
+    """Files of a name in a folder or up to two levels below."""
+    for level in ("", "*/", "*/*/"):
+        yield from sorted(folder.glob(level + name))
 
 
 def _decode(data: bytes, path: Path, *, unpacked: bool = False) -> WeightFile:
@@ -150,9 +190,6 @@ def _read_shards(data: bytes, index: Path) -> WeightFile:
 
 
 def _read_folder(folder: Path) -> WeightFile:
-    indices = sorted(folder.glob(f"*{_INDEX_SUFFIX}"))
-    if len(indices) == 1:
-        return read_weight_file(indices[0])
     root = _archive_root(folder)
     records = {"version": b"3\n"}  # torch's archive version; some unzip tools drop the file
     sources = {name: root / name for name in ("data.pkl", "version", "byteorder")}
@@ -175,9 +212,8 @@ def _archive_root(folder: Path) -> Path:
         return folder
     found = [
         entry.parent
-        for pattern in ("*/data.pkl", "*/*/data.pkl")
-        for entry in sorted(folder.glob(pattern))
-        if "__MACOSX" not in entry.parts and entry.is_file()
+        for entry in _below(folder, "data.pkl")
+        if not is_mac_leftover(str(entry.relative_to(folder))) and entry.is_file()
     ]
     if len(found) == 1:
         return found[0]
@@ -190,10 +226,9 @@ def _archive_root(folder: Path) -> Path:
             "a distributed checkpoint of PyTorch: convert it first with 'python -m "
             "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pth'",
         )
-    weights = sorted(e.name for e in folder.iterdir() if e.suffix.lower() in WEIGHT_SUFFIXES)
+    held = [str(entry.relative_to(folder)) for entry in _below(folder, "*") if entry.is_file()]
+    weights = weight_files([n for n in held if not is_mac_leftover(n)], WEIGHT_SUFFIXES)
     if weights:
         names = ", ".join(f"'{printable(name, 40)}'" for name in weights[:3])
-        raise problem(
-            folder, f"a folder, not an unpacked checkpoint: pass one of its files {names}"
-        )
+        raise problem(folder, f"a folder of {len(weights)} files of weights: pass one of {names}")
     raise problem(folder, "a folder without weights: no 'data.pkl' in it or two levels below")

@@ -20,12 +20,18 @@ import torch
 from torch import Tensor
 
 from posemamba.checkpoint.bundled import bundled_checkpoint
-from posemamba.checkpoint.containers import read_weight_file
+from posemamba.checkpoint.containers import file_in, read_weight_file, shard_hint
 from posemamba.checkpoint.official_config import config_fields
 from posemamba.checkpoint.other_networks import name_network
 from posemamba.checkpoint.save import CONFIG_KEY
 from posemamba.checkpoint.scan_order_source import OrderSource, config_beside, find_scan_order
-from posemamba.checkpoint.weight_sets import WeightSet, choose, find_weight_sets, tensor_names
+from posemamba.checkpoint.weight_sets import (
+    WeightSet,
+    choose,
+    find_weight_sets,
+    longest_list,
+    tensor_names,
+)
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import Caution, InputError
 from posemamba.model.network import PoseMamba
@@ -33,11 +39,12 @@ from posemamba.model.state_layout import (
     check_state,
     directions_of,
     infer_sizes,
+    is_gated,
     told_channels,
     without_buffers,
 )
 from posemamba.scan_order import get_scan_order
-from posemamba.text import printable, problem
+from posemamba.text import plural, printable, problem
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Checkpoint:
     Attributes:
         state: float32 tensors by official key, without ``module.``.
         config: sizes from the shapes, scan order from ``scan_order_source``.
-        path: as given.
+        path: as given; of a folder with one file of weights, that file.
         sha256: of the file; of an unpacked folder, of its records.
         scan_order_source: what decided the scan order, for people.
         scan_order_guessed: whether nothing did: poses may be wrong, and parity cannot tell.
@@ -65,8 +72,15 @@ class Checkpoint:
     min_loss: float | None = None
 
     def build(self) -> PoseMamba:
-        """The network with these weights, in eval mode, on the CPU."""
-        model = PoseMamba(self.config)
+        """The network with these weights, in eval mode, on the CPU.
+
+        Raises:
+            InputError: parts of the network that do not go together.
+        """
+        try:
+            model = PoseMamba(self.config)
+        except InputError as error:
+            raise problem(self.path, str(error)) from None
         model.load_state_dict(self.state)
         return model.eval()
 
@@ -107,7 +121,7 @@ def read_checkpoint(
         InputError: one line that names the file and what is wrong: unreadable, truncated, unsafe,
             not PoseMamba, or a missing, unexpected, misshapen, non-float or non-finite tensor.
     """
-    source = bundled_checkpoint(path) or Path(path)
+    source = file_in(bundled_checkpoint(path) or Path(path))
     given = None if scan_order is None else get_scan_order(scan_order).name
     file = read_weight_file(source)
     header = _saved_config(file.metadata)
@@ -120,14 +134,16 @@ def read_checkpoint(
         sizes = infer_sizes(shapes, bones=header.get("bones") is True)
         stated = config_beside(source, sizes._asdict())
         sizes = told_channels(sizes, config_fields(stated).get("channels"))
-        order = find_scan_order(source, given, stated, header, directions_of(shapes))
+        order = find_scan_order(
+            source, given, stated, header, directions_of(shapes), gated=is_gated(shapes)
+        )
         config = PoseMambaConfig(
             **sizes._asdict(), **_untold_by_shapes(header), scan_order=order.order
         )
         tensors = without_buffers(chosen.tensors, config)
         check_state(tensors, config)
     except InputError as error:
-        raise problem(source, str(error)) from None
+        raise problem(source, shard_hint(source) + str(error)) from None
     _say(source, chosen, choice)
     if order.guessed:
         _say_guess(source, order)
@@ -167,7 +183,12 @@ def _what_else(content: object) -> str:
         return f"holds a {type(content).__name__}, not a state dict: save model.state_dict()"
     keys = tensor_names(content)
     if (name := name_network(keys)) is not None:
-        return f"not a PoseMamba checkpoint: its tensors are those of {name}"
+        return f"not a PoseMamba checkpoint: its tensors are {name}"
+    if not keys and (unnamed := longest_list(content)) is not None:
+        return (
+            f"holds {plural(unnamed[1], 'tensor')} in a list, '{printable(unnamed[0])}', without "
+            "names: pass a file that has the network's state dict beside them"
+        )
     if keys:
         held = ", ".join(f"'{printable(key, 40)}'" for key in keys[:3])
         return (

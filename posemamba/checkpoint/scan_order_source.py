@@ -43,6 +43,8 @@ def find_scan_order(
     stated: Mapping[str, Any],
     header: Mapping[str, Any],
     directions: int,
+    *,
+    gated: bool,
 ) -> OrderSource:
     """The scan order, from the argument, the config, the header or the file name, in this order.
 
@@ -51,18 +53,26 @@ def find_scan_order(
         stated: the official config beside the file, or empty.
         header: the configuration in a safetensors header, or empty.
         directions: of the weights.
+        gated: whether the weights hold a gate of directions.
 
     Raises:
         InputError: an order that does not exist, or has another number of directions.
     """
     found = _stated_order(path, given, stated, header)
     if found is None:
-        return _guess(directions)
-    has = get_scan_order(found.order).directions
-    if has != directions:
+        return _guess(directions, gated)
+    order = get_scan_order(found.order)
+    if order.directions != directions:
         raise InputError(
             f"key 'STEblocks.0.op.dt_projs_weight' has {plural(directions, 'direction')}, scan "
-            f"order {found.order} ({found.source}) has {has}: {_fitting(directions)}"
+            f"order {found.order} ({found.source}) has {order.directions}: "
+            f"{_fitting(directions, gated)}"
+        )
+    if order.is_gated != gated:
+        key, has = "key 'STEblocks.0.op.bfs_gate'", ("is there", "is not there")
+        raise InputError(
+            f"{key} {has[not gated]}, scan order {found.order} ({found.source}) has "
+            f"{'no gate' if gated else 'one'}: {_fitting(directions, gated)}"
         )
     return found
 
@@ -88,20 +98,20 @@ def _stated_order(
     return scan_order_in_name(path.name)
 
 
-def _guess(directions: int) -> OrderSource:
-    known = orders_with(directions)
+def _guess(directions: int, gated: bool) -> OrderSource:
+    known = orders_with(directions, gated=gated)
     if not known:
         raise InputError(
-            f"key 'STEblocks.0.op.dt_projs_weight' has {plural(directions, 'direction')}: "
-            f"{_fitting(directions)}"
+            f"key 'STEblocks.0.op.dt_projs_weight' has {plural(directions, 'direction')}"
+            f"{' and a gate' if gated else ''}: {_fitting(directions, gated)}"
         )
     if len(known) == 1:
         return OrderSource(known[0].name, f"the only one with {plural(directions, 'direction')}")
     return OrderSource(known[0].name, "the default", guessed=True)
 
 
-def _fitting(directions: int) -> str:
-    names = ", ".join(order.name for order in orders_with(directions))
+def _fitting(directions: int, gated: bool) -> str:
+    names = ", ".join(order.name for order in orders_with(directions, gated=gated))
     own = "describe it in a YAML file (--scan-order FILE.yaml)"
     return f"use one of {names}" if names else f"no order of the table has as many, {own}"
 

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from posemamba.errors import InputError
+from posemamba.files.torch_pickle import PickledArray
+from posemamba.model.state_layout import LIMB_BUFFER
 from posemamba.text import plural, printable
 
 #: What wrappers put before a module's name, anywhere in a key: DataParallel and DDP, torch.compile,
@@ -25,13 +27,16 @@ _WRAPPER = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module
 _WRAPPERS = re.compile(rf"(?:^|(?<=\.)){_WRAPPER}")
 _OWN_KEY = re.compile(rf"(.*?)(?:STE|TTE)blocks\.(?:{_WRAPPER})*\d+\.(?:{_WRAPPER})*op\.")
 _PROFILER_KEYS = re.compile(r"(?:^|\.)total_(?:ops|params)$")  # thop leaves them in state dicts
-_AVERAGED = re.compile(r"(?:^|[^a-z])(?:ema|swa|average[ds]?|averaged|shadow|teacher)(?:$|[^a-z])")
+_AVERAGED = re.compile(
+    r"(?:^|[^a-z])(?:ema|swa|avg|averaged?|averages|polyak|shadow|teacher)(?:$|[^a-z])"
+)
+#: What an averaging class keeps beside its average: the raw weights.
+_RAW = re.compile(r"(?:^|[^a-z])(?:backup|collected|online|student)(?:$|[^a-z])")
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # of modelEMA, EMAModel
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 #: A dictionary nested deeper, or more of them, is no checkpoint of any trainer.
 _MAX_DEPTH = 8
 _MAX_DICTIONARIES = 20_000
-#: Where our own runs keep the averaged parameters, in the order of the network's.
-_OWN_RUN, _OWN_AVERAGE = "train_config", "average"
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class WeightSet:
 
     @property
     def averaged(self) -> bool:
-        return _AVERAGED.search(f"{self.name}/{self.prefix}".lower()) is not None
+        words = _WORDS.sub("_", f"{self.name}/{self.prefix}").lower()
+        return _AVERAGED.search(words) is not None and _RAW.search(words) is None
 
 
 def find_weight_sets(content: object) -> list[WeightSet]:
@@ -64,15 +70,20 @@ def find_weight_sets(content: object) -> list[WeightSet]:
 
     Raises:
         InputError: a tensor under a PoseMamba key that is no dense floating-point tensor, a key
-            twice, or a key that is no name.
+            twice, a key that is no name, or tensors without numbers.
     """
     found: list[WeightSet] = []
     for path, mapping, around in _dictionaries(content):
         for prefix, raw in _by_prefix(mapping).items():
             own = _WRAPPERS.sub("", prefix)
             found.append(WeightSet("/".join(path), _plain(raw), around, own))
-    if isinstance(content, Mapping) and _OWN_RUN in content and found:
-        found += _own_average(content, found[0])
+    if found:
+        found += _lists_like(content, found[0])
+    if found and not any(tensor.numel() for each in found for tensor in each.tensors.values()):
+        raise InputError(
+            "its tensors are empty: DeepSpeed's ZeRO-3 keeps their numbers in other files, gather "
+            "them with the zero_to_fp32.py beside it"
+        )
     most = max((len(each.tensors) for each in found), default=0)
     return [each for each in found if 2 * len(each.tensors) > most]
 
@@ -120,6 +131,16 @@ def tensor_names(content: object) -> list[str]:
     ]
 
 
+def longest_list(content: object) -> tuple[str, int] | None:
+    """Where the longest list of tensors stands in a file, and how many it has; None without one."""
+    lists = [
+        (len(values), "/".join(path))
+        for path, values, _ in _containers(content, list | tuple)
+        if values and all(isinstance(value, Tensor) for value in values)
+    ]
+    return max(lists)[::-1] if lists else None
+
+
 def _label(each: WeightSet) -> str:
     return "/".join(part for part in (each.name, each.prefix.rstrip(".")) if part) or "the file"
 
@@ -128,6 +149,14 @@ def _dictionaries(
     content: object,
 ) -> Iterator[tuple[tuple[str, ...], Mapping[Any, Any], Mapping[Any, Any]]]:
     """Path, dictionary and the one around it, outer ones first."""
+    return _containers(content, Mapping)
+
+
+def _containers(
+    content: object,
+    kind: Any,  # noqa: ANN401
+) -> Iterator[tuple[tuple[str, ...], Any, Mapping[Any, Any]]]:
+    """Path, dictionary or list (which of them, tells ``kind``) and the dictionary around it."""
     around: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}
     todo: deque[tuple[tuple[str, ...], object, Mapping[Any, Any]]] = deque()
     todo.append(((), content, around))
@@ -136,8 +165,9 @@ def _dictionaries(
             return
         path, here, outer = todo.popleft()
         children: list[tuple[object, object]] = []
-        if isinstance(here, Mapping):
+        if isinstance(here, kind):
             yield path, here, outer
+        if isinstance(here, Mapping):
             children, outer = list(here.items()), here
         elif isinstance(here, list | tuple):
             children = list(enumerate(here))
@@ -166,7 +196,8 @@ def _by_prefix(mapping: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
         short = _WRAPPERS.sub("", key[len(prefix) :])
         if short in sets[prefix]:
             raise InputError(f"key '{printable(key)}' is there twice, with and without a prefix")
-        sets[prefix][short] = mapping[key]
+        value = mapping[key]
+        sets[prefix][short] = value.tensor() if isinstance(value, PickledArray) else value
     return sets
 
 
@@ -176,23 +207,44 @@ def _plain(raw: Mapping[str, Any]) -> dict[str, Tensor]:
     for key, value in raw.items():
         if _PROFILER_KEYS.search(key) or not isinstance(value, Tensor):
             continue
-        if not value.ndim and not value.is_floating_point():  # a counter
+        if not value.ndim and (not value.is_floating_point() or "." not in key):  # a counter
             continue
         if value.dtype not in _FLOATS or value.layout != torch.strided or value.is_meta:
             raise InputError(
                 f"key '{printable(key)}' of shape {tuple(value.shape)} is {value.dtype} "
                 f"({value.layout}), expected dense float32, float16, bfloat16 or float64"
+                f"{_what_to_do(value)}"
             )
         tensors[key] = value
     return tensors
 
 
-def _own_average(content: Mapping[Any, Any], raw: WeightSet) -> list[WeightSet]:
-    """The averaged set of one of our own runs, whose parameters stand in the network's order."""
-    average = content.get(_OWN_AVERAGE)
-    if not isinstance(average, list | tuple) or len(average) != len(raw.tensors):
-        return []
-    pairs = list(zip(raw.tensors.items(), average, strict=True))
-    if any(not isinstance(a, Tensor) or a.shape != tensor.shape for (_, tensor), a in pairs):
-        return []
-    return [WeightSet(_OWN_AVERAGE, {key: a for (key, _), a in pairs}, content)]
+def _what_to_do(tensor: Tensor) -> str:
+    """With a tensor that is no weight as it is; empty where there is no advice."""
+    if tensor.is_meta:
+        return ": it was saved without its numbers (meta device)"
+    if tensor.layout != torch.strided:
+        return ": save it as to_dense()"
+    if tensor.is_quantized or (tensor.element_size() == 1 and tensor.dtype != torch.bool):
+        return ": a quantised network, pass the one it was made from"
+    return ""
+
+
+def _lists_like(content: object, named: WeightSet) -> Iterator[WeightSet]:
+    """Lists of tensors that are those of a set in the network's order, as averaging classes keep.
+
+    Our own runs do, under ``average``, and torch_ema, under ``shadow_params``. They hold parameters
+    alone, each once: a buffer has no place in them, and of shared tensors the first has one.
+    """
+    first: dict[tuple[int, tuple[int, ...]], str] = {}
+    alike = {}  # what stands for each tensor in such a list
+    for key, tensor in named.tensors.items():
+        if key != LIMB_BUFFER:
+            alike[key] = first.setdefault((tensor.data_ptr(), tuple(tensor.shape)), key)
+    keys = list(first.values())
+    shapes = [named.tensors[key].shape for key in keys]
+    for path, values, around in _containers(content, list | tuple):
+        if [value.shape if isinstance(value, Tensor) else None for value in values] == shapes:
+            by_key = dict(zip(keys, values, strict=True))
+            tensors = {key: by_key[one] for key, one in alike.items()}
+            yield WeightSet("/".join(path), _plain(tensors), around)

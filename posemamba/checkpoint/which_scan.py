@@ -90,7 +90,8 @@ def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[
         warnings.simplefilter("ignore", Caution)  # of a guess: it is what we are to replace
         read = read_checkpoint(checkpoint)
     found: dict[str, float] = {}
-    for order in orders_with(read.config.order.directions):
+    has = read.config.order
+    for order in orders_with(has.directions, gated=has.is_gated):
         model = PoseMamba(replace(read.config, scan_order=order.name))
         model.load_state_dict(read.state)
         try:

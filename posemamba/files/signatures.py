@@ -7,6 +7,8 @@ ORT_MODEL = "an ONNX Runtime model"
 ZIP_ARCHIVE = "a zip archive, as checkpoints and .npz files are"
 ENGINES = ("a TensorRT engine", "a TensorRT-RTX engine")
 TEXT = "text"
+ZEROS = "a file of zero bytes"
+MSGPACK = "a msgpack file"
 WEIGHTS = (ZIP_ARCHIVE, "a safetensors file")
 """What checkpoints are, and other files too."""
 HEAD = 512
@@ -22,6 +24,11 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"pk\x03\x04", ZIP_ARCHIVE),
     (0, b"%pdf", "a PDF document"),
     (0, b"gguf", "a GGUF file, which holds language models"),
+    (0, b"lmgg", "a GGML file, which holds language models"),
+    (0, b"tjgg", "a GGML file, which holds language models"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (0, b"\x04\x22\x4d\x18", "an LZ4 archive"),
+    (4, b"tfl3", "a TensorFlow Lite model"),
     (0, b"\x93numpy", "a NumPy array"),
     (0, b"ftrt", ENGINES[0]),
     (0, b"vtrt", ENGINES[1]),
@@ -49,6 +56,8 @@ def is_safetensors(data: bytes) -> bool:
 def what_it_is(data: bytes) -> str | None:
     """``a PNG picture`` and the like; None where the bytes are of no kind known here."""
     head = data[:HEAD].lower()
+    if head and not head.strip(b"\0"):
+        return ZEROS
     for offset, signature, what in _SIGNATURES:
         if head[offset:].startswith(signature):
             return what
@@ -60,7 +69,14 @@ def what_it_is(data: bytes) -> str | None:
             return what
     if data[:2] in _ONNX and any(producer in head for producer in _PRODUCERS):
         return ONNX_MODEL
-    return TEXT if _is_text(data[:HEAD]) else None
+    if _is_text(data[:HEAD]):
+        return TEXT
+    return MSGPACK if _is_msgpack(data) else None
+
+
+def _is_msgpack(data: bytes) -> bool:
+    """A map of at most 15 names, the first of which is a short string."""
+    return b"\x81" <= data[:1] < b"\x90" and b"\xa0" <= data[1:2] < b"\xc0"
 
 
 def _is_text(head: bytes) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from posemamba.native.structs import SCAN_SIZES
 from posemamba.scan.walk import index_tables
 from posemamba.scan_order import Order, Walk
 from posemamba.skeleton import PARENTS, ROOT
+
+_HALF = 0.5
 
 
 class ScanWeights(NamedTuple):
@@ -139,6 +142,10 @@ class StepBias(nn.Module):
 
     The scan takes it as further columns of the raw step size, one of which is 1 at each step, and
     of its weight. A direction that reads limb sums gets columns whose sum is 1 there.
+
+    Raises:
+        InputError: an order of repeats, omissions or resets, or of limbs whose sums cannot be
+            undone: in a circle of two joints both sums are the same.
     """
 
     bias: Tensor
@@ -146,41 +153,56 @@ class StepBias(nn.Module):
 
     def __init__(self, config: PoseMambaConfig) -> None:
         super().__init__()
-        self.walk = config.walk
-        if not self.walk.on_grid:
+        self.walks = config.walks
+        if not all(walk.on_grid for walk in self.walks):
             raise InputError(
                 f"scan order {config.scan_order}: a step bias is for orders that visit every joint "
                 "once, without resets"
             )
         self.joints = config.joints
-        shape = (1, self.walk.directions, config.d_inner, 1, config.joints)
+        shape = (1, config.order.directions, config.d_inner, 1, config.joints)
         self.bias = nn.Parameter(torch.zeros(shape))
-        eye = np.eye(config.joints)
-        summed = np.linalg.inv(eye + eye[list(self.walk.limb_index)])  # undoes the limb sum
-        halves = torch.from_numpy(np.stack([eye, summed])).float()
-        self.register_buffer("unsummed", halves, persistent=False)
+        by_walk = torch.from_numpy(np.stack([self._of_places(walk) for walk in self.walks]))
+        self.register_buffer("unsummed", by_walk.float(), persistent=False)
+
+    def _of_places(self, walk: Walk) -> npt.NDArray[np.float64]:
+        """(2, joints, joints): from columns by place in a walk to those by joint.
+
+        The first for directions without limb sums, the second, which undoes them, for the others.
+        """
+        eye = np.eye(self.joints)
+        sums = eye + eye[list(walk.limb_index)]
+        if any(walk.limb_mask) and abs(np.linalg.det(sums)) < _HALF:  # it is a whole number
+            raise InputError(
+                f"limb_index {list(walk.limb_index)} goes round a circle of an even number of "
+                "joints: with a step bias such limb sums cannot be computed"
+            )
+        undone = np.linalg.inv(sums) if any(walk.limb_mask) else eye
+        places = np.argsort(walk.joints) if walk.joints is not None else np.arange(self.joints)
+        return np.stack([eye, undone])[:, places]
 
     def columns(self, frames: int) -> Tensor:
         """(frames, joints, K, joints): what is added to the raw step sizes."""
         device, joints = self.bias.device, self.joints
         t = torch.arange(frames, device=device)[:, None]
-        j = torch.arange(joints, device=device)
+        j = torch.arange(joints, device=device)  # places on the grid of a walk
         residues = torch.arange(joints, device=device)
         found = []
-        for order, reverse, limbs in zip(*self.walk.lists()[:3], strict=True):
-            inner = joints - 1 - j if order == Order.FRAME_MAJOR_FLIPPED else j
-            frame = frames - 1 - t if order == Order.JOINT_MAJOR_FLIPPED else t
-            frame_major = order in (Order.FRAME_MAJOR, Order.FRAME_MAJOR_FLIPPED)
-            step = frame * joints + inner if frame_major else j * frames + frame
-            if reverse:
-                step = frames * joints - 1 - step
-            one = (step[..., None] % joints == residues).to(self.bias.dtype)
-            found.append(self.unsummed[limbs] @ one)  # over the joints
+        for unsummed, walk in zip(self.unsummed, self.walks, strict=True):
+            for order, reverse, limbs in zip(*walk.lists()[:3], strict=True):
+                inner = joints - 1 - j if order == Order.FRAME_MAJOR_FLIPPED else j
+                frame = frames - 1 - t if order == Order.JOINT_MAJOR_FLIPPED else t
+                frame_major = order in (Order.FRAME_MAJOR, Order.FRAME_MAJOR_FLIPPED)
+                step = frame * joints + inner if frame_major else j * frames + frame
+                if reverse:
+                    step = frames * joints - 1 - step
+                one = (step[..., None] % joints == residues).to(self.bias.dtype)
+                found.append(unsummed[limbs] @ one)  # over the places
         return torch.stack(found, dim=2)
 
     def extend(self, x_dbl: Tensor, dt_weight: Tensor) -> tuple[Tensor, Tensor]:
         """The scan's ``x_dbl`` and ``dt_weight`` with a rank that is ``joints`` larger."""
-        parts = torch.unflatten(x_dbl, -1, (self.walk.directions, -1))
+        parts = torch.unflatten(x_dbl, -1, (self.bias.shape[1], -1))
         columns = self.columns(x_dbl.shape[1]).to(x_dbl.dtype)
         wide = torch.cat([columns.expand(x_dbl.shape[0], -1, -1, -1, -1), parts], dim=-1)
         return wide.flatten(-2), torch.cat([self.bias[0, :, :, 0], dt_weight], dim=-1)

@@ -33,8 +33,22 @@ _BLOCK_KEY = re.compile(r"(STE|TTE)blocks\.(0|[1-9]\d{0,5})\.(.+)")
 _BLOCK = "{block}."
 _EMBEDDING = "Spatial_patch_to_embedding.weight"
 _GATE, _STEP_BIAS = "op.bfs_gate", "msm.bias"
-_LIMB_BUFFER = "joint_to_limb"
+LIMB_BUFFER = "joint_to_limb"
 """A buffer of a public fork; only networks with bones use it."""
+
+_OTHER = "the network is another one"
+#: What forks were seen to add, by key: what it is and what follows for the poses.
+_ADDITIONS: tuple[tuple[str, str], ...] = (
+    (r"^head_rot\.",
+     "it is of a rotation head beside the poses' own: delete 'head_rot.*' to have the poses alone"),
+    (r"^head\.(?:norm|W_query|W_key|W_value|proj)\.", f"it is of an attention head: {_OTHER}"),
+    (r"^ssi\.", f"it is of a structural embedding: {_OTHER}"),
+    (r"^hypergcn\.", f"it is of a hypergraph network: {_OTHER}"),
+    (r"^action_embedding_layer\.", f"it is of an embedding of the action: {_OTHER}"),
+    (r"\.conv_[dp]w\.", f"it is of ASGM-Pose's two convolutions: {_OTHER}"),
+    (r"\.conv2d_z\.", f"it is of STAMPose's second convolution: {_OTHER}"),
+    (r"\.gatingConv\.", f"it is of a causal lifter of few joints: {_OTHER}"),
+)  # fmt: skip
 
 #: size -> (key, axis) of tensors that show it; ``{block}.`` stands for each block's prefix.
 _WITNESSES: dict[str, tuple[tuple[str, int], ...]] = {
@@ -138,6 +152,11 @@ def directions_of(shapes: Mapping[str, Shape]) -> int:
     return _vote(shapes, _refuse_other_networks(shapes), "directions", DIRECTIONS)
 
 
+def is_gated(shapes: Mapping[str, Shape]) -> bool:
+    """Whether a network multiplies the outputs of some directions by a learned scalar."""
+    return any(key.endswith(f".{_GATE}") for key in shapes)
+
+
 def infer_sizes(shapes: Mapping[str, Shape], *, bones: bool = False) -> Sizes:
     """Read every size off the shapes and check those the architecture fixes.
 
@@ -189,7 +208,7 @@ def infer_sizes(shapes: Mapping[str, Shape], *, bones: bool = False) -> Sizes:
         raise _misfit(
             shapes, "Temporal_pos_embed", (1, MAX_FRAMES, d), "PoseMamba takes no more frames"
         )
-    bones = bones or (_LIMB_BUFFER in shapes and seen["embedded"] > 3)
+    bones = bones or (LIMB_BUFFER in shapes and seen["embedded"] > 3)
     channels = seen["embedded"] - (2 if bones else 0)
     if not 2 <= channels <= MAX_CHANNELS:
         raise _misfit(
@@ -226,15 +245,15 @@ def without_buffers(state: Mapping[str, Tensor], config: PoseMambaConfig) -> dic
     Raises:
         InputError: the network uses the buffer, and it tells of other bones than ours.
     """
-    kept = {key: tensor for key, tensor in state.items() if key != _LIMB_BUFFER}
-    buffer = state.get(_LIMB_BUFFER)
+    kept = {key: tensor for key, tensor in state.items() if key != LIMB_BUFFER}
+    buffer = state.get(LIMB_BUFFER)
     if buffer is not None and config.bones:
         bones = [(child, parent) for child, parent in enumerate(PARENTS) if child != ROOT]
         touches = torch.tensor([[joint in bone for bone in bones] for joint in range(NUM_JOINTS)])
         means = touches.float() / touches.sum(1, keepdim=True)
         if buffer.shape != means.shape or not torch.allclose(buffer.float(), means, atol=1e-3):
             raise InputError(
-                f"key '{_LIMB_BUFFER}' of shape {tuple(buffer.shape)} tells of other bones than "
+                f"key '{LIMB_BUFFER}' of shape {tuple(buffer.shape)} tells of other bones than "
                 "those of the 17 joints of Human3.6M: such a network is not supported"
             )
     return kept
@@ -305,7 +324,9 @@ def check_state(state: Mapping[str, Tensor], config: PoseMambaConfig) -> None:
         raise InputError(
             f"its shapes describe more than {MAX_PARAMETERS:,} parameters: no PoseMamba has"
         )
-    problems = [*_missing(state, expected), *_unexpected(state, expected)]
+    unexpected = sorted(_unexpected(state, expected), key=lambda each: not each[0])
+    named = [text for is_known, text in unexpected if is_known]  # tells more than what is missing
+    problems = [*named, *_missing(state, expected), *(text for _, text in unexpected[len(named) :])]
     for key, shape in expected.items():
         if key in state and (found := tuple(state[key].shape)) != shape:
             problems.append(f"key '{key}' has shape {found}, expected {shape}")
@@ -326,12 +347,17 @@ def _missing(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> Iter
             yield f"missing key '{key}': expected shape {shape}, found none{hint}"
 
 
-def _unexpected(state: Mapping[str, Tensor], expected: Mapping[str, Shape]) -> Iterable[str]:
+def _unexpected(
+    state: Mapping[str, Tensor], expected: Mapping[str, Shape]
+) -> Iterable[tuple[bool, str]]:
+    """Of each, whether a fork is known to add it, and what to say."""
     for key, tensor in state.items():
         if key not in expected:
+            known = next((what for pattern, what in _ADDITIONS if re.search(pattern, key)), None)
             yield (
+                known is not None,
                 f"unexpected key '{printable(key)}' of shape {tuple(tensor.shape)}: expected none, "
-                "PoseMamba has no such tensor"
+                f"{known or 'PoseMamba has no such tensor'}",
             )
 
 

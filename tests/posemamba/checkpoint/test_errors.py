@@ -212,7 +212,11 @@ case("name too long", "cannot be read", lambda folder: folder / ("n" * 5000))
 case("symlink loop", "no such file", symlink_loop)
 case("fifo", "not a regular file", fifo)
 case("empty folder", "folder without weights", lambda folder: folder)
-case("folder of files", "pass one of its files 'x.bin'", lambda f: unpacked(f, {"x.bin": b"x"}))
+case(
+    "folder of files",
+    "2 files of weights: pass one of 'x.bin', 'y/z.pth'",
+    lambda f: unpacked(f, {"x.bin": b"x", "y/z.pth": b"x"}),
+)
 case("two unpacked checkpoints", "holds 2 unpacked", two_unpacked)
 case("unpacked without a tensor file", "data/7", unpacked_without)
 case("unpacked with an empty data.pkl", ": ", lambda f: unpacked(f, {"data.pkl": b""}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import collections
 import functools
 import io
 import operator
@@ -65,6 +66,17 @@ class EvilState(Evil):
         return (*self.call, {"x": 1})
 
 
+class ForgedArray:
+    """Pickles as an array with a state that NumPy never wrote."""
+
+    def __init__(self, shape: tuple[int, ...], kind: object, data: bytes) -> None:
+        self.state = (1, shape, kind, False, data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, arguments, _ = np.zeros(1).__reduce__()
+        return (make, arguments, self.state)
+
+
 TOUCH = f"open('{CANARY}', 'w').close()"
 EVILS: dict[str, object] = {
     "os.system": Evil(os.system, f"touch {CANARY}"),
@@ -77,8 +89,11 @@ EVILS: dict[str, object] = {
     "torch.storage._load_from_bytes": Evil(torch.storage._load_from_bytes, b"x"),
     "functools.partial": EvilState(functools.partial, os.system, f"touch {CANARY}"),
     "operator.methodcaller": Evil(operator.methodcaller, "system", f"touch {CANARY}"),
-    "pathlib.Path": Path(CANARY),
-    "numpy array": np.zeros(3),
+    "a numpy array beyond its bytes": ForgedArray((9,), np.dtype("f8"), bytes(8)),
+    "a numpy array of negative size": ForgedArray((-1,), np.dtype("f8"), bytes(8)),
+    "a numpy array of no type": ForgedArray((1,), None, bytes(8)),
+    "a numpy array of text": np.array(["a"]),
+    "a numpy array of complex numbers": np.zeros(3, complex),
     "numpy object array": np.array([Evil(os.system, f"touch {CANARY}")], dtype=object),
     "numpy object dtype": np.dtype("O"),
     "numpy record dtype": np.dtype([("a", "f8"), ("b", "O")]),
@@ -153,8 +168,8 @@ def test_the_payload_would_work(tmp_path: Path) -> None:
 
 
 def test_names_the_host_program_allowed_do_not_apply(tmp_path: Path) -> None:
-    path = saved(poisoned(EVILS["pathlib.Path"]))(tmp_path)
-    with torch.serialization.safe_globals([Path, type(Path()), np.ndarray]):
+    path = saved(poisoned(collections.deque([1])))(tmp_path)
+    with torch.serialization.safe_globals([collections.deque, Path, np.ndarray]):
         before = set(torch.serialization.get_safe_globals())
         with pytest.raises(InputError, match="refused"):
             read_checkpoint(path)
