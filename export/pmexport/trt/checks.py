@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pmexport.engine.gpu import current_architecture
@@ -45,13 +45,16 @@ def check_options(options: Options, backend: Backend, targets: tuple[str, ...]) 
         )
 
 
-def check_plugin(probed: Outcome, plugin: Path) -> None:
-    """Make sure the plugin library holds the operators of the version this tool writes.
+def check_plugin(probed: Outcome, plugin: Path, names: Collection[str] = tuple(SCANS)) -> None:
+    """Make sure the plugin library holds operators of the version this tool writes.
+
+    Args:
+        names: of the operators.
 
     Raises:
         InputError: it does not.
     """
-    for name in SCANS:
+    for name in names:
         versions = [each["version"] for each in probed.creators if each["name"] == name]
         if not versions:
             raise InputError(f"plugin library '{plugin}' lacks {name}: build it again")
