@@ -1,8 +1,8 @@
 """The operators of domain ``posemamba``: one table of their inputs, outputs and attributes.
 
-``docs/reference/ops.md`` specifies the two scans, which every runtime has. The others, which
-``pmexport optimize`` writes for a GPU, are in ``docs/guide/onnxruntime.md``. All carry the
-attributes :data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
+``docs/reference/ops.md`` specifies them: two scans, which every runtime has, and the others, which
+``pmexport optimize`` writes for a GPU. All carry the attributes
+:data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
 """
 
 from __future__ import annotations

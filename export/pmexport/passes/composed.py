@@ -8,7 +8,7 @@ it. On a GPU those cost more in memory traffic and launches than in arithmetic. 
 - LayerNormalization, SiLU and the gate are one ``GatedNorm``;
 - a residual sum and the norms that read it are one ``AddNorm``.
 
-All in domain ``posemamba``, float32 and float16; ``docs/guide/onnxruntime.md`` specifies them.
+All in domain ``posemamba``, float32 and float16; ``docs/reference/ops.md`` specifies them.
 Sizes the fused kernels are compiled for go further, see :mod:`pmexport.passes.fused`.
 """
 

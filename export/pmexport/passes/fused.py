@@ -2,7 +2,7 @@
 
 The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every
 block ``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as
-the tensor cores read them. ``docs/guide/onnxruntime.md`` specifies the operators, which run on CUDA
+the tensor cores read them. ``docs/reference/ops.md`` specifies the operators, which run on CUDA
 alone.
 """
 
