@@ -219,4 +219,4 @@ def test_lift_opens_what_the_gpu_runs_fastest(
         got = lifter.lift(clip)
     assert told[-1].startswith("Model: ")
     with Lifter(path, "onnxruntime-cuda", threads=1) as lifter:
-        assert np.abs(got - lifter.lift(clip)).max() < limit
+        assert np.abs(got - lifter.lift(clip)).max() < 2 * limit

@@ -22,6 +22,7 @@ from pmexport.format.names import PLUGIN_ATTRIBUTES
 from pmexport.format.operators import FUSED, OPERATORS
 from pmexport.format.options import ExportOptions, Fusion
 from pmexport.passes.optimize import gpu_form, optimize_model
+from pmexport.trt.find import find_origin
 from pmexport.trt.macs import concrete_shapes, largest_tensor
 from pmexport.trt.precision_table import REASONS, precision_table
 from pmexport.trt.source import read_source
@@ -246,3 +247,26 @@ def test_what_was_rewritten_is_compared_where_the_engine_cannot_run(
 
     monkeypatch.setattr("pmexport.trt.parity.rewrite_apart", lambda *_: 1.0)
     assert "Parity: composed graph on the CPU: FAILED" in trt(*given, code=1).stdout
+
+
+def test_a_fused_file_has_nothing_to_compare_with_on_a_cpu(
+    whole: Path, here: Path, wide: Path, trt: Trt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu(monkeypatch, None)
+    shutil.copy(rewritten(wide, "half", "fused").path, "M.cuda.onnx")
+    Path("M.cuda.reference.npz").write_bytes(b"of another tool")
+    output = trt("--onnx", "M.cuda.onnx", "--no-cache", "--target", "sm86").stdout
+    assert "Parity: not compared: the nodes of a fused file run on a GPU alone" in output
+
+
+def test_a_model_beside_its_rewrite_is_one(
+    whole: Path, tmp_path: Path, wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(wide / "half.onnx", "M.onnx")
+    shutil.copy(rewritten(wide, "half", "fused").path, "M.cuda.onnx")
+    for link in (*tmp_path.glob("tiny.*"), *tmp_path.glob("inputs/*")):
+        link.unlink()
+    assert find_origin(Path(), None) == (None, Path("M.onnx"))
+    Path("M.onnx").unlink()
+    assert find_origin(Path(), None) == (None, Path("M.cuda.onnx"))
