@@ -42,12 +42,13 @@ def imported(_: list[str]) -> dict[str, Any]:
 
 def plugin(_: list[str]) -> dict[str, Any]:
     from pmexport.engine.module import load_module
+    from pmexport.format.operators import OPERATORS
     from pmexport.libraries import tensorrt_plugin_library
 
     library = tensorrt_plugin_library()
     creators = load_module(MODULE).plugins(library)
     names = {creator["name"] for creator in creators}
-    return {"ok": names == {"CrossSelectiveScan", "SelectiveScan"}, "creators": creators}
+    return {"ok": names == set(OPERATORS), "creators": creators}
 
 
 def memory(_: list[str]) -> dict[str, Any]:

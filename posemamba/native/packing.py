@@ -25,6 +25,15 @@ TILE = 16
 """Rows and columns of a tile of a packed matrix."""
 
 
+NORM_WIDTH, NORM_MULTIPLE = 1024, 4
+"""Most channels of a row that the kernels of the norms take, and what divides them."""
+
+
+def norm_fits(width: int) -> bool:
+    """Whether the kernels of the norms take rows of so many channels."""
+    return width <= NORM_WIDTH and width % NORM_MULTIPLE == 0
+
+
 def fits(d_model: int, d_inner: int, hidden: int, columns: int) -> bool:
     """Whether the kernels are compiled for a network.
 

@@ -23,6 +23,8 @@ from pmexport.runtimes.ort_cuda import OrtCuda
 from pmexport.runtimes.torch_cuda import TorchCuda
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.save import save_checkpoint
+from posemamba_runtime.cli.opening import open_lifter
+from posemamba_runtime.lifter import Lifter
 
 pytestmark = pytest.mark.gpu
 
@@ -202,3 +204,19 @@ def test_torch_runtime(network: PoseMamba, precision: Any, tmp_path: Path) -> No
         bound.upload()
         bound.compute()
         assert np.abs(bound.download() - want).max() < NETWORK_BOUNDS[precision]
+
+
+def test_lift_opens_what_the_gpu_runs_fastest(
+    model: tuple[Path, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runtime's library on the GPU: the rewritten file, and the poses of the exported one."""
+    path, limit = model
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    told: list[str] = []
+    clip = keypoints(1)
+    with open_lifter(path, "onnxruntime-cuda", 1, told.append) as lifter:
+        assert Path(lifter.info["model"]).parent == tmp_path / "posemamba"
+        got = lifter.lift(clip)
+    assert told[-1].startswith("Model: ")
+    with Lifter(path, "onnxruntime-cuda", threads=1) as lifter:
+        assert np.abs(got - lifter.lift(clip)).max() < 2 * limit

@@ -1,4 +1,4 @@
-// posemamba::ConvSilu, GatedNorm and AddNorm, version 1 (docs/guide/onnxruntime.md): what
+// posemamba::ConvSilu, GatedNorm and AddNorm, version 1 (docs/reference/ops.md): what
 // `pmexport optimize` makes of the standard operators around a scan.
 #pragma once
 

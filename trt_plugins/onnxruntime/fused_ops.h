@@ -1,4 +1,4 @@
-// posemamba::Embed, ConvProj, BlockTail and LastBlockTail, version 1 (docs/guide/onnxruntime.md): a
+// posemamba::Embed, ConvProj, BlockTail and LastBlockTail, version 1 (docs/reference/ops.md): a
 // whole network in two nodes a block. float16 activations, CUDA only.
 #pragma once
 

@@ -22,7 +22,23 @@ Attribute* find(Attribute* attributes, int32_t count, const char* name) {
   return nullptr;
 }
 
+bool read_real(const PluginField& field, Attribute* attribute, Reason* reason) {
+  if (field.type != PluginFieldType::kFLOAT32 || field.length != 1 || field.data == nullptr) {
+    return reason->refuse("attribute '%s' must hold one float32", attribute->name);
+  }
+  const float value = *static_cast<const float*>(field.data);
+  if (!(value >= static_cast<float>(attribute->low) &&
+        value < static_cast<float>(attribute->high))) {  // NaN too
+    return reason->refuse("attribute '%s' holds %g, it takes %d to below %d", attribute->name,
+                          static_cast<double>(value), attribute->low, attribute->high);
+  }
+  attribute->real = value;
+  attribute->count = 1;
+  return true;
+}
+
 bool read(const PluginField& field, Attribute* attribute, Reason* reason) {
+  if (attribute->is_real) return read_real(field, attribute, reason);
   if (field.type != PluginFieldType::kINT32 && field.type != PluginFieldType::kINT64) {
     return reason->refuse("attribute '%s' must hold integers", attribute->name);
   }
@@ -43,6 +59,15 @@ bool read(const PluginField& field, Attribute* attribute, Reason* reason) {
   }
   attribute->count = field.length;
   return true;
+}
+
+// One value of an attribute as text; reals in as many digits as tell any two apart.
+void print_value(const Attribute& a, int32_t index, char* text, size_t size) {
+  if (a.is_real) {
+    std::snprintf(text, size, "%.9g", static_cast<double>(a.real));
+  } else {
+    std::snprintf(text, size, "%d", a.values[index]);
+  }
 }
 
 }  // namespace
@@ -69,6 +94,11 @@ bool read_attributes(const nvinfer1::PluginFieldCollection* fields, Attribute* a
     if (attribute == nullptr) return reason->refuse("there is no attribute '%s'", field.name);
     if (!read(field, attribute, reason)) return false;
   }
+  for (int32_t i = 0; i < count; ++i) {
+    if (attributes[i].is_real && attributes[i].count == 0) {
+      return reason->refuse("attribute '%s' is missing", attributes[i].name);
+    }
+  }
   return true;
 }
 
@@ -77,7 +107,8 @@ int32_t write_fields(const Attribute* attributes, int32_t count, PluginField* fi
   for (int32_t i = 0; i < count; ++i) {
     const Attribute& a = attributes[i];
     if (a.count == 0) continue;
-    fields[written++] = PluginField(a.name, a.values, PluginFieldType::kINT32, a.count);
+    const void* data = a.is_real ? static_cast<const void*>(&a.real) : a.values;
+    fields[written++] = PluginField(a.name, data, a.field_type(), a.count);
   }
   return written;
 }
@@ -87,9 +118,11 @@ bool describe(const Attribute* attributes, int32_t count, char* text, size_t siz
   for (int32_t i = 0; i < count; ++i) {
     const Attribute& a = attributes[i];
     for (int32_t j = 0; j < a.count; ++j) {
-      const int wrote = j == 0 ? std::snprintf(text + used, size - used, "%s%s=%d",
-                                               used == 0 ? "" : " ", a.name, a.values[j])
-                               : std::snprintf(text + used, size - used, ",%d", a.values[j]);
+      char value[32];
+      print_value(a, j, value, sizeof value);
+      const int wrote = j == 0 ? std::snprintf(text + used, size - used, "%s%s=%s",
+                                               used == 0 ? "" : " ", a.name, value)
+                               : std::snprintf(text + used, size - used, ",%s", value);
       if (wrote < 0 || static_cast<size_t>(wrote) >= size - used) return false;
       used += static_cast<size_t>(wrote);
     }

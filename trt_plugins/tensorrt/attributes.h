@@ -15,17 +15,26 @@ struct Reason {
   [[gnu::format(printf, 2, 3)]] bool refuse(const char* format, ...);  // always false
 };
 
-// One integer attribute of an operator. A count of 0 means that the node did not give it.
+// One attribute of an operator: integers, or one real number. A count of 0 means that the node did
+// not give it, which a real number must not be.
 struct Attribute {
   const char* name;
   int32_t low;  // least and greatest value
   int32_t high;
   int32_t capacity;  // most values; 1 for a scalar
+  bool is_real = false;
   int32_t count = 0;
   int32_t values[PM_MAX_JOINTS] = {};
+  float real = 0.0f;
 
   int32_t value_or(int32_t otherwise) const { return count == 0 ? otherwise : values[0]; }
+  nvinfer1::PluginFieldType field_type() const {
+    return is_real ? nvinfer1::PluginFieldType::kFLOAT32 : nvinfer1::PluginFieldType::kINT32;
+  }
 };
+
+// What a norm adds to a variance: below 1.
+constexpr Attribute epsilon(const char* name) { return {name, 0, 1, 1, true}; }
 
 bool read_attributes(const nvinfer1::PluginFieldCollection* fields, Attribute* attributes,
                      int32_t count, Reason* reason);

@@ -8,15 +8,13 @@ struct CrossSelectiveScan {
   static constexpr const char* kName = "CrossSelectiveScan";
 
   static constexpr const char* kVersion = "1";
-  static constexpr int32_t kOutputCount = 1;
-  static constexpr int32_t kFurtherRank = 0;
-  static constexpr SizeOf kFurtherDims[1] = {};
 
   enum InputIndex : int32_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD, kInputCount };
   static constexpr Input kInputs[kInputCount] = {
       {"x", Type::kActivation, 4},  {"x_dbl", Type::kActivation, 4}, {"dt_weight", Type::kFloat, 3},
       {"dt_bias", Type::kFloat, 2}, {"A", Type::kFloat, 3},          {"D", Type::kFloat, 2}};
   static constexpr int32_t kRequired = kInputCount;
+  static constexpr Output kOutputs[] = {like(Type::kActivation, kX, 4)};
 
   enum AttributeIndex : int32_t {
     kDState,
@@ -43,9 +41,8 @@ struct CrossSelectiveScan {
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
 
-  static constexpr auto kWorkspace = &pm_cuda_cross_scan_workspace;
-  static constexpr auto kWorkspaceLimit = &pm_cuda_cross_scan_workspace_limit;
-  static constexpr auto kLaunch = &pm_cuda_cross_scan;
+  using Launcher = TunedLauncher<Params, &pm_cuda_cross_scan_workspace,
+                                 &pm_cuda_cross_scan_workspace_limit, &pm_cuda_cross_scan>;
 };
 
 }  // namespace posemamba::trt

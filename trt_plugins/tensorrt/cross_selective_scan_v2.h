@@ -7,9 +7,6 @@ namespace posemamba::trt {
 struct CrossSelectiveScanV2 {
   static constexpr const char* kName = "CrossSelectiveScan";
   static constexpr const char* kVersion = "2";
-  static constexpr int32_t kOutputCount = 1;
-  static constexpr int32_t kFurtherRank = 0;
-  static constexpr SizeOf kFurtherDims[1] = {};
 
   enum InputIndex : int32_t {
     kX,
@@ -33,6 +30,7 @@ struct CrossSelectiveScanV2 {
                                                  {"neighbour_index", Type::kInteger, 2},
                                                  {"reset_length", Type::kInteger, 1}};
   static constexpr int32_t kRequired = kNeighbourIndex;
+  static constexpr Output kOutputs[] = {like(Type::kActivation, kX, 4)};
 
   enum AttributeIndex : int32_t { kDState, kDtRank, kAttributeCount };
   static constexpr Attribute kAttributes[kAttributeCount] = {
@@ -47,9 +45,8 @@ struct CrossSelectiveScanV2 {
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
 
-  static constexpr auto kWorkspace = &pm_cuda_indexed_scan_workspace;
-  static constexpr auto kWorkspaceLimit = &pm_cuda_indexed_scan_workspace_limit;
-  static constexpr auto kLaunch = &pm_cuda_indexed_scan;
+  using Launcher = TunedLauncher<Params, &pm_cuda_indexed_scan_workspace,
+                                 &pm_cuda_indexed_scan_workspace_limit, &pm_cuda_indexed_scan>;
 };
 
 }  // namespace posemamba::trt

@@ -29,10 +29,36 @@ bool match(const Input& input, const nvinfer1::Dims& dims, std::initializer_list
   return reason->refuse("input '%s' is %s, it must be %s", input.name, found, asked);
 }
 
+bool match_output(int32_t index, const nvinfer1::Dims& dims, const nvinfer1::Dims& wanted,
+                  Reason* reason) {
+  if (std::equal(dims.d, dims.d + dims.nbDims, wanted.d, wanted.d + wanted.nbDims)) return true;
+  char found[96];
+  char asked[96];
+  print(dims.d, dims.d + dims.nbDims, found, sizeof found);
+  print(wanted.d, wanted.d + wanted.nbDims, asked, sizeof asked);
+  return reason->refuse("output %d's shape is %s, it must be %s", index, found, asked);
+}
+
+nvinfer1::Dims dims_of(const Output& output, const Shapes& inputs) {
+  nvinfer1::Dims dims{};
+  dims.nbDims = output.rank;
+  for (int32_t axis = 0; axis < output.rank; ++axis) {
+    const SizeOf& size = output.dims[axis];
+    dims.d[axis] = size.times * (size.input == kFixed ? 1 : inputs[size.input].d[size.axis]);
+  }
+  return dims;
+}
+
 bool in_limit(const char* what, int64_t value, int64_t most, Reason* reason) {
   if (value >= 1 && value <= most) return true;
   return reason->refuse("%s is %lld, it must be 1 to %lld", what, static_cast<long long>(value),
                         static_cast<long long>(most));
+}
+
+bool in_multiples(const char* what, int64_t value, int64_t of, Reason* reason) {
+  if (value % of == 0) return true;
+  return reason->refuse("%s is %lld, it must be a multiple of %lld", what,
+                        static_cast<long long>(value), static_cast<long long>(of));
 }
 
 bool copy_list(const Attribute& attribute, int64_t count, const char* of_what, int32_t* values,

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <new>
 
 #include "host.h"
@@ -18,6 +20,15 @@ inline constexpr const char* kPluginNamespace = "posemamba";
 inline constexpr int32_t kOk = 0;
 inline constexpr int32_t kFailed = -1;
 
+// The input that tells the type of a node's activations; no input where all types are fixed.
+template <class Operator>
+constexpr int32_t activation_of() {
+  for (int32_t i = 0; i < Operator::kInputCount; ++i) {
+    if (Operator::kInputs[i].type == Type::kActivation) return i;
+  }
+  return kFixed;
+}
+
 template <class Operator>
 class Plugin final : public nvinfer1::IPluginV3,
                      public nvinfer1::IPluginV3OneCore,
@@ -25,6 +36,10 @@ class Plugin final : public nvinfer1::IPluginV3,
                      public nvinfer1::IPluginV3OneRuntime {
   using DataType = nvinfer1::DataType;
   using Params = typename Operator::Params;
+  using Launcher = typename Operator::Launcher;
+  static constexpr int32_t kActivation = activation_of<Operator>();
+  static constexpr int32_t kOutputCount = std::size(Operator::kOutputs);
+  static constexpr int32_t kAttributeCount = Operator::kAttributeCount;
 
  public:
   // Null, with a line in the log, where the fields make no node of this operator.
@@ -62,35 +77,45 @@ class Plugin final : public nvinfer1::IPluginV3,
 
   // IPluginV3OneBuild
 
-  int32_t getNbOutputs() const noexcept override { return Operator::kOutputCount; }
+  int32_t getNbOutputs() const noexcept override { return kOutputCount; }
 
   int32_t getOutputDataTypes(DataType* outputs, int32_t output_count, const DataType* inputs,
                              int32_t input_count) const noexcept override {
     if (!counts_fit(input_count, output_count)) return kFailed;
-    if (inputs[0] != DataType::kFLOAT && inputs[0] != DataType::kHALF) {
-      return fail("input '%s' is neither float32 nor float16", Operator::kInputs[0].name);
+    DataType activations = DataType::kFLOAT;
+    if constexpr (kActivation != kFixed) {
+      activations = inputs[kActivation];
+      if (activations != DataType::kFLOAT && activations != DataType::kHALF) {
+        return fail("input '%s' is neither float32 nor float16",
+                    Operator::kInputs[kActivation].name);
+      }
     }
-    outputs[0] = inputs[0];
-    std::fill(outputs + 1, outputs + Operator::kOutputCount, DataType::kFLOAT);
+    for (int32_t i = 0; i < input_count; ++i) {
+      if (Operator::kInputs[i].type == Type::kHalf && inputs[i] != DataType::kHALF) {
+        return fail("input '%s' must be float16", Operator::kInputs[i].name);
+      }
+    }
+    for (int32_t i = 0; i < kOutputCount; ++i) {
+      outputs[i] = data_type(Operator::kOutputs[i].type, activations);
+    }
     return kOk;
   }
 
-  // The first output's shape is the first input's.
   int32_t getOutputShapes(const nvinfer1::DimsExprs* inputs, int32_t input_count,
                           const nvinfer1::DimsExprs*, int32_t shape_input_count,
                           nvinfer1::DimsExprs* outputs, int32_t output_count,
-                          nvinfer1::IExprBuilder&) noexcept override {
+                          nvinfer1::IExprBuilder& expressions) noexcept override {
     if (!counts_fit(input_count, output_count)) return kFailed;
     if (shape_input_count != 0) return fail("it takes no shape inputs");
     for (int32_t i = 0; i < input_count; ++i) {
       if (!rank_fits(i, inputs[i].nbDims)) return kFailed;
     }
-    outputs[0] = inputs[0];
-    for (int32_t i = 1; i < Operator::kOutputCount; ++i) {
-      outputs[i].nbDims = Operator::kFurtherRank;
-      for (int32_t axis = 0; axis < Operator::kFurtherRank; ++axis) {
-        const SizeOf from = Operator::kFurtherDims[axis];
-        outputs[i].d[axis] = inputs[from.input].d[from.axis];
+    for (int32_t i = 0; i < kOutputCount; ++i) {
+      const Output& output = Operator::kOutputs[i];
+      outputs[i].nbDims = output.rank;
+      for (int32_t axis = 0; axis < output.rank; ++axis) {
+        outputs[i].d[axis] = size_of(output.dims[axis], inputs, expressions);
+        if (outputs[i].d[axis] == nullptr) return fail("output %d's shape cannot be told", i);
       }
     }
     return kOk;
@@ -100,13 +125,21 @@ class Plugin final : public nvinfer1::IPluginV3,
   bool supportsFormatCombination(int32_t position, const nvinfer1::DynamicPluginTensorDesc* tensors,
                                  int32_t input_count, int32_t output_count) noexcept override {
     if (position < 0 || position >= input_count + output_count ||
-        input_count > Operator::kInputCount) {
+        input_count > Operator::kInputCount || output_count > kOutputCount) {
       return false;
     }
     const nvinfer1::PluginTensorDesc& asked = tensors[position].desc;
     if (asked.format != nvinfer1::TensorFormat::kLINEAR) return false;
-    if (position == 0) return asked.type == DataType::kFLOAT || asked.type == DataType::kHALF;
-    return asked.type == type_of(position, input_count, tensors[0].desc.type);
+    DataType activations = DataType::kFLOAT;
+    if constexpr (kActivation != kFixed) {
+      if (position == kActivation) {
+        return asked.type == DataType::kFLOAT || asked.type == DataType::kHALF;
+      }
+      activations = tensors[kActivation].desc.type;
+    }
+    const Type type = position < input_count ? Operator::kInputs[position].type
+                                             : Operator::kOutputs[position - input_count].type;
+    return asked.type == data_type(type, activations);
   }
 
   int32_t configurePlugin(const nvinfer1::DynamicPluginTensorDesc* inputs, int32_t input_count,
@@ -124,7 +157,7 @@ class Plugin final : public nvinfer1::IPluginV3,
     input_count_ = input_count;
     if (!known) return kOk;  // before a profile is chosen
     Params params{};
-    if (!bind({largest, input_count}, inputs[0].desc.type, &params)) return kFailed;
+    if (!bind({largest, input_count}, activations_of(inputs), &params)) return kFailed;
     tactics_ = tactics_for<Operator>(params);
     return kOk;
   }
@@ -137,8 +170,8 @@ class Plugin final : public nvinfer1::IPluginV3,
     nvinfer1::Dims largest[Operator::kInputCount];
     for (int32_t i = 0; i < input_count; ++i) largest[i] = inputs[i].max;
     Params params{};
-    if (!bind({largest, input_count}, inputs[0].desc.type, &params)) return 0;
-    return Operator::kWorkspaceLimit(&params);
+    if (!bind({largest, input_count}, activations_of(inputs), &params)) return 0;
+    return Launcher::workspace_limit(params);
   }
 
   int32_t getNbTactics() noexcept override { return tactics_.count; }
@@ -169,27 +202,29 @@ class Plugin final : public nvinfer1::IPluginV3,
     Params params{};
     if (is_empty(inputs[0].dims)) return kOk;
     if (!bind(inputs, input_count, &params)) return kFailed;
-    const nvinfer1::Dims &in = inputs[0].dims, &out = outputs[0].dims;
-    if (!std::equal(in.d, in.d + in.nbDims, out.d, out.d + out.nbDims)) {
-      return fail("the output's shape differs from that of '%s'", Operator::kInputs[0].name);
+    nvinfer1::Dims dims[Operator::kInputCount];
+    for (int32_t i = 0; i < input_count; ++i) dims[i] = inputs[i].dims;
+    for (int32_t i = 0; i < kOutputCount; ++i) {
+      Reason reason;
+      const nvinfer1::Dims wanted = dims_of(Operator::kOutputs[i], {dims, input_count});
+      if (!match_output(i, outputs[i].dims, wanted, &reason)) return fail("%s", reason.text);
     }
     return kOk;
   }
 
   int32_t enqueue(const nvinfer1::PluginTensorDesc* input_descriptions,
-                  const nvinfer1::PluginTensorDesc*, const void* const* inputs,
+                  const nvinfer1::PluginTensorDesc* output_descriptions, const void* const* inputs,
                   void* const* outputs, void* workspace, cudaStream_t stream) noexcept override {
     if (input_count_ == 0) return fail("it is enqueued before any shape was set");
-    const nvinfer1::Dims& first = input_descriptions[0].dims;
-    if (is_empty(first)) {  // then there is nothing to write, but for the state after no step
-      return Operator::kOutputCount == 1 || first.d[0] == 0 || first.d[1] == 0
-                 ? kOk
-                 : fail("a scan from a state to a state needs a step");
+    if (is_empty(input_descriptions[0].dims)) {  // then there is nothing to write
+      const bool all_empty = std::all_of(output_descriptions, output_descriptions + kOutputCount,
+                                         [](const auto& one) { return is_empty(one.dims); });
+      return all_empty ? kOk : fail("a scan from a state to a state needs a step");
     }
     Params params{};
     if (!bind(input_descriptions, input_count_, &params)) return kFailed;
-    Operator::Point(attributes_, inputs, input_count_, outputs, &params);
-    const cudaError_t error = Operator::kLaunch(&params, &tuning_, workspace, stream);
+    Operator::Point(attributes_.data(), inputs, input_count_, outputs, &params);
+    const cudaError_t error = Launcher::launch(params, tuning_, workspace, stream);
     if (error != cudaSuccess) return fail("the launch failed: %s", cudaGetErrorString(error));
     return kOk;
   }
@@ -199,25 +234,25 @@ class Plugin final : public nvinfer1::IPluginV3,
   }
 
   const nvinfer1::PluginFieldCollection* getFieldsToSerialize() noexcept override {
-    serialized_.nbFields = write_fields(attributes_, Operator::kAttributeCount, fields_);
-    serialized_.fields = fields_;
+    serialized_.nbFields = write_fields(attributes_.data(), kAttributeCount, fields_.data());
+    serialized_.fields = fields_.data();
     return &serialized_;
   }
 
  private:
-  Plugin() { std::copy_n(Operator::kAttributes, Operator::kAttributeCount, attributes_); }
+  Plugin() { std::copy_n(std::data(Operator::kAttributes), kAttributeCount, attributes_.data()); }
   Plugin(const Plugin&) = default;
 
   bool read(const nvinfer1::PluginFieldCollection* fields) {
     Reason reason;
-    if (!read_attributes(fields, attributes_, Operator::kAttributeCount, &reason) ||
-        !Operator::check(attributes_, &reason)) {
+    if (!read_attributes(fields, attributes_.data(), kAttributeCount, &reason) ||
+        !Operator::check(attributes_.data(), &reason)) {
       fail("%s", reason.text);
       return false;
     }
     const int used =
         std::snprintf(description_, sizeof description_, "posemamba %s ", POSEMAMBA_VERSION);
-    return describe(attributes_, Operator::kAttributeCount, description_ + used,
+    return describe(attributes_.data(), kAttributeCount, description_ + used,
                     sizeof description_ - static_cast<size_t>(used));
   }
 
@@ -235,11 +270,11 @@ class Plugin final : public nvinfer1::IPluginV3,
 
   bool counts_fit(int32_t inputs, int32_t outputs) const {
     if (inputs >= Operator::kRequired && inputs <= Operator::kInputCount &&
-        outputs == Operator::kOutputCount) {
+        outputs == kOutputCount) {
       return true;
     }
     fail("it has %d inputs and %d outputs; it takes %d to %d and has %s", inputs, outputs,
-         Operator::kRequired, Operator::kInputCount, Operator::kOutputCount == 1 ? "one" : "two");
+         Operator::kRequired, Operator::kInputCount, kOutputCount == 1 ? "one" : "two");
     return false;
   }
 
@@ -250,18 +285,37 @@ class Plugin final : public nvinfer1::IPluginV3,
     return false;
   }
 
-  static DataType type_of(int32_t position, int32_t input_count, DataType activations) {
-    if (position == input_count) return activations;
-    if (position > input_count) return DataType::kFLOAT;
-    switch (Operator::kInputs[position].type) {
+  static DataType data_type(Type type, DataType activations) {
+    switch (type) {
       case Type::kActivation:
         return activations;
       case Type::kInteger:
         return DataType::kINT32;
+      case Type::kHalf:
+        return DataType::kHALF;
       case Type::kFloat:
         break;
     }
     return DataType::kFLOAT;
+  }
+
+  // Of inputs as the builder describes them, and as an execution context does.
+  static DataType activations_of(const nvinfer1::DynamicPluginTensorDesc* inputs) {
+    return kActivation == kFixed ? DataType::kFLOAT : inputs[std::max(kActivation, 0)].desc.type;
+  }
+  static DataType activations_of(const nvinfer1::PluginTensorDesc* inputs) {
+    return kActivation == kFixed ? DataType::kFLOAT : inputs[std::max(kActivation, 0)].type;
+  }
+
+  // A size of an output as an expression of the inputs'.
+  static const nvinfer1::IDimensionExpr* size_of(const SizeOf& size,
+                                                 const nvinfer1::DimsExprs* inputs,
+                                                 nvinfer1::IExprBuilder& expressions) {
+    if (size.input == kFixed) return expressions.constant(size.times);
+    const nvinfer1::IDimensionExpr* from = inputs[size.input].d[size.axis];
+    return size.times == 1 ? from
+                           : expressions.operation(nvinfer1::DimensionOperation::kPROD, *from,
+                                                   *expressions.constant(size.times));
   }
 
   static bool is_empty(const nvinfer1::Dims& dims) {
@@ -274,12 +328,14 @@ class Plugin final : public nvinfer1::IPluginV3,
       if (!rank_fits(i, shapes[i].nbDims)) return false;
     }
     Reason reason;
-    if (!Operator::Shape(attributes_, shapes, params, &reason)) {
+    if (!Operator::Shape(attributes_.data(), shapes, params, &reason)) {
       fail("%s", reason.text);
       return false;
     }
-    Operator::dtype(*params) = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
-    if (Operator::kWorkspaceLimit(params) == 0) {
+    if constexpr (kActivation != kFixed) {
+      Operator::dtype(*params) = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
+    }
+    if (!Launcher::takes(*params)) {
       fail("the kernels do not take these sizes; posemamba/scan_cuda.h states their limits");
       return false;
     }
@@ -289,16 +345,16 @@ class Plugin final : public nvinfer1::IPluginV3,
   bool bind(const nvinfer1::PluginTensorDesc* inputs, int32_t count, Params* params) const {
     nvinfer1::Dims dims[Operator::kInputCount];
     for (int32_t i = 0; i < count; ++i) dims[i] = inputs[i].dims;
-    return bind({dims, count}, inputs[0].type, params);
+    return bind({dims, count}, activations_of(inputs), params);
   }
 
-  Attribute attributes_[Operator::kAttributeCount];
+  std::array<Attribute, kAttributeCount> attributes_;
   char node_[128] = "";
   char description_[1024] = "";
   pm_cuda_tuning tuning_{};
   int32_t input_count_ = 0;
   Tactics tactics_;
-  nvinfer1::PluginField fields_[Operator::kAttributeCount];  // of the last getFieldsToSerialize()
+  std::array<nvinfer1::PluginField, kAttributeCount> fields_;  // of the last getFieldsToSerialize()
   nvinfer1::PluginFieldCollection serialized_{};
 };
 
@@ -306,12 +362,12 @@ template <class Operator>
 class Creator final : public nvinfer1::IPluginCreatorV3One {
  public:
   Creator() {
-    for (int32_t i = 0; i < Operator::kAttributeCount; ++i) {
-      fields_[i] = nvinfer1::PluginField(Operator::kAttributes[i].name, nullptr,
-                                         nvinfer1::PluginFieldType::kINT32, 1);
-    }
+    std::transform(std::begin(Operator::kAttributes), std::end(Operator::kAttributes),
+                   fields_.begin(), [](const Attribute& a) {
+                     return nvinfer1::PluginField(a.name, nullptr, a.field_type(), 1);
+                   });
     collection_.nbFields = Operator::kAttributeCount;
-    collection_.fields = fields_;
+    collection_.fields = fields_.data();
   }
 
   const char* getPluginName() const noexcept override { return Operator::kName; }
@@ -327,7 +383,7 @@ class Creator final : public nvinfer1::IPluginCreatorV3One {
   }
 
  private:
-  nvinfer1::PluginField fields_[Operator::kAttributeCount];
+  std::array<nvinfer1::PluginField, Operator::kAttributeCount> fields_;
   nvinfer1::PluginFieldCollection collection_{};
 };
 

@@ -8,9 +8,6 @@ struct SelectiveScan {
   static constexpr const char* kName = "SelectiveScan";
 
   static constexpr const char* kVersion = "1";
-  static constexpr int32_t kOutputCount = 1;
-  static constexpr int32_t kFurtherRank = 0;
-  static constexpr SizeOf kFurtherDims[1] = {};
 
   enum InputIndex : int32_t { kU, kDelta, kA, kB, kC, kD, kDeltaBias, kZ, kInputCount };
   static constexpr Input kInputs[kInputCount] = {
@@ -18,6 +15,7 @@ struct SelectiveScan {
       {"B", Type::kActivation, 4},     {"C", Type::kActivation, 4},     {"D", Type::kFloat, 1},
       {"delta_bias", Type::kFloat, 1}, {"z", Type::kActivation, 3}};
   static constexpr int32_t kRequired = kD;
+  static constexpr Output kOutputs[] = {like(Type::kActivation, kU, 3)};
 
   enum AttributeIndex : int32_t { kDeltaSoftplus, kReverse, kAttributeCount };
   static constexpr Attribute kAttributes[kAttributeCount] = {
@@ -37,9 +35,8 @@ struct SelectiveScan {
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
 
-  static constexpr auto kWorkspace = &pm_cuda_scan_workspace;
-  static constexpr auto kWorkspaceLimit = &pm_cuda_scan_workspace_limit;
-  static constexpr auto kLaunch = &pm_cuda_scan;
+  using Launcher =
+      TunedLauncher<Params, &pm_cuda_scan_workspace, &pm_cuda_scan_workspace_limit, &pm_cuda_scan>;
 };
 
 }  // namespace posemamba::trt

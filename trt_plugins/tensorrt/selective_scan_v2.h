@@ -7,7 +7,6 @@ namespace posemamba::trt {
 struct SelectiveScanV2 {
   static constexpr const char* kName = "SelectiveScan";
   static constexpr const char* kVersion = "2";
-  static constexpr int32_t kOutputCount = 2;  // y, final_state
 
   // Those of version 1, and the state before the first step.
   enum InputIndex : int32_t { kInitialState = SelectiveScan::kInputCount, kInputCount };
@@ -16,9 +15,10 @@ struct SelectiveScanV2 {
       SelectiveScan::kInputs[3], SelectiveScan::kInputs[4], SelectiveScan::kInputs[5],
       SelectiveScan::kInputs[6], SelectiveScan::kInputs[7], {"initial_state", Type::kFloat, 3}};
   static constexpr int32_t kRequired = SelectiveScan::kRequired;
-  static constexpr int32_t kFurtherRank = 3;
-  static constexpr SizeOf kFurtherDims[kFurtherRank] = {
-      {SelectiveScan::kU, 0}, {SelectiveScan::kU, 1}, {SelectiveScan::kA, 1}};
+  static constexpr Output kOutputs[] = {
+      // y, final_state
+      like(Type::kActivation, SelectiveScan::kU, 3),
+      {Type::kFloat, 3, {{SelectiveScan::kU, 0}, {SelectiveScan::kU, 1}, {SelectiveScan::kA, 1}}}};
 
   enum AttributeIndex : int32_t { kGated = SelectiveScan::kAttributeCount, kAttributeCount };
   static constexpr Attribute kAttributes[kAttributeCount] = {
@@ -32,9 +32,8 @@ struct SelectiveScanV2 {
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.scan.dtype; }
 
-  static constexpr auto kWorkspace = &pm_cuda_stateful_scan_workspace;
-  static constexpr auto kWorkspaceLimit = &pm_cuda_stateful_scan_workspace_limit;
-  static constexpr auto kLaunch = &pm_cuda_stateful_scan;
+  using Launcher = TunedLauncher<Params, &pm_cuda_stateful_scan_workspace,
+                                 &pm_cuda_stateful_scan_workspace_limit, &pm_cuda_stateful_scan>;
 };
 
 }  // namespace posemamba::trt

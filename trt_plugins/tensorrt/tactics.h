@@ -38,7 +38,7 @@ Tactics tactics_for(const typename Operator::Params& params) {
   for (const int32_t variant : {PM_CUDA_CHUNKED, PM_CUDA_SERIAL}) {
     for (int32_t config = 1; config < kConfigsPerVariant; ++config) {
       const pm_cuda_tuning tuning{variant, 0, config};
-      if (Operator::kWorkspace(&params, &tuning) == 0) continue;
+      if (!Operator::Launcher::takes(params, tuning)) continue;
       tactics.numbers[static_cast<size_t>(tactics.count++)] = variant * kConfigsPerVariant + config;
     }
   }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from pmexport.format.file import ModelFile
 from pmexport.format.limits import check_elements, check_frames
 from pmexport.format.memory import check_room
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
-from pmexport.format.options import Fusion, Precision
+from pmexport.format.options import Precision, Rewrite
 from pmexport.runtimes.base import (
     Bindable,
     Bound,
@@ -65,7 +65,7 @@ class BenchRequest:
     effort: Effort = Effort()  # noqa: RUF009 (frozen)
     threads: int | None = None
     cuda_graph: bool = True
-    optimize: Fusion | Literal["off"] = "auto"
+    optimize: Rewrite = "auto"
     tf32: bool = False
     weights: str | None = None
     layers: bool = False

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from pmexport.check.tolerance import TOLERANCES
-from pmexport.format.file import open_model
+from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.format.options import Fusion
-from pmexport.passes.optimize import optimize_model
+from pmexport.passes.optimize import Optimized, optimize_model
 from pmexport.runtimes.base import FloatArray, Lift, RuntimeOptions
 from pmexport.runtimes.ort_cpu import OrtCpu
 from pmexport.runtimes.session import open_session, session_lift
@@ -64,19 +64,9 @@ def optimize_file(
     model = open_model(path)
     output = output or path.with_suffix(".cuda.onnx")
     check_file(output, suffix=".onnx", inputs=[path])
-    most = model.metadata.get("max_frames", 1)
-    clip = _clip(model.batch or 2, model.frames or min(_CHECK_FRAMES, most), model.channels)
     optimized = optimize_model(model, fusion)
     data = optimized.serialised()
-    expected = _run(OrtCpu(RuntimeOptions(threads=threads)).load(model), clip, path)
-    lift: Lift
-    if optimized.fusion == "fused":  # onnxruntime has these operators on CUDA alone
-        from pmexport.runtimes.fused_torch import fused_lift
-
-        lift = fused_lift(optimized.model, threads)
-    else:
-        lift = session_lift(open_session(model, threads, [CPU_PROVIDER], data))
-    apart = float(np.abs(_run(lift, clip, path) - expected).max())
+    apart = rewrite_apart(model, optimized, threads)
     with replacing(output) as partial:
         partial.write_bytes(data)
     return OptimizeReport(
@@ -87,6 +77,26 @@ def optimize_file(
         max_abs=apart,
         limit=TOLERANCES[model.precision].max_abs,
     )
+
+
+def rewrite_apart(model: ModelFile, optimized: Optimized, threads: int | None = None) -> float:
+    """Largest difference of a coordinate between a model and its rewrite, on the CPU.
+
+    Raises:
+        InputError: one of the two does not run.
+    """
+    most = model.metadata.get("max_frames", 1)
+    clip = _clip(model.batch or 2, model.frames or min(_CHECK_FRAMES, most), model.channels)
+    expected = _run(OrtCpu(RuntimeOptions(threads=threads)).load(model), clip, model.path)
+    lift: Lift
+    if optimized.fusion == "fused":  # onnxruntime has these operators on CUDA alone
+        from pmexport.runtimes.fused_torch import fused_lift
+
+        lift = fused_lift(optimized.model, threads)
+    else:
+        data = optimized.serialised()
+        lift = session_lift(open_session(model, threads, [CPU_PROVIDER], data))
+    return float(np.abs(_run(lift, clip, model.path) - expected).max())
 
 
 def report_lines(report: OptimizeReport) -> list[str]:

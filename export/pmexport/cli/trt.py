@@ -23,7 +23,7 @@ from pmexport.cli.options import (
     one_precision,
 )
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
-from pmexport.format.options import Precision
+from pmexport.format.options import Fusion, Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.text import one_line
@@ -90,6 +90,9 @@ class Size(_Size):
 @click.option("--frames", multiple=True, metavar="MIN:OPT:MAX",
               help="Frames of a clip; repeat for several profiles.  [default: any, tuned for "
               "the longest]")  # fmt: skip
+@click.option("--fusion", "rewrite", type=NearChoice((*get_args(Fusion), "off")), default="auto",
+              show_default=True, help="How the model is rewritten for our kernels: as 'pmexport "
+              "optimize', or off.")  # fmt: skip
 @click.option("--workspace", type=Size(), help="Most scratch memory of a layer, MiB or as 2GiB.")
 @click.option("--timing-cache", type=PATH, help="File of kernel times, read and written.")
 @click.option("--optimization-level", type=Whole(0, 5), help="TensorRT's effort.")
@@ -221,7 +224,7 @@ def _build(request: TrtRequest, scratch: Path, *, check: bool) -> bool:
     click.echo("\n".join(lines))
     passed = report.passed
     if check:
-        parity = check_built(job, check_progress)
+        parity = check_built(job, report.graph, check_progress)
         click.echo("\n".join(parity.lines()))
         passed = passed and parity.passed
     path = shlex.quote(str(report.path))

@@ -7,6 +7,7 @@ import shlex
 from pmexport.engine.file import EngineFile
 from pmexport.engine.module import TensorRtModule
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
+from pmexport.format.operators import SCANS
 from posemamba.errors import InputError
 
 #: Architectures an engine of ``--hardware-compat ampere+`` runs on begin here.
@@ -121,11 +122,11 @@ def check_plugin(engine: EngineFile, library: str, creators: list[dict[str, str]
         InputError: it lacks one, or has another version of it.
     """
     needed = engine.sidecar["plugin"]["version"]
-    versions = {creator["name"]: creator["version"] for creator in creators}
     for name in engine.sidecar["plugin"]["creators"]:
-        held = versions.get(name)
-        if held != needed:
-            has = "lacks it" if held is None else f"has version {held}"
+        held = sorted(each["version"] for each in creators if each["name"] == name)
+        # Of the scans there are two versions, of the others one; an engine tells the newest.
+        if not held or (name in SCANS and needed not in held):
+            has = f"has version {' and '.join(held)}" if held else "lacks it"
             raise InputError(
                 f"'{engine.path}' needs version {needed} of the plugin {name}, '{library}' {has}: "
                 f"use the library it was built with, or build it again with {rebuild(engine)}"

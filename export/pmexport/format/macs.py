@@ -14,11 +14,15 @@ import onnx
 
 from pmexport.format.file import ModelFile, Node, Shape, shape_of
 from pmexport.format.names import OP_DOMAIN
-from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
+from pmexport.format.operators import SELECTIVE_SCAN, inputs_by_name
 from pmexport.format.schemas import register_schemas
 from posemamba.errors import InputError
 
 _MACS_PER_STATE = 3  # decay, input, output
+#: Inputs of our operators that every position is multiplied with: fp16 matrices packed for the
+#: tensor cores, whose elements are their MACs, and float32 taps and matrices.
+_PACKED = ("in_proj", "projection", "out_proj", "fc1", "fc2")
+_WEIGHTS = ("weight", "head_weight")
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -78,13 +82,29 @@ def node_macs(node: Node, shapes: Shapes) -> int:
         return prod(shapes[node.outputs[0]]) * prod(shapes[node.inputs[1]][1:])
     if node.domain != OP_DOMAIN:
         return 0
-    inputs = inputs_by_name(node.op_type, [shapes.get(name, ()) for name in node.inputs])
-    states = inputs["A"][-1]
-    if node.op_type == CROSS_SELECTIVE_SCAN:
-        positions = prod(inputs["x"][:3])  # batch, frames, joints
+    inputs = _own_inputs(node, shapes)
+    if node.op_type == SELECTIVE_SCAN:
+        return prod(inputs["u"]) * _MACS_PER_STATE * inputs["A"][-1]
+    each = sum(prod(inputs[name]) for name in _WEIGHTS if name in inputs)
+    if "A" in inputs:
         directions, d_inner, rank = inputs["dt_weight"]
-        return positions * directions * d_inner * (rank + _MACS_PER_STATE * states)
-    return prod(inputs["u"]) * _MACS_PER_STATE * states
+        each += directions * d_inner * (rank + _MACS_PER_STATE * inputs["A"][-1])
+    return _positions(node, shapes) * each + half_macs(node, shapes)
+
+
+def half_macs(node: Node, shapes: Shapes) -> int:
+    """Those of a node of ours that are matrix products of fp16; all else is fp32 inside."""
+    inputs = _own_inputs(node, shapes)
+    each = sum(prod(inputs[name]) for name in _PACKED if name in inputs)
+    return _positions(node, shapes) * each
+
+
+def _own_inputs(node: Node, shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    return inputs_by_name(node.op_type, [shapes.get(name, ()) for name in node.inputs])
+
+
+def _positions(node: Node, shapes: Shapes) -> int:
+    return prod(shapes[node.outputs[0]][:3])  # batch, frames, joints
 
 
 def largest_tensor(source: ModelFile, shapes: Shapes) -> tuple[str, int]:

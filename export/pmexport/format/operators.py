@@ -1,8 +1,8 @@
 """The operators of domain ``posemamba``: one table of their inputs, outputs and attributes.
 
-``docs/reference/ops.md`` specifies the two scans, which every runtime has. The others,
-which ``pmexport optimize`` writes for ONNX Runtime alone, are in ``docs/guide/onnxruntime.md``. All
-carry the attributes :data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
+``docs/reference/ops.md`` specifies them: two scans, which every runtime has, and the others, which
+``pmexport optimize`` writes for a GPU. All carry the attributes
+:data:`pmexport.format.names.PLUGIN_ATTRIBUTES` too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN = "CrossSelectiveScan", "SelectiveScan"
 CONV_SILU, GATED_NORM, ADD_NORM = "ConvSilu", "GatedNorm", "AddNorm"
 EMBED, CONV_PROJ = "Embed", "ConvProj"
 BLOCK_TAIL, LAST_BLOCK_TAIL = "BlockTail", "LastBlockTail"
+FUSED = (EMBED, CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL)
+"""The whole network of the fused rewrite."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ Precision = Literal["fp32", "fp16"]
 Fusion = Literal["auto", "fused", "composed"]
 """``fused``: two nodes per block, float16 and the paper's widths. ``composed``: standard matrix
 products with our nodes between them, any type and size. ``auto``: the first where it fits."""
+Rewrite = Fusion | Literal["off"]
+"""How a model is rewritten for a GPU before it runs there; ``off``: not at all."""
+Form = Literal["fused", "composed", "as exported"]
+"""What a GPU is given in the end."""
 
 OPSETS = range(18, 23)
 """Operator sets the export is tested with. LayerNormalization needs 17, Gelu is one node from 20;

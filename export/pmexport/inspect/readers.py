@@ -38,7 +38,7 @@ def _onnx_sentences(model: ModelFile, facts: Mapping[str, Any]) -> Iterable[str]
     said = facts["metadata"].get
     what = _network(said)
     size = size_text(facts["file"]["bytes"])
-    target = ", rewritten for ONNX Runtime CUDA" if model.is_optimized else ""
+    target = ", rewritten for a GPU" if model.is_optimized else ""
     yield f"{model.path.name} is an ONNX model of {what}{target}, {size}."
     frames, most = said("frames"), said("max_frames")
     if frames is not None:

@@ -8,7 +8,7 @@ it. On a GPU those cost more in memory traffic and launches than in arithmetic. 
 - LayerNormalization, SiLU and the gate are one ``GatedNorm``;
 - a residual sum and the norms that read it are one ``AddNorm``.
 
-All in domain ``posemamba``, float32 and float16; ``docs/guide/onnxruntime.md`` specifies them.
+All in domain ``posemamba``, float32 and float16; ``docs/reference/ops.md`` specifies them.
 Sizes the fused kernels are compiled for go further, see :mod:`pmexport.passes.fused`.
 """
 
@@ -28,16 +28,25 @@ from pmexport.passes.match_block import (
     find_mixers,
     find_residual_norms,
 )
+from posemamba.errors import InputError
+from posemamba.native.packing import NORM_MULTIPLE, NORM_WIDTH, norm_fits
 
 
 def rewrite_composed(model: ir.Model) -> None:
     """Rewrite a graph of ``pmexport onnx --ops fused`` in place; what it computes stays the same.
 
     Raises:
-        InputError: the graph is not one of those, or was rewritten before.
+        InputError: the graph is not one of those, was rewritten before, or is of sizes that the
+            kernels do not take.
     """
     graph = model.graph
     mixers = find_mixers(graph)
+    d_model, d_inner = mixers[0].in_proj.shape[0], mixers[0].in_proj.shape[1] // 2
+    if not (norm_fits(d_model) and norm_fits(d_inner)):
+        raise InputError(
+            f"its norms are {d_model} and {d_inner} wide, the kernels take multiples of "
+            f"{NORM_MULTIPLE} up to {NORM_WIDTH}: use it as it is"
+        )
     dtype = mixers[0].scan.outputs[0].dtype
     assert dtype is not None
     for mixer in mixers:

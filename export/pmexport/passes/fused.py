@@ -2,7 +2,7 @@
 
 The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every
 block ``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as
-the tensor cores read them. ``docs/guide/onnxruntime.md`` specifies the operators, which run on CUDA
+the tensor cores read them. ``docs/reference/ops.md`` specifies the operators, which run on CUDA
 alone.
 """
 
@@ -37,8 +37,9 @@ def can_fuse(network: Network) -> bool:
     inner, width = first.out_proj.shape
     hidden, columns = first.fc1.shape[1], first.x_proj.shape[1]
     xy = len(network.embedding) == 2  # the embedding's kernel reads no more channels
-    half = first.mixer.scan.outputs[0].dtype == _HALF
-    return xy and half and fits(width, inner, hidden, columns)
+    half = all(layer.mixer.scan.outputs[0].dtype == _HALF for layer in network.layers)
+    by_lists = "order" in first.mixer.scan.attributes  # not by the tables of version 2
+    return xy and half and by_lists and fits(width, inner, hidden, columns)
 
 
 def rewrite_fused(model: ir.Model, network: Network) -> None:

@@ -1,4 +1,4 @@
-"""``pmexport optimize``: an exported graph rewritten for ONNX Runtime CUDA."""
+"""``pmexport optimize``: an exported graph rewritten for a GPU, and whether one can be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from onnxscript import ir
 
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import TARGET, TARGET_KEY
-from pmexport.format.options import Fusion
+from pmexport.format.operators import EMBED
+from pmexport.format.options import Form, Fusion, Rewrite
 from pmexport.passes.composed import rewrite_composed
 from pmexport.passes.fused import find_fusable, rewrite_fused
 from pmexport.passes.match_network import Network
@@ -29,6 +30,51 @@ class Optimized:
         return data
 
 
+@dataclass(frozen=True)
+class GpuForm:
+    """What a GPU is given for a model.
+
+    Attributes:
+        name: which nodes.
+        optimized: the rewritten graph; None for the nodes of the file.
+        reason: why the file's own nodes; empty where they were rewritten.
+    """
+
+    name: Form
+    optimized: Optimized | None
+    reason: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})" if self.reason else self.name
+
+
+def gpu_form(file: Path | ModelFile, rewrite: Rewrite = "auto") -> GpuForm:
+    """Rewrite a model as a GPU runs it fastest; with ``auto`` its own nodes where nothing fits.
+
+    Raises:
+        InputError: no readable model, or a rewrite was asked for by name and does not fit.
+    """
+    source = open_model(file)
+    if source.is_optimized:
+        name: Form = "fused" if EMBED in source.own_operators else "composed"
+        if rewrite in ("fused", "composed") and rewrite != name:
+            raise InputError(
+                f"'{source.path}' is optimised already, as {name}: give the model it was made from"
+            )
+        return GpuForm(name, None, "as the file is")
+    if rewrite == "off":
+        return GpuForm("as exported", None, "asked for")
+    if rewrite == "auto" and not source.own_operators:
+        return GpuForm("as exported", None, "it has standard operators alone")
+    try:
+        made = optimize_model(source, rewrite)
+    except InputError as error:
+        if rewrite != "auto":
+            raise
+        return GpuForm("as exported", None, str(error).removeprefix(f"'{source.path}': "))
+    return GpuForm("fused" if made.fusion == "fused" else "composed", made)
+
+
 def optimize_model(file: Path | ModelFile, fusion: Fusion = "auto") -> Optimized:
     """The rewritten model of a file; the file stays as it is.
 
@@ -42,6 +88,7 @@ def optimize_model(file: Path | ModelFile, fusion: Fusion = "auto") -> Optimized
     model = ir.from_proto(source.proto)
     ir.external_data.set_base_dir(model.graph, os.path.dirname(source.path))  # noqa: PTH120
     try:
+        _refuse_kept(source)
         used = _rewrite(model, fusion)
     except InputError as error:
         raise InputError(f"'{source.path}': {error}") from None
@@ -54,6 +101,20 @@ def optimize_model(file: Path | ModelFile, fusion: Fusion = "auto") -> Optimized
         ) from None
     model.metadata_props[TARGET_KEY] = TARGET
     return Optimized(model, used)
+
+
+def _refuse_kept(source: ModelFile) -> None:
+    """The rewrites know two types of a network, not one for each module.
+
+    Raises:
+        InputError: a keep list left modules in float32.
+    """
+    kept = source.metadata.get("keep_fp32", ())
+    if kept:
+        raise InputError(
+            f"its keep list leaves {len(kept)} of its modules in fp32 ('{kept[0]}' is one): such a "
+            "file is not optimised, use it as it is"
+        )
 
 
 def _rewrite(model: ir.Model, fusion: Fusion) -> Fusion:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pmexport.engine.file import EngineFile
 from pmexport.format.file import ModelFile
-from pmexport.format.options import Fusion, Precision
+from pmexport.format.options import Precision, Rewrite
 
 FloatArray = NDArray[np.float32]
 Lift = Callable[[FloatArray], FloatArray]
@@ -51,7 +51,7 @@ class RuntimeOptions:
     weights: str | None = None
     precision: Precision = "fp32"
     cuda_graph: bool = True
-    optimize: Fusion | Literal["off"] = "auto"
+    optimize: Rewrite = "auto"
     tf32: bool = False
     profile: Path | None = None
 

@@ -12,7 +12,7 @@ import numpy as np
 from pmexport.format.environment import has_module
 from pmexport.format.names import CUDA_PROVIDER, INPUT_NAME, OUTPUT_NAME
 from pmexport.libraries import custom_op_providers
-from pmexport.passes.optimize import optimize_model
+from pmexport.passes.optimize import GpuForm, gpu_form
 from pmexport.runtimes.base import (
     DEFAULT_OPTIONS,
     Bound,
@@ -32,7 +32,7 @@ class OrtCuda:
     """ONNX Runtime on an NVIDIA GPU, with the project's operators in its CUDA provider.
 
     A model of ``pmexport onnx --ops fused`` is rewritten in memory first, as by ``pmexport
-    optimize``, unless the options say ``off``.
+    optimize``, where that fits and unless the options say ``off``.
     """
 
     name: ClassVar[str] = "ort-cuda"
@@ -57,13 +57,14 @@ class OrtCuda:
         return None
 
     def load(self, file: File) -> Lift:
-        return session_lift(self.session(file, cuda_graph=False))
+        return session_lift(self.session(file, cuda_graph=False)[0])
 
     def bind(self, file: File, keypoints_2d: FloatArray) -> Bound:
-        return _OrtBound(self.session(file, self.options.cuda_graph), keypoints_2d, self.options)
+        session, form = self.session(file, self.options.cuda_graph)
+        return _OrtBound(session, keypoints_2d, self.options, form)
 
-    def session(self, file: File, cuda_graph: bool) -> Any:  # noqa: ANN401
-        """The ``onnxruntime.InferenceSession`` itself, all of it on the GPU.
+    def session(self, file: File, cuda_graph: bool) -> tuple[Any, GpuForm]:
+        """The ``onnxruntime.InferenceSession`` itself, all of it on the GPU, and of which nodes.
 
         Args:
             cuda_graph: record the first run and replay it: one input shape, bound buffers.
@@ -73,9 +74,8 @@ class OrtCuda:
         """
         _load_cuda_libraries()
         model = as_model(file)
-        how, instead = self.options.optimize, None
-        if how != "off" and model.own_operators and not model.is_optimized:
-            instead = optimize_model(model, how).serialised()
+        form = gpu_form(model, self.options.optimize)
+        instead = None if form.optimized is None else form.optimized.serialised()
         provider = {
             "use_tf32": str(int(self.options.tf32)),
             "enable_cuda_graph": str(int(cuda_graph)),
@@ -88,19 +88,25 @@ class OrtCuda:
                 "onnxruntime's CUDA provider does not start here (no GPU, no driver, or CUDA and "
                 "cuDNN of another version): see 'pmexport doctor'"
             )
-        return session
+        return session, form
 
 
 class _OrtBound:
     """A session with its input and output at fixed places on the GPU."""
 
-    def __init__(self, session: Any, keypoints_2d: FloatArray, options: RuntimeOptions) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        session: Any,  # noqa: ANN401
+        keypoints_2d: FloatArray,
+        options: RuntimeOptions,
+        form: GpuForm,
+    ) -> None:
         import onnxruntime as ort
 
         self.settings = {
             "io_binding": True,
             "cuda_graph": options.cuda_graph,
-            "optimized": options.optimize,
+            "optimized": str(form),
             "tf32": options.tf32,
         }
         self._session = session

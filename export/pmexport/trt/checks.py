@@ -46,18 +46,18 @@ def check_options(options: Options, backend: Backend, targets: tuple[str, ...]) 
         )
 
 
-def check_plugin(probed: Outcome, plugin: Path, source: ModelFile | None) -> None:
+def check_plugin(probed: Outcome, plugin: Path, model: ModelFile | None) -> None:
     """Make sure the plugin library holds the operators that a build needs, in their versions.
 
     Args:
-        source: the ONNX model; None where it is exported on the way, of version 1.
+        model: what TensorRT will parse; None where that is not known yet.
 
     Raises:
         InputError: it does not.
     """
     needed = {(name, PLUGIN_VERSION) for name in SCANS}
-    if source is not None:
-        needed |= {(node.op_type, node.plugin_version) for node in source.own_nodes}
+    if model is not None:
+        needed |= {(node.op_type, node.plugin_version) for node in model.own_nodes}
     for name, version in sorted(needed):
         has = [each["version"] for each in probed.creators if each["name"] == name]
         if not has:

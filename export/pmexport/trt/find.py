@@ -30,6 +30,8 @@ def find_origin(
         InputError: there is none, or several; the line lists them.
     """
     models = [model for path in sorted(folder.glob("*.onnx")) if (model := _ours(path))]
+    # Beside its rewrite for a GPU a model is still one: 'pmexport trt' rewrites it itself.
+    models = [model for model in models if not model.is_optimized] or models
     fitting = [model for model in models if precision in (None, model.precision)]
     if exports and len(fitting) == 1:
         return None, fitting[0].path

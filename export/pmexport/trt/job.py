@@ -19,12 +19,14 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN
 from pmexport.trt.build import OnEvent, Outcome, run_worker, worker_spec
 from pmexport.trt.cache import EngineCache, Entry, Nearest, cache_key
-from pmexport.trt.checks import check_disk, check_plugin
+from pmexport.trt.checks import check_disk
+from pmexport.trt.graph import Graph
 from pmexport.trt.precision_table import precision_table
 from pmexport.trt.request import TrtJob, check_source
 from pmexport.trt.source import plugin_version, read_source
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
+from posemamba.text import plural
 
 NO_GPU = "no GPU here that it is for"
 
@@ -52,6 +54,7 @@ class TrtReport:
 
     Attributes:
         sidecar: everything about it.
+        graph: what TensorRT parsed.
         cached: whether it was found in the cache.
         seconds: of each stage.
         cpu_seconds: user and system time of TensorRT's process; 0 where it was cached.
@@ -59,6 +62,7 @@ class TrtReport:
 
     path: Path
     sidecar: Mapping[str, Any]
+    graph: Graph
     cached: bool
     seconds: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float = 0.0
@@ -78,7 +82,8 @@ def run(job: TrtJob, watch: Watch) -> TrtReport:
     seconds: dict[str, float] = {}
     _warn_of_gpu_code(job, watch)
     source = job.source if job.source is not None else _export(job, watch, seconds)
-    fields = key_fields(job, source)
+    graph = job.graph if job.graph is not None else job.graph_of(source)
+    fields = key_fields(job, source, graph)
     key = cache_key(fields)
     request = job.request
     cache = None if request.cache is None else EngineCache(request.cache, request.cache_limit)
@@ -86,14 +91,14 @@ def run(job: TrtJob, watch: Watch) -> TrtReport:
     with nullcontext() if cache is None else cache.locked(key, lambda: watch.note(waiting)):
         found = None if cache is None else _look_up(cache, key, fields, watch)
         if found is not None:
-            return _from_cache(job, source, found, seconds)
-        report = _build(job, source, watch, seconds)
+            return _from_cache(job, source, graph, found, seconds)
+        report = _build(job, source, graph, watch, seconds)
         if cache is not None and report.passed:
             _keep(cache, key, fields, report, watch)
     return report
 
 
-def key_fields(job: TrtJob, source: ModelFile) -> dict[str, Any]:
+def key_fields(job: TrtJob, source: ModelFile, graph: Graph) -> dict[str, Any]:
     """Everything an engine depends on, by names a user reads when one has changed.
 
     A timing cache is not among them: with one, builds are faster and the engine does the same.
@@ -101,6 +106,7 @@ def key_fields(job: TrtJob, source: ModelFile) -> dict[str, Any]:
     options = job.request.options
     return {
         "onnx": source.whole_sha256,
+        "graph": graph.form,
         "plugin": job.plugin_sha256,
         "backend": job.backend.name,
         "tensorrt version": job.probed.version,
@@ -134,7 +140,6 @@ def _export(job: TrtJob, watch: Watch, seconds: dict[str, float]) -> ModelFile:
     report = run_export(job.export)
     source = read_source(report.path)
     check_source(source, job.request, job.precision)
-    check_plugin(job.probed, job.plugin, source)
     check_disk(job.output.absolute().parent, source.size_bytes)
     seconds["onnx"] = time.perf_counter() - start
     watch.stage("onnx", seconds["onnx"])
@@ -160,30 +165,33 @@ def _miss(damaged: bool, nearest: Nearest | None) -> str:
 
 
 def _from_cache(
-    job: TrtJob, source: ModelFile, entry: Entry, seconds: Mapping[str, float]
+    job: TrtJob, source: ModelFile, graph: Graph, entry: Entry, seconds: Mapping[str, float]
 ) -> TrtReport:
     sidecar = dict(entry.sidecar)
     sidecar["engine"] = {**sidecar["engine"], "file": job.output.name}
     sidecar["onnx"] = {**sidecar["onnx"], "file": _onnx_name(job, source)}
+    sidecar["graph"] = {**sidecar["graph"], "reason": graph.reason}
     with _both(job.output) as (engine, sidecar_file):
         shutil.copyfile(entry.engine, engine)
         sidecar_file.write_text(to_text(sidecar), encoding="utf-8")
-    return TrtReport(job.output, sidecar, cached=True, seconds=seconds)
+    return TrtReport(job.output, sidecar, graph, cached=True, seconds=seconds)
 
 
-def _build(job: TrtJob, source: ModelFile, watch: Watch, seconds: dict[str, float]) -> TrtReport:
+def _build(
+    job: TrtJob, source: ModelFile, graph: Graph, watch: Watch, seconds: dict[str, float]
+) -> TrtReport:
     def on_event(event: Mapping[str, Any]) -> None:
         watch.event(event)
         if event["event"] == "warning":
             watch.warn(f"{job.backend.name}: {event['text']}")
 
     with _both(job.output) as (engine, sidecar_file):
-        spec = _spec(job, source, engine.absolute())
+        spec = _spec(job, graph.model, engine.absolute())
         try:
             outcome = run_worker(job.backend, spec, on_event)
             seconds["engine"] = outcome.seconds
             watch.stage("engine", outcome.seconds)
-            sidecar = _sidecar(job, source, outcome, engine)
+            sidecar = _sidecar(job, source, graph, outcome, engine)
             if spec["timing_cache"] is not None:
                 Path(spec["timing_cache_out"]).replace(spec["timing_cache"])
         finally:
@@ -191,34 +199,37 @@ def _build(job: TrtJob, source: ModelFile, watch: Watch, seconds: dict[str, floa
                 Path(spec["timing_cache_out"]).unlink(missing_ok=True)
         sidecar_file.write_text(to_text(sidecar), encoding="utf-8")
     return TrtReport(
-        job.output, sidecar, cached=False, seconds=seconds, cpu_seconds=outcome.cpu_seconds
+        job.output, sidecar, graph, cached=False, seconds=seconds, cpu_seconds=outcome.cpu_seconds
     )
 
 
-def _spec(job: TrtJob, source: ModelFile, plan: Path) -> dict[str, Any]:
+def _spec(job: TrtJob, model: ModelFile, plan: Path) -> dict[str, Any]:
     """What the worker is told."""
-    keypoint = (len(source.metadata["joint_names"]), source.channels)
+    keypoint = (len(model.metadata["joint_names"]), model.channels)
     profiles = [
         {INPUT_NAME: {which: profile.shape(which, *keypoint) for which in ("min", "opt", "max")}}
         for profile in job.profiles
     ]
     return worker_spec(
-        job.backend, job.plugin, source.path, plan, job.targets, job.request.options, profiles
+        job.backend, job.plugin, model.path, plan, job.targets, job.request.options, profiles
     )
 
 
-def _sidecar(job: TrtJob, source: ModelFile, outcome: Outcome, engine: Path) -> dict[str, Any]:
+def _sidecar(
+    job: TrtJob, source: ModelFile, graph: Graph, outcome: Outcome, engine: Path
+) -> dict[str, Any]:
     network = outcome.network
     if network is None:
         raise InputError(f"{job.backend.name}: its process ended without a network: run it again")
-    if network["plugin_layers"] != len(source.own_nodes):
+    own = graph.model.own_nodes
+    if network["plugin_layers"] != len(own):
         raise InputError(
             f"{job.backend.name} made {network['plugin_layers']} plugin layers of "
-            f"{len(source.own_nodes)} scan nodes: the plugin library does not fit the model"
+            f"{plural(len(own), 'node')} of ours: the plugin library does not fit the model"
         )
     opened = outcome.engine or {"opened": False, "why": NO_GPU}
     table = precision_table(
-        source,
+        graph.model,
         job.precision,
         {"batch": job.profiles[0].batch.opt, "frames": job.profiles[0].frames.opt},
         network["tensors"],
@@ -239,12 +250,17 @@ def _sidecar(job: TrtJob, source: ModelFile, outcome: Outcome, engine: Path) -> 
             "sha256": source.whole_sha256,
             "bytes": source.size_bytes,
         },
+        "graph": {
+            "form": graph.form,
+            "reason": graph.reason,
+            "sha256": graph.model.whole_sha256,
+        },
         "plugin": {
             "file": job.plugin.name,
             "sha256": job.plugin_sha256,
-            "version": plugin_version(source),
+            "version": plugin_version(graph.model),
             "namespace": OP_DOMAIN,
-            "creators": sorted({creator["name"] for creator in outcome.creators}),
+            "creators": sorted(graph.model.own_operators),
             "gpu_code": None if job.gpu_code is None else job.gpu_code.names(),
         },
         "tensorrt": {"flavour": job.backend.name, "version": outcome.version},

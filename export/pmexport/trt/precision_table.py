@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pmexport.format.file import ModelFile, Node
-from pmexport.format.macs import Shapes, concrete_shapes, node_macs
+from pmexport.format.macs import Shapes, concrete_shapes, half_macs, node_macs
 from pmexport.format.names import OP_DOMAIN
+from pmexport.format.operators import FUSED
 from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule, is_kept
 from posemamba.text import plural
 
@@ -28,6 +29,7 @@ REASONS: dict[str, str] = {
     "norm": "sums of squares",
     "residual": "residual stream: every block adds to it",
     "inside": "inside alone, with fp16 in and out: constants, state and sums",
+    "block": "inside alone: norms, taps, scan, sums and the residual stream; its products are fp16",
     "follows": "moves fp32 values, computes nothing",
     "rule": "kept fp32 by rule",
     "keep": "kept fp32 by the keep list",
@@ -135,12 +137,18 @@ def precision_table(
     layers, problems = [], []
     shapes = concrete_shapes(source, sizes)
     for node in source.nodes:
-        stated = source.values[node.outputs[0]].dtype
+        stated = _stated(node, source)
         if stated not in (HALF, SINGLE) or node.op_type == "Cast":
             continue
-        dtype = stated if network is None else _parsed(node, network, stated)
-        if dtype != stated:
-            problems.append(f"'{node.name}' is {stated} in the ONNX model and {dtype} in TensorRT")
+        dtype = stated
+        for output in node.outputs if network is not None else ():
+            said = source.values[output].dtype
+            found = _parsed(node, output, network or {}, said)
+            if found != said:
+                problems.append(
+                    f"'{node.name}' is {said} in the ONNX model and {found} in TensorRT"
+                )
+                dtype = found
         layer = _layer(node, source, asked, dtype, shapes)
         if layer.reason is None:
             problems.append(f"'{node.name}' ({node.op_type}) is {dtype}, {asked} was asked")
@@ -160,19 +168,24 @@ def precision_table(
     return PrecisionTable(asked, witness, dict(sizes), tuple(layers), tuple(problems))
 
 
-def _parsed(node: Node, network: Mapping[str, str], stated: str) -> str:
+def _stated(node: Node, source: ModelFile) -> str:
+    """What a node gives by the ONNX model; one of ours is of the type it works on."""
+    first = source.values[node.outputs[0]].dtype
+    return first if node.domain != OP_DOMAIN else source.computes_in(node) or first
+
+
+def _parsed(node: Node, output: str, network: Mapping[str, str], stated: str) -> str:
     """Type of a node's output in TensorRT's network.
 
     The parser computes what depends on constants alone, so nodes that only move values may be gone.
     """
     gone = stated if RULES.get(node.op_type) is Rule.MOVE else "missing"
-    return network.get(node.outputs[0], gone)
+    return network.get(output, gone)
 
 
 def _layer(node: Node, source: ModelFile, asked: str, dtype: str, shapes: Shapes) -> Layer:
     macs = node_macs(node, shapes)
-    is_scan = node.domain == OP_DOMAIN
-    half = 0 if is_scan or dtype != HALF else macs
+    half = 0 if dtype != HALF else half_macs(node, shapes) if node.domain == OP_DOMAIN else macs
     return Layer(node.name, _group(node), dtype, macs, half, _reason(node, source, asked, dtype))
 
 
@@ -191,7 +204,9 @@ def _reason(node: Node, source: ModelFile, asked: str, dtype: str) -> str | None
         return "" if dtype == SINGLE else None
     kept = is_kept(node.name, source.metadata.get("keep_fp32", ()))
     if node.domain == OP_DOMAIN:
-        return REASONS["inside"] if dtype == HALF else REASONS["keep"] if kept else None
+        if dtype != HALF:
+            return REASONS["keep"] if kept else None
+        return REASONS["block" if node.op_type in FUSED else "inside"]
     if dtype == HALF:
         return ""
     if kept:

@@ -26,6 +26,7 @@ def engine_lines(sidecar: Mapping[str, Any]) -> list[str]:
         f"  from {onnx['file']} ({size_text(onnx['bytes'])}; the plan is "
         f"{engine['bytes'] / onnx['bytes']:.2f} times that), {model['variant']}, scan order "
         f"{model['scan_order']}",
+        f"  graph: {_graph(sidecar)}",
         f"  plugin: {plugin['file']}, version {plugin['version']}, "
         f"{plural(precision['plugin_layers'], 'plugin layer')}, "
         f"{kernels_for(plugin['gpu_code'])}",
@@ -36,6 +37,12 @@ def engine_lines(sidecar: Mapping[str, Any]) -> list[str]:
         ),
         *precision_lines(precision),
     ]
+
+
+def _graph(sidecar: Mapping[str, Any]) -> str:
+    """Which nodes TensorRT was given; sidecars of older tools do not say, and knew one kind."""
+    graph = sidecar.get("graph", {"form": "as exported", "reason": ""})
+    return f"{graph['form']} ({graph['reason']})" if graph["reason"] else str(graph["form"])
 
 
 def precision_lines(precision: Mapping[str, Any]) -> list[str]:

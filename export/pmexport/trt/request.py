@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pmexport.engine.sidecar import read_sidecar
@@ -12,12 +13,13 @@ from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256, is_utf8
 from pmexport.format.limits import check_elements, check_sizes
 from pmexport.format.macs import concrete_shapes, largest_tensor
-from pmexport.format.options import ExportOptions, Precision
+from pmexport.format.options import ExportOptions, Precision, Rewrite
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
 from pmexport.trt.checks import check_disk, check_options, check_output, check_plugin
 from pmexport.trt.gpu_code import GpuCode, gpu_code
+from pmexport.trt.graph import Graph, check_rewrite, choose_form, choose_graph
 from pmexport.trt.options import Options
 from pmexport.trt.profiles import Profile, build_profiles
 from pmexport.trt.source import check_operators, read_source
@@ -40,6 +42,7 @@ class TrtRequest:
         weights: which set of a checkpoint that holds several; None for its usual one.
         keep_file, keep: modules of the checkpoint that stay fp32, and the file that lists them.
         cache: folder of built engines; None to build without.
+        rewrite: how the model is rewritten for TensorRT.
     """
 
     checkpoint: Path | None
@@ -57,6 +60,7 @@ class TrtRequest:
     keep: tuple[str, ...] = ()
     cache: Path | None = None
     cache_limit: int = 0
+    rewrite: Rewrite = "auto"
 
     @property
     def inputs(self) -> list[Path]:
@@ -72,6 +76,7 @@ class TrtJob:
         source: the ONNX model; None as long as it must be exported from ``export``.
         plugin: the library; ``gpu_code``: the GPUs its kernels are for, None if unknown.
         probed: what TensorRT says of itself and of the plugin.
+        graph: what TensorRT parses; None as long as the model must be exported.
     """
 
     request: TrtRequest
@@ -86,6 +91,26 @@ class TrtJob:
     source: ModelFile | None
     export: ExportJob | None
     profiles: tuple[Profile, ...]
+    graph: Graph | None
+    scratch: Path
+
+    def graph_of(self, source: ModelFile) -> Graph:
+        """What TensorRT parses of a model, and can.
+
+        Raises:
+            InputError: the plugin library lacks an operator, or a tensor is too large.
+        """
+        request = self.request
+        graph = choose_graph(
+            source,
+            request.rewrite,
+            request.options.strip_weights,
+            {creator["name"] for creator in self.probed.creators},
+            self.scratch,
+        )
+        check_plugin(self.probed, self.plugin, graph.model)
+        check_tensors(graph.model, self.profiles)
+        return graph
 
 
 def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
@@ -103,6 +128,7 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     targets = parse_targets(request.targets)
     backend, targets = choose_backend(request.backend, targets)
     check_options(request.options, backend, targets)
+    check_rewrite(request.rewrite, request.options.strip_weights)
     plugin = Path(tensorrt_plugin_library())
     precision, source, export, profiles = read_inputs(request, scratch)
     output = request.output or Path(default_output(request, precision))
@@ -114,7 +140,7 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
     check_disk(output.absolute().parent, size)
     probed = probe(backend, str(plugin))
     check_plugin(probed, plugin, source)
-    return TrtJob(
+    job = TrtJob(
         request=request,
         backend=backend,
         targets=targets,
@@ -127,7 +153,10 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
         source=source,
         export=export,
         profiles=profiles,
+        graph=None,
+        scratch=scratch,
     )
+    return job if source is None else replace(job, graph=job.graph_of(source))
 
 
 def check_origin(request: TrtRequest) -> None:
@@ -202,11 +231,20 @@ def check_source(source: ModelFile, request: TrtRequest, precision: str) -> tupl
         fixed_batch=source.batch,
         fixed_frames=source.frames,
     )
+    check_tensors(source, profiles)
+    return profiles
+
+
+def check_tensors(model: ModelFile, profiles: Sequence[Profile]) -> None:
+    """Make sure TensorRT and the kernels can index every tensor of a graph.
+
+    Raises:
+        InputError: they cannot.
+    """
     for profile in profiles:
         sizes = {"batch": profile.batch.max, "frames": profile.frames.max}
-        name, elements = largest_tensor(source, concrete_shapes(source, sizes))
+        name, elements = largest_tensor(model, concrete_shapes(model, sizes))
         check_elements(elements, profile.batch, profile.frames, f"'{name}'")
-    return profiles
 
 
 def default_output(request: TrtRequest, precision: str) -> str:
@@ -256,6 +294,7 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         request.backend, parse_targets(request.targets), elsewhere=True
     )
     check_options(request.options, backend, targets)
+    check_rewrite(request.rewrite, request.options.strip_weights)
     precision, source, export, profiles = read_inputs(request, scratch)
     output = request.output or Path(default_output(request, precision))
     check_output(output, request.inputs, request.options.timing_cache)
@@ -277,6 +316,10 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         given = [f"{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]
         lines.append(" ".join(["pmexport onnx", *given]))
         channels = export.checkpoint.config.channels
+    if _is_rewritten(request, source, export):
+        plain, onnx = onnx, onnx.with_suffix(".cuda.onnx")
+        fusion = [] if request.rewrite == "auto" else ["--fusion", request.rewrite]
+        lines.append(shlex.join(["pmexport", "optimize", *fusion, str(plain), "-o", str(onnx)]))
     line = trtexec_line(
         backend,
         onnx,
@@ -289,3 +332,13 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
         channels,
     )
     return [*lines, line]
+
+
+def _is_rewritten(request: TrtRequest, source: ModelFile | None, export: ExportJob | None) -> bool:
+    """Whether TensorRT is given another file than the model; of a checkpoint, before its export."""
+    strip = request.options.strip_weights
+    if source is not None:
+        return choose_form(source, request.rewrite, strip, None).optimized is not None
+    assert export is not None
+    one_scan = len(export.checkpoint.config.walks) == 1 and not request.keep
+    return request.rewrite != "off" and not strip and one_scan

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PLUGIN_VERSIONS, PRODUCER
-from pmexport.format.operators import SCANS
+from pmexport.format.operators import OPERATORS
 from pmexport.passes.fp16_rules import RULES
 from posemamba.errors import InputError
 
@@ -61,7 +61,7 @@ def check_operators(model: ModelFile, precision: str) -> None:
         InputError: it is not, or wants another plugin version than ours.
     """
     for node in model.nodes:
-        known = SCANS if node.domain == OP_DOMAIN else RULES if node.domain == "" else {}
+        known = OPERATORS if node.domain == OP_DOMAIN else RULES if node.domain == "" else {}
         if node.op_type not in known:
             raise InputError(
                 f"'{model.path}': node '{node.name}' has type {node.kind}, which 'pmexport onnx' "

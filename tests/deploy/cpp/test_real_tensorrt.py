@@ -19,6 +19,7 @@ import pytest
 from runtime_api import BAD_MODEL, MISMATCH, MISSING
 
 from pmexport.engine.gpu import current_architecture
+from pmexport.format.operators import OPERATORS
 from pmexport.libraries import plugin_path
 
 LIBRARIES = [
@@ -51,7 +52,7 @@ place = 14 if lean.getInferLibMajorVersion() == 10 else 10
 creator = c.CFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p, c.c_char_p, c.c_char_p)(table[place])
 result["plugins"] = [
     creator(registry, name, b"1", b"posemamba") is not None
-    for name in (b"CrossSelectiveScan", b"SelectiveScan", b"Unknown")
+    for name in (*map(str.encode, sys.argv[7].split(",")), b"Unknown")
 ]
 print(json.dumps(result))
 """
@@ -68,7 +69,7 @@ def plan(library: Path, size: int) -> bytes:
 def open_engine(built: Path, engine: Path, library: Path) -> dict[str, object]:
     command = [sys.executable, "-c", CODE, str(Path(__file__).parent)]
     command += [str(built / "libposemamba_runtime.so"), str(engine), str(library), str(PLUGIN)]
-    command += ["tensorrt-rtx" if is_rtx(library) else "tensorrt-lean"]
+    command += ["tensorrt-rtx" if is_rtx(library) else "tensorrt-lean", ",".join(OPERATORS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
@@ -81,7 +82,7 @@ def test_plugins_are_registered(built: Path, library: Path, tmp_path: Path) -> N
     engine = tmp_path / "E.engine"
     engine.write_bytes(plan(library, 1000))
     result = open_engine(built, engine, library)
-    assert result["plugins"] == [True, True, False]
+    assert result["plugins"] == [True] * len(OPERATORS) + [False]
     if current_architecture() is None:
         assert result["code"] == MISSING
         assert "libcuda.so.1" in str(result["sentence"])

@@ -16,6 +16,7 @@ from trt_machine import gpu
 
 from pmexport.cli.main import cli
 from pmexport.engine import module
+from pmexport.format.operators import OPERATORS as EVERY_OPERATOR
 
 FAKE = Path(__file__).parent / "fake"
 FAKED = ("cuda", "pycuda", "fake_device", "tensorrt", "tensorrt_rtx", "tensorrt_lean_bindings")
@@ -24,6 +25,7 @@ BUILD = ("--onnx", "tiny.fp32.onnx", "-o", "e.engine", "--batch", "1:1:8", "--ba
 BUILT: list[bytes] = []
 """The engine and its sidecar, once a test has built them."""
 OPERATORS = {"CrossSelectiveScan": "1", "SelectiveScan": "1"}
+"""Of the stand-in's plugin library: one that a model is given to as it was exported."""
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +66,13 @@ def fake(
     monkeypatch.setenv("POSEMAMBA_TRT_LIB", str(library))
     gpu(monkeypatch, "sm87", "Orin")
     return library
+
+
+@pytest.fixture
+def whole(fake: Path) -> Path:
+    """The same with a plugin library that has every operator."""
+    fake.write_text(json.dumps(dict.fromkeys(EVERY_OPERATOR, "1")))
+    return fake
 
 
 @pytest.fixture

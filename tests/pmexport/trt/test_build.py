@@ -169,7 +169,7 @@ def test_engine_that_cannot_be_opened_is_told(
     [
         ("crash", "tensorrt: its process was ended by SIGABRT (terminate called"),
         ("refuse", "TensorRT cannot build the engine: no tactics to implement"),
-        ("no-plugin-layers", "made 0 plugin layers of 4 scan nodes"),
+        ("no-plugin-layers", "made 0 plugin layers of 4 nodes of ours"),
     ],
 )
 def test_failures_are_one_line_and_leave_nothing(

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from trt_machine import gpu
 
 from pmexport.cli.main import cli
-from pmexport.engine import module
+from pmexport.engine import fits, module
 from pmexport.engine.file import open_engine
 from pmexport.runtimes import cuda_memory
 from pmexport.runtimes.base import FloatArray, RuntimeOptions
@@ -208,6 +208,19 @@ def test_a_mismatch_is_one_sentence(engine: Path, name: str) -> None:
     text = refusal()
     for piece in told:
         assert piece in text
+
+
+@pytest.mark.parametrize("needed", ["1", "2"])
+def test_a_library_of_both_versions_of_the_scan_fits(engine: Path, needed: str) -> None:
+    """As the real one is, whose other operators have one version."""
+    change(engine, plugin__version=needed, plugin__creators=["ConvSilu", "CrossSelectiveScan"])
+    scans = {version: {"name": "CrossSelectiveScan", "version": version} for version in "12"}
+    block = {"name": "ConvSilu", "version": "1"}
+    fits.check_plugin(open_engine(ENGINE), "library.so", [*scans.values(), block])
+    del scans[needed]
+    (other,) = scans
+    with pytest.raises(InputError, match=f"'library.so' has version {other}"):
+        fits.check_plugin(open_engine(ENGINE), "library.so", [*scans.values(), block])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 from places import ROOT
 
 from pmexport.format.names import PLUGIN_VERSIONS
+from pmexport.format.operators import OPERATORS, SCANS
 from pmexport.libraries import plugin_path
 
 MODULE = "tensorrt_lean_bindings"
@@ -51,8 +52,11 @@ def test_the_module_is_imported_and_takes_the_plugin(steps: dict[str, Any]) -> N
     assert steps["imported"]["ok"] is True
     assert int(steps["imported"]["version"].split(".")[0]) >= 10
     creators = {(each["name"], each["version"]) for each in steps["plugin"]["creators"]}
-    names = ("CrossSelectiveScan", "SelectiveScan")
-    assert creators == {(name, version) for name in names for version in PLUGIN_VERSIONS}
+    assert creators == {
+        (name, version)
+        for name in OPERATORS
+        for version in (PLUGIN_VERSIONS if name in SCANS else PLUGIN_VERSIONS[:1])
+    }
 
 
 def test_without_a_gpu_it_is_refused_before_tensorrt(steps: dict[str, Any]) -> None:

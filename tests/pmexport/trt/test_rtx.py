@@ -12,11 +12,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pmexport.engine.sidecar import schema_problem
+from pmexport.format.operators import OPERATORS, SCANS
 from pmexport.libraries import plugin_path
 from pmexport.trt.backends import BACKENDS, library_folder
 from pmexport.trt.build import probe
@@ -65,7 +67,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_plugin_loads() -> None:
     outcome = probe(BACKENDS["tensorrt-rtx"], str(plugin_path()))
     assert {(one["name"], one["version"]) for one in outcome.creators} == {
-        (op, version) for op in ("CrossSelectiveScan", "SelectiveScan") for version in "12"
+        (op, version) for op in OPERATORS for version in ("12" if op in SCANS else "1")
     }
 
 
@@ -75,22 +77,44 @@ def test_the_gpus_of_the_plugin_are_known() -> None:
     assert code.cubins
 
 
-def fp16_macs(config: PoseMambaConfig) -> int:
-    """All products and convolutions but the first and the last layer, and x_proj."""
+#: A form -> plugin layers by pairs of blocks: Embed and two a block; three a block, and the norms
+#: of the stream but two; the scans.
+PLUGIN_LAYERS: dict[str, Callable[[int], int]] = {
+    "fused": lambda depth: 1 + 4 * depth,
+    "composed": lambda depth: 10 * depth - 2,
+    "as exported": lambda depth: 2 * depth,
+}
+
+
+def fp16_macs(config: PoseMambaConfig, form: str) -> int:
+    """All products but the first and the last layer, x_proj too; the convolution as exported."""
     positions = config.frames * config.joints
     columns = 4 * (config.dt_rank + 2 * config.d_state)  # of x_proj, four directions
     boundary = positions * config.d_model * (2 + 3)
     x_proj = positions * 2 * config.depth * config.d_inner * columns
-    return true_macs(config).linear_conv - boundary + x_proj
+    taps = 0 if form == "as exported" else positions * 2 * config.depth * config.d_inner * 9
+    return true_macs(config).linear_conv - boundary + x_proj - taps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("variant", ["S", "L"])
-def test_engine_for_three_gpus(variant: str, precision: str, checkpoints: Path) -> None:
+@pytest.mark.parametrize(
+    ("variant", "precision", "fusion", "form"),
+    [
+        ("S", "fp32", "auto", "composed"),
+        ("S", "fp16", "auto", "fused"),
+        ("S", "fp16", "composed", "composed"),
+        ("S", "fp16", "off", "as exported"),
+        ("L", "fp32", "auto", "composed"),
+        ("L", "fp16", "auto", "fused"),
+    ],
+)
+def test_engine_for_three_gpus(
+    variant: str, precision: str, fusion: str, form: str, checkpoints: Path
+) -> None:
     start = time.perf_counter()
     # Random weights drift in fp16: parity is of trained ones, and is tested elsewhere.
-    arguments = ("--backend", "tensorrt-rtx", "--target", TARGETS, "--no-cache", "--no-check")
+    arguments = ("--backend", "tensorrt-rtx", "--target", TARGETS, "--no-cache", "--no-check",
+                 "--fusion", fusion)  # fmt: skip
     output = pmexport("trt", "--ckpt", f"{variant}.safetensors", f"--{precision}", *arguments,
                       cwd=checkpoints)  # fmt: skip
     assert time.perf_counter() - start < _SECONDS
@@ -99,7 +123,8 @@ def test_engine_for_three_gpus(variant: str, precision: str, checkpoints: Path) 
     assert schema_problem(known) is None
     depth, d_model = VARIANTS[variant]
     found = known["precision"]
-    assert found["plugin_layers"] == 2 * depth
+    assert known["graph"]["form"] == form
+    assert found["plugin_layers"] == PLUGIN_LAYERS[form](depth)
     assert (found["asked"], found["got"], found["problems"]) == (precision, precision, [])
     assert found["witness"] == "network"
     assert known["targets"] == TARGETS.split(",")
@@ -109,7 +134,7 @@ def test_engine_for_three_gpus(variant: str, precision: str, checkpoints: Path) 
     macs = true_macs(config)
     assert sum(group["macs"] for group in found["groups"]) == macs.total
     if precision == "fp16":
-        assert found["mac_share_fp16"] == round(fp16_macs(config) / macs.total, 4)
+        assert found["mac_share_fp16"] == round(fp16_macs(config, form) / macs.total, 4)
         assert all(row["reason"] for row in found["groups"] if row["dtype"] == "fp32")
     else:
         assert found["layer_share_fp16"] == 0.0

@@ -17,10 +17,16 @@ extern "C" {
 
 /* The fused path, float16 activations only (products on the tensor cores, everything else float32):
  * embed, then per block conv_proj and block_tail, which runs the scan too, or both as one. A block
- * of d_model channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is 64, 128 or 256
- * (cudaErrorNotSupported otherwise). Matrices are packed: a row-major [outputs, inputs] matrix in
- * float16, cut into 16x16 tiles in the order the tensor cores read (docs/design/kernels.md).
- * Activations, packed matrices, taps, biases and vectors start on 16 bytes. */
+ * of d_model channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is a
+ * pm_fused_width (cudaErrorNotSupported otherwise). Matrices are packed: a row-major [outputs,
+ * inputs] matrix in float16, cut into 16x16 tiles in the order the tensor cores read
+ * (docs/design/kernels.md). Activations, packed matrices, taps, biases and vectors start on 16
+ * bytes. */
+
+/* Whether the fused path is compiled for a width. */
+static inline int pm_fused_width(int64_t d_model) {
+  return d_model == 64 || d_model == 128 || d_model == 256;
+}
 
 /* u = SiLU(depthwise 3x3 convolution of x, plus bias); x_dbl = u * projection^T. */
 typedef struct pm_conv_proj_params {

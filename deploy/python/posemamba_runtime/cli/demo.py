@@ -6,14 +6,11 @@ package imports nothing of the exporter's.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
 import sys
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
 
+from posemamba_runtime.cli.cache import cache_path, has_exporter, make
 from posemamba_runtime.errors import Missing
 
 DEMO = "demo"
@@ -44,7 +41,7 @@ def model_path(name: str) -> Path:
 
 
 def _exported() -> Path:
-    if find_spec("pmexport") is None or find_spec("posemamba") is None:
+    if not has_exporter():
         raise Missing(
             "the bundled network is not in this installation: pip install '.[export]' in the "
             "repository, or name a model"
@@ -52,37 +49,9 @@ def _exported() -> Path:
     checkpoint = Path(str(resources.files("posemamba"))) / "assets" / _CHECKPOINT
     if not checkpoint.is_file():
         raise Missing(f"'{checkpoint}' is not there: install pmexport again")
-    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()[:12]
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
-    path = Path(root) / "posemamba" / f"demo_S-{digest}.onnx"
+    path = cache_path("demo_S", checkpoint, ".onnx")
     if not path.is_file():
         sys.stderr.write(f"Exporting the bundled network to '{path}', once\n")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _export(path)
-        except OSError as error:
-            raise Missing(
-                f"'{path}' cannot be written ({error.strerror}): point XDG_CACHE_HOME at a folder "
-                "that can"
-            ) from None
+        words = ("onnx", "--ckpt", DEMO, "--no-check")
+        make(path, words, "the bundled network cannot be exported")
     return path
-
-
-def _export(path: Path) -> None:
-    """Written whole or not at all: two commands may run at once.
-
-    Raises:
-        Missing: the exporter's command fails; its own line is told.
-    """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    command = [sys.executable, "-m", "pmexport", "onnx", "--ckpt", DEMO, "--no-check"]
-    try:
-        done = subprocess.run(
-            [*command, "-o", str(temporary)], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            said = (done.stderr.strip() or "no reason given").splitlines()[-1]
-            raise Missing(f"the bundled network cannot be exported: {said}")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

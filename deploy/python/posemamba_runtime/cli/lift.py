@@ -12,13 +12,13 @@ from typing import TextIO
 
 from posemamba_runtime import outputs
 from posemamba_runtime.cli.demo import DEMO, check_model, model_path
+from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.cli.progress import Bar
 from posemamba_runtime.cli.summary import people, size_text, what_was_lifted, what_was_read
 from posemamba_runtime.detectors.video import check_video, read_video
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
 from posemamba_runtime.keypoints.recording import Recording
-from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.motion import Motion
 from posemamba_runtime.outputs.trajectory import intrinsics, with_root
@@ -47,7 +47,9 @@ def lift(arguments: argparse.Namespace) -> None:
     recording = prepared.recording  # the detector's own keypoints are not needed any more
     model = model_path(arguments.model)
     start = time.monotonic()
-    with Lifter(model, arguments.backend, threads=arguments.threads) as lifter:
+    with open_lifter(
+        model, arguments.backend, arguments.threads, lambda line: _tell(report, [line])
+    ) as lifter:
         with Bar("Lifting") as bar:
             lifted = lift_prepared(lifter, prepared, options, model=arguments.model, progress=bar)
         backend = lifter.info.get("backend", arguments.backend)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.cli.lift import STANDARD_OUTPUT, lift_options
+from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
 from posemamba_runtime.keypoints.source import standard_input
@@ -45,7 +46,7 @@ def live(arguments: argparse.Namespace) -> None:
         min_confidence=arguments.min_confidence,
         rate=rate,
     )
-    with Lifter(model, arguments.backend, threads=arguments.threads) as lifter:
+    with open_lifter(model, arguments.backend, arguments.threads, _tell) as lifter:
         chosen = _plan(lifter, arguments, rate)
         sinks = Sinks()
         if arguments.output or not arguments.vmc:

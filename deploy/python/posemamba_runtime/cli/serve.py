@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from posemamba_runtime.cli.demo import check_model, model_path
+from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.scale import require
 
 
@@ -33,7 +34,8 @@ def serve(arguments: argparse.Namespace) -> None:
     if not arguments.ray:  # on this machine: what the replicas would fail with is said at once
         _refuse_taken(arguments.host, arguments.port)
         listening(arguments.host, arguments.port).close()
-        Lifter(model, arguments.backend, threads=arguments.threads).close()
+        with open_lifter(model, arguments.backend, arguments.threads, _tell) as lifter:
+            model = Path(lifter.info["model"])
     options = ServeOptions(
         model=str(model),
         token=token,

@@ -102,7 +102,7 @@ CASE(shape_changes) {
     EXPECT(Runtime(*plugin).onShapeChange(tensors.data(), node.count(),
                                           tensors.data() + node.count(), 1) != 0,
            op);
-    EXPECT(one_error_saying("output's shape", &errors), errors);
+    EXPECT(one_error_saying("output 0's shape", &errors), errors);
   }
   // Attributes that contradict the inputs.
   for (const char* name : {"d_state", "dt_rank"}) {

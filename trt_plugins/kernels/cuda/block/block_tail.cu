@@ -13,7 +13,7 @@ cudaError_t check(const pm_block_tail_params* params) {
   if (params == nullptr) return cudaErrorInvalidValue;
   const pm_status status = validate_layout(&params->scan);
   if (status != PM_OK) return error_of(status);
-  if (!known_width(params->d_model)) return cudaErrorNotSupported;
+  if (!pm_fused_width(params->d_model)) return cudaErrorNotSupported;
   return complete(*params) ? cudaSuccess : cudaErrorInvalidValue;
 }
 

@@ -48,8 +48,4 @@ inline bool joined(const pm_conv_proj_params& conv, const pm_cross_scan_params& 
          conv.columns == scan.directions * (scan.dt_rank + 2 * scan.d_state);
 }
 
-inline bool known_width(int32_t d_model) {
-  return d_model == 64 || d_model == 128 || d_model == 256;
-}
-
 }  // namespace posemamba::cuda

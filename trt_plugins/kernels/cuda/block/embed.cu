@@ -67,7 +67,7 @@ extern "C" cudaError_t pm_cuda_embed(const pm_embed_params* params, cudaStream_t
       params->frames > INT32_MAX / params->joints) {
     return cudaErrorInvalidValue;
   }
-  if (!known_width(params->d_model)) return cudaErrorNotSupported;
+  if (!pm_fused_width(params->d_model)) return cudaErrorNotSupported;
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
   if (params->d_model == 64) return run_embed<64>(*params, device, stream);

@@ -88,15 +88,17 @@ class _Tensor:
 
 
 class _Layer:
-    num_outputs = 1
-
-    def __init__(self, node, dtype):
+    def __init__(self, node, dtypes):
         plugin = node.domain == "posemamba" and "no-plugin-layers" not in WORDS
         self.type = LayerType.PLUGIN_V3 if plugin else LayerType.OTHER
-        self._output = _Tensor(node.output[0], dtype)
+        named = zip(node.output, dtypes, strict=True)
+        self._outputs = [_Tensor(name, dtype) for name, dtype in named]
 
-    def get_output(self, _index):
-        return self._output
+    num_outputs = property(lambda self: len(self._outputs))
+    is_half = property(lambda self: DataType.HALF in [one.dtype for one in self._outputs])
+
+    def get_output(self, index):
+        return self._outputs[index]
 
 
 class _Network:
@@ -152,8 +154,8 @@ class OnnxParser:
             if node.domain and node.op_type not in known:
                 self.errors.append(_ParserError(node))
                 return False
-            dtype = _TYPES.get(types[node.output[0]], DataType.INT64)
-            self.network.layers.append(_Layer(node, dtype))
+            dtypes = [_TYPES.get(types[name], DataType.INT64) for name in node.output]
+            self.network.layers.append(_Layer(node, dtypes))
         if "retype" in WORDS:
             layer = next(one for one in self.network.layers if "fc1" in one.get_output(0).name)
             layer.get_output(0).dtype = DataType.FLOAT
@@ -251,7 +253,7 @@ class Builder:
             "targets": config.targets,
             "level": getattr(config, "builder_optimization_level", None),
             "hardware": int(getattr(config, "hardware_compatibility_level", 0)),
-            "half": sum(one.get_output(0).dtype == DataType.HALF for one in network.layers),
+            "half": sum(one.is_half for one in network.layers),
             "layers": len(network.layers),
         }
         return self.plan_start + json.dumps(plan).encode()
