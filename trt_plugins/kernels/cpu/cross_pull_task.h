@@ -76,6 +76,8 @@ PM_INLINE void prepare_pull_steps(const CrossPull<T>& in, const DirectionTables&
     store(tile.dt_u + at, dt * u);
     store(tile.slope + at, logistic(raw[i] + bias));
     store(tile.dy + at, load(in.dy + from.at.token[s + i] * in.dy_stride + v * kLanes, lanes));
+    __builtin_prefetch(in.x + from.ahead.token[s + i] * in.p.x_stride + v * kLanes);
+    __builtin_prefetch(in.dy + from.ahead.token[s + i] * in.dy_stride + v * kLanes);
     store(tile.through_input + at, vf{});
     store(tile.through_decay + at, vf{});
   }
@@ -83,20 +85,23 @@ PM_INLINE void prepare_pull_steps(const CrossPull<T>& in, const DirectionTables&
 
 // After the pull of a vector: du of the direction, and the sums that go through dt_raw.
 static inline void finish_tile(const pm_cross_scan_params& p, const DirectionTables& tables, int v,
-                               const CrossTile& from, int row_stride, int steps,
-                               const PullTile& tile, PullTables& sums, float* dt_sums, float* du) {
-  const float* weight = tables.dt_weight + v * p.dt_rank * kLanes;
-  float* dW = sums.dW + v * p.dt_rank * kLanes;
-  const vf skip = load(tables.skip + v * kLanes);
+                               const CrossTile& from, int row_stride, int steps, PullTile& tile,
+                               PullTables& sums, float* dt_sums, float* du) {
+  finish_steps(tile, steps, load(tables.skip + v * kLanes), v, sums);
   for (int s = 0; s < steps; ++s) {
-    const StepGradients step = finish_step(tile, s, skip, v, sums);
-    store(du + from.at.token[s] * kChunk, step.du);
-    const float* raw = from.rows + s * row_stride;
-    for (int r = 0; r < p.dt_rank; ++r) {
-      float* to = dt_sums + (r * kPullSteps + s) * kLanes;
-      store(to, fma(step.dv, load(weight + r * kLanes), load(to)));
-      store(dW + r * kLanes, fma(step.dv, splat(raw[r]), load(dW + r * kLanes)));
+    store(du + from.at.token[s] * kChunk, load(tile.through_input + s * kLanes));
+  }
+  for (int r = 0; r < p.dt_rank; ++r) {
+    const vf weight = load(tables.dt_weight + (v * p.dt_rank + r) * kLanes);
+    float* dW = sums.dW + (v * p.dt_rank + r) * kLanes;
+    float* to = dt_sums + r * kPullSteps * kLanes;
+    vf sum = load(dW);
+    for (int s = 0; s < steps; ++s) {
+      const vf dv = load(tile.through_decay + s * kLanes);
+      sum = fma(dv, splat(from.rows[s * row_stride + r]), sum);
+      store(to + s * kLanes, fma(dv, weight, load(to + s * kLanes)));
     }
+    store(dW, sum);
   }
 }
 
@@ -137,11 +142,14 @@ static void pull_direction(const CrossPull<T>& in) {
       }
       for (; s < steps; ++s) prepare_pull_steps<T, kLimb, 1>(in, tables, v, s, packed, tile);
       const int table = v * vector_states;
+      const int lane = v * kLanes;
+      float* own = in.task.memory + in.plan.own + lane / kChunk * in.positions * kChunk;
+      for (s = 0; s < steps; ++s) {
+        __builtin_prefetch(own + packed.at.token[s] * kChunk + lane % kChunk, 1);
+      }
       pull_tile(rows, pull, p.d_state, tables.decay + table,
                 states + i * in.task.vectors * vector_states + table, sums.later + table,
                 sums.dA + table, tile.trace);
-      const int lane = v * kLanes;
-      float* own = in.task.memory + in.plan.own + lane / kChunk * in.positions * kChunk;
       finish_tile(p, tables, v, packed, in.row_stride, steps, tile, sums, shared,
                   own + lane % kChunk);
     }

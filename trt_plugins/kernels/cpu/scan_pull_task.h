@@ -129,15 +129,12 @@ static void pull_channels(const ScanPull<T>& in, const ScanSpan& span, const Til
                       shared + p.d_state * kPullSteps * kLanes};
   pull_tile(rows, pull, p.d_state, t.decay + table, state, t.sums.later + table, t.sums.dA + table,
             t.tile.trace);
-  for (int s = 0; s < span.steps; ++s) {
-    const StepGradients step = finish_step(t.tile, s, skip, v, t.sums);
-    store(t.tile.u + s * kLanes, step.du);
-    store(t.tile.dt + s * kLanes, step.dv);
-  }
+  finish_steps(t.tile, span.steps, skip, v, t.sums);
   const int64_t at = in.element(v, span);
-  store_transposed(t.tile.u, span.steps, in.lanes(v), static_cast<T*>(in.grad.du) + at, p.length);
-  store_transposed(t.tile.dt, span.steps, in.lanes(v), static_cast<T*>(in.grad.ddelta) + at,
+  store_transposed(t.tile.through_input, span.steps, in.lanes(v), static_cast<T*>(in.grad.du) + at,
                    p.length);
+  store_transposed(t.tile.through_decay, span.steps, in.lanes(v),
+                   static_cast<T*>(in.grad.ddelta) + at, p.length);
 }
 
 template <class T>
