@@ -20,8 +20,10 @@ bool launch(Params& params, size_t (*ask)(const Params*, int32_t),
             pm_status (*run)(const Params*, void*, const pm_parallel*),
             const pm_parallel* parallel) {
   params.size = sizeof params;
-  std::vector<char> workspace(ask(&params, parallel == nullptr ? 1 : parallel->threads), '\xff');
-  return !workspace.empty() && run(&params, workspace.data(), parallel) == PM_OK;
+  const size_t bytes = ask(&params, parallel == nullptr ? 1 : parallel->threads);
+  if (bytes == 0) return false;
+  std::vector<char> workspace(bytes, '\xff');
+  return run(&params, workspace.data(), parallel) == PM_OK;
 }
 
 // Outputs of the sizes of the inputs, NaN where nothing is written.
