@@ -116,7 +116,7 @@ def report(record: dict[str, Any]) -> str:
 @click.option("--variant", default="S", show_default=True)
 @click.option("--frames", default=243, show_default=True)
 @click.option("--batch", "batches", multiple=True, type=int, default=(1, 4), show_default=True)
-@click.option("--rounds", default=5, show_default=True, help="Steps of each scan.")
+@click.option("--rounds", default=5, show_default=True, help="Steps of each scan, per batch.")
 @click.option("--threads", type=int, help="PyTorch's, and the kernels'.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 @click.option("--report", "page", type=click.Path(path_type=Path))
