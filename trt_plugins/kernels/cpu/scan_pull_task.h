@@ -21,12 +21,12 @@ struct ScanSpan {
 static inline ScanSpan scan_span(const pm_scan_params& p, int group, int64_t tiles, int64_t i) {
   const bool reverse = p.reverse[group] != 0;
   const int64_t start = (reverse ? tiles - 1 - i : i) * kPullSteps;
-  const int steps = min_int(
-      kPullSteps,
-      static_cast<int>(p.length - start < kPullSteps ? p.length - start : int64_t{kPullSteps}));
+  const int64_t left = p.length - start;
+  const int steps = left < kPullSteps ? static_cast<int>(left) : kPullSteps;
   return {start, steps, reverse ? steps - 1 : 0, reverse ? -1 : 1};
 }
 
+// What a task works with, beside its workspace.
 struct ScanPullTables {
   alignas(64) float decay[kStateRows * kChunk];    // [vectors, d_state, kLanes] A log2(e)
   alignas(64) float state[kStateRows * kChunk];    // [vectors, d_state, kLanes]
@@ -38,6 +38,7 @@ struct ScanPullTables {
   PullTile tile;
 };
 
+// One task's inputs, of type T.
 template <class T>
 struct ScanPull {
   const pm_scan_params& p;
