@@ -39,7 +39,8 @@ typedef enum pm_status {
   PM_BAD_STRIDE = 3,   /* a position stride is smaller than the row it steps over */
   PM_BAD_ORDER = 4,    /* an order code, flag or limb index is out of range */
   PM_BAD_DTYPE = 5,    /* not a pm_dtype */
-  PM_UNSUPPORTED = 6   /* valid, but this back end cannot run it (its documentation says when) */
+  PM_UNSUPPORTED = 6,  /* valid, but this back end cannot run it (its documentation says when) */
+  PM_BAD_STRUCT = 7    /* a struct's own size is not the one this library knows */
 } pm_status;
 
 /* How a direction walks the (frames, joints) grid. Position of a token is always t * joints + j. */

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "posemamba/block.h"
+#include "posemamba/scan_backward.h"
 #include "posemamba/scan_cpu.h"
 
 namespace posemamba {
@@ -13,6 +14,8 @@ constexpr StructSize kSizes[] = {
     {"pm_scan_params", sizeof(pm_scan_params)},
     {"pm_indexed_scan_params", sizeof(pm_indexed_scan_params)},
     {"pm_stateful_scan_params", sizeof(pm_stateful_scan_params)},
+    {"pm_cross_scan_backward_params", sizeof(pm_cross_scan_backward_params)},
+    {"pm_scan_backward_params", sizeof(pm_scan_backward_params)},
     {"pm_parallel", sizeof(pm_parallel)},
     {"pm_conv_silu_params", sizeof(pm_conv_silu_params)},
     {"pm_gated_norm_params", sizeof(pm_gated_norm_params)},

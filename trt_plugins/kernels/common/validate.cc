@@ -171,6 +171,8 @@ extern "C" const char* pm_status_string(pm_status status) {
       return "the dtype is neither float32 nor float16";
     case PM_UNSUPPORTED:
       return "this back end cannot run these parameters";
+    case PM_BAD_STRUCT:
+      return "the struct is of another build of this library";
   }
   return "unknown status";
 }
