@@ -21,7 +21,8 @@ from posemamba.native import structs
 from posemamba.native.block_ops import conv_silu
 from posemamba.native.launch import addresses, cuda_workspace, grid, launch_cuda, row_stride
 from posemamba.native.packing import TILE, WIDTHS, TailVectors, unpack_weight
-from posemamba.native.scan_ops import cross_scan_params, cross_selective_scan
+from posemamba.native.scan_ops import cross_selective_scan
+from posemamba.native.scan_params import cross_scan_params
 from posemamba.scan_order import Walk
 
 _LIMITS = "the fused path takes float16 activations and d_model " + ", ".join(map(str, WIDTHS))

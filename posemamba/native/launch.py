@@ -197,12 +197,15 @@ _SIZES = {
     "scan": SCAN_SIZES,
     "indexed_scan": SCAN_V2_SIZES,
     "stateful_scan": SCAN_V2_SIZES,
+    "cross_scan_backward": SCAN_SIZES,
+    "scan_backward": SCAN_SIZES,
 }
 
 
 def _size_beyond(name: str, params: ctypes.Structure) -> str | None:
     """``d_state is 128, the kernels take 1 to 64`` of the first size that is so; None for none."""
-    sizes = getattr(params, "scan", params)  # version 2 of ``scan`` wraps version 1's struct
+    # Version 2 of ``scan`` and the gradients wrap another struct.
+    sizes = getattr(params, "scan", getattr(params, "forward", params))
     for field, most in _SIZES[name].items():
         size = getattr(sizes, field, 1)
         if size < 1 or (most is not None and size > most):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_void_p
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +17,10 @@ from posemamba.errors import InputError
 from posemamba.files.installed import built_file
 from posemamba.native.structs import (
     TABLE,
+    CrossScanBackwardParams,
     CrossScanParams,
     IndexedScanParams,
+    ScanBackwardParams,
     ScanParams,
     StatefulScanParams,
 )
@@ -37,6 +39,11 @@ _LAUNCHERS = {
     "scan": ScanParams,
     "indexed_scan": IndexedScanParams,
     "stateful_scan": StatefulScanParams,
+}
+_CPU_LAUNCHERS = {
+    **_LAUNCHERS,
+    "cross_scan_backward": CrossScanBackwardParams,
+    "scan_backward": ScanBackwardParams,
 }
 
 
@@ -89,10 +96,23 @@ def _check_structs(library: ctypes.CDLL, what: str, remedy: str) -> None:
 
 
 def _declare(
-    library: ctypes.CDLL, device: str, workspace: Sequence[type], launch: Sequence[type]
+    library: ctypes.CDLL,
+    device: str,
+    launchers: Mapping[str, type[ctypes.Structure]],
+    workspace: Sequence[type],
+    launch: Sequence[type],
 ) -> None:
-    """Give the scan launchers of a device their types; ``params`` comes first everywhere."""
-    for name, params in _LAUNCHERS.items():
+    """Give the scan launchers of a device their types; ``params`` comes first everywhere.
+
+    Raises:
+        InputError: a library of an older build, without one of them.
+    """
+    for name, params in launchers.items():
+        if not hasattr(library, f"pm_{device}_{name}"):
+            raise InputError(
+                f"native {device} kernels '{library._name}' are of an older build, without "
+                f"pm_{device}_{name}: build them again with 'pip install .'"
+            )
         size = getattr(library, f"pm_{device}_{name}_workspace")
         size.restype = c_size_t
         size.argtypes = [POINTER(params), *workspace]
@@ -117,7 +137,8 @@ def load_cpu_library() -> ctypes.CDLL:
     library.pm_cpu_isa.restype = c_char_p
     library.pm_cpu_pool.restype = c_void_p
     library.pm_cpu_pool.argtypes = [c_int32]
-    _declare(library, "cpu", [c_int32], [c_void_p, c_void_p])  # threads; workspace, threads
+    # threads; workspace, threads
+    _declare(library, "cpu", _CPU_LAUNCHERS, [c_int32], [c_void_p, c_void_p])
     return library
 
 
@@ -133,5 +154,5 @@ def load_cuda_library() -> ctypes.CDLL:
         "install where nvcc is found with 'pip install .', or move the model to the CPU",
     )
     # tuning; tuning, workspace, stream. The launches return a cudaError_t.
-    _declare(library, "cuda", [c_void_p], [c_void_p, c_void_p, c_void_p])
+    _declare(library, "cuda", _LAUNCHERS, [c_void_p], [c_void_p, c_void_p, c_void_p])
     return library

@@ -1,9 +1,9 @@
 """The two scan operators as PyTorch custom ops, namespace ``posemamba``.
 
 They run the project's native kernels, have fake kernels (so ``torch.export`` and ``torch.compile``
-see through them) and true gradients (recomputed through the chunked scan). Neither mamba-ssm nor a
-GPU is needed. ``docs/reference/ops.md`` specifies both; the ONNX operators of the same names
-are identical.
+see through them) and true gradients: :mod:`posemamba.native.gradients`, or the chunked scan where
+there is no kernel. Neither mamba-ssm nor a GPU is needed. ``docs/reference/ops.md`` specifies both;
+the ONNX operators of the same names are identical.
 """
 
 from __future__ import annotations
@@ -15,52 +15,22 @@ import torch
 from torch import Tensor
 
 from posemamba.errors import InputError
-from posemamba.native import structs
+from posemamba.native.gradients import (
+    NATIVE_GRADIENTS,
+    cross_selective_scan_backward,
+    selective_scan_backward,
+)
 from posemamba.native.launch import (
-    addresses,
-    dtype_code,
-    grid,
     launch_scan,
     position_rows,
     require_axes,
     require_shapes,
     require_types,
 )
+from posemamba.native.scan_params import cross_scan_params, scan_params
 from posemamba.scan import chunked, reference
 from posemamba.scan_order import Walk
 from posemamba.text import plural
-
-
-def cross_scan_params(
-    x: Tensor,
-    x_stride: int,
-    x_dbl: Tensor,
-    x_dbl_stride: int,
-    weights: Sequence[Tensor],
-    d_state: int,
-    dt_rank: int,
-    walk: Walk,
-    y: Tensor | None = None,
-) -> structs.CrossScanParams:
-    """The launchers' parameters; arguments as :func:`cross_selective_scan`.
-
-    Args:
-        x_stride, x_dbl_stride: distance between positions in elements.
-        weights: ``dt_weight, dt_bias, A, D``, float32 and contiguous.
-    """
-    dt_weight, dt_bias, A, D = weights
-    return structs.CrossScanParams(
-        **addresses(x=x, x_dbl=x_dbl, dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D, y=y),
-        **grid(x),
-        x_stride=x_stride,
-        x_dbl_stride=x_dbl_stride,
-        y_stride=x.shape[3],
-        d_inner=x.shape[3],
-        d_state=d_state,
-        dt_rank=dt_rank,
-        dtype=dtype_code(x, "cross_selective_scan"),
-        **structs.walk_fields(walk),
-    )
 
 
 @torch.library.custom_op(
@@ -187,17 +157,7 @@ def selective_scan(
     A = A.float().contiguous()
     D, delta_bias = (None if t is None else t.float().contiguous() for t in (D, delta_bias))
     y = torch.empty_like(u)
-    params = structs.ScanParams(
-        **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),
-        batch=batch,
-        length=length,
-        groups=groups,
-        channels=rows // groups,
-        d_state=state,
-        delta_softplus=int(delta_softplus),
-        dtype=dtype_code(u, "selective_scan"),
-        reverse=structs.directions(reverse),
-    )
+    params = scan_params(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse, y)
     if y.numel():
         launch_scan("scan", params, u.device)
     return y
@@ -259,12 +219,25 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
     )
 
 
+def _of_inputs(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    """A kernel's gradients of the inputs that need them, in the types of the inputs."""
+    given = zip(found, ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+    gradients = [gradient.to(of.dtype) if need else None for gradient, of, need in given]
+    return *gradients, *[None] * (len(ctx.constants) - len(gradients))
+
+
 def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
-    return recomputed_gradients(ctx, [grad], _cross_reference)
+    if grad.device.type not in NATIVE_GRADIENTS:
+        return recomputed_gradients(ctx, [grad], _cross_reference)
+    inputs = (*ctx.saved_tensors[:6], *ctx.constants[6:])
+    return _of_inputs(ctx, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 
 def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
-    return recomputed_gradients(ctx, [grad], _scan_reference)
+    if grad.device.type not in NATIVE_GRADIENTS:
+        return recomputed_gradients(ctx, [grad], _scan_reference)
+    found = selective_scan_backward(grad, *ctx.saved_tensors[:8], *ctx.constants[8:])
+    return _of_inputs(ctx, found)
 
 
 cross_selective_scan.register_autograd(_cross_backward, setup_context=_save_inputs)

@@ -56,6 +56,24 @@ class ScanParams(Structure):
     )
 
 
+class CrossScanBackwardParams(Structure):
+    _fields_ = (
+        ("size", c_int64),
+        ("forward", CrossScanParams),
+        *_all(c_void_p, "dy dx dx_dbl dx_dbl_limb d_dt_weight d_dt_bias dA dD states"),
+        ("dy_stride", c_int64),
+        ("limb_gradient", c_int32),
+    )
+
+
+class ScanBackwardParams(Structure):
+    _fields_ = (
+        ("size", c_int64),
+        ("forward", ScanParams),
+        *_all(c_void_p, "dy du ddelta dB dC dz dA dD d_delta_bias states"),
+    )
+
+
 class IndexedScanParams(Structure):
     _fields_ = (
         *_all(c_void_p, "x x_dbl dt_weight dt_bias A D scan_index neighbour_index reset_length y"),
@@ -134,6 +152,8 @@ class EmbedParams(Structure):
 TABLE: dict[str, type[Structure]] = {
     "pm_cross_scan_params": CrossScanParams,
     "pm_scan_params": ScanParams,
+    "pm_cross_scan_backward_params": CrossScanBackwardParams,
+    "pm_scan_backward_params": ScanBackwardParams,
     "pm_indexed_scan_params": IndexedScanParams,
     "pm_stateful_scan_params": StatefulScanParams,
     "pm_conv_silu_params": ConvSiluParams,

@@ -3,6 +3,17 @@
 #include "common/validate.h"
 
 namespace posemamba {
+namespace {
+
+// Whether a count of numbers leaves room for what a workspace holds a few times over: no machine
+// has so much memory, and sizes computed from it cannot overflow.
+bool is_countable(int64_t a, int64_t b, int64_t c) {
+  int64_t product = 0;
+  return !__builtin_mul_overflow(a, b, &product) && !__builtin_mul_overflow(product, c, &product) &&
+         product <= (int64_t{1} << 48);
+}
+
+}  // namespace
 
 pm_status validate_layout(const pm_cross_scan_backward_params* params) {
   if (params == nullptr) return PM_NULL_POINTER;
@@ -12,6 +23,10 @@ pm_status validate_layout(const pm_cross_scan_backward_params* params) {
   forward.y_stride = params->dy_stride;
   const pm_status status = validate_layout(&forward);
   if (status != PM_OK) return status;
+  const int64_t positions = forward.frames * forward.joints;
+  if (!is_countable(forward.batch, positions, int64_t{forward.directions} * forward.d_inner)) {
+    return PM_BAD_SHAPE;
+  }
   const bool known =
       params->limb_gradient == PM_LIMB_TRUE || params->limb_gradient == PM_LIMB_OFFICIAL;
   return known ? PM_OK : PM_BAD_ORDER;
@@ -20,7 +35,11 @@ pm_status validate_layout(const pm_cross_scan_backward_params* params) {
 pm_status validate_layout(const pm_scan_backward_params* params) {
   if (params == nullptr) return PM_NULL_POINTER;
   if (params->size != sizeof *params) return PM_BAD_STRUCT;
-  return validate_layout(&params->forward);
+  const pm_scan_params& p = params->forward;
+  const pm_status status = validate_layout(&p);
+  if (status != PM_OK) return status;
+  const bool countable = is_countable(p.batch, p.length, int64_t{p.groups} * p.channels);
+  return countable ? PM_OK : PM_BAD_SHAPE;
 }
 
 pm_status validate(const pm_cross_scan_backward_params* params) {

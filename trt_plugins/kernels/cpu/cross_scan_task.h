@@ -116,19 +116,25 @@ static void pack_rows(const T* x_dbl, int64_t stride, int width, int row_stride,
   }
 }
 
-// dt = softplus(W dt_raw + bias), dt u, and D u as the start of y, for kSteps steps side by side.
-template <class T, bool kLimb, int kSteps>
-PM_INLINE void prepare_steps(const T* x, int64_t stride, int lanes, const float* weight, vf bias,
-                             vf skip, int dt_rank, int row_stride, int s, CrossTile& tile) {
-  vf dt[kSteps];
+// W dt_raw for kSteps rows side by side, before the bias.
+template <int kSteps>
+PM_INLINE void project_steps(const float* raw, int row_stride, const float* weight, int dt_rank,
+                             vf (&dt)[kSteps]) {
   PM_UNROLL
   for (int i = 0; i < kSteps; ++i) dt[i] = vf{};
-  const float* raw = tile.rows + s * row_stride;
   for (int r = 0; r < dt_rank; ++r) {
     const vf w = load(weight + r * kLanes);
     PM_UNROLL
     for (int i = 0; i < kSteps; ++i) dt[i] = fma(w, splat(raw[i * row_stride + r]), dt[i]);
   }
+}
+
+// dt = softplus(W dt_raw + bias), dt u, and D u as the start of y, for kSteps steps side by side.
+template <class T, bool kLimb, int kSteps>
+PM_INLINE void prepare_steps(const T* x, int64_t stride, int lanes, const float* weight, vf bias,
+                             vf skip, int dt_rank, int row_stride, int s, CrossTile& tile) {
+  vf dt[kSteps];
+  project_steps(tile.rows + s * row_stride, row_stride, weight, dt_rank, dt);
   PM_UNROLL
   for (int i = 0; i < kSteps; ++i) {
     const vf u = gather<T, kLimb>(x, stride, tile.at, s + i, lanes);

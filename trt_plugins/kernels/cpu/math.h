@@ -116,5 +116,12 @@ PM_INLINE vf silu(vf v) {
   return v * select(v < vf{}, e, one) / (one + e);
 }
 
+// 1 / (1 + e^-v), the slope of softplus.
+PM_INLINE vf logistic(vf v) {
+  const vf e = exp_of_negative(-absolute(v));
+  const vf one = splat(1.0f);
+  return select(v < vf{}, e, one) / (one + e);
+}
+
 }  // namespace
 }  // namespace posemamba

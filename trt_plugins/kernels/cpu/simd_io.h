@@ -119,6 +119,18 @@ PM_INLINE void transpose(vf (&m)[kLanes]) {
   }
 }
 
+// The sum over the lanes of each of kLanes vectors; they are used up.
+PM_INLINE vf sum_lanes(vf (&m)[kLanes]) {
+  PM_UNROLL
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    PM_UNROLL
+    for (int i = 0; i < half; ++i) {
+      m[i] = zip_low(m[i], m[i + half]) + zip_high(m[i], m[i + half]);
+    }
+  }
+  return m[0];
+}
+
 // to[c * to_stride + r] = from[r * from_stride + c] for c < columns; lanes r >= rows become zero.
 template <class T>
 static void load_transposed(const T* from, int64_t from_stride, int rows, int columns, float* to,
