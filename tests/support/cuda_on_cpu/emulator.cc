@@ -91,16 +91,18 @@ std::vector<int> turns(int threads) {
   return turn;
 }
 
+// On its own: getcontext returns twice, and no variable of a loop may live through it.
+[[gnu::noinline]] void begin(Thread& t) {
+  getcontext(&t.context);
+  t.context.uc_stack.ss_sp = t.stack.get();
+  t.context.uc_stack.ss_size = kStack;
+  t.context.uc_link = &block.scheduler;
+  t.wait = Wait::kNothing, t.exchanges = 0;
+  makecontext(&t.context, body, 0);
+}
+
 bool run_block(int threads, const std::vector<int>& turn) {
-  for (int i = 0; i < threads; ++i) {
-    Thread& t = block.threads[i];
-    getcontext(&t.context);
-    t.context.uc_stack.ss_sp = t.stack.get();
-    t.context.uc_stack.ss_size = kStack;
-    t.context.uc_link = &block.scheduler;
-    t.wait = Wait::kNothing, t.exchanges = 0;
-    makecontext(&t.context, body, 0);
-  }
+  for (int i = 0; i < threads; ++i) begin(block.threads[i]);
   do {
     for (const int i : turn) {
       if (block.threads[i].wait != Wait::kNothing) continue;

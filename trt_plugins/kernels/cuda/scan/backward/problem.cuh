@@ -2,6 +2,8 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_PROBLEM_CUH_
 #define POSEMAMBA_KERNELS_CUDA_BACKWARD_PROBLEM_CUH_
 
+#include <cuda_runtime.h>
+
 #include "cuda/scan/backward/shape.h"
 #include "posemamba/scan_backward.h"
 
