@@ -13,6 +13,7 @@ from typing import Any
 import gradient_cases as cases
 import kernel_cases
 import numpy as np
+import pmcuda
 import pytest
 import torch
 from pmcuda import Tuning
@@ -38,21 +39,6 @@ def poisoned() -> Iterator[None]:
     torch.use_deterministic_algorithms(True, warn_only=True)
     yield
     torch.use_deterministic_algorithms(False)
-
-
-def with_chunks(tiles: int) -> Any:  # noqa: ANN401
-    """In the place of ``launch_scan``: chunks of so many tiles."""
-    tuning = Tuning(0, 0, tiles)
-
-    def launch(name: str, params: ctypes.Structure, device: torch.device) -> None:
-        library, address = load_cuda_library(), ctypes.addressof(tuning)
-        size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), address)
-        workspace = torch.full((size // 4,), torch.nan, device=device)
-        stream = torch.cuda.current_stream(device).cuda_stream
-        run = getattr(library, f"pm_cuda_{name}")
-        assert run(ctypes.byref(params), address, workspace.data_ptr(), stream) == 0
-
-    return launch
 
 
 def check_cross(official: bool = False, **row: Any) -> None:  # noqa: ANN401
@@ -113,9 +99,18 @@ def test_dt_rank(dt_rank: int) -> None:
     check_cross(dt_rank=dt_rank)
 
 
-@pytest.mark.parametrize("absent", ["with_d", "with_z", "with_bias", "delta_softplus"])
-def test_optional_inputs(absent: str) -> None:
-    check_scan(**{absent: False})
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"with_d": False},
+        {"with_z": False},
+        {"with_bias": False},
+        {"delta_softplus": False, "with_bias": False},
+    ],
+    ids=lambda row: next(iter(row)),
+)
+def test_optional_inputs(row: dict[str, bool]) -> None:
+    check_scan(**row)
 
 
 @pytest.mark.parametrize("a_scale", [1e-3, 30.0, 1e4])
@@ -125,7 +120,7 @@ def test_decay(a_scale: float) -> None:
 
 @pytest.mark.parametrize("tiles", [1, 2, 4, 8, 16])
 def test_chunks(tiles: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gradients, "launch_scan", with_chunks(tiles))
+    monkeypatch.setattr(gradients, "launch_scan", pmcuda.tuned_launch(Tuning(0, 0, tiles)))
     check_cross(frames=27)
     check_scan(length=459)
 

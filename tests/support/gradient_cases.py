@@ -115,6 +115,7 @@ def check(
     assert found.keys() == truth.keys()
     for name, gradient in found.items():
         assert gradient.shape == truth[name].shape, name
+        assert torch.isfinite(truth[name]).all(), name
         error = relative_error(gradient, truth[name])
         own = relative_error(plain[name].to(gradient.dtype), truth[name])
         assert error <= 2 * own + floor, f"{name}: {error:.3g}, PyTorch in float32 {own:.3g}"

@@ -1,5 +1,6 @@
 #include "emulator.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -25,8 +26,12 @@ constexpr unsigned char kGuardByte = 0x5a;
 
 enum class Wait { kNothing, kBlock, kWarp, kDone };
 
+// A context starts a thread; from then on it is left and taken up by jumps, which spare a system
+// call each.
 struct Thread {
-  ucontext_t context;
+  ucontext_t first;
+  jmp_buf at;
+  bool begun;
   std::unique_ptr<char[]> stack{new char[kStack]};
   Wait wait;
   int line;
@@ -35,7 +40,7 @@ struct Thread {
 
 struct Block {
   std::vector<Thread> threads;
-  ucontext_t scheduler;
+  jmp_buf scheduler;
   int current;
   void (*call)(const void*);
   const void* arg;
@@ -51,12 +56,29 @@ int order = 0;
 void body() {
   block.call(block.arg);
   block.threads[block.current].wait = Wait::kDone;
+  _longjmp(block.scheduler, 1);
 }
 
-void give_way(Wait wait, int line) {
+// On their own: setjmp and getcontext return twice, and no variable may live through that.
+[[gnu::noinline]] void prepare(Thread& t) {
+  getcontext(&t.first);
+  t.first.uc_stack.ss_sp = t.stack.get();
+  t.first.uc_stack.ss_size = kStack;
+  t.wait = Wait::kNothing, t.exchanges = 0, t.begun = false;
+  makecontext(&t.first, body, 0);
+}
+
+[[gnu::noinline]] void go_on(Thread& t) {
+  if (_setjmp(block.scheduler) != 0) return;
+  if (t.begun) _longjmp(t.at, 1);
+  t.begun = true;
+  setcontext(&t.first);
+}
+
+[[gnu::noinline]] void give_way(Wait wait, int line) {
   Thread& self = block.threads[block.current];
   self.wait = wait, self.line = line;
-  swapcontext(&self.context, &block.scheduler);
+  if (_setjmp(self.at) == 0) _longjmp(block.scheduler, 1);
 }
 
 // Lets [begin, end) go on if all of them wait for it at one place.
@@ -91,24 +113,14 @@ std::vector<int> turns(int threads) {
   return turn;
 }
 
-// On its own: getcontext returns twice, and no variable of a loop may live through it.
-[[gnu::noinline]] void begin(Thread& t) {
-  getcontext(&t.context);
-  t.context.uc_stack.ss_sp = t.stack.get();
-  t.context.uc_stack.ss_size = kStack;
-  t.context.uc_link = &block.scheduler;
-  t.wait = Wait::kNothing, t.exchanges = 0;
-  makecontext(&t.context, body, 0);
-}
-
 bool run_block(int threads, const std::vector<int>& turn) {
-  for (int i = 0; i < threads; ++i) begin(block.threads[i]);
+  for (int i = 0; i < threads; ++i) prepare(block.threads[i]);
   do {
     for (const int i : turn) {
       if (block.threads[i].wait != Wait::kNothing) continue;
       block.current = i;
       threadIdx = dim3(static_cast<unsigned>(i), 0, 0);
-      swapcontext(&block.scheduler, &block.threads[i].context);
+      go_on(block.threads[i]);
     }
   } while (release_some(threads));
   return all_done(threads);

@@ -74,15 +74,15 @@ class CrossRows {
   // Begins with what the gradient kernel left behind a barrier.
   __device__ __forceinline__ void store() const {
     const int64_t row_at = int64_t{at_.row} * p_.steps + at_.begin;
-    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
-      const int s = i / channels_, c = i % channels_;
-      if (at_.begin + s >= p_.steps || at_.first + c >= p_.channels) continue;
+    each_step([&](int s, int c) {
+      if (at_.begin + s >= p_.steps || at_.first + c >= p_.channels) return;
       a_.of_u[(row_at + s) * p_.channels + at_.first + c] = shared_[l_.u + s * l_.stride + c];
-    }
+    });
     const int64_t block_at =
         (int64_t{at_.row} * p_.blocks_per_row + at_.block) * p_.steps + at_.begin;
     for (int i = at_.thread; i < l_.steps * a_.rank; i += threads_) {
-      const int s = i % l_.steps, r = i / l_.steps;  // lanes are steps: their rows hit all banks
+      const int s = i & (l_.steps - 1),
+                r = i >> l_.bits;  // lanes are steps: their rows hit all banks
       if (at_.begin + s < p_.steps) a_.of_dbl[(block_at + s) * width_ + r] = of_raw(s, r);
     }
     for (int i = at_.thread; i < l_.steps * 2 * p_.d_state; i += threads_) {
@@ -145,29 +145,40 @@ class CrossRows {
     }
   }
 
-  __device__ __forceinline__ void load_channels() {
+  // use(s, c) for all steps of one of the block's channels, shared with the threads that have the
+  // same one: neighbours have neighbouring channels.
+  template <class Use>
+  __device__ __forceinline__ void each_step(const Use& use) const {
+    constexpr int kShare = 32 / S::kChannels;  // threads of a channel
+    const int c = at_.thread % channels_;
 #pragma unroll 4
-    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
-      const int s = i / channels_, c = i % channels_, own = position_[s];
+    for (int s = at_.thread / channels_; s < l_.steps; s += kShare) use(s, c);
+  }
+
+  __device__ __forceinline__ void load_channels() {
+    each_step([&](int s, int c) {
+      const int own = position_[s];
       const bool real = own >= 0 && at_.first + c < p_.channels;
       shared_[l_.u + s * l_.stride + c] = real ? sum_at(x_, a_.x_stride, s, at_.first + c) : 0.0f;
       shared_[l_.dy + s * l_.stride + c] =
           real ? Io<T>::value(Io<T>::load(dy_ + own * a_.dy_stride + at_.first + c)) : 0.0f;
-    }
+    });
   }
 
   __device__ __forceinline__ void project() {
-    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
-      const int s = i / channels_, c = i % channels_;
+    const int64_t channel = int64_t{at_.group} * p_.channels + at_.first + at_.thread % channels_;
+    const bool real = at_.first + at_.thread % channels_ < p_.channels;
+    const float bias = real ? __ldg(a_.dt_bias + channel) : 0.0f;
+    each_step([&](int s, int c) {
       float dt = 0.0f;
-      if (position_[s] >= 0 && at_.first + c < p_.channels) {
+      if (position_[s] >= 0 && real) {
         for (int r = 0; r < a_.rank; ++r) {
           dt = fmaf(shared_[l_.weight + r * channels_ + c], shared_[l_.raw + s * a_.rank + r], dt);
         }
-        dt = softplus(dt + __ldg(a_.dt_bias + int64_t{at_.group} * p_.channels + at_.first + c));
+        dt = softplus(dt + bias);
       }
       shared_[l_.dt + s * l_.stride + c] = dt;
-    }
+    });
   }
 
   // Gradient of a dt input: the block's channels of W^T dv.

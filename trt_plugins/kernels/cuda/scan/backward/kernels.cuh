@@ -8,7 +8,7 @@ namespace posemamba::cuda::backward {
 
 // Rows: CrossRows or ScanRows, which bring a chunk in and its gradients out.
 template <class S, class Rows>
-__global__ void __launch_bounds__(kMostWarps * 32)
+__global__ void __launch_bounds__(kMostWarps * 32, 8)
     carry_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
   const Place at = place_of<S>(a.problem);

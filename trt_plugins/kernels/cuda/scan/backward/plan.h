@@ -30,7 +30,7 @@ struct Plan {
   }
 };
 
-// Invalid: no such tuning, or more blocks than a grid has.
+// Invalid: no such tuning, more blocks than a grid has, or more channels than are counted.
 Plan make_plan(const Sizes& sizes, const pm_cuda_tuning* tuning, const Device& device);
 
 // Parts of the workspace, one after another, each on 256 bytes. Null: sizes alone.

@@ -44,7 +44,7 @@ class ScanRows {
   __device__ __forceinline__ void load() {
 #pragma unroll 4
     for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
-      const int s = i % l_.steps, c = i / l_.steps;
+      const int s = i & (l_.steps - 1), c = i >> l_.bits;
       const bool real = at_.begin + s < p_.steps && at_.first + c < p_.channels;
       const int64_t from = channels_at_ + int64_t{c} * p_.steps + along(s);
       float dt = 0.0f, u = 0.0f, dy = 0.0f;
@@ -61,7 +61,7 @@ class ScanRows {
     }
 #pragma unroll 4
     for (int i = at_.thread; i < l_.steps * 2 * S::kStates; i += threads_) {
-      const int s = i % l_.steps, w = i / l_.steps, n = w % S::kStates;
+      const int s = i & (l_.steps - 1), w = i >> l_.bits, n = w % S::kStates;
       const bool real = at_.begin + s < p_.steps && n < p_.d_state;
       const int64_t from = states_at_ + int64_t{n} * p_.steps + along(s);
       shared_[l_.bc + s * 2 * S::kStates + w] =
@@ -72,7 +72,7 @@ class ScanRows {
 
   __device__ __forceinline__ void store() const {
     for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
-      const int s = i % l_.steps, c = i / l_.steps;
+      const int s = i & (l_.steps - 1), c = i >> l_.bits;
       if (at_.begin + s >= p_.steps || at_.first + c >= p_.channels) continue;
       const int64_t to = channels_at_ + int64_t{c} * p_.steps + along(s);
       const int from = s * l_.stride + c;
@@ -83,7 +83,7 @@ class ScanRows {
     const int64_t block_at =
         (int64_t{at_.row} * p_.blocks_per_row + at_.block) * 2 * p_.d_state * p_.steps;
     for (int i = at_.thread; i < l_.steps * 2 * p_.d_state; i += threads_) {
-      const int s = i % l_.steps, w = i / l_.steps;
+      const int s = i & (l_.steps - 1), w = i >> l_.bits;
       if (at_.begin + s >= p_.steps) continue;
       const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
       float sum = 0.0f;

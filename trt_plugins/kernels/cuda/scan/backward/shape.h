@@ -38,7 +38,8 @@ auto with_shape(int32_t d_state, const Use& use) {
 // A chunk in shared memory: where its parts begin, in floats. The gradients need all of them, the
 // carries those before `sums`.
 struct Layout {
-  int steps;   // kTile * tiles
+  int steps;   // kTile * tiles, a power of two
+  int bits;    // of a step's number
   int stride;  // between the steps of dt, u and dy
 
   int dt;        // [steps][stride] step sizes, after softplus; then the gradient of delta
@@ -58,6 +59,7 @@ inline Layout make_layout(int states, int warp_channels, int warps, int tiles, i
   Layout l{};
   const int channels = warp_channels * warps;
   l.steps = kTile * tiles;
+  while (1 << l.bits < l.steps) ++l.bits;
   l.stride = channels + kRowPad;
   int at = 0;
   const auto take = [&at](int floats) {
