@@ -6,6 +6,7 @@ as NaN, so a part that nobody wrote fails the comparison.
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,9 @@ import torch
 from cuda_emulation import Emulation, Tuning
 from kernel_api import CrossScanCase, Guarded, ScanCase
 
+from posemamba.config import PoseMambaConfig
+from posemamba.model.blocks import ScanBackend
+from posemamba.model.network import PoseMamba
 from posemamba.native import structs
 from posemamba.native.scan_params import cross_scan_params
 from posemamba.scan_order import SCAN_ORDERS
@@ -84,6 +88,10 @@ def test_length(emulation: Emulation, frames: int, joints: int) -> None:
 @pytest.mark.parametrize("d_inner", [1, 7, 32, 33, 64, 72])
 def test_channels(emulation: Emulation, d_inner: int) -> None:
     check_cross(cross_case(frames=2, d_inner=d_inner))
+
+
+def test_batch(emulation: Emulation) -> None:
+    check_cross(cross_case(batch=3, frames=2, d_inner=72), official=True)
 
 
 @pytest.mark.parametrize("d_state", [1, 9, 17, 32, 33, 64])
@@ -164,6 +172,23 @@ def test_any_order_of_threads(emulation: Emulation, case: str) -> None:
     for order in (1, 2, 3):
         emulation.order(order)
         assert all(torch.equal(a, b) for a, b in zip(first, gradients(), strict=True))
+
+
+def test_a_network_trains_through_them(emulation: Emulation) -> None:
+    """scan='fused', whose forward pass is the CPU's, against the plain scan in float64."""
+    torch.manual_seed(0)
+    network = PoseMamba(PoseMambaConfig(d_model=16, depth=1, frames=3, drop_path=0.0))
+
+    def gradients_of(scan: ScanBackend, work: torch.dtype) -> dict[str, torch.Tensor]:
+        used = copy.deepcopy(network).to(work).set_scan(scan)
+        keypoints = torch.linspace(-1, 1, 2 * 3 * 17 * 2, dtype=work).view(2, 3, 17, 2)
+        used(keypoints).square().mean().backward()
+        return {n: p.grad for n, p in used.named_parameters() if p.grad is not None}
+
+    truth, found = gradients_of("reference", torch.float64), gradients_of("fused", torch.float32)
+    assert truth.keys() == found.keys()
+    for name, gradient in found.items():
+        assert cases.relative_error(gradient, truth[name]) < 1e-4, name
 
 
 def test_slices(emulation: Emulation) -> None:
