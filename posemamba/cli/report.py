@@ -71,8 +71,8 @@ def tables(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | 
 @click.option("--jobs", type=Whole(1, 64), default=1, show_default=True,
               help="Runs at a time.")  # fmt: skip
 @click.option("--device", type=NearChoice(("cpu", "cuda")), default="cpu", show_default=True)
-@click.option("--scan", type=NearChoice(("chunked", "mamba-ssm")),
-              help="Differentiable scan.  [default: mamba-ssm on cuda, else chunked]")  # fmt: skip
+@click.option("--scan", type=NearChoice(("fused", "chunked", "mamba-ssm")),
+              help="Differentiable scan.  [default: mamba-ssm on cuda, else fused]")  # fmt: skip
 @click.option("--cuda-graph", is_flag=True, help="Capture the training step in a CUDA graph.")
 @click.option("-o", "--output", "out", cls=Renamed, former=("--out",), required=True, type=PATH,
               help="Folder; resumed if it exists.")  # fmt: skip
@@ -104,7 +104,7 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int,
         batch=batch,
         learning_rate=learning_rate,
         device=device,
-        scan=scan or ("mamba-ssm" if device == "cuda" else "chunked"),
+        scan=scan or ("mamba-ssm" if device == "cuda" else "fused"),
         cuda_graph=cuda_graph,
     )
     with tqdm(desc="ablate", unit="run", disable=not sys.stderr.isatty()) as bar:

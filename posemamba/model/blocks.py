@@ -17,8 +17,9 @@ from posemamba.scan import chunked, indexed, mamba_ssm, reference
 
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
 #: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
-#: of that package. ``chunked``: in plain PyTorch, many steps at once. ``reference``: one by one. To
-#: train, choose ``mamba-ssm`` on CUDA and ``chunked`` elsewhere; both plain ones take float64.
+#: of that package. ``chunked``: in plain PyTorch, many steps at once. ``reference``: one by one.
+#: To train, choose ``fused`` on the CPU, ``mamba-ssm`` or ``chunked`` on CUDA, where the native
+#: gradients have not been measured yet. Both plain ones take float64.
 ScanBackend = Literal["fused", "generic", "mamba-ssm", "chunked", "reference"]
 SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "chunked", "reference")
 
@@ -151,11 +152,16 @@ class SpatioTemporalScan(nn.Module):
         return total
 
     def _fused_scan(self, visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights) -> Tensor:
+        if x.dtype == torch.bfloat16:  # no type of the kernels'
+            x, x_dbl = x.float(), x_dbl.float()
+        limb_dbl = None
         if self.official_limb_gradient and x.requires_grad:
-            raise InputError(
-                "scan='fused' has the true gradient only: choose scan='chunked' or 'mamba-ssm'"
-            )
-        return fused_scan(visit, x, x_dbl, weights, self.d_state)
+            limb_dbl = self._limb_projection(x)
+        return fused_scan(visit, x, x_dbl, weights, self.d_state, limb_dbl)
+
+    def _limb_projection(self, x: Tensor) -> Tensor:
+        """``x_dbl`` of a stopped ``x``: its weight still learns from what limbs contribute."""
+        return F.linear(x.detach(), self.x_proj_weight.flatten(0, 1).to(x.dtype))
 
     def _table_scan(self, visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights) -> Tensor:
         """A walk with repeats, omissions or resets, outside the fused operator."""
@@ -182,8 +188,7 @@ class SpatioTemporalScan(nn.Module):
             x, x_dbl = x.float(), x_dbl.float()
         limb_source = None
         if self.official_limb_gradient:
-            stopped = x.detach()  # the weight still learns from what the neighbours contribute
-            limb_source = (stopped, F.linear(stopped, self.x_proj_weight.flatten(0, 1).to(x.dtype)))
+            limb_source = (x.detach(), self._limb_projection(x))
         u, delta, B, C = reference.directional_inputs(
             x, x_dbl, weights.dt_weight, self.d_state, walk, limb_source, visit.limbs
         )

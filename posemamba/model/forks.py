@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
-from posemamba.native import scan_ops, scan_ops_v2
+from posemamba.native import official_scan, scan_ops, scan_ops_v2
 from posemamba.native.structs import SCAN_SIZES
 from posemamba.scan.walk import index_tables
 from posemamba.scan_order import Order, Walk
@@ -93,17 +93,37 @@ def split_walks(
 
 
 def fused_scan(
-    visit: Visit, x: Tensor, x_dbl: Tensor, weights: ScanWeights, d_state: int
+    visit: Visit,
+    x: Tensor,
+    x_dbl: Tensor,
+    weights: ScanWeights,
+    d_state: int,
+    limb_dbl: Tensor | None = None,
 ) -> Tensor:
-    """A walk by the native operator: version 1 where that can, which is faster, else version 2."""
+    """A walk by the native operator: version 1 where that can, which is faster, else version 2.
+
+    Args:
+        limb_dbl: for the official limb gradient, ``x_dbl`` again as
+            :func:`posemamba.native.official_scan.cross_selective_scan_official` takes it.
+
+    Raises:
+        InputError: ``limb_dbl`` with sizes that version 1 does not take.
+    """
     sizes = (d_state, weights.dt_weight.shape[2])
     most_states, most_joints = SCAN_SIZES["d_state"], SCAN_SIZES["joints"]
     assert most_states is not None
     assert most_joints is not None
     if visit.walk.on_grid and d_state <= most_states and x.shape[2] <= most_joints:
-        inputs = (visit.enter(x), visit.enter(x_dbl))
-        y = scan_ops.cross_selective_scan(*inputs, *weights, *sizes, *visit.walk.lists())
-        return visit.leave(y)
+        given = (x, x_dbl) if limb_dbl is None else (x, x_dbl, limb_dbl)
+        inputs = (*(visit.enter(t) for t in given), *weights, *sizes, *visit.walk.lists())
+        if limb_dbl is None:
+            return visit.leave(scan_ops.cross_selective_scan(*inputs))
+        return visit.leave(official_scan.cross_selective_scan_official(*inputs))
+    if limb_dbl is not None:
+        raise InputError(
+            f"the official limb gradient of scan='fused' takes d_state up to {most_states} and "
+            f"{most_joints} joints: choose scan='chunked'"
+        )
     y = scan_ops_v2.cross_selective_scan_v2(x, x_dbl, *weights, *visit.tables(x), *sizes)
     return visit.leave_tables(y)
 

@@ -168,7 +168,8 @@ def _(u: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
     return u.new_empty(u.shape)
 
 
-def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+    """Keep what a backward pass reads: tensors in ``saved_tensors``, the rest in ``constants``."""
     tensors = [v if isinstance(v, Tensor) else None for v in inputs]
     ctx.save_for_backward(*tensors)
     ctx.constants = [None if isinstance(v, Tensor) else v for v in inputs]
@@ -219,7 +220,7 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
     )
 
 
-def _of_inputs(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+def of_inputs(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:  # noqa: ANN401
     """A kernel's gradients of the inputs that need them, in the types of the inputs."""
     given = zip(found, ctx.saved_tensors, ctx.needs_input_grad, strict=False)
     gradients = [gradient.to(of.dtype) if need else None for gradient, of, need in given]
@@ -230,15 +231,15 @@ def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _cross_reference)
     inputs = (*ctx.saved_tensors[:6], *ctx.constants[6:])
-    return _of_inputs(ctx, cross_selective_scan_backward(grad, *inputs, False)[:6])
+    return of_inputs(ctx, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 
 def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _scan_reference)
     found = selective_scan_backward(grad, *ctx.saved_tensors[:8], *ctx.constants[8:])
-    return _of_inputs(ctx, found)
+    return of_inputs(ctx, found)
 
 
-cross_selective_scan.register_autograd(_cross_backward, setup_context=_save_inputs)
-selective_scan.register_autograd(_scan_backward, setup_context=_save_inputs)
+cross_selective_scan.register_autograd(_cross_backward, setup_context=save_inputs)
+selective_scan.register_autograd(_scan_backward, setup_context=save_inputs)

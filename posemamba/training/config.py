@@ -39,6 +39,9 @@ _SAID_ELSEWHERE = (
     "subset_list", "att_fuse", "dim_rep", "forward_type",
 )  # fmt: skip
 
+AUTO = "auto"
+SCANS = (AUTO, *SCAN_BACKENDS)
+
 #: What every network here has; files that state another value ask for another network.
 _FIXED = {"num_joints": NUM_JOINTS, "mlp_ratio": 2}
 
@@ -52,7 +55,8 @@ class TrainConfig:
         frames: of a training clip, and rows of the temporal position embedding.
         scan_order: a name of :data:`posemamba.scan_order.SCAN_ORDERS`.
         drop_path: stochastic depth of the last pair of blocks.
-        scan: a differentiable back end: ``mamba-ssm`` on CUDA, ``chunked`` anywhere.
+        scan: a differentiable back end, or ``auto`` for the device's, see
+            :func:`posemamba.training.devices.choose_scan`.
         official_limb_gradient: drop the gradient through the limb gather, as the authors' code.
         epochs: passes over the clips. steps: fewer optimizer steps in all. minutes: less time.
         batch_size: clips of an optimizer step, over all devices and accumulated passes.
@@ -80,7 +84,7 @@ class TrainConfig:
     frames: int = MAX_FRAMES
     scan_order: str = "global-local"
     drop_path: float = 0.2
-    scan: str = "chunked"
+    scan: str = AUTO
     official_limb_gradient: bool = False
     epochs: int = 120
     steps: int | None = None
@@ -127,7 +131,7 @@ class TrainConfig:
         _require(self.ema is None or 0 < self.ema < 1, self, "ema", "between 0 and 1")
         seed = self.seed
         _require(type(seed) is int and 0 <= seed < 2**31, self, "seed", "from 0 to 2147483647")
-        for name, choices in (("scan", SCAN_BACKENDS), ("amp", AMP_TYPES), ("schedule", SCHEDULES)):
+        for name, choices in (("scan", SCANS), ("amp", AMP_TYPES), ("schedule", SCHEDULES)):
             value = getattr(self, name)
             if value not in choices:
                 raise InputError(f"unknown {name} '{value}': use one of {', '.join(choices)}")

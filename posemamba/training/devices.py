@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import cast
 
 import torch
 
 from posemamba.errors import InputError
-from posemamba.training.config import TrainConfig
+from posemamba.model.blocks import ScanBackend
+from posemamba.native.gradients import NATIVE_GRADIENTS
+from posemamba.training.config import AUTO, TrainConfig
+
+
+def choose_scan(config: TrainConfig, device: torch.device) -> ScanBackend:
+    """The scan to train with: what was asked for; for ``auto`` the fused one where its gradients
+    are native kernels, else the chunked one."""
+    if config.scan != AUTO:
+        return cast("ScanBackend", config.scan)
+    return "fused" if device.type in NATIVE_GRADIENTS else "chunked"
 
 
 def check_device(config: TrainConfig, device: torch.device) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,14 +24,13 @@ from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.clip_sets import clip_errors
 from posemamba.files.output import check_folder, replacing
-from posemamba.model.blocks import ScanBackend
 from posemamba.model.lift import as_lift
 from posemamba.model.network import PoseMamba
 from posemamba.text import plural
 from posemamba.training.batches import ClipBatches
 from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig
-from posemamba.training.devices import check_device
+from posemamba.training.devices import check_device, choose_scan
 from posemamba.training.processes import Processes
 from posemamba.training.state import load_state, save_state
 from posemamba.training.stepper import Stepper
@@ -115,7 +114,7 @@ class Run:
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")
         torch.manual_seed(config.seed)
-        model = PoseMamba(config.model_config(), scan=cast("ScanBackend", config.scan))
+        model = PoseMamba(config.model_config(), scan=choose_scan(config, device))
         self.model = model.set_official_limb_gradient(config.official_limb_gradient).to(device)
         network: nn.Module = self.processes.wrap(self.model, device)
         self.stepper = Stepper(network, self.model, config)

@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from posemamba.native import library as native
-from posemamba.native.structs import MAX_DIRECTIONS, CrossScanParams, ScanParams
+from posemamba.native.structs import (
+    MAX_DIRECTIONS,
+    CrossScanBackwardParams,
+    CrossScanParams,
+    ScanBackwardParams,
+    ScanParams,
+)
 
-OK, NULL_POINTER, BAD_SHAPE, BAD_STRIDE, BAD_ORDER, BAD_DTYPE, UNSUPPORTED = range(7)
+OK, NULL_POINTER, BAD_SHAPE, BAD_STRIDE, BAD_ORDER, BAD_DTYPE, UNSUPPORTED, BAD_STRUCT = range(8)
 FRAME_MAJOR, JOINT_MAJOR, FRAME_MAJOR_FLIPPED, JOINT_MAJOR_FLIPPED = range(4)
 MAX_STATE, MAX_DT_RANK = 64, 128
 H36M_LIMB = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)
@@ -43,7 +49,12 @@ def load_library() -> ctypes.CDLL:
     lib.pm_cpu_set_isa.argtypes = [ctypes.c_char_p]
     lib.pm_cpu_pool.argtypes = [ctypes.c_int32]
     lib.pm_cpu_pool.restype = ctypes.POINTER(Parallel)
-    for name, params in (("cross_scan", CrossScanParams), ("scan", ScanParams)):
+    for name, params in (
+        ("cross_scan", CrossScanParams),
+        ("scan", ScanParams),
+        ("cross_scan_backward", CrossScanBackwardParams),
+        ("scan_backward", ScanBackwardParams),
+    ):
         workspace = getattr(lib, f"pm_cpu_{name}_workspace")
         workspace.argtypes = [ctypes.POINTER(params), ctypes.c_int32]
         workspace.restype = ctypes.c_size_t

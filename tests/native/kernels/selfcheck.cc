@@ -1,6 +1,6 @@
 // A check of the CPU launchers that needs nothing but a C++ compiler, for cross builds (qemu),
-// sanitizers and installs: both operators against scalar float64 loops, on every instruction set of
-// the machine, plus the pool under concurrent callers and after fork.
+// sanitizers and installs: both operators and their gradients against scalar float64 loops, on
+// every instruction set of the machine, plus the pool under concurrent callers and after fork.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "posemamba/scan_cpu.h"
+#include "scan_gradients.h"
 #include "scan_oracle.h"
 
 namespace {
@@ -58,6 +59,25 @@ bool same_bits(const Floats& a, const Floats& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+// Both operators' gradients, and their bits with more threads.
+template <class Problem>
+void check_gradients(const std::string& what, Problem& problem) {
+  // A central difference is off by the square of its step of 2^-9, times what the value bends;
+  // seen: 8e-7.
+  constexpr double kTolerance = 5e-6;
+  const oracle::Floats dy = oracle::Random(5).values(problem.size(), 1.0f);
+  const oracle::Gradients one = oracle::gradients(problem, dy, nullptr);
+  const double error = oracle::slope_error(problem, one, dy);
+  std::printf("%s gradient error %.1e\n", what.c_str(), error);
+  expect(error < kTolerance, what + " gradient");
+  for (int threads : {2, 5}) {
+    const oracle::Gradients more = oracle::gradients(problem, dy, pm_cpu_pool(threads));
+    for (size_t i = 0; i < one.size(); ++i) {
+      expect(same_bits(one[i], more[i]), what + " gradient: same bits with more threads");
+    }
+  }
+}
+
 void check_isa(const char* isa) {
   // float32 sums of some hundred terms: a few units of 6e-8 each.
   constexpr double kTolerance = 2e-6;
@@ -80,11 +100,15 @@ void check_isa(const char* isa) {
       expect(same_bits(one, run(cross, pm_cpu_pool(threads))),
              std::string(isa) + ": same bits with more threads");
     }
+    if (s.batch > 1) check_gradients(std::string(isa) + " CrossSelectiveScan", cross);
   }
-  const Plain plain(21, 5, 45, 7);
+  Plain plain(21, 5, 45, 7);
   const double e = oracle::relative_error(run(plain), plain.answer());
   std::printf("%-8s SelectiveScan error %.1e\n", isa, e);
   expect(e < kTolerance, std::string(isa) + " SelectiveScan");
+  check_gradients(std::string(isa) + " SelectiveScan", plain);
+  plain.p.z = nullptr;
+  check_gradients(std::string(isa) + " SelectiveScan, no gate", plain);
 }
 
 void check_pool(bool with_fork) {

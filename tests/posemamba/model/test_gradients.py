@@ -13,6 +13,7 @@ from posemamba.config import PoseMambaConfig
 from posemamba.model.blocks import ScanBackend, SpatioTemporalScan
 from posemamba.model.network import PoseMamba
 from posemamba.scan import reference
+from posemamba.scan_order import SCAN_ORDERS
 from posemamba.training.losses import PoseLoss
 
 PLAIN: tuple[ScanBackend, ...] = ("chunked", "reference")
@@ -73,6 +74,24 @@ def test_native_scans_have_the_same_gradients(scan: ScanBackend) -> None:
         assert worst < 1e-4, f"{name}: {worst:.1e}"
 
 
+ONE_WALK = [name for name, entry in SCAN_ORDERS.items() if not entry.further]
+
+
+@pytest.mark.parametrize("name", ONE_WALK)
+def test_fused_gradients_in_every_scan_order(name: str) -> None:
+    """Of 51 steps, against autograd of the reference in float32."""
+    torch.manual_seed(0)
+    config = PoseMambaConfig(d_model=8, depth=1, frames=3, drop_path=0.0, scan_order=name)
+    op = PoseMamba(config, scan="fused").STEblocks[0].op
+    x = clip(3, 8).float().repeat(1, 2, 1, 1)[:, :3].requires_grad_()
+    weights = [x, *op.parameters()]
+    seed = torch.randn_like(x)
+    found = torch.autograd.grad((op(x) * seed).sum(), weights)
+    op.scan = "reference"
+    for want, got in zip(torch.autograd.grad((op(x) * seed).sum(), weights), found, strict=True):
+        assert (got - want).abs().max() <= 1e-4 * want.abs().max()  # both round
+
+
 class OfficialLimbSum(torch.autograd.Function):
     """Forward ``x + x[limb]``; backward as the authors': as if it were ``x + constant``."""
 
@@ -122,6 +141,31 @@ def by_definition(op: SpatioTemporalScan, x: Tensor) -> Tensor:
             total = total + steps.reshape(batch, joints, frames, inner).transpose(1, 2)
     output: Tensor = op.out_proj(op.out_norm(total) * op.act(z))
     return output
+
+
+def test_fused_has_the_official_limb_gradient() -> None:
+    network = model("fused").float()
+    op = network.STEblocks[0].op
+    x, seed = (clip(i, 4).float() for i in (3, 4))
+    weights = [x.requires_grad_(), *op.parameters()]
+    wanted = torch.autograd.grad((by_definition(op, x) * seed).sum(), weights)
+    network.set_official_limb_gradient(True)
+    found = torch.autograd.grad((op(x) * seed).sum(), weights)
+    for want, got in zip(wanted, found, strict=True):
+        assert (got - want).abs().max() <= 1e-4 * want.abs().max()  # float32, other sums
+
+
+def test_fused_trains_under_bfloat16_autocast() -> None:
+    """The kernels know no bfloat16: the scan runs in float32, as the plain one does."""
+    found = []
+    for scan in ("fused", "chunked"):
+        network = model(scan).float()  # type: ignore[arg-type]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = PoseLoss()(network(clip(2, 2).float()).float(), clip(1, 3).float())
+        found.append(torch.autograd.grad(loss, list(network.parameters())))
+    for one, other in zip(*found, strict=True):
+        # Matrix products of 8 bits, whose inputs differ in their last one now and then.
+        assert (one - other).abs().max() <= 0.05 * other.abs().max().clamp_min(1e-3)
 
 
 @pytest.mark.parametrize("scan", PLAIN)

@@ -213,7 +213,6 @@ def test_training_lowers_the_loss(here: Path) -> None:
         (("--device", "tpu"), "use cpu, cuda or cuda:N"),
         (("--cuda-graph",), "cuda_graph needs a CUDA device"),
         (("--resume",), "start without --resume"),
-        (("--scan", "fused", "--official-limb-gradient"), "chunked"),
         (("--learning-rate", "1e30"), "smaller --learning-rate"),
     ],
 )

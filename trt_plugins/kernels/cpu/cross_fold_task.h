@@ -35,7 +35,7 @@ static void fold_frames(const pm_cross_scan_params& p, const Fold<T>& f, int64_t
   const bool scatter = any && !f.drop_limbs;
   for (int64_t frame = begin; frame < end; ++frame) {
     const int64_t first = frame * p.joints;
-    memset(limb, 0, sizeof limb);
+    memset(limb, 0, static_cast<size_t>(p.joints * kChunk) * sizeof(float));
     for (int j = 0; j < p.joints; ++j) {
       const float* from = f.parts + (first + j) * f.part_row;
       for (int c = 0; c < f.columns; c += kLanes) {

@@ -76,42 +76,81 @@ PM_INLINE void prepare_pull_steps(const CrossPull<T>& in, const DirectionTables&
     store(tile.dt_u + at, dt * u);
     store(tile.slope + at, logistic(raw[i] + bias));
     store(tile.dy + at, load(in.dy + from.at.token[s + i] * in.dy_stride + v * kLanes, lanes));
+    __builtin_prefetch(in.x + from.ahead.token[s + i] * in.p.x_stride + v * kLanes);
+    __builtin_prefetch(in.dy + from.ahead.token[s + i] * in.dy_stride + v * kLanes);
     store(tile.through_input + at, vf{});
     store(tile.through_decay + at, vf{});
   }
 }
 
+// What a task works with, beside its workspace.
+struct CrossPullWork {
+  DirectionTables tables;
+  CrossTile packed;
+  PullTables sums;
+  PullTile tile;
+};
+
 // After the pull of a vector: du of the direction, and the sums that go through dt_raw.
-static inline void finish_tile(const pm_cross_scan_params& p, const DirectionTables& tables, int v,
-                               const CrossTile& from, int row_stride, int steps,
-                               const PullTile& tile, PullTables& sums, float* dt_sums, float* du) {
-  const float* weight = tables.dt_weight + v * p.dt_rank * kLanes;
-  float* dW = sums.dW + v * p.dt_rank * kLanes;
-  const vf skip = load(tables.skip + v * kLanes);
+static inline void finish_tile(const pm_cross_scan_params& p, int v, int row_stride, int steps,
+                               CrossPullWork& work, float* dt_sums, float* du) {
+  PullTile& tile = work.tile;
+  finish_steps(tile, steps, load(work.tables.skip + v * kLanes), v, work.sums);
   for (int s = 0; s < steps; ++s) {
-    const StepGradients step = finish_step(tile, s, skip, v, sums);
-    store(du + from.at.token[s] * kChunk, step.du);
-    const float* raw = from.rows + s * row_stride;
-    for (int r = 0; r < p.dt_rank; ++r) {
-      float* to = dt_sums + (r * kPullSteps + s) * kLanes;
-      store(to, fma(step.dv, load(weight + r * kLanes), load(to)));
-      store(dW + r * kLanes, fma(step.dv, splat(raw[r]), load(dW + r * kLanes)));
-    }
+    store(du + work.packed.at.token[s] * kChunk, load(tile.through_input + s * kLanes));
   }
+  for (int r = 0; r < p.dt_rank; ++r) {
+    const vf weight = load(work.tables.dt_weight + (v * p.dt_rank + r) * kLanes);
+    float* dW = work.sums.dW + (v * p.dt_rank + r) * kLanes;
+    float* to = dt_sums + r * kPullSteps * kLanes;
+    vf sum = load(dW);
+    for (int s = 0; s < steps; ++s) {
+      const vf dv = load(tile.through_decay + s * kLanes);
+      sum = fma(dv, splat(work.packed.rows[s * row_stride + r]), sum);
+      store(to + s * kLanes, fma(dv, weight, load(to + s * kLanes)));
+    }
+    store(dW, sum);
+  }
+}
+
+// One vector of channels over a packed tile, last step first; `state` is the one at its start.
+// shared: [width, kPullSteps, kLanes], the sums over vectors for dt_raw, B and C.
+template <class T, bool kLimb>
+static void pull_vector(const CrossPull<T>& in, int v, int steps, float* state, float* shared,
+                        CrossPullWork& work) {
+  const pm_cross_scan_params& p = in.p;
+  PullTile& tile = work.tile;
+  int s = 0;
+  for (; s + 4 <= steps; s += 4) {
+    prepare_pull_steps<T, kLimb, 4>(in, work.tables, v, s, work.packed, tile);
+  }
+  for (; s < steps; ++s) {
+    prepare_pull_steps<T, kLimb, 1>(in, work.tables, v, s, work.packed, tile);
+  }
+  const int lane = v * kLanes;
+  float* own = in.task.memory + in.plan.own + lane / kChunk * in.positions * kChunk + lane % kChunk;
+  for (s = 0; s < steps; ++s) __builtin_prefetch(own + work.packed.at.token[s] * kChunk, 1);
+  const float* B = work.packed.rows + p.dt_rank;
+  float* dB = shared + p.dt_rank * kPullSteps * kLanes;
+  const TileRows rows{tile.dt, tile.dt_u, B, B + p.d_state, in.row_stride, steps - 1, -1, steps};
+  const PullRows pull{tile.dy, tile.through_input, tile.through_decay, dB,
+                      dB + p.d_state * kPullSteps * kLanes};
+  const int table = v * p.d_state * kLanes;
+  pull_tile(rows, pull, p.d_state, work.tables.decay + table, state, work.sums.later + table,
+            work.sums.dA + table, tile.trace);
+  finish_tile(p, v, in.row_stride, steps, work, shared, own);
 }
 
 template <class T, bool kLimb>
 static void pull_direction(const CrossPull<T>& in) {
   const pm_cross_scan_params& p = in.p;
-  DirectionTables tables;
-  CrossTile packed;
-  PullTables sums;
-  PullTile tile;
-  load_tables(p, in.task.row, in.task.channel, in.task.vectors, tables);
-  clear_tables(in.task.vectors, p.d_state, p.dt_rank, sums);
+  CrossPullWork work;
+  CrossTile& packed = work.packed;
+  load_tables(p, in.task.row, in.task.channel, in.task.vectors, work.tables);
+  clear_tables(in.task.vectors, p.d_state, p.dt_rank, work.sums);
   float* states = in.task.memory + in.plan.states;
-  float* shared = in.task.memory + in.plan.sums;  // [width, kPullSteps, kLanes]: dt_raw, B, C
-  keep_states<T, kLimb>(in, tables, packed, states);
+  float* shared = in.task.memory + in.plan.sums;
+  keep_states<T, kLimb>(in, work.tables, packed, states);
   const int vector_states = p.d_state * kLanes;
   // Backwards through the tiles, and so through the walk: rows of a tile are last step first.
   pm_cross_scan_params turned = p;
@@ -125,30 +164,14 @@ static void pull_direction(const CrossPull<T>& in) {
     if (i > 0) next_tile(walk, p, in.task.row, kPullSteps, packed.ahead);
     pack_rows<T, kLimb>(in.x_dbl, p.x_dbl_stride, in.width, in.row_stride, steps, packed);
     memset(shared, 0, static_cast<size_t>(in.width * kPullSteps * kLanes) * sizeof(float));
-    const float* B = packed.rows + p.dt_rank;
-    const TileRows rows{tile.dt, tile.dt_u, B, B + p.d_state, in.row_stride, steps - 1, -1, steps};
-    float* dB = shared + p.dt_rank * kPullSteps * kLanes;
-    const PullRows pull{tile.dy, tile.through_input, tile.through_decay, dB,
-                        dB + p.d_state * kPullSteps * kLanes};
     for (int v = 0; v < in.task.vectors; ++v) {
-      int s = 0;
-      for (; s + 4 <= steps; s += 4) {
-        prepare_pull_steps<T, kLimb, 4>(in, tables, v, s, packed, tile);
-      }
-      for (; s < steps; ++s) prepare_pull_steps<T, kLimb, 1>(in, tables, v, s, packed, tile);
-      const int table = v * vector_states;
-      pull_tile(rows, pull, p.d_state, tables.decay + table,
-                states + i * in.task.vectors * vector_states + table, sums.later + table,
-                sums.dA + table, tile.trace);
-      const int lane = v * kLanes;
-      float* own = in.task.memory + in.plan.own + lane / kChunk * in.positions * kChunk;
-      finish_tile(p, tables, v, packed, in.row_stride, steps, tile, sums, shared,
-                  own + lane % kChunk);
+      pull_vector<T, kLimb>(in, v, steps, states + (i * in.task.vectors + v) * vector_states,
+                            shared, work);
     }
     sum_channels(shared, in.width, steps, in.task.memory + in.plan.shared, in.plan.shared_stride,
                  packed.at.token);
   }
-  save_weights(sums, in.task.channels, p.d_state, p.dt_rank,
+  save_weights(work.sums, in.task.channels, p.d_state, p.dt_rank,
                weight_gradients(in.task.memory + in.plan.weights, in.plan.chunks_per_task * kChunk,
                                 p.d_state, p.dt_rank));
 }

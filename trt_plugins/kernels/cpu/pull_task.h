@@ -74,22 +74,26 @@ struct PullTile {
   Trace trace;
 };
 
-struct StepGradients {
-  vf du;
-  vf dv;  // of what softplus was given
-};
-
-// After the pull: the gradients of a row's u and v; adds to the sums of D and the bias.
-PM_INLINE StepGradients finish_step(const PullTile& tile, int row, vf skip, int v, PullTables& t) {
+// After the pull: the gradients of u, in place of through_input, and of what softplus was given, in
+// place of through_decay. Adds to the sums of D and the bias.
+static inline void finish_steps(PullTile& tile, int steps, vf skip, int v, PullTables& t) {
   constexpr float kLn2 = 0.693147180559945309f;  // decays are A log2(e)
-  const vf u = load(tile.u + row * kLanes);
-  const vf dy = load(tile.dy + row * kLanes);
-  const vf input = load(tile.through_input + row * kLanes);
-  const vf decay = load(tile.through_decay + row * kLanes) * splat(kLn2);
-  const vf dv = fma(u, input, decay) * load(tile.slope + row * kLanes);
-  store(t.dt_bias + v * kLanes, load(t.dt_bias + v * kLanes) + dv);
-  store(t.D + v * kLanes, fma(dy, u, load(t.D + v * kLanes)));
-  return {fma(load(tile.dt + row * kLanes), input, skip * dy), dv};
+  vf bias = load(t.dt_bias + v * kLanes);
+  vf D = load(t.D + v * kLanes);
+  for (int s = 0; s < steps; ++s) {
+    const int at = s * kLanes;
+    const vf u = load(tile.u + at);
+    const vf dy = load(tile.dy + at);
+    const vf input = load(tile.through_input + at);
+    const vf decay = load(tile.through_decay + at) * splat(kLn2);
+    const vf dv = fma(u, input, decay) * load(tile.slope + at);
+    store(tile.through_input + at, fma(load(tile.dt + at), input, skip * dy));
+    store(tile.through_decay + at, dv);
+    bias += dv;
+    D = fma(dy, u, D);
+  }
+  store(t.dt_bias + v * kLanes, bias);
+  store(t.D + v * kLanes, D);
 }
 
 // Which task of a plan this is.

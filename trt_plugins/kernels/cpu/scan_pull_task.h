@@ -21,12 +21,12 @@ struct ScanSpan {
 static inline ScanSpan scan_span(const pm_scan_params& p, int group, int64_t tiles, int64_t i) {
   const bool reverse = p.reverse[group] != 0;
   const int64_t start = (reverse ? tiles - 1 - i : i) * kPullSteps;
-  const int steps = min_int(
-      kPullSteps,
-      static_cast<int>(p.length - start < kPullSteps ? p.length - start : int64_t{kPullSteps}));
+  const int64_t left = p.length - start;
+  const int steps = left < kPullSteps ? static_cast<int>(left) : kPullSteps;
   return {start, steps, reverse ? steps - 1 : 0, reverse ? -1 : 1};
 }
 
+// What a task works with, beside its workspace.
 struct ScanPullTables {
   alignas(64) float decay[kStateRows * kChunk];    // [vectors, d_state, kLanes] A log2(e)
   alignas(64) float state[kStateRows * kChunk];    // [vectors, d_state, kLanes]
@@ -38,6 +38,7 @@ struct ScanPullTables {
   PullTile tile;
 };
 
+// One task's inputs, of type T.
 template <class T>
 struct ScanPull {
   const pm_scan_params& p;
@@ -129,15 +130,12 @@ static void pull_channels(const ScanPull<T>& in, const ScanSpan& span, const Til
                       shared + p.d_state * kPullSteps * kLanes};
   pull_tile(rows, pull, p.d_state, t.decay + table, state, t.sums.later + table, t.sums.dA + table,
             t.tile.trace);
-  for (int s = 0; s < span.steps; ++s) {
-    const StepGradients step = finish_step(t.tile, s, skip, v, t.sums);
-    store(t.tile.u + s * kLanes, step.du);
-    store(t.tile.dt + s * kLanes, step.dv);
-  }
+  finish_steps(t.tile, span.steps, skip, v, t.sums);
   const int64_t at = in.element(v, span);
-  store_transposed(t.tile.u, span.steps, in.lanes(v), static_cast<T*>(in.grad.du) + at, p.length);
-  store_transposed(t.tile.dt, span.steps, in.lanes(v), static_cast<T*>(in.grad.ddelta) + at,
+  store_transposed(t.tile.through_input, span.steps, in.lanes(v), static_cast<T*>(in.grad.du) + at,
                    p.length);
+  store_transposed(t.tile.through_decay, span.steps, in.lanes(v),
+                   static_cast<T*>(in.grad.ddelta) + at, p.length);
 }
 
 template <class T>

@@ -34,11 +34,13 @@ static __attribute__((noinline)) void advance_states(const TileRows& rows, int n
   PM_UNROLL
   for (int i = 0; i < kStates; ++i) state[i] = load(h + (n + i) * kLanes);
   const float* a = decay + n * kLanes;
-  int64_t row = rows.first;
-  for (int s = 0; s < rows.steps; ++s, row += rows.step) {
-    const vf dt = load(rows.dt + row * kLanes);
-    const vf dt_u = load(rows.dt_u + row * kLanes);
-    const float* b = rows.B + row * rows.state_stride + n;
+  // A copy: stores through float pointers could change what a reference refers to.
+  const TileRows t = rows;
+  int64_t row = t.first;
+  for (int s = 0; s < t.steps; ++s, row += t.step) {
+    const vf dt = load(t.dt + row * kLanes);
+    const vf dt_u = load(t.dt_u + row * kLanes);
+    const float* b = t.B + row * t.state_stride + n;
     vf e[kStates];
     PM_UNROLL
     for (int i = 0; i < kStates; ++i) e[i] = dt * load(a + i * kLanes);
@@ -74,32 +76,37 @@ static __attribute__((noinline)) void pull_states(const TileRows& rows, const Pu
     through[i] = load(dA + (n + i) * kLanes);
   }
   const float* a = decay + n * kLanes;
-  int64_t row = rows.first + int64_t{rows.step} * (rows.steps - 1);
-  for (int s = rows.steps - 1; s >= 0; --s, row -= rows.step) {
-    const vf dt = load(rows.dt + row * kLanes);
-    const vf dt_u = load(rows.dt_u + row * kLanes);
-    const vf dy = load(pull.dy + row * kLanes);
-    const float* b = rows.B + row * rows.state_stride + n;
-    const float* c = rows.C + row * rows.state_stride + n;
-    vf through_input = load(pull.through_input + row * kLanes);
-    vf through_decay = load(pull.through_decay + row * kLanes);
+  const TileRows t = rows;  // copies, as in advance_states
+  const PullRows to = pull;
+  float* dB = to.dB + n * kPullSteps * kLanes;
+  float* dC = to.dC + n * kPullSteps * kLanes;
+  int64_t row = t.first + int64_t{t.step} * (t.steps - 1);
+  for (int s = t.steps - 1; s >= 0; --s, row -= t.step) {
+    const int64_t at = row * kLanes;
+    const vf dt = load(t.dt + at);
+    const vf dt_u = load(t.dt_u + at);
+    const vf dy = load(to.dy + at);
+    const float* b = t.B + row * t.state_stride + n;
+    const float* c = t.C + row * t.state_stride + n;
+    vf through_input = load(to.through_input + at);
+    vf through_decay = load(to.through_decay + at);
     PM_UNROLL
     for (int i = 0; i < kStates; ++i) {
-      float* dB = pull.dB + ((n + i) * kPullSteps + row) * kLanes;
-      float* dC = pull.dC + ((n + i) * kPullSteps + row) * kLanes;
+      float* dB_row = dB + i * kPullSteps * kLanes + at;
+      float* dC_row = dC + i * kPullSteps * kLanes + at;
       const vf before = load(trace.before + (s * kStates + i) * kLanes);
       const vf g = fma(splat(c[i]), dy, ask[i]);
       through_input = fma(g, splat(b[i]), through_input);
-      store(dB, fma(g, dt_u, load(dB)));
-      store(dC, fma(after[i], dy, load(dC)));
+      store(dB_row, fma(g, dt_u, load(dB_row)));
+      store(dC_row, fma(after[i], dy, load(dC_row)));
       ask[i] = g * load(trace.decay + (s * kStates + i) * kLanes);
       const vf e = ask[i] * before;
       through_decay = fma(e, load(a + i * kLanes), through_decay);
       through[i] = fma(e, dt, through[i]);
       after[i] = before;
     }
-    store(pull.through_input + row * kLanes, through_input);
-    store(pull.through_decay + row * kLanes, through_decay);
+    store(to.through_input + at, through_input);
+    store(to.through_decay + at, through_decay);
   }
   PM_UNROLL
   for (int i = 0; i < kStates; ++i) {
