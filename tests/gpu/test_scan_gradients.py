@@ -10,9 +10,9 @@ import ctypes
 from collections.abc import Iterator
 from typing import Any
 
-import gradient_cases as cases
 import kernel_cases
-import numpy as np
+import kernel_gradients
+import op_gradients as ops
 import pmcuda
 import pytest
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from posemamba.config import PoseMambaConfig
 from posemamba.model.network import PoseMamba
-from posemamba.native import gradients, scan_ops
+from posemamba.native import gradients, official_scan, scan_ops
 from posemamba.native.launch import cuda_workspace
 from posemamba.native.library import load_cuda_library
 from posemamba.scan import chunked, reference
@@ -43,16 +43,23 @@ def poisoned() -> Iterator[None]:
 
 def check_cross(official: bool = False, **row: Any) -> None:  # noqa: ANN401
     case = kernel_cases.cross_scan_case(**row)
+    dy = kernel_gradients.cotangent(case.x)
     truth, plain = (
-        cases.cross_expected(case, official, work) for work in (torch.float64, torch.float32)
+        kernel_gradients.cross_oracle(case, dy, work, official)
+        for work in (torch.float64, torch.float32)
     )
-    cases.check(cases.cross_found(case, official, "cuda"), truth, plain, FLOOR)
+    found = ops.cross_gradients(case, torch.from_numpy(dy), official, "cuda")
+    kernel_gradients.check_gradients(found, truth, plain, FLOOR)
 
 
 def check_scan(**row: Any) -> None:  # noqa: ANN401
     case = kernel_cases.scan_case(**row)
-    truth, plain = (cases.scan_expected(case, work) for work in (torch.float64, torch.float32))
-    cases.check(cases.scan_found(case, "cuda"), truth, plain, FLOOR)
+    dy = kernel_gradients.cotangent(case.u)
+    truth, plain = (
+        kernel_gradients.scan_oracle(case, dy, work) for work in (torch.float64, torch.float32)
+    )
+    found = ops.scan_gradients(case, torch.from_numpy(dy), "cuda")
+    kernel_gradients.check_gradients(found, truth, plain, FLOOR)
 
 
 @pytest.mark.parametrize("official", [False, True], ids=["true", "official"])
@@ -125,19 +132,13 @@ def test_chunks(tiles: int, monkeypatch: pytest.MonkeyPatch) -> None:
     check_scan(length=459)
 
 
-def on_gpu(case: Any) -> list[Any]:  # noqa: ANN401
-    """The arguments of the fused op."""
-    given = [t.cuda() for t in cases.tensors(case, cases.CROSS[:6]).values()]
-    return [*given, case.A.shape[2], case.dt_weight.shape[2], *cases.walk_of(case).lists()]
-
-
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize(("d_inner", "rank"), [(128, 4), (256, 8), (512, 16)])
 def test_published_sizes(batch: int, d_inner: int, rank: int) -> None:
     """243 frames against float64 by chunks, a scan that shares nothing with the kernels."""
     case = kernel_cases.cross_scan_case(batch=batch, frames=243, d_inner=d_inner, dt_rank=rank)
-    args = on_gpu(case)
-    dy = cases.output_gradient(case.x.shape, torch.float32).cuda()
+    args = ops.cross_arguments(case, "cuda")
+    dy = torch.from_numpy(kernel_gradients.cotangent(case.x)).cuda()
     found = gradients.cross_selective_scan_backward(dy, *args, False)[:6]
     total = [torch.zeros_like(t, dtype=torch.float64) for t in args[:6]]
     for item in range(batch):  # one at a time bounds float64's memory
@@ -147,13 +148,15 @@ def test_published_sizes(batch: int, d_inner: int, rank: int) -> None:
         loss = (y * dy[item : item + 1].double()).sum()
         for sum_, part in zip(total, torch.autograd.grad(loss, wanted), strict=True):
             sum_ += part
-    for name, gradient, truth in zip(cases.CROSS, found, total, strict=False):
+    for name, gradient, truth in zip(kernel_gradients.CROSS, found, total, strict=False):
         # Sums over 4,131 steps and the batch, in float32: 1e-4 is what training asks for.
-        assert cases.relative_error(gradient, truth.cpu()) < 1e-4, name
+        assert ops.relative_error(gradient, truth) < 1e-4, name
 
 
 def test_same_bits_twice() -> None:
-    args = on_gpu(kernel_cases.cross_scan_case(batch=3, frames=81, d_inner=256))
+    args = ops.cross_arguments(
+        kernel_cases.cross_scan_case(batch=3, frames=81, d_inner=256), "cuda"
+    )
     dy = torch.randn_like(args[0])
     first = gradients.cross_selective_scan_backward(dy, *args, True)
     for _ in range(5):
@@ -163,7 +166,7 @@ def test_same_bits_twice() -> None:
 
 def test_capture_on_a_side_stream() -> None:
     """A captured launch replays on new data; any allocation or synchronisation would fail it."""
-    args = on_gpu(kernel_cases.cross_scan_case(frames=27))
+    args = ops.cross_arguments(kernel_cases.cross_scan_case(frames=27), "cuda")
     dy = torch.randn_like(args[0])
     gradients.cross_selective_scan_backward(dy, *args, False)
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()
@@ -188,22 +191,30 @@ def test_nothing_around_the_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bool((arena[-64:] == 7).all())
 
     monkeypatch.setattr(gradients, "launch_scan", launch)
-    cases.cross_found(kernel_cases.cross_scan_case(d_inner=33, frames=5), True, "cuda")
-    cases.scan_found(kernel_cases.scan_case(channels=33), "cuda")
+    cross = kernel_cases.cross_scan_case(d_inner=33, frames=5)
+    ops.cross_gradients(cross, torch.ones(cross.x.shape), True, "cuda")
+    scan = kernel_cases.scan_case(channels=33)
+    ops.scan_gradients(scan, torch.ones(scan.u.shape), "cuda")
 
 
+@pytest.mark.parametrize("official", [False, True], ids=["true", "official"])
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "autocast"])
-def test_a_network_trains_through_them(half: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_trains_through_them(
+    half: bool, official: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """scan='fused' with the kernels' gradients, against scan='chunked'."""
-    monkeypatch.setattr(scan_ops, "NATIVE_GRADIENTS", ("cpu", "cuda"))
+    for module in (scan_ops, official_scan):
+        monkeypatch.setattr(module, "NATIVE_GRADIENTS", ("cpu", "cuda"))
     torch.manual_seed(0)
     network = PoseMamba(PoseMambaConfig(d_model=64, depth=1, frames=27, drop_path=0.0)).cuda()
+    network.set_official_limb_gradient(official)
     keypoints = torch.rand(2, 27, 17, 2, device="cuda")
 
     def gradients_of(scan: Any) -> dict[str, Tensor]:  # noqa: ANN401
         network.set_scan(scan).zero_grad()
         with torch.autocast("cuda", torch.float16, enabled=half):
             loss = network(keypoints).float().square().mean()
+        loss = loss * (1024 if half else 1)  # as a loss scaler, for float16's small numbers
         loss.backward()
         return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
 
@@ -212,13 +223,13 @@ def test_a_network_trains_through_them(half: bool, monkeypatch: pytest.MonkeyPat
     # float32 sums in another order; autocast rounds activations and their gradients to fp16.
     bound = 2e-2 if half else 1e-4
     for name in truth:
-        assert cases.relative_error(found[name], truth[name].cpu()) < bound, name
+        assert ops.relative_error(found[name], truth[name]) < bound, name
 
 
 def test_beyond_float16_is_infinite() -> None:
     """What a loss scaler looks for."""
-    args = on_gpu(kernel_cases.cross_scan_case(dtype="float16"))
-    dy = torch.full_like(args[0], np.float16(6e4))
+    args = ops.cross_arguments(kernel_cases.cross_scan_case(dtype="float16"), "cuda")
+    dy = torch.full_like(args[0], 6e4)
     dx, *_, dD, _ = gradients.cross_selective_scan_backward(dy, *args, False)
     assert bool(torch.isinf(dx).any())
     assert bool(torch.isfinite(dD).all())

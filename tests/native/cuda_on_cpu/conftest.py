@@ -19,13 +19,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Emulation:
 
 @pytest.fixture
 def emulation(compiled: Emulation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulation]:
-    """The ops run the CUDA kernels; what PyTorch hands out uninitialised is NaN. The oracle's
-    tensors are too small for a second thread, which would only wait for them."""
+    """The ops run the CUDA kernels; what PyTorch hands out uninitialised is NaN."""
     monkeypatch.setattr(gradients, "launch_scan", compiled.launch_scan)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)  # torch.utils.deterministic.fill_uninitialized_memory
     yield compiled
     torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
     compiled.reset()

@@ -7,13 +7,14 @@ as NaN, so a part that nobody wrote fails the comparison.
 from __future__ import annotations
 
 import copy
-import ctypes
+import functools
 from dataclasses import replace
 from typing import Any
 
-import gradient_cases as cases
 import kernel_cases
+import kernel_gradients
 import numpy as np
+import op_gradients as ops
 import pytest
 import torch
 from cuda_emulation import Emulation, Tuning
@@ -22,13 +23,9 @@ from kernel_api import CrossScanCase, Guarded, ScanCase
 from posemamba.config import PoseMambaConfig
 from posemamba.model.blocks import ScanBackend
 from posemamba.model.network import PoseMamba
-from posemamba.native import structs
-from posemamba.native.scan_params import cross_scan_params
+from posemamba.native.structs import CrossScanBackwardParams
 from posemamba.scan_order import SCAN_ORDERS
 
-#: Rounding of float32 sums over some hundred terms; the kernels add in another order than PyTorch,
-#: whose own error can be smaller. Seen: 4.1e-7.
-FLOOR = 1e-6
 INVALID_VALUE, NOT_SUPPORTED = 1, 801
 
 
@@ -38,16 +35,22 @@ def cross_case(**changes: Any) -> CrossScanCase:  # noqa: ANN401
 
 
 def check_cross(case: CrossScanCase, official: bool = False) -> None:
-    found = cases.cross_found(case, official, "cpu")
-    truth = cases.cross_expected(case, official, torch.float64)
-    plain = cases.cross_expected(case, official, torch.float32)
-    cases.check(found, truth, plain, FLOOR)
+    dy = kernel_gradients.cotangent(case.x)
+    found = ops.cross_gradients(case, torch.from_numpy(dy), official)
+    truth, plain = (
+        kernel_gradients.cross_oracle(case, dy, work, official)
+        for work in (torch.float64, torch.float32)
+    )
+    kernel_gradients.check_gradients(found, truth, plain)
 
 
 def check_scan(case: ScanCase) -> None:
-    found = cases.scan_found(case, "cpu")
-    truth, plain = (cases.scan_expected(case, work) for work in (torch.float64, torch.float32))
-    cases.check(found, truth, plain, FLOOR)
+    dy = kernel_gradients.cotangent(case.u)
+    found = ops.scan_gradients(case, torch.from_numpy(dy))
+    truth, plain = (
+        kernel_gradients.scan_oracle(case, dy, work) for work in (torch.float64, torch.float32)
+    )
+    kernel_gradients.check_gradients(found, truth, plain)
 
 
 @pytest.mark.parametrize("official", [False, True], ids=["true", "official"])
@@ -163,24 +166,30 @@ def test_less_shared_memory(emulation: Emulation, most: int) -> None:
 def test_any_order_of_threads(emulation: Emulation, case: str) -> None:
     """The same bits whichever thread comes first: accesses that meet have a barrier between."""
 
-    def gradients() -> list[torch.Tensor]:
-        if case == "cross":
-            return list(cases.cross_found(cross_case(d_inner=72), True, "cpu").values())
-        return list(cases.scan_found(kernel_cases.scan_case(channels=72), "cpu").values())
-
+    if case == "cross":
+        fused = cross_case(d_inner=72)
+        dy = torch.from_numpy(kernel_gradients.cotangent(fused.x))
+        gradients = functools.partial(ops.cross_gradients, fused, dy, official=True)
+    else:
+        scan = kernel_cases.scan_case(channels=72)
+        dy = torch.from_numpy(kernel_gradients.cotangent(scan.u))
+        gradients = functools.partial(ops.scan_gradients, scan, dy)
     first = gradients()
     for order in (1, 2, 3):
         emulation.order(order)
-        assert all(torch.equal(a, b) for a, b in zip(first, gradients(), strict=True))
+        again = gradients()
+        assert all(np.array_equal(first[name], again[name]) for name in first)
 
 
-def test_a_network_trains_through_them(emulation: Emulation) -> None:
+@pytest.mark.parametrize("official", [False, True], ids=["true", "official"])
+def test_a_network_trains_through_them(emulation: Emulation, official: bool) -> None:
     """scan='fused', whose forward pass is the CPU's, against the plain scan in float64."""
     torch.manual_seed(0)
     network = PoseMamba(PoseMambaConfig(d_model=16, depth=1, frames=3, drop_path=0.0))
 
     def gradients_of(scan: ScanBackend, work: torch.dtype) -> dict[str, torch.Tensor]:
         used = copy.deepcopy(network).to(work).set_scan(scan)
+        used.set_official_limb_gradient(official)
         keypoints = torch.linspace(-1, 1, 2 * 3 * 17 * 2, dtype=work).view(2, 3, 17, 2)
         used(keypoints).square().mean().backward()
         return {n: p.grad for n, p in used.named_parameters() if p.grad is not None}
@@ -188,7 +197,7 @@ def test_a_network_trains_through_them(emulation: Emulation) -> None:
     truth, found = gradients_of("reference", torch.float64), gradients_of("fused", torch.float32)
     assert truth.keys() == found.keys()
     for name, gradient in found.items():
-        assert cases.relative_error(gradient, truth[name]) < 1e-4, name
+        assert ops.relative_error(gradient, truth[name]) < 1e-4, name
 
 
 def test_slices(emulation: Emulation) -> None:
@@ -201,31 +210,21 @@ def test_slices(emulation: Emulation) -> None:
         return whole[..., before : before + array.shape[-1]]
 
     sliced = replace(case, x=wide(case.x, 1), x_dbl=wide(case.x_dbl, 3))
-    whole, found = (cases.cross_found(c, False, "cpu") for c in (case, sliced))
-    assert all(torch.equal(whole[name], found[name]) for name in whole)
+    dy = torch.from_numpy(kernel_gradients.cotangent(case.x))
+    whole, found = (ops.cross_gradients(c, dy) for c in (case, sliced))
+    assert all(np.array_equal(whole[name], found[name]) for name in whole)
 
 
-def cross_params(case: CrossScanCase) -> tuple[structs.CrossScanBackwardParams, list[Guarded]]:
+def cross_params(case: CrossScanCase) -> tuple[CrossScanBackwardParams, list[Guarded]]:
     """A call whose outputs stand between guard bands."""
-    inputs = list(cases.tensors(case, cases.CROSS[:6]).values())
-    x, x_dbl, *weights = inputs
-    dy = cases.output_gradient(x.shape, x.dtype)
-    rank, state = weights[0].shape[2], weights[2].shape[2]
-    widths = (x.shape[3], x_dbl.shape[3])
-    params = structs.CrossScanBackwardParams(
-        size=ctypes.sizeof(structs.CrossScanBackwardParams),
-        forward=cross_scan_params(
-            x, widths[0], x_dbl, widths[1], weights, state, rank, cases.walk_of(case)
-        ),
-        dy=dy.data_ptr(),
-        dy_stride=widths[0],
-        limb_gradient=1,
-    )
+    dy = kernel_gradients.cotangent(case.x)
+    params = kernel_gradients.cross_params(case, dy, official=True)
     names = ("dx", "dx_dbl", "d_dt_weight", "d_dt_bias", "dA", "dD", "dx_dbl_limb")
-    outputs = [Guarded(t.nbytes) for t in (*inputs, x_dbl)]
+    arrays = [getattr(case, name) for name in kernel_gradients.CROSS]
+    outputs = [Guarded(array.nbytes) for array in (*arrays, case.x_dbl)]
     for name, output in zip(names, outputs, strict=True):
         setattr(params, name, output.pointer)
-    params.keep = (inputs, dy)
+    params.keep = (case, dy)  # what the addresses are of
     return params, outputs
 
 
