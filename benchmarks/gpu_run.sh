@@ -5,6 +5,7 @@
 #   test       tests/gpu; sanitize: four checkers at once; verify: test and sanitize at once
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
 #   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
+#   train      the scans' gradients by size of chunk, then training steps of S and L: clips a second, memory
 #   cost       L against batch and frames, and its plot
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
 #   demo       the demonstration networks: gpu_demo.py with the options in $DEMO
@@ -33,7 +34,7 @@ build() {
 
 gpu_tests=(tests/gpu/test_cross_scan.py tests/gpu/test_selective_scan.py tests/gpu/test_contract.py
            tests/gpu/test_block_ops.py tests/gpu/test_fused_ops.py tests/gpu/test_fused_block.py
-           tests/gpu/test_version_2.py)
+           tests/gpu/test_version_2.py tests/gpu/test_scan_gradients.py)
 
 run_tests() {
   "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider "${gpu_tests[@]}"
@@ -120,6 +121,11 @@ cost() {
   "$PYTHON" benchmarks/plot_cost.py "$OUT/cost.json" -o "$OUT/cost.svg"
 }
 
+train() {
+  "$PYTHON" benchmarks/gpu_scan_gradients.py --json "$OUT/scan-gradients.json" --markdown "$OUT/scan-gradients.md"
+  "$PYTHON" benchmarks/gpu_train.py throughput --out "$OUT"
+}
+
 energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
 
 # shellcheck disable=SC2086  # several words
@@ -142,6 +148,7 @@ for step in "$@"; do
     composed) composed ;;
     block) time_block ;;
     cost) cost ;;
+    train) train ;;
     energy) energy ;;
     demo) demo ;;
     host) host ;;

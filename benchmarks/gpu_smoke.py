@@ -10,6 +10,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
+import op_gradients
 import oracle
 import test_version_2 as second
 from pmcuda import Op, Tuning, library
@@ -42,6 +43,17 @@ def main() -> None:
             second.run_cross(case)
             scan = second.cases.scan_case(d_state=states, channels=21, length=37, dtype=dtype)
             second.run_scan(scan)
+    for dtype in ("float16", "float32"):  # gradients: every shape of warps, a part of a chunk
+        for states in (9, 20, 40):
+            case = second.cases.cross_scan_case(d_state=states, d_inner=72, frames=3, dtype=dtype)
+            dy = torch.ones(case.x.shape, dtype=getattr(torch, dtype))
+            op_gradients.cross_gradients(case, dy, states == 20, "cuda")
+            for gate in (True, False):
+                case = second.cases.scan_case(
+                    d_state=states, channels=72, length=51, dtype=dtype, with_z=gate
+                )
+                dy = torch.ones(case.u.shape, dtype=getattr(torch, dtype))
+                op_gradients.scan_gradients(case, dy, "cuda")
     # The fused path: 40 clips give an SM several thread blocks; from 128 steps on the convolution
     # writes what the scan reads.
     for width in fused_ops.WIDTHS:

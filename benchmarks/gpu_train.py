@@ -1,7 +1,8 @@
-"""On a machine with a GPU and mamba-ssm: measure training.
+"""On a machine with a GPU: measure training.
 
-``throughput``: clips a second and peak memory of one training step of S and L, ours (with and
-without a CUDA graph) beside the authors' data flow. ``gpu_demo.py`` trains the demonstrations.
+``throughput``: clips a second and peak memory of one training step of S and L: the fused scan with
+its own gradients, the chunked scan, and mamba-ssm's in our data flow and in the authors', where its
+package can be imported. ``gpu_demo.py`` trains the demonstrations.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,9 @@ from environment import environment
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba.model.blocks import SpatioTemporalScan
+from posemamba.model.blocks import ScanBackend, SpatioTemporalScan
 from posemamba.model.network import PoseMamba
+from posemamba.native import scan_ops
 from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 
@@ -95,44 +99,63 @@ def seconds_a_step(call: Callable[[], object], budget: float) -> float:
     return statistics.median(times)
 
 
+@dataclass(frozen=True)
+class Flow:
+    """One way through a training step."""
+
+    name: str
+    scan: ScanBackend
+    cuda_graph: bool = False
+    official: bool = False
+
+
+FLOWS = (
+    Flow("fused scan, CUDA graph", "fused", cuda_graph=True),
+    Flow("fused scan, eager", "fused"),
+    Flow("chunked scan, eager", "chunked"),
+    Flow("mamba-ssm, our data flow, CUDA graph", "mamba-ssm", cuda_graph=True),
+    Flow("mamba-ssm, our data flow, eager", "mamba-ssm"),
+    Flow("mamba-ssm, the authors' data flow, eager", "mamba-ssm", official=True),
+)
+
+
+def measure(flow: Flow, variant: str, batch: int) -> dict[str, Any]:
+    """A row of the report; ``oom`` where the GPU's memory is too small."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    config = TrainConfig(
+        variant=variant, scan=flow.scan, batch_size=batch, cuda_graph=flow.cuda_graph
+    )
+    torch.manual_seed(0)
+    model = PoseMamba(config.model_config(), scan=flow.scan).cuda().train()
+    if flow.official:
+        official(model)
+    stepper = Stepper(model, model, config)
+    keypoints = torch.rand(batch, FRAMES, 17, 2, device="cuda") * 2 - 1
+    poses = torch.rand(batch, FRAMES, 17, 3, device="cuda")
+    row: dict[str, Any] = {"variant": variant, "batch": batch, "run": flow.name}
+    try:
+        seconds = seconds_a_step(lambda: stepper.step([(keypoints, poses)], 2e-4), 1.0)
+    except torch.cuda.OutOfMemoryError:
+        return row | {"oom": True}
+    return row | {
+        "ms_a_step": round(1e3 * seconds, 2),
+        "clips_a_second": round(batch / seconds, 1),
+        "peak_mib": round(torch.cuda.max_memory_allocated() / 2**20),
+    }
+
+
 def throughput(out: Path, sizes: str) -> None:
+    # The fused scan's own gradients: on CUDA training does not take them before they are measured.
+    scan_ops.NATIVE_GRADIENTS = ("cpu", "cuda")
+    flows = [f for f in FLOWS if f.scan != "mamba-ssm" or find_spec("mamba_ssm") is not None]
     rows: list[dict[str, Any]] = []
     for variant in sizes.split(","):
         for batch in (4, 16):
-            for name in ("ours, CUDA graph", "ours, eager", "authors' data flow, eager"):
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-                graph = name == "ours, CUDA graph"
-                config = TrainConfig(
-                    variant=variant, scan="mamba-ssm", batch_size=batch, cuda_graph=graph
-                )
-                torch.manual_seed(0)
-                model = PoseMamba(config.model_config(), scan="mamba-ssm").cuda().train()
-                if name.startswith("authors"):
-                    official(model)
-                stepper = Stepper(model, model, config)
-                keypoints = torch.rand(batch, FRAMES, 17, 2, device="cuda") * 2 - 1
-                poses = torch.rand(batch, FRAMES, 17, 3, device="cuda")
-                try:
-                    seconds = seconds_a_step(
-                        lambda s=stepper, k=keypoints, p=poses: s.step([(k, p)], 2e-4), 1.0
-                    )
-                except torch.cuda.OutOfMemoryError:
-                    rows.append({"variant": variant, "batch": batch, "run": name, "oom": True})
-                    continue
-                rows.append(
-                    {
-                        "variant": variant,
-                        "batch": batch,
-                        "run": name,
-                        "ms_a_step": round(1e3 * seconds, 2),
-                        "clips_a_second": round(batch / seconds, 1),
-                        "peak_mib": round(torch.cuda.max_memory_allocated() / 2**20),
-                    }
-                )
+            for flow in flows:
+                rows.append(measure(flow, variant, batch))
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")
                 sys.stdout.flush()
-                del stepper, model
     text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
     (out / "training-throughput.json").write_text(text)
 

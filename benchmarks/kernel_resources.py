@@ -47,7 +47,7 @@ def readable(mangled: list[str]) -> list[str]:
         name = re.sub(r"posemamba::cuda::|\(anonymous namespace\)::|^void ", "", line)
         name = re.sub(r"\([^()]*\)$", "", name).replace("_kernel", "")
         name = name.replace("__half", "fp16").replace("float", "fp32")
-        name = re.sub(r"(lane|split)_channel::", "", name)
+        name = re.sub(r"(lane_channel|split_channel|backward)::", "", name)
         name = re.sub(r"<Config<([^>]*)> ?>", r"<\1>", name)
         names.append(re.sub(r"Config<([^>]*)>,", r"\1;", name))
     return names

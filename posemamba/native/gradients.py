@@ -19,6 +19,7 @@ from posemamba.native.scan_params import cross_scan_params, scan_params
 from posemamba.scan_order import Walk
 
 #: Device types whose gradients are native kernels; on others the scan is recomputed in PyTorch.
+#: CUDA's kernels are not among them until they have been measured; the ops below call them.
 NATIVE_GRADIENTS = ("cpu",)
 
 
@@ -31,7 +32,7 @@ def _weight(tensor: Tensor) -> Tensor:
 
 
 @torch.library.custom_op(
-    "posemamba::cross_selective_scan_backward", mutates_args=(), device_types="cpu"
+    "posemamba::cross_selective_scan_backward", mutates_args=(), device_types=("cpu", "cuda")
 )
 def cross_selective_scan_backward(
     dy: Tensor,
@@ -95,7 +96,9 @@ def _(_dy: Tensor, x: Tensor, x_dbl: Tensor, *rest: Any) -> tuple[Tensor, ...]: 
     return x.new_empty(x.shape), x_dbl.new_empty(x_dbl.shape), *weights, limb
 
 
-@torch.library.custom_op("posemamba::selective_scan_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op(
+    "posemamba::selective_scan_backward", mutates_args=(), device_types=("cpu", "cuda")
+)
 def selective_scan_backward(
     dy: Tensor,
     u: Tensor,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ctypes import POINTER, c_char_p, c_int32, c_size_t, c_void_p
 from functools import lru_cache
 from pathlib import Path
@@ -39,9 +39,6 @@ _LAUNCHERS = {
     "scan": ScanParams,
     "indexed_scan": IndexedScanParams,
     "stateful_scan": StatefulScanParams,
-}
-_CPU_LAUNCHERS = {
-    **_LAUNCHERS,
     "cross_scan_backward": CrossScanBackwardParams,
     "scan_backward": ScanBackwardParams,
 }
@@ -98,7 +95,6 @@ def _check_structs(library: ctypes.CDLL, what: str, remedy: str) -> None:
 def _declare(
     library: ctypes.CDLL,
     device: str,
-    launchers: Mapping[str, type[ctypes.Structure]],
     workspace: Sequence[type],
     launch: Sequence[type],
 ) -> None:
@@ -107,7 +103,7 @@ def _declare(
     Raises:
         InputError: a library of an older build, without one of them.
     """
-    for name, params in launchers.items():
+    for name, params in _LAUNCHERS.items():
         if not hasattr(library, f"pm_{device}_{name}"):
             raise InputError(
                 f"native {device} kernels '{library._name}' are of an older build, without "
@@ -138,7 +134,7 @@ def load_cpu_library() -> ctypes.CDLL:
     library.pm_cpu_pool.restype = c_void_p
     library.pm_cpu_pool.argtypes = [c_int32]
     # threads; workspace, threads
-    _declare(library, "cpu", _CPU_LAUNCHERS, [c_int32], [c_void_p, c_void_p])
+    _declare(library, "cpu", [c_int32], [c_void_p, c_void_p])
     return library
 
 
@@ -154,5 +150,5 @@ def load_cuda_library() -> ctypes.CDLL:
         "install where nvcc is found with 'pip install .', or move the model to the CPU",
     )
     # tuning; tuning, workspace, stream. The launches return a cudaError_t.
-    _declare(library, "cuda", _LAUNCHERS, [c_void_p], [c_void_p, c_void_p, c_void_p])
+    _declare(library, "cuda", [c_void_p], [c_void_p, c_void_p, c_void_p])
     return library

@@ -1,0 +1,42 @@
+// CUDA C++ as a C++ compiler reads it: what our kernels use of it, no more.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "cuda_runtime_api.h"
+#include "emulator.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __align__(bytes) alignas(bytes)
+#define __shared__ static  // one block runs at a time
+
+using std::max;
+using std::min;
+
+struct float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+template <class T>
+T __ldg(const T* p) {
+  return *p;
+}
+
+// The line tells whether the lanes of a warp meet at one place.
+inline void __syncthreads(int line = __builtin_LINE()) { cuda_on_cpu::sync_block(line); }
+inline void __syncwarp(int line = __builtin_LINE()) { cuda_on_cpu::exchange(0.0f, 0, line); }
+inline float __shfl_xor_sync(unsigned, float v, int offset, int line = __builtin_LINE()) {
+  return cuda_on_cpu::exchange(v, offset, line);
+}

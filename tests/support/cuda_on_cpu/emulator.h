@@ -1,0 +1,29 @@
+// A CUDA thread block on one CPU thread: its threads are coroutines that give way where they would
+// wait for each other.
+//
+// What it finds: threads that do not meet (`cudaErrorLaunchFailure`), shared memory read before it
+// is written (NaN) or written beyond its end, and, where a run in another order gives other bits,
+// accesses with no barrier between them. What it does not: the hardware's own arithmetic of the
+// special function unit, memory models, or speed.
+#pragma once
+
+#include <cstddef>
+
+#include "cuda_runtime_api.h"
+
+// Of the coroutine that runs.
+extern dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+namespace cuda_on_cpu {
+
+// Runs call(arg) once a thread, blocks one after another.
+cudaError_t run(dim3 grid, int threads, std::size_t shared, void (*call)(const void*),
+                const void* arg);
+
+void sync_block(int line);
+// Every lane of the warp gives `v`; the result is that of the lane whose number differs by
+// `offset`.
+float exchange(float v, int offset, int line);
+unsigned char* shared_memory();
+
+}  // namespace cuda_on_cpu

@@ -1,0 +1,100 @@
+// Activation functions and typed loads.
+#ifndef POSEMAMBA_KERNELS_CUDA_MATH_CUH_
+#define POSEMAMBA_KERNELS_CUDA_MATH_CUH_
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "cuda/device/special.cuh"
+
+namespace posemamba::cuda {
+
+constexpr float kLog2e = 1.44269504088896340736f;
+
+// max(v, 0) + log1p(exp(-|v|)). log1p(e) = e * p(e), a degree-7 minimax on [0, 1] (error 2e-7
+// relative): one special-function instruction instead of two, and no digits lost for small dt.
+__device__ __forceinline__ float softplus(float v) {
+  const float e = exp2_fast(-fabsf(v) * kLog2e);
+  float p = -0.00853917169f;
+  p = fmaf(p, e, 0.0440895026f);
+  p = fmaf(p, e, -0.107681535f);
+  p = fmaf(p, e, 0.177452293f);
+  p = fmaf(p, e, -0.244954585f);
+  p = fmaf(p, e, 0.332754791f);
+  p = fmaf(p, e, -0.499974054f);
+  p = fmaf(p, e, 0.999999806f);
+  return fmaf(e, p, fmaxf(v, 0.0f));
+}
+
+__device__ __forceinline__ float silu(float v) {
+  return v * reciprocal_fast(1.0f + exp2_fast(-v * kLog2e));
+}
+
+// Exact (erf) GELU. erfc(x) = p(t) exp(-x^2) with t = 1 / (1 + 0.3275911 x), x >= 0, absolute error
+// 1.5e-7 (Abramowitz and Stegun 7.1.26); no branch, where erff has one.
+__device__ __forceinline__ float gelu(float v) {
+  const float x = fabsf(v) * 0.70710678118654752440f;
+  const float t = reciprocal_fast(fmaf(0.3275911f, x, 1.0f));
+  float p = 1.061405429f;
+  p = fmaf(p, t, -1.453152027f);
+  p = fmaf(p, t, 1.421413741f);
+  p = fmaf(p, t, -0.284496736f);
+  p = fmaf(p, t, 0.254829592f);
+  const float tail = 0.5f * p * t * exp2_fast(-x * x * kLog2e);  // half of erfc(x)
+  return v * (v < 0.0f ? tail : 1.0f - tail);
+}
+
+// Raw bits kept in registers between a prefetch and its use.
+template <typename T>
+struct Io;
+
+template <>
+struct Io<__half> {
+  using Scalar = unsigned short;
+  using Pair = uint32_t;
+  static __device__ __forceinline__ Scalar load(const __half* p) {
+    return __ldg(reinterpret_cast<const unsigned short*>(p));
+  }
+  // 4-byte aligned p.
+  static __device__ __forceinline__ Pair load_pair(const __half* p) {
+    return __ldg(reinterpret_cast<const uint32_t*>(p));
+  }
+  static __device__ __forceinline__ Pair join(Scalar lo, Scalar hi) {
+    return static_cast<uint32_t>(lo) | (static_cast<uint32_t>(hi) << 16);
+  }
+  static __device__ __forceinline__ float value(Scalar s) {
+    return __half2float(__ushort_as_half(s));
+  }
+  static __device__ __forceinline__ float2 value2(Pair p) {
+    return __half22float2(*reinterpret_cast<const __half2*>(&p));
+  }
+  static __device__ __forceinline__ void store(__half* p, float v) { *p = __float2half_rn(v); }
+  // 4-byte aligned p.
+  static __device__ __forceinline__ void store_pair(__half* p, float lo, float hi) {
+    *reinterpret_cast<__half2*>(p) = __floats2half2_rn(lo, hi);
+  }
+};
+
+template <>
+struct Io<float> {
+  using Scalar = float;
+  using Pair = float2;
+  static __device__ __forceinline__ Scalar load(const float* p) { return __ldg(p); }
+  // 8-byte aligned p.
+  static __device__ __forceinline__ Pair load_pair(const float* p) {
+    return __ldg(reinterpret_cast<const float2*>(p));
+  }
+  static __device__ __forceinline__ Pair join(Scalar lo, Scalar hi) { return make_float2(lo, hi); }
+  static __device__ __forceinline__ float value(Scalar s) { return s; }
+  static __device__ __forceinline__ float2 value2(Pair p) { return p; }
+  static __device__ __forceinline__ void store(float* p, float v) { *p = v; }
+  // 8-byte aligned p.
+  static __device__ __forceinline__ void store_pair(float* p, float lo, float hi) {
+    *reinterpret_cast<float2*>(p) = make_float2(lo, hi);
+  }
+};
+
+}  // namespace posemamba::cuda
+#endif  // POSEMAMBA_KERNELS_CUDA_MATH_CUH_

@@ -1,0 +1,31 @@
+// What has no name in CUDA C++ that one instruction would answer to. Nothing but such wrappers:
+// tests compile the kernels for a CPU with others in their place (tests/support/cuda_on_cpu).
+#ifndef POSEMAMBA_KERNELS_CUDA_SPECIAL_CUH_
+#define POSEMAMBA_KERNELS_CUDA_SPECIAL_CUH_
+
+#include <cuda_runtime.h>
+
+namespace posemamba::cuda {
+
+// 2^x on the special function unit: relative error 2^-22, results below 2^-126 flushed to zero.
+__device__ __forceinline__ float exp2_fast(float x) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+
+// 1 / x on the special function unit, relative error 2^-23; 0 for infinity.
+__device__ __forceinline__ float reciprocal_fast(float x) {
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
+
+// The block's dynamic shared memory, on 16 bytes.
+__device__ __forceinline__ unsigned char* dynamic_shared() {
+  extern __shared__ __align__(16) unsigned char memory[];
+  return memory;
+}
+
+}  // namespace posemamba::cuda
+#endif  // POSEMAMBA_KERNELS_CUDA_SPECIAL_CUH_

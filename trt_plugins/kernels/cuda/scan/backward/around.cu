@@ -1,0 +1,124 @@
+#include <algorithm>
+
+#include "cuda/device/math.cuh"
+#include "cuda/device/start.h"
+#include "cuda/scan/backward/around.h"
+
+namespace posemamba::cuda::backward {
+namespace {
+
+constexpr int kThreads = 256;
+
+struct HandOverArgs {
+  Problem problem;
+  int states;  // a channel has in the workspace
+  int64_t rows;
+};
+
+constexpr int kAhead = 8;  // chunks read at once
+
+// A thread is a state of a channel of a row.
+__global__ void __launch_bounds__(kThreads)
+    hand_over_kernel(const __grid_constant__ HandOverArgs a) {
+  const Problem& p = a.problem;
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t row_size = int64_t{p.channels} * a.states;
+  if (i >= a.rows * row_size) return;
+  const int64_t row = i / row_size;
+  const int inside = static_cast<int>(i % row_size);
+  const int channel = inside / a.states, n = inside % a.states;
+  const float rate = n < p.d_state
+                         ? p.A[((row % p.groups) * p.channels + channel) * p.d_state + n] * kLog2e
+                         : 0.0f;
+  float* state = p.state + row * p.chunks * row_size + inside;
+  float* adjoint = p.adjoint + row * p.chunks * row_size + inside;
+  const float* dt_sum = p.dt_sum + row * p.chunks * p.channels + channel;
+  // What enters a chunk takes the place of what the chunk gives by itself.
+  const auto walk = [&](float* at, bool backwards) {
+    float entering = 0.0f;
+    for (int first = 0; first < p.chunks; first += kAhead) {
+      float given[kAhead], decay[kAhead];
+#pragma unroll
+      for (int m = 0; m < kAhead; ++m) {
+        const int k = min(first + m, p.chunks - 1);
+        const int chunk = backwards ? p.chunks - 1 - k : k;
+        given[m] = at[chunk * row_size];
+        decay[m] = exp2_fast(rate * dt_sum[int64_t{chunk} * p.channels]);
+      }
+#pragma unroll
+      for (int m = 0; m < kAhead; ++m) {
+        if (first + m >= p.chunks) break;
+        const int chunk = backwards ? p.chunks - 1 - (first + m) : first + m;
+        at[chunk * row_size] = entering;
+        entering = fmaf(decay[m], entering, given[m]);
+      }
+    }
+  };
+  walk(state, false);
+  walk(adjoint, true);
+}
+
+constexpr int kColumns = 32;  // of a block; its warps share the terms
+constexpr int kSlices = kThreads / kColumns;
+
+struct SumArgs {
+  Sum sums[kMostSums];  // blockIdx.y chooses
+  int64_t batch;
+  int groups;
+  int chunks;
+  int channels;
+};
+
+__global__ void __launch_bounds__(kThreads) sum_kernel(const __grid_constant__ SumArgs a) {
+  __shared__ float parts[kSlices][kColumns];
+  const Sum& sum = a.sums[blockIdx.y];
+  const int64_t inner = int64_t{a.channels} * sum.width;
+  const int64_t first = int64_t{blockIdx.x} * kColumns;
+  if (first >= a.groups * inner) return;  // another sum is wider
+  const int lane = static_cast<int>(threadIdx.x) % kColumns;
+  const int slice = static_cast<int>(threadIdx.x) / kColumns;
+  const int64_t column = first + lane;
+  const bool real = column < a.groups * inner;
+  const int64_t group = real ? column / inner : 0, inside = real ? column % inner : 0;
+  const int64_t terms = a.batch * a.chunks;
+  const int64_t each = (terms + kSlices - 1) / kSlices;
+  const int64_t end = each * (slice + 1) < terms ? each * (slice + 1) : terms;
+  float total = 0.0f;
+#pragma unroll 8
+  for (int64_t t = each * slice; t < end; ++t) {
+    const int64_t item = t / a.chunks, chunk = t % a.chunks;
+    total += sum.from[((item * a.groups + group) * a.chunks + chunk) * inner + inside];
+  }
+  parts[slice][lane] = total;
+  __syncthreads();
+  const int64_t channel = inside / sum.width, m = inside % sum.width;
+  if (slice > 0 || !real || m >= sum.kept) return;
+  for (int other = 1; other < kSlices; ++other) total += parts[other][lane];
+  sum.to[(group * a.channels + channel) * sum.kept + m] = total;
+}
+
+}  // namespace
+
+cudaError_t hand_over(const Problem& problem, int64_t rows, int states, const Device& device,
+                      cudaStream_t stream) {
+  const HandOverArgs a{problem, states, rows};
+  const int64_t threads = rows * problem.channels * states;
+  return start(hand_over_kernel, (threads + kThreads - 1) / kThreads, kThreads, a, device, stream);
+}
+
+cudaError_t sum_chunks(const Problem& problem, int64_t batch, const Sum* sums, int count,
+                       const Device& device, cudaStream_t stream) {
+  SumArgs a{};
+  int64_t blocks = 0;
+  for (int i = 0; i < count; ++i) {
+    a.sums[i] = sums[i];
+    const int64_t columns = int64_t{problem.groups} * problem.channels * sums[i].width;
+    blocks = std::max(blocks, (columns + kColumns - 1) / kColumns);
+  }
+  a.batch = batch, a.groups = problem.groups, a.chunks = problem.chunks;
+  a.channels = problem.channels;
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(count));
+  return start(sum_kernel, grid, kThreads, a, device, stream);
+}
+
+}  // namespace posemamba::cuda::backward

@@ -1,0 +1,167 @@
+// Launcher of the gradients of CrossSelectiveScan.
+#include <algorithm>
+
+#include "common/validate_backward.h"
+#include "cuda/device/start.h"
+#include "cuda/scan/backward/around.h"
+#include "cuda/scan/backward/kernels.cuh"
+#include "cuda/scan/backward/merge.cuh"
+#include "cuda/scan/backward/plan.h"
+#include "posemamba/scan_backward_cuda.h"
+
+namespace posemamba::cuda::backward {
+namespace {
+
+int64_t steps_of(const pm_cross_scan_params& p) { return p.frames * p.joints; }
+int64_t rows_of(const pm_cross_scan_params& p) { return p.batch * p.directions; }
+int dbl_width(const pm_cross_scan_params& p) { return p.dt_rank + 2 * p.d_state; }
+
+int64_t blocks_for(int64_t elements) { return (elements + kThreads - 1) / kThreads; }
+
+Plan plan_of(const pm_cross_scan_backward_params& params, const pm_cuda_tuning* tuning,
+             const Device& device) {
+  const pm_cross_scan_params& p = params.forward;
+  const Sizes sizes{rows_of(p), steps_of(p), p.d_inner, p.d_state, p.dt_rank};
+  Plan plan = make_plan(sizes, tuning, device);
+  const int64_t widest = std::max(p.d_inner, p.directions * dbl_width(p));
+  plan.valid = plan.valid && blocks_for(p.batch * steps_of(p) * widest) <= INT32_MAX &&
+               blocks_for(rows_of(p) * p.d_inner * plan.states) <= INT32_MAX;
+  return plan;
+}
+
+// The parts of the workspace; its size is that of `parts` afterwards.
+CrossArgs args_of(const pm_cross_scan_backward_params& params, const Plan& plan, Parts* parts) {
+  const pm_cross_scan_params& p = params.forward;
+  CrossArgs a{};
+  Problem& problem = a.problem;
+  problem.A = p.A, problem.D = p.D;
+  const int64_t carried = rows_of(p) * plan.chunks * p.d_inner;
+  problem.state = parts->take(carried * plan.states);
+  problem.adjoint = parts->take(carried * plan.states);
+  problem.dt_sum = parts->take(carried);
+  problem.skip = parts->take(carried);
+  a.of_weight = parts->take(carried * p.dt_rank);
+  a.of_u = parts->take(rows_of(p) * steps_of(p) * p.d_inner);
+  a.of_dbl = parts->take(rows_of(p) * plan.blocks_per_row * steps_of(p) * dbl_width(p));
+  problem.steps = static_cast<int>(steps_of(p));
+  problem.groups = p.directions, problem.channels = p.d_inner, problem.d_state = p.d_state;
+  problem.softplus = 1;
+  problem.chunks = plan.chunks, problem.blocks_per_row = plan.blocks_per_row;
+  problem.layout = plan.layout;
+  a.x = p.x, a.x_dbl = p.x_dbl, a.dy = params.dy;
+  a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
+  a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.dy_stride = params.dy_stride;
+  a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.rank = p.dt_rank;
+  for (int k = 0; k < p.directions; ++k) {
+    a.walk[k] = {p.order[k], p.reverse[k], p.limb_mask[k]};
+  }
+  for (int j = 0; j < p.joints; ++j) a.limb_index[j] = static_cast<unsigned char>(p.limb_index[j]);
+  return a;
+}
+
+MergeArgs merge_of(const CrossArgs& from, int64_t batch) {
+  MergeArgs a{};
+  a.directions = from.problem.groups;
+  a.frames = from.frames, a.joints = from.joints;
+  std::copy_n(from.walk, PM_MAX_DIRECTIONS, a.walk);
+  int count = 0;
+  for (int j = 0; j < a.joints; ++j) {
+    a.first_limb[j] = static_cast<unsigned char>(count);
+    for (int other = 0; other < a.joints; ++other) {
+      if (from.limb_index[other] == j) a.limb_of[count++] = static_cast<unsigned char>(other);
+    }
+  }
+  a.first_limb[a.joints] = static_cast<unsigned char>(count);
+  a.elements = batch * from.problem.steps;  // times the columns
+  return a;
+}
+
+struct Merge {
+  const float* from;
+  void* to;
+  int parts;
+  int width;
+  bool each_direction;
+  bool own;
+  bool limb;
+};
+
+cudaError_t merge(const MergeArgs& common, const Merge& what, int32_t dtype, const Device& device,
+                  cudaStream_t stream) {
+  MergeArgs a = common;
+  a.from = what.from, a.to = what.to, a.parts = what.parts, a.width = what.width;
+  a.each_direction = what.each_direction, a.own = what.own, a.limb = what.limb;
+  a.columns = what.each_direction ? a.directions * what.width : what.width;
+  a.elements *= a.columns;
+  const auto kernel = dtype == PM_FLOAT16 ? merge_kernel<__half> : merge_kernel<float>;
+  return start(kernel, blocks_for(a.elements), kThreads, a, device, stream);
+}
+
+template <typename T>
+cudaError_t run(const pm_cross_scan_backward_params& params, const Plan& plan, const CrossArgs& a,
+                const Device& device, cudaStream_t stream) {
+  const pm_cross_scan_params& p = params.forward;
+  return with_shape(p.d_state, [&](auto shape) {
+    using S = typename decltype(shape)::type;
+    using Rows = CrossRows<S, T>;
+    const int threads = plan.warps * 32;
+    cudaError_t error =
+        start(carry_kernel<S, Rows>, plan.blocks, threads, a, device, stream, plan.carry_bytes());
+    if (error != cudaSuccess) return error;
+    error = hand_over(a.problem, rows_of(p), plan.states, device, stream);
+    if (error != cudaSuccess) return error;
+    return start(gradient_kernel<S, Rows>, plan.blocks, threads, a, device, stream,
+                 plan.gradient_bytes());
+  });
+}
+
+}  // namespace
+}  // namespace posemamba::cuda::backward
+
+extern "C" size_t pm_cuda_cross_scan_backward_workspace(const pm_cross_scan_backward_params* params,
+                                                        const pm_cuda_tuning* tuning) {
+  using namespace posemamba::cuda;
+  using namespace posemamba::cuda::backward;
+  if (posemamba::validate_layout(params) != PM_OK) return 0;
+  const Device device = current_device();
+  const Plan plan = plan_of(*params, tuning, device);
+  if (device.multiprocessors == 0 || !plan.valid) return 0;
+  Parts parts(nullptr);
+  args_of(*params, plan, &parts);
+  return parts.size();
+}
+
+extern "C" cudaError_t pm_cuda_cross_scan_backward(const pm_cross_scan_backward_params* params,
+                                                   const pm_cuda_tuning* tuning, void* workspace,
+                                                   cudaStream_t stream) {
+  using namespace posemamba::cuda;
+  using namespace posemamba::cuda::backward;
+  const pm_status status = posemamba::validate(params);
+  if (status != PM_OK) return error_of(status);
+  if (params->states != nullptr) return cudaErrorNotSupported;
+  const Device device = current_device();
+  if (device.multiprocessors == 0) return cudaErrorNoDevice;
+  const Plan plan = plan_of(*params, tuning, device);
+  if (!plan.valid || workspace == nullptr) return cudaErrorInvalidValue;
+  const pm_cross_scan_params& p = params->forward;
+  Parts parts(workspace);
+  const CrossArgs a = args_of(*params, plan, &parts);
+  cudaError_t error = p.dtype == PM_FLOAT16 ? run<__half>(*params, plan, a, device, stream)
+                                            : run<float>(*params, plan, a, device, stream);
+  const bool official = params->limb_gradient == PM_LIMB_OFFICIAL;
+  const Merge merges[] = {
+      {a.of_u, params->dx, 1, p.d_inner, false, true, !official},
+      {a.of_dbl, params->dx_dbl, plan.blocks_per_row, dbl_width(p), true, true, !official},
+      {a.of_dbl, params->dx_dbl_limb, plan.blocks_per_row, dbl_width(p), true, false, true},
+  };
+  const MergeArgs common = merge_of(a, p.batch);
+  for (int i = 0; i < (official ? 3 : 2) && error == cudaSuccess; ++i) {
+    error = merge(common, merges[i], p.dtype, device, stream);
+  }
+  if (error != cudaSuccess) return error;
+  const Sum sums[] = {{a.problem.state, params->dA, plan.states, p.d_state},
+                      {a.of_weight, params->d_dt_weight, p.dt_rank, p.dt_rank},
+                      {a.problem.dt_sum, params->d_dt_bias, 1, 1},
+                      {a.problem.skip, params->dD, 1, 1}};
+  return sum_chunks(a.problem, p.batch, sums, 4, device, stream);
+}

@@ -1,0 +1,103 @@
+// The gradients of x, x_dbl, B and C from the parts that blocks left in the workspace, each added
+// in one order.
+#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_
+#define POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_
+
+#include "cuda/scan/backward/cross_rows.cuh"
+
+namespace posemamba::cuda::backward {
+
+constexpr int kThreads = 256;
+
+// dx: a source has `parts` 1 and one column group, all of a position's channels. dx_dbl: a column
+// belongs to one direction, which left it in `parts` blocks.
+struct MergeArgs {
+  const float* from;  // [batch * directions][parts][steps][width]
+  void* to;           // [batch][positions][columns]
+  int64_t elements;
+  int parts;
+  int width;
+  int columns;
+  bool each_direction;  // columns = directions * width, else width
+  bool own;             // add what the steps of a position ask of it
+  bool limb;            // add what the steps of those joints ask whose limb neighbour it is
+  int directions;
+  int frames;
+  int joints;
+  Walk walk[PM_MAX_DIRECTIONS];
+  // The joints whose neighbour is j: limb_of[first_limb[j]] to limb_of[first_limb[j + 1] - 1].
+  unsigned char first_limb[PM_MAX_JOINTS + 1];
+  unsigned char limb_of[PM_MAX_JOINTS];
+};
+
+// When a direction visits (frame, joint): the inverse of CrossRows' positions.
+__device__ __forceinline__ int step_at(const Walk& walk, int frames, int joints, int frame,
+                                       int joint) {
+  int step = 0;
+  switch (walk.order) {
+    case PM_FRAME_MAJOR:
+      step = frame * joints + joint;
+      break;
+    case PM_JOINT_MAJOR:
+      step = joint * frames + frame;
+      break;
+    case PM_FRAME_MAJOR_FLIPPED:
+      step = frame * joints + joints - 1 - joint;
+      break;
+    default:
+      step = joint * frames + frames - 1 - frame;
+  }
+  return walk.reverse ? frames * joints - 1 - step : step;
+}
+
+// A thread an element of the result.
+template <typename T>
+__global__ void __launch_bounds__(kThreads) merge_kernel(const __grid_constant__ MergeArgs a) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= a.elements) return;
+  const int column = static_cast<int>(i % a.columns);
+  const int steps = a.frames * a.joints;
+  const int position = static_cast<int>(i / a.columns % steps);
+  const int64_t item = i / a.columns / steps;
+  const int frame = position / a.joints, joint = position % a.joints;
+  const int first = a.each_direction ? column / a.width : 0;
+  const int end = a.each_direction ? first + 1 : a.directions;
+  float sum = 0.0f;
+  for (int k = first; k < end; ++k) {
+    const float* from =
+        a.from + (item * a.directions + k) * a.parts * int64_t{steps} * a.width + column % a.width;
+    const auto add = [&](int of_joint) {
+      const int64_t at = int64_t{step_at(a.walk[k], a.frames, a.joints, frame, of_joint)} * a.width;
+      for (int part = 0; part < a.parts; ++part) sum += from[part * int64_t{steps} * a.width + at];
+    };
+    if (a.own) add(joint);
+    if (!a.limb || !a.walk[k].limb_mask) continue;
+    for (int m = a.first_limb[joint]; m < a.first_limb[joint + 1]; ++m) add(a.limb_of[m]);
+  }
+  Io<T>::store(static_cast<T*>(a.to) + i, sum);
+}
+
+// dB and dC of SelectiveScan: the sum over the blocks of a row.
+struct StatesArgs {
+  const float* from;  // [rows][parts][2][each], each = d_state * steps
+  void* dB;           // [rows][each]
+  void* dC;
+  int64_t each;
+  int64_t elements;  // rows * 2 * each
+  int parts;
+};
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads) states_kernel(const __grid_constant__ StatesArgs a) {
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= a.elements) return;
+  const int64_t row = i / (2 * a.each), inside = i % (2 * a.each);
+  const float* from = a.from + row * a.parts * 2 * a.each + inside;
+  float sum = 0.0f;
+  for (int part = 0; part < a.parts; ++part) sum += from[part * 2 * a.each];
+  T* to = static_cast<T*>(inside < a.each ? a.dB : a.dC);
+  Io<T>::store(to + row * a.each + inside % a.each, sum);
+}
+
+}  // namespace posemamba::cuda::backward
+#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_

@@ -1,0 +1,129 @@
+// SelectiveScan: how a chunk of a group comes into shared memory, and where its gradients go. Rows
+// run along the steps, so neighbouring threads take neighbouring steps.
+#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_SCAN_ROWS_CUH_
+#define POSEMAMBA_KERNELS_CUDA_BACKWARD_SCAN_ROWS_CUH_
+
+#include "cuda/device/math.cuh"
+#include "cuda/scan/backward/problem.cuh"
+
+namespace posemamba::cuda::backward {
+
+struct ScanArgs {
+  Problem problem;
+  const void* u;
+  const void* delta;
+  const void* B;
+  const void* C;
+  const void* z;            // null: no gate
+  const float* delta_bias;  // null: none
+  const void* dy;
+  void* du;
+  void* ddelta;
+  void* dz;
+  float* of_bc;  // [batch * groups][blocks_per_row][2 d_state][steps], steps as they lie in memory
+  int reverse[PM_MAX_DIRECTIONS];
+};
+
+// Gated: whether there is a z.
+template <class S, typename T, bool Gated>
+class ScanRows {
+ public:
+  using Args = ScanArgs;
+  static constexpr bool kGated = Gated;
+
+  __device__ __forceinline__ ScanRows(const ScanArgs& args, const Place& at, float* shared)
+      : a_(args), p_(args.problem), l_(args.problem.layout), at_(at), shared_(shared) {
+    threads_ = at.warps * 32;
+    channels_ = at.warps * S::kChannels;
+    channels_at_ = (int64_t{at.row} * p_.channels + at.first) * p_.steps;
+    states_at_ = int64_t{at.row} * p_.d_state * p_.steps;
+    reverse_ = args.reverse[at.group] != 0;
+  }
+
+  // Ends with a barrier. Steps past the end are inert: dt, u, dy, B and C are zero.
+  __device__ __forceinline__ void load() {
+#pragma unroll 4
+    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
+      const int s = i & (l_.steps - 1), c = i >> l_.bits;
+      const bool real = at_.begin + s < p_.steps && at_.first + c < p_.channels;
+      const int64_t from = channels_at_ + int64_t{c} * p_.steps + along(s);
+      float dt = 0.0f, u = 0.0f, dy = 0.0f;
+      if (real) {
+        dt = value(a_.delta, from), u = value(a_.u, from), dy = value(a_.dy, from);
+        if (a_.delta_bias != nullptr) {
+          dt += __ldg(a_.delta_bias + int64_t{at_.group} * p_.channels + at_.first + c);
+        }
+        if (p_.softplus) dt = softplus(dt);
+        if constexpr (Gated) dy *= silu(value(a_.z, from));
+      }
+      const int to = s * l_.stride + c;
+      shared_[l_.dt + to] = dt, shared_[l_.u + to] = u, shared_[l_.dy + to] = dy;
+    }
+#pragma unroll 4
+    for (int i = at_.thread; i < l_.steps * 2 * S::kStates; i += threads_) {
+      const int s = i & (l_.steps - 1), w = i >> l_.bits, n = w % S::kStates;
+      const bool real = at_.begin + s < p_.steps && n < p_.d_state;
+      const int64_t from = states_at_ + int64_t{n} * p_.steps + along(s);
+      shared_[l_.bc + s * 2 * S::kStates + w] =
+          real ? value(w < S::kStates ? a_.B : a_.C, from) : 0.0f;
+    }
+    __syncthreads();
+  }
+
+  __device__ __forceinline__ void store() const {
+    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
+      const int s = i & (l_.steps - 1), c = i >> l_.bits;
+      if (at_.begin + s >= p_.steps || at_.first + c >= p_.channels) continue;
+      const int64_t to = channels_at_ + int64_t{c} * p_.steps + along(s);
+      const int from = s * l_.stride + c;
+      put(a_.du, to, shared_[l_.u + from]);
+      put(a_.ddelta, to, shared_[l_.dt + from]);
+      if constexpr (Gated) put(a_.dz, to, value(a_.dy, to) * of_gate(to, shared_[l_.dy + from]));
+    }
+    const int64_t block_at =
+        (int64_t{at_.row} * p_.blocks_per_row + at_.block) * 2 * p_.d_state * p_.steps;
+    for (int i = at_.thread; i < l_.steps * 2 * p_.d_state; i += threads_) {
+      const int s = i & (l_.steps - 1), w = i >> l_.bits;
+      if (at_.begin + s >= p_.steps) continue;
+      const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
+      float sum = 0.0f;
+      for (int warp = 0; warp < at_.warps; ++warp) {
+        sum += shared_[l_.sums + (warp * l_.steps + s) * 2 * S::kStates + m];
+      }
+      a_.of_bc[block_at + int64_t{w} * p_.steps + along(s)] = sum;
+    }
+  }
+
+ private:
+  // Where a step of the chunk lies in a row.
+  __device__ __forceinline__ int along(int s) const {
+    const int step = at_.begin + s;
+    return reverse_ ? p_.steps - 1 - step : step;
+  }
+  // d (y silu(z)) / dz, y before the gate.
+  __device__ __forceinline__ float of_gate(int64_t at, float y) const {
+    const float z = value(a_.z, at);
+    const float sigmoid = reciprocal_fast(1.0f + exp2_fast(-z * kLog2e));
+    return y * sigmoid * fmaf(z, 1.0f - sigmoid, 1.0f);
+  }
+  static __device__ __forceinline__ float value(const void* from, int64_t at) {
+    return Io<T>::value(Io<T>::load(static_cast<const T*>(from) + at));
+  }
+  static __device__ __forceinline__ void put(void* to, int64_t at, float v) {
+    Io<T>::store(static_cast<T*>(to) + at, v);
+  }
+
+  const ScanArgs& a_;
+  const Problem& p_;
+  const Layout& l_;
+  const Place& at_;
+  float* shared_;
+  int threads_;
+  int channels_;  // of the thread block
+  int64_t channels_at_;
+  int64_t states_at_;
+  bool reverse_;
+};
+
+}  // namespace posemamba::cuda::backward
+#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_SCAN_ROWS_CUH_
