@@ -68,7 +68,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
 
 def _plain(*values: Any) -> Tensor:  # noqa: ANN401
     x, x_dbl, limb_dbl, dt_weight, dt_bias, A, D, d_state, _dt_rank, *walked = values
-    walk = Walk(*map(tuple, walked))
+    order, reverse, limb_mask, limb_index = map(tuple, walked)
+    walk = Walk(order, reverse, limb_mask, limb_index)
     x, x_dbl, limb_dbl = x.float(), x_dbl.float(), limb_dbl.float()
     inputs = (x, x_dbl, dt_weight.float(), d_state, walk, (x.detach(), limb_dbl))
     u, delta, B, C = reference.directional_inputs(*inputs)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from posemamba.native import gradients, scan_ops
+from posemamba.native import gradients, official_scan, scan_ops
 from posemamba.native.official_scan import cross_selective_scan_official
 from posemamba.scan import chunked, reference
 
@@ -198,3 +198,17 @@ def test_official_limb_gradient_goes_to_an_input_of_its_own() -> None:
         assert torch.equal(got, want)
     per_direction = found[1].unflatten(-1, (4, -1)).abs().sum((0, 1, 2, 4))
     assert per_direction.bool().tolist() == [bool(m) for m in MASK]
+
+
+def test_the_official_rule_without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no kernel the scan is recomputed; run here on the CPU, as on a GPU."""
+    inputs = cross_inputs()
+    leaves = [t.requires_grad_() for t in (*inputs[:2], inputs[1].clone(), *inputs[2:])]
+    dy = draw(BATCH, FRAMES, JOINTS, INNER, seed=3)
+    found = []
+    for devices in (gradients.NATIVE_GRADIENTS, ()):
+        monkeypatch.setattr(official_scan, "NATIVE_GRADIENTS", devices)
+        y = official_scan.cross_selective_scan_official(*leaves, *CONSTANTS)
+        found.append(torch.autograd.grad(y, leaves, dy))
+    for kernel, recomputed in zip(*found, strict=True):
+        assert close(kernel, recomputed)
