@@ -20,6 +20,7 @@ from posemamba.native.structs import SCAN_SIZES
 from posemamba.scan.walk import index_tables
 from posemamba.scan_order import Order, Walk
 from posemamba.skeleton import PARENTS, ROOT
+from posemamba.text import plural
 
 _HALF = 0.5
 
@@ -125,7 +126,7 @@ def fused_scan(
     if limb_dbl is not None:
         raise InputError(
             f"the official limb gradient of scan='fused' takes d_state up to {most_states} and "
-            f"{most_joints} joints: choose scan='chunked'"
+            f"{plural(most_joints, 'joint')}: choose scan='chunked'"
         )
     y = scan_ops_v2.cross_selective_scan_v2(x, x_dbl, *weights, *visit.tables(x), *sizes)
     return visit.leave_tables(y)

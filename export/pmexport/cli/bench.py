@@ -51,8 +51,8 @@ _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 @click.option("--warmup", type=Positive(), default=0.5, show_default=True, help="Seconds.")
 @click.option("--seconds", type=Positive(), default=3.0, show_default=True,
               help="Time to measure each runtime.")  # fmt: skip
-@click.option("--runs", type=Whole(1, _MAX_RUNS), default=_USUAL_RUNS, show_default=True,
-              help="Most runs of each.")  # fmt: skip
+@click.option("--runs", type=Whole(1, _MAX_RUNS), default=_USUAL_RUNS,
+              show_default="as many as the time holds", help="Most runs of each.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads on the CPU.")
 @click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,
               help="Record and replay the work on a GPU.")  # fmt: skip

@@ -53,7 +53,7 @@ def regress(
         if path is not None:
             check_file(path, suffix=suffix, inputs=checkpoints)
     old = None if compare is None else read_cells(compare)
-    effort = Effort(warmup_s=0.2, measure_s=seconds, runs=100_000)
+    effort = Effort(warmup_s=0.2, measure_s=seconds)
     once = dict.fromkeys
     report = run_regress(
         RegressRequest(
