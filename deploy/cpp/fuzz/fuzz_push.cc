@@ -83,7 +83,7 @@ pm_stream_options options_from(Bytes& bytes) {
 }
 
 void drain(Stream& stream, std::map<int32_t, int64_t>& newest) {
-  pm_pose pose;
+  pm_pose pose{};
   while (stream.poll(&pose) == PM_SUCCESS) {
     if (newest.count(pose.person) == 0) __builtin_trap();
     for (const auto& joint : pose.joints) {

@@ -98,7 +98,7 @@ void beside_each_other(posemamba::Lifter& lifter) {
     }
   });
   threads.emplace_back([&] {
-    pm_pose pose;
+    pm_pose pose{};
     while (running) pm_stream_poll(shared.get(), &pose);
   });
   threads.emplace_back([&] {  // streams that come and go, and are used after they are closed

@@ -102,7 +102,7 @@ int main(int count, char** words) {
   push_us.resize(static_cast<size_t>(frames * kPersons), 1.0);  // touched: they are no growth
   frame_us.resize(static_cast<size_t>(frames), 1.0);
   float values[17][3];
-  pm_pose pose;
+  pm_pose pose{};
   for (long frame = 0; frame < frames; ++frame) {
     if (frame == warm) {
       resident = resident_mib();

@@ -188,7 +188,7 @@ def floats(name: str, values: npt.ArrayLike) -> Floats:
         BadArgument: they are no numbers.
     """
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiu":
-        values = values.astype(np.float64).filled(np.nan)
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as failure:  # rows of different lengths, tensors
