@@ -25,14 +25,14 @@ from pmexport.exporting.export import (
 from pmexport.exporting.module_inputs import positions, random_inputs, traced_sizes
 from pmexport.exporting.module_request import FreeSize, InputSpec
 from pmexport.format.metadata import build_module_metadata
-from pmexport.format.names import OP_DOMAIN
+from pmexport.format.names import OP_DOMAIN, SECOND_PLUGIN_VERSION
 from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
 from pmexport.format.options import OPSETS, ExportOptions
 from pmexport.passes.graph import new_node
 from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
 from posemamba.files.output import check_file
-from posemamba.native.structs import SCAN_SIZES
+from posemamba.native.structs import SCAN_SIZES, SCAN_V2_SIZES
 from posemamba.text import one_line
 
 
@@ -196,15 +196,18 @@ def _check_kernels(graph: ir.Graph) -> None:
         if node.domain != OP_DOMAIN:
             continue
         given = inputs_by_name(node.op_type, node.inputs)
+        second = node.attributes["plugin_version"].value == SECOND_PLUGIN_VERSION
+        limits = SCAN_V2_SIZES if second else SCAN_SIZES
         sizes = {"d_state": given["A"].shape[-1]}
         if node.op_type == CROSS_SELECTIVE_SCAN:
             weight = given["dt_weight"]
             sizes |= {"directions": weight.shape[0], "dt_rank": weight.shape[2]}
-            sizes["joints"] = len(node.attributes["limb_index"].value)
+            if not second:  # which walks tables, and knows no joints
+                sizes["joints"] = len(node.attributes["limb_index"].value)
         else:
             sizes["groups"] = len(node.attributes["reverse"].value)
         for name, size in sizes.items():
-            most = SCAN_SIZES[name]
+            most = limits[name]
             if most is not None and int(size) > most:
                 raise InputError(
                     f"node '{node.name}': {name} is {size}, the kernels take at most {most}: use "
