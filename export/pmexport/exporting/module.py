@@ -73,6 +73,7 @@ def export_module(
             program = _trace(network, order, dynamic)
         with stages("translate"):
             model = _translated(program, options, [spec.name for spec in order])
+    _check_types(model.graph)
     axes = {i: _symbols(spec, dynamic) for i, spec in enumerate(order)}
     for stage, passes in export_stages(options, axes):
         with stages(stage):
@@ -184,6 +185,20 @@ def _name_outputs(graph: ir.Graph) -> None:
             graph.outputs[index] = value = copied.outputs[0]
         seen.add(id(value))
         value.name = name
+
+
+def _check_types(graph: ir.Graph) -> None:
+    """Make sure that ONNX Runtime has the types that the network computes in.
+
+    Raises:
+        InputError: something is bfloat16, as autocast makes it.
+    """
+    for node in graph:
+        if any(value.dtype == ir.DataType.BFLOAT16 for value in node.outputs):
+            raise InputError(
+                f"node '{node.name}' computes in bfloat16, which ONNX Runtime lacks on a CPU: leave "
+                "autocast and casts to bfloat16 out of forward"
+            )
 
 
 def _check_kernels(graph: ir.Graph) -> None:

@@ -109,6 +109,25 @@ class Keyword(nn.Module):
         return x
 
 
+class Autocast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Mamba(16)
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.block(x).float()
+
+
+class Half(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Mamba(16).half()
+
+    def forward(self, x):
+        return self.block(x.half()).float()
+
+
 class Step(nn.Module):
     def forward(self, x):
         return causal_conv1d_update(x[:, 0], x, x)
@@ -257,6 +276,8 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "no forward": (("networks:Ours", *X), "cannot run the network"),
     "a dictionary": (("networks:Dictionary", *X), "wrap a network that takes dictionaries"),
     "by keyword": (("networks:Keyword", *X), "--input x: forward takes it by keyword alone"),
+    "autocast": (("networks:Autocast", *X), "computes in bfloat16"),
+    "half": (("networks:Half", *X), "is torch.float16: export a float32 model (model.float())"),
     "one step": (("networks:Step", *X), "causal_conv1d_update takes one step of a sequence"),
     "branches": (("networks:Branches", *X), "cannot trace the network"),
     "no input": (("networks:fast",), "give --input NAME=SHAPE"),
