@@ -229,5 +229,6 @@ def _archive_root(folder: Path) -> Path:
     weights = weight_files([n for n in held if not is_mac_leftover(n)], WEIGHT_SUFFIXES)
     if weights:
         names = ", ".join(f"'{printable(name, 40)}'" for name in weights[:3])
-        raise problem(folder, f"a folder of {len(weights)} files of weights: pass one of {names}")
+        many = plural(len(weights), "file")
+        raise problem(folder, f"a folder of {many} of weights: pass one of {names}")
     raise problem(folder, "a folder without weights: no 'data.pkl' in it or two levels below")

@@ -196,8 +196,8 @@ def _check_types(graph: ir.Graph) -> None:
     for node in graph:
         if any(value.dtype == ir.DataType.BFLOAT16 for value in node.outputs):
             raise InputError(
-                f"node '{node.name}' computes in bfloat16, which ONNX Runtime lacks on a CPU: leave "
-                "autocast and casts to bfloat16 out of forward"
+                f"node '{node.name}' computes in bfloat16, which ONNX Runtime lacks on a CPU: "
+                "leave autocast and casts to bfloat16 out of forward"
             )
 
 
