@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,7 +60,9 @@ class Operands(NamedTuple):
 
     def to(self, dtype: torch.dtype, names: Sequence[str] | None = None) -> Operands:
         """With tensors of another type: those that are named, or all."""
-        cast = {name: t.to(dtype) for name, t in self.tensors() if names is None or name in names}
+        cast: dict[str, Any] = {
+            name: t.to(dtype) for name, t in self.tensors() if names is None or name in names
+        }
         return self._replace(**cast)
 
 

@@ -39,4 +39,5 @@ def taken_once(
     asking = [source for source in sources if source is not None and source.requires_grad]
     if not torch.is_grad_enabled() or torch.compiler.is_compiling() or not asking:
         return tuple(gradients)
-    return tuple(None if g is None else _Once.apply(g, *asking) for g in gradients)
+    tie: Any = _Once.apply
+    return tuple(None if g is None else tie(g, *asking) for g in gradients)
