@@ -17,7 +17,7 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     ("STCFormer", r"(?:^|\.)stc_?(?:former|block)", r"(?:^|\.)stc_?(?:former|block)"),
     ("HGMamba", r"forward_backward_mamba\.", r"forward_backward_mamba\."),
     ("MotionBERT", r"temp_embed", r"blocks_(?:st|ts)\."),
-    ("MotionAGFormer", r"joints_embed", r"layers\.\d+\."),
+    ("MotionAGFormer or a network built like it", r"joints_embed", r"layers\.\d+\."),
     ("MHFormer", r"embedding_1\.", r"Transformer(?:_hypothesis)?\."),
     ("VideoPose3D", r"expand_conv\.", r"layers_conv\.\d+\."),
     ("GraFormer", r"gconv_input\.", r"atten_layers\.\d+\."),
@@ -35,6 +35,7 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
     ("a network of Mamba-1 blocks, which 'pmexport export-module' exports", r"\.A_log$",
      r"\.x_proj\.weight$"),
     ("a network of Mamba-2 blocks", r"\.A_log$", r"\.dt_bias$"),
+    ("a transformer", r"attn|attention", r"qkv|in_proj_weight|c_attn|q_proj|query"),
 )  # fmt: skip
 #: What optimizers keep of each parameter.
 _OF_OPTIMIZERS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg",

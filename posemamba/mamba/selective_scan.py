@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,7 +33,37 @@ from posemamba.scan import chunked
 _NATIVE_TYPES = (torch.float32, torch.float16)
 _REAL_TYPES = (*_NATIVE_TYPES, torch.bfloat16, torch.float64)
 _COMPLEX_TYPES = (torch.complex64, torch.complex128)
+MOST_STATES = SCAN_SIZES["d_state"] or 0
+"""Of version 1 of the operator; version 2 takes more."""
+_ACTIVATIONS = ("u", "delta", "B", "C", "z")
 _plain = False  # a global, which torch.compile guards on; it cannot trace a ContextVar
+
+
+class Operands(NamedTuple):
+    """What a scan is given, as :func:`selective_scan_fn` takes it."""
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None = None
+    z: Tensor | None = None
+    delta_bias: Tensor | None = None
+    delta_softplus: bool = False
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Those that are there, with their names."""
+        for name, value in zip(self._fields, self, strict=True):
+            if isinstance(value, Tensor):
+                yield name, value
+
+    def to(self, dtype: torch.dtype, names: Sequence[str] | None = None) -> Operands:
+        """With tensors of another type: those that are named, or all."""
+        cast: dict[str, Any] = {
+            name: t.to(dtype) for name, t in self.tensors() if names is None or name in names
+        }
+        return self._replace(**cast)
 
 
 @contextmanager
@@ -78,26 +109,23 @@ def selective_scan_fn(
         InputError: tensors that do not fit each other, a type of whole numbers, or the native
             library is missing.
     """
-    _check(u, delta, A, B, C, D, z, delta_bias)
+    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    _check(given)
     if torch.compiler.is_exporting() and A.is_complex():
         raise InputError(
             "selective_scan_fn with a complex A cannot be exported: the operator has none"
         )
     if A.is_complex():
-        y, last = complex_scan.scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        y, last = complex_scan.scan(*given)
         return (y, last) if return_last_state else y
-    given = [t for t in (u, delta, A, B, C, D, z, delta_bias) if t is not None]
-    work = torch.float64 if any(t.dtype == torch.float64 for t in given) else torch.float32
+    wide = any(t.dtype == torch.float64 for _, t in given.tensors())
+    work = torch.float64 if wide else torch.float32
     if B.ndim == 2 or C.ndim == 2:
-        y, state = _constant_projections(
-            u, delta, A, B, C, D, z, delta_bias, delta_softplus, return_last_state, work
-        )
+        y, state = _constant_projections(given, return_last_state, work)
     else:
         B, C = _same_groups(*(t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C)))
-        forward = [0] * B.shape[1]
-        y, state = _scan(
-            u, delta, A, B, C, D, z, delta_bias, delta_softplus, forward, return_last_state, work
-        )
+        given = given._replace(B=B, C=C)
+        y, state = _scan(given, [0] * B.shape[1], return_last_state, work)
     y = y.to(u.dtype)
     return y if state is None else (y, state)
 
@@ -116,48 +144,28 @@ def directional_scan(
 ) -> Tensor:
     """The scan with a direction a group, as :func:`posemamba.scan.reference.selective_scan`."""
     work = torch.float64 if u.dtype == torch.float64 else torch.float32
-    y, _ = _scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse, False, work)
-    return y.to(u.dtype)
+    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    return _scan(given, reverse, False, work)[0].to(u.dtype)
 
 
 def _scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    reverse: Sequence[int],
-    with_state: bool,
-    work: torch.dtype,
+    given: Operands, reverse: Sequence[int], with_state: bool, work: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """B and C (batch, groups, N, L); y in the type of ``u`` or wider."""
-    if (
-        (with_state and not torch.compiler.is_exporting())
-        or work == torch.float64
-        or not _is_native(u, A, B)
-    ):
-        u, delta, A, B, C = (t.to(work) for t in (u, delta, A, B, C))
-        D, z, delta_bias = (None if t is None else t.to(work) for t in (D, z, delta_bias))
-        y, state = chunked.selective_scan_and_state(
-            u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse
-        )
+    exporting = torch.compiler.is_exporting()
+    if (with_state and not exporting) or work == torch.float64 or not _is_native(given):
+        y, state = chunked.selective_scan_and_state(*given.to(work), reverse)
         return y, state if with_state else None
-    activations = [t for t in (u, delta, B, C, z) if t is not None]
-    types = {t.dtype for t in activations}
+    types = {t.dtype for name, t in given.tensors() if name in _ACTIVATIONS}
     if len(types) > 1 or types.isdisjoint(_NATIVE_TYPES):
-        u, delta, B, C = (t.to(work) for t in (u, delta, B, C))
-        z = None if z is None else z.to(work)
+        given = given.to(work, _ACTIVATIONS)
     if with_state:  # of an export: the operator of version 2 gives the state
+        u, delta, A, B, C, D, z, delta_bias, delta_softplus = given
         found: tuple[Tensor, Tensor] = scan_ops_v2.selective_scan_v2(
             u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse
         )
         return found
-    y = scan_ops_v2.stateless_scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
-    return y, None
+    return scan_ops_v2.stateless_scan(*given, reverse), None
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -170,60 +178,52 @@ def kernels_may_run(tensor: Tensor) -> bool:
     return not _plain and tensor.device.type in ("cpu", "cuda")
 
 
-def _is_native(u: Tensor, A: Tensor, B: Tensor) -> bool:
+def _is_native(given: Operands) -> bool:
     if torch.compiler.is_exporting():
         return True  # one node of the graph; whoever runs it has its own limits
+    u, groups = given.u, given.B.shape[1]
     if not kernels_may_run(u):
         return False
-    if u.device.type == "cuda" and u.shape[1] // B.shape[1] % 8:
+    if u.device.type == "cuda" and u.shape[1] // groups % 8:
         return False  # the CUDA kernels read eight channels at once
-    sizes = {"d_state": A.shape[1], "groups": B.shape[1]}
+    sizes = {"d_state": given.A.shape[1], "groups": groups}
     return all(1 <= size <= (SCAN_SIZES[name] or size) for name, size in sizes.items())
 
 
 def _constant_projections(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    with_state: bool,
-    work: torch.dtype,
+    given: Operands, with_state: bool, work: torch.dtype
 ) -> tuple[Tensor, Tensor | None]:
     """B or C (d, N), a channel's own: each of its N states becomes a channel with one state.
 
     The recurrence is linear in ``u B`` and its output in the state, so B goes into the input, and C
     weighs the states outside the scan. That takes N times the memory.
     """
+    u, delta, A, B, C, D, z, delta_bias, delta_softplus = given.to(work)
     batch, rows, length = u.shape
     count = A.shape[1]
 
-    def each_state(tensor: Tensor) -> Tensor:  # (batch, d, L) to (batch, d * N, L)
-        repeated = tensor.unsqueeze(2).expand(-1, -1, count, -1)
-        return repeated.reshape(tensor.shape[0], rows * count, tensor.shape[-1])
-
     def per_channel(projection: Tensor) -> Tensor:  # to (batch or 1, d, N, L or 1)
         if projection.ndim == 2:
-            return projection.to(work)[None, :, :, None]
+            return projection[None, :, :, None]
         grouped = projection.unsqueeze(1) if projection.ndim == 3 else projection
-        return grouped.to(work).repeat_interleave(rows // grouped.shape[1], dim=1)
+        return grouped.repeat_interleave(rows // grouped.shape[1], dim=1)
 
-    driven = (u.to(work).unsqueeze(2) * per_channel(B)).reshape(batch, rows * count, length)
     ones = torch.ones(1, 1, 1, 1, dtype=work, device=u.device).expand(batch, 1, 1, length)
-    bias = None if delta_bias is None else delta_bias.to(work).repeat_interleave(count)
-    states, last = _scan(
-        driven, each_state(delta.to(work)), A.to(work).reshape(-1, 1), ones, ones, None, None,
-        bias, delta_softplus, [0], with_state, work,
-    )  # fmt: skip
+    each_state = Operands(
+        (u.unsqueeze(2) * per_channel(B)).reshape(batch, rows * count, length),
+        delta.unsqueeze(2).expand(-1, -1, count, -1).reshape(batch, rows * count, length),
+        A.reshape(-1, 1),
+        ones,
+        ones,
+        delta_bias=None if delta_bias is None else delta_bias.repeat_interleave(count),
+        delta_softplus=delta_softplus,
+    )
+    states, last = _scan(each_state, [0], with_state, work)
     y = (states.reshape(batch, rows, count, length) * per_channel(C)).sum(2)
     if D is not None:
-        y = y + D.to(work)[:, None] * u.to(work)
+        y = y + D[:, None] * u
     if z is not None:
-        y = y * torch.nn.functional.silu(z.to(work))
+        y = y * torch.nn.functional.silu(z)
     return y, None if last is None else last.reshape(batch, rows, count)
 
 
@@ -234,21 +234,13 @@ def _same_groups(B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     return B, C
 
 
-def _check(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-) -> None:
+def _check(given: Operands) -> None:
     """Refuse what would be broadcast, or read as something else.
 
     Raises:
         InputError: so, naming the argument.
     """
+    u, A = given.u, given.A
     if u.ndim != 3 or A.ndim != 2:
         raise InputError(
             f"selective_scan_fn: u is {list(u.shape)} and A {list(A.shape)}, they must be "
@@ -256,41 +248,47 @@ def _check(
         )
     batch, rows, length = u.shape
     state = A.shape[1]
-    vector = (rows,)
-    expected = {"delta": (delta, u.shape), "A": (A, (rows, state)), "D": (D, vector),
-                "z": (z, u.shape), "delta_bias": (delta_bias, vector)}  # fmt: skip
-    for name, (tensor, shape) in expected.items():
-        if tensor is not None and tuple(tensor.shape) != tuple(shape):
-            raise InputError(
-                f"selective_scan_fn: {name} is {list(tensor.shape)}, it must be {list(shape)}"
-            )
+    expected = {"delta": u.shape, "z": u.shape, "A": (rows, state), "D": (rows,),
+                "delta_bias": (rows,)}  # fmt: skip
     steps = 2 * length if A.is_complex() else length
-    groups = []
-    for name, tensor in (("B", B), ("C", C)):
-        axes = tensor.ndim
-        count = tensor.shape[1] if axes == 4 else 1
-        shapes = {2: (rows, state), 3: (batch, state, steps), 4: (batch, count, state, steps)}
-        if axes not in shapes or tuple(tensor.shape) != shapes[axes] or not count or rows % count:
-            raise InputError(
-                f"selective_scan_fn: {name} is {list(tensor.shape)}, it must be {[rows, state]}, "
-                f"{[batch, state, steps]} or [{batch}, groups, {state}, {steps}] with groups that "
-                f"divide {rows}"
-            )
-        groups.append(count)
-    if max(groups) % min(groups):
-        raise InputError(
-            f"selective_scan_fn: B has {groups[0]} groups and C {groups[1]}: one must divide the "
-            "other"
-        )
     constant = _COMPLEX_TYPES if A.is_complex() else _REAL_TYPES
-    for name, tensor in {"u": u, "delta": delta, "A": A, "B": B, "C": C, "D": D, "z": z,
-                         "delta_bias": delta_bias}.items():  # fmt: skip
-        if tensor is None:
-            continue
-        is_constant = name == "A" or (name in "BC" and tensor.ndim == 2)
+    groups = []
+    for name, tensor in given.tensors():
+        if name in ("B", "C"):
+            groups.append(_groups(name, tensor, (batch, rows, state, steps)))
+        elif name in expected and tuple(tensor.shape) != tuple(expected[name]):
+            raise InputError(
+                f"selective_scan_fn: {name} is {list(tensor.shape)}, it must be "
+                f"{list(expected[name])}"
+            )
+        is_constant = name == "A" or (name in ("B", "C") and tensor.ndim == 2)
         allowed = constant if is_constant else _REAL_TYPES
         if tensor.dtype not in allowed:
             names = ", ".join(str(kind).removeprefix("torch.") for kind in allowed)
             raise InputError(f"selective_scan_fn: {name} is {tensor.dtype}, it must be of {names}")
         if tensor.device != u.device:
             raise InputError(f"selective_scan_fn: {name} is on {tensor.device}, u on {u.device}")
+    if max(groups) % min(groups):
+        raise InputError(
+            f"selective_scan_fn: B has {groups[0]} groups and C {groups[1]}: one must divide the "
+            "other"
+        )
+
+
+def _groups(name: str, tensor: Tensor, sizes: tuple[int, int, int, int]) -> int:
+    """Groups of B or C, whose sizes are (batch, d, N, L).
+
+    Raises:
+        InputError: another shape.
+    """
+    batch, rows, state, steps = sizes
+    axes = tensor.ndim
+    count = tensor.shape[1] if axes == 4 else 1
+    shapes = {2: (rows, state), 3: (batch, state, steps), 4: (batch, count, state, steps)}
+    if axes not in shapes or tuple(tensor.shape) != shapes[axes] or not count or rows % count:
+        raise InputError(
+            f"selective_scan_fn: {name} is {list(tensor.shape)}, it must be {[rows, state]}, "
+            f"{[batch, state, steps]} or [{batch}, groups, {state}, {steps}] with groups that "
+            f"divide {rows}"
+        )
+    return count

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from posemamba.errors import InputError
 from posemamba.mamba.initial import default_rank, log_rates, step_projection
 from posemamba.mamba.selective_scan import (
+    MOST_STATES,
     at_least_float32,
     directional_scan,
     kernels_may_run,
@@ -167,7 +168,7 @@ class SS2D(nn.Module):
     def _one_operator(self, x: Tensor, rank: int) -> bool:
         columns = int(x.shape[2])
         if torch.compiler.is_exporting():
-            return columns <= MAX_JOINTS
+            return columns <= MAX_JOINTS and self.d_state <= MOST_STATES
         if not kernels_may_run(x) or x.dtype not in (torch.float32, torch.float16):
             return False
         if x.device.type == "cuda" and x.shape[3] % 8:

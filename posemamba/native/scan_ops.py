@@ -29,6 +29,7 @@ from posemamba.native.launch import (
 )
 from posemamba.native.scan_params import cross_scan_params, scan_params
 from posemamba.scan import chunked, reference
+from posemamba.scan.once import taken_once
 from posemamba.scan_order import Walk
 from posemamba.text import plural
 
@@ -205,7 +206,7 @@ def recomputed_gradients(
         if gradient is not None:  # of an input that the outputs in use do not see
             # Copied: a compiler's view of it holds where an input was a transposed tensor, too.
             gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
-    return tuple(gradients)
+    return taken_once(gradients, [*ctx.saved_tensors, *grads])
 
 
 def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from posemamba.scan.once import taken_once
+
 _SMALL_STATE = 1 << 17
 """Numbers in a state, over batch and groups, below which one thread works on it: S to batch 15."""
 _BLOCK_BYTES = 1 << 20
@@ -116,11 +118,11 @@ def _gradients(
     dy: Tensor,
     d_state: Tensor,
     _starts: Tensor,
-) -> tuple[Tensor, ...]:
-    gradients: tuple[Tensor, ...] = _backward(
-        dy.contiguous(), d_state.contiguous(), *ctx.saved_tensors
-    )
-    return gradients
+) -> tuple[Tensor | None, ...]:
+    # Of what is saved the states at the blocks' starts depend on the rest: tied through that.
+    inputs = tuple(tensor.detach() for tensor in ctx.saved_tensors)
+    gradients = _backward(dy.detach().contiguous(), d_state.detach().contiguous(), *inputs)
+    return taken_once(gradients, [*ctx.saved_tensors[:-1], dy, d_state])
 
 
 _forward.register_autograd(_gradients, setup_context=_save)

@@ -15,6 +15,13 @@ from pmexport.ops import plain_pytorch
 from posemamba.errors import InputError
 from posemamba.text import one_line
 
+#: What Python raises where a network takes something else than tensors, and what helps.
+_OF_OTHER_INPUTS = (TypeError, KeyError, AttributeError)
+_ONE_TENSOR = (
+    "; every --input is one tensor: wrap a network that takes dictionaries or lists in one whose "
+    "forward takes tensors"
+)
+
 
 def pytorch_cases(
     network: nn.Module, inputs: Sequence[InputSpec], dynamic: Sequence[FreeSize]
@@ -35,8 +42,9 @@ def pytorch_cases(
             raise
         except Exception as error:  # of a user's network
             raise InputError(
-                f"PyTorch cannot run the network on --input {name}: {type(error).__name__}: "
-                f"{one_line(error)[:200]}"
+                f"PyTorch cannot run the network {'on --input ' if sizes else ''}{name}: "
+                f"{type(error).__name__}: {one_line(error)[:200]}"
+                f"{_ONE_TENSOR if isinstance(error, _OF_OTHER_INPUTS) else ''}"
             ) from None
         outputs = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]
         if not outputs or not all(isinstance(output, Tensor) for output in outputs):

@@ -140,8 +140,7 @@ def check_weights(model: torch.nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if parameter.dtype != torch.float32:
             raise InputError(
-                f"parameter '{name}' is {parameter.dtype}: export a float32 model "
-                "(model.float()); precision='fp16' types the graph"
+                f"parameter '{name}' is {parameter.dtype}: export a float32 model (model.float())"
             )
         if not bool(torch.isfinite(parameter).all()):
             raise InputError(

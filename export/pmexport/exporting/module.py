@@ -73,6 +73,7 @@ def export_module(
             program = _trace(network, order, dynamic)
         with stages("translate"):
             model = _translated(program, options, [spec.name for spec in order])
+    _check_types(model.graph)
     axes = {i: _symbols(spec, dynamic) for i, spec in enumerate(order)}
     for stage, passes in export_stages(options, axes):
         with stages(stage):
@@ -186,6 +187,20 @@ def _name_outputs(graph: ir.Graph) -> None:
         value.name = name
 
 
+def _check_types(graph: ir.Graph) -> None:
+    """Make sure that ONNX Runtime has the types that the network computes in.
+
+    Raises:
+        InputError: something is bfloat16, as autocast makes it.
+    """
+    for node in graph:
+        if any(value.dtype == ir.DataType.BFLOAT16 for value in node.outputs):
+            raise InputError(
+                f"node '{node.name}' computes in bfloat16, which ONNX Runtime lacks on a CPU: "
+                "leave autocast and casts to bfloat16 out of forward"
+            )
+
+
 def _check_kernels(graph: ir.Graph) -> None:
     """Make sure that the kernels take the sizes of every scan that is a node of ours.
 
@@ -202,7 +217,8 @@ def _check_kernels(graph: ir.Graph) -> None:
         if node.op_type == CROSS_SELECTIVE_SCAN:
             weight = given["dt_weight"]
             sizes |= {"directions": weight.shape[0], "dt_rank": weight.shape[2]}
-            sizes["joints"] = len(node.attributes["limb_index"].value)
+            if not second:  # which walks tables, and knows no joints
+                sizes["joints"] = len(node.attributes["limb_index"].value)
         else:
             sizes["groups"] = len(node.attributes["reverse"].value)
         for name, size in sizes.items():

@@ -77,10 +77,18 @@ def positions(network: nn.Module, inputs: Sequence[InputSpec]) -> list[int]:
     """Where each input goes among the arguments of ``forward``: by name, or in order.
 
     Raises:
-        InputError: some names are parameters and others not, or one before them has no input.
+        InputError: some names are parameters and others not, one before them has no input, or one
+            goes by keyword alone.
     """
     names = [spec.name for spec in inputs]
-    parameters = list(inspect.signature(network.forward).parameters)
+    signature = inspect.signature(network.forward).parameters
+    keyword = next((n for n, p in signature.items() if p.kind is p.KEYWORD_ONLY and n in names), "")
+    if keyword:
+        raise InputError(
+            f"--input {keyword}: forward takes it by keyword alone; wrap the network in one whose "
+            "forward takes tensors in order"
+        )
+    parameters = list(signature)
     named = [name for name in names if name in parameters]
     if not named:
         return list(range(len(names)))

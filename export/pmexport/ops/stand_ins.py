@@ -8,13 +8,13 @@ recent releases leave the Mamba-1 kernel out of their builds altogether (unless 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import NoReturn
 
 from posemamba.errors import InputError
-from posemamba.mamba import Mamba, functions, norms, selective_scan_fn
+from posemamba.mamba import Mamba, functions, norms, residual, selective_scan_fn
 
 PACKAGES = ("mamba_ssm", "causal_conv1d")
 
@@ -34,6 +34,16 @@ def _refused(name: str) -> type:
         raise refusal(name)
 
     return type(name, (), {"__init__": refuse})
+
+
+def _one_step(name: str) -> Callable[..., NoReturn]:
+    """A function that can be imported, and not be called."""
+
+    def refuse(*_arguments: object, **_options: object) -> NoReturn:
+        raise InputError(f"{name} takes one step of a sequence: whole sequences are exported")
+
+    refuse.__name__ = name
+    return refuse
 
 
 #: Blocks and functions of Mamba-2 and Mamba-3, by the names their package gives them.
@@ -56,12 +66,18 @@ _NORMS: dict[str, object] = {
     "layer_norm_fn": norms.layer_norm_fn,
     "rms_norm_fn": norms.rms_norm_fn,
 }
+_CONVOLUTION: dict[str, object] = {
+    "causal_conv1d_fn": functions.causal_conv1d_fn,
+    "causal_conv1d_ref": functions.causal_conv1d_fn,
+    "causal_conv1d_update": _one_step("causal_conv1d_update"),
+}
 _OTHERS: dict[str, object] = {name: _refused(name) for name in OTHER_GENERATIONS}
 #: Modules by name, and what can be imported from them.
 MODULES: dict[str, dict[str, object]] = {
     "mamba_ssm": {"Mamba": Mamba, **_SCAN, **_OTHERS},
     "mamba_ssm.modules": {},
-    "mamba_ssm.modules.mamba_simple": {"Mamba": Mamba},
+    "mamba_ssm.modules.mamba_simple": {"Mamba": Mamba, "Block": residual.SimpleBlock},
+    "mamba_ssm.modules.block": {"Block": residual.Block},
     "mamba_ssm.modules.mamba2": {"Mamba2": _OTHERS["Mamba2"]},
     "mamba_ssm.modules.mamba2_simple": {"Mamba2Simple": _OTHERS["Mamba2Simple"]},
     "mamba_ssm.modules.mamba3": {"Mamba3": _OTHERS["Mamba3"]},
@@ -70,10 +86,14 @@ MODULES: dict[str, dict[str, object]] = {
     "mamba_ssm.ops.triton": {},
     "mamba_ssm.ops.triton.layernorm": _NORMS,
     "mamba_ssm.ops.triton.layer_norm": _NORMS,
+    "mamba_ssm.ops.triton.selective_state_update": {
+        "selective_state_update": _one_step("selective_state_update")
+    },
     "mamba_ssm.utils": {},
     "mamba_ssm.utils.generation": {"GenerationMixin": type("GenerationMixin", (), {})},
     "mamba_ssm.utils.hf": dict.fromkeys(("load_config_hf", "load_state_dict_hf"), _no_download),
-    "causal_conv1d": {"causal_conv1d_fn": functions.causal_conv1d_fn},
+    "causal_conv1d": _CONVOLUTION,
+    "causal_conv1d.causal_conv1d_interface": _CONVOLUTION,
 }
 
 

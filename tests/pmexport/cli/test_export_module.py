@@ -27,7 +27,9 @@ try:
     from mamba_ssm.ops.triton.selective_state_update import selective_state_update
 except ImportError:
     selective_state_update = None
-from causal_conv1d import causal_conv1d_fn
+from mamba_ssm.modules.block import Block
+from mamba_ssm.modules.mamba_simple import Block as OldBlock
+from causal_conv1d import causal_conv1d_fn, causal_conv1d_update
 
 
 class Theirs(nn.Module):
@@ -95,6 +97,59 @@ class Echo(nn.Module):
     def forward(self, x):
         y = self.block(self.block(x))
         return {"y": [y, y], "x": x, "none": None, "weight": self.x, "mean": y.mean()}
+
+
+class Dictionary(nn.Module):
+    def forward(self, batch):
+        return batch["x"]
+
+
+class Keyword(nn.Module):
+    def forward(self, *, x):
+        return x
+
+
+class Autocast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Mamba(16)
+
+    def forward(self, x):
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.block(x).float()
+
+
+class Half(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.block = Mamba(16).half()
+
+    def forward(self, x):
+        return self.block(x.half()).float()
+
+
+class Step(nn.Module):
+    def forward(self, x):
+        return causal_conv1d_update(x[:, 0], x, x)
+
+
+class Stack(nn.Module):
+    '''Blocks of both releases: sums beside the outputs, one block twice, an MLP.'''
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        mixer = lambda width: Mamba(width, d_state=8)
+        mlp = lambda width: nn.Sequential(nn.Linear(width, 24), nn.SiLU(), nn.Linear(24, width))
+        old = OldBlock(16, mixer, RMSNorm, residual_in_fp32=True)
+        self.blocks = nn.ModuleList([old, Block(16, mixer, mlp, fused_add_norm=True), old])
+        self.norm = RMSNorm(16)
+
+    def forward(self, x):
+        residual = None
+        for block in self.blocks:
+            x, residual = block(x, residual)
+        return self.norm(x, residual)
 
 
 class Unsure(nn.Module):
@@ -175,7 +230,7 @@ def test_the_command_in_an_example_is_the_one_tried(name: str) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["fast", "slow"])
+@pytest.mark.parametrize("name", ["fast", "slow", "Stack"])
 def test_their_code_exports_without_their_packages(name: str, networks: Path) -> None:
     done = run(f"networks:{name}", "--input", "x=2x7x16", "--dynamic", "length=x:1")
     assert "Parity with PyTorch: passed" in done.output
@@ -219,6 +274,11 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "no network": (("networks:text", *X), "gives str, not a torch.nn.Module"),
     "Mamba-2": (("networks:second", *X), "Mamba2 is not Mamba-1"),
     "no forward": (("networks:Ours", *X), "cannot run the network"),
+    "a dictionary": (("networks:Dictionary", *X), "wrap a network that takes dictionaries"),
+    "by keyword": (("networks:Keyword", *X), "--input x: forward takes it by keyword alone"),
+    "autocast": (("networks:Autocast", *X), "computes in bfloat16"),
+    "half": (("networks:Half", *X), "is torch.float16: export a float32 model (model.float())"),
+    "one step": (("networks:Step", *X), "causal_conv1d_update takes one step of a sequence"),
     "branches": (("networks:Branches", *X), "cannot trace the network"),
     "no input": (("networks:fast",), "give --input NAME=SHAPE"),
     "no shape": (("networks:fast", "--input", "x"), "--input 'x': it is NAME=SHAPE"),

@@ -17,7 +17,7 @@ from pmexport.exporting.module_request import FreeSize, InputSpec
 from pmexport.format.file import open_model
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.format.options import ExportOptions, OpsMode
-from pmexport.ops import plain_pytorch, selective_scan_fn
+from pmexport.ops import SS2D, Mamba, plain_pytorch, selective_scan_fn
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 
@@ -175,9 +175,28 @@ class Large(nn.Module):
         return y
 
 
+@pytest.mark.parametrize("ops", ["generic", "standard"])
+def test_more_states_than_version_1_takes(ops: OpsMode, tmp_path: Path) -> None:
+    """Both ways of a Vim block of 80 states; 256 are the most that version 2 takes."""
+    for name, network, shape in (
+        ("Vim", Mamba(8, d_state=80, bimamba_type="v2"), (2, 5, 8)),
+        ("SS2D", SS2D(8, d_state=80), (2, 3, 4, 8)),
+        ("the most", Large(256, 2), (1, 2, 3)),
+    ):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        path = exported(network.eval(), x, tmp_path, ops, 0)
+        with torch.no_grad(), plain_pytorch():
+            expected = network(x).numpy()
+        scale = max(1.0, np.abs(expected).max())
+        assert np.abs(run(path, x=x.numpy())[0] - expected).max() < 1e-5 * scale, name
+        nodes = [node for node in onnx.load(path).graph.node if node.op_type == "SelectiveScan"]
+        versions = {a.s for node in nodes for a in node.attribute if a.name == "plugin_version"}
+        assert versions == ({b"2"} if ops == "generic" else set())
+
+
 @pytest.mark.parametrize(
     ("states", "groups", "words"),
-    [(65, 1, "d_state is 65, the kernels take at most 64"),
+    [(257, 1, "d_state is 257, the kernels take at most 256"),
      (2, 9, "groups is 9, the kernels take at most 8")],
 )  # fmt: skip
 def test_sizes_beyond_the_kernels_name_what_still_works(
@@ -190,4 +209,5 @@ def test_sizes_beyond_the_kernels_name_what_still_works(
     assert list(tmp_path.iterdir()) == []
     (found,) = run(exported(network, x, tmp_path, "standard"), x=x.numpy())
     with torch.no_grad(), plain_pytorch():
-        assert np.abs(found - network(x).numpy()).max() < 1e-5
+        expected = network(x).numpy()
+    assert np.abs(found - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())

@@ -313,6 +313,7 @@ SAVED: dict[str, tuple[Any, str]] = {
     "SemGCN": (zeros("gconv_input.0.gconv.W", "gconv_output.W"), "SemGCN"),
     "GraFormer": (zeros("gconv_input.weight", "atten_layers.0.norm.weight"), "GraFormer"),
     "SimpleBaseline": (zeros("w1.weight", "linear_stages.0.w1.weight"), "SimpleBaseline"),
+    "a transformer": (zeros("visual.blocks.0.attn.in_proj_weight"), "those of a transformer"),
     "Mamba-1": (zeros("ssm.0.A_log", "ssm.0.x_proj.weight"), "export-module"),
     "Mamba-2": (zeros("ssm.0.A_log", "ssm.0.dt_bias"), "Mamba-2"),
 }  # fmt: skip

@@ -14,13 +14,15 @@ import pytest
 import torch
 from click.testing import CliRunner
 from fork_cases import CASES, FORKS, TOLERANCE
+from places import GOLDEN, TINY
 
 from posemamba.checkpoint.read import read_checkpoint
+from posemamba.checkpoint.which_scan import TOLERANCE as TOLERANCE_OF_ANSWERS
 from posemamba.checkpoint.which_scan import which_scan
 from posemamba.cli.main import cli
 from posemamba.cli.options import ScanOrderType
 from posemamba.errors import InputError
-from posemamba.scan_order import get_scan_order
+from posemamba.scan_order import get_scan_order, own_scan_order
 
 OFFICIAL = FORKS / "official_4dir_2ch.pth.tr"
 
@@ -31,6 +33,28 @@ def test_names_the_scan_of_every_fork(name: str) -> None:
     found = which_scan(case.checkpoint, case.outputs)
     assert found.best == get_scan_order(case.scan).name
     assert found.max_abs[found.best] < TOLERANCE
+
+
+@pytest.mark.parametrize("scan", ["v2", "v2_bs_bt", "v2_bs_ft", "v2_fs_bt", "v2_fs_ft"])
+def test_names_the_scan_of_a_network_that_hardly_tells(scan: str) -> None:
+    """Orders of these weights are 5e-4 apart, and the right one is at 6e-7."""
+    found = which_scan(TINY, GOLDEN / f"official_tiny_{scan}_io.npz")
+    assert found.best == get_scan_order(scan).name
+
+
+def test_an_order_that_the_table_lacks_is_not_called_the_nearest(tmp_path: Path) -> None:
+    orders = ("frame-major-flipped", "joint-major-flipped", "frame-major", "joint-major-flipped")
+    own = {"directions": [{"order": order} for order in orders]}
+    with np.load(GOLDEN / "official_tiny_v2_io.npz") as golden:
+        clip = golden["keypoints_2d"]
+    model = read_checkpoint(TINY, scan_order=own_scan_order(own).name).build()
+    with torch.inference_mode():
+        poses = model(torch.from_numpy(clip)).numpy()
+    np.savez(tmp_path / "io.npz", keypoints_2d=clip, poses_3d=poses)
+    found = which_scan(TINY, tmp_path / "io.npz")
+    assert min(found.max_abs.values()) < TOLERANCE_OF_ANSWERS
+    assert found.best is None
+    assert "an order of its own" in found.verdict
 
 
 def reference(path: Path, **arrays: object) -> Path:

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 from posemamba.errors import InputError
 from posemamba.mamba import SS2D, Mamba, plain_pytorch
+from posemamba.mamba.norms import RMSNorm
+from posemamba.mamba.residual import Block, SimpleBlock
 from posemamba.scan import reference
 
 
@@ -188,6 +190,28 @@ def test_outer_projections_stored_as_convolutions_load() -> None:
     for name in ("in_proj.weight", "out_proj.weight"):
         state[name] = state[name][:, :, None, None]
     SS2D(12).load_state_dict(state)
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm, RMSNorm])
+@pytest.mark.parametrize("mlp", [nn.Identity, lambda width: nn.Linear(width, width)])
+def test_a_residual_block_is_sum_norm_mixer(norm: Any, mlp: Any) -> None:  # noqa: ANN401
+    torch.manual_seed(0)
+    block = shaken(Block(12, lambda width: nn.Linear(width, width), mlp, norm))
+    x, before = torch.randn(2, 5, 12), torch.randn(2, 5, 12)
+    with torch.no_grad():
+        first, carried = block(x)
+        assert torch.equal(first, block(x, torch.zeros(2, 5, 12))[0])
+        found, total = block(x, before)
+        expected = block.mixer(block.norm(x + before))
+        wanted = x + before
+        if block.mlp is not None:
+            wanted = wanted + expected
+            expected = block.mlp(block.norm2(wanted))
+    assert torch.equal(found, expected)
+    assert torch.equal(total, wanted)
+    assert carried.shape == x.shape
+    old = SimpleBlock(12, lambda width: nn.Linear(width, width), norm, residual_in_fp32=True)
+    assert old(x.double().float())[1].dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

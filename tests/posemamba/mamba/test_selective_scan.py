@@ -201,6 +201,18 @@ def test_gradients_of_the_kernel_are_those_of_pytorch(name: str) -> None:
         assert (one - other).abs().max() <= tolerance * other.abs().max()
 
 
+@pytest.mark.parametrize("name", ["everything", "double", "half", "constant B"])
+def test_second_derivatives_are_refused(name: str) -> None:
+    """A number without the terms of the scan's own second derivative would look like one."""
+    arguments = case(**CASES[name])
+    u = arguments["u"].requires_grad_()
+    y = selective_scan_fn(**arguments)
+    assert isinstance(y, Tensor)
+    (gradient,) = torch.autograd.grad(y.square().sum(), u, create_graph=True)
+    with pytest.raises(InputError, match="first derivatives alone"):
+        torch.autograd.grad(gradient.square().sum(), u)
+
+
 def test_the_signature_is_mamba_ssms() -> None:
     parameters = inspect.signature(selective_scan_fn).parameters
     assert [(p.name, p.default) for p in parameters.values()] == [
