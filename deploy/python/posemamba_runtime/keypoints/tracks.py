@@ -26,9 +26,9 @@ _MOST_PEOPLE = 100
 
 DEFAULT_RATE = 30.0
 
-_FRAMES_TO_TELL = 3
-_JOINTS_TO_TELL = 4
-_SAME = 0.02  # of a person's size
+_FRAMES_TO_TELL = 3  # by which ids and times are doubted
+_JOINTS_TO_TELL = 4  # by which two detections are one person,
+_SAME = 0.02  # where they are on average no farther apart than this share of the person's size
 
 #: Seconds, a name, and the frames a second that make the unit likely.
 _UNITS_OF_TIME = {
@@ -99,7 +99,7 @@ def _distinct(judged: Judged, found: Detections) -> Ints:
     starts = np.flatnonzero(np.r_[True, np.diff(judged.numbers) > 0])
     kept = np.ones(len(judged.numbers), bool)
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
-        if end - start > 1:
+        if 1 < end - start <= _MOST_PEOPLE:
             kept[start:end] = _no_twins(judged.values[start:end])
     twins = int((~kept).sum())
     if twins:
