@@ -25,7 +25,7 @@ from posemamba_runtime.recordings import LiftOptions, lift_prepared, prepare
 from posemamba_runtime.stream import Pose
 
 SIZE = (1280, 720)
-WRITTEN = (".npz", ".json", ".csv", ".parquet", ".trc", ".bvh", ".html")
+WRITTEN = (".npz", ".json", ".csv", ".parquet", ".trc", ".bvh", ".c3d", ".html")
 
 
 class _Stream:
