@@ -184,7 +184,7 @@ def fuzz_cpp(program: Path, seconds: float, seed: int) -> Row:
     )
 
 
-def report(rows: Sequence[Row], asked: float, seed: int) -> str:
+def report(rows: Sequence[Row], left_out: Sequence[str], asked: float, seed: int) -> str:
     """Markdown."""
     found = sum(len(row.findings) for row in rows)
     day = datetime.now(timezone.utc).date().isoformat()
@@ -198,6 +198,7 @@ def report(rows: Sequence[Row], asked: float, seed: int) -> str:
         "refused in one line; C++ targets run under AddressSanitizer and "
         "UndefinedBehaviorSanitizer.",
         "",
+        *([f"Not in this run: {', '.join(left_out)}.", ""] if left_out else []),
         f"**{found} finding{'' if found == 1 else 's'}.**",
         "",
         "| target | seconds | inputs | read all the same | slowest input, s | findings |",
@@ -231,7 +232,8 @@ def main() -> int:
         else:
             rows.append(fuzz_reader(name, python[name], arguments.seconds, arguments.seed))
         sys.stderr.write(f"{rows[-1]}\n")
-    text = report(rows, arguments.seconds, arguments.seed)
+    left_out = [name for name in (*python, *CPP_TARGETS) if name not in wanted]
+    text = report(rows, left_out, arguments.seconds, arguments.seed)
     if arguments.output is None:
         sys.stdout.write(text)
     else:

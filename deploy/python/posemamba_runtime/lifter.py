@@ -45,7 +45,8 @@ class Lifter(_library.Handle):
             that pip installed, else where the system finds it.
         op_library: custom-op library or plugin; None: the package's own.
         device: number of the GPU.
-        threads: inside one operator on the CPU; 0: the runtime's choice.
+        threads: on the CPU: inside each operator for one window, a window each for many; 0: one for
+            each core.
         cuda_graph: record the work of each size once and replay it; None: the library's default.
         allow_fallback: take ONNX Runtime on the CPU where the back end is not to be had.
 

@@ -301,6 +301,17 @@ def test_width_and_height_the_other_way_round(first: int, tmp_path: Path) -> Non
     assert "are width and height swapped, 1280x720?" in said
 
 
+@pytest.mark.parametrize(
+    ("scale", "size"), [((100 / SIZE[0], 100 / SIZE[1]), SIZE), ((1.0, 1.0), (12_800, 7_200))]
+)
+def test_people_in_the_corner_are_remarked(
+    scale: tuple[float, float], size: tuple[int, int], tmp_path: Path
+) -> None:
+    """Percent of the image, and a size ten times too large."""
+    path = _yolo(tmp_path / "f.json", files.film("coco17", 9) * scale)
+    assert any("upper left corner" in note for note in read(path, size=size).summary.notes)
+
+
 def test_a_third_number_above_1_is_remarked(tmp_path: Path) -> None:
     """Scores of MMPose's newer heads, or metres."""
     film = files.film("coco17", 3)

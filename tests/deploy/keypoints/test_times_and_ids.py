@@ -183,6 +183,17 @@ def test_times_that_leave_frames_out_are_gaps(tmp_path: Path) -> None:
     assert "the times leave out 4 frames: taken as gaps" in recording.summary.notes
 
 
+def test_a_jump_in_time_without_one_in_number_is_remarked(tmp_path: Path) -> None:
+    film = files.film("coco17", 12)
+    path = _lines(
+        tmp_path / "k.jsonl",
+        film,
+        lambda n: {"frame": n, "timestamp": n / 25 + (3 if n > 5 else 0)},
+    )
+    (note,) = read(path, size=SIZE).summary.notes
+    assert "the time jumps by 3.04 s at frame 6" in note
+
+
 def test_a_person_by_the_files_text(tmp_path: Path) -> None:
     text = files.lines(files.film("coco17", 3, 2)).replace('"person": 0', '"person": "Ben"')
     (tmp_path / "k.jsonl").write_text(text.replace('"person": 1', '"person": "anna"'))

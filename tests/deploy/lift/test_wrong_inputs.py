@@ -225,6 +225,7 @@ INPUTS: dict[str, tuple[Make, str]] = {
     # Meaning
     "no size": (_json(YOLO, "nosize.json"), "--size 1920x1080"),
     "all zero": (_json([files.yolo_frame(p * 0) for p in FILM]), "(0, 0), negative or NaN"),
+    "all in one place": (_json([files.yolo_frame(p * 0 + 300) for p in FILM]), "in one place"),
     "all negative": (_json([files.yolo_frame(-p) for p in FILM]), "(0, 0), negative or NaN"),
     "all NaN": (_bytes(json.dumps([files.yolo_frame(p * np.nan) for p in FILM]).encode()),
                 "(0, 0), negative or NaN"),

@@ -25,6 +25,7 @@ _FRACTION_LIMIT = 3.0
 """The middle one of the coordinates: fractions of the image lie near 0 to 1, pixels far above."""
 
 _OUTSIDE = 0.1
+_CORNER = 0.2  # of the image: percent of its sides look so, and a size that is far too large
 _FEW = 0.1
 _BEYOND = 0.25  # of the image: as far as detectors guess on
 _MANY = 1 / 3
@@ -192,6 +193,11 @@ def _scale(
     points = values[::every, :, :2][placed[::every]]
     if not len(points):  # those few rows show nobody
         points = values[..., :2][placed]
+    if (np.ptp(points, axis=0) == 0).all() and placed.sum() > len(values):
+        raise InputError(
+            "every keypoint of every frame is in one place: were they written before the detector "
+            "had run?"
+        )
     reach = _reach(values, placed)
     largest = float(reach.max())
     if largest > _LARGEST_PIXEL:
@@ -239,6 +245,11 @@ def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> Non
         raise InputError(
             f"keypoints reach {where}, far outside an image of {size[0]}x{size[1]}: give the size "
             f"of the video the detector saw{_turned(points, size)}"
+        )
+    if (share.max(axis=0) < _CORNER).all():
+        found.notes.append(
+            f"all keypoints lie within {where} of the image of {size[0]}x{size[1]}, in its upper "
+            "left corner: is that its size, and are they pixels?"
         )
     if outside > _FEW:
         found.notes.append(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.recording import Detections, PersonTrack, Recording, Summary
 from posemamba_runtime.keypoints.source import (
     Lines,
+    held_lines,
     parse_documents,
     read_bytes,
     read_lines,
@@ -222,6 +224,9 @@ def _from_archive(
 
 
 def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
+    held = held_lines(path)
+    if held is not None:
+        return _from_documents(held, path, wanted)
     content = read_bytes(path)
     if path.suffix.lower() == ".txt" and content.lstrip()[:1].isdigit():
         found = Detections(layout="coco17", units="fractions")
@@ -231,11 +236,20 @@ def _from_file(path: Path, wanted: str | None) -> tuple[Detections, str]:
             raise problem(path, str(error)) from None
         return found, "yolo"
     document, lines = parse_documents(content, path)
+    if lines is not None:
+        return _from_documents(lines, path, wanted)
+    try:
+        return read_document(document, wanted)
+    except InputError as error:
+        raise problem(path, str(error)) from None
+
+
+def _from_documents(
+    documents: Iterator[Any], path: Path, wanted: str | None
+) -> tuple[Detections, str]:
     reader = FrameReader(wanted)
     try:
-        if lines is None:
-            return read_document(document, wanted)
-        add_all(reader, ((None, line) for line in lines), "line")
+        add_all(reader, ((None, line) for line in documents), "line")
     except InputError as error:
         raise problem(path, str(error).removeprefix(f"{path}: ")) from None
     return reader.found, reader.format.name if reader.format else "ndjson"

@@ -163,6 +163,31 @@ def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any
     return None, (document for _, document in read_lines(io.BytesIO(content), str(path)))
 
 
+def held_lines(path: Path) -> Iterator[Any] | None:
+    """The documents of a file with one in each line, read as they are asked for; None for others,
+    and for a file whose first line does not tell.
+
+    Raises:
+        InputError: a file that cannot be read; later, a line that is no JSON.
+    """
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline(MAX_LINE + 1)
+            json.loads(first)
+            if not first.endswith(b"\n") or not stream.read(1):
+                return None
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror}); check its rights") from None
+    except Exception:  # whatever it is, reading the whole file will tell
+        return None
+    return _documents(path)
+
+
+def _documents(path: Path) -> Iterator[Any]:
+    with path.open("rb") as stream:
+        yield from (document for _, document in read_lines(stream, str(path)))
+
+
 def _packed(value: dict[str, Any]) -> dict[str, Any]:
     """An object whose flat lists of keypoints are arrays of a fifth of their size: in a document
     of an hour they are nearly everything."""

@@ -26,9 +26,11 @@ _MOST_PEOPLE = 100
 
 DEFAULT_RATE = 30.0
 
-_FRAMES_TO_TELL = 3
-_JOINTS_TO_TELL = 4
-_SAME = 0.02  # of a person's size
+_FRAMES_TO_TELL = 3  # by which ids and times are doubted
+_JOINTS_TO_TELL = 4  # by which two detections are one person,
+_SAME = 0.02  # where they are on average no farther apart than this share of the person's size
+
+_JUMP = 10.0  # times the usual step
 
 #: Seconds, a name, and the frames a second that make the unit likely.
 _UNITS_OF_TIME = {
@@ -99,7 +101,7 @@ def _distinct(judged: Judged, found: Detections) -> Ints:
     starts = np.flatnonzero(np.r_[True, np.diff(judged.numbers) > 0])
     kept = np.ones(len(judged.numbers), bool)
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
-        if end - start > 1:
+        if 1 < end - start <= _MOST_PEOPLE:
             kept[start:end] = _no_twins(judged.values[start:end])
     twins = int((~kept).sum())
     if twins:
@@ -216,6 +218,12 @@ def _times(
         raise InputError(f"timestamps do not go up at frame {late}: write seconds that do")
     measured = float(np.median(np.diff(frames) / steps))
     scale = _second(measured, rate, found)
+    jump = int(np.argmax(steps / np.diff(frames)))
+    if steps[jump] / (frames[jump + 1] - frames[jump]) * measured > _JUMP and not found.sparse:
+        found.notes.append(
+            f"the time jumps by {steps[jump] * scale:g} s at frame {int(frames[jump + 1])}, and "
+            "the frame's number does not: nothing is known of what lies between"
+        )
     seconds, measured = seconds * scale, measured / scale
     before = max(0.0, frames[0] - numbers.min())
     after = max(0.0, numbers.max() - frames[-1])
