@@ -35,7 +35,7 @@ def pytorch_cases(
             raise
         except Exception as error:  # of a user's network
             raise InputError(
-                f"PyTorch cannot run the network on --input {name}: {type(error).__name__}: "
+                f"PyTorch cannot run the network ({name}): {type(error).__name__}: "
                 f"{one_line(error)[:200]}"
             ) from None
         outputs = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]

@@ -85,7 +85,9 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
         )
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError):
         raise InputError(f"'{path}' is not JSON: build the engine again") from None
     if isinstance(sidecar, dict) and "module" in sidecar:
         raise InputError(

@@ -35,7 +35,9 @@ def read_keep(path: Path) -> tuple[str, ...]:
         raise problem(path, f"too large for a keep list: {_EXAMPLE}")
     try:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror or error})") from None
+    except (ValueError, yaml.YAMLError, RecursionError):
         raise problem(path, f"not YAML text: {_EXAMPLE}") from None
     if isinstance(told, dict):
         others = [key for key in told if key != KEY]
