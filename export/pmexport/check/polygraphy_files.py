@@ -16,7 +16,7 @@ import numpy as np
 from pmexport.check.cases import Case
 from pmexport.format.names import INPUT_NAME, OUTPUT_NAME
 from pmexport.runtimes.base import FloatArray, Lift
-from posemamba.files.input import why_no_file
+from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.text import plural, printable, problem
 
@@ -59,8 +59,7 @@ def read_poses(path: Path, runs: int) -> dict[str, Lift]:
     Raises:
         InputError: no such file, or its poses are not of these inputs.
     """
-    if (why := why_no_file(path)) is not None:
-        raise problem(path, f"{why}: write it with {_MAKE.format(path.name)}")
+    require_file(path, f"write it with {_MAKE.format(path.name)}")
     found: dict[str, Lift] = {}
     for name, iterations in _results(path):
         runner = printable(name, 60)

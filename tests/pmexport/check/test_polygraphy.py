@@ -150,7 +150,7 @@ def test_another_output_is_named(in_folder: Path) -> None:
     [
         (("--load-outputs", "got.json", "--runtime", "torch"), ("--runtime", "got.json")),
         (("--load-outputs", "got.json", "--bisect"), ("--bisect", "got.json")),
-        (("--load-outputs", "gone.json"), ("gone.json", "does not exist", "polygraphy run")),
+        (("--load-outputs", "gone.json"), ("gone.json", "no such file", "polygraphy run")),
         (("--load-outputs", "got.json", "--json", "got.json"), ("'got.json' is the input",)),
         (("--save-inputs", "a.npz"), ("'a.npz' must end in '.json'",)),
         (("--save-inputs", "a.json", "--save-outputs", "a.json"), ("--save-outputs", "two files")),

@@ -216,7 +216,7 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "no file": (("nowhere.py:build", *X), "'nowhere.py' does not exist"),
     "no name": (("networks:nothing", *X), "'networks' has no 'nothing': use one of"),
     "near a name": (("networks:sekond", *X), "did you mean 'second'?"),
-    "not a function": (("networks:selective_state_update", *X), "is of type NoneType: name a function or a class"),
+    "not a function": (("networks:selective_state_update", *X), "is of type NoneType: name a"),
     "raises": (("networks:broken", *X), "KeyError: 'weights.pth'"),
     "no network": (("networks:text", *X), "gives str, not a torch.nn.Module"),
     "Mamba-2": (("networks:second", *X), "Mamba2 is not Mamba-1"),

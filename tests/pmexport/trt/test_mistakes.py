@@ -65,7 +65,7 @@ MISTAKES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("check", MODEL, *CKPT, "--report", "no/r.html"): ("'no' does not exist",),
     ("check", MODEL, *CKPT, "--report", "inputs"): ("is a directory",),
     # References.
-    ("check", MODEL, "--reference", "missing.npz"): ("missing.npz", "does not exist"),
+    ("check", MODEL, "--reference", "missing.npz"): ("missing.npz", "no such file"),
     ("check", MODEL, "--reference", "inputs"): ("a directory",),
     ("check", MODEL, "--reference", "text.npz"): ("not an .npz file",),
     ("check", MODEL, "--reference", "half.npz"): ("no array 'poses_3d'",),
@@ -101,9 +101,10 @@ MISTAKES: dict[tuple[str, ...], tuple[str, ...]] = {
     **{
         ("onnx", *CKPT, "--fp16", "-o", "n.onnx", "--keep", name): (name, piece)
         for name, piece in {
-            "missing.yaml": "does not exist", "inputs": "a directory", "empty.yaml": "a list",
+            "missing.yaml": "no such file", "inputs": "a directory", "empty.yaml": "a list",
             "broken.yaml": "not YAML", "number.yaml": "a list", "none.yaml": "not empty",
-            "pipe": "is a pipe or a device", "numbers.yaml": "entry '1' is no module path", "twice.yaml": "'head' twice",
+            "pipe": "is a pipe or a device",
+            "numbers.yaml": "entry '1' is no module path", "twice.yaml": "'head' twice",
             "other.yaml": "it has 'keep'", "more.yaml": "it has 'version'",
         }.items()
     },

@@ -182,7 +182,7 @@ def test_motions_without_time_or_pose(place: Any, value: float, words: str, here
         (b"PK\x03\x04" + bytes(60), "is damaged"),
         ({"keypoints_2d": np.full((1, 9, 17, 2), 640.0)}, "reaches 640, as pixels do"),
         ({"keypoints_2d": np.full((1, 9, 17, 2), np.nan)}, "holds NaN or Inf"),
-        ({"poses_3d": np.array([{}], dtype=object)}, "other than plain arrays"),
+        ({"poses_3d": np.array([{}], dtype=object)}, "no .npz file of plain arrays"),
     ],
 )
 def test_references_of_another_kind(

@@ -142,8 +142,9 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("val.npz", "'val.npz' must end in '.json'"),
-        ("./tiny.pth.tr", "'tiny.pth.tr' must end in '.json'"),
+        ("val.npz", "'val.npz' is the input"),
+        ("./tiny.pth.tr", "'tiny.pth.tr' is the input"),
+        ("e.txt", "'e.txt' must end in '.json'"),
         ("", "the name is empty"),
         ("link.json", "'link.json' is the input"),
         ("folder", "'folder' is a directory"),
