@@ -177,7 +177,7 @@ class Large(nn.Module):
 
 @pytest.mark.parametrize(
     ("states", "groups", "words"),
-    [(65, 1, "d_state is 65, the kernels take at most 64"),
+    [(257, 1, "d_state is 257, the kernels take at most 256"),
      (2, 9, "groups is 9, the kernels take at most 8")],
 )  # fmt: skip
 def test_sizes_beyond_the_kernels_name_what_still_works(
@@ -191,3 +191,17 @@ def test_sizes_beyond_the_kernels_name_what_still_works(
     (found,) = run(exported(network, x, tmp_path, "standard"), x=x.numpy())
     with torch.no_grad(), plain_pytorch():
         assert np.abs(found - network(x).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize(("states", "version"), [(64, "1"), (65, "2"), (256, "2")])
+def test_more_states_are_version_2(states: int, version: str, tmp_path: Path) -> None:
+    """Version 1 takes 64, and is faster on a GPU."""
+    network, x = Large(states, 2).eval(), torch.randn(2, 2, 7)
+    path = exported(network, x, tmp_path, "generic", 0, 2)
+    assert [node.plugin_version for node in open_model(path).own_nodes] == [version]
+    other = torch.randn(3, 2, 5)
+    (found,) = run(path, x=other.numpy())
+    with torch.no_grad(), plain_pytorch():
+        expected = network(other).numpy()
+    # Sums over more states: rounding grows with what is summed.
+    assert np.abs(found - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())
