@@ -70,7 +70,8 @@ def test_polygraphy_judges_our_poses(in_folder: Path) -> None:
 def test_we_judge_polygraphys_poses(in_folder: Path) -> None:
     """The table is that of a check which ran the model itself."""
     run(*CHECK, "--json", "own.json")
-    done = run(*CHECK, "--load-outputs", "got.json", "--json", "theirs.json")
+    done = run(*CHECK, "--load-outputs", "got.json", "--json", "theirs.json", "--report", "r.html")
+    assert "onnxrt-runner" in Path("r.html").read_text()
     assert "onnxrt" in done.output
     (own,) = json.loads(Path("own.json").read_text())["runtimes"].values()
     ((name, theirs),) = json.loads(Path("theirs.json").read_text())["runtimes"].items()
