@@ -1,6 +1,17 @@
 """``python -m posemamba``, and the ``posemamba`` command."""
 
-from posemamba.cli.main import cli as main
+import sys
+
+
+def main() -> None:
+    """Run the command line; an interrupt while it is still imported is told like a later one."""
+    try:
+        from posemamba.cli.main import cli
+    except KeyboardInterrupt:
+        sys.stderr.write("Error: interrupted\n")
+        sys.exit(130)
+    cli(prog_name="posemamba")
+
 
 if __name__ == "__main__":
-    main(prog_name="posemamba")
+    main()

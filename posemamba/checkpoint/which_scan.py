@@ -19,7 +19,7 @@ import torch
 
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.errors import Caution, InputError
-from posemamba.files.input import why_no_file
+from posemamba.files.input import require_file
 from posemamba.model.network import PoseMamba
 from posemamba.pose.preprocess import MOST_NORMALISED
 from posemamba.scan_order import orders_with
@@ -118,8 +118,7 @@ def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[
 
 
 def _read_reference(path: Path) -> tuple[Array, Array]:
-    if (why := why_no_file(path)) is not None:
-        raise problem(path, f"cannot be read, it {why}: give an .npz file")
+    require_file(path, "give an .npz file")
     try:
         # NumPy takes other files for pickles, and leaves a damaged one open that it opened itself.
         with path.open("rb") as stream:
@@ -133,7 +132,7 @@ def _read_reference(path: Path) -> tuple[Array, Array]:
     except OSError as error:
         raise problem(path, f"cannot be read: {error.strerror or error}") from None
     except Exception:  # scrambled bytes reach zipfile, zlib and NumPy
-        raise problem(path, f"is damaged, or holds other than plain arrays: {_SAVE}") from None
+        raise problem(path, f"is damaged, or no .npz file of plain arrays: {_SAVE}") from None
     keypoints, poses = (_array(path, arrays, name) for name in ("keypoints_2d", "poses_3d"))
     if poses.shape != (*keypoints.shape[:3], 3):
         raise problem(

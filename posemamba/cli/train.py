@@ -172,7 +172,8 @@ def evaluate(
         raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
     frames = 27 if frames is None else frames
     if json_path is not None:
-        check_file(json_path, suffix=".json", inputs=(ckpt, data))
+        check_file(json_path, inputs=(ckpt, data))
+        check_file(json_path, suffix=".json")
     model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":

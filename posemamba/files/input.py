@@ -25,6 +25,9 @@ def require_no_device(path: str | os.PathLike[str]) -> None:
         raise problem(path, "is a pipe or a device, not a file: copy it to a file first")
 
 
+ABSENT = "does not exist"
+
+
 def why_no_file(path: Path) -> str | None:
     """What is at a path that holds no file to read, as the end of a sentence; None for a file.
 
@@ -38,4 +41,18 @@ def why_no_file(path: Path) -> str | None:
         return "is a pipe or a device"
     if path.is_symlink():
         return f"is a link to '{path.readlink()}', which leads nowhere"
-    return "does not exist"
+    return ABSENT
+
+
+def require_file(path: Path, fix: str) -> None:
+    """Refuse what :func:`why_no_file` tells of.
+
+    Args:
+        fix: what to do instead, the end of the sentence.
+
+    Raises:
+        InputError: there is no file to read.
+    """
+    why = why_no_file(path)
+    if why is not None:
+        raise problem(path, f"{'no such file' if why == ABSENT else why}: {fix}")

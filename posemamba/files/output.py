@@ -18,19 +18,21 @@ from posemamba.errors import InputError
 def replacing(path: str | Path) -> Iterator[Path]:
     """A temporary name beside ``path``, which takes its place when the block ends well.
 
-    An error inside leaves what was at ``path`` as it was, and no temporary file.
+    A link stays one: what it leads to is written. An error inside leaves what was at ``path`` as it
+    was, and no temporary file.
 
     Raises:
         InputError: ``path`` is a folder, a pipe or a device, or its folder takes no file.
     """
     target = Path(path)
     _check_replaceable(target)
-    _check_exists(target.parent, f"'{target}': its")
+    place = _place(target)
+    _check_exists(place.parent, f"'{target}': its")
     # The process id keeps two writers apart; the name's end is kept, writers look at it.
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
+    temporary = place.with_name(f".{os.getpid()}.{place.name}")
     try:
         yield temporary
-        temporary.replace(target)
+        temporary.replace(place)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"'{target}' cannot be written ({reason}): name another place") from None
@@ -54,7 +56,7 @@ def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> 
         raise InputError(f"'{path}' must end in '{suffix}'")
     if is_one_of(path, inputs):
         raise InputError(f"'{path}' is the input: writing there would overwrite it, name another")
-    check_takes_files(path.parent, f"'{path}': its")
+    check_takes_files(_place(path).parent, f"'{path}': its")
 
 
 def check_distinct(paths: Mapping[str, Path | None]) -> None:
@@ -129,6 +131,20 @@ def _check_replaceable(path: Path, suffix: str = "") -> None:
         raise InputError(f"'{path}' is a directory: name another file{example}")
     if path.exists() and not path.is_file():
         raise InputError(f"'{path}' is a pipe or a device: name another file")
+
+
+def _place(path: Path) -> Path:
+    """Where a file of this name is written: what a link leads to, there or not.
+
+    Raises:
+        InputError: a link that leads to itself.
+    """
+    if not path.is_symlink():
+        return path
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise InputError(f"'{path}' is a link that leads to itself: remove it, or name another")
+    return place
 
 
 def _check_exists(folder: Path, whose: str) -> None:

@@ -22,7 +22,7 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
-from posemamba.files.input import why_no_file
+from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.text import one_line, problem, table
 
@@ -216,8 +216,7 @@ def read_module_reference(path: Path) -> list[ModuleCase]:
     Raises:
         InputError: one line on the file and what is wrong with it.
     """
-    if (why := why_no_file(path)) is not None:
-        raise problem(path, f"{why}: 'pmexport export-module' writes it beside the model")
+    require_file(path, "'pmexport export-module' writes it beside the model")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}

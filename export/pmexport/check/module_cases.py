@@ -42,8 +42,8 @@ def pytorch_cases(
             raise
         except Exception as error:  # of a user's network
             raise InputError(
-                f"PyTorch cannot run the network {'on --input ' if sizes else ''}{name}: "
-                f"{type(error).__name__}: {one_line(error)[:200]}"
+                f"PyTorch cannot run the network ({name}): {type(error).__name__}: "
+                f"{one_line(error)[:200]}"
                 f"{_ONE_TENSOR if isinstance(error, _OF_OTHER_INPUTS) else ''}"
             ) from None
         outputs = [leaf for leaf in pytree.tree_leaves(result) if leaf is not None]

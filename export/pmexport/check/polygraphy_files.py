@@ -16,7 +16,7 @@ import numpy as np
 from pmexport.check.cases import Case
 from pmexport.format.names import INPUT_NAME, OUTPUT_NAME
 from pmexport.runtimes.base import FloatArray, Lift
-from posemamba.files.input import why_no_file
+from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.text import plural, printable, problem
 
@@ -50,27 +50,28 @@ def save_poses(path: Path, poses: Sequence[FloatArray], runner: str) -> None:
         results.save(stream)
 
 
-def read_poses(path: Path, runs: int) -> dict[str, Lift]:
-    """What each runner of a file gave, as runtimes to be asked for one run after the other.
+def read_poses(path: Path, cases: Sequence[Case]) -> dict[str, Lift]:
+    """What each runner of a file gave for some inputs, as runtimes that can be asked for these.
 
     Args:
-        runs: how many inputs there were.
+        cases: the inputs, in the order in which they were run.
 
     Raises:
         InputError: no such file, or its poses are not of these inputs.
     """
-    if (why := why_no_file(path)) is not None:
-        raise problem(path, f"{why}: write it with {_MAKE.format(path.name)}")
+    require_file(path, f"write it with {_MAKE.format(path.name)}")
     found: dict[str, Lift] = {}
     for name, iterations in _results(path):
         runner = printable(name, 60)
-        if len(iterations) != runs:
+        if len(iterations) != len(cases):
             raise problem(
-                path, f"'{runner}' has {plural(len(iterations), 'run')}, this check {runs}: write "
-                f"it with {_MAKE.format(path.name)}"
+                path, f"'{runner}' has {plural(len(iterations), 'run')}, this check {len(cases)}: "
+                f"write it with {_MAKE.format(path.name)}"
             )  # fmt: skip
+        if runner in found:
+            raise problem(path, f"names runner '{runner}' twice: give them names of their own")
         poses = [_poses(path, runner, iteration) for iteration in iterations]
-        found[runner] = _one_by_one(poses)
+        found[runner] = _known(cases, poses)
     if not found:
         raise problem(path, f"holds no runner's outputs: write it with {_MAKE.format(path.name)}")
     return found
@@ -109,11 +110,11 @@ def _poses(path: Path, runner: str, iteration: Any) -> FloatArray:  # noqa: ANN4
     return values.astype(np.float32)
 
 
-def _one_by_one(poses: Sequence[FloatArray]) -> Lift:
-    """A runtime that knows its answers; the runs come in the order of the file."""
-    left = iter(poses)
+def _known(cases: Sequence[Case], poses: Sequence[FloatArray]) -> Lift:
+    """A runtime that knows its answers."""
 
-    def lift(_keypoints_2d: FloatArray) -> FloatArray:
-        return next(left)
+    def key(keypoints_2d: FloatArray) -> tuple[tuple[int, ...], bytes]:
+        return keypoints_2d.shape, keypoints_2d.tobytes()
 
-    return lift
+    answers = {key(c.keypoints_2d): given for c, given in zip(cases, poses, strict=True)}
+    return lambda keypoints_2d: answers[key(keypoints_2d)]

@@ -22,7 +22,7 @@ from pmexport.format.files import file_sha256
 from pmexport.runtimes.base import FloatArray
 from posemamba.config import MAX_CHANNELS
 from posemamba.errors import InputError
-from posemamba.files.input import why_no_file
+from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.pose.preprocess import MOST_NORMALISED
 from posemamba.skeleton import NUM_JOINTS
@@ -149,8 +149,7 @@ def read_reference(path: Path) -> Reference:
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
-    if (why := why_no_file(path)) is not None:
-        raise problem(path, f"{why}: give the .npz file, 'pmexport onnx' writes it beside a model")
+    require_file(path, "give the .npz file, 'pmexport onnx' writes it beside a model")
     try:
         with path.open("rb") as stream:
             if not stream.read(2) == b"PK":

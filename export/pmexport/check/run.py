@@ -135,7 +135,7 @@ def check(
     each = progress or (lambda runs, _side: runs)
     expected = _expected(request, model, each)
     if request.load_outputs is not None:
-        lifts = read_poses(request.load_outputs, len(expected.cases))
+        lifts = read_poses(request.load_outputs, expected.cases)
     tolerance = _tolerance(request, model.precision)
     results = {
         name: compare(

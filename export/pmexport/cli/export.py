@@ -68,6 +68,8 @@ def onnx(
     from pmexport.check.reference import keep_users_file, reference_path
     from pmexport.check.request import CheckRequest
     from pmexport.exporting.request import ExportRequest, prepare_export, run_export
+    from pmexport.format.limits import most_elements
+    from pmexport.format.memory import check_fits
     from pmexport.format.options import ExportOptions
     from pmexport.runtimes.session import require_custom_ops
 
@@ -85,6 +87,10 @@ def onnx(
         )
     )
     if not no_check:
+        config, batch, frames = job.checkpoint.config, options["batch"], options["frames"]
+        elements = most_elements(config, batch, frames)
+        sizes = (batch or 1, frames or config.frames)
+        check_fits(elements, *sizes, ("torch",), ", or add --no-check")
         keep_users_file(reference_path(job.output))
     click.echo("\n".join([job.title, *job.notes(job.output)]))
     report = run_export(job, lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"))

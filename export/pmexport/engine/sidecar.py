@@ -16,8 +16,8 @@ from pmexport.format.files import file_sha256
 from pmexport.format.names import PLUGIN_VERSIONS
 from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
-from posemamba.files.input import why_no_file
-from posemamba.files.signatures import ENGINES, HEAD, what_it_is
+from posemamba.files.input import ABSENT, why_no_file
+from posemamba.files.signatures import ENGINES, HEAD, TEXT, what_it_is
 from posemamba.text import printable
 
 SCHEMA_VERSION = 1
@@ -69,7 +69,7 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
     """
     why = why_no_file(engine)
     if why is not None:
-        absent = why == "does not exist"
+        absent = why == ABSENT
         fix = "build it with 'pmexport trt'" if absent else "give the engine file"
         raise InputError(f"'{engine}' {why}: {fix}")
     what = _something_else(engine)
@@ -85,7 +85,9 @@ def read_sidecar(engine: Path) -> dict[str, Any]:
         )
     try:
         sidecar = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None
+    except (ValueError, RecursionError):
         raise InputError(f"'{path}' is not JSON: build the engine again") from None
     if isinstance(sidecar, dict) and "module" in sidecar:
         raise InputError(
@@ -111,7 +113,7 @@ def _something_else(engine: Path) -> str | None:
             what = what_it_is(stream.read(HEAD))
     except OSError as error:
         raise InputError(f"'{engine}' cannot be read ({error.strerror or error})") from None
-    return None if what in ENGINES else what
+    return None if what in (*ENGINES, TEXT) else what  # text: its sidecar tells more
 
 
 def read_engine(engine: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pmexport.format.operators import OPERATORS, inputs_by_name
 from pmexport.format.options import Precision
 from pmexport.format.schemas import register_schemas
 from posemamba.errors import InputError
-from posemamba.files.input import why_no_file
+from posemamba.files.input import ABSENT, why_no_file
 from posemamba.files.signatures import ONNX_MODEL, what_it_is
 
 #: A dimension is a number, a symbol such as ``batch``, or None where nobody knows.
@@ -294,7 +294,7 @@ def open_model(file: Path | ModelFile) -> ModelFile:
 def _read(path: Path) -> Any:  # noqa: ANN401
     why = why_no_file(path)
     if why is not None:
-        absent = why == "does not exist"
+        absent = why == ABSENT
         fix = "write it with 'pmexport onnx --ckpt C'" if absent else "give the ONNX file"
         raise InputError(f"'{path}' {why}: {fix}")
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from posemamba.errors import InputError
-from posemamba.files.input import why_no_file
+from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.text import printable, problem
 
@@ -27,15 +27,14 @@ def read_keep(path: Path) -> tuple[str, ...]:
     Raises:
         InputError: one line naming the file and what is wrong with it.
     """
-    if (why := why_no_file(path)) is not None:
-        raise problem(
-            path, f"{why}: 'pmexport check --bisect --max-drift-mm MM' writes a keep list"
-        )
+    require_file(path, "'pmexport check --bisect --max-drift-mm MM' writes a keep list")
     if path.stat().st_size > _LARGEST:
         raise problem(path, f"too large for a keep list: {_EXAMPLE}")
     try:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+    except OSError as error:
+        raise problem(path, f"cannot be read ({error.strerror or error})") from None
+    except (ValueError, yaml.YAMLError, RecursionError):
         raise problem(path, f"not YAML text: {_EXAMPLE}") from None
     if isinstance(told, dict):
         others = [key for key in told if key != KEY]

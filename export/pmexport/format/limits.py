@@ -86,8 +86,12 @@ def check_sizes(config: PoseMambaConfig, batch: int | None, frames: int | None) 
         if size is not None and not (_is_whole(size) and size >= 1):
             raise InputError(f"--{name} {size!r}: use {allowed}, or dynamic")
     check_frames(frames, config.frames)
-    clips, length = batch or 1, frames or config.frames
-    check_elements(clips * length * config.joints * _widest(config), clips, length)
+    check_elements(most_elements(config, batch, frames), batch or 1, frames or config.frames)
+
+
+def most_elements(config: PoseMambaConfig, batch: int | None, frames: int | None) -> int:
+    """Elements of the largest tensor between two nodes; sizes as :func:`check_sizes`."""
+    return (batch or 1) * (frames or config.frames) * config.joints * _widest(config)
 
 
 def check_frames(frames: int | None, most: int, shown: object = None) -> None:

@@ -38,18 +38,32 @@ def check_room(model: ModelFile, batch: int, frames: int, runtimes: Iterable[str
     Raises:
         InputError: it does not fit.
     """
-    free = available_bytes()
-    copies = {name: _COPIES[name] for name in runtimes if name in _COPIES}
-    if free is None or not copies:
-        return
     try:
         shapes = concrete_shapes(model, {"batch": batch, "frames": frames})
     except InputError:
         return
+    check_fits(largest_tensor(model, shapes)[1], batch, frames, runtimes)
+
+
+def check_fits(
+    elements: int, batch: int, frames: int, runtimes: Iterable[str], more: str = ""
+) -> None:
+    """As :func:`check_room`, of a network whose largest tensor has so many elements.
+
+    Args:
+        more: what else would help, the end of the sentence.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    free = available_bytes()
+    copies = {name: _COPIES[name] for name in runtimes if name in _COPIES}
+    if free is None or not copies:
+        return
     name = max(copies, key=lambda key: copies[key])
-    needed = copies[name] * _FLOAT_BYTES * largest_tensor(model, shapes)[1]
+    needed = copies[name] * _FLOAT_BYTES * elements
     if needed > free:
         raise InputError(
             f"--batch {batch} with --frames {frames}: {name} would need about {needed / 1e9:,.0f} "
-            f"GB of memory, {free / 1e9:.0f} GB are free here: use a smaller --batch"
+            f"GB of memory, {free / 1e9:.0f} GB are free here: use a smaller --batch{more}"
         )

@@ -11,7 +11,7 @@ from pmexport.inspect import readers
 from pmexport.inspect.found import Inspection
 from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.errors import InputError
-from posemamba.files.input import why_no_file
+from posemamba.files.input import ABSENT, why_no_file
 from posemamba.files.signatures import HEAD, ONNX_MODEL, ORT_MODEL, WEIGHTS, what_it_is
 
 _BY_ENDING: dict[str, Callable[[Path], Inspection]] = {
@@ -34,7 +34,7 @@ def inspect_file(path: Path) -> Inspection:
 def _reader(path: Path) -> Callable[[Path], Inspection]:
     lower = path.name.lower()
     why = why_no_file(path)
-    if why not in (None, "does not exist", "is a directory"):
+    if why not in (None, ABSENT) and not path.is_dir():
         raise InputError(f"'{path}' {why}: give the file")
     for ending, reader in _BY_ENDING.items():
         if lower.endswith(ending):

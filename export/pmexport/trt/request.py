@@ -21,7 +21,7 @@ from pmexport.trt.checks import check_disk, check_options, check_output, check_p
 from pmexport.trt.gpu_code import GpuCode, gpu_code
 from pmexport.trt.graph import Graph, check_rewrite, choose_form, choose_graph
 from pmexport.trt.options import Options
-from pmexport.trt.profiles import Profile, build_profiles
+from pmexport.trt.profiles import Profile, build_profiles, parse_range
 from pmexport.trt.source import check_operators, read_source
 from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line
@@ -123,6 +123,9 @@ def prepare(request: TrtRequest, scratch: Path) -> TrtJob:
         InputError: it cannot.
     """
     check_origin(request)
+    for option, texts in (("--batch", request.batch), ("--frames", request.frames)):
+        for text in texts:
+            parse_range(text, option)  # before what this machine lacks
     if request.output is not None:
         check_output(request.output, request.inputs, request.options.timing_cache)
     targets = parse_targets(request.targets)

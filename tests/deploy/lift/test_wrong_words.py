@@ -20,6 +20,13 @@ WORDS: dict[str, tuple[list[str], str]] = {
     "no output": (["lift", "m.onnx", "good.json"], "-o is missing"),
     "no model": (["lift", "none.onnx", "good.json", "-o", "o.npz"], "'none.onnx': no such model"),
     "a folder as model": (["lift", ".", "good.json", "-o", "o.npz"], "'.': is a folder"),
+    "an empty model": (["lift", "", "good.json", "-o", "o.npz"], "MODEL: the name is empty"),
+    "empty keypoints": (["lift", "m.onnx", "", "-o", "o.npz"], "KEYPOINTS: the name is empty"),
+    "an empty output": (["lift", "m.onnx", "good.json", "-o", ""], "the name is empty"),
+    "a word too many": (
+        ["lift", "m.onnx", "good.json", "more.json", "-o", "o.npz"],
+        "'more.json' is one word too many: leave it out",
+    ),
     "no ending": (["lift", "m.onnx", "good.json", "-o", "o"], "has no ending"),
     "an unknown ending": (["lift", "m.onnx", "good.json", "-o", "o.htm"], "'.html'"),
     "no folder": (["lift", "m.onnx", "good.json", "-o", "no/o.npz"], "does not exist"),

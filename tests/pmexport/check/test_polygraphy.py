@@ -70,7 +70,8 @@ def test_polygraphy_judges_our_poses(in_folder: Path) -> None:
 def test_we_judge_polygraphys_poses(in_folder: Path) -> None:
     """The table is that of a check which ran the model itself."""
     run(*CHECK, "--json", "own.json")
-    done = run(*CHECK, "--load-outputs", "got.json", "--json", "theirs.json")
+    done = run(*CHECK, "--load-outputs", "got.json", "--json", "theirs.json", "--report", "r.html")
+    assert "onnxrt-runner" in Path("r.html").read_text()
     assert "onnxrt" in done.output
     (own,) = json.loads(Path("own.json").read_text())["runtimes"].values()
     ((name, theirs),) = json.loads(Path("theirs.json").read_text())["runtimes"].items()
@@ -150,7 +151,7 @@ def test_another_output_is_named(in_folder: Path) -> None:
     [
         (("--load-outputs", "got.json", "--runtime", "torch"), ("--runtime", "got.json")),
         (("--load-outputs", "got.json", "--bisect"), ("--bisect", "got.json")),
-        (("--load-outputs", "gone.json"), ("gone.json", "does not exist", "polygraphy run")),
+        (("--load-outputs", "gone.json"), ("gone.json", "no such file", "polygraphy run")),
         (("--load-outputs", "got.json", "--json", "got.json"), ("'got.json' is the input",)),
         (("--save-inputs", "a.npz"), ("'a.npz' must end in '.json'",)),
         (("--save-inputs", "a.json", "--save-outputs", "a.json"), ("--save-outputs", "two files")),

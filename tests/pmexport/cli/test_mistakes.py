@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,18 @@ MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bench text": (("bench", "text.onnx"), ("text.onnx",)),
     "bench a checkpoint": (("bench", "tiny.pth.tr"), ("tiny.pth.tr",)),
     "bench an engine without a sidecar": (("bench", "plan.engine"), ("plan.engine.json",)),
+    "bench a pipe": (("bench", "pipe.onnx"), ("'pipe.onnx' is a pipe or a device",)),
+    "bench a link to nowhere": (("bench", "dangling.onnx"), ("'gone.onnx', which leads nowhere",)),
+    "bench a link to itself": (("bench", "loop.onnx"), ("'loop.onnx', which leads nowhere",)),
+    "bench a plan by a model's name": (("bench", "plan.onnx"), ("it is a TensorRT engine",)),
+    "bench a picture": (("bench", "picture.onnx"), ("it is a PNG picture",)),
+    "bench a web page": (("bench", "page.onnx"), ("it is a web page",)),
+    "bench an archive": (("bench", "clips.npz"), ("it is a zip archive",)),
+    "bench a model by an engine's name": (
+        ("bench", "renamed.engine"),
+        ("is no TensorRT plan, it is an ONNX model",),
+    ),
+    "bench no name": (("bench", ""), ("the name is empty",)),
     "bench two models": (("bench", "tiny.onnx", "tiny.onnx"), ("tiny.onnx",)),
     # bench: its numbers.
     "no time": ((*BENCH, "--seconds", "0"), ("--seconds",)),
@@ -31,6 +44,11 @@ MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "no warm-up": ((*BENCH, "--warmup", "-1"), ("--warmup",)),
     "no runs": ((*BENCH, "--runs", "0"), ("--runs",)),
     "no clips": ((*BENCH, "--batch", "0"), ("--batch",)),
+    "more clips than memory": (
+        (*BENCH, "--batch", "2000000"),
+        ("--batch 2000000", "GB of memory", "smaller --batch"),
+    ),
+    "more clips than the kernels count": ((*BENCH, "--batch", "9" * 20), ("at most 63161283",)),
     "too many frames": ((*BENCH, "--frames", "28"), ("28", "27")),
     "half a frame": ((*BENCH, "--frames", "2.5"), ("2.5",)),
     "no threads": ((*BENCH, "--threads", "0"), ("--threads",)),
@@ -54,6 +72,16 @@ MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "compare with nothing": ((*BENCH, "--compare", "gone.json"), ("gone.json", "cannot be read")),
     "compare with text": ((*BENCH, "--compare", "text.onnx"), ("text.onnx", "no JSON")),
     "compare with another report": ((*BENCH, "--compare", "odd.json"), ("odd.json", "measure")),
+    "compare with a pipe": ((*BENCH, "--compare", "pipe.json"), ("pipe.json", "pipe or a device")),
+    "compare with a folder": ((*BENCH, "--compare", "folder"), ("folder", "is a directory")),
+    "compare with other sizes": (
+        (*BENCH, "--compare", "old.json"),
+        ("at batch 2, frames 9, this at batch 1, frames 27",),
+    ),
+    "compare with other runtimes": (
+        (*BENCH, "--batch", "2", "--frames", "9", "--compare", "old.json"),
+        ("ort-cuda",),
+    ),
     # bench --predict.
     "predict nowhere": ((*BENCH, "--predict", "xavier"), ("'xavier'", "orin-agx")),
     "predict and measure": ((*PREDICT, "--runs", "5"), ("--runs", "--predict")),
@@ -65,6 +93,14 @@ MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "inspect text": (("inspect", "text.onnx"), ("text.onnx",)),
     "inspect text as weights": (("inspect", "text.pth"), ("text.pth",)),
     "inspect an engine alone": (("inspect", "plan.engine"), ("plan.engine.json",)),
+    "inspect a pipe": (("inspect", "pipe.onnx"), ("'pipe.onnx' is a pipe or a device",)),
+    "inspect a pipe as a reference": (("inspect", "pipe.npz"), ("is a pipe or a device",)),
+    "inspect a pipe as an engine": (("inspect", "pipe.engine"), ("is a pipe or a device",)),
+    "inspect a device": (("inspect", "/dev/zero"), ("'/dev/zero' is a pipe or a device",)),
+    "inspect a link to nowhere": (("inspect", "dangling.onnx"), ("which leads nowhere",)),
+    "inspect a report": (("inspect", "odd.json"), ("is a JSON text", "checkpoints")),
+    "inspect a list": (("inspect", "keep.yaml"), ("is text", "checkpoints")),
+    "inspect no name": (("inspect", ""), ("the name is empty",)),
     "inspect half a model in its own format": (("inspect", "cut.ort"), ("cut.ort",)),
     "inspect clips": (("inspect", "clips.npz"), ("poses_3d",)),
     "page over the file": (("inspect", "tiny.onnx", "--html", "tiny.onnx"), (".html",)),
@@ -82,6 +118,9 @@ MISTAKES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "regress a model": (("regress", "tiny.onnx"), ("tiny.onnx",)),
     "regress one twice": ((*REGRESS, "tiny.pth.tr"), ("tiny.pth.tr", "one name")),
     "regress engines": ((*REGRESS, "--runtime", "tensorrt"), ("tensorrt", "pmexport trt")),
+    "regress too many frames": ((*REGRESS, "--frames", "28"), ("28", "tiny.pth.tr", "1 to 27")),
+    "regress against a pipe": ((*REGRESS, "--compare", "pipe.json"), ("pipe or a device",)),
+    "regress no name": (("regress", ""), ("the name is empty",)),
     "regress in int8": ((*REGRESS, "--precision", "int8"), ("int8", "fp16")),
     "regress against a bench": ((*REGRESS, "--compare", "odd.json"), ("odd.json", "regress")),
     "regress against nothing": ((*REGRESS, "--compare", "gone.json"), ("cannot be read",)),
@@ -102,6 +141,22 @@ def mess(here: Path) -> None:
     (here / "cut.ort").write_bytes(b"\x18\0\0\0ORTM" + bytes(100))
     np.savez(here / "clips.npz", keypoints_2d=np.zeros((1, 5, 17, 2), np.float32))
     os.link(here / "tiny.onnx", here / "link.html")
+    for name in ("pipe.onnx", "pipe.json", "pipe.npz", "pipe.engine"):
+        os.mkfifo(here / name)
+    for name, target in (("dangling.onnx", "gone.onnx"), ("loop.onnx", "loop.onnx")):
+        (here / name).symlink_to(target)
+    (here / "renamed.engine").write_bytes((here / "tiny.onnx").read_bytes())
+    (here / "plan.onnx").write_bytes(b"ftrt" + bytes(99))
+    (here / "picture.onnx").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
+    (here / "page.onnx").write_text("<!doctype html><title>404</title>")
+    (here / "keep.yaml").write_text("keep_fp32: [head]\n")
+    total = {"median": 2.0, "best": 2.0, "mad": 0.0}
+    old = {
+        "shape": {"batch": 2, "frames": 9, "joints": 17},
+        "runtimes": {"ort-cuda": {"runs": 9, "total": total, "best_spread_ms": 0.0}},
+        "environment": {"machine": platform.machine(), "gpu": None},
+    }
+    (here / "old.json").write_text(json.dumps(old))
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -112,4 +167,4 @@ def test_one_line(name: str, refused: Callable[..., None]) -> None:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(MISTAKES) >= 60
+    assert len(MISTAKES) >= 80

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pmexport.exporting.export import export_onnx
+from pmexport.format import memory
+from pmexport.format.file import open_model
 from pmexport.format.limits import MAX_ELEMENTS, check_sizes
 from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.options import ExportOptions
@@ -45,6 +47,8 @@ SIZES = {
     "batch beyond memory": (("onnx", *CKPT, "--batch", "1000000000"), ("1000000000",)),
     "batch beyond the kernels": (
         ("onnx", *CKPT, "--batch", "50000000"), ("--batch 50000000", "elements", "smaller")),
+    "batch of a check beyond memory": (
+        ("onnx", *CKPT, "--batch", "30000", "-o", "m.onnx"), ("torch", "GB", "--no-check")),
     "batch of a bench": (("bench", "tiny.onnx", "--batch", "63161283"), ("63161283", "smaller")),
     "batch of an engine": (
         ("trt", *CKPT, "--batch", "1:1:2147483648", *TRT), ("2147483648", "smaller --batch")),
@@ -60,3 +64,26 @@ SIZES = {
 def test_sizes_have_an_end(name: str, refused: Callable[..., None]) -> None:
     arguments, words = SIZES[name]
     refused(arguments, *words)
+
+
+def test_a_run_is_held_against_the_memory(
+    here: Path, refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest tensor of this network has 62,424 elements per clip of 27 frames: 0.25 MB."""
+    monkeypatch.setattr(memory, "available_bytes", lambda: 2 * 10**9)
+    model = open_model(here / "tiny.onnx")
+    memory.check_room(model, 1001, 27, ("ort-cpu",))
+    memory.check_room(model, 70, 27, ("ort-cpu", "torch"))
+    memory.check_room(model, 10**6, 27, ("ort-cuda",))  # a GPU says so itself
+    with pytest.raises(InputError, match="ort-cpu would need about 2 GB of memory, 2 GB are free"):
+        memory.check_room(model, 1002, 27, ("ort-cpu",))
+    with pytest.raises(InputError, match="torch would need about 3 GB"):
+        memory.check_room(model, 100, 27, ("ort-cpu", "torch"))
+    refused(("bench", "tiny.onnx", "--batch", "1002"), "--batch 1002 with --frames 27")
+    monkeypatch.setattr(memory, "available_bytes", lambda: None)
+    memory.check_room(model, 10**6, 27, ("torch",))
+
+
+def test_the_memory_is_read() -> None:
+    found = memory.available_bytes()
+    assert found is None or 10**7 < found < 10**14

@@ -211,3 +211,17 @@ def test_sizes_beyond_the_kernels_name_what_still_works(
     with torch.no_grad(), plain_pytorch():
         expected = network(x).numpy()
     assert np.abs(found - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())
+
+
+@pytest.mark.parametrize(("states", "version"), [(64, "1"), (65, "2"), (256, "2")])
+def test_more_states_are_version_2(states: int, version: str, tmp_path: Path) -> None:
+    """Version 1 takes 64, and is faster on a GPU."""
+    network, x = Large(states, 2).eval(), torch.randn(2, 2, 7)
+    path = exported(network, x, tmp_path, "generic", 0, 2)
+    assert [node.plugin_version for node in open_model(path).own_nodes] == [version]
+    other = torch.randn(3, 2, 5)
+    (found,) = run(path, x=other.numpy())
+    with torch.no_grad(), plain_pytorch():
+        expected = network(other).numpy()
+    # Sums over more states: rounding grows with what is summed.
+    assert np.abs(found - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())

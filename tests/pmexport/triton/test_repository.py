@@ -196,7 +196,10 @@ def test_engines_that_triton_cannot_serve(here: Path, plugin: Path, refused: Any
 
 def test_requests_that_are_refused(here: Path, refused: Any) -> None:  # noqa: ANN401
     words = ("triton", "tiny.onnx", "-o", "repository")
-    refused((*words, "--name", "a/b"), "--name a/b")
+    refused((*words, "--name", "a/b"), "--name 'a/b'")
+    refused((*words, "--name", ""), "--name ''")
+    refused((*words, "--served-at", ""), "--served-at is empty")
+    refused(("triton", "tiny.onnx", "-o", ""), "the name is empty")
     refused((*words, "--served-at", "models"), "whole path")
     refused((*words, "--device", "gpi"), "gpu")
     refused(("triton", "none.onnx", "-o", "repository"), "none.onnx")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,11 @@ MISTAKES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("check", MODEL, "--reference", "joints.npz"): ("'keypoints_2d' is (1, 9, 16, 2)",),
     ("check", MODEL, "--reference", "frames.npz"): ("must be the same but for the last axis",),
     ("check", MODEL, "--reference", "long.npz"): ("has 28 frames, the model takes at most 27",),
+    ("check", MODEL, "--reference", ""): ("the name is empty",),
+    ("check", MODEL, "--reference", "inputs/tiny.pth.tr"): ("a checkpoint of PyTorch", "--ckpt"),
+    ("check", MODEL, "--reference", "pipe"): ("pipe: is a pipe or a device",),
+    ("check", MODEL, *CKPT, "--json", "a.json", "--save-inputs", "./a.json"): ("name two files",),
+    ("check", HALF, *CKPT, "--json", "a.json", "--keep-to", "a.json"): ("name two files",),
     # Bisection.
     ("check", MODEL, "--reference", "good.npz", "--bisect"): ("--bisect looks into", "--ckpt"),
     ("check", MODEL, *CKPT, "--max-drift-mm", "1"): ("--max-drift-mm", "add --bisect"),
@@ -97,6 +103,7 @@ MISTAKES: dict[tuple[str, ...], tuple[str, ...]] = {
         for name, piece in {
             "missing.yaml": "no such file", "inputs": "a directory", "empty.yaml": "a list",
             "broken.yaml": "not YAML", "number.yaml": "a list", "none.yaml": "not empty",
+            "pipe": "is a pipe or a device",
             "numbers.yaml": "entry '1' is no module path", "twice.yaml": "'head' twice",
             "other.yaml": "it has 'keep'", "more.yaml": "it has 'version'",
         }.items()
@@ -117,6 +124,7 @@ def files(engine: Path, here: Path) -> Path:
             Path(name).write_text(held)
         else:
             np.savez(name, **{key: np.zeros(shape, np.float32) for key, shape in held.items()})
+    os.mkfifo("pipe")
     return here
 
 

@@ -302,7 +302,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     result = run("data", "pybullet", "-o", tmp_path / "file", "--clips", 1,
                  "--held-out-clips", 1, "--frames", 9)  # fmt: skip
     assert result.exit_code == 2
-    assert "cannot be made" in result.output
+    assert "is a file: name another folder" in result.output
 
 
 @pytest.mark.parametrize("protocol", ["h36m", "3dhp"])

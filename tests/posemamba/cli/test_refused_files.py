@@ -175,6 +175,38 @@ def test_motions_without_time_or_pose(place: Any, value: float, words: str, here
     assert "humanoid3d_x.txt" in line
 
 
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        (None, "is no .npz file: save keypoints_2d and poses_3d"),
+        (b"PK\x03\x04" + bytes(60), "is damaged"),
+        ({"keypoints_2d": np.full((1, 9, 17, 2), 640.0)}, "reaches 640, as pixels do"),
+        ({"keypoints_2d": np.full((1, 9, 17, 2), np.nan)}, "holds NaN or Inf"),
+        ({"poses_3d": np.array([{}], dtype=object)}, "no .npz file of plain arrays"),
+    ],
+)
+def test_references_of_another_kind(
+    arrays: dict[str, Any] | bytes | None, words: str, here: Path
+) -> None:
+    good = {"keypoints_2d": np.zeros((1, 9, 17, 2)), "poses_3d": np.zeros((1, 9, 17, 3))}
+    if isinstance(arrays, dict):
+        np.savez(here / "io.npz", **(good | arrays))
+    else:
+        (here / "io.npz").write_bytes(arrays or b"poses_3d\n")
+    line = refused("which-scan", "--ckpt", "tiny.pth.tr", "--reference", "io.npz")
+    assert "io.npz" in line
+    assert words in line
+    assert "pickle" not in line
+
+
+def test_folders_are_refused_before_the_work(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "posemamba.data.synthetic.motion_clips.make_clips", lambda *_: pytest.fail("made")
+    )
+    line = refused("data", "pybullet", "-o", "tiny.pth.tr")
+    assert "'tiny.pth.tr' is a file: name another folder" in line
+
+
 @pytest.mark.parametrize("name", ["p.pgf", "p.ps", "p.rgba"])
 def test_pictures_of_other_kinds_are_refused(name: str, here: Path) -> None:
     line = refused("plot", "skeleton", "--ckpt", "tiny.pth.tr", "-o", name)

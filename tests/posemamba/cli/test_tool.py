@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -45,3 +47,35 @@ def test_help_and_config_need_nothing_but_click() -> None:
 def test_choices_are_those_of_the_library(command: str, choices: str) -> None:
     text = CliRunner().invoke(cli, [*command.split(), "--help"]).output
     assert choices in "".join(text.split()).lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "coloured"),
+    [("NO_COLOR", "", True), ("NO_COLOR", "1", False), ("TERM", "dumb", False),
+     ("TERM", "xterm", True)],
+)  # fmt: skip
+def test_colours_can_be_done_without(
+    name: str, value: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a terminal: https://no-color.org, and terminals that have none."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(cli, ["nothing"], color=True)
+    assert ("\x1b[" in done.stderr) == coloured
+    assert "Error: " in click.unstyle(done.stderr)
+
+
+def test_a_full_output_is_named() -> None:
+    """``posemamba count > /dev/full``: there is no file to name, and nothing else to blame."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "posemamba", "count"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: the output cannot be written (No space left on device): send it elsewhere\n"
+    )

@@ -144,6 +144,8 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("val.npz", "'val.npz' is the input"),
         ("./tiny.pth.tr", "'tiny.pth.tr' is the input"),
+        ("e.txt", "'e.txt' must end in '.json'"),
+        ("", "the name is empty"),
         ("link.json", "'link.json' is the input"),
         ("folder", "'folder' is a directory"),
         ("pipe", "'pipe' is a pipe or a device"),

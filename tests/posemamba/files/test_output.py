@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from posemamba.errors import InputError
-from posemamba.files.output import check_file, check_folder, check_takes_files, replacing
+from posemamba.files.output import (
+    check_distinct,
+    check_file,
+    check_folder,
+    check_takes_files,
+    replacing,
+)
 
 
 @pytest.fixture
@@ -17,6 +23,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file.npz").write_text("old")
     (tmp_path / "link.npz").symlink_to("file.npz")
+    (tmp_path / "loop.npz").symlink_to("loop.npz")
+    (tmp_path / "lost.npz").symlink_to("gone/a.npz")
     os.mkfifo(tmp_path / "pipe.npz")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -31,6 +39,7 @@ REFUSALS = [
     ("folder", "'folder' is a directory: name another file"),
     ("pipe.npz", "'pipe.npz' is a pipe or a device: name another file"),
     ("gone/a.npz", "'gone/a.npz': its folder 'gone' does not exist: create it with 'mkdir -p'"),
+    ("loop.npz", "'loop.npz' is a link that leads to itself: remove it, or name another"),
     ("file.npz/a.npz", "'file.npz/a.npz': its folder 'file.npz' is a file: name another folder"),
 ]
 
@@ -95,3 +104,23 @@ def test_an_error_leaves_the_old_file_and_no_other(here: Path) -> None:
     assert (here / "file.npz").read_text() == "old"
     write(here / "file.npz")
     assert (here / "file.npz").read_text() == "new"
+
+
+def test_a_link_stays_one(here: Path) -> None:
+    """As ``open(path, "w")`` has it: what the link leads to is written, there or not."""
+    write(here / "link.npz")
+    assert (here / "link.npz").is_symlink()
+    assert (here / "file.npz").read_text() == "new"
+    (here / "file.npz").unlink()
+    check_file(here / "link.npz")
+    write(here / "link.npz")
+    assert (here / "file.npz").read_text() == "new"
+    for act in (write, check_file):
+        with pytest.raises(InputError, match=r"lost.npz': its folder '.*gone' does not exist"):
+            act(here / "lost.npz")
+
+
+def test_two_outputs_of_one_name(here: Path) -> None:
+    check_distinct({"--json": Path("a"), "--csv": None, "--svg": Path("b")})
+    with pytest.raises(InputError, match="--json and --svg both name 'a': name two"):
+        check_distinct({"--json": Path("a"), "--csv": None, "--svg": Path("./a")})
