@@ -4,12 +4,12 @@
     python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
         --networks S,S_pybullet,streaming --minutes 7
     python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
-        --networks L --minutes 21 --this-call 7          # and again, until it says finished
+        --networks L --minutes 20 --this-call 8    # twice, then without --this-call, to the end
 
 ``benchmarks/gpu_run.sh build demo`` builds the libraries first and sets the paths to them.
 
-Each call makes what clip sets are missing, trains the networks named side by side, measures every
-network it has weights of, and writes into ``--out``:
+Each call makes what clip sets are missing, trains the networks named side by side, measures those
+that are finished, and writes into ``--out``:
 
     data/               clip sets; the first demonstrations' three held-out sets are among them
     NAME/run/           of posemamba train; an unfinished one is resumed by the next call
@@ -106,7 +106,7 @@ class Call:
     out: Path
     networks: tuple[str, ...]
     minutes: float
-    this_call: float
+    this_call: float | None
     clips: int
     held_out: int
     extra: tuple[str, ...]
@@ -115,12 +115,11 @@ class Call:
     def run(self, name: str) -> Path:
         return self.out / name / "run"
 
-    def weights(self, name: str) -> Path | None:
-        """Of the finished run under the name it would be bundled by, else the last step saved."""
-        final, state = self.run(name) / WEIGHTS, self.run(name) / STATE
+    def finished(self, name: str) -> Path | None:
+        """The weights of a finished run, under the name they would be bundled by."""
+        final, named = self.run(name) / WEIGHTS, self.out / name / f"demo_{name}.safetensors"
         if not final.exists():
-            return state if state.exists() else None
-        named = self.out / name / f"demo_{name}.safetensors"
+            return None
         if not named.exists():
             shutil.copyfile(final, named)
         return named
@@ -167,32 +166,37 @@ def train(call: Call) -> None:
     """The networks named, side by side, until their time or this call's is over."""
     running = {}
     for name in call.networks:
-        folder = call.run(name)
-        if (folder / WEIGHTS).exists():
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "posemamba", "train", "-o", str(folder)]
-        command += ["--val", str(call.sets["val_motions"]), "--device", call.device]
-        for clips in NETWORKS[name].train:
-            command += ["--data", str(call.sets[clips])]
-        settings = SETTINGS | NETWORKS[name].settings | {"minutes": call.minutes}
-        for option, value in settings.items():
-            command += [f"--{option}", str(value)]
-        command += [*call.extra, *(["--resume"] if (folder / STATE).exists() else [])]
-        log = (call.out / name / "train.log").open("a", encoding="utf-8")
-        running[name] = subprocess.Popen(command, stdout=log, stderr=log)
-    deadline = time.monotonic() + 60.0 * call.this_call
+        if call.finished(name) is None:
+            call.run(name).mkdir(parents=True, exist_ok=True)
+            with (call.out / name / "train.log").open("a", encoding="utf-8") as log:
+                running[name] = subprocess.Popen(_command(call, name), stdout=log, stderr=log)
+    start, failed = time.monotonic(), []
     for name, process in running.items():
+        left = None
+        if call.this_call is not None:
+            left = max(0.1, start + 60.0 * call.this_call - time.monotonic())
         try:
-            code = process.wait(max(0.1, deadline - time.monotonic()))
-            state = "finished" if code == 0 else f"FAILED, exit {code}"
+            if process.wait(left) != 0:
+                failed.append(name)
+            click.echo(f"{name}: {'FAILED' if name in failed else 'finished'}")
         except subprocess.TimeoutExpired:  # it goes on from its last save
             process.kill()
             process.wait()
-            state = "unfinished"
-        click.echo(f"{name}: {state}")
-        if state.startswith("FAILED"):
-            raise InputError(f"{call.out / name / 'train.log'}: says why {name} failed")
+            click.echo(f"{name}: unfinished")
+    if failed:
+        raise InputError(f"{call.out / failed[0] / 'train.log'}: says why {failed[0]} failed")
+
+
+def _command(call: Call, name: str) -> list[str]:
+    folder, network = call.run(name), NETWORKS[name]
+    command = [sys.executable, "-m", "posemamba", "train", "-o", str(folder)]
+    command += ["--val", str(call.sets["val_motions"]), "--device", call.device]
+    for clips in network.train:
+        command += ["--data", str(call.sets[clips])]
+    settings = SETTINGS | network.settings | {"minutes": call.minutes}
+    for option, value in settings.items():
+        command += [f"--{option}", str(value)]
+    return [*command, *call.extra, *(["--resume"] if (folder / STATE).exists() else [])]
 
 
 def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
@@ -223,18 +227,17 @@ def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
 
 
 def measure(call: Call, name: str) -> None:
-    """A network's card: itself, its likes and the bundled one before it, and what is simpler."""
-    weights = call.weights(name)
+    """A finished network's card: itself, its likes, the bundled one before it, and baselines."""
+    weights = call.finished(name)
     if weights is None:
         return
-    siblings = {title: call.weights(of) for title, of in NETWORKS[name].beside.items()}
+    siblings = {title: call.finished(of) for title, of in NETWORKS[name].beside.items()}
     beside = {title: path for title, path in siblings.items() if path is not None}
     for network in NAMES.values():
         if name.split("_")[0] == network:
             beside["bundled before"] = demo_checkpoint(network)
-    state = f"unfinished, of {call.minutes:g} minutes" if weights.name == STATE else "finished"
     facts = call.out / name / "facts.json"
-    facts.write_text(json.dumps({"state": state, **_told(call, name)}))
+    facts.write_text(json.dumps(_told(call, name)))
     request = Request(
         weights,
         call.sets["fit"],
@@ -279,11 +282,10 @@ def pack(call: Call) -> None:
             for file in sorted((call.out / name).glob("*.log")):
                 archive.add(file, f"{name}/{file.name}")
     for name in call.networks:
-        weights = call.weights(name)
+        weights, state = call.finished(name), call.run(name) / STATE
         if weights is None:
-            continue
-        if weights.name == STATE:
-            cut(light_state(weights), back, f"{name}.state")
+            if state.exists():
+                cut(light_state(state), back, f"{name}.state")
         elif weights.stat().st_size <= WHOLE:
             shutil.copyfile(weights, back / weights.name)
         else:
@@ -296,9 +298,10 @@ def unpack(call: Call, state: Path) -> None:
     """States that came back from an earlier call, for runs that are not here."""
     for name in call.networks:
         content = join(state, f"{name}.state")
-        if content is not None and call.weights(name) is None:
-            call.run(name).mkdir(parents=True, exist_ok=True)
-            (call.run(name) / STATE).write_bytes(content)
+        file = call.run(name) / STATE
+        if content is not None and not file.exists():
+            file.parent.mkdir(parents=True)
+            file.write_bytes(content)
 
 
 _path = click.Path(path_type=Path)
@@ -311,7 +314,7 @@ _path = click.Path(path_type=Path)
 @click.option("--state", type=_path, help="Folder of the NAME.state.N that came back.")
 @click.option("--networks", default="S,S_pybullet,streaming", show_default=True)
 @click.option("--minutes", default=7.0, show_default=True, help="Of training, of each network.")
-@click.option("--this-call", type=float, help="Minutes of training in this call.  [default: all]")
+@click.option("--this-call", type=float, help="At most so many minutes of training in this call.")
 @click.option(
     "--clips", default=4096, show_default=True, help="Of pybullet's; half as many climbs."
 )
@@ -324,7 +327,7 @@ def main(
     this_call: float | None, clips: int, held_out: int, extra: str, device: str,
 ) -> None:  # fmt: skip
     names = tuple(networks.split(","))
-    call = Call(climb, real, out, names, minutes, this_call or minutes, clips, held_out,
+    call = Call(climb, real, out, names, minutes, this_call, clips, held_out,
                 tuple(extra.split()), device)  # fmt: skip
     if device.startswith("cuda"):
         torch.set_float32_matmul_precision("high")  # as posemamba.training.run does on CUDA
@@ -333,9 +336,10 @@ def main(
             raise InputError(f"no network '{unknown[0]}': use {', '.join(NETWORKS)}")
         if state is not None:
             unpack(call, state)
-        steps = [partial(make_sets, call), partial(train, call)]
+        packing = partial(pack, call)  # before measuring too, which may fail or take too long
+        steps = [partial(make_sets, call), partial(train, call), packing]
         steps += [partial(measure, call, name) for name in names]
-        for step in (*steps, partial(pack, call)):
+        for step in (*steps, packing):
             start = time.monotonic()
             step()
             what = " ".join([step.func.__name__, *map(str, step.args[1:])])

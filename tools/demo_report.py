@@ -193,14 +193,17 @@ def make_report(request: Request) -> dict[str, Any]:
 
 def read_check(path: Path) -> dict[str, dict[str, float]]:
     """Runtime to ``max_abs`` and ``mpjpe_mm``, of a report of ``pmexport check --json``."""
-    content = read_json(path)
     try:
-        return {
-            runtime: {name: float(figures[name]) for name in ("max_abs", "mpjpe_mm")}
-            for runtime, figures in content["runtimes"].items()
+        found = {
+            runtime: {name: figures[name] for name in ("max_abs", "mpjpe_mm")}
+            for runtime, figures in read_json(path)["runtimes"].items()
         }
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a report of 'pmexport check --json'") from None
+    for runtime, figures in found.items():
+        if not all(isinstance(value, float) for value in figures.values()):
+            raise InputError(f"{path}: the check in {runtime} came to no figures")
+    return found
 
 
 def named_paths(values: tuple[str, ...], option: str) -> dict[str, Path]:

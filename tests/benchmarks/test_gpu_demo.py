@@ -40,7 +40,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr(gpu_demo, "read_trial", lambda _: trial)
     wheel = write_wheel(tmp_path / "climb.whl", monkeypatch)
     networks = ("S", "S_pybullet")
-    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, 60.0, 16, 2, TINY, "cpu")
+    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, None, 16, 2, TINY, "cpu")
 
 
 def invoke(call: Call, *more: str, code: int = 0) -> str:
@@ -66,7 +66,6 @@ def test_from_motions_to_cards(call: Call) -> None:
         reports[name] = report = json.loads((card / "report.json").read_text())
         assert set(report["results"]["trained"]) == set(gpu_demo.HELD_OUT)
         assert report["model"]["file"] == f"demo_{name}.safetensors"
-        assert report["training"]["state"] == "finished"
         assert set(report["precision"]) == {"fp32", "fp16"}
         assert report["precision"]["fp32"]["ort-cpu"]["max_abs"] < 1e-3
         text = (card / "MODEL_CARD.md").read_text()
@@ -98,12 +97,15 @@ def test_an_unfinished_network_goes_on_elsewhere(call: Call) -> None:
         gpu_demo.train(here)
         if state.exists():
             break
-    assert call.weights("L") == state
+    assert state.exists()
+    assert call.finished("L") is None
+    gpu_demo.measure(here, "L")  # what is not finished has no card yet
+    assert not (call.out / "L" / "card").exists()
     gpu_demo.pack(here)
     back = call.out / "back"
     assert {file.name for file in back.iterdir()} == {"cards.tar.gz", "L.state.0"}
 
-    there = dataclasses.replace(here, out=call.out.with_name("bare"), this_call=0.0)
+    there = dataclasses.replace(here, out=call.out.with_name("bare"), this_call=None)
     shutil.copytree(call.out / "data", there.out / "data")
     gpu_demo.unpack(there, back)
     before, after = (load_checkpoint(c.run("L") / gpu_demo.STATE) for c in (call, there))
@@ -111,9 +113,9 @@ def test_an_unfinished_network_goes_on_elsewhere(call: Call) -> None:
         assert torch.equal(value, after.state_dict()[name]), name
     steps = torch.load(state, weights_only=True)["step"]
     # Its moments are gone, its step and clock are not: with no minutes left it ends at once.
-    finish = dataclasses.replace(there, minutes=0.001, this_call=1.0)
+    finish = dataclasses.replace(there, minutes=0.001)
     gpu_demo.train(finish)
-    assert finish.weights("L") == there.out / "L" / "demo_L.safetensors"
+    assert finish.finished("L") == there.out / "L" / "demo_L.safetensors"
     log = (finish.run("L") / "log.csv").read_text().splitlines()
     assert log[-1].startswith(f"{steps},")
 
@@ -146,3 +148,10 @@ def test_unknown_networks_are_one_line(call: Call) -> None:
     other = dataclasses.replace(call, networks=("S", "XL"))
     assert "no network 'XL': use S, S_pybullet, streaming, L" in invoke(other, code=2)
     assert not call.out.exists()
+
+
+def test_a_network_that_fails_is_named(call: Call) -> None:
+    gpu_demo.make_sets(call)
+    wrong = dataclasses.replace(call, networks=("S",), extra=("--depth", "0"))
+    assert "says why S failed" in invoke(wrong, code=2)
+    assert "depth is 0" in (call.out / "S" / "train.log").read_text()

@@ -50,6 +50,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "fp16.json").write_text(
         json.dumps({"runtimes": {"ort-cpu": {"max_abs": 2.5e-3, "mpjpe_mm": 0.125, "runs": 3}}})
     )
+    (tmp_path / "none.json").write_text(
+        json.dumps({"runtimes": {"ort-cpu": {"max_abs": None, "mpjpe_mm": None}}})
+    )
     (tmp_path / "training.json").write_text(json.dumps({"seed": 54321, "hardware": "one GPU"}))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -119,6 +122,7 @@ def test_numbers_of_the_card_come_from_the_report(here: Path) -> None:
         ((*USUAL, "--beside", "gone.pth"), "--beside 'gone.pth': give NAME=PATH"),
         ((*USUAL, "--beside", "old=gone.pth"), "gone.pth"),
         ((*USUAL, "--check", "fp16=training.json"), "training.json: not a report of"),
+        ((*USUAL, "--check", "fp16=none.json"), "the check in ort-cpu came to no figures"),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",
 )

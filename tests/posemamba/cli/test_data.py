@@ -18,6 +18,7 @@ from data_set_files import human36m, mpi_test, mpi_train, save_object_npz, save_
 from posemamba.cli.main import cli
 from posemamba.data.clip_set import load_clip_set
 from posemamba.data.synthetic import climbing
+from posemamba.data.synthetic.cameras import CAMERAS
 from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
 
@@ -70,6 +71,20 @@ def test_climbing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.stderr.count("\n") == 1
     assert "SHA-256" in result.stderr
     assert not (tmp_path / "none").exists()
+
+
+def test_cameras_by_name(tmp_path: Path) -> None:
+    counts = ("--clips", 8, "--held-out-clips", 1, "--frames", 9)
+    middles = {}
+    for name in CAMERAS:
+        result = run("data", "pybullet", "-o", tmp_path / name, "--cameras", name, *counts)
+        assert result.exit_code == 0, result.output
+        keypoints = load_clip_set(tmp_path / name / "train.npz").keypoints_2d
+        middles[name] = float(np.abs(keypoints[:, :, 0].mean(1)).max())
+    assert middles["centred"] < 0.05 < 0.2 < middles["varied"]
+    result = run("data", "pybullet", "-o", tmp_path / "x", "--cameras", "varid")
+    assert result.exit_code == 2
+    assert "varied" in result.stderr
 
 
 def test_keypoints_of_a_detector(tmp_path: Path) -> None:
