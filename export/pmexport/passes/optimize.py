@@ -1,4 +1,4 @@
-"""``pmexport optimize``: an exported graph rewritten for a GPU, and whether one can be."""
+"""``pmexport optimize``: an exported graph rewritten for a GPU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from onnxscript import ir
 
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import TARGET, TARGET_KEY
-from pmexport.format.operators import EMBED
-from pmexport.format.options import Form, Fusion, Rewrite
+from pmexport.format.options import Fusion
 from pmexport.passes.composed import rewrite_composed
 from pmexport.passes.fused import find_fusable, rewrite_fused
 from pmexport.passes.match_network import Network
@@ -28,51 +27,6 @@ class Optimized:
     def serialised(self) -> bytes:
         data: bytes = ir.to_proto(self.model).SerializeToString()
         return data
-
-
-@dataclass(frozen=True)
-class GpuForm:
-    """What a GPU is given for a model.
-
-    Attributes:
-        name: which nodes.
-        optimized: the rewritten graph; None for the nodes of the file.
-        reason: why the file's own nodes; empty where they were rewritten.
-    """
-
-    name: Form
-    optimized: Optimized | None
-    reason: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.reason})" if self.reason else self.name
-
-
-def gpu_form(file: Path | ModelFile, rewrite: Rewrite = "auto") -> GpuForm:
-    """Rewrite a model as a GPU runs it fastest; with ``auto`` its own nodes where nothing fits.
-
-    Raises:
-        InputError: no readable model, or a rewrite was asked for by name and does not fit.
-    """
-    source = open_model(file)
-    if source.is_optimized:
-        name: Form = "fused" if EMBED in source.own_operators else "composed"
-        if rewrite in ("fused", "composed") and rewrite != name:
-            raise InputError(
-                f"'{source.path}' is optimised already, as {name}: give the model it was made from"
-            )
-        return GpuForm(name, None, "as the file is")
-    if rewrite == "off":
-        return GpuForm("as exported", None, "asked for")
-    if rewrite == "auto" and not source.own_operators:
-        return GpuForm("as exported", None, "it has standard operators alone")
-    try:
-        made = optimize_model(source, rewrite)
-    except InputError as error:
-        if rewrite != "auto":
-            raise
-        return GpuForm("as exported", None, str(error).removeprefix(f"'{source.path}': "))
-    return GpuForm("fused" if made.fusion == "fused" else "composed", made)
 
 
 def optimize_model(file: Path | ModelFile, fusion: Fusion = "auto") -> Optimized:

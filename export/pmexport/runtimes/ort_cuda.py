@@ -12,7 +12,7 @@ import numpy as np
 from pmexport.format.environment import has_module
 from pmexport.format.names import CUDA_PROVIDER, INPUT_NAME, OUTPUT_NAME
 from pmexport.libraries import custom_op_providers
-from pmexport.passes.optimize import GpuForm, gpu_form
+from pmexport.passes.gpu_form import GpuForm, gpu_form
 from pmexport.runtimes.base import (
     DEFAULT_OPTIONS,
     Bound,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.options import Form, Rewrite
-from pmexport.passes.optimize import GpuForm, gpu_form
+from pmexport.passes.gpu_form import GpuForm, gpu_form
 from posemamba.errors import InputError
 
 

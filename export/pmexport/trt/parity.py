@@ -6,10 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from onnxscript import ir
-
 from pmexport.check.compare import Progress
-from pmexport.check.optimized import rewrite_apart
 from pmexport.check.reference import reference_path
 from pmexport.check.report import check_lines
 from pmexport.check.request import CheckRequest
@@ -18,7 +15,6 @@ from pmexport.check.tolerance import TOLERANCES
 from pmexport.engine.file import open_engine
 from pmexport.format.environment import has_module
 from pmexport.format.file import open_model
-from pmexport.passes.optimize import Optimized
 from pmexport.runtimes.base import RuntimeOptions
 from pmexport.runtimes.registry import RUNTIMES
 from pmexport.trt.graph import Graph
@@ -134,6 +130,11 @@ def _rewrite(onnx: Path, graph: Graph) -> Rewritten | None:
     for module in ("onnxruntime", *(("torch",) if graph.form == "fused" else ())):
         if not has_module(module):
             return Rewritten(graph.form, limit, None, f"{module} is not installed")
+    from onnxscript import ir
+
+    from pmexport.check.optimized import rewrite_apart
+    from pmexport.passes.optimize import Optimized
+
     made = Optimized(ir.from_proto(graph.model.proto), graph.form)
     return Rewritten(graph.form, limit, rewrite_apart(model, made))
 

@@ -15,7 +15,7 @@ from typing import Any
 from pmexport.format.file import ModelFile, Node
 from pmexport.format.macs import Shapes, concrete_shapes, half_macs, node_macs
 from pmexport.format.names import OP_DOMAIN
-from pmexport.format.operators import FUSED
+from pmexport.format.operators import ADD_NORM, FUSED
 from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule, is_kept
 from posemamba.text import plural
 
@@ -169,9 +169,11 @@ def precision_table(
 
 
 def _stated(node: Node, source: ModelFile) -> str:
-    """What a node gives by the ONNX model; one of ours is of the type it works on."""
+    """What a node gives by the ONNX model, the float32 stream beside it left out."""
     first = source.values[node.outputs[0]].dtype
-    return first if node.domain != OP_DOMAIN else source.computes_in(node) or first
+    if node.op_type in FUSED:
+        return source.computes_in(node) or first
+    return source.values[node.outputs[1]].dtype if node.op_type == ADD_NORM else first
 
 
 def _parsed(node: Node, output: str, network: Mapping[str, str], stated: str) -> str:

@@ -17,7 +17,7 @@ from golden_cases import CHECKPOINT
 from posemamba import load_checkpoint
 from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
-from posemamba_runtime.cli import demo, main
+from posemamba_runtime.cli import cache, demo, main
 from posemamba_runtime.errors import Missing
 
 SIZE = ["--size", f"{files.WIDTH}x{files.HEIGHT}"]
@@ -214,7 +214,7 @@ def test_the_demo_is_exported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(demo.subprocess, "run", run)
+    monkeypatch.setattr(cache.subprocess, "run", run)
     first, second = demo.model_path("demo"), demo.model_path("demo")
     assert first == second
     assert first.read_bytes() == b"model"
@@ -222,13 +222,13 @@ def test_the_demo_is_exported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert commands == [["-m", "pmexport", "onnx", "--ckpt"]]
     first.unlink()
     failed = subprocess.CompletedProcess([], 2, "", "Warning: x\nError: no space\n")
-    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(cache.subprocess, "run", lambda *_, **__: failed)
     with pytest.raises(Missing, match="cannot be exported: Error: no space"):
         demo.model_path("demo")
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(Missing, match="point XDG_CACHE_HOME"):
         demo.model_path("demo")
-    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    monkeypatch.setattr(cache, "find_spec", lambda name: None)
     with pytest.raises(Missing, match=r"pip install '\.\[export\]'"):
         demo.model_path("demo")

@@ -50,7 +50,8 @@ def test_demo_by_name(here: Path) -> None:
     target = ("--backend", "tensorrt-rtx", "--target", "sm86", "--dry-run")
     lines = pmexport("trt", "--ckpt", "demo", "--fp16", *target).splitlines()
     assert lines[0] == "pmexport onnx --ckpt demo --precision fp16 -o demo.fp16.onnx"
-    assert "demo.fp16.engine" in lines[1]
+    assert lines[1] == "pmexport optimize demo.fp16.onnx -o demo.fp16.cuda.onnx"
+    assert "demo.fp16.engine" in lines[2]
 
 
 def test_another_checkpoints_export_stays(here: Path, refused: Callable[..., None]) -> None:

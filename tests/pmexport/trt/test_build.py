@@ -275,9 +275,11 @@ def test_dry_run_prints_a_line_that_builds_the_same(
     """Without TensorRT, a plugin or a GPU."""
     gpu(monkeypatch, None)
     monkeypatch.setenv("POSEMAMBA_TRT_LIB", "/opt/pm/libposemamba_trt.so")
-    line = trt(*FP16, "--dry-run", "--workspace", "1GiB", "--frames", "27").stdout.split()
-    assert line == [
-        "trtexec", "--onnx=tiny.fp16.onnx", "--saveEngine=tiny.fp16.engine",
+    options = ("--dry-run", "--workspace", "1GiB", "--frames", "27")
+    optimize, line = trt(*FP16, *options).stdout.splitlines()
+    assert optimize == "pmexport optimize tiny.fp16.onnx -o tiny.fp16.cuda.onnx"
+    assert line.split() == [
+        "trtexec", "--onnx=tiny.fp16.cuda.onnx", "--saveEngine=tiny.fp16.engine",
         "--staticPlugins=/opt/pm/libposemamba_trt.so", "--minShapes=keypoints_2d:1x27x17x2",
         "--optShapes=keypoints_2d:1x27x17x2", "--maxShapes=keypoints_2d:8x27x17x2", "--noTF32",
         "--profilingVerbosity=detailed", "--skipInference", "--stronglyTyped",
@@ -286,8 +288,9 @@ def test_dry_run_prints_a_line_that_builds_the_same(
     lines = trt(
         "--ckpt", "inputs/tiny.pth.tr", "--fp16", "--dry-run", "--target", "sm89,sm86"
     ).stdout
-    first, second = lines.splitlines()
+    first, second, third = lines.splitlines()
     assert first == "pmexport onnx --ckpt inputs/tiny.pth.tr --precision fp16 -o tiny.fp16.onnx"
-    assert second.startswith("tensorrt_rtx --onnx=tiny.fp16.onnx ")
-    assert second.endswith(" --computeCapabilities=86,89")
+    assert second == optimize
+    assert third.startswith("tensorrt_rtx --onnx=tiny.fp16.cuda.onnx ")
+    assert third.endswith(" --computeCapabilities=86,89")
     assert leftovers(here) == []

@@ -88,9 +88,10 @@ def test_the_literal_command(
     put: Callable[..., None], bare: Path, trt: Callable[..., Result]
 ) -> None:
     put("tiny.fp16.onnx")
-    (line,) = trt("--fp16", *TARGET).stdout.splitlines()
-    assert "--onnx=tiny.fp16.onnx" in line
-    assert "--saveEngine=tiny.fp16.engine" in line
-    assert trt("--precision", "fp16", *TARGET).stdout == line + "\n"
+    lines = trt("--fp16", *TARGET).stdout.splitlines()
+    assert lines[0] == "pmexport optimize tiny.fp16.onnx -o tiny.fp16.cuda.onnx"
+    assert "--onnx=tiny.fp16.cuda.onnx" in lines[1]
+    assert "--saveEngine=tiny.fp16.engine" in lines[1]
+    assert trt("--precision", "fp16", *TARGET).stdout.splitlines() == lines
     said = trt("--precision", "fp16", "--fp32", *TARGET, code=2).output
     assert "--fp32 and --precision fp16 are both given" in said

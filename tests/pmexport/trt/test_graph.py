@@ -22,7 +22,8 @@ from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.names import PLUGIN_ATTRIBUTES
 from pmexport.format.operators import FUSED, OPERATORS
 from pmexport.format.options import ExportOptions, Fusion
-from pmexport.passes.optimize import gpu_form, optimize_model
+from pmexport.passes.gpu_form import gpu_form
+from pmexport.passes.optimize import optimize_model
 from pmexport.trt.find import find_origin
 from pmexport.trt.precision_table import REASONS, precision_table
 from pmexport.trt.source import read_source
@@ -229,6 +230,16 @@ def test_a_keep_list_is_not_rewritten(wide: Path, tmp_path: Path) -> None:
                 gpu_form(path, fusion)
 
 
+def test_a_device_without_onnxscript_builds_the_file_as_it_is(
+    wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pmexport.passes.gpu_form.has_module", lambda _: False)
+    form = gpu_form(wide / "half.onnx")
+    assert form.name == "as exported"
+    assert "onnxscript, which rewrites it, is not installed" in form.reason
+    assert gpu_form(rewritten(wide, "half", "fused")).name == "fused"
+
+
 def test_norms_wider_than_the_kernels_are_not_composed(tmp_path: Path) -> None:
     network = PoseMamba(PoseMambaConfig(d_model=520, depth=1, frames=2, d_state=1)).eval()
     export_onnx(network, tmp_path / "wide.onnx", ExportOptions())
@@ -245,7 +256,7 @@ def test_what_was_rewritten_is_compared_where_the_engine_cannot_run(
     output = trt(*given).stdout
     assert "Parity: composed graph on the CPU: passed, max-abs" in output
 
-    monkeypatch.setattr("pmexport.trt.parity.rewrite_apart", lambda *_: 1.0)
+    monkeypatch.setattr("pmexport.check.optimized.rewrite_apart", lambda *_: 1.0)
     assert "Parity: composed graph on the CPU: FAILED" in trt(*given, code=1).stdout
 
 
