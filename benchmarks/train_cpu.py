@@ -96,6 +96,7 @@ def report(record: dict[str, Any]) -> str:
         f"{where['date']}, {where['processor']}, {record['threads']} threads, "
         f"PyTorch {where['torch']}. `benchmarks/train_cpu.py`; random clips, float32, one step is",
         "forward, loss, backward and AdamW. Steps of both scans alternate; medians.",
+        *([record["note"]] if record["note"] else []),
         "",
         "| network | batch | fused, s a step | chunked, s a step | chunked / fused (range) "
         "| kept, fused | kept, chunked |",
@@ -117,6 +118,7 @@ def report(record: dict[str, Any]) -> str:
 @click.option("--frames", default=243, show_default=True)
 @click.option("--batch", "batches", multiple=True, type=int, default=(1, 4), show_default=True)
 @click.option("--rounds", default=5, show_default=True, help="Steps of each scan, per batch.")
+@click.option("--note", default="", help="A sentence for the page, of what else the machine did.")
 @click.option("--threads", type=int, help="PyTorch's, and the kernels'.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path))
 @click.option("--report", "page", type=click.Path(path_type=Path))
@@ -125,6 +127,7 @@ def main(
     frames: int,
     batches: tuple[int, ...],
     rounds: int,
+    note: str,
     threads: int | None,
     json_file: Path | None,
     page: Path | None,
@@ -135,7 +138,12 @@ def main(
     for batch in batches:
         rows.append(measure(variant, frames, batch, rounds))
         click.echo(json.dumps(rows[-1]))
-    record = {"environment": environment(), "threads": torch.get_num_threads(), "rows": rows}
+    record = {
+        "environment": environment(),
+        "threads": torch.get_num_threads(),
+        "note": note,
+        "rows": rows,
+    }
     if json_file is not None:
         json_file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if page is not None:
