@@ -21,10 +21,10 @@ __device__ __forceinline__ float reciprocal_fast(float x) {
   return r;
 }
 
-// The block's dynamic shared memory, on 16 bytes.
+// The dynamic shared memory of a block, on 16 bytes. Kernels that want more declare `memory`.
 __device__ __forceinline__ unsigned char* dynamic_shared() {
-  extern __shared__ __align__(16) unsigned char memory[];
-  return memory;
+  extern __shared__ __align__(16) unsigned char dynamic_memory[];
+  return dynamic_memory;
 }
 
 }  // namespace posemamba::cuda
