@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from posemamba.errors import InputError
-from posemamba.native import structs
+from posemamba.native import scan_ops, structs
 from posemamba.native.launch import (
     addresses,
     dtype_code,
@@ -23,7 +23,7 @@ from posemamba.native.launch import (
     require_axes,
     require_shapes,
 )
-from posemamba.native.scan_ops import recomputed_gradients, selective_scan
+from posemamba.native.scan_ops import recomputed_gradients
 from posemamba.scan import chunked, indexed, reference
 from posemamba.text import plural
 
@@ -239,7 +239,9 @@ def stateless_scan(
     """As :func:`posemamba.scan.reference.selective_scan`, by whichever version has the sizes."""
     most = structs.SCAN_SIZES["d_state"]
     if most is not None and A.shape[1] <= most:
-        first: Tensor = selective_scan(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse)
+        first: Tensor = scan_ops.selective_scan(
+            u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse
+        )
         return first
     inputs = (u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse)
     y: Tensor = selective_scan_v2(*inputs)[0]

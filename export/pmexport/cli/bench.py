@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from pmexport.format.file import ModelFile
 
 _MAX_RUNS = 1_000_000  # each leaves a time in memory
-_USUAL_RUNS = 100_000  # the time ends it first: a tenth of a second is one phase of other load
 _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 
 
@@ -51,8 +50,8 @@ _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
 @click.option("--warmup", type=Positive(), default=0.5, show_default=True, help="Seconds.")
 @click.option("--seconds", type=Positive(), default=3.0, show_default=True,
               help="Time to measure each runtime.")  # fmt: skip
-@click.option("--runs", type=Whole(1, _MAX_RUNS), default=_USUAL_RUNS,
-              show_default="as many as the time holds", help="Most runs of each.")  # fmt: skip
+@click.option("--runs", type=Whole(1, _MAX_RUNS),
+              help="Most runs of each  [default: as many as the time takes]")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads on the CPU.")
 @click.option("--cuda-graph/--no-cuda-graph", default=True, show_default=True,
               help="Record and replay the work on a GPU.")  # fmt: skip
@@ -106,14 +105,15 @@ def _measure(
 
     gates = () if gate is None else parse_gates(gate)
     old = None if compare is None else read_report(compare)
-    effort = Effort(asked.pop("warmup"), asked.pop("seconds"), asked.pop("runs"))
+    warmup, seconds, runs = (asked.pop(name) for name in ("warmup", "seconds", "runs"))
+    effort = Effort(warmup, seconds) if runs is None else Effort(warmup, seconds, runs)
     request = BenchRequest(effort=effort, **asked)
     model = open_runnable(request.model)
     if isinstance(model, ModelFile) and model.module is not None:
         unused = (gate, compare, *(path for suffix, path in outputs.items() if suffix != ".json"))
         _bench_own(request, model, outputs[".json"], others=(*unused, request.layers or None))
         return
-    with _run_counter(effort.runs) as progress:
+    with _run_counter(runs) as progress:
         report = run_bench(request, progress, model, old)
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
@@ -183,8 +183,8 @@ def _bench_own(
 
 
 @contextmanager
-def _run_counter(runs: int) -> Iterator[Callable[[str], Callable[[], None]]]:
-    """One bar after the other, of at most ``runs`` runs each."""
+def _run_counter(runs: int | None) -> Iterator[Callable[[str], Callable[[], None]]]:
+    """One bar after the other, of at most ``runs`` runs each; None: nobody knows how many."""
     from tqdm import tqdm
 
     bars: list[Any] = []
@@ -192,8 +192,7 @@ def _run_counter(runs: int) -> Iterator[Callable[[str], Callable[[], None]]]:
     def start(runtime: str) -> Callable[[], None]:
         if bars:
             bars.pop().close()
-        total = None if runs == _USUAL_RUNS else runs
-        bars.append(tqdm(total=total, desc=runtime, unit="run", leave=False, disable=None))
+        bars.append(tqdm(total=runs, desc=runtime, unit="run", leave=False, disable=None))
         bar = bars[-1]
         return lambda: bar.update() and None
 
