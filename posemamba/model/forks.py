@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.native import official_scan, scan_ops, scan_ops_v2
-from posemamba.native.structs import SCAN_SIZES
+from posemamba.native.structs import MAX_JOINTS, SCAN_SIZES
 from posemamba.scan.walk import index_tables
 from posemamba.scan_order import Order, Walk
 from posemamba.skeleton import PARENTS, ROOT
@@ -126,7 +126,7 @@ def fused_scan(
     if limb_dbl is not None:
         raise InputError(
             f"the official limb gradient of scan='fused' takes d_state up to {most_states} and "
-            f"{plural(most_joints, 'joint')}: choose scan='chunked'"
+            f"{plural(MAX_JOINTS, 'joint')}: choose scan='chunked'"
         )
     y = scan_ops_v2.cross_selective_scan_v2(x, x_dbl, *weights, *visit.tables(x), *sizes)
     return visit.leave_tables(y)
