@@ -114,10 +114,9 @@ def fused_scan(
         InputError: ``limb_dbl`` with sizes that version 1 does not take.
     """
     sizes = (d_state, weights.dt_weight.shape[2])
-    most_states, most_joints = SCAN_SIZES["d_state"], SCAN_SIZES["joints"]
+    most_states = SCAN_SIZES["d_state"]
     assert most_states is not None
-    assert most_joints is not None
-    if visit.walk.on_grid and d_state <= most_states and x.shape[2] <= most_joints:
+    if visit.walk.on_grid and d_state <= most_states and x.shape[2] <= MAX_JOINTS:
         given = (x, x_dbl) if limb_dbl is None else (x, x_dbl, limb_dbl)
         inputs = (*(visit.enter(t) for t in given), *weights, *sizes, *visit.walk.lists())
         if limb_dbl is None:
