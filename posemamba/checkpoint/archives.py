@@ -37,10 +37,9 @@ _COMPRESSED: tuple[tuple[bytes, str, ModuleType], ...] = (
 )
 #: Archives that are known by a file in them: its name, what they are and what to do.
 _KNOWN_ARCHIVES: tuple[tuple[str, str], ...] = (
-    (r"(^|/)(archive_format|models/\w+\.json)$",
+    (r"(^|/)archive_format$",
      "a program of torch.export, not a state dict: save model.state_dict() instead"),
-    (r"(^|/)constants\.pkl$", "a TorchScript archive, not a state dict: save model.state_dict()"),
-    (r"\.weights\.h5$", "a Keras archive: PoseMamba's checkpoints are PyTorch's"),
+    (r"(^|/)code/__torch__", "a TorchScript archive, not a state dict: save model.state_dict()"),
     (r"^sys_info$", "written by PyTorch 0.1, which the safe reader of today lacks: load it with "
      "torch.load and save the state dict again"),
 )  # fmt: skip
@@ -162,6 +161,8 @@ def weights_in(packed: Mapping[str, bytes], path: Path, suffixes: tuple[str, ...
         return Inside(files[0], real[files[0]])
     if not roots and files and any(name.endswith(".index.json") for name in real):
         raise problem(path, "an archive of shards with their index: unpack it and pass the folder")
+    if not roots and not files and any(name.endswith(".weights.h5") for name in real):
+        raise problem(path, "a Keras archive: PoseMamba's checkpoints are PyTorch's")
     if not roots and not files and any(name.endswith(".onnx") for name in real):
         raise problem(path, "an archive of an ONNX model: pass the checkpoint it was exported from")
     if not roots and real and all(name.endswith(".npy") for name in real):

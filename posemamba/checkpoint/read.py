@@ -107,9 +107,9 @@ def read_checkpoint(
     """Read and check a checkpoint without building the network.
 
     The scan order is not in the weights. It comes from, in this order: the argument, a
-    ``config.yaml`` beside the file, the safetensors header, a word such as ``bs_bt`` in the file
-    name, and is the paper's global-local order otherwise. That guess, a choice among several sets
-    of weights and a prefix that was stripped are said in a warning.
+    ``config.yaml`` beside the file or in the folder that was given, the safetensors header, a word
+    such as ``bs_bt`` in the file name, and is the paper's global-local order otherwise. That guess,
+    a choice among several sets of weights and a prefix that was stripped are said in a warning.
 
     Args:
         path: file or unpacked folder; ``demo`` for the network that ships with the package.
@@ -121,7 +121,8 @@ def read_checkpoint(
         InputError: one line that names the file and what is wrong: unreadable, truncated, unsafe,
             not PoseMamba, or a missing, unexpected, misshapen, non-float or non-finite tensor.
     """
-    source = file_in(bundled_checkpoint(path) or Path(path))
+    named = bundled_checkpoint(path) or Path(path)
+    source = file_in(named)
     given = None if scan_order is None else get_scan_order(scan_order).name
     file = read_weight_file(source)
     header = _saved_config(file.metadata)
@@ -133,6 +134,8 @@ def read_checkpoint(
         shapes = {key: tuple(tensor.shape) for key, tensor in chosen.tensors.items()}
         sizes = infer_sizes(shapes, bones=header.get("bones") is True)
         stated = config_beside(source, sizes._asdict())
+        if not stated and source != named:  # it may lie in the folder that was given
+            stated = config_beside(named / source.name, sizes._asdict())
         sizes = told_channels(sizes, config_fields(stated).get("channels"))
         order = find_scan_order(
             source, given, stated, header, directions_of(shapes), gated=is_gated(shapes)

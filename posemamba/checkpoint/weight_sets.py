@@ -32,6 +32,14 @@ _AVERAGED = re.compile(
 )
 #: What an averaging class keeps beside its average: the raw weights.
 _RAW = re.compile(r"(?:^|[^a-z])(?:backup|collected|online|student)(?:$|[^a-z])")
+#: What optimizers keep for each parameter: of its shapes and names, and no weights.
+_OPTIMIZER = re.compile(
+    r"(?:^|[^a-z])(?:optim(?:izer)?s?|exp_avg|exp_inf|square_avg|moment(?:um|s)?|grads?)(?:$|[^a-z])"
+)
+#: What trainers count in a state dict's own names; another number alone may be a parameter.
+_COUNTER = re.compile(
+    r"(?:^|_)(?:lr|epochs?|steps?|iters?|iterations?|loss|best|decay|averaged|updates|mpjpe|score)(?:$|_)"
+)
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # of modelEMA, EMAModel
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 #: A dictionary nested deeper, or more of them, is no checkpoint of any trainer.
@@ -59,8 +67,17 @@ class WeightSet:
 
     @property
     def averaged(self) -> bool:
-        words = _WORDS.sub("_", f"{self.name}/{self.prefix}").lower()
+        words = self._words
         return _AVERAGED.search(words) is not None and _RAW.search(words) is None
+
+    @property
+    def of_optimizer(self) -> bool:
+        """Whether its name says that an optimizer keeps it."""
+        return _OPTIMIZER.search(self._words) is not None
+
+    @property
+    def _words(self) -> str:
+        return _WORDS.sub("_", f"{self.name}/{self.prefix}").lower()
 
 
 def find_weight_sets(content: object) -> list[WeightSet]:
@@ -79,6 +96,7 @@ def find_weight_sets(content: object) -> list[WeightSet]:
             found.append(WeightSet("/".join(path), _plain(raw), around, own))
     if found:
         found += _lists_like(content, found[0])
+        found = [each for each in found if not each.of_optimizer] or found
     if found and not any(tensor.numel() for each in found for tensor in each.tensors.values()):
         raise InputError(
             "its tensors are empty: DeepSpeed's ZeRO-3 keeps their numbers in other files, gather "
@@ -207,7 +225,7 @@ def _plain(raw: Mapping[str, Any]) -> dict[str, Tensor]:
     for key, value in raw.items():
         if _PROFILER_KEYS.search(key) or not isinstance(value, Tensor):
             continue
-        if not value.ndim and (not value.is_floating_point() or "." not in key):  # a counter
+        if not value.ndim and (not value.is_floating_point() or _COUNTER.search(key)):
             continue
         if value.dtype not in _FLOATS or value.layout != torch.strided or value.is_meta:
             raise InputError(
@@ -247,4 +265,6 @@ def _lists_like(content: object, named: WeightSet) -> Iterator[WeightSet]:
         if [value.shape if isinstance(value, Tensor) else None for value in values] == shapes:
             by_key = dict(zip(keys, values, strict=True))
             tensors = {key: by_key[one] for key, one in alike.items()}
+            if LIMB_BUFFER in named.tensors:  # no parameter, but it tells of bones
+                tensors[LIMB_BUFFER] = named.tensors[LIMB_BUFFER]
             yield WeightSet("/".join(path), _plain(tensors), around)

@@ -72,7 +72,7 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
     for option, path in paths.items():
         if path is None:
             continue
-        place = path.absolute()
+        place = Path(os.path.realpath(path))  # a link's target is what is written
         if place in seen:
             raise InputError(f"{seen[place]} and {option} both name '{path}': name two files")
         seen[place] = option

@@ -27,7 +27,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"lmgg", "a GGML file, which holds language models"),
     (0, b"tjgg", "a GGML file, which holds language models"),
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
-    (0, b"\x04\x22\x4d\x18", "an LZ4 archive"),
+    (0, b"\x04\x22\x6d\x18", "an LZ4 archive"),
     (4, b"tfl3", "a TensorFlow Lite model"),
     (0, b"\x93numpy", "a NumPy array"),
     (0, b"ftrt", ENGINES[0]),

@@ -7,7 +7,7 @@ pickle as are bound to the stand-ins below. They decode a fixed set of number fo
 file loads under every NumPy.
 
 Trainers also store their settings: a ``Namespace``, an ``EasyDict``, paths, dates. The names of
-such classes are bound to :class:`_Settings`, which is empty whatever is put into it.
+such classes are bound to :class:`_Settings`: an ordered dictionary, which nobody reads.
 """
 
 from __future__ import annotations
@@ -210,6 +210,11 @@ def _explain(error: Exception) -> str:
             f"refused: its pickle asks for '{printable(asked)}', which is neither a tensor nor a "
             "number; nothing of it was run. Save the weights alone: torch.save(model.state_dict(), "
             "...)"
+        )
+    if "unhashable type" in text:
+        return (
+            "its settings hold a set or a dictionary of paths, dates or the like: save the weights "
+            "alone, torch.save(model.state_dict(), ...)"
         )
     if "Invalid magic number" in text:
         return "a pickle that torch.save did not write: load it and save it with torch.save"

@@ -51,7 +51,7 @@ def expected_of_checkpoint(model: Runnable, request: CheckRequest, each: Progres
             f"checkpoint {config.channels}: give the checkpoint it was exported from"
         )
     if isinstance(model, ModelFile):
-        check_room(model, model.batch or 1, model.frames or config.frames, ("torch",))
+        check_room(model, model.batch or 1, model.frames or config.frames, ("PyTorch",))
     cases = fitting_cases(model, clips, config.frames)
     baseline = choose_baseline(network, cases[0].keypoints_2d, request.threads)
     lift = torch_lift(network, request.threads)

@@ -16,10 +16,15 @@ import numpy as np
 from pmexport.check.cases import Case
 from pmexport.format.names import INPUT_NAME, OUTPUT_NAME
 from pmexport.runtimes.base import FloatArray, Lift
+from posemamba.errors import InputError
 from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.text import plural, printable, problem
 
+_LEAST_LIMIT = 64 << 20
+"""Bytes that a file of results may have, however short the clips are."""
+_BYTES_A_NUMBER = 64
+"""Far more than the base64 of a pose's coordinate, for other outputs and runners beside it."""
 _MAKE = "'polygraphy run M --load-inputs IN.json --save-outputs {}', with IN.json of --save-inputs"
 
 
@@ -60,6 +65,9 @@ def read_poses(path: Path, cases: Sequence[Case]) -> dict[str, Lift]:
         InputError: no such file, or its poses are not of these inputs.
     """
     require_file(path, f"write it with {_MAKE.format(path.name)}")
+    numbers = sum(case.keypoints_2d.size for case in cases)
+    if path.stat().st_size > max(_LEAST_LIMIT, _BYTES_A_NUMBER * numbers):
+        raise problem(path, f"holds more than poses of this check: {_MAKE.format(path.name)}")
     found: dict[str, Lift] = {}
     for name, iterations in _results(path):
         runner = printable(name, 60)
@@ -87,17 +95,22 @@ def _silent() -> Iterator[None]:
 
 
 def _results(path: Path) -> list[tuple[str, list[Any]]]:
-    from polygraphy.comparator import RunResults
+    from polygraphy.comparator import IterationResult, RunResults
 
     try:
         with _silent(), path.open(encoding="utf-8") as stream:
-            return [(str(name), list(runs)) for name, runs in RunResults.load(stream).items()]
+            found = [(str(name), list(runs)) for name, runs in RunResults.load(stream).items()]
     except OSError as error:
         raise problem(path, f"cannot be read ({error.strerror or error})") from None
     except Exception:  # JSON, base64, NumPy and Polygraphy have each their own
-        raise problem(
-            path, f"is not what Polygraphy saves: write it with {_MAKE.format(path.name)}"
-        ) from None
+        raise _no_results(path) from None
+    if not all(isinstance(each, IterationResult) for _, runs in found for each in runs):
+        raise _no_results(path)
+    return found
+
+
+def _no_results(path: Path) -> InputError:
+    return problem(path, f"is not what Polygraphy saves: write it with {_MAKE.format(path.name)}")
 
 
 def _poses(path: Path, runner: str, iteration: Any) -> FloatArray:  # noqa: ANN401 (Polygraphy's)

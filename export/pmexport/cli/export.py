@@ -90,7 +90,7 @@ def onnx(
         config, batch, frames = job.checkpoint.config, options["batch"], options["frames"]
         elements = most_elements(config, batch, frames)
         sizes = (batch or 1, frames or config.frames)
-        check_fits(elements, *sizes, ("torch",), ", or add --no-check")
+        check_fits(elements, *sizes, ("PyTorch",), ", or add --no-check")
         keep_users_file(reference_path(job.output))
     click.echo("\n".join([job.title, *job.notes(job.output)]))
     report = run_export(job, lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"))

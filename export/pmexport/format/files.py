@@ -40,7 +40,9 @@ def read_report_json(path: Path, command: str) -> Any:  # noqa: ANN401
     Raises:
         InputError: it cannot be read, or is no JSON.
     """
-    why = why_no_file(path)
+    # What a shell puts in a command's place, <(...), has a writer; another pipe may never have.
+    is_shells = path.is_fifo() and str(path).startswith(("/dev/fd/", "/dev/stdin"))
+    why = None if is_shells else why_no_file(path)
     if why is not None:
         raise problem(path, f"cannot be read, it {why}: give what '{command}' writes")
     try:

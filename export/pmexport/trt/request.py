@@ -26,6 +26,7 @@ from pmexport.trt.source import check_operators, read_source
 from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line
 from posemamba.errors import InputError
+from posemamba.native.packing import norm_fits
 from posemamba.text import problem
 
 
@@ -343,5 +344,7 @@ def _is_rewritten(request: TrtRequest, source: ModelFile | None, export: ExportJ
     if source is not None:
         return choose_form(source, request.rewrite, strip, None).optimized is not None
     assert export is not None
-    one_scan = len(export.checkpoint.config.walks) == 1 and not request.keep
-    return request.rewrite != "off" and not strip and one_scan
+    config = export.checkpoint.config
+    fits = norm_fits(config.d_model) and norm_fits(config.d_inner)
+    one_scan = len(config.walks) == 1 and not request.keep
+    return request.rewrite != "off" and not strip and one_scan and fits

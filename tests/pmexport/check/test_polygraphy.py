@@ -111,6 +111,10 @@ def changed(**outputs: Any) -> RunResults:  # noqa: ANN401
 WRONG: dict[str, tuple[Any, tuple[str, ...]]] = {
     "text": ("no JSON", ("is not what Polygraphy saves", "--save-outputs wrong.json")),
     "other JSON": ("{}", ("is not what Polygraphy saves",)),
+    "no runs": (
+        '{"polygraphy_class": "RunResults", "lst": [["r", [null]]]}',
+        ("is not what Polygraphy saves",),
+    ),
     "inputs": (None, ("is not what Polygraphy saves",)),
     "nobody": (RunResults(), ("holds no runner's outputs",)),
     "few": (

@@ -25,7 +25,9 @@ import torch
 from places import GOLDEN, TINY
 from torch import Tensor, nn
 
+from posemamba.checkpoint.containers import read_weight_file
 from posemamba.checkpoint.read import read_checkpoint
+from posemamba.checkpoint.weight_sets import find_weight_sets
 from posemamba.errors import InputError
 
 State = dict[str, Tensor]
@@ -69,6 +71,8 @@ WHOLE: dict[str, Any] = {
     "polyak": {"params": ZEROS, "params_polyak": RIGHT},
     "a list of nobody's": {"model": RIGHT, "parameters": list(ZEROS.values())},
     "counters of an average": RIGHT | {"decay": torch.tensor(0.99), "num_updates": torch.tensor(3)},
+    "an optimizer's lists": {"model": RIGHT, "optimizer": {"exp_avg": list(ZEROS.values())}},
+    "an optimizer's names": {"model": RIGHT, "exp_avg": ZEROS, "exp_avg_sq": ZEROS},
     "DeepSpeed": {"module": RIGHT, "ds_config": {}, "dp_world_size": 1},
     "Namespace": {"model": RIGHT, "args": argparse.Namespace(lr=0.1, depth=[1, 2])},
     "SimpleNamespace": {"model": RIGHT, "args": types.SimpleNamespace(lr=0.1)},
@@ -119,6 +123,35 @@ def test_no_class_of_settings_is_made(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(kind, "__init__", refuse)
         monkeypatch.setattr(kind, "__setstate__", refuse, raising=False)
     assert_right(tmp_path / "w.pth")
+
+
+def test_a_learned_number_is_no_counter(tmp_path: Path) -> None:
+    torch.save(RIGHT | {"pose_scale": torch.tensor(2.0)}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="unexpected key 'pose_scale'"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+def test_sets_and_keys_that_are_settings_are_told(tmp_path: Path) -> None:
+    torch.save({"model": RIGHT, "args": {Path("a"), Path("b")}}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="its settings hold a set or a dictionary of paths"):
+        read_checkpoint(tmp_path / "w.pth")
+
+
+def test_bones_are_told_by_a_list_of_averages_too(tmp_path: Path) -> None:
+    """Their buffer is no parameter: a list lacks it, the set beside it has it."""
+    path = GOLDEN / "forks" / "bones_4dir_5ch.pth.tr"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone = read_checkpoint(path)
+        stored = find_weight_sets(read_weight_file(path).content)[0].tensors
+        lists = [value for key, value in stored.items() if key != "joint_to_limb"]
+        torch.save({"model": stored, "ema": {"shadow_params": lists}}, tmp_path / "w.pth")
+        found = read_checkpoint(tmp_path / "w.pth")
+    assert found.config.bones
+    assert (found.config.bones, found.config.channels) == (
+        alone.config.bones,
+        alone.config.channels,
+    )
 
 
 def test_a_shared_tensor_stands_once_in_a_list_of_parameters(tmp_path: Path) -> None:
@@ -192,6 +225,20 @@ PLACES: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("name", PLACES)
 def test_the_weights_in_it_are_read(name: str, tmp_path: Path) -> None:
     assert_right(PLACES[name](tmp_path))
+
+
+def test_a_zip_of_weights_and_settings_is_no_program(tmp_path: Path) -> None:
+    torch.save(RIGHT, tmp_path / "best.pth")
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive:
+        archive.write(tmp_path / "best.pth", "models/best.pth")
+        archive.writestr("models/config.json", "{}")
+        archive.writestr("run/constants.pkl", "x")
+    assert_right(tmp_path / "w.zip")
+
+
+def test_a_config_above_the_file_counts(tmp_path: Path) -> None:
+    made = in_folder({"checkpoints/best.bin": RIGHT, "config.yaml": b"scan_order: bs-bt\n"})
+    assert read_checkpoint(made(tmp_path)).config.scan_order == "bs-bt"
 
 
 def test_a_config_in_the_folder_counts(tmp_path: Path) -> None:

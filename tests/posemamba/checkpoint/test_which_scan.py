@@ -97,7 +97,7 @@ def test_several_that_fit_are_no_answer(tmp_path: Path) -> None:
         ({"keypoints_2d": np.full((2, 9, 17, 2), np.nan)}, "NaN"),
         ({"keypoints_2d": np.zeros(3)}, r"of shape \(3,\)"),
         ({"poses_3d": np.array(["a"])}, "must be floats"),
-        ({"poses_3d": np.array([None])}, "holds other than plain arrays"),
+        ({"poses_3d": np.array([None])}, "no .npz file of plain arrays"),
     ],
 )
 def test_bad_references_are_one_line(arrays: dict[str, Any], why: str, tmp_path: Path) -> None:
