@@ -48,7 +48,7 @@ from pieces import cut, join, light_state  # noqa: E402
 
 from posemamba.checkpoint.bundled import NAMES, demo_checkpoint  # noqa: E402
 from posemamba.cli.tool import BAD_REQUEST, describe, fail  # noqa: E402
-from posemamba.data.clip_set import save_clip_set  # noqa: E402
+from posemamba.data.clip_set import load_clip_set, save_clip_set  # noqa: E402
 from posemamba.data.pose2sim import read_trial  # noqa: E402
 from posemamba.data.synthetic.cameras import CAMERAS  # noqa: E402
 from posemamba.data.synthetic.climbing import HELD_OUT_CLIMBS, read_climbs  # noqa: E402
@@ -120,8 +120,7 @@ class Call:
         final, named = self.run(name) / WEIGHTS, self.out / name / f"demo_{name}.safetensors"
         if not final.exists():
             return None
-        if not named.exists():
-            shutil.copyfile(final, named)
+        shutil.copyfile(final, named)
         return named
 
     @cached_property
@@ -261,7 +260,7 @@ def _told(call: Call, name: str) -> dict[str, object]:
         "settings": ", ".join(f"{option} {value}" for option, value in options.items()),
         "further settings": " ".join(call.extra) or "none",
         "trained on": ", ".join(
-            f"{clips} ({call.clips // (1 + (clips != BOTH[0])):,} clips)"
+            f"{clips} ({len(load_clip_set(call.sets[clips])):,} clips)"
             for clips in NETWORKS[name].train
         ),
         "note": "baselines are fitted on 'fit'; validated on val_motions during training, no "
@@ -300,7 +299,7 @@ def unpack(call: Call, state: Path) -> None:
         content = join(state, f"{name}.state")
         file = call.run(name) / STATE
         if content is not None and not file.exists():
-            file.parent.mkdir(parents=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
 
 
@@ -345,6 +344,7 @@ def main(
             what = " ".join([step.func.__name__, *map(str, step.args[1:])])
             click.echo(f"{what}: {time.monotonic() - start:.0f} s")
     except (InputError, OSError, subprocess.CalledProcessError) as error:
+        pack(call)  # what has finished all the same
         fail(describe(error), BAD_REQUEST)
 
 

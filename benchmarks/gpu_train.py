@@ -43,7 +43,7 @@ class OfficialFlow(SpatioTemporalScan):
         x, z = self.in_proj(x).chunk(2, dim=-1)
         z = self.act(z)
         x = self.act(self.conv2d(x.permute(0, 3, 1, 2).contiguous()))  # (batch, d, frames, joints)
-        rows = (x + x.index_select(-1, self.limbs)).flatten(2)
+        rows = (x + x.index_select(-1, self.visits[0].limbs)).flatten(2)
         columns = x.transpose(2, 3).flatten(2)
         walks = torch.stack([rows, columns], dim=1)
         xs = torch.cat([walks, walks.flip(-1)], dim=1)  # (batch, 4, d, L)
@@ -156,8 +156,8 @@ def throughput(out: Path, sizes: str) -> None:
                 rows.append(measure(flow, variant, batch))
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")
                 sys.stdout.flush()
-    text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
-    (out / "training-throughput.json").write_text(text)
+                text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
+                (out / "training-throughput.json").write_text(text)  # a later flow may fail
 
 
 def main() -> int:

@@ -19,7 +19,16 @@ import numpy as np
 import numpy.typing as npt
 from root_trajectory import read_views
 
+from posemamba.data.multiview import triangulate
+from posemamba.data.pose2sim import (
+    MAX_ERROR,
+    MIN_CONFIDENCE,
+    demo_folder,
+    read_cameras,
+    read_people,
+)
 from posemamba.errors import InputError
+from posemamba.pose.keypoints import get_format
 from posemamba.skeleton import JOINT_NAMES
 from posemamba.text import table
 
@@ -30,14 +39,35 @@ LAGS = (1, 4, 12)
 
 
 def errors(wheel: Path) -> list[Array]:
-    """Of each view (frames, 17, 2) in the person's extent; NaN where nothing was triangulated."""
+    """Of each view (frames, 17, 2) in the person's extent; NaN where a joint was not measured."""
     found = []
-    for view in read_views(wheel):
+    for view, known in zip(read_views(wheel), measured(wheel), strict=True):
         seen = view.root[:, None] + view.pose  # (frames, 17, 3) metres from the camera
         truth = view.camera.project(seen @ view.camera.rotation + view.camera.centre)
         extent = np.nanmean(np.ptp(truth, axis=1).max(-1))
-        found.append((view.pixels - truth) / extent)
+        found.append(np.where(known[..., None], (view.pixels - truth) / extent, np.nan))
     return found
+
+
+def measured(wheel: Path) -> npt.NDArray[np.bool_]:
+    """(views, frames, 17): what was detected and triangulated. All else was filled in between."""
+    rule = get_format("body25b")
+    with demo_folder(wheel) as demo:
+        cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
+        people = read_people(demo, [(camera.width, camera.height) for camera in cameras])
+    seen = people[:, :, [rule.joints.index(name) for name in rule.used]]
+    views, frames, joints, _ = seen.shape
+    points, _ = triangulate(
+        cameras,
+        seen[..., :2].reshape(views, -1, 2),
+        seen[..., 2].reshape(views, -1),
+        min_confidence=MIN_CONFIDENCE,
+        max_error=MAX_ERROR,
+    )
+    placed = np.isfinite(points.reshape(frames, joints, 3)).all(-1)
+    known = (seen[..., 2] > MIN_CONFIDENCE) & placed
+    needs = [[rule.used.index(name) for name in rule.weights(joint)[0]] for joint in JOINT_NAMES]
+    return np.stack([known[..., need].all(-1) for need in needs], axis=-1)
 
 
 def rows(found: list[Array]) -> list[tuple[str, ...]]:
@@ -46,7 +76,7 @@ def rows(found: list[Array]) -> list[tuple[str, ...]]:
     moved = [error - offset for error, offset in zip(found, offsets, strict=True)]
     result = []
     for joint, name in enumerate(JOINT_NAMES):
-        offset = float(np.sqrt(np.mean([part[joint] ** 2 for part in offsets])))
+        offset = float(np.sqrt(np.nanmean([part[joint] ** 2 for part in offsets])))
         power = float(np.nanmean([part[:, joint] ** 2 for part in moved]))
         lasting = [
             float(np.nanmean([part[:-lag, joint] * part[lag:, joint] for part in moved])) / power

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,9 @@ class WhichScan:
     def fits(self) -> list[str]:
         """The nearest order and those about as near; one, if the reference tells them apart.
 
-        None where the nearest is not within :data:`TOLERANCE`.
+        Empty where the nearest is not within :data:`TOLERANCE`.
         """
-        nearest = min(self.max_abs.values())
+        nearest = min(self.max_abs.values(), default=inf)
         if nearest > TOLERANCE:
             return []
         most = max(_FARTHER * nearest, _ROUNDING)

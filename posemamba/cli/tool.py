@@ -5,6 +5,7 @@ Nothing here imports torch, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -37,7 +38,9 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         if error.filename:
             return one_line(f"'{error.filename}': {error.strerror}")
-        return one_line(f"the output cannot be written ({error.strerror}): send it elsewhere")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE):
+            return one_line(f"the output cannot be written ({error.strerror}): send it elsewhere")
+        return one_line(error.strerror)
     if isinstance(error, MemoryError):
         return "not enough memory: use a smaller --batch or --frames"
     if isinstance(error, InputError):

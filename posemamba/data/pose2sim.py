@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def demo_folder(wheel_or_folder: Path) -> Iterator[Path]:
             with zipfile.ZipFile(wheel_or_folder) as wheel:
                 inside = [name for name in wheel.namelist() if name.startswith(f"{_DEMO}/")]
                 wheel.extractall(folder, inside)
-        except zipfile.BadZipFile:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
             raise InputError(f"{wheel_or_folder}: not a wheel; download it again") from None
         yield _demo(Path(folder), wheel_or_folder)
 

@@ -12,7 +12,8 @@ and Dao, arXiv 2312.00752, algorithm 2). Nothing is rounded below float32 inside
 | or a CUDA GPU                                   |                                                |
 | complex ``A``                                   | step by step in PyTorch                        |
 
-Gradients of all of them are PyTorch's; the native kernel's are recomputed through the chunked scan.
+The native kernel's gradients are a kernel's on the CPU and the chunked scan's on CUDA; all others
+are PyTorch's.
 """
 
 from __future__ import annotations

@@ -187,9 +187,10 @@ def recomputed_gradients(
         ctx: holds the inputs, tensors in ``saved_tensors`` and all others in ``constants``.
         grads: one for each output of ``function``, None for an output that nobody used.
     """
+    tensors = ctx.saved_tensors  # asked for once: activation checkpointing gives them once
     values = [
         constant if saved is None else saved.detach().requires_grad_(ctx.needs_input_grad[i])
-        for i, (saved, constant) in enumerate(zip(ctx.saved_tensors, ctx.constants, strict=True))
+        for i, (saved, constant) in enumerate(zip(tensors, ctx.constants, strict=True))
     ]
     wanted = [i for i, need in enumerate(ctx.needs_input_grad) if need]
     with torch.enable_grad():
@@ -206,7 +207,7 @@ def recomputed_gradients(
         if gradient is not None:  # of an input that the outputs in use do not see
             # Copied: a compiler's view of it holds where an input was a transposed tensor, too.
             gradients[i] = gradient.clone(memory_format=torch.contiguous_format)
-    return taken_once(gradients, [*ctx.saved_tensors, *grads])
+    return taken_once(gradients, [*tensors, *grads])
 
 
 def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
@@ -221,9 +222,13 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
     )
 
 
-def of_inputs(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+def of_inputs(
+    ctx: Any,  # noqa: ANN401
+    saved: Sequence[Any],
+    found: Sequence[Tensor],
+) -> tuple[Tensor | None, ...]:
     """A kernel's gradients of the inputs that need them, in the types of the inputs."""
-    given = zip(found, ctx.saved_tensors, ctx.needs_input_grad, strict=False)
+    given = zip(found, saved, ctx.needs_input_grad, strict=False)
     gradients = [gradient.to(of.dtype) if need else None for gradient, of, need in given]
     return *gradients, *[None] * (len(ctx.constants) - len(gradients))
 
@@ -231,15 +236,17 @@ def of_inputs(ctx: Any, found: Sequence[Tensor]) -> tuple[Tensor | None, ...]:  
 def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _cross_reference)
-    inputs = (*ctx.saved_tensors[:6], *ctx.constants[6:])
-    return of_inputs(ctx, cross_selective_scan_backward(grad, *inputs, False)[:6])
+    saved = ctx.saved_tensors
+    inputs = (*saved[:6], *ctx.constants[6:])
+    return of_inputs(ctx, saved, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 
 def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _scan_reference)
-    found = selective_scan_backward(grad, *ctx.saved_tensors[:8], *ctx.constants[8:])
-    return of_inputs(ctx, found)
+    saved = ctx.saved_tensors
+    found = selective_scan_backward(grad, *saved[:8], *ctx.constants[8:])
+    return of_inputs(ctx, saved, found)
 
 
 cross_selective_scan.register_autograd(_cross_backward, setup_context=save_inputs)

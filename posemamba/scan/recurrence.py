@@ -120,9 +120,10 @@ def _gradients(
     _starts: Tensor,
 ) -> tuple[Tensor | None, ...]:
     # Of what is saved the states at the blocks' starts depend on the rest: tied through that.
-    inputs = tuple(tensor.detach() for tensor in ctx.saved_tensors)
+    saved = ctx.saved_tensors  # asked for once: activation checkpointing gives them once
+    inputs = tuple(tensor.detach() for tensor in saved)
     gradients = _backward(dy.detach().contiguous(), d_state.detach().contiguous(), *inputs)
-    return taken_once(gradients, [*ctx.saved_tensors[:-1], dy, d_state])
+    return taken_once(gradients, [*saved[:-1], dy, d_state])
 
 
 _forward.register_autograd(_gradients, setup_context=_save)

@@ -28,7 +28,7 @@ HIDDEN_FRAMES = 24
 
 #: Spread of each joint's jitter, both sides alike; only the ratios matter.
 SPREAD = {
-    "root": 0.6, "hip": 0.8, "knee": 0.9, "ankle": 0.6, "belly": 0.4, "neck": 0.7, "nose": 1.4,
+    "root": 0.6, "hip": 0.8, "knee": 0.9, "ankle": 0.6, "belly": 0.4, "neck": 0.7, "nose": 0.4,
     "head": 0.9, "shoulder": 0.8, "elbow": 0.9, "wrist": 1.8,
 }  # fmt: skip
 JITTER_TIME = 5.0

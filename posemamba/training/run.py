@@ -111,7 +111,7 @@ class Run:
         # Before the network, which may take long to build: wrong clips are refused here.
         self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
         self._origins = sorted(
-            {part for clips in train for part in clips.origin.split("; ")} - {""}
+            {part or "not recorded" for clips in train for part in clips.origin.split("; ")}
         )
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
@@ -276,6 +276,6 @@ class Run:
             note = f"{steps} of {clips}, seed {self.config.seed}"
             with self.stepper.averaged():
                 # Whoever passes the weights on should know what they were made of.
-                data = "; ".join(self._origins) or "not recorded"
+                data = "; ".join(self._origins)
                 save_checkpoint(self.model, path, metadata={"training": note, "data": data})
         return RunResult(self.step, self._loss, val, seconds, path)

@@ -11,7 +11,7 @@ import torch
 
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
-from posemamba.training.config import TrainConfig
+from posemamba.training.config import AUTO, TrainConfig
 
 #: Settings that may change between a run and its continuation: they do not change the weights.
 _MAY_CHANGE = {"save_every", "minutes", "cuda_graph"}
@@ -43,6 +43,8 @@ def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
     settings = dataclasses.asdict(TrainConfig()) | settings
     now = json.loads(json.dumps(dataclasses.asdict(config)))
     may_change = _MAY_CHANGE
+    if config.scan == AUTO:  # nobody asked: every scan computes the same function
+        may_change = may_change | {"scan"}
     if config.schedule == "exponential":  # its rates do not look at the run's length
         may_change = may_change | {"epochs", "steps"}
     for name, value in now.items():

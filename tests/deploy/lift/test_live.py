@@ -242,15 +242,27 @@ def test_a_first_frame_that_is_half_outside_is_pixels() -> None:
 def test_milliseconds_are_no_seconds(unit: float, key: str, taken: bool) -> None:
     intake = _intake()
     seen, said = [], []
-    for frame, people in enumerate(files.film("coco17", 4)):
+    for frame, people in enumerate(files.film("coco17", 6)):
         document = {"frame": frame, key: frame / 25 * unit, "keypoints": files.triples(people[0])}
         try:
             seen += [one.timestamp for one in intake.take(document)]
         except InputError as error:
             said.append(str(error))
-    expected = [0.0, 0.04, 0.08, 0.12] if taken else [0.0]
+    expected = [frame / 25 for frame in range(6)] if taken else [0.0, 40.0, 80.0]
     assert seen == pytest.approx(expected)
-    assert [text[:30] for text in said] == ["timestamps go up by 40 a frame"] * (4 - len(seen))
+    assert [text[:30] for text in said] == ["timestamps go up by 40 a frame"] * (6 - len(seen))
+
+
+def test_one_long_step_is_an_empty_room() -> None:
+    """Of a source that writes frames with people only, and no frame numbers."""
+    intake = _intake()
+    times = [0.0, 6.0, 6.04, 6.08]
+    seen = [
+        one.timestamp
+        for time, people in zip(times, files.film("coco17", 4), strict=True)
+        for one in intake.take({"timestamp": time, "keypoints": files.triples(people[0])})
+    ]
+    assert seen == times
 
 
 def test_people_without_ids_are_followed() -> None:

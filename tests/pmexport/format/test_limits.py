@@ -48,7 +48,7 @@ SIZES = {
     "batch beyond the kernels": (
         ("onnx", *CKPT, "--batch", "50000000"), ("--batch 50000000", "elements", "smaller")),
     "batch of a check beyond memory": (
-        ("onnx", *CKPT, "--batch", "30000", "-o", "m.onnx"), ("torch", "GB", "--no-check")),
+        ("onnx", *CKPT, "--batch", "30000", "-o", "m.onnx"), ("PyTorch", "GB", "--no-check")),
     "batch of a bench": (("bench", "tiny.onnx", "--batch", "63161283"), ("63161283", "smaller")),
     "batch of an engine": (
         ("trt", *CKPT, "--batch", "1:1:2147483648", *TRT), ("2147483648", "smaller --batch")),

@@ -8,6 +8,7 @@
 
 #include "backends/ort_model.h"
 #include "core/failure.h"
+#include "core/file.h"
 #include "core/workers.h"
 
 namespace posemamba::runtime {
@@ -25,6 +26,7 @@ class OrtCpu : public Backend {
  public:
   OrtCpu(const BackendRequest& request, std::shared_ptr<OrtLibrary> library)
       : request_(request),
+        opened_(file_identity(request.path)),
         library_(std::move(library)),
         onnx_(request, library_, nullptr),
         memory_(onnx_.memory("Cpu", 0)) {
@@ -53,7 +55,10 @@ class OrtCpu : public Backend {
       run_part(onnx_, bound_for(0, batch, frames));
       return;
     }
-    if (workers_ == nullptr) start_workers();
+    if (workers_ == nullptr && !start_workers()) {
+      run_part(onnx_, bound_for(0, batch, frames));
+      return;
+    }
     const int64_t share =
         std::min((batch + threads_ - 1) / threads_, std::max<int64_t>(kFramesAtOnce / frames, 1));
     parts_.clear();
@@ -71,14 +76,20 @@ class OrtCpu : public Backend {
     std::shared_ptr<OrtValue> input, output;
   };
 
-  // The names of what is asked for are those of the caller, who may be gone.
-  void start_workers() {
+  // False where the file is not any more what was opened: from then on there is one session.
+  bool start_workers() {
+    if (file_identity(request_.path) != opened_) {
+      threads_ = 1;
+      return false;
+    }
+    // The names of what is asked for are those of the caller, who may be gone.
     BackendRequest alone = request_;
     alone.runtime_library = nullptr;
     alone.op_library = onnx_.op_library().empty() ? nullptr : onnx_.op_library().c_str();
     alone.threads = 1;
     whole_windows_ = std::make_unique<OrtModel>(alone, library_, nullptr);
     workers_ = std::make_unique<Workers>(std::min<int>(threads_, kMostClipsAtOnce) - 1);
+    return true;
   }
 
   void run_part(const OrtModel& onnx, const Bound& bound) const {
@@ -114,6 +125,7 @@ class OrtCpu : public Backend {
   }
 
   BackendRequest request_;
+  std::string opened_;  // before the session is made: a file that changes meanwhile is another
   std::shared_ptr<OrtLibrary> library_;
   OrtModel onnx_;
   OrtMemoryInfo memory_;

@@ -134,6 +134,14 @@ bool file_exists(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
+std::string file_identity(const std::string& path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) != 0) return {};
+  const auto part = [](auto value) { return std::to_string(value) + ' '; };
+  return part(info.st_dev) + part(info.st_ino) + part(info.st_size) + part(info.st_mtim.tv_sec) +
+         part(info.st_mtim.tv_nsec);
+}
+
 std::string sha256(const void* data, size_t bytes) {
   // First 32 bits of the fractional parts of the square roots of the first 8 primes.
   std::array<uint32_t, 8> state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,

@@ -24,6 +24,10 @@ std::string file_start(const std::string& path);
 
 bool file_exists(const std::string& path);
 
+// What tells one file from another of the same path, or that it was written since; empty if it is
+// not there.
+std::string file_identity(const std::string& path);
+
 // SHA-256 (FIPS 180-4) in hexadecimal.
 std::string sha256(const void* data, size_t bytes);
 

@@ -1,11 +1,20 @@
 #include "core/workers.h"
 
+#include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace posemamba::runtime {
 
 Workers::Workers(int helpers) {
-  for (int i = 0; i < helpers; ++i) helpers_.emplace_back([this] { help(); });
+  helpers_.reserve(static_cast<size_t>(std::max(helpers, 0)));
+  for (int i = 0; i < helpers; ++i) {
+    try {
+      helpers_.emplace_back([this] { help(); });
+    } catch (const std::system_error&) {
+      break;  // of what the system grants; the calling thread does the rest
+    }
+  }
 }
 
 Workers::~Workers() {

@@ -14,15 +14,15 @@ namespace posemamba::runtime {
 
 class Workers {
  public:
-  // `helpers`: threads beside the one that calls. Throws std::system_error.
+  // `helpers`: threads beside the one that calls, or fewer where the system gives no more.
   explicit Workers(int helpers);
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
   // job(0) to job(count - 1), each once, in any order and at the same time; returns when all have.
-  // The calling thread takes its share, so that jobs are done even in a forked child, where there
-  // are no helpers. The first exception of a job is thrown again; jobs not begun are left out then.
+  // The calling thread takes its share. The first exception of a job is thrown again; jobs not
+  // begun are left out then.
   // Not thread-safe.
   void run(int64_t count, const std::function<void(int64_t)>& job);
 

@@ -160,10 +160,10 @@ def is_nobody(document: object) -> bool:
 
 def _is_whole(document: Any) -> bool:  # noqa: ANN401
     """Whether everybody of a frame is in it: lines of a person each may have one number."""
-    return not (
-        isinstance(document, Mapping)
-        and ("keypoints" in document or first(document, ID_KEYS) is not None)
-    )
+    if not isinstance(document, Mapping):
+        return True
+    lists = any(isinstance(document.get(key), list) for key in (*_PEOPLE_KEYS, *_FRAME_LISTS))
+    return lists and "keypoints" not in document and first(document, ID_KEYS) is None
 
 
 def looks_like_frame(document: Any) -> bool:  # noqa: ANN401
@@ -237,6 +237,10 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
 
 
 def _is_frame(document: Any) -> bool:  # noqa: ANN401
+    if isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
+        told = {str([first(e, keys) for keys in (_NUMBER_KEYS, _TIME_KEYS)]) for e in document}
+        if len(told) > 1:  # entries of several frames
+            return False
     return any(entry.is_frame(document) for entry in FRAME_FORMATS)
 
 

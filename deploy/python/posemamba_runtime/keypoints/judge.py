@@ -160,7 +160,7 @@ def _judge_confidence(confidence: Floats, limit: float, found: Detections) -> No
     if high > _SURE and not whole:
         found.notes.append(
             f"the third number of a keypoint lies between {low:g} and {high:g}, taken as a "
-            f"confidence: {advice}"
+            "confidence: leave it out if it is a depth"
         )
 
 
@@ -168,14 +168,13 @@ def _remark_upside_down(values: Floats, layout: str, found: Detections) -> None:
     """Somebody who stands on their head all the time is a y that counts from the bottom."""
     joints = LAYOUTS[layout].joints
 
-    def height(part: str) -> Floats:
+    def middle(part: str) -> Floats:
         places = [joints.index(f"{side}_{part}") for side in ("left", "right")]
-        middle: Floats = values[:, places, 1].mean(axis=1)
-        return middle
+        return values[:, places, :2].mean(axis=1)
 
-    lower = height("hip") - height("shoulder")
-    known = lower[np.isfinite(lower)]
-    if len(known) and (known < 0).mean() > 1 - _FEW:
+    aside, lower = (middle("hip") - middle("shoulder")).T
+    known = np.isfinite(lower)  # who lies down has the hips beside the shoulders
+    if known.any() and (lower < -np.abs(aside))[known].mean() > 1 - _FEW:
         found.notes.append(
             "everybody's shoulders are below the hips: y has to go down from the image's top edge"
         )

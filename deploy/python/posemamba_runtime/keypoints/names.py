@@ -94,6 +94,8 @@ def _several(
 def _refuse_a_grid(names: Sequence[str], one: Sequence[int], other: Sequence[int]) -> None:
     """Several cameras, takes or people that each have the same frames."""
     sides = (len(set(one)), len(set(other)))
+    if max(other) - min(other) >= sides[1]:  # milliseconds, not one frame after the other
+        return
     if min(sides) >= 2 and len(names) > _FULL * sides[0] * sides[1]:
         several, shown = min(sides), printable(names[0], 40)
         raise InputError(

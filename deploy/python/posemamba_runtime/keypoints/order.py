@@ -88,6 +88,9 @@ def place_named(names: Sequence[str]) -> tuple[str, list[int]]:
     joints = _named("coco17")
     if set(known) <= set(joints) and len(set(known)) >= _FEWEST:
         return "coco17", [known.index(joint) if joint in known else -1 for joint in joints]
+    every = {joint for name in LAYOUTS for joint in _named(name)}
+    if not every & set(known) and len(names) in BY_COUNT:  # kp0, kp1, ...: they tell no order
+        return layout_of_count(len(names), None), list(range(len(names)))
     shown = ", ".join(f"'{printable(name, 20)}'" for name in names[:4])
     raise InputError(
         f"keypoints are named {shown}, ...: no layout read here has these; give those of COCO-17"

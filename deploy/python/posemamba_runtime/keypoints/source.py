@@ -174,7 +174,10 @@ def held_lines(path: Path) -> Iterator[Any] | None:
         with path.open("rb") as stream:
             first = stream.readline(MAX_LINE + 1)
             json.loads(first)
-            if not first.endswith(b"\n") or not stream.read(1):
+            rest = first.endswith(b"\n") and stream.readline(MAX_LINE + 1)
+            while rest and not rest.strip():
+                rest = stream.readline(MAX_LINE + 1)
+            if not rest:  # one document, whatever blank lines follow it
                 return None
     except OSError as error:
         raise problem(path, f"cannot be read ({error.strerror}); check its rights") from None

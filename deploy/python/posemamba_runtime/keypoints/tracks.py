@@ -31,6 +31,8 @@ _JOINTS_TO_TELL = 4  # by which two detections are one person,
 _SAME = 0.02  # where they are on average no farther apart than this share of the person's size
 
 _JUMP = 10.0  # times the usual step
+_BURST = 4  # times the usual step, and
+_OFTEN = 0.05  # so large a share of the steps: a detector that hands over several frames at once
 
 #: Seconds, a name, and the frames a second that make the unit likely.
 _UNITS_OF_TIME = {
@@ -191,10 +193,11 @@ def _by_time(numbers: Ints, found: Detections) -> Ints:
     steps = np.diff(times)
     if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not (steps > 0).all():
         return numbers
-    jumps = np.maximum(np.rint(steps / np.median(steps)), 1).astype(np.int64)
+    # 0.4: times rounded to milliseconds make one step of 1 ms and the next of 2 ms at 600 a second.
+    jumps = np.maximum(np.floor(steps / np.median(steps) + 0.4), 1).astype(np.int64)
     left_out = int((jumps - 1).sum())
-    if not left_out:
-        return numbers
+    if not left_out or ((jumps > 1).mean() > _OFTEN and left_out > len(frames)):
+        return numbers  # none, or frames that came in bursts
     found.notes.append(f"the times leave out {counted(left_out, 'frame')}: taken as gaps")
     places = np.concatenate([[0], np.cumsum(jumps)])
     return places[np.searchsorted(frames, numbers)]
@@ -217,6 +220,11 @@ def _times(
         late = int(frames[int(np.argmax(steps <= 0)) + 1])
         raise InputError(f"timestamps do not go up at frame {late}: write seconds that do")
     measured = float(np.median(np.diff(frames) / steps))
+    average = float((frames[-1] - frames[0]) / (seconds[-1] - seconds[0]))
+    waits = float((steps * measured > _BURST * np.diff(frames)).mean())
+    bursts = waits > _OFTEN and measured > _BURST * average  # several at once, then a pause
+    near = steps * measured < 1.5 * np.diff(frames)  # rounded to milliseconds, most are off alike
+    measured = average if bursts else float(np.diff(frames)[near].sum() / steps[near].sum())
     scale = _second(measured, rate, found)
     jump = int(np.argmax(steps / np.diff(frames)))
     if steps[jump] / (frames[jump + 1] - frames[jump]) * measured > _JUMP and not found.sparse:

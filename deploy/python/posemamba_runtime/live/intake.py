@@ -25,6 +25,7 @@ _PATIENCE = 300
 
 
 _SLOWEST_S = 4.0
+_SLOW_STEPS = 3
 """Seconds from a frame to the next that no camera takes; 4 ms are 250 frames a second."""
 
 
@@ -72,8 +73,8 @@ class Intake:
         self._tracker = Tracker()
         self._names: dict[str, int] = {}
         self._waited = 0
-        self._first: tuple[int, float] | None = None
-        self._step: float | None = None
+        self._before: tuple[int, float] | None = None
+        self._slow_steps: int | None = 0
         self.settled: Settled | None = None
 
     def take(self, document: Any) -> Iterator[Seen]:  # noqa: ANN401
@@ -105,14 +106,18 @@ class Intake:
                 yield Seen(frame, seconds, who, values)
 
     def _judge_time(self, frame: int, timestamp: float) -> None:
-        """Refuse milliseconds that claim to be seconds, by the first two frames with a time."""
-        first, self._first = self._first, self._first or (frame, timestamp)
-        if self._step is None and first is not None and frame > first[0]:
-            self._step = (timestamp - first[1]) / (frame - first[0])
-        if self._step is not None and self._step > _SLOWEST_S:
+        """Refuse milliseconds that claim to be seconds, until one step is that of a camera.
+
+        One long step alone may be an empty room of a source that writes frames with people only.
+        """
+        before, self._before = self._before, (frame, timestamp)
+        if self._slow_steps is None or before is None or frame <= before[0]:
+            return
+        step = (timestamp - before[1]) / (frame - before[0])
+        self._slow_steps = self._slow_steps + 1 if step > _SLOWEST_S else None
+        if self._slow_steps is not None and self._slow_steps >= _SLOW_STEPS:
             raise InputError(
-                f"timestamps go up by {self._step:g} a frame: write seconds, or call them "
-                "'timestamp_ms'"
+                f"timestamps go up by {step:g} a frame: write seconds, or call them 'timestamp_ms'"
             )
 
     def _shows(self, person: Detection) -> bool:

@@ -27,6 +27,7 @@ MOST_AT_ONCE = 64
 
 _SHOWN = 4
 _MUCH = 3
+_MOST_PEOPLE = 10  # that a file of several people has, of far more frames
 
 
 def read_clips(
@@ -131,12 +132,15 @@ def _clips(member: Member, key: str) -> dict[str, Floats]:
 
 def _refuse_people_in_time(array: Floats, key: str) -> None:
     """(frames, people, ...) would be lifted as a clip of each frame: people move little from one
-    frame to the next, and are far from each other."""
-    if 1 in array.shape[:2]:
+    frame to the next, and are far from each other. Copies of one motion are so too: many clips of
+    few frames alone are doubted."""
+    first, second = array.shape[:2]
+    if 1 in (first, second) or second > _MOST_PEOPLE or first <= 3 * second:
         return
     along, across = (float(np.nanmedian(np.abs(np.diff(array, axis=axis)))) for axis in (1, 0))
     if 0 < _MUCH * across < along:
         raise InputError(
             f"array '{key}' of shape {array.shape} moves along its second axis as people do from "
-            "one to the other, not as frames do: save (people, frames, 17, 2)"
+            "one to the other, not as frames do: save (people, frames, 17, 2), or each clip under "
+            "a name of its own"
         )

@@ -50,7 +50,7 @@ def read_results(value: Any) -> Detections:  # noqa: ANN401
         numbers = _image_numbers(images, found)
         categories = value.get("categories")
         persons = _persons(categories)
-        _take_names(categories, found)
+        _take_names(categories, persons, found)
         entries = value["annotations"]
     else:
         entries, numbers, persons = value, {}, _PERSON
@@ -76,10 +76,12 @@ def _persons(categories: object) -> Sequence[object]:
     return named or _PERSON
 
 
-def _take_names(categories: object, found: Detections) -> None:
-    """The order of the keypoints, where a category says it."""
+def _take_names(categories: object, persons: Sequence[object], found: Detections) -> None:
+    """The order of the keypoints, where a category of people says it."""
     for category in categories if isinstance(categories, list) else []:
-        names = category.get("keypoints") if isinstance(category, Mapping) else None
+        if not isinstance(category, Mapping) or category.get("id", persons[0]) not in persons:
+            continue
+        names = category.get("keypoints")
         if names and isinstance(names, list) and all(isinstance(name, str) for name in names):
             take_names(names, found)
             return
