@@ -203,3 +203,117 @@ def test_a_person_by_the_files_text(tmp_path: Path) -> None:
         InputError, match=r"nobody has the id carl: the ids are 0 \(Ben\), 1 \(anna\)"
     ):
         read(tmp_path / "k.jsonl", size=SIZE, person="carl")
+
+
+@pytest.mark.parametrize(
+    ("step", "at_once", "rate"), [(0.002, 8, 31.8), (0.0008, 2, 30.0)], ids=["batches", "pairs"]
+)
+def test_frames_in_bursts_are_one_stretch(
+    step: float, at_once: int, rate: float, tmp_path: Path
+) -> None:
+    """A detector that takes several frames at once writes the times of its answers."""
+    film = files.film("coco17", 96)
+    pause = at_once / rate
+
+    def told(frame: int) -> dict[str, Any]:
+        return {"timestamp": frame // at_once * pause + frame % at_once * step}
+
+    recording = read(_lines(tmp_path / "k.jsonl", film, told), size=SIZE)
+    (track,) = recording.tracks
+    assert len(track.frames) == 96
+    assert np.ptp(track.frames) == 95
+    # Over 96 frames the last burst has no pause after it.
+    assert recording.rate == pytest.approx(rate, rel=0.1)
+
+
+@pytest.mark.parametrize("rate", [29.97, 60.0, 120.0, 240.0])
+def test_whole_milliseconds_tell_the_rate(rate: float, tmp_path: Path) -> None:
+    path = _lines(
+        tmp_path / "k.jsonl", files.film("coco17", 96),
+        lambda n: {"frame": n, "timestamp_ms": round(1000 * n / rate)},
+    )  # fmt: skip
+    # The first and last stamp are off by half a millisecond at most.
+    assert read(path, size=SIZE).rate == pytest.approx(rate, rel=0.01)
+
+
+@pytest.mark.parametrize("around", ["", "frames", "predictions", "results"])
+def test_a_list_of_entries_with_numbers_is_many_frames(around: str, tmp_path: Path) -> None:
+    film = files.film("coco17", 20)
+    entries = [
+        {"frame": n, "person": 0, "box": [1, 2, 3, 4], "keypoints": files.triples(people[0])}
+        for n, people in enumerate(film)
+    ]
+    (tmp_path / "k.json").write_text(json.dumps({around: entries} if around else entries))
+    (track,) = read(tmp_path / "k.json", size=SIZE).tracks
+    assert len(track.frames) == 20
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\n \n"])
+def test_blank_lines_after_a_document_are_nothing(end: str, tmp_path: Path) -> None:
+    film = files.film("coco17", 20)
+    frames = [{"frame": n, "keypoints": files.triples(p[0])} for n, p in enumerate(film)]
+    (tmp_path / "k.json").write_text(json.dumps({"frames": frames}) + end)
+    (track,) = read(tmp_path / "k.json", size=SIZE).tracks
+    assert len(track.frames) == 20
+
+
+def test_several_lines_of_a_frame_are_several_people(tmp_path: Path) -> None:
+    """MediaPipe's landmarks, each person on a line, without ids."""
+    pose = np.random.default_rng(0).uniform(0.1, 0.4, (33, 2))
+    text = "\n".join(
+        json.dumps({"frame": n, "landmarks": [{"x": x, "y": y} for x, y in person.tolist()]})
+        for n in range(9)
+        for person in (pose + n * 0.002, pose + np.array([0.5, 0.1]) - n * 0.002)
+    )
+    (tmp_path / "k.jsonl").write_text(text)
+    assert len(read(tmp_path / "k.jsonl", size=SIZE, person="all").tracks) == 2
+
+
+def test_names_of_seconds_and_milliseconds_are_one_recording(tmp_path: Path) -> None:
+    for n, people in enumerate(files.film("coco17", 50)):
+        seconds, rest = divmod(n * 40, 1000)
+        file = tmp_path / f"snap-00h00m{seconds:02}s{rest:03}.json"
+        file.write_text(json.dumps({"keypoints": files.triples(people[0])}))
+    (track,) = read(tmp_path, size=SIZE).tracks
+    assert len(track.frames) == 50
+
+
+@pytest.mark.parametrize(
+    "beside", [{"conf": [0.93]}, {"scores": [0.9] * 17}, {"visibility": [2] * 17}]
+)
+def test_a_list_beside_confidences_is_the_boxs(beside: dict[str, Any], tmp_path: Path) -> None:
+    film = files.film("coco17", 5)
+    path = _lines(tmp_path / "k.jsonl", film, lambda n: {"frame": n, **beside})
+    (track,) = read(path, size=SIZE).tracks
+    assert len(track.frames) == 5
+
+
+def test_names_that_tell_nothing_leave_the_layout_to_the_count(tmp_path: Path) -> None:
+    film = files.film("coco17", 5)
+    text = "\n".join(
+        json.dumps({"frame": n, "keypoints": [
+            {"name": f"kp{i}", "x": x, "y": y} for i, (x, y) in enumerate(people[0].tolist())]})
+        for n, people in enumerate(film)
+    )  # fmt: skip
+    (tmp_path / "k.jsonl").write_text(text)
+    recording = read(tmp_path / "k.jsonl", size=SIZE)
+    assert recording.layout == "coco17"
+
+
+@pytest.mark.parametrize("tilt", [-0.08, 0.08])
+def test_who_lies_is_not_upside_down(tilt: float, tmp_path: Path) -> None:
+    film = files.film("coco17", 12)
+    middle = film.mean(axis=(1, 2), keepdims=True)
+    c, s = np.cos(np.pi / 2 + tilt), np.sin(np.pi / 2 + tilt)
+    lying = (film - middle) @ np.array([[c, s], [-s, c]]) * 0.5 + middle
+    path = _lines(tmp_path / "k.jsonl", lying, lambda n: {"frame": n})
+    assert not any("shoulders" in note for note in read(path, size=SIZE).summary.notes)
+
+
+def test_copies_of_a_motion_are_clips(tmp_path: Path) -> None:
+    """Augmentation: one clip several times, a little off."""
+    film = files.film("h36m17", 60)[:, 0]
+    noise = np.random.default_rng(0).normal(0, 2, (6, *film.shape))
+    np.savez(tmp_path / "k.npz", keypoints_2d=(film + noise).astype(np.float32),
+             width=SIZE[0], height=SIZE[1])  # fmt: skip
+    assert len(read(tmp_path / "k.npz").tracks) in (1, 6)

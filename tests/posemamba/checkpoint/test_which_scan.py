@@ -18,7 +18,7 @@ from places import GOLDEN, TINY
 
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.checkpoint.which_scan import TOLERANCE as TOLERANCE_OF_ANSWERS
-from posemamba.checkpoint.which_scan import which_scan
+from posemamba.checkpoint.which_scan import WhichScan, which_scan
 from posemamba.cli.main import cli
 from posemamba.cli.options import ScanOrderType
 from posemamba.errors import InputError
@@ -126,6 +126,11 @@ def test_eight_directions_tell_their_order_and_refuse_others() -> None:
         read_checkpoint(path, scan_order="bfs")
     with pytest.raises(InputError, match=r"has 4 directions, scan order fused-bfs .* has 8"):
         read_checkpoint(OFFICIAL, scan_order="v2_fused_bfs")
+
+
+def test_a_number_of_directions_that_no_order_of_the_table_has_fits_none() -> None:
+    assert WhichScan({}).fits == []
+    assert "none fits" in WhichScan({}).verdict
 
 
 def test_the_graph_network_is_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from posemamba.cli.main import cli
+from posemamba.cli.tool import describe
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.scan_order import SCAN_ORDERS
 
@@ -64,6 +67,11 @@ def test_colours_can_be_done_without(
     done = CliRunner().invoke(cli, ["nothing"], color=True)
     assert ("\x1b[" in done.stderr) == coloured
     assert "Error: " in click.unstyle(done.stderr)
+
+
+@pytest.mark.parametrize("code", [errno.ENOMEM, errno.EIO, errno.ECONNREFUSED])
+def test_other_failures_are_not_blamed_on_the_output(code: int) -> None:
+    assert describe(OSError(code, os.strerror(code))) == os.strerror(code)
 
 
 def test_a_full_output_is_named() -> None:

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from posemamba.config import PoseMambaConfig
+from posemamba.model.blocks import ScanBackend
+from posemamba.model.network import PoseMamba
 from posemamba.native import gradients, official_scan, scan_ops
 from posemamba.native.official_scan import cross_selective_scan_official
 from posemamba.scan import chunked, reference
@@ -182,6 +186,23 @@ def test_opcheck() -> None:
         )
     leaves = [t.requires_grad_() for t in (inputs[0], inputs[1], inputs[1].clone(), *inputs[2:])]
     torch.library.opcheck(cross_selective_scan_official, (*leaves, *CONSTANTS))
+
+
+@pytest.mark.parametrize("official", [False, True])
+@pytest.mark.parametrize("scan", ["fused", "generic", "chunked", "reference"])
+def test_activation_checkpointing(scan: ScanBackend, official: bool) -> None:
+    """It gives what a backward pass saved once, not twice."""
+    torch.manual_seed(0)
+    config = PoseMambaConfig(d_model=16, depth=1, frames=5, drop_path=0.0)
+    network = PoseMamba(config, scan=scan).set_official_limb_gradient(official).train()
+    block, x = network.STEblocks[0], torch.randn(1, 5, 17, 16)
+    plain = torch.autograd.grad(block(x).sum(), list(block.parameters()), allow_unused=True)
+    again = torch.autograd.grad(
+        checkpoint(block, x, use_reentrant=False).sum(), list(block.parameters()), allow_unused=True
+    )
+    for one, other in zip(plain, again, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or torch.equal(one, other)
 
 
 def test_official_limb_gradient_goes_to_an_input_of_its_own() -> None:

@@ -254,10 +254,20 @@ def test_a_run_older_than_a_setting_resumes(here: Path) -> None:
         load_state(path, TrainConfig(jitter=0.1))
 
 
+@pytest.mark.parametrize("before", ["chunked", "fused", "mamba-ssm"])
+def test_a_run_resumes_with_whichever_scan_is_chosen(here: Path, before: str) -> None:
+    """All compute the same function; one that is asked for by name is held to."""
+    path = here / "last.pth.tr"
+    save_state(path, {"step": 3}, TrainConfig(scan=before))
+    assert load_state(path, TrainConfig())["step"] == 3
+    with pytest.raises(InputError, match=f"was trained with scan '{before}'"):
+        load_state(path, TrainConfig(scan="reference"))
+
+
 def test_weights_name_what_they_were_made_of(here: Path) -> None:
     for name, origin in (("a", "one (MIT); two (zlib)"), ("b", "two (zlib)"), ("c", "")):
         save_clip_set(here / f"{name}.npz", dataclasses.replace(clips(4), origin=origin))
     data = [word for name in "abc" for word in ("--data", f"{name}.npz")]
     invoke("train", *data, *TINY, "--steps", "1", "-o", "run")
     with safe_open(here / "run" / "final.safetensors", "pt") as file:
-        assert file.metadata()["data"] == "one (MIT); two (zlib)"
+        assert file.metadata()["data"] == "not recorded; one (MIT); two (zlib)"

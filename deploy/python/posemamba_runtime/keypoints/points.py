@@ -150,8 +150,8 @@ def with_confidences(person: Mapping[str, Any], points: Floats) -> Floats:
         return points
     column = to_numbers(person[key])
     column = column[0] if column.ndim == 2 and len(column) == 1 else column
-    if key != _BESIDE[0] and (points.shape[1] == 3 or column.shape != (len(points),)):
-        return points  # the box's, or once more
+    if key != _BESIDE[0] and (points.shape[1] == 3 or column.size == 1):
+        return points  # the box's, or the same once more
     if points.shape[1] == 3:
         raise InputError(
             f"'keypoints' have three numbers beside '{key}': these are 3D poses; give the 2D "

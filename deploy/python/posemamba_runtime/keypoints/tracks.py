@@ -31,8 +31,10 @@ _JOINTS_TO_TELL = 4  # by which two detections are one person,
 _SAME = 0.02  # where they are on average no farther apart than this share of the person's size
 
 _JUMP = 10.0  # times the usual step
-_BURST = 4  # times the usual step, and
-_OFTEN = 0.05  # so large a share of the steps: a detector that hands over several frames at once
+
+#: A detector that hands over several frames at once, then pauses: so many times the usual step, in
+#: so large a share of the steps, and not once or twice.
+_BURST, _OFTEN = 4, 0.05
 
 #: Seconds, a name, and the frames a second that make the unit likely.
 _UNITS_OF_TIME = {
@@ -196,7 +198,7 @@ def _by_time(numbers: Ints, found: Detections) -> Ints:
     # 0.4: times rounded to milliseconds make one step of 1 ms and the next of 2 ms at 600 a second.
     jumps = np.maximum(np.floor(steps / np.median(steps) + 0.4), 1).astype(np.int64)
     left_out = int((jumps - 1).sum())
-    if not left_out or ((jumps > 1).mean() > _OFTEN and left_out > len(frames)):
+    if not left_out or (_is_often(jumps > 1) and left_out > len(frames)):
         return numbers  # none, or frames that came in bursts
     found.notes.append(f"the times leave out {counted(left_out, 'frame')}: taken as gaps")
     places = np.concatenate([[0], np.cumsum(jumps)])
@@ -221,8 +223,8 @@ def _times(
         raise InputError(f"timestamps do not go up at frame {late}: write seconds that do")
     measured = float(np.median(np.diff(frames) / steps))
     average = float((frames[-1] - frames[0]) / (seconds[-1] - seconds[0]))
-    waits = float((steps * measured > _BURST * np.diff(frames)).mean())
-    bursts = waits > _OFTEN and measured > _BURST * average  # several at once, then a pause
+    waits = steps * measured > _BURST * np.diff(frames)
+    bursts = _is_often(waits) and measured > _BURST * average  # several at once, then a pause
     near = steps * measured < 1.5 * np.diff(frames)  # rounded to milliseconds, most are off alike
     measured = average if bursts else float(np.diff(frames)[near].sum() / steps[near].sum())
     scale = _second(measured, rate, found)
@@ -239,6 +241,10 @@ def _times(
         frames = np.r_[frames[0] - before, frames, frames[-1] + after]
         seconds = np.r_[seconds[0] - before / measured, seconds, seconds[-1] + after / measured]
     return rate or measured, (frames, seconds)
+
+
+def _is_often(steps: Bools) -> bool:
+    return int(steps.sum()) >= _FRAMES_TO_TELL and float(steps.mean()) > _OFTEN
 
 
 def _second(measured: float, rate: float | None, found: Detections) -> float:
