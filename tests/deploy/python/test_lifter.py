@@ -57,6 +57,18 @@ def test_many_clips_have_the_poses_of_each(threads: int, model: Path, lifter: Li
             np.testing.assert_array_equal(many.lift(keypoints), alone)
 
 
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b"another file")])
+def test_a_file_that_changes_is_not_opened_again(
+    change: Callable[[Path], object], model: Path, lifter: Lifter, tmp_path: Path
+) -> None:
+    """One opened model lifts all, whatever becomes of its file."""
+    file = shutil.copy(model, tmp_path / "M.onnx")
+    keypoints = clips(24, 27)
+    with Lifter(file, "onnxruntime-cpu", threads=2) as opened:
+        change(file)
+        np.testing.assert_allclose(opened.lift(keypoints), lifter.lift(keypoints), atol=TOLERANCE)
+
+
 def test_one_clip_needs_no_batch(lifter: Lifter) -> None:
     keypoints = clips(1, 9)
     np.testing.assert_array_equal(lifter.lift(keypoints[0]), lifter.lift(keypoints)[0])

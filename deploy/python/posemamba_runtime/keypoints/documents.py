@@ -238,7 +238,8 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
 
 def _is_frame(document: Any) -> bool:  # noqa: ANN401
     if isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
-        told = {str([first(e, keys) for keys in (_NUMBER_KEYS, _TIME_KEYS)]) for e in document}
+        keys = (*_NUMBER_KEYS, *_TIME_KEYS)
+        told = {str([entry.get(key) for key in keys]) for entry in document}
         if len(told) > 1:  # entries of several frames
             return False
     return any(entry.is_frame(document) for entry in FRAME_FORMATS)

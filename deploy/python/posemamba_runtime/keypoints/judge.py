@@ -170,7 +170,8 @@ def _remark_upside_down(values: Floats, layout: str, found: Detections) -> None:
 
     def middle(part: str) -> Floats:
         places = [joints.index(f"{side}_{part}") for side in ("left", "right")]
-        return values[:, places, :2].mean(axis=1)
+        both: Floats = values[:, places, :2].mean(axis=1)
+        return both
 
     aside, lower = (middle("hip") - middle("shoulder")).T
     known = np.isfinite(lower)  # who lies down has the hips beside the shoulders
