@@ -313,7 +313,7 @@ INPUTS: dict[str, tuple[Make, str]] = {
     "a frame twice": (_bytes(files.lines(FILM).encode() * 2, "k.jsonl"), "frame 0 comes twice"),
     "joints of other names": (
         _json({"frame": 0, "keypoints": [
-            {"name": f"{i}" if i else "nose", "x": i, "y": 9} for i in range(17)]}), "no layout read"),
+            {"name": f"{i}" if i else "nose", "x": i, "y": 9} for i in range(17)]}), "no layout"),
     "joints by name, not alike": (
         _json({"frame": 0, "keypoints": {"nose": [1, 2, 3], "left_eye": [1, 2]}}),
         "not written alike"),
