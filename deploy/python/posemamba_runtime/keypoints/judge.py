@@ -193,11 +193,6 @@ def _scale(
     points = values[::every, :, :2][placed[::every]]
     if not len(points):  # those few rows show nobody
         points = values[..., :2][placed]
-    if (np.ptp(points, axis=0) == 0).all() and placed.sum() > len(values):
-        raise InputError(
-            "every keypoint of every frame is in one place: were they written before the detector "
-            "had run?"
-        )
     reach = _reach(values, placed)
     largest = float(reach.max())
     if largest > _LARGEST_PIXEL:
@@ -225,6 +220,11 @@ def _scale(
         raise InputError(
             f"holds {unit} and does not say the image's size: give --size WxH, such as "
             "--size 1920x1080"
+        )
+    if (np.ptp(points, axis=0) == 0).all() and placed.sum() > len(values):
+        raise InputError(
+            "every keypoint of every frame is in one place: were they written before the detector "
+            "had run?"
         )
     if fractions:
         values[..., :2] *= size
