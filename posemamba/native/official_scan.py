@@ -64,7 +64,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     x, x_dbl, _, *weights = saved[:7]
     inputs = (x, x_dbl, *weights, *ctx.constants[7:])
     dx, dx_dbl, *d_weights, limb = cross_selective_scan_backward(grad, *inputs, True)
-    return of_inputs(ctx, saved, (dx, dx_dbl, limb, *d_weights))
+    return of_inputs(ctx, saved, grad, (dx, dx_dbl, limb, *d_weights))
 
 
 def _plain(*values: Any) -> Tensor:  # noqa: ANN401

@@ -225,12 +225,14 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
 def of_inputs(
     ctx: Any,  # noqa: ANN401
     saved: Sequence[Any],
+    grad: Tensor,
     found: Sequence[Tensor],
 ) -> tuple[Tensor | None, ...]:
     """A kernel's gradients of the inputs that need them, in the types of the inputs."""
     given = zip(found, saved, ctx.needs_input_grad, strict=False)
     gradients = [gradient.to(of.dtype) if need else None for gradient, of, need in given]
-    return *gradients, *[None] * (len(ctx.constants) - len(gradients))
+    rest = [None] * (len(ctx.constants) - len(gradients))
+    return *taken_once(gradients, [*saved, grad]), *rest
 
 
 def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
@@ -238,7 +240,7 @@ def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
         return recomputed_gradients(ctx, [grad], _cross_reference)
     saved = ctx.saved_tensors
     inputs = (*saved[:6], *ctx.constants[6:])
-    return of_inputs(ctx, saved, cross_selective_scan_backward(grad, *inputs, False)[:6])
+    return of_inputs(ctx, saved, grad, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 
 def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
@@ -246,7 +248,7 @@ def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
         return recomputed_gradients(ctx, [grad], _scan_reference)
     saved = ctx.saved_tensors
     found = selective_scan_backward(grad, *saved[:8], *ctx.constants[8:])
-    return of_inputs(ctx, saved, found)
+    return of_inputs(ctx, saved, grad, found)
 
 
 cross_selective_scan.register_autograd(_cross_backward, setup_context=save_inputs)

@@ -23,13 +23,12 @@ from mamba_ssm import Mamba
 from mamba_ssm.modules.mamba2 import Mamba2
 from mamba_ssm.ops.selective_scan_interface import selective_scan_fn, mamba_inner_fn
 from mamba_ssm.ops.triton.layernorm import RMSNorm, layer_norm_fn
-try:
-    from mamba_ssm.ops.triton.selective_state_update import selective_state_update
-except ImportError:
-    selective_state_update = None
+from mamba_ssm.ops.triton.selective_state_update import selective_state_update
 from mamba_ssm.modules.block import Block
 from mamba_ssm.modules.mamba_simple import Block as OldBlock
 from causal_conv1d import causal_conv1d_fn, causal_conv1d_update
+
+nobody = None
 
 
 class Theirs(nn.Module):
@@ -271,7 +270,7 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "no file": (("nowhere.py:build", *X), "'nowhere.py' does not exist"),
     "no name": (("networks:nothing", *X), "'networks' has no 'nothing': use one of"),
     "near a name": (("networks:sekond", *X), "did you mean 'second'?"),
-    "not a function": (("networks:selective_state_update", *X), "is of type NoneType: name a"),
+    "not a function": (("networks:nobody", *X), "is of type NoneType: name a"),
     "raises": (("networks:broken", *X), "KeyError: 'weights.pth'"),
     "no network": (("networks:text", *X), "gives str, not a torch.nn.Module"),
     "Mamba-2": (("networks:second", *X), "Mamba2 is not Mamba-1"),
