@@ -125,7 +125,7 @@ class Comparison:
 
 def compare_samples(runtime: str, old: Sample, new: Sample) -> Comparison:
     """Hold new times against old ones."""
-    error = math.hypot(old.error / old.median, new.error / new.median)  # each by its own times
+    error = math.hypot(old.error, new.error) / old.median
     by_median = _judged(
         runtime, "median", old.median, new.median, max(LEAST_CHANGE, SIGMAS * error)
     )
@@ -133,7 +133,7 @@ def compare_samples(runtime: str, old: Sample, new: Sample) -> Comparison:
     if old.spread is None or new.spread is None:
         doubted = by_median.change * best <= 0 or abs(best) <= by_median.noise / 2
         return replace(by_median, verdict="no change") if doubted else by_median
-    spread = SPREADS * math.hypot(old.spread / old.best, new.spread / new.best)
+    spread = SPREADS * math.hypot(old.spread, new.spread) / old.best
     excess = EXCESS * max(each.median / each.best - 1 for each in (old, new))
     by_best = _judged(runtime, "best", old.best, new.best, max(LEAST_CHANGE, spread, excess))
     if by_best.verdict in ("no change", CANNOT_TELL) and old.quiet and new.quiet:
