@@ -344,7 +344,8 @@ def main(
             what = " ".join([step.func.__name__, *map(str, step.args[1:])])
             click.echo(f"{what}: {time.monotonic() - start:.0f} s")
     except (InputError, OSError, subprocess.CalledProcessError) as error:
-        pack(call)  # what has finished all the same
+        if out.is_dir():
+            pack(call)  # what has finished all the same
         fail(describe(error), BAD_REQUEST)
 
 
