@@ -101,16 +101,9 @@ struct TailBase {
     kNextEpsilon,
     kAttributeCount
   };
-  static constexpr Attribute kAttributes[kAttributeCount] = {CrossSelectiveScan::kAttributes[0],
-                                                             CrossSelectiveScan::kAttributes[1],
-                                                             CrossSelectiveScan::kAttributes[2],
-                                                             CrossSelectiveScan::kAttributes[3],
-                                                             CrossSelectiveScan::kAttributes[4],
-                                                             CrossSelectiveScan::kAttributes[5],
-                                                             epsilon("out_epsilon"),
-                                                             epsilon("norm2_epsilon"),
-                                                             epsilon("shared_epsilon"),
-                                                             epsilon("next_epsilon")};
+  static constexpr std::array<Attribute, kAttributeCount> kAttributes =
+      joined(CrossSelectiveScan::kAttributes, {epsilon("out_epsilon"), epsilon("norm2_epsilon"),
+                                               epsilon("shared_epsilon"), epsilon("next_epsilon")});
 
   using Params = pm_block_tail_params;
   static bool check(const Attribute* attributes, Reason* reason) {
@@ -141,20 +134,8 @@ struct BlockTail : TailBase {
   static constexpr const char* kName = "BlockTail";
 
   enum InputIndex : int32_t { kInProj = kCommonInputs, kPosition, kInputCount };
-  static constexpr Input kInputs[kInputCount] = {kCommon[0],
-                                                 kCommon[1],
-                                                 kCommon[2],
-                                                 kCommon[3],
-                                                 kCommon[4],
-                                                 kCommon[5],
-                                                 kCommon[6],
-                                                 kCommon[7],
-                                                 kCommon[8],
-                                                 kCommon[9],
-                                                 kCommon[10],
-                                                 kCommon[11],
-                                                 {"in_proj", Type::kHalf, 4},
-                                                 {"position", Type::kFloat, 2}};
+  static constexpr std::array<Input, kInputCount> kInputs =
+      joined(kCommon, {{"in_proj", Type::kHalf, 4}, {"position", Type::kFloat, 2}});
   static constexpr int32_t kRequired = kPosition;
   static constexpr Output kOutputs[] = {
       // stream, xz
@@ -171,20 +152,8 @@ struct LastBlockTail : TailBase {
   static constexpr const char* kName = "LastBlockTail";
 
   enum InputIndex : int32_t { kHeadWeight = kCommonInputs, kHeadBias, kInputCount };
-  static constexpr Input kInputs[kInputCount] = {kCommon[0],
-                                                 kCommon[1],
-                                                 kCommon[2],
-                                                 kCommon[3],
-                                                 kCommon[4],
-                                                 kCommon[5],
-                                                 kCommon[6],
-                                                 kCommon[7],
-                                                 kCommon[8],
-                                                 kCommon[9],
-                                                 kCommon[10],
-                                                 kCommon[11],
-                                                 {"head_weight", Type::kFloat, 2},
-                                                 {"head_bias", Type::kFloat, 1}};
+  static constexpr std::array<Input, kInputCount> kInputs =
+      joined(kCommon, {{"head_weight", Type::kFloat, 2}, {"head_bias", Type::kFloat, 1}});
   static constexpr int32_t kRequired = kInputCount;
   static constexpr Output kOutputs[] = {
       // stream, poses_3d

@@ -12,7 +12,9 @@
 //   Launcher           TunedLauncher, PlainLauncher, or what has their members
 #pragma once
 
+#include <array>
 #include <initializer_list>
+#include <utility>
 
 #include "attributes.h"
 #include "posemamba/scan_cuda.h"
@@ -31,6 +33,15 @@ struct Input {
   Type type;
   int32_t rank;
 };
+
+// A table of inputs or attributes, and what another operator has beside them.
+template <class Row, std::size_t N, std::size_t M>
+constexpr std::array<Row, N + M> joined(const Row (&first)[N], const Row (&more)[M]) {
+  std::array<Row, N + M> all{};
+  for (std::size_t i = 0; i < N; ++i) all[i] = first[i];
+  for (std::size_t i = 0; i < M; ++i) all[N + i] = more[i];
+  return all;
+}
 
 // A size of an output: a multiple of that of an input's axis, or (kFixed) a number.
 inline constexpr int32_t kFixed = -1;

@@ -10,10 +10,8 @@ struct SelectiveScanV2 {
 
   // Those of version 1, and the state before the first step.
   enum InputIndex : int32_t { kInitialState = SelectiveScan::kInputCount, kInputCount };
-  static constexpr Input kInputs[kInputCount] = {
-      SelectiveScan::kInputs[0], SelectiveScan::kInputs[1], SelectiveScan::kInputs[2],
-      SelectiveScan::kInputs[3], SelectiveScan::kInputs[4], SelectiveScan::kInputs[5],
-      SelectiveScan::kInputs[6], SelectiveScan::kInputs[7], {"initial_state", Type::kFloat, 3}};
+  static constexpr std::array<Input, kInputCount> kInputs =
+      joined(SelectiveScan::kInputs, {{"initial_state", Type::kFloat, 3}});
   static constexpr int32_t kRequired = SelectiveScan::kRequired;
   static constexpr Output kOutputs[] = {
       // y, final_state
@@ -21,8 +19,8 @@ struct SelectiveScanV2 {
       {Type::kFloat, 3, {{SelectiveScan::kU, 0}, {SelectiveScan::kU, 1}, {SelectiveScan::kA, 1}}}};
 
   enum AttributeIndex : int32_t { kGated = SelectiveScan::kAttributeCount, kAttributeCount };
-  static constexpr Attribute kAttributes[kAttributeCount] = {
-      SelectiveScan::kAttributes[0], SelectiveScan::kAttributes[1], {"gated", 0, 1, 1}};
+  static constexpr std::array<Attribute, kAttributeCount> kAttributes =
+      joined(SelectiveScan::kAttributes, {{"gated", 0, 1, 1}});
 
   using Params = pm_stateful_scan_params;
   static bool check(const Attribute*, Reason*) { return true; }

@@ -7,8 +7,6 @@
 namespace posemamba::cuda::backward {
 namespace {
 
-constexpr int kThreads = 256;
-
 struct HandOverArgs {
   Problem problem;
   int states;  // a channel has in the workspace
@@ -99,11 +97,25 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(const __grid_constant__ S
 
 }  // namespace
 
+Problem make_problem(const Sizes& sizes, const Plan& plan, int32_t groups, Parts* parts) {
+  Problem problem{};
+  const int64_t carried = sizes.rows * plan.chunks * sizes.channels;
+  problem.state = parts->take(carried * plan.states);
+  problem.adjoint = parts->take(carried * plan.states);
+  problem.dt_sum = parts->take(carried);
+  problem.skip = parts->take(carried);
+  problem.steps = static_cast<int>(sizes.steps);
+  problem.groups = groups, problem.channels = sizes.channels, problem.d_state = sizes.d_state;
+  problem.chunks = plan.chunks, problem.blocks_per_row = plan.blocks_per_row;
+  problem.layout = plan.layout;
+  return problem;
+}
+
 cudaError_t hand_over(const Problem& problem, int64_t rows, int states, const Device& device,
                       cudaStream_t stream) {
   const HandOverArgs a{problem, states, rows};
   const int64_t threads = rows * problem.channels * states;
-  return start(hand_over_kernel, (threads + kThreads - 1) / kThreads, kThreads, a, device, stream);
+  return start(hand_over_kernel, blocks_for(threads), kThreads, a, device, stream);
 }
 
 cudaError_t sum_chunks(const Problem& problem, int64_t batch, const Sum* sums, int count,

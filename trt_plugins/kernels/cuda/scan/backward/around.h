@@ -1,10 +1,14 @@
-// What runs between and after the two kernels over chunks, for both operators.
+// What comes before, between and after the two kernels over chunks, for both operators.
 #pragma once
 
 #include "cuda/device/launch.h"
+#include "cuda/scan/backward/plan.h"
 #include "cuda/scan/backward/problem.cuh"
 
 namespace posemamba::cuda::backward {
+
+// Everything but the operator's own inputs; takes the first parts of the workspace.
+Problem make_problem(const Sizes& sizes, const Plan& plan, int32_t groups, Parts* parts);
 
 // From the chunks alone to what enters them: states forwards, then what is asked of them backwards.
 cudaError_t hand_over(const Problem& problem, int64_t rows, int states, const Device& device,

@@ -16,16 +16,16 @@ int64_t steps_of(const pm_cross_scan_params& p) { return p.frames * p.joints; }
 int64_t rows_of(const pm_cross_scan_params& p) { return p.batch * p.directions; }
 int dbl_width(const pm_cross_scan_params& p) { return p.dt_rank + 2 * p.d_state; }
 
-int64_t blocks_for(int64_t elements) { return (elements + kThreads - 1) / kThreads; }
+Sizes sizes_of(const pm_cross_scan_params& p) {
+  return {rows_of(p), steps_of(p), p.d_inner, p.d_state, p.dt_rank};
+}
 
 Plan plan_of(const pm_cross_scan_backward_params& params, const pm_cuda_tuning* tuning,
              const Device& device) {
   const pm_cross_scan_params& p = params.forward;
-  const Sizes sizes{rows_of(p), steps_of(p), p.d_inner, p.d_state, p.dt_rank};
-  Plan plan = make_plan(sizes, tuning, device);
+  Plan plan = make_plan(sizes_of(p), tuning, device);
   const int64_t widest = std::max(p.d_inner, p.directions * dbl_width(p));
-  plan.valid = plan.valid && blocks_for(p.batch * steps_of(p) * widest) <= INT32_MAX &&
-               blocks_for(rows_of(p) * p.d_inner * plan.states) <= INT32_MAX;
+  plan.valid = plan.valid && blocks_for(p.batch * steps_of(p) * widest) <= INT32_MAX;
   return plan;
 }
 
@@ -33,21 +33,12 @@ Plan plan_of(const pm_cross_scan_backward_params& params, const pm_cuda_tuning* 
 CrossArgs args_of(const pm_cross_scan_backward_params& params, const Plan& plan, Parts* parts) {
   const pm_cross_scan_params& p = params.forward;
   CrossArgs a{};
-  Problem& problem = a.problem;
-  problem.A = p.A, problem.D = p.D;
-  const int64_t carried = rows_of(p) * plan.chunks * p.d_inner;
-  problem.state = parts->take(carried * plan.states);
-  problem.adjoint = parts->take(carried * plan.states);
-  problem.dt_sum = parts->take(carried);
-  problem.skip = parts->take(carried);
-  a.of_weight = parts->take(carried * p.dt_rank);
+  a.problem = make_problem(sizes_of(p), plan, p.directions, parts);
+  a.problem.A = p.A, a.problem.D = p.D;
+  a.problem.softplus = 1;
+  a.of_weight = parts->take(rows_of(p) * plan.chunks * p.d_inner * p.dt_rank);
   a.of_u = parts->take(rows_of(p) * steps_of(p) * p.d_inner);
   a.of_dbl = parts->take(rows_of(p) * plan.blocks_per_row * steps_of(p) * dbl_width(p));
-  problem.steps = static_cast<int>(steps_of(p));
-  problem.groups = p.directions, problem.channels = p.d_inner, problem.d_state = p.d_state;
-  problem.softplus = 1;
-  problem.chunks = plan.chunks, problem.blocks_per_row = plan.blocks_per_row;
-  problem.layout = plan.layout;
   a.x = p.x, a.x_dbl = p.x_dbl, a.dy = params.dy;
   a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
   a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.dy_stride = params.dy_stride;
@@ -103,15 +94,7 @@ cudaError_t run(const pm_cross_scan_backward_params& params, const Plan& plan, c
   const pm_cross_scan_params& p = params.forward;
   return with_shape(p.d_state, [&](auto shape) {
     using S = typename decltype(shape)::type;
-    using Rows = CrossRows<S, T>;
-    const int threads = plan.warps * 32;
-    cudaError_t error =
-        start(carry_kernel<S, Rows>, plan.blocks, threads, a, device, stream, plan.carry_bytes());
-    if (error != cudaSuccess) return error;
-    error = hand_over(a.problem, rows_of(p), plan.states, device, stream);
-    if (error != cudaSuccess) return error;
-    return start(gradient_kernel<S, Rows>, plan.blocks, threads, a, device, stream,
-                 plan.gradient_bytes());
+    return launch_chunks<S, CrossRows<S, T>>(a, plan, rows_of(p), device, stream);
   });
 }
 

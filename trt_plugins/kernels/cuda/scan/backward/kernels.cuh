@@ -1,8 +1,11 @@
-// The two kernels over chunks: a thread block takes some channels of a chunk.
+// The two kernels over chunks, a thread block takes some channels of a chunk; and their launches.
 #ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_KERNELS_CUH_
 #define POSEMAMBA_KERNELS_CUDA_BACKWARD_KERNELS_CUH_
 
+#include "cuda/device/start.h"
+#include "cuda/scan/backward/around.h"
 #include "cuda/scan/backward/lane.cuh"
+#include "cuda/scan/backward/plan.h"
 
 namespace posemamba::cuda::backward {
 
@@ -26,6 +29,20 @@ __global__ void __launch_bounds__(kMostWarps * 32)
   Lane<S>(a.problem, at, shared).template gradients<Rows::kGated>();
   __syncthreads();
   rows.store();
+}
+
+// Chunks alone, what enters each, and the gradients from that.
+template <class S, class Rows>
+cudaError_t launch_chunks(const typename Rows::Args& a, const Plan& plan, int64_t rows,
+                          const Device& device, cudaStream_t stream) {
+  const int threads = plan.warps * 32;
+  cudaError_t error =
+      start(carry_kernel<S, Rows>, plan.blocks, threads, a, device, stream, plan.carry_bytes());
+  if (error != cudaSuccess) return error;
+  error = hand_over(a.problem, rows, plan.states, device, stream);
+  if (error != cudaSuccess) return error;
+  return start(gradient_kernel<S, Rows>, plan.blocks, threads, a, device, stream,
+               plan.gradient_bytes());
 }
 
 }  // namespace posemamba::cuda::backward

@@ -4,10 +4,9 @@
 #define POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_
 
 #include "cuda/scan/backward/cross_rows.cuh"
+#include "cuda/scan/backward/plan.h"
 
 namespace posemamba::cuda::backward {
-
-constexpr int kThreads = 256;
 
 // dx: a source has `parts` 1 and one column group, all of a position's channels. dx_dbl: a column
 // belongs to one direction, which left it in `parts` blocks.

@@ -43,6 +43,7 @@ Plan make_plan(const Sizes& sizes, const pm_cuda_tuning* tuning, const Device& d
   plan.chunks = static_cast<int>((sizes.steps + steps - 1) / steps);
   const int64_t each = int64_t{plan.chunks} * plan.blocks_per_row;
   plan.valid = plan.gradient_bytes() <= device.shared_bytes && sizes.rows <= INT32_MAX / each &&
+               blocks_for(sizes.rows * sizes.channels * plan.states) <= INT32_MAX &&
                sizes.channels <= INT32_MAX / PM_MAX_DT_RANK;  // a group's weights count in 32 bits
   plan.blocks = sizes.rows * each;
   return plan;

@@ -30,6 +30,9 @@ struct Plan {
   }
 };
 
+constexpr int kThreads = 256;  // of the kernels that are not over chunks
+inline int64_t blocks_for(int64_t elements) { return (elements + kThreads - 1) / kThreads; }
+
 // Invalid: no such tuning, more blocks than a grid has, or more channels than are counted.
 Plan make_plan(const Sizes& sizes, const pm_cuda_tuning* tuning, const Device& device);
 

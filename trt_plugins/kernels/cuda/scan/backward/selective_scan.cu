@@ -15,12 +15,11 @@ namespace {
 
 int64_t rows_of(const pm_scan_params& p) { return p.batch * p.groups; }
 int64_t states_elements(const pm_scan_params& p) { return rows_of(p) * 2 * p.d_state * p.length; }
-int64_t blocks_for(int64_t elements) { return (elements + kThreads - 1) / kThreads; }
+Sizes sizes_of(const pm_scan_params& p) { return {rows_of(p), p.length, p.channels, p.d_state, 0}; }
 
 Plan plan_of(const pm_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
-  Plan plan = make_plan({rows_of(p), p.length, p.channels, p.d_state, 0}, tuning, device);
-  plan.valid = plan.valid && blocks_for(states_elements(p)) <= INT32_MAX &&
-               blocks_for(rows_of(p) * p.channels * plan.states) <= INT32_MAX;
+  Plan plan = make_plan(sizes_of(p), tuning, device);
+  plan.valid = plan.valid && blocks_for(states_elements(p)) <= INT32_MAX;
   return plan;
 }
 
@@ -28,19 +27,10 @@ Plan plan_of(const pm_scan_params& p, const pm_cuda_tuning* tuning, const Device
 ScanArgs args_of(const pm_scan_backward_params& params, const Plan& plan, Parts* parts) {
   const pm_scan_params& p = params.forward;
   ScanArgs a{};
-  Problem& problem = a.problem;
-  problem.A = p.A, problem.D = p.D;
-  const int64_t carried = rows_of(p) * plan.chunks * p.channels;
-  problem.state = parts->take(carried * plan.states);
-  problem.adjoint = parts->take(carried * plan.states);
-  problem.dt_sum = parts->take(carried);
-  problem.skip = parts->take(carried);
+  a.problem = make_problem(sizes_of(p), plan, p.groups, parts);
+  a.problem.A = p.A, a.problem.D = p.D;
+  a.problem.softplus = p.delta_softplus;
   a.of_bc = parts->take(states_elements(p) * plan.blocks_per_row);
-  problem.steps = static_cast<int>(p.length);
-  problem.groups = p.groups, problem.channels = p.channels, problem.d_state = p.d_state;
-  problem.softplus = p.delta_softplus;
-  problem.chunks = plan.chunks, problem.blocks_per_row = plan.blocks_per_row;
-  problem.layout = plan.layout;
   a.u = p.u, a.delta = p.delta, a.B = p.B, a.C = p.C, a.z = p.z, a.delta_bias = p.delta_bias;
   a.dy = params.dy, a.du = params.du, a.ddelta = params.ddelta, a.dz = params.dz;
   std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
@@ -52,15 +42,7 @@ cudaError_t run(const pm_scan_params& p, const Plan& plan, const ScanArgs& a, co
                 cudaStream_t stream) {
   return with_shape(p.d_state, [&](auto shape) {
     using S = typename decltype(shape)::type;
-    using Rows = ScanRows<S, T, Gated>;
-    const int threads = plan.warps * 32;
-    cudaError_t error =
-        start(carry_kernel<S, Rows>, plan.blocks, threads, a, device, stream, plan.carry_bytes());
-    if (error != cudaSuccess) return error;
-    error = hand_over(a.problem, rows_of(p), plan.states, device, stream);
-    if (error != cudaSuccess) return error;
-    return start(gradient_kernel<S, Rows>, plan.blocks, threads, a, device, stream,
-                 plan.gradient_bytes());
+    return launch_chunks<S, ScanRows<S, T, Gated>>(a, plan, rows_of(p), device, stream);
   });
 }
 
