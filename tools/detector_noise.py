@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from root_trajectory import read_views
 
-from posemamba.data.multiview import triangulate
 from posemamba.data.pose2sim import (
-    MAX_ERROR,
     MIN_CONFIDENCE,
     demo_folder,
     read_cameras,
     read_people,
+    triangulate_joints,
 )
 from posemamba.errors import InputError
 from posemamba.pose.keypoints import get_format
@@ -55,17 +54,8 @@ def measured(wheel: Path) -> npt.NDArray[np.bool_]:
     with demo_folder(wheel) as demo:
         cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
         people = read_people(demo, [(camera.width, camera.height) for camera in cameras])
-    seen = people[:, :, [rule.joints.index(name) for name in rule.used]]
-    views, frames, joints, _ = seen.shape
-    points, _ = triangulate(
-        cameras,
-        seen[..., :2].reshape(views, -1, 2),
-        seen[..., 2].reshape(views, -1),
-        min_confidence=MIN_CONFIDENCE,
-        max_error=MAX_ERROR,
-    )
-    placed = np.isfinite(points.reshape(frames, joints, 3)).all(-1)
-    known = (seen[..., 2] > MIN_CONFIDENCE) & placed
+    seen, points, _ = triangulate_joints(cameras, people, rule.used)
+    known = (seen[..., 2] > MIN_CONFIDENCE) & np.isfinite(points).all(-1)
     needs = [[rule.used.index(name) for name in rule.weights(joint)[0]] for joint in JOINT_NAMES]
     return np.stack([known[..., need].all(-1) for need in needs], axis=-1)
 

@@ -24,17 +24,17 @@ import numpy.typing as npt
 
 from posemamba import load_checkpoint
 from posemamba.checkpoint.bundled import demo_checkpoint
-from posemamba.data.multiview import Camera, triangulate
+from posemamba.data.multiview import Camera
 from posemamba.data.pose2sim import (
-    MAX_ERROR,
     MIN_CONFIDENCE,
     demo_folder,
     read_cameras,
     read_people,
     read_trial,
+    triangulate_joints,
 )
 from posemamba.model.lift import as_lift
-from posemamba.pose.keypoints import detections_to_h36m, get_format
+from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.lift import with_flip
 from posemamba.pose.preprocess import normalize_2d
 from posemamba.skeleton import PARENTS
@@ -61,15 +61,8 @@ def read_views(wheel: Path) -> Iterator[View]:
     with demo_folder(wheel) as demo:
         cameras = read_cameras(demo / "calibration" / "Calib.qca.txt")
         people = read_people(demo, [(camera.width, camera.height) for camera in cameras])
-    hips = people[:, :, [get_format("body25b").joints.index(name) for name in HIPS]]
-    points, _ = triangulate(
-        cameras,
-        hips[..., :2].reshape(len(cameras), -1, 2),
-        hips[..., 2].reshape(len(cameras), -1),
-        min_confidence=MIN_CONFIDENCE,
-        max_error=MAX_ERROR,
-    )
-    pelvis = points.reshape(-1, 2, 3).mean(1)
+    _, hips, _ = triangulate_joints(cameras, people, HIPS)
+    pelvis = hips.mean(1)
     clips = read_trial(wheel).triangulated
     for number, camera in enumerate(cameras):
         yield View(

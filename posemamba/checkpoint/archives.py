@@ -12,13 +12,13 @@ import lzma
 import re
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import NamedTuple
 
 from posemamba.errors import InputError
+from posemamba.files.input import DAMAGED_ZIP
 from posemamba.text import printable, problem
 
 MAX_BYTES = 4 << 30
@@ -26,8 +26,8 @@ MAX_BYTES = 4 << 30
 
 
 #: What the libraries raise on damaged archives.
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError,
-            ValueError, NotImplementedError, RuntimeError, MemoryError, LookupError)  # fmt: skip
+_DAMAGED = (*DAMAGED_ZIP, tarfile.TarError, lzma.LZMAError, OSError, ValueError, RuntimeError,
+            MemoryError, LookupError)  # fmt: skip
 
 #: Compressed files: how they begin, their suffix, and what opens them.
 _COMPRESSED: tuple[tuple[bytes, str, ModuleType], ...] = (

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ import numpy.typing as npt
 from posemamba.data.clip_set import ClipSet
 from posemamba.data.multiview import Camera, triangulate
 from posemamba.errors import InputError
-from posemamba.files.input import require_no_device
+from posemamba.files.input import DAMAGED_ZIP, require_no_device
 from posemamba.pose.keypoints import detections_to_h36m, get_format
 from posemamba.pose.metrics import mpjpe, p_mpjpe
 from posemamba.pose.preprocess import normalize_2d
@@ -114,7 +113,7 @@ def demo_folder(wheel_or_folder: Path) -> Iterator[Path]:
             with zipfile.ZipFile(wheel_or_folder) as wheel:
                 inside = [name for name in wheel.namelist() if name.startswith(f"{_DEMO}/")]
                 wheel.extractall(folder, inside)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        except DAMAGED_ZIP:
             raise InputError(f"{wheel_or_folder}: not a wheel; download it again") from None
         yield _demo(Path(folder), wheel_or_folder)
 
@@ -236,11 +235,21 @@ def _trial(demo: Path) -> Trial:
     return Trial(_filmed(cameras, people, world), _filmed(cameras, people, reference), figures)
 
 
-def _triangulated(cameras: list[Camera], people: Array) -> tuple[Array, dict[str, float]]:
-    """Human3.6M joints in the room (frames, 17, 3), metres, z up; and figures of quality."""
-    rule = get_format("body25b")
-    used = [rule.joints.index(name) for name in rule.used]
-    seen = people[:, :, used]  # (views, frames, joints, 3)
+def triangulate_joints(
+    cameras: Sequence[Camera], people: Array, names: Sequence[str]
+) -> tuple[Array, Array, Array]:
+    """Some joints of a person in the room.
+
+    Args:
+        people: (views, frames, joints, 3) of :func:`read_people`.
+        names: of joints of BODY_25B.
+
+    Returns:
+        what was seen of them (views, frames, names, 3), in pixels; where they are
+        (frames, names, 3) in metres, NaN where no two cameras agree; the reprojection errors.
+    """
+    places = [get_format("body25b").joints.index(name) for name in names]
+    seen = people[:, :, places]
     views, frames, joints, _ = seen.shape
     points, errors = triangulate(
         cameras,
@@ -249,7 +258,13 @@ def _triangulated(cameras: list[Camera], people: Array) -> tuple[Array, dict[str
         min_confidence=MIN_CONFIDENCE,
         max_error=MAX_ERROR,
     )
-    tracks = points.reshape(frames, joints, 3)
+    return seen, points.reshape(frames, joints, 3), errors
+
+
+def _triangulated(cameras: list[Camera], people: Array) -> tuple[Array, dict[str, float]]:
+    """Human3.6M joints in the room (frames, 17, 3), metres, z up; and figures of quality."""
+    rule = get_format("body25b")
+    _, tracks, errors = triangulate_joints(cameras, people, rule.used)
     figures = {
         "reprojection_px": float(np.nanmean(errors)),
         "missing_percent": float(np.isnan(errors).mean() * 100),

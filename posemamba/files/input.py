@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import zipfile
+import zlib
 from pathlib import Path
 
 from posemamba.text import problem
+
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+"""What reading a damaged or truncated zip archive raises."""
 
 
 def require_no_device(path: str | os.PathLike[str]) -> None:

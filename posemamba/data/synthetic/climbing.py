@@ -22,7 +22,6 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +30,7 @@ import numpy.typing as npt
 
 from posemamba.data.synthetic.humanoid import RATE, Motion
 from posemamba.errors import InputError
-from posemamba.files.input import require_no_device
+from posemamba.files.input import DAMAGED_ZIP, require_no_device
 from posemamba.skeleton import JOINT_NAMES
 
 Array = npt.NDArray[np.float64]
@@ -128,7 +127,7 @@ def read_climbs(wheel_or_folder: Path) -> list[Motion]:
     try:
         with zipfile.ZipFile(wheel_or_folder) as wheel:
             return [_read(zipfile.Path(wheel), recording) for recording in RECORDINGS]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+    except DAMAGED_ZIP:
         raise InputError(f"{wheel_or_folder}: not a wheel, or damaged; '{GET}'") from None
 
 
