@@ -23,6 +23,7 @@ import pytest
 import safetensors.torch
 import torch
 from places import GOLDEN, TINY
+from right_weights import RIGHT, ZEROS, State, assert_right
 from torch import Tensor, nn
 
 from posemamba.checkpoint.containers import read_weight_file
@@ -30,11 +31,6 @@ from posemamba.checkpoint.read import read_checkpoint
 from posemamba.checkpoint.weight_sets import find_weight_sets
 from posemamba.errors import InputError
 
-State = dict[str, Tensor]
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    RIGHT: State = dict(read_checkpoint(TINY).state)
-ZEROS: State = {key: torch.zeros_like(value) for key, value in RIGHT.items()}
 LIST = [value.clone() for value in RIGHT.values()]
 IN_PROJ = "STEblocks.0.op.in_proj.weight"
 
@@ -90,14 +86,6 @@ WHOLE: dict[str, Any] = {
 WHOLE["views of one tensor"] = {
     key: flat.view(RIGHT[key].shape) for key, flat in WHOLE["views of one tensor"].items()
 }
-
-
-def assert_right(path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = read_checkpoint(path).state
-    assert found.keys() == RIGHT.keys()
-    assert all(torch.equal(found[key], RIGHT[key]) for key in RIGHT)
 
 
 @pytest.mark.parametrize("name", WHOLE)

@@ -16,14 +16,11 @@ import pytest
 import safetensors.torch
 import torch
 from places import TINY
-from torch import Tensor
+from right_weights import RIGHT, ZEROS, State, assert_right
 
 from posemamba.checkpoint.read import read_checkpoint
 from posemamba.errors import Caution, InputError
 
-State = dict[str, Tensor]
-RIGHT: State = dict(read_checkpoint(TINY).state)
-ZEROS: State = {key: torch.zeros_like(value) for key, value in RIGHT.items()}
 COUNTERS = {"n_averaged": torch.tensor(7), "criterion.weight": torch.ones(17)}
 
 
@@ -67,23 +64,15 @@ WRAPPED: dict[str, Any] = {
 }
 
 
-def check(path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = read_checkpoint(path).state
-    assert found.keys() == RIGHT.keys()
-    assert all(torch.equal(found[key], RIGHT[key]) for key in RIGHT)
-
-
 @pytest.mark.parametrize("name", WRAPPED)
 def test_the_weights_are_found(name: str, tmp_path: Path) -> None:
     torch.save(WRAPPED[name], tmp_path / "w.ckpt")
-    check(tmp_path / "w.ckpt")
+    assert_right(tmp_path / "w.ckpt")
 
 
 def test_safetensors_with_a_prefix(tmp_path: Path) -> None:
     safetensors.torch.save_file(prefixed("model."), tmp_path / "w.safetensors")
-    check(tmp_path / "w.safetensors")
+    assert_right(tmp_path / "w.safetensors")
 
 
 SAID = {
@@ -132,12 +121,12 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
 def test_our_own_run_gives_its_average(tmp_path: Path) -> None:
     content = {"model_pos": ZEROS, "average": list(RIGHT.values()), "train_config": "{}"}
     torch.save(content, tmp_path / "last.pth.tr")
-    check(tmp_path / "last.pth.tr")
+    assert_right(tmp_path / "last.pth.tr")
 
 
 def test_our_own_run_without_an_average(tmp_path: Path) -> None:
     torch.save({"model_pos": RIGHT, "average": [], "train_config": "{}"}, tmp_path / "last.pth.tr")
-    check(tmp_path / "last.pth.tr")
+    assert_right(tmp_path / "last.pth.tr")
 
 
 # --- archives and shards --------------------------------------------------------------------------
