@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("policy", ["last", "center", "blend"])
 @pytest.mark.parametrize("missing", [0, 1])
 def test_hundred_thousand_pushes(policy: str, missing: int, built: Path, stand_ins: Path) -> None:

@@ -172,6 +172,7 @@ def test_the_avatar_walks_with_a_trajectory(heard: Heard) -> None:
     np.testing.assert_allclose(hips[:, [0, 2]], moved[:, [0, 2]], atol=FLOAT32)
 
 
+@pytest.mark.alone
 def test_pace_and_delay(heard: Heard) -> None:
     """Poses are received as they are sent; the delay is told once a second."""
     frames, rate = 45, 30.0

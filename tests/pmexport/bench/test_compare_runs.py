@@ -26,6 +26,7 @@ BUSY = 1.1
 command's usual three seconds, for it needs calls that nobody disturbed."""
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_no_change_and_a_planted_tenth(here: Path) -> None:
     lift = OrtCpu(RuntimeOptions(threads=1)).load(here / "tiny.onnx")
