@@ -58,9 +58,8 @@ def best_spread(samples_ms: Sequence[float]) -> float:
         return sorted(samples_ms)[len(samples_ms) // 2] - best
     edges = [len(samples_ms) * i // blocks for i in range(blocks + 1)]
     floors = sorted(min(samples_ms[i:j]) for i, j in pairwise(edges))
-    return (
-        floors[max(1, blocks // 3)] - best
-    )  # of two or three the nearest would be the best itself
+    nearest = max(1, blocks // 3)  # of two or three blocks the first would be the best itself
+    return floors[nearest] - best
 
 
 def hides_a_change(samples_ms: Sequence[float]) -> bool:

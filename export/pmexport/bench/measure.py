@@ -146,7 +146,7 @@ def measure(
     rows: list[tuple[float, float, float, float]] = []
     with watching or nullcontext():
         start, until = clock(), effort.measure_s
-        while len(rows) < MIN_RUNS or len(rows) < effort.runs:
+        while len(rows) < max(MIN_RUNS, effort.runs):
             if len(rows) >= MIN_RUNS and clock() - start >= until:
                 if until >= PATIENCE * effort.measure_s or not hides_a_change(_whole_ms(rows)):
                     break

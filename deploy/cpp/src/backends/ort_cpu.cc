@@ -51,11 +51,8 @@ class OrtCpu : public Backend {
 
   void run(int64_t batch, int64_t frames) override {
     const bool any_batch = model_.sizes.batch_max == 0;
-    if (threads_ < 2 || batch < 2 || batch * frames < kManyFrames || !any_batch) {
-      run_part(onnx_, bound_for(0, batch, frames));
-      return;
-    }
-    if (workers_ == nullptr && !start_workers()) {
+    const bool many = threads_ >= 2 && batch >= 2 && batch * frames >= kManyFrames && any_batch;
+    if (!many || (workers_ == nullptr && !start_workers())) {
       run_part(onnx_, bound_for(0, batch, frames));
       return;
     }
