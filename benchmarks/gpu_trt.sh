@@ -28,7 +28,7 @@ build() {
   cmake --build build/gpu --target posemamba_trt posemamba_cuda_shared posemamba_kernels | tail -2
   "$PYTHON" -c "
 import pathlib, sys
-sys.path.insert(0, 'tests/native/tensorrt')
+sys.path[:0] = ['tests/native/tensorrt', 'tests/support']
 import trt_harness as harness
 to = pathlib.Path('$CONFORMANCE')
 harness.link(harness.compile_harness(harness.headers(), to.parent), to)"
