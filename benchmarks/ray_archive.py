@@ -22,11 +22,12 @@ SIZE = (1280, 720)
 _WORDS = ("--size", "{}x{}".format(*SIZE), "--rate", "30")
 _PATIENCE_S = 300.0
 
-#: COCO-17 of somebody who stands, in pixels from the hips: a reader that looks whether joints lie as
-#: their names say finds nothing odd.
+#: COCO-17 of somebody who stands, in pixels from the hips: a reader that looks whether joints lie
+#: as their names say finds nothing odd.
 _STANDING = np.array(
     [(0, -200), (8, -208), (-8, -208), (16, -203), (-16, -203), (38, -150), (-38, -150), (48, -85),
-     (-48, -85), (52, -25), (-52, -25), (22, 0), (-22, 0), (24, 85), (-24, 85), (24, 170), (-24, 170)],
+     (-48, -85), (52, -25), (-52, -25), (22, 0), (-22, 0), (24, 85), (-24, 85), (24, 170),
+     (-24, 170)],
     dtype=float,
 )  # fmt: skip
 

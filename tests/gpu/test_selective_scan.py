@@ -28,6 +28,15 @@ def test_every_variant(lib: ctypes.CDLL, dtype: torch.dtype, config: int, chunks
     check(lib, oracle.make_scan(dtype=dtype), Tuning(0, chunks, config))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("batch", [1, 24])
+@pytest.mark.parametrize("n", [1, 3, 16, 32])
+def test_lanes_along_the_sequence(lib: ctypes.CDLL, dtype: torch.dtype, batch: int, n: int) -> None:
+    """24 items are many rows: a lane has 4 steps then."""
+    for length in (1, 259, 260, 264):
+        check(lib, oracle.make_scan(batch=batch, n=n, length=length, dtype=dtype), Tuning(0, 0, 11))
+
+
 @pytest.mark.parametrize("length", [1, 2, 31, 32, 33, 129, 459, 1377, 4131])
 def test_length(lib: ctypes.CDLL, length: int) -> None:
     for chunks in (0, 5):

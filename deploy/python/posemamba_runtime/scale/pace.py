@@ -10,8 +10,9 @@ from posemamba_runtime.lift_times import lift_times_ms
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.recordings import windows_of
 
-_BUSY = 0.6
-"""Share of the time that lifting may take; the rest is for frames and poses to come and go."""
+_BUSY = 0.4
+"""Share of a core that lifting may take. Frames that come cost the same process as much again, and at
+0.6, with the cameras on the same two cores, half of the frames were refused."""
 
 _TRIED = (1, 8)  # windows at once
 

@@ -67,6 +67,7 @@ struct Io<__half> {
   static __device__ __forceinline__ float value(Scalar s) {
     return __half2float(__ushort_as_half(s));
   }
+  static __device__ __forceinline__ float value(__half s) { return __half2float(s); }
   static __device__ __forceinline__ float2 value2(Pair p) {
     return __half22float2(*reinterpret_cast<const __half2*>(&p));
   }

@@ -1,8 +1,10 @@
-// Launcher of the generic SelectiveScan: one scan launch, or two over chunks.
+// Launcher of the generic SelectiveScan: lanes along the sequence, or the chunked design in one
+// scan launch, or in two over chunks.
 #include <algorithm>
 
 #include "common/validate.h"
 #include "cuda/device/launch.h"
+#include "cuda/scan/along_time/launch.h"
 #include "cuda/scan/chunked/kernels.h"
 #include "cuda/scan/chunked/plan.h"
 #include "cuda/scan/selective_scan.cuh"
@@ -29,12 +31,23 @@ Problem problem_of(const pm_scan_params& p) {
   return {p.batch * p.groups, p.channels, static_cast<int32_t>(p.length), p.d_state, false};
 }
 
+// Whether lanes go along the sequence; a plan is the chunked design's.
+bool along_time_of(const pm_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
+  const pm_cuda_tuning ask = tuning == nullptr ? pm_cuda_tuning{} : *tuning;
+  if (ask.chunks > 1 || ask.chunks < 0) return false;
+  if (ask.config == 0) {
+    return ask.variant == PM_CUDA_AUTO && ask.chunks == 0 && along_time::wins(p, device);
+  }
+  return ask.config == along_time::kConfig && along_time::fits(p) &&
+         (ask.variant == PM_CUDA_AUTO || ask.variant == PM_CUDA_SERIAL);
+}
+
 Plan plan_of(const pm_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
   return make_plan(problem_of(p), tuning, device.multiprocessors);
 }
 
 Layout layout_of(const pm_scan_params& p, const Plan& plan) {
-  if (plan.chunks == 1) return {0, 0};
+  if (plan.chunks <= 1) return {0, 0};
   const std::size_t carried =
       static_cast<std::size_t>(p.batch) * static_cast<std::size_t>(p.groups) *
       static_cast<std::size_t>(plan.chunks) * static_cast<std::size_t>(plan.channels());
@@ -67,6 +80,7 @@ extern "C" size_t pm_cuda_scan_workspace(const pm_scan_params* params,
   if (posemamba::validate_layout(params) != PM_OK || !supported(*params)) return 0;
   const Device device = current_device();
   if (device.multiprocessors == 0) return 0;
+  if (along_time_of(*params, tuning, device)) return layout_of(*params, Plan{}).total();
   const Plan plan = plan_of(*params, tuning, device);
   return plan.config < 0 ? 0 : layout_of(*params, plan).total();
 }
@@ -86,6 +100,7 @@ extern "C" cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_
   if (!supported(p)) return cudaErrorNotSupported;
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
+  if (along_time_of(p, tuning, device)) return along_time::run(p, device, stream);
   const Plan plan = plan_of(p, tuning, device);
   if (plan.config < 0 || (plan.chunks > 1 && workspace == nullptr)) return cudaErrorInvalidValue;
 
