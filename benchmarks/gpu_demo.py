@@ -318,7 +318,7 @@ _path = click.Path(path_type=Path)
     "--clips", default=4096, show_default=True, help="Of pybullet's; half as many climbs."
 )
 @click.option("--held-out", default=48, show_default=True, help="Clips of each held-out set.")
-@click.option("--extra", default="--scan mamba-ssm --cuda-graph", show_default=True,
+@click.option("--extra", default="--scan fused --cuda-graph", show_default=True,
               help="Further options of posemamba train.")  # fmt: skip
 @click.option("--device", default="cuda", show_default=True)
 def main(

@@ -111,7 +111,6 @@ def forward_and_back(args: list[Any]) -> dict[str, float]:
         u, delta, A, B, C, D, _, bias, _, reverse = a
         return mamba_ssm.selective_scan(u, delta, A, B, C, D, bias, reverse)
 
-    scan_ops.NATIVE_GRADIENTS = ("cpu", "cuda")
     rows = {"fused": timed(scan_ops.cross_selective_scan)}
     rows["chunked"] = timed(plain(chunked.selective_scan))
     if find_spec("mamba_ssm") is not None:

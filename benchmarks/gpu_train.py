@@ -25,11 +25,11 @@ from torch.nn import functional as F
 
 from posemamba.model.blocks import ScanBackend, SpatioTemporalScan
 from posemamba.model.network import PoseMamba
-from posemamba.native import scan_ops
 from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 
 FRAMES = 243
+NAME = "training-throughput"
 
 
 class OfficialFlow(SpatioTemporalScan):
@@ -109,13 +109,14 @@ class Flow:
     official: bool = False
 
 
+AUTHORS = "mamba-ssm, the authors' data flow, eager"
 FLOWS = (
     Flow("fused scan, CUDA graph", "fused", cuda_graph=True),
     Flow("fused scan, eager", "fused"),
     Flow("chunked scan, eager", "chunked"),
     Flow("mamba-ssm, our data flow, CUDA graph", "mamba-ssm", cuda_graph=True),
     Flow("mamba-ssm, our data flow, eager", "mamba-ssm"),
-    Flow("mamba-ssm, the authors' data flow, eager", "mamba-ssm", official=True),
+    Flow(AUTHORS, "mamba-ssm", official=True),
 )
 
 
@@ -145,9 +146,36 @@ def measure(flow: Flow, variant: str, batch: int) -> dict[str, Any]:
     }
 
 
+def page(record: dict[str, Any]) -> str:
+    """The report in Markdown; the last columns are against the authors' data flow of that batch."""
+    machine, rows = record["environment"], record["rows"]
+    fixed = f"{machine.get('nvidia_smi', 'no GPU')}, PyTorch {machine['torch']}"
+    lines = [
+        f"# Training steps, {machine['date']}\n",
+        f"{fixed}, {FRAMES} frames, float32 with TF32 products. One step is forward, losses,",
+        "backward and AdamW; the median of up to 30. `benchmarks/gpu_run.sh train`.\n",
+        "| size | batch | run | ms a step | clips a second | peak MiB | speed | memory |",
+        "|---|---:|---|---:|---:|---:|---:|---:|",
+    ]
+    whole = {(r["variant"], r["batch"]): r for r in rows if r["run"] == AUTHORS}
+    for row in rows:
+        cells = [row["variant"], str(row["batch"]), row["run"]]
+        theirs = whole.get((row["variant"], row["batch"]), {"oom": True})
+        if row.get("oom"):
+            cells += ["out of memory", *[""] * 4]
+        else:
+            cells += [f"{row[key]:,}" for key in ("ms_a_step", "clips_a_second", "peak_mib")]
+            cells += ["", ""] if theirs.get("oom") else _against(row, theirs)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _against(row: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    speed = theirs["ms_a_step"] / row["ms_a_step"]
+    return [f"{speed:.2f}", f"{row['peak_mib'] / theirs['peak_mib']:.3f}"]
+
+
 def throughput(out: Path, sizes: str) -> None:
-    # The fused scan's own gradients: on CUDA training does not take them before they are measured.
-    scan_ops.NATIVE_GRADIENTS = ("cpu", "cuda")
     flows = [f for f in FLOWS if f.scan != "mamba-ssm" or find_spec("mamba_ssm") is not None]
     rows: list[dict[str, Any]] = []
     for variant in sizes.split(","):
@@ -156,8 +184,10 @@ def throughput(out: Path, sizes: str) -> None:
                 rows.append(measure(flow, variant, batch))
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")
                 sys.stdout.flush()
-                text = json.dumps({"environment": environment(), "rows": rows}, indent=1)
-                (out / "training-throughput.json").write_text(text)  # a later flow may fail
+                record = {"environment": environment(), "rows": rows}
+                # Each time, for a later flow may fail.
+                (out / f"{NAME}.json").write_text(json.dumps(record, indent=1) + "\n")
+                (out / f"{NAME}.md").write_text(page(record))
 
 
 def main() -> int:

@@ -71,15 +71,15 @@ def tables(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | 
 @click.option("--jobs", type=Whole(1, 64), default=1, show_default=True,
               help="Runs at a time.")  # fmt: skip
 @click.option("--device", type=NearChoice(("cpu", "cuda")), default="cpu", show_default=True)
-@click.option("--scan", type=NearChoice(("fused", "chunked", "mamba-ssm")),
-              help="Differentiable scan.  [default: mamba-ssm on cuda, else fused]")  # fmt: skip
+@click.option("--scan", type=NearChoice(("fused", "chunked", "mamba-ssm")), default="fused",
+              show_default=True, help="Differentiable scan.")  # fmt: skip
 @click.option("--cuda-graph", is_flag=True, help="Capture the training step in a CUDA graph.")
 @click.option("-o", "--output", "out", cls=Renamed, former=("--out",), required=True, type=PATH,
               help="Folder; resumed if it exists.")  # fmt: skip
 def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int,
            seeds: int, variant: str | None, depth: int | None,
            d_model: int | None, frames: int, batch: int, learning_rate: float, jobs: int,
-           device: str, scan: str | None, cuda_graph: bool, out: Path) -> None:  # fmt: skip
+           device: str, scan: str, cuda_graph: bool, out: Path) -> None:  # fmt: skip
     """The paper's ablation of scan orders and loss terms, equal steps, several seeds."""
     from tqdm import tqdm
 
@@ -104,7 +104,7 @@ def ablate(data: tuple[Path, ...], vals: tuple[Path, ...], steps: int,
         batch=batch,
         learning_rate=learning_rate,
         device=device,
-        scan=scan or ("mamba-ssm" if device == "cuda" else "fused"),
+        scan=scan,
         cuda_graph=cuda_graph,
     )
     with tqdm(desc="ablate", unit="run", disable=not sys.stderr.isatty()) as bar:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--frames", type=int, help="Frames per clip.")
 @click.option("--scan-order", help="Scan order of the network.")
 @click.option("--scan", type=NearChoice(("auto", "fused", "chunked", "mamba-ssm", "generic")),
-              help="Differentiable scan; auto: fused on the CPU, chunked on CUDA.")  # fmt: skip
+              help="Differentiable scan; auto: fused, on the CPU and on CUDA.")  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the clips.")
 @click.option("--steps", type=int, help="At most so many optimizer steps.")
 @click.option("--minutes", type=float, help="At most so much time; shapes the cosine schedule.")

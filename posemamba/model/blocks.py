@@ -18,8 +18,7 @@ from posemamba.scan import chunked, indexed, mamba_ssm, reference
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
 #: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
 #: of that package. ``chunked``: in plain PyTorch, many steps at once. ``reference``: one by one.
-#: To train, choose ``fused`` on the CPU, ``mamba-ssm`` or ``chunked`` on CUDA, where the native
-#: gradients have not been measured yet. Both plain ones take float64.
+#: To train, choose ``fused``; the others are there to compare. Both plain ones take float64.
 ScanBackend = Literal["fused", "generic", "mamba-ssm", "chunked", "reference"]
 SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "chunked", "reference")
 

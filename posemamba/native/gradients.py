@@ -19,8 +19,7 @@ from posemamba.native.scan_params import cross_scan_params, scan_params
 from posemamba.scan_order import Walk
 
 #: Device types whose gradients are native kernels; on others the scan is recomputed in PyTorch.
-#: CUDA's kernels are not among them until they have been measured; the ops below call them.
-NATIVE_GRADIENTS = ("cpu",)
+NATIVE_GRADIENTS = ("cpu", "cuda")
 
 
 def _sized(struct: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:  # noqa: ANN401

@@ -1,7 +1,8 @@
-"""The report on the scan's gradients, from made-up measurements: no GPU is here."""
+"""The reports on training on a GPU: from made-up measurements, and the committed ones."""
 
 from __future__ import annotations
 
+import json
 import sys
 
 from places import ROOT
@@ -9,6 +10,10 @@ from places import ROOT
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import gpu_scan_gradients
+import gpu_train
+
+STEPS = ROOT / "reports" / "2026-11-30-training-gpu.json"
+SCAN = ROOT / "reports" / "2026-11-30-scan-gradients.json"
 
 
 def test_a_shape_is_a_row_of_the_page() -> None:
@@ -21,3 +26,32 @@ def test_a_shape_is_a_row_of_the_page() -> None:
         "| 256 | 4 | float32 | 100.0 (64) | 200.0 (32) | 400.0 (16) | 800.0 (8) | 1600.0 (4) "
         "| 900.5 | 9000.0 |"
     )
+
+
+def test_a_step_is_held_against_the_authors_flow() -> None:
+    run = {"variant": "L", "batch": 4}
+    rows = [
+        run | {"run": "ours", "ms_a_step": 50.0, "clips_a_second": 80.0, "peak_mib": 1000},
+        run | {"run": "chunked", "oom": True},
+        run
+        | {"run": gpu_train.AUTHORS, "ms_a_step": 125.0, "clips_a_second": 32.0}
+        | {"peak_mib": 4000},
+    ]
+    machine = {"date": "2026-12-01", "nvidia_smi": "a GPU", "torch": "2.11.0"}
+    lines = gpu_train.page({"environment": machine, "rows": rows}).splitlines()
+    assert lines[-3:-1] == [
+        "| L | 4 | ours | 50.0 | 80.0 | 1,000 | 2.50 | 0.250 |",
+        "| L | 4 | chunked | out of memory |  |  |  |  |",
+    ]
+    alone = gpu_train.page({"environment": machine, "rows": rows[:1]})
+    assert alone.splitlines()[-1] == "| L | 4 | ours | 50.0 | 80.0 | 1,000 |  |  |"
+
+
+def test_the_committed_pages_are_of_their_data() -> None:
+    steps, scan = (json.loads(path.read_text(encoding="utf-8")) for path in (STEPS, SCAN))
+    pages = (
+        gpu_train.page(steps),
+        gpu_scan_gradients.page(scan["rows"], scan["environment"]),
+    )
+    for path, page in zip((STEPS, SCAN), pages, strict=True):
+        assert path.with_suffix(".md").read_text(encoding="utf-8") == page, path

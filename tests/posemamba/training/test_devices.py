@@ -9,7 +9,9 @@ from posemamba.training.config import TrainConfig
 from posemamba.training.devices import choose_scan
 
 
-@pytest.mark.parametrize(("device", "scan"), [("cpu", "fused"), ("cuda", "chunked")])
+@pytest.mark.parametrize(
+    ("device", "scan"), [("cpu", "fused"), ("cuda", "fused"), ("mps", "chunked")]
+)
 def test_auto_is_what_the_device_is_fast_with(device: str, scan: str) -> None:
     assert TrainConfig().scan == "auto"
     assert choose_scan(TrainConfig(), torch.device(device)) == scan
