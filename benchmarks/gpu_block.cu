@@ -83,7 +83,8 @@ bool check_tail(const Shape& s, const Device& device) {
   return check_case(
       "tail", s, c, [&] { return launch_tail_single(c.params, c.scan, device, nullptr); },
       [&](int blocks) {
-        return launch_tail_persistent(c.params, c.scan, with_blocks(device, blocks), nullptr);
+        return launch_tail_persistent(c.params, c.scan, c.work, with_blocks(device, blocks),
+                                      nullptr);
       },
       [&](Floats(&to)[2]) { to[0] = c.stream(), to[1] = c.next(); });
 }
@@ -255,7 +256,7 @@ int time_all(int only_batch) {
         Time persistent = {};
         if (tail_can_persist(c.params, device)) {
           persistent = time_of(launches, [&](cudaStream_t stream) {
-            return launch_tail_persistent(c.params, c.scan, device, stream);
+            return launch_tail_persistent(c.params, c.scan, c.work, device, stream);
           });
         }
         s.width = d_inner;

@@ -9,6 +9,11 @@
 
 namespace posemamba::cuda {
 
+// Bytes at the front of the workspace of a float16 scan of 256 channels that no scan touches: room
+// for what a block's tail makes of its weights, so that blocks need no workspace of their own.
+constexpr std::size_t kScanFrontBytes = 320 * 1024;
+constexpr int32_t kScanFrontChannels = 256;
+
 // Enqueues the scan launches and fills `args`, which then holds what a merge needs; `workspace` is
 // as pm_cuda_cross_scan_workspace says. The pointers of `params`, y excepted, must be valid.
 cudaError_t launch_cross_scan(const pm_cross_scan_params& params, const pm_cuda_tuning* tuning,

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cuda/block/tail.h"
+#include "cuda/block/tail_persistent/core_stages.cuh"
 #include "cuda/block/tail_persistent/gate_warps.cuh"
 #include "cuda/block/tail_persistent/matrix_warps.cuh"
 
@@ -13,13 +14,14 @@ namespace {
 
 // Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
 // warps take as leave: a larger sum would wait for ever.
-constexpr int kMatrixRegisters = 168;
+constexpr int kMatrixRegisters = 176;
 constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
 
 // No block-wide barrier after the roles part: pairs of barriers join them, see Shared.
 template <class Config>
 __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail_params& a,
-                                         const Positions& positions, int tiles) {
+                                         const Positions& positions, int tiles,
+                                         const unsigned char* stages) {
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
@@ -40,9 +42,10 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
   const int mine = (tiles - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
   if (warp < kMatrixWarps) {
     if constexpr (Config::kWarpgroups) take_registers<kMatrixRegisters>();
-    typename Config::Weights weights(shared.weights, a, mine, warp, lane);
-    dependency_wait();  // the residual comes from an earlier launch, the weights do not
+    dependency_wait();  // the residual comes from an earlier launch, so may the weights' stages
     dependency_release();
+    typename Config::Weights weights(shared.weights, stages,
+                                     WeightStage<Config::kWidth>::count(a), mine, warp, lane);
     run_matrix_warps<Config>(shared, weights, c, a, positions.rows, tiles, warp, lane);
   } else {
     if constexpr (Config::kWarpgroups) leave_registers<kGateRegisters>();
@@ -62,21 +65,38 @@ template <class Config>
 __global__ void __launch_bounds__(Config::kThreads, 1)
     block_tail_persistent_kernel(const __grid_constant__ CrossArgs c,
                                  const __grid_constant__ pm_block_tail_params a,
-                                 const __grid_constant__ Positions positions, int tiles) {
+                                 const __grid_constant__ Positions positions, int tiles,
+                                 const unsigned char* stages) {
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
   if constexpr (!Config::kWarpgroups)  // see tail_can_persist
 #endif
-    run_tail<Config>(c, a, positions, tiles);
+    run_tail<Config>(c, a, positions, tiles, stages);
 }
 
+template <int D>
+cudaError_t write_stages(const pm_block_tail_params& params, void* to, const Device& device,
+                         cudaStream_t stream) {
+  pm_block_tail_params copy = params;
+  int rows = WeightStage<D>::count(params) * CoreStages<D>::kRows;
+  void* args[] = {&copy, &to, &rows};
+  return launch(reinterpret_cast<const void*>(&core_stages_kernel<D>),
+                dim3(static_cast<unsigned>((rows + kCoreThreads - 1) / kCoreThreads)),
+                dim3(kCoreThreads), args, true, device, stream);
+}
+
+// `stages`: of the workspace, where the products want core matrices.
 template <class Config>
-cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const Device& device,
-                cudaStream_t stream) {
+cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, void* stages,
+                const Device& device, cudaStream_t stream) {
+  if constexpr (Config::kWarpgroups) {
+    const cudaError_t error = write_stages<Config::kWidth>(params, stages, device, stream);
+    if (error != cudaSuccess) return error;
+  }
   pm_block_tail_params copy = params;
   CrossArgs args_of_scan = scan;
   Positions positions(static_cast<int>(params.scan.batch) * scan.steps, scan.steps, scan.joints);
   int tiles = (positions.rows + kTileRows - 1) / kTileRows;
-  void* args[] = {&args_of_scan, &copy, &positions, &tiles};
+  void* args[] = {&args_of_scan, &copy, &positions, &tiles, &stages};
   return launch(reinterpret_cast<const void*>(&block_tail_persistent_kernel<Config>),
                 dim3(static_cast<unsigned>(std::min(tiles, device.multiprocessors))),
                 dim3(Config::kThreads), args, true, device, stream,
@@ -110,10 +130,12 @@ int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
+static_assert(CoreStages<Wide::kWidth>::kMostBytes <= kScanFrontBytes, "room in the workspace");
+
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
-                                   const Device& device, cudaStream_t stream) {
-  if (params.d_model == 64) return run<Narrow>(params, scan, device, stream);
-  if (params.d_model == 128) return run<Wide>(params, scan, device, stream);
+                                   void* workspace, const Device& device, cudaStream_t stream) {
+  if (params.d_model == 64) return run<Narrow>(params, scan, nullptr, device, stream);
+  if (params.d_model == 128) return run<Wide>(params, scan, workspace, device, stream);
   return cudaErrorNotSupported;
 }
 

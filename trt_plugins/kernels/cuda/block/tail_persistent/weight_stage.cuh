@@ -19,6 +19,7 @@ struct WeightStage {
   static constexpr int kPieces = D / 16;
   static constexpr int kPieceBytes = 2048;  // four packed tiles
   static constexpr int kBytes = kPieces * kPieceBytes;
+  static constexpr int kMost = 5 * kQuarters;  // of a tile
 
   const unsigned char* from;
   int stride;   // bytes from piece to piece
@@ -26,8 +27,8 @@ struct WeightStage {
   bool in_proj;
 
   // How many a tile uses.
-  static __device__ __forceinline__ int count(const pm_block_tail_params& params) {
-    return (params.next.xz != nullptr ? 5 : 3) * kQuarters;
+  static __host__ __device__ __forceinline__ int count(const pm_block_tail_params& params) {
+    return params.next.xz != nullptr ? kMost : 3 * kQuarters;
   }
 
   __device__ __forceinline__ WeightStage(const pm_block_tail_params& params, int number) {

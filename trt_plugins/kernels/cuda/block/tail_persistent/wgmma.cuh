@@ -1,34 +1,11 @@
 // Warpgroup products of sm_90a: four warps multiply 64 rows by weights that the tensor cores read
-// from shared memory themselves. Accumulators lie as those of mma.sync do.
-//
-// Weights lie in core matrices of 8 outputs by 8 inputs, 128 contiguous bytes, outputs fastest; no
-// swizzle. A packed 16x16 tile is four of them in fragment order, which is what stmatrix writes.
+// from shared memory themselves, in core matrices (core_stages.cuh), not swizzled. Accumulators lie
+// as those of mma.sync do.
 #pragma once
 
 #include "cuda/device/device.cuh"
 
 namespace posemamba::cuda {
-
-// Byte offset in a stage of `outputs` outputs of input block k8 of output n.
-__device__ __forceinline__ int core_row(int outputs, int k8, int n) {
-  return (k8 * (outputs / 8) + n / 8) * 128 + n % 8 * 16;
-}
-
-// Four 8x8 matrices in fragment order; lane i gives the address of row i % 8 of matrix i / 8.
-__device__ __forceinline__ void store_matrices(void* row, uint4 bits) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
-      "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
-      : "memory");
-#endif
-}
-// Orders this thread's writes to shared memory before the tensor cores' reads.
-__device__ __forceinline__ void writes_before_products() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
-}
 
 #define POSEMAMBA_FOUR(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
 #define POSEMAMBA_EIGHT(i)                                                                \
@@ -55,11 +32,17 @@ __device__ __forceinline__ void products_under_way() {
 #endif
 }
 
-// Waits for the products so far; until then c may be neither read nor written.
+// Waits until all but the last `Left` groups of products are complete.
+template <int Left>
+__device__ __forceinline__ void products_wait() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Left) : "memory");
+#endif
+}
+// Behind the wait for them: until here c may be neither read nor written.
 template <int Tiles>
 __device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
 #pragma unroll
   for (int i = 0; i < Tiles; ++i) asm volatile("" : POSEMAMBA_FOUR(i)::"memory");
 #endif
