@@ -4,7 +4,6 @@
 // the next product's operand where they stand.
 #pragma once
 
-#include "cuda/block/tail_persistent/wgmma.cuh"
 #include "cuda/device/mma.cuh"
 #include "cuda/device/quad.cuh"
 
@@ -12,10 +11,6 @@ namespace posemamba::cuda {
 
 __device__ __forceinline__ float2 read_pair(const float* p) {
   return *reinterpret_cast<const float2*>(p);
-}
-__device__ __forceinline__ uint32_t half_pair(float x, float y) {
-  const __half2 two = __floats2half2_rn(x, y);
-  return *reinterpret_cast<const uint32_t*>(&two);
 }
 // The sum over the four lanes of a row, in all four.
 __device__ __forceinline__ float row_sum(float v) {
@@ -140,17 +135,6 @@ struct FragmentRows {
       }
     }
   }
-  // The same with core matrices, all four warps of a warpgroup together. It only starts: neither
-  // may be touched before products_wait and end_cores.
-  template <int K>
-  __device__ __forceinline__ void start_cores(const unsigned char* cores,
-                                              FragmentOperand<K>& operand) {
-    products_begin(sum, operand.a);
-#pragma unroll
-    for (int k = 0; k < K / 16; ++k) warpgroup_product(sum, operand.a[k], cores + k * 32 * D);
-    products_under_way();
-  }
-  __device__ __forceinline__ void end_cores() { products_end(sum); }
 };
 
 }  // namespace posemamba::cuda

@@ -8,6 +8,7 @@
 #include "cuda/block/tail_persistent/core_stages.cuh"
 #include "cuda/block/tail_persistent/gate_warps.cuh"
 #include "cuda/block/tail_persistent/matrix_warps.cuh"
+#include "cuda/block/wgmma.cuh"
 
 namespace posemamba::cuda {
 namespace {
@@ -44,8 +45,8 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
     if constexpr (Config::kWarpgroups) take_registers<kMatrixRegisters>();
     dependency_wait();  // the residual comes from an earlier launch, so may the weights' stages
     dependency_release();
-    typename Config::Weights weights(shared.weights, stages,
-                                     WeightStage<Config::kWidth>::count(a), mine, warp, lane);
+    typename Config::Weights weights(shared.weights, stages, WeightStage<Config::kWidth>::count(a),
+                                     mine, warp, lane);
     run_matrix_warps<Config>(shared, weights, c, a, positions.rows, tiles, warp, lane);
   } else {
     if constexpr (Config::kWarpgroups) leave_registers<kGateRegisters>();
@@ -77,11 +78,10 @@ template <int D>
 cudaError_t write_stages(const pm_block_tail_params& params, void* to, const Device& device,
                          cudaStream_t stream) {
   pm_block_tail_params copy = params;
-  int rows = WeightStage<D>::count(params) * CoreStages<D>::kRows;
-  void* args[] = {&copy, &to, &rows};
+  void* args[] = {&copy, &to};
   return launch(reinterpret_cast<const void*>(&core_stages_kernel<D>),
-                dim3(static_cast<unsigned>((rows + kCoreThreads - 1) / kCoreThreads)),
-                dim3(kCoreThreads), args, true, device, stream);
+                dim3(static_cast<unsigned>(WeightStage<D>::count(params))), dim3(kCoreThreads),
+                args, true, device, stream);
 }
 
 // `stages`: of the workspace, where the products want core matrices.
@@ -120,17 +120,11 @@ bool limits_of(int32_t d_model, Limits* limits) {
   return d_model == 64 || d_model == 128;
 }
 
-#ifdef POSEMAMBA_WARPGROUPS  // this file is compiled for sm_90a too
-constexpr bool kHasWarpgroups = true;
-#else
-constexpr bool kHasWarpgroups = false;
-#endif
-
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-static_assert(CoreStages<Wide::kWidth>::kMostBytes <= kScanFrontBytes, "room in the workspace");
+static_assert(kCoreBytes<Wide::kWidth> <= kScanFrontBytes, "room in the workspace");
 
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    void* workspace, const Device& device, cudaStream_t stream) {

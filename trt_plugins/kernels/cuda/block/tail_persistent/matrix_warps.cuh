@@ -5,6 +5,7 @@
 #include "cuda/block/pair_columns.cuh"
 #include "cuda/block/tail_persistent/fragment_rows.cuh"
 #include "cuda/block/tail_persistent/shared.cuh"
+#include "cuda/block/wgmma.cuh"
 #include "cuda/scan/cross_args.cuh"
 
 namespace posemamba::cuda {
@@ -26,9 +27,9 @@ template <class Config, int D, int K>
 __device__ __forceinline__ void multiply(FragmentRows<D>& rows, typename Config::Weights& weights,
                                          FragmentOperand<K>& operand, int lane) {
   if constexpr (Config::kWarpgroups) {
-    rows.start_cores(weights.acquire(), operand);
+    start_products(rows.sum, operand.a, weights.acquire(), D);
     products_wait<0>();
-    rows.end_cores();
+    products_end(rows.sum);
   } else {
     rows.multiply_tiles(weights.acquire(), operand, lane);
   }
@@ -113,7 +114,8 @@ __device__ __forceinline__ void write_columns(const Bits& columns, __half* to, c
   }
 }
 
-// xz = operand * in_proj^T, 64 columns at a time; of warpgroups' products two are under way at once.
+// xz = operand * in_proj^T, 64 columns at a time; of warpgroups' products two are under way at
+// once.
 template <class Config>
 __device__ __forceinline__ void write_xz(const pm_next_params& next,
                                          FragmentOperand<Config::kWidth>& operand,
@@ -126,15 +128,15 @@ __device__ __forceinline__ void write_xz(const pm_next_params& next,
     for (int column = 0; column < kColumns; column += 128, to += 128) {
       CoreColumns first, second;
       first.rows.clear();
-      first.rows.start_cores(weights.acquire(), operand);
+      start_products(first.rows.sum, operand.a, weights.acquire(), 64);
       second.rows.clear();
-      second.rows.start_cores(weights.acquire(), operand);
+      start_products(second.rows.sum, operand.a, weights.acquire(), 64);
       products_wait<1>();
-      first.rows.end_cores();
+      products_end(first.rows.sum);
       weights.release();
       write_columns<kColumns>(first, to, at, lane);
       products_wait<0>();
-      second.rows.end_cores();
+      products_end(second.rows.sum);
       weights.release();
       write_columns<kColumns>(second, to + 64, at, lane);
     }
