@@ -64,16 +64,13 @@ __device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
 #endif
 }
 
-// c (a warp's 16 rows, 8 columns a tile) += a (16 inputs) * the core matrices at `weights`, which
-// are of `outputs` outputs.
+// c (a warp's 16 rows, 8 columns a tile) += a (16 inputs) * the core matrices that `from`
+// describes.
 template <int Tiles>
 __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const uint32_t (&a)[4],
-                                                  const unsigned char* weights, int outputs) {
+                                                  uint64_t from) {
   static_assert(Tiles == 2 || Tiles == 4 || Tiles == 8 || Tiles == 16, "has no instruction");
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  // From core matrix to core matrix along the inputs, then along the outputs, in 16 bytes.
-  const uint64_t from = uint64_t{(shared_address(weights) & 0x3ffff) >> 4} |
-                        static_cast<uint64_t>(outputs) << 16 | uint64_t{8} << 32;
   if constexpr (Tiles == 2) {
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
@@ -117,8 +114,15 @@ template <int Tiles, int Steps>
 __device__ __forceinline__ void start_products(float (&c)[Tiles][4], uint32_t (&a)[Steps][4],
                                                const unsigned char* weights, int outputs) {
   products_begin(c, a);
+  // In units of 16 bytes: where they lie, and how far it is from core matrix to core matrix along
+  // the inputs, then along the outputs. Taken from one lane: the compiler sees that all have it,
+  // and does the sums of a loop over k beside the other instructions.
+  const uint32_t low = __shfl_sync(
+      ~0u, (shared_address(weights) & 0x3ffff) >> 4 | static_cast<uint32_t>(outputs) << 16, 0);
 #pragma unroll
-  for (int k = 0; k < Steps; ++k) warpgroup_product(c, a[k], weights + k * outputs * 32, outputs);
+  for (int k = 0; k < Steps; ++k) {
+    warpgroup_product(c, a[k], low + static_cast<uint32_t>(k * outputs * 2) | uint64_t{8} << 32);
+  }
   products_under_way();
 }
 

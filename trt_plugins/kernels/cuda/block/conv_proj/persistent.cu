@@ -87,7 +87,7 @@ __device__ __forceinline__ void run_block(const pm_conv_proj_params& a, int posi
   auto& shared = *reinterpret_cast<Shared<Channels>*>(memory);
   unsigned char* weights = memory + sizeof(Shared<Channels>);
   const int thread = static_cast<int>(threadIdx.x);
-  const int warp = thread / 32;
+  const int warp = __shfl_sync(~0u, thread / 32, 0);  // the compiler sees that all lanes have it
   const int lane = thread % 32;
   if (thread == 0) barrier_init(&shared.weights_full, kThreads);
   for (int i = thread; i < 9 * Channels; i += kThreads) shared.taps[i] = __ldg(a.weight + i);

@@ -26,7 +26,8 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
-  const int warp = thread / 32;
+  // From one lane: the compiler sees that a warp does not part where roles do.
+  const int warp = __shfl_sync(~0u, thread / 32, 0);
   const int lane = thread % 32;
   if (thread == 0) {
     shared.weights.init();
