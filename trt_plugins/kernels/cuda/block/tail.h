@@ -20,7 +20,7 @@ cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossAr
                                const Device& device, cudaStream_t stream);
 
 // One thread block a multiprocessor, which walks over tiles of 128 positions. `workspace` is the
-// scan's: its front (kScanFrontBytes) holds weights in another order, made while the scan runs.
+// scan's: its front (scan_front_bytes) holds weights in another order, made while the scan runs.
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    void* workspace, const Device& device, cudaStream_t stream);
 

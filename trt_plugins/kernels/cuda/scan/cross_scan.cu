@@ -41,8 +41,7 @@ Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
   const std::size_t carried = plan.chunks > 1 ? rows * static_cast<std::size_t>(plan.chunks) *
                                                     static_cast<std::size_t>(plan.channels())
                                               : 0;
-  const bool front = p.dtype == PM_FLOAT16 && p.d_inner == kScanFrontChannels;
-  return {front ? kScanFrontBytes : 0,
+  return {p.dtype == PM_FLOAT16 ? scan_front_bytes(p.d_inner) : 0,
           align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
           align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
           align_up(carried * sizeof(float)),

@@ -13,11 +13,6 @@
 namespace posemamba::cuda {
 namespace {
 
-// Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
-// warps take as leave: a larger sum would wait for ever.
-constexpr int kMatrixRegisters = 176;
-constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
-
 // No block-wide barrier after the roles part: pairs of barriers join them, see Shared.
 template <class Config>
 __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail_params& a,
@@ -43,14 +38,14 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
   const int blocks = static_cast<int>(gridDim.x);
   const int mine = (tiles - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
   if (warp < kMatrixWarps) {
-    if constexpr (Config::kWarpgroups) take_registers<kMatrixRegisters>();
+    if constexpr (Config::kHands) take_registers<Config::kMatrixRegisters>();
     dependency_wait();  // the residual comes from an earlier launch, so may the weights' stages
     dependency_release();
     typename Config::Weights weights(shared.weights, stages, WeightStage<Config::kWidth>::count(a),
                                      mine, warp, lane);
     run_matrix_warps<Config>(shared, weights, c, a, positions.rows, tiles, warp, lane);
   } else {
-    if constexpr (Config::kWarpgroups) leave_registers<kGateRegisters>();
+    if constexpr (Config::kHands) leave_registers<Config::kGateRegisters>();
     if constexpr (!Config::kWarpgroups) {
       if (warp == kMatrixWarps + Config::kGateWarps) {
         shared.weights.run_copies(a, mine, lane);
@@ -104,41 +99,46 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, void*
                 sizeof(typename Config::Shared));
 }
 
-using Narrow = TailPersistentConfig<64, false, 8>;
+using NarrowTiles = TailPersistentConfig<64, false, 8>;
+using Narrow = TailPersistentConfig<64, true, 8>;
 using Wide = TailPersistentConfig<128, true, 5>;
+static_assert(kCoreBytes<Narrow::kWidth> <= scan_front_bytes(2 * Narrow::kWidth) &&
+                  kCoreBytes<Wide::kWidth> <= scan_front_bytes(2 * Wide::kWidth),
+              "room in the workspace");
+
+bool has_warpgroups(const Device& device) { return kHasWarpgroups && device.major == 9; }
 
 // What a width needs, and from which percentage of busy multiprocessors on it is the faster design
-// (docs/design/kernels.md).
+// (docs/design/kernels.md). No shared memory: there is none for it.
 struct Limits {
   std::size_t shared;
-  bool warpgroups;
   int percent;
 };
 
-bool limits_of(int32_t d_model, Limits* limits) {
-  if (d_model == 64) *limits = {sizeof(Narrow::Shared), Narrow::kWarpgroups, 75};
-  if (d_model == 128) *limits = {sizeof(Wide::Shared), Wide::kWarpgroups, 85};
-  return d_model == 64 || d_model == 128;
+Limits limits_of(int32_t d_model, const Device& device) {
+  if (d_model == 128 && has_warpgroups(device)) return {sizeof(Wide::Shared), 85};
+  if (d_model != 64) return {0, 0};
+  return {has_warpgroups(device) ? sizeof(Narrow::Shared) : sizeof(NarrowTiles::Shared), 75};
 }
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
-static_assert(kCoreBytes<Wide::kWidth> <= kScanFrontBytes, "room in the workspace");
-
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    void* workspace, const Device& device, cudaStream_t stream) {
-  if (params.d_model == 64) return run<Narrow>(params, scan, nullptr, device, stream);
+  if (params.d_model == 64) {
+    return has_warpgroups(device) ? run<Narrow>(params, scan, workspace, device, stream)
+                                  : run<NarrowTiles>(params, scan, nullptr, device, stream);
+  }
   if (params.d_model == 128) return run<Wide>(params, scan, workspace, device, stream);
   return cudaErrorNotSupported;
 }
 
 bool tail_can_persist(const pm_block_tail_params& params, const Device& device) {
   const pm_cross_scan_params& s = params.scan;
-  Limits limits;
-  return limits_of(params.d_model, &limits) && limits.shared <= device.shared_bytes &&
-         (!limits.warpgroups || (kHasWarpgroups && device.major == 9)) && s.directions == 4 &&
+  const std::size_t shared = limits_of(params.d_model, device).shared;
+  return shared > 0 && shared <= device.shared_bytes && s.directions == 4 &&
          s.batch * s.frames * s.joints <= INT32_MAX / 8;
 }
 
@@ -146,12 +146,10 @@ bool tail_can_persist(const pm_block_tail_params& params, const Device& device) 
 // are busy on average over the rounds.
 bool tail_persists(const pm_block_tail_params& params, const Device& device) {
   if (!tail_can_persist(params, device)) return false;
-  Limits limits;
-  limits_of(params.d_model, &limits);
   const pm_cross_scan_params& s = params.scan;
   const int64_t tiles = divide_up(s.batch * s.frames * s.joints, kTileRows);
   const int64_t places = divide_up(tiles, device.multiprocessors) * device.multiprocessors;
-  return tiles * 100 >= places * limits.percent;
+  return tiles * 100 >= places * limits_of(params.d_model, device).percent;
 }
 
 }  // namespace posemamba::cuda
