@@ -87,7 +87,10 @@ __device__ __forceinline__ void run_block(const pm_conv_proj_params& a, int posi
   auto& shared = *reinterpret_cast<Shared<Channels>*>(memory);
   unsigned char* weights = memory + sizeof(Shared<Channels>);
   const int thread = static_cast<int>(threadIdx.x);
-  const int warp = __shfl_sync(~0u, thread / 32, 0);  // the compiler sees that all lanes have it
+  constexpr int kTogether = Projection::kTogether;
+  // From one lane where warps multiply together: the compiler sees that all lanes have it. It costs
+  // a register too many elsewhere.
+  const int warp = kTogether > 1 ? __shfl_sync(~0u, thread / 32, 0) : thread / 32;
   const int lane = thread % 32;
   if (thread == 0) barrier_init(&shared.weights_full, kThreads);
   for (int i = thread; i < 9 * Channels; i += kThreads) shared.taps[i] = __ldg(a.weight + i);
@@ -97,16 +100,19 @@ __device__ __forceinline__ void run_block(const pm_conv_proj_params& a, int posi
   dependency_wait();  // x comes from the previous launch; the weights do not
   dependency_release();
 
-  constexpr int kTogether = Projection::kTogether;
-  const int units = (positions + kGroup * kTogether - 1) / (kGroup * kTogether);
+  // Blocks take neighbouring units, whose reads overlap, as many as warps can or fewer where there
+  // are few; from the end, for what the block before this one has written last may still be in the
+  // L2.
+  constexpr int kUnit = kTogether * kGroup;  // positions
+  const int units = (positions + kUnit - 1) / kUnit;
   const int blocks = static_cast<int>(gridDim.x);
-  const int each = (units + blocks - 1) / blocks;  // neighbours, whose reads overlap
-  const int begin = static_cast<int>(blockIdx.x) * each;
-  const int end = min(units, begin + each);
+  const int each = min(kWarps / kTogether, (units + blocks - 1) / blocks);
+  if (warp / kTogether >= each) return;
+  const int unit = static_cast<int>(blockIdx.x) * each + warp / kTogether;
   __half* rows = shared.rows[warp];
 #pragma unroll 1
-  for (int unit = begin + warp / kTogether; unit < end; unit += kWarps / kTogether) {
-    const int first = (unit * kTogether + warp % kTogether) * kGroup;
+  for (int first = (units - 1 - unit) * kUnit + warp % kTogether * kGroup; first >= 0;
+       first -= blocks * each * kUnit) {
     convolve<Channels>(shared, rows, a, positions, first, lane);
     __syncwarp();  // the rows are complete
     barrier_wait(&shared.weights_full, 0);

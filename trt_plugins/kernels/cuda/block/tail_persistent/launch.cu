@@ -116,9 +116,11 @@ struct Limits {
 };
 
 Limits limits_of(int32_t d_model, const Device& device) {
-  if (d_model == 128 && has_warpgroups(device)) return {sizeof(Wide::Shared), 85};
-  if (d_model != 64) return {0, 0};
-  return {has_warpgroups(device) ? sizeof(Narrow::Shared) : sizeof(NarrowTiles::Shared), 75};
+  const bool warpgroups = has_warpgroups(device);
+  if (d_model == 128 && warpgroups) return {sizeof(Wide::Shared), 70};
+  if (d_model == 64 && warpgroups) return {sizeof(Narrow::Shared), 60};
+  if (d_model == 64) return {sizeof(NarrowTiles::Shared), 75};
+  return {0, 0};
 }
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
