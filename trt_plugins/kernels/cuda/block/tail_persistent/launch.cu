@@ -117,9 +117,9 @@ struct Limits {
 
 Limits limits_of(int32_t d_model, const Device& device) {
   const bool warpgroups = has_warpgroups(device);
-  if (d_model == 128 && warpgroups) return {sizeof(Wide::Shared), 70};
-  if (d_model == 64 && warpgroups) return {sizeof(Narrow::Shared), 60};
-  if (d_model == 64) return {sizeof(NarrowTiles::Shared), 75};
+  if (d_model == 128 && warpgroups) return {sizeof(Wide::Shared), 62};
+  if (d_model == 64 && warpgroups) return {sizeof(Narrow::Shared), 54};
+  if (d_model == 64) return {sizeof(NarrowTiles::Shared), 68};
   return {0, 0};
 }
 
@@ -144,14 +144,15 @@ bool tail_can_persist(const pm_block_tail_params& params, const Device& device) 
          s.batch * s.frames * s.joints <= INT32_MAX / 8;
 }
 
-// The last round of tiles costs as much as a full one, so what counts is how many multiprocessors
-// are busy on average over the rounds.
+// The last round of tiles costs as much as a full one, and the first rows are made before any
+// product: a quarter of a round. What counts is how many multiprocessors are busy on average.
 bool tail_persists(const pm_block_tail_params& params, const Device& device) {
   if (!tail_can_persist(params, device)) return false;
   const pm_cross_scan_params& s = params.scan;
   const int64_t tiles = divide_up(s.batch * s.frames * s.joints, kTileRows);
-  const int64_t places = divide_up(tiles, device.multiprocessors) * device.multiprocessors;
-  return tiles * 100 >= places * limits_of(params.d_model, device).percent;
+  const int64_t quarters = 4 * divide_up(tiles, device.multiprocessors) + 1;
+  return tiles * 400 >=
+         quarters * device.multiprocessors * limits_of(params.d_model, device).percent;
 }
 
 }  // namespace posemamba::cuda
