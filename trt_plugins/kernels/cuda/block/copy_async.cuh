@@ -1,5 +1,5 @@
-// Copies from global to shared memory that pass no register: of 16 bytes a thread (sm_80 on), and of
-// whole stages by one thread (sm_90 on).
+// Copies from global to shared memory that pass no register: of 16 bytes a thread (sm_80 on), and
+// of whole stages by one thread (sm_90 on).
 #pragma once
 
 #include "cuda/device/device.cuh"
