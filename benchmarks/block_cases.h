@@ -157,6 +157,7 @@ struct Tail {
   CrossArgs scan{};
   Floats u, z, residual, vectors, position, out_proj, fc1, fc2, in_proj, head;
   const void* kept_z = nullptr;
+  void* work = nullptr;
   std::size_t rows;
   int d;
 
@@ -207,7 +208,7 @@ struct Tail {
     }
     params.d_model = d;
     params.next.epsilon = params.out_epsilon = params.norm2_epsilon = params.shared_epsilon = 1e-5f;
-    void* work = memory.bytes(pm_cuda_cross_scan_workspace(&c, nullptr));
+    work = memory.bytes(pm_cuda_cross_scan_workspace(&c, nullptr));
     CHECK(launch_cross_scan(c, nullptr, work, device, nullptr, &scan));
     CHECK(cudaDeviceSynchronize());
   }

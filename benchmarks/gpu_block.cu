@@ -83,7 +83,8 @@ bool check_tail(const Shape& s, const Device& device) {
   return check_case(
       "tail", s, c, [&] { return launch_tail_single(c.params, c.scan, device, nullptr); },
       [&](int blocks) {
-        return launch_tail_persistent(c.params, c.scan, with_blocks(device, blocks), nullptr);
+        return launch_tail_persistent(c.params, c.scan, c.work, with_blocks(device, blocks),
+                                      nullptr);
       },
       [&](Floats(&to)[2]) { to[0] = c.stream(), to[1] = c.next(); });
 }
@@ -220,6 +221,32 @@ void time_prepared(Shape s, const Device& device, int launches) {
   std::fflush(stdout);
 }
 
+// A whole block, whose convolution reads what it wrote itself before: its launches as a network has
+// them.
+void time_block(Shape s, const Device& device, int launches) {
+  Tail tail(s, device);
+  pm_block_tail_params params = tail.params;
+  s.width = 2 * s.width, s.columns = static_cast<int>(params.scan.x_dbl_stride);
+  Conv c(s);
+  auto* xz = static_cast<__half*>(params.next.xz);
+  CHECK(cudaMemset(xz, 0, tail.rows * 2 * s.width * sizeof(__half)));
+  c.params.x = xz, c.params.x_stride = 2 * s.width;
+  params.z = xz + s.width;
+  params.scan.x = c.params.u, params.scan.x_dbl = c.params.x_dbl;
+  const Time whole = time_of(launches, [&](cudaStream_t stream) {
+    return pm_cuda_block(&c.params, &params, tail.work, stream);
+  });
+  CrossArgs args;
+  const Time scan = time_of(launches, [&](cudaStream_t stream) {
+    return launch_cross_scan(params.scan, nullptr, tail.work, device, stream, &args);
+  });
+  std::printf(
+      "{\"kernel\": \"block\", \"d_inner\": %d, \"batch\": %d, \"frames\": %d, \"whole\": %.2f, "
+      "\"scan\": %.2f}\n",
+      s.width, s.batch, s.frames, whole.median, scan.median);
+  std::fflush(stdout);
+}
+
 int time_all(int only_batch) {
   const Device device = current_device();
   double bandwidth = 0.0;  // bytes a microsecond, read and written, of a large copy
@@ -255,7 +282,7 @@ int time_all(int only_batch) {
         Time persistent = {};
         if (tail_can_persist(c.params, device)) {
           persistent = time_of(launches, [&](cudaStream_t stream) {
-            return launch_tail_persistent(c.params, c.scan, device, stream);
+            return launch_tail_persistent(c.params, c.scan, c.work, device, stream);
           });
         }
         s.width = d_inner;
@@ -264,6 +291,7 @@ int time_all(int only_batch) {
       }
       s.width = d_inner / 2;
       time_prepared(s, device, launches);
+      time_block(s, device, launches);
       s.width = d_inner, s.columns = 4 * (d_inner / 32 + 32);
       const Conv c(s);
       const Time single = time_of(launches, [&](cudaStream_t stream) {

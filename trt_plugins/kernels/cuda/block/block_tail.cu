@@ -19,10 +19,11 @@ cudaError_t check(const pm_block_tail_params* params) {
 
 }  // namespace
 
-cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan,
+cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan, void* workspace,
                         const Device& device, cudaStream_t stream) {
-  return tail_persists(params, device) ? launch_tail_persistent(params, scan, device, stream)
-                                       : launch_tail_single(params, scan, device, stream);
+  return tail_persists(params, device)
+             ? launch_tail_persistent(params, scan, workspace, device, stream)
+             : launch_tail_single(params, scan, device, stream);
 }
 
 }  // namespace posemamba::cuda
@@ -36,7 +37,7 @@ extern "C" cudaError_t pm_cuda_block_tail(const pm_block_tail_params* params, vo
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
   CrossArgs scan;
   error = launch_cross_scan(params->scan, nullptr, workspace, device, stream, &scan);
-  return error != cudaSuccess ? error : launch_tail(*params, scan, device, stream);
+  return error != cudaSuccess ? error : launch_tail(*params, scan, workspace, device, stream);
 }
 
 extern "C" cudaError_t pm_cuda_block(const pm_conv_proj_params* conv,
@@ -59,5 +60,5 @@ extern "C" cudaError_t pm_cuda_block(const pm_conv_proj_params* conv,
   error = launch_conv_proj_prepared(*conv, plan.args, plan.prepared, device, stream);
   if (error != cudaSuccess) return error;
   error = launch_prepared_scan(tail->scan, device, stream, &plan);
-  return error != cudaSuccess ? error : launch_tail(*tail, plan.args, device, stream);
+  return error != cudaSuccess ? error : launch_tail(*tail, plan.args, workspace, device, stream);
 }

@@ -4,6 +4,7 @@
 
 #include "cuda/device/launch.h"
 #include "cuda/scan/cross_args.cuh"
+#include "cuda/scan/cross_launch.h"
 #include "posemamba/block_cuda.h"
 
 namespace posemamba::cuda {
@@ -18,12 +19,13 @@ inline dim3 tail_grid(int64_t steps, int64_t batch, int rows) {
 cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossArgs& scan,
                                const Device& device, cudaStream_t stream);
 
-// One thread block a multiprocessor, which walks over tiles of 128 positions.
+// One thread block a multiprocessor, which walks over tiles of 128 positions. `workspace` is the
+// scan's: its front (scan_front_bytes) holds weights in another order, made while the scan runs.
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
-                                   const Device& device, cudaStream_t stream);
+                                   void* workspace, const Device& device, cudaStream_t stream);
 
 // The faster of the two.
-cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan,
+cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan, void* workspace,
                         const Device& device, cudaStream_t stream);
 
 // Whether this device runs the persistent design at these sizes; and whether it is the faster one.

@@ -24,29 +24,32 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
       "{.reg .b64 state; mbarrier.arrive.shared.b64 state, [%0];}" ::"r"(shared_address(barrier))
       : "memory");
 }
+// Whether the phase of that parity is complete.
+__device__ __forceinline__ bool barrier_test(uint64_t* barrier, uint32_t parity) {
+  uint32_t done = 0;
+  asm volatile(
+      "{.reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}"
+      : "=r"(done)
+      : "r"(shared_address(barrier)), "r"(parity)
+      : "memory");
+  return done != 0;
+}
 // Waiting warps should not take issue slots from working ones: sm_90 suspends them in hardware (the
 // hint, in nanoseconds, only bounds one suspension), older GPUs sleep between polls.
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
-  uint32_t done = 0;
-  while (true) {
 #if __CUDA_ARCH__ >= 900
+  uint32_t done = 0;
+  while (done == 0) {
     asm volatile(
         "{.reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2, 1000000;"
         " selp.u32 %0, 1, 0, p;}"
         : "=r"(done)
         : "r"(shared_address(barrier)), "r"(parity)
         : "memory");
-    if (done != 0) return;
-#else
-    asm volatile(
-        "{.reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p;}"
-        : "=r"(done)
-        : "r"(shared_address(barrier)), "r"(parity)
-        : "memory");
-    if (done != 0) return;
-    __nanosleep(20);
-#endif
   }
+#else
+  while (!barrier_test(barrier, parity)) __nanosleep(20);
+#endif
 }
 
 // Programmatic dependent launch (sm_90 on). `wait` returns once the kernels this one depends on

@@ -113,6 +113,10 @@ struct WarpProduct {
   }
 };
 
+__device__ __forceinline__ uint32_t half_pair(float x, float y) {
+  const __half2 two = __floats2half2_rn(x, y);
+  return *reinterpret_cast<const uint32_t*>(&two);
+}
 __device__ __forceinline__ void put_half2(__half* to, float2 v) {
   *reinterpret_cast<__half2*>(to) = __floats2half2_rn(v.x, v.y);
 }

@@ -9,6 +9,14 @@
 
 namespace posemamba::cuda {
 
+// Bytes at the front of a float16 workspace that no scan touches: room for the matrices of a block
+// of so many inner channels, which a tail writes in another order, so that blocks need no workspace
+// of their own. 0 where there is no such tail.
+constexpr std::size_t scan_front_bytes(int32_t d_inner) {
+  const auto inner = static_cast<std::size_t>(d_inner);
+  return d_inner == 128 || d_inner == 256 ? 5 * inner * inner : 0;
+}
+
 // Enqueues the scan launches and fills `args`, which then holds what a merge needs; `workspace` is
 // as pm_cuda_cross_scan_workspace says. The pointers of `params`, y excepted, must be valid.
 cudaError_t launch_cross_scan(const pm_cross_scan_params& params, const pm_cuda_tuning* tuning,

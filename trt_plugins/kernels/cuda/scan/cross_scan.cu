@@ -15,12 +15,13 @@ namespace posemamba::cuda {
 namespace {
 
 struct Layout {
-  std::size_t partial;  // bytes of each part
+  std::size_t front;  // bytes of each part
+  std::size_t partial;
   std::size_t state;
   std::size_t dt_sum;
   std::size_t prepared;
 
-  std::size_t total() const { return partial + state + dt_sum + prepared; }
+  std::size_t total() const { return front + partial + state + dt_sum + prepared; }
 };
 
 std::size_t size_of(int32_t dtype) { return dtype == PM_FLOAT16 ? 2 : 4; }
@@ -40,7 +41,8 @@ Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
   const std::size_t carried = plan.chunks > 1 ? rows * static_cast<std::size_t>(plan.chunks) *
                                                     static_cast<std::size_t>(plan.channels())
                                               : 0;
-  return {align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
+  return {p.dtype == PM_FLOAT16 ? scan_front_bytes(p.d_inner) : 0,
+          align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
           align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
           align_up(carried * sizeof(float)),
           splits_channels(choice.one_pass) ? split_channel::prepared_bytes(p) : 0};
@@ -72,7 +74,7 @@ void invert_walk(CrossArgs& a, int k) {
 CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout& layout,
                   void* workspace) {
   const std::size_t size = size_of(p.dtype);
-  auto* bytes = static_cast<unsigned char*>(workspace);
+  auto* bytes = static_cast<unsigned char*>(workspace) + layout.front;
   CrossArgs a{};
   a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
   a.A = p.A, a.D = p.D, a.y = p.y;
@@ -217,7 +219,8 @@ extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params*
   if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
   Choice none{};
   none.one_pass = -1;
-  return layout_of(*largest, none).partial + carry_limit(problem_of(*largest)) +
+  const Layout layout = layout_of(*largest, none);
+  return layout.front + layout.partial + carry_limit(problem_of(*largest)) +
          prepared_limit(*largest);
 }
 

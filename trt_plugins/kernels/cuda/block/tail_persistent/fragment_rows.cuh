@@ -4,7 +4,6 @@
 // the next product's operand where they stand.
 #pragma once
 
-#include "cuda/block/tail_persistent/wgmma.cuh"
 #include "cuda/device/mma.cuh"
 #include "cuda/device/quad.cuh"
 
@@ -13,15 +12,28 @@ namespace posemamba::cuda {
 __device__ __forceinline__ float2 read_pair(const float* p) {
   return *reinterpret_cast<const float2*>(p);
 }
-__device__ __forceinline__ uint32_t half_pair(float x, float y) {
-  const __half2 two = __floats2half2_rn(x, y);
-  return *reinterpret_cast<const uint32_t*>(&two);
-}
 // The sum over the four lanes of a row, in all four.
 __device__ __forceinline__ float row_sum(float v) {
   v += __shfl_xor_sync(0xffffffffu, v, 1);
   return v + __shfl_xor_sync(0xffffffffu, v, 2);
 }
+
+// A warp's sixteen rows as the operand of a product.
+template <int K>
+struct FragmentOperand {
+  uint32_t a[K / 16][4];
+
+  // Tile t of a FragmentRows.
+  __device__ __forceinline__ void put(int t, float2 first, float2 second) {
+    a[t / 2][t % 2 * 2] = half_pair(first.x, first.y);
+    a[t / 2][t % 2 * 2 + 1] = half_pair(second.x, second.y);
+  }
+  // From sixteen rows in shared memory, `stride` halves apart.
+  __device__ __forceinline__ void load(const __half* rows, int stride, int lane) {
+#pragma unroll
+    for (int k = 0; k < K / 16; ++k) load_a(rows, stride, 0, k * 16, lane, a[k]);
+  }
+};
 
 template <int D>
 struct FragmentRows {
@@ -107,52 +119,21 @@ struct FragmentRows {
     for (int i = 0; i < kTiles * 4; ++i) sum[i / 4][i % 4] = 0.0f;
   }
 
-  // += operand(k) * the weights of D outputs and Steps * 16 inputs: packed tiles, for mma.sync.
-  template <int Steps, class Operand>
-  __device__ __forceinline__ void multiply_tiles(const unsigned char* tiles, int lane,
-                                                 Operand&& operand) {
+  // += operand * the weights of D outputs and K inputs: packed tiles, for mma.sync.
+  template <int K>
+  __device__ __forceinline__ void multiply_tiles(const unsigned char* tiles,
+                                                 const FragmentOperand<K>& operand, int lane) {
+    constexpr int kSteps = K / 16;
     const uint4* words = reinterpret_cast<const uint4*>(tiles) + lane;
 #pragma unroll
-    for (int k = 0; k < Steps; ++k) {
-      uint32_t a[4];
-      operand(k, a);
+    for (int k = 0; k < kSteps; ++k) {
 #pragma unroll
       for (int t = 0; t < kTiles / 2; ++t) {
-        const uint4 b = words[(t * Steps + k) * 32];
-        mma(sum[2 * t], a, b.x, b.y);
-        mma(sum[2 * t + 1], a, b.z, b.w);
+        const uint4 b = words[(t * kSteps + k) * 32];
+        mma(sum[2 * t], operand.a[k], b.x, b.y);
+        mma(sum[2 * t + 1], operand.a[k], b.z, b.w);
       }
     }
-  }
-  // The same with core matrices, all four warps of a warpgroup together; `meanwhile` runs beside.
-  template <int Steps, class Operand, class Meanwhile>
-  __device__ __forceinline__ void multiply_cores(const unsigned char* cores, Operand&& operand,
-                                                 Meanwhile&& meanwhile) {
-    uint32_t a[Steps][4];
-#pragma unroll
-    for (int k = 0; k < Steps; ++k) operand(k, a[k]);
-    products_begin(sum, a);
-#pragma unroll
-    for (int k = 0; k < Steps; ++k) warpgroup_product(sum, a[k], cores + k * 32 * D);
-    products_under_way();
-    meanwhile();
-    products_end(sum);
-  }
-};
-
-// A warp's sixteen rows as the operand of a product.
-template <int K>
-struct FragmentOperand {
-  uint32_t a[K / 16][4];
-
-  // Tile t of a FragmentRows.
-  __device__ __forceinline__ void put(int t, float2 first, float2 second) {
-    a[t / 2][t % 2 * 2] = half_pair(first.x, first.y);
-    a[t / 2][t % 2 * 2 + 1] = half_pair(second.x, second.y);
-  }
-  __device__ __forceinline__ void get(int k, uint32_t (&to)[4]) const {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) to[i] = a[k][i];
   }
 };
 

@@ -5,25 +5,24 @@
 #include <algorithm>
 
 #include "cuda/block/tail.h"
+#include "cuda/block/tail_persistent/core_stages.cuh"
 #include "cuda/block/tail_persistent/gate_warps.cuh"
 #include "cuda/block/tail_persistent/matrix_warps.cuh"
+#include "cuda/block/wgmma.cuh"
 
 namespace posemamba::cuda {
 namespace {
 
-// Of a thread, once warpgroups have handed registers on. The launch gave everyone 128, and as many
-// warps take as leave: a larger sum would wait for ever.
-constexpr int kMatrixRegisters = 168;
-constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
-
 // No block-wide barrier after the roles part: pairs of barriers join them, see Shared.
 template <class Config>
 __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail_params& a,
-                                         const Positions& positions, int tiles) {
+                                         const Positions& positions, int tiles,
+                                         const unsigned char* stages) {
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
-  const int warp = thread / 32;
+  // From one lane: the compiler sees that a warp does not part where roles do.
+  const int warp = __shfl_sync(~0u, thread / 32, 0);
   const int lane = thread % 32;
   if (thread == 0) {
     shared.weights.init();
@@ -39,13 +38,14 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
   const int blocks = static_cast<int>(gridDim.x);
   const int mine = (tiles - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
   if (warp < kMatrixWarps) {
-    if constexpr (Config::kWarpgroups) take_registers<kMatrixRegisters>();
-    typename Config::Weights weights(shared.weights, a, mine, warp, lane);
-    dependency_wait();  // the residual comes from an earlier launch, the weights do not
+    if constexpr (Config::kHands) take_registers<Config::kMatrixRegisters>();
+    dependency_wait();  // the residual comes from an earlier launch, so may the weights' stages
     dependency_release();
+    typename Config::Weights weights(shared.weights, stages, WeightStage<Config::kWidth>::count(a),
+                                     mine, warp, lane);
     run_matrix_warps<Config>(shared, weights, c, a, positions.rows, tiles, warp, lane);
   } else {
-    if constexpr (Config::kWarpgroups) leave_registers<kGateRegisters>();
+    if constexpr (Config::kHands) leave_registers<Config::kGateRegisters>();
     if constexpr (!Config::kWarpgroups) {
       if (warp == kMatrixWarps + Config::kGateWarps) {
         shared.weights.run_copies(a, mine, lane);
@@ -62,79 +62,97 @@ template <class Config>
 __global__ void __launch_bounds__(Config::kThreads, 1)
     block_tail_persistent_kernel(const __grid_constant__ CrossArgs c,
                                  const __grid_constant__ pm_block_tail_params a,
-                                 const __grid_constant__ Positions positions, int tiles) {
+                                 const __grid_constant__ Positions positions, int tiles,
+                                 const unsigned char* stages) {
 #if !defined(__CUDA_ARCH_FEAT_SM90_ALL)
   if constexpr (!Config::kWarpgroups)  // see tail_can_persist
 #endif
-    run_tail<Config>(c, a, positions, tiles);
+    run_tail<Config>(c, a, positions, tiles, stages);
 }
 
+template <int D>
+cudaError_t write_stages(const pm_block_tail_params& params, void* to, const Device& device,
+                         cudaStream_t stream) {
+  pm_block_tail_params copy = params;
+  void* args[] = {&copy, &to};
+  return launch(reinterpret_cast<const void*>(&core_stages_kernel<D>),
+                dim3(static_cast<unsigned>(WeightStage<D>::count(params))), dim3(kCoreThreads),
+                args, true, device, stream);
+}
+
+// `stages`: of the workspace, where the products want core matrices.
 template <class Config>
-cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const Device& device,
-                cudaStream_t stream) {
+cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, void* stages,
+                const Device& device, cudaStream_t stream) {
+  if constexpr (Config::kWarpgroups) {
+    const cudaError_t error = write_stages<Config::kWidth>(params, stages, device, stream);
+    if (error != cudaSuccess) return error;
+  }
   pm_block_tail_params copy = params;
   CrossArgs args_of_scan = scan;
   Positions positions(static_cast<int>(params.scan.batch) * scan.steps, scan.steps, scan.joints);
   int tiles = (positions.rows + kTileRows - 1) / kTileRows;
-  void* args[] = {&args_of_scan, &copy, &positions, &tiles};
+  void* args[] = {&args_of_scan, &copy, &positions, &tiles, &stages};
   return launch(reinterpret_cast<const void*>(&block_tail_persistent_kernel<Config>),
                 dim3(static_cast<unsigned>(std::min(tiles, device.multiprocessors))),
                 dim3(Config::kThreads), args, true, device, stream,
                 sizeof(typename Config::Shared));
 }
 
-using Narrow = TailPersistentConfig<64, false, 8>;
+using NarrowTiles = TailPersistentConfig<64, false, 8>;
+using Narrow = TailPersistentConfig<64, true, 8>;
 using Wide = TailPersistentConfig<128, true, 5>;
+static_assert(kCoreBytes<Narrow::kWidth> <= scan_front_bytes(2 * Narrow::kWidth) &&
+                  kCoreBytes<Wide::kWidth> <= scan_front_bytes(2 * Wide::kWidth),
+              "room in the workspace");
+
+bool has_warpgroups(const Device& device) { return kHasWarpgroups && device.major == 9; }
 
 // What a width needs, and from which percentage of busy multiprocessors on it is the faster design
-// (docs/design/kernels.md).
+// (docs/design/kernels.md). No shared memory: there is none for it.
 struct Limits {
   std::size_t shared;
-  bool warpgroups;
   int percent;
 };
 
-bool limits_of(int32_t d_model, Limits* limits) {
-  if (d_model == 64) *limits = {sizeof(Narrow::Shared), Narrow::kWarpgroups, 75};
-  if (d_model == 128) *limits = {sizeof(Wide::Shared), Wide::kWarpgroups, 85};
-  return d_model == 64 || d_model == 128;
+Limits limits_of(int32_t d_model, const Device& device) {
+  const bool warpgroups = has_warpgroups(device);
+  if (d_model == 128 && warpgroups) return {sizeof(Wide::Shared), 62};
+  if (d_model == 64 && warpgroups) return {sizeof(Narrow::Shared), 54};
+  if (d_model == 64) return {sizeof(NarrowTiles::Shared), 68};
+  return {0, 0};
 }
-
-#ifdef POSEMAMBA_WARPGROUPS  // this file is compiled for sm_90a too
-constexpr bool kHasWarpgroups = true;
-#else
-constexpr bool kHasWarpgroups = false;
-#endif
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
-                                   const Device& device, cudaStream_t stream) {
-  if (params.d_model == 64) return run<Narrow>(params, scan, device, stream);
-  if (params.d_model == 128) return run<Wide>(params, scan, device, stream);
+                                   void* workspace, const Device& device, cudaStream_t stream) {
+  if (params.d_model == 64) {
+    return has_warpgroups(device) ? run<Narrow>(params, scan, workspace, device, stream)
+                                  : run<NarrowTiles>(params, scan, nullptr, device, stream);
+  }
+  if (params.d_model == 128) return run<Wide>(params, scan, workspace, device, stream);
   return cudaErrorNotSupported;
 }
 
 bool tail_can_persist(const pm_block_tail_params& params, const Device& device) {
   const pm_cross_scan_params& s = params.scan;
-  Limits limits;
-  return limits_of(params.d_model, &limits) && limits.shared <= device.shared_bytes &&
-         (!limits.warpgroups || (kHasWarpgroups && device.major == 9)) && s.directions == 4 &&
+  const std::size_t shared = limits_of(params.d_model, device).shared;
+  return shared > 0 && shared <= device.shared_bytes && s.directions == 4 &&
          s.batch * s.frames * s.joints <= INT32_MAX / 8;
 }
 
-// The last round of tiles costs as much as a full one, so what counts is how many multiprocessors
-// are busy on average over the rounds.
+// The last round of tiles costs as much as a full one, and the first rows are made before any
+// product: a quarter of a round. What counts is how many multiprocessors are busy on average.
 bool tail_persists(const pm_block_tail_params& params, const Device& device) {
   if (!tail_can_persist(params, device)) return false;
-  Limits limits;
-  limits_of(params.d_model, &limits);
   const pm_cross_scan_params& s = params.scan;
   const int64_t tiles = divide_up(s.batch * s.frames * s.joints, kTileRows);
-  const int64_t places = divide_up(tiles, device.multiprocessors) * device.multiprocessors;
-  return tiles * 100 >= places * limits.percent;
+  const int64_t quarters = 4 * divide_up(tiles, device.multiprocessors) + 1;
+  return tiles * 400 >=
+         quarters * device.multiprocessors * limits_of(params.d_model, device).percent;
 }
 
 }  // namespace posemamba::cuda

@@ -2,11 +2,10 @@
 // poses) out. A warp owns sixteen rows of a tile from first to last, so nothing is exchanged.
 #pragma once
 
-#include <type_traits>
-
 #include "cuda/block/pair_columns.cuh"
 #include "cuda/block/tail_persistent/fragment_rows.cuh"
 #include "cuda/block/tail_persistent/shared.cuh"
+#include "cuda/block/wgmma.cuh"
 #include "cuda/scan/cross_args.cuh"
 
 namespace posemamba::cuda {
@@ -23,15 +22,16 @@ struct RowPair {
   }
 };
 
-// rows += operand(k) * the next stage of the weights.
-template <class Config, int Steps, int D, class Operand>
+// rows += operand * the next stage of the weights.
+template <class Config, int D, int K>
 __device__ __forceinline__ void multiply(FragmentRows<D>& rows, typename Config::Weights& weights,
-                                         int lane, Operand&& operand) {
-  const unsigned char* stage = weights.acquire();
+                                         FragmentOperand<K>& operand, int lane) {
   if constexpr (Config::kWarpgroups) {
-    rows.template multiply_cores<Steps>(stage, operand, [&] { weights.fill(); });
+    start_products(rows.sum, operand.a, weights.acquire(), D);
+    products_wait<0>();
+    products_end(rows.sum);
   } else {
-    rows.template multiply_tiles<Steps>(stage, lane, operand);
+    rows.multiply_tiles(weights.acquire(), operand, lane);
   }
   weights.release();  // nothing reads the stage any more: products have ended
 }
@@ -39,7 +39,7 @@ __device__ __forceinline__ void multiply(FragmentRows<D>& rows, typename Config:
 // rows += gelu(operand * fc1^T + bias) * fc2^T + bias, 64 hidden channels at a time.
 template <class Config>
 __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
-                                        const FragmentOperand<Config::kWidth>& operand,
+                                        FragmentOperand<Config::kWidth>& operand,
                                         typename Config::Weights& weights,
                                         const TailVectors<Config::kWidth, true>& v, int lane) {
   const int p = lane % 4;
@@ -51,15 +51,14 @@ __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
       const float2 b = read_pair(v.fc1_bias + part * 64 + 8 * t + 2 * p);
       hidden.sum[t][0] = hidden.sum[t][2] = b.x, hidden.sum[t][1] = hidden.sum[t][3] = b.y;
     }
-    multiply<Config, Config::kWidth / 16>(hidden, weights, lane,
-                                          [&](int k, uint32_t (&a)[4]) { operand.get(k, a); });
+    multiply<Config>(hidden, weights, operand, lane);
     FragmentOperand<64> active;
 #pragma unroll
     for (int t = 0; t < 8; ++t) {
       const float (&h)[4] = hidden.sum[t];
       active.put(t, make_float2(gelu(h[0]), gelu(h[1])), make_float2(gelu(h[2]), gelu(h[3])));
     }
-    multiply<Config, 4>(rows, weights, lane, [&](int k, uint32_t (&a)[4]) { active.get(k, a); });
+    multiply<Config>(rows, weights, active, lane);
   }
   rows.add(0, v.fc2_bias, p);
   rows.add(1, v.fc2_bias, p);
@@ -70,14 +69,6 @@ __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
 struct CoreColumns {
   FragmentRows<64> rows;
 
-  template <class Config>
-  __device__ __forceinline__ void multiply_by(typename Config::Weights& weights,
-                                              const FragmentOperand<Config::kWidth>& operand,
-                                              int lane) {
-    rows.clear();
-    multiply<Config, Config::kWidth / 16>(rows, weights, lane,
-                                          [&](int k, uint32_t (&a)[4]) { operand.get(k, a); });
-  }
   __device__ __forceinline__ uint4 bits(int i, int r, int) const {
     uint32_t words[4];
 #pragma unroll
@@ -90,48 +81,72 @@ struct CoreColumns {
 struct PairedColumns {
   PairSum pairs[2];
 
-  template <class Config>
-  __device__ __forceinline__ void multiply_by(typename Config::Weights& weights,
-                                              const FragmentOperand<Config::kWidth>& operand,
-                                              int lane) {
-    constexpr int kSteps = Config::kWidth / 16;
+  // = operand * a stage.
+  template <int K>
+  __device__ __forceinline__ void multiply(const unsigned char* stage,
+                                           const FragmentOperand<K>& operand, int lane) {
+    constexpr int kSteps = K / 16;
     pairs[0].clear(), pairs[1].clear();
-    const auto* words = reinterpret_cast<const uint4*>(weights.acquire());
+    const auto* words = reinterpret_cast<const uint4*>(stage);
 #pragma unroll
     for (int k = 0; k < kSteps; ++k) {
-      uint32_t a[4];
-      operand.get(k, a);
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        pairs[i].add(a, words + (2 * i * kSteps + k) * 32, kSteps * 32, lane);
+        pairs[i].add(operand.a[k], words + (2 * i * kSteps + k) * 32, kSteps * 32, lane);
       }
     }
-    weights.release();
   }
   __device__ __forceinline__ uint4 bits(int i, int r, int lane) const {
     return pairs[i].row(r, lane);
   }
 };
 
-// xz = operand * in_proj^T, 64 columns at a time.
+template <int Columns, class Bits>
+__device__ __forceinline__ void write_columns(const Bits& columns, __half* to, const RowPair& at,
+                                              int lane) {
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const uint4 bits = columns.bits(i, r, lane);  // all lanes
+      if (at.exists[r]) *reinterpret_cast<uint4*>(to + r * 8 * Columns + i * 32) = bits;
+    }
+  }
+}
+
+// xz = operand * in_proj^T, 64 columns at a time; of warpgroups' products two are under way at
+// once.
 template <class Config>
 __device__ __forceinline__ void write_xz(const pm_next_params& next,
-                                         const FragmentOperand<Config::kWidth>& operand,
+                                         FragmentOperand<Config::kWidth>& operand,
                                          typename Config::Weights& weights, const RowPair& at,
                                          int lane) {
   constexpr int kColumns = 4 * Config::kWidth;
   __half* to = static_cast<__half*>(next.xz) + at.row * kColumns + paired_column(lane);
+  if constexpr (Config::kWarpgroups) {
 #pragma unroll 1
-  for (int part = 0; part < kColumns / 64; ++part, to += 64) {
-    std::conditional_t<Config::kWarpgroups, CoreColumns, PairedColumns> columns;
-    columns.template multiply_by<Config>(weights, operand, lane);
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const uint4 bits = columns.bits(i, r, lane);  // all lanes
-        if (at.exists[r]) *reinterpret_cast<uint4*>(to + r * 8 * kColumns + i * 32) = bits;
-      }
+    for (int column = 0; column < kColumns; column += 128, to += 128) {
+      CoreColumns first, second;
+      first.rows.clear();
+      start_products(first.rows.sum, operand.a, weights.acquire(), 64);
+      second.rows.clear();
+      start_products(second.rows.sum, operand.a, weights.acquire(), 64);
+      products_wait<1>();
+      products_end(first.rows.sum);
+      weights.release();
+      write_columns<kColumns>(first, to, at, lane);
+      products_wait<0>();
+      products_end(second.rows.sum);
+      weights.release();
+      write_columns<kColumns>(second, to + 64, at, lane);
+    }
+  } else {
+#pragma unroll 1
+    for (int column = 0; column < kColumns; column += 64, to += 64) {
+      PairedColumns columns;
+      columns.multiply(weights.acquire(), operand, lane);
+      weights.release();
+      write_columns<kColumns>(columns, to, at, lane);
     }
   }
 }
@@ -180,9 +195,9 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
     const __half* gated = shared.gated[buffer] + warp * 16 * Config::kStride;
 #pragma unroll 1
     for (int part = 0; part < Config::kQuarters; ++part) {
-      multiply<Config, 4>(stream, weights, lane, [&](int k, uint32_t (&to)[4]) {
-        load_a(gated, Config::kStride, 0, part * 64 + k * 16, lane, to);
-      });
+      FragmentOperand<64> rows_of_part;
+      rows_of_part.load(gated + part * 64, Config::kStride, lane);
+      multiply<Config>(stream, weights, rows_of_part, lane);
     }
     barrier_arrive(shared.gated_empty + buffer);
     if (++buffer == Config::kBuffers) buffer = 0, phase ^= 1;

@@ -23,6 +23,11 @@ struct TailPersistentConfig {
   static constexpr int kThreads = 32 * 16;
   static constexpr int kStride = 2 * D + kRowPad;  // halves of a gated row
   static constexpr int kBuffers = 2;
+  // The launch gives every thread 128 registers; warpgroups may hand them on. As many warps take as
+  // leave: a larger sum would wait for ever.
+  static constexpr bool kHands = Warpgroups && D >= 128;
+  static constexpr int kMatrixRegisters = 176;
+  static constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
   using WeightsRing = std::conditional_t<Warpgroups, CoreRing<D, Ring>, TileRing<D, Ring>>;
   using Weights = std::conditional_t<Warpgroups, CoreReader<D, Ring>, TileReader<D, Ring>>;
 

@@ -57,7 +57,7 @@ struct TileRing {
 template <int D, int Ring>
 class TileReader {
  public:
-  __device__ __forceinline__ TileReader(TileRing<D, Ring>& ring, const pm_block_tail_params&, int,
+  __device__ __forceinline__ TileReader(TileRing<D, Ring>& ring, const unsigned char*, int, int,
                                         int, int)
       : ring_(ring) {}
 

@@ -13,12 +13,15 @@ constexpr int kMatrixWarps = 8;
 // faster, and racecheck does not follow it.
 constexpr int kWarpArrivals = 32;
 
+constexpr int kTileBytes = 512;  // of a packed 16x16 tile
+
 template <int D>
 struct WeightStage {
   static constexpr int kQuarters = 2 * D / 64;  // of 64 inner or hidden channels
   static constexpr int kPieces = D / 16;
-  static constexpr int kPieceBytes = 2048;  // four packed tiles
+  static constexpr int kPieceBytes = 4 * kTileBytes;
   static constexpr int kBytes = kPieces * kPieceBytes;
+  static constexpr int kMost = 5 * kQuarters;  // of a tile
 
   const unsigned char* from;
   int stride;   // bytes from piece to piece
@@ -26,12 +29,12 @@ struct WeightStage {
   bool in_proj;
 
   // How many a tile uses.
-  static __device__ __forceinline__ int count(const pm_block_tail_params& params) {
-    return (params.next.xz != nullptr ? 5 : 3) * kQuarters;
+  static __host__ __device__ __forceinline__ int count(const pm_block_tail_params& params) {
+    return params.next.xz != nullptr ? kMost : 3 * kQuarters;
   }
 
   __device__ __forceinline__ WeightStage(const pm_block_tail_params& params, int number) {
-    constexpr int kTileRow = 2 * D / 16 * 512;  // 16 outputs of out_proj or fc2
+    constexpr int kTileRow = 2 * D / 16 * kTileBytes;  // 16 outputs of out_proj or fc2
     const int after = number - kQuarters;
     const bool mlp = after >= 0 && after < 2 * kQuarters;
     inputs = after < 0 || (mlp && after % 2 == 1);
