@@ -95,6 +95,18 @@ def test_settings_reach_the_builder(fake: Path, here: Path, trt: Trt) -> None:
     assert sidecar()["precision"]["engine"]["opened"] is False  # it has no weights
 
 
+def test_tf32_reaches_the_builder_and_is_told(fake: Path, here: Path, trt: Trt) -> None:
+    """TensorRT's own default is on; an engine with it is another engine, cached or not."""
+    build = ("--onnx", "tiny.fp32.onnx", "--fp32")
+    trt(*build)
+    assert "TF32" not in plan()["flags"]
+    trt(*build, "--tf32")
+    assert "TF32" in plan()["flags"]
+    assert sidecar()["options"]["tf32"] is True
+    line = trt(*build, "--tf32", "--dry-run").stdout
+    assert "--noTF32" not in line
+
+
 def test_rtx_builds_for_several_gpus_without_one(
     fake: Path, trt: Trt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
