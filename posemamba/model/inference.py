@@ -211,7 +211,7 @@ class _FusedPath:
             self.nexts[0],
             net.norms[0][2],
         )
-        poses_3d = stream.new_empty((*stream.shape[:-1], len(net.head[1])))
+        poses_3d: Tensor = stream.new_empty((*stream.shape[:-1], len(net.head[1])))
         last = len(self.scans) - 1
         for index, scan in enumerate(self.scans):
             whole_block.block(
