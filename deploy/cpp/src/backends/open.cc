@@ -1,5 +1,6 @@
 // Which back end: what was asked for, or for "auto" what the file and the machine say.
 #include <cstring>
+#include <utility>
 
 #include "backends/backend.h"
 #include "backends/cuda.h"
@@ -13,14 +14,18 @@ namespace {
 
 using Opened = std::unique_ptr<Backend>;
 
+Opened open_cpu(const BackendRequest& request, std::shared_ptr<OrtLibrary> library) {
+  if (request.tf32) {
+    fail(PM_BAD_ARGUMENT, "tf32 is 1, and backend onnxruntime-cpu has none: leave it at 0");
+  }
+  return open_ort_cpu(request, std::move(library));
+}
+
 Opened ort_cpu(const BackendRequest& request) {
   if (request.cuda_graph) {
     fail(PM_BAD_ARGUMENT, "cuda_graph is 1, and backend onnxruntime-cpu has none: leave it at 0");
   }
-  if (request.tf32) {
-    fail(PM_BAD_ARGUMENT, "tf32 is 1, and backend onnxruntime-cpu has none: leave it at 0");
-  }
-  return open_ort_cpu(request, std::make_shared<OrtLibrary>(request.runtime_library));
+  return open_cpu(request, std::make_shared<OrtLibrary>(request.runtime_library));
 }
 
 Opened ort_cuda(const BackendRequest& request) {
@@ -41,7 +46,7 @@ Opened ort_best(const BackendRequest& request) {
       why = failure.sentence;
     }
   }
-  Opened backend = why.empty() ? open_ort_cuda(request, library) : open_ort_cpu(request, library);
+  Opened backend = why.empty() ? open_ort_cuda(request, library) : open_cpu(request, library);
   backend->facts().why = why.empty() ? "the fastest of ONNX Runtime's providers here" : why;
   return backend;
 }
