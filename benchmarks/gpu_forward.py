@@ -102,7 +102,7 @@ def official_flow(model: PoseMamba) -> Callable[[Tensor], Tensor]:
 def measure(
     variant: str, batch: int, frames: int, *, fused_only: bool, baseline: bool
 ) -> list[dict[str, Any]]:
-    """Rows for one size, batch and window: ours in fp16 and fp32, and the mamba-ssm flow."""
+    """Rows for one size, batch and window: ours in fp16, fp32 and with TF32, the mamba-ssm flow."""
     model = build(variant).cuda()
     keypoints = torch.rand(batch, frames, 17, 2, device="cuda") * 2 - 1
     runs: dict[str, Callable[[Tensor], Tensor]] = {
@@ -111,10 +111,12 @@ def measure(
     if not fused_only:
         runs["composed fp16"] = PoseMambaInference(model, torch.float16, fused=False)
         runs["composed fp32"] = PoseMambaInference(model, torch.float32)
+        runs["composed tf32"] = runs["composed fp32"]
     if baseline:
         runs["mamba-ssm flow fp16"] = official_flow(build(variant).cuda())
     rows = []
     for name, lift in runs.items():
+        torch.backends.cuda.matmul.allow_tf32 = name == "composed tf32"
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()  # weights, and the input
         graph = capture(lift, keypoints)
@@ -166,7 +168,6 @@ def main() -> int:
     parser.add_argument("--motionbert", action="store_true", help="also time MotionBERT compiled")
     parser.add_argument("--json", type=Path, required=True, help="where to write the rows")
     options = parser.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = True
     rows: list[dict[str, Any]] = []
 
     def keep(row: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from posemamba.errors import InputError
 from posemamba.model.blocks import PoseMambaBlock
 from posemamba.model.forks import ScanWeights, Visit, fused_scan, split_walks
 from posemamba.model.network import PoseMamba
-from posemamba.native import block_ops, fused_ops, packing
+from posemamba.native import block_ops, fused_ops, packing, whole_block
 
 _Norm = tuple[Tensor, Tensor, float]
 
@@ -203,7 +203,7 @@ class _FusedPath:
 
     def __call__(self, keypoints_2d: Tensor) -> Tensor:
         net = self.net
-        stream, x = fused_ops.embed(
+        stream, xz = fused_ops.embed(
             keypoints_2d.contiguous(),
             *net.embedding,
             net.joint_position,
@@ -211,11 +211,13 @@ class _FusedPath:
             self.nexts[0],
             net.norms[0][2],
         )
+        poses_3d: Tensor = stream.new_empty((*stream.shape[:-1], len(net.head[1])))
+        last = len(self.scans) - 1
         for index, scan in enumerate(self.scans):
-            # x is (batch, frames, joints, 2 * inner): what is scanned, then the gate
-            stream, x = fused_ops.block(
-                x,
+            whole_block.block(
+                xz,  # (batch, frames, joints, 2 * inner): what is scanned, then the gate
                 stream,
+                poses_3d if index == last else None,
                 [scan.taps, scan.conv_bias, self.projections[index]],
                 scan.weights,
                 self.vectors[index],
@@ -226,7 +228,6 @@ class _FusedPath:
                 self.epsilons[index],
                 *scan.walk,
             )
-        poses_3d: Tensor = x
         return poses_3d
 
 

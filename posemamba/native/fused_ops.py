@@ -1,15 +1,14 @@
 """The fused inference path as PyTorch custom ops: three or four launches per block.
 
 ``embed``, then per block ``conv_proj`` (convolution, SiLU and x_proj) and ``block_tail`` (the scan
-and everything row-wise up to the next block's in_proj), or ``block`` for both. Activations are
-float16, the stream and all parameters but the matrices float32; ``posemamba/block_cuda.h``
-specifies the kernels. On the CPU the same ops are plain PyTorch compositions, which also say
-exactly what is computed.
+and everything row-wise up to the next block's in_proj), or both in place
+(:mod:`posemamba.native.whole_block`). Activations are float16, the stream and all parameters but
+the matrices float32; ``posemamba/block_cuda.h`` specifies the kernels. On the CPU the same ops are
+plain PyTorch compositions, which also say exactly what is computed.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from posemamba.native.scan_ops import cross_selective_scan
 from posemamba.native.scan_params import cross_scan_params
 from posemamba.scan_order import Walk
 
-_LIMITS = "the fused path takes float16 activations and d_model " + ", ".join(map(str, WIDTHS))
+LIMITS = "the fused path takes float16 activations and d_model " + ", ".join(map(str, WIDTHS))
 
 
 def _next(weights: Sequence[Tensor], epsilon: float, output: Tensor) -> structs.NextParams:
@@ -54,12 +53,12 @@ def _run_next(
     return F.linear(normed, *weights)
 
 
-def _empty_scan_inputs(x: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
+def empty_scan_inputs(x: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
     """Contiguous ``u`` and ``x_dbl``."""
     return x.new_empty(x.shape), x.new_empty((*x.shape[:-1], projection.shape[0] * TILE))
 
 
-def _conv_params(
+def conv_params(
     x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor, u: Tensor, x_dbl: Tensor
 ) -> structs.ConvProjParams:
     return structs.ConvProjParams(
@@ -84,9 +83,9 @@ def conv_proj(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tupl
     Returns:
         ``u`` as ``x``, contiguous, and ``x_dbl`` (batch, frames, joints, columns), float16.
     """
-    u, x_dbl = _empty_scan_inputs(x, projection)
-    params = _conv_params(x, taps, bias, projection, u, x_dbl)
-    launch_cuda("conv_proj", params, x.device, _LIMITS)
+    u, x_dbl = empty_scan_inputs(x, projection)
+    params = conv_params(x, taps, bias, projection, u, x_dbl)
+    launch_cuda("conv_proj", params, x.device, LIMITS)
     return u, x_dbl
 
 
@@ -98,10 +97,10 @@ def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor
 
 @conv_proj.register_fake
 def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
-    return _empty_scan_inputs(x, projection)
+    return empty_scan_inputs(x, projection)
 
 
-def _tail_params(
+def tail_params(
     scan: structs.CrossScanParams,
     z: Tensor,
     residual: Tensor,
@@ -172,11 +171,11 @@ def block_tail(
     scan = cross_scan_params(
         u, u.shape[3], x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, walk
     )
-    params = _tail_params(
+    params = tail_params(
         scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
     )
     workspace = cuda_workspace("cross_scan", scan, u.device)
-    launch_cuda("block_tail", params, u.device, _LIMITS, workspace.data_ptr())
+    launch_cuda("block_tail", params, u.device, LIMITS, workspace.data_ptr())
     return stream, output
 
 
@@ -226,81 +225,6 @@ def _(
     return stream, _empty_next(next_weights, stream)
 
 
-@torch.library.custom_op("posemamba::block", mutates_args=(), device_types="cuda")
-def block(
-    xz: Tensor,
-    residual: Tensor,
-    conv_weights: Sequence[Tensor],
-    scan_weights: Sequence[Tensor],
-    vectors: Tensor,
-    matrices: Sequence[Tensor],
-    next_weights: Sequence[Tensor],
-    position: Tensor | None,
-    epsilons: Sequence[float],
-    d_state: int,
-    dt_rank: int,
-    order: Sequence[int],
-    reverse: Sequence[int],
-    limb_mask: Sequence[int],
-    limb_index: Sequence[int],
-) -> tuple[Tensor, Tensor]:
-    """A whole block: :func:`conv_proj`, then :func:`block_tail`, whose rounding between them it
-    may leave out.
-
-    Args:
-        xz: (batch, frames, joints, 4d) float16, contiguous: what is scanned, then the gate.
-        conv_weights: ``taps, bias, projection`` of :func:`conv_proj`.
-
-    The other arguments and the results are those of :func:`block_tail`.
-    """
-    stream = torch.empty_like(residual)
-    output = _empty_next(next_weights, stream)
-    inner = xz.shape[3] // 2
-    x, z = xz[..., :inner], xz[..., inner:]
-    taps, bias, projection = conv_weights
-    u, x_dbl = _empty_scan_inputs(x, projection)
-    conv = _conv_params(x, taps, bias, projection, u, x_dbl)
-    walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    scan = cross_scan_params(u, inner, x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, walk)
-    tail = _tail_params(
-        scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
-    )
-    workspace = cuda_workspace("cross_scan", scan, xz.device)
-    launch_cuda("block", conv, xz.device, _LIMITS, ctypes.addressof(tail), workspace.data_ptr())
-    return stream, output
-
-
-@block.register_kernel("cpu")
-def _(
-    xz: Tensor,
-    residual: Tensor,
-    conv_weights: Sequence[Tensor],
-    scan_weights: Sequence[Tensor],
-    *rest: Any,  # noqa: ANN401
-) -> tuple[Tensor, Tensor]:
-    inner = xz.shape[3] // 2
-    u, x_dbl = conv_proj(xz[..., :inner], *conv_weights)
-    made: tuple[Tensor, Tensor] = block_tail(
-        u, x_dbl, xz[..., inner:], residual, scan_weights, *rest
-    )
-    return made
-
-
-@block.register_fake
-def _(
-    xz: Tensor,
-    residual: Tensor,
-    conv_weights: Sequence[Tensor],
-    scan_weights: Sequence[Tensor],
-    vectors: Tensor,
-    matrices: Sequence[Tensor],
-    next_weights: Sequence[Tensor],
-    *_rest: object,
-) -> tuple[Tensor, Tensor]:
-    stream = torch.empty_like(residual)
-    return stream, _empty_next(next_weights, stream)
-
-
 @torch.library.custom_op("posemamba::embed", mutates_args=(), device_types="cuda")
 def embed(
     keypoints_2d: Tensor,
@@ -333,7 +257,7 @@ def embed(
         **grid(keypoints_2d),
         d_model=weight.shape[0],
     )
-    launch_cuda("embed", params, keypoints_2d.device, _LIMITS)
+    launch_cuda("embed", params, keypoints_2d.device, LIMITS)
     return stream, output
 
 

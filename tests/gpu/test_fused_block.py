@@ -27,7 +27,9 @@ from test_fused_ops import (
 from torch import Tensor
 from torch.nn import functional as F
 
-from posemamba.native import fused_ops, packing
+from posemamba.native import fused_ops, packing, whole_block
+from posemamba.native.whole_block import launch_block
+from posemamba.scan_order import Walk
 
 pytestmark = pytest.mark.gpu
 __all__ = ["poisoned_outputs"]  # a fixture of every test here
@@ -63,14 +65,36 @@ class BlockCase:
             d.limb_index,
         ]
 
-    def call(self, device: str) -> tuple[Tensor, Tensor]:
+    @property
+    def poses_shape(self) -> tuple[int, ...] | None:
+        """Of the head's, where there is one."""
+        return None if len(self.tail.next_weights) == 1 else (*self.x.shape[:-1], 3)
+
+    def inputs(self, device: str) -> tuple[Tensor, Tensor]:
+        """Copies of xz and the residual."""
         xz = torch.cat([self.x, self.tail.z], -1).to(device)
+        return xz, self.tail.residual.to(device, copy=True)
+
+    def call(self, device: str) -> tuple[Tensor, Tensor]:
+        """The stream, and the next xz or the poses."""
+        xz, stream = self.inputs(device)
+        shape = self.poses_shape
+        poses_3d = None if shape is None else torch.full(shape, torch.nan, device=device)
         weights = [weight.to(device) for weight in self.conv_weights]
-        residual = self.tail.residual.to(device)
-        made: tuple[Tensor, Tensor] = fused_ops.block(
-            xz, residual, weights, *self.arguments(device)
-        )
-        return made
+        whole_block.block(xz, stream, poses_3d, weights, *self.arguments(device))
+        return stream, xz if poses_3d is None else poses_3d
+
+    def call_apart(self) -> tuple[Tensor, Tensor]:
+        """As ``call``, nothing written over an input."""
+        xz, residual = self.inputs("cuda")
+        shape = self.poses_shape
+        output = torch.empty_like(xz) if shape is None else residual.new_empty(shape)
+        stream = torch.empty_like(residual)
+        weights = [weight.to("cuda") for weight in self.conv_weights]
+        *shared, order, reverse, limb_mask, limb_index = self.arguments("cuda")
+        walk = Walk(order, reverse, limb_mask, limb_index)  # type: ignore[arg-type]
+        launch_block(xz, residual, stream, output, weights, *shared, walk)  # type: ignore[arg-type]
+        return stream, output
 
     def exact(self) -> tuple[Tensor, Tensor]:
         """In float64, without any rounding between."""
@@ -136,9 +160,9 @@ def test_block(row: dict[str, object]) -> None:
     for ours, theirs, exact in zip(found, plain, expected, strict=True):
         assert ours.dtype == theirs.dtype
         assert relative(ours, exact) < LIMITS * relative(theirs, exact) + ROUNDING
-    again = case.call("cuda")
-    assert torch.equal(again[0], found[0])
-    assert torch.equal(again[1], found[1])
+    for again in (case.call("cuda"), case.call_apart()):
+        assert torch.equal(again[0], found[0])
+        assert torch.equal(again[1], found[1])
 
 
 @pytest.mark.parametrize("d_model", packing.WIDTHS)

@@ -2,7 +2,7 @@
 // object: the code and sentence of what failed first, the info, and the largest difference.
 //
 //   drive MODEL BACKEND [runtime_library=F] [op_library=F] [cuda_graph=1] [device=N]
-//         [allow_fallback=1] [stop=open]
+//         [tf32=1] [allow_fallback=1] [stop=open]
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -48,6 +48,7 @@ int main(int count, char** words) {
   options.op_library = option(count, words, "op_library", nullptr);
   options.device = std::atoi(option(count, words, "device", "0"));
   options.cuda_graph = std::atoi(option(count, words, "cuda_graph", "0"));
+  options.tf32 = std::atoi(option(count, words, "tf32", "0"));
   options.allow_fallback = std::atoi(option(count, words, "allow_fallback", "0"));
   pm_lifter* lifter = nullptr;
   const pm_result opened = pm_lifter_open(words[1], &options, &lifter);

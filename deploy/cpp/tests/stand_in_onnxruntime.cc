@@ -10,6 +10,7 @@
 //   nan=1            the network gives NaN                 type=N        of the input
 //   sleep=N          milliseconds a run takes at least
 //   graphs=FILE      a line a run: the number of its CUDA graph
+//   cuda=FILE        a line an option of the CUDA provider
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -257,8 +258,12 @@ ort::Status* CreateCUDAProviderOptions(ort::CudaOptions** out) {
   if (ort::Status* status = failing_without_environment("CreateCUDAProviderOptions")) return status;
   return give(out, "CreateCUDAProviderOptions");
 }
-ort::Status* UpdateCUDAProviderOptions(ort::CudaOptions*, const char* const*, const char* const*,
-                                       size_t) {
+ort::Status* UpdateCUDAProviderOptions(ort::CudaOptions*, const char* const* keys,
+                                       const char* const* values, size_t count) {
+  if (find("cuda") != nullptr) {
+    std::ofstream told(word("cuda", ""), std::ios::app);
+    for (size_t i = 0; i < count; ++i) told << keys[i] << "=" << values[i] << "\n";
+  }
   return failing_without_environment("UpdateCUDAProviderOptions");
 }
 void ReleaseCUDAProviderOptions(ort::CudaOptions*) {}

@@ -42,6 +42,7 @@ class LifterOptions(Structure):
         ("threads", c_int32),
         ("cuda_graph", c_int32),
         ("allow_fallback", c_int32),
+        ("tf32", c_int32),
     )
 
 

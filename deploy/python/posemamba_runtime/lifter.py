@@ -49,6 +49,7 @@ class Lifter(_library.Handle):
             each core.
         cuda_graph: record the work of each size once and replay it; None: the library's default.
         allow_fallback: take ONNX Runtime on the CPU where the back end is not to be had.
+        tf32: let onnxruntime-cuda round the inputs of float32 products to 10 bits, which is faster.
 
     Raises:
         Error: the file, or what it needs, cannot be opened; the sentence says what to do.
@@ -65,6 +66,7 @@ class Lifter(_library.Handle):
         threads: int = 0,
         cuda_graph: bool | None = None,
         allow_fallback: bool = False,
+        tf32: bool = False,
     ) -> None:
         self._library = _library.load()
         name = os.fspath(path)
@@ -86,6 +88,7 @@ class Lifter(_library.Handle):
                 "threads": threads,
                 "cuda_graph": cuda_graph,
                 "allow_fallback": allow_fallback,
+                "tf32": tf32,
             },
         )
         pointer = c_void_p()

@@ -92,13 +92,18 @@ def _scan(shape: Shape, device: Device) -> list[float]:
     ]
 
 
+def memory_us(bytes_: float, shape: Shape, device: Device) -> float:
+    """Microseconds that so many bytes a position take at least."""
+    return bytes_ * shape.positions / (COPY_SHARE * device.bandwidth * 1e3)
+
+
 def _roofline(values: Callable[[Shape], float], products: Callable[[Shape], float]) -> Features:
     """Bytes and multiply-accumulates per position, as features."""
 
     def features(shape: Shape, device: Device) -> list[float]:
-        memory_us = values(shape) * shape.positions / (COPY_SHARE * device.bandwidth * 1e3)
+        bytes_us = memory_us(values(shape), shape, device)
         tensor_us = 2 * products(shape) * shape.positions / (device.tensor * 1e6)
-        return [1e-3 / device.clock_ghz, max(memory_us, tensor_us)]
+        return [1e-3 / device.clock_ghz, max(bytes_us, tensor_us)]
 
     return features
 
@@ -121,6 +126,11 @@ def _conv_bytes(shape: Shape) -> float:
 
 def _conv_products(shape: Shape) -> float:
     return float(shape.d_inner * _conv_columns(shape))
+
+
+def around_bytes(kernel: str, shape: Shape) -> float:
+    """Bytes of a position that ``tail`` or ``conv_proj`` reads and writes once each."""
+    return {"tail": _tail_bytes, "conv_proj": _conv_bytes}[kernel](shape)
 
 
 PARTS: dict[str, Features] = {

@@ -32,6 +32,7 @@ from pmexport.runtimes.base import (
 )
 from pmexport.runtimes.files import as_model, file_for, open_runnable, runtimes_of
 from pmexport.runtimes.registry import RUNTIMES, require_usable
+from pmexport.runtimes.tf32 import TF32_RUNTIMES
 from posemamba.errors import InputError
 from posemamba.pose.clips import bundled_clips
 from posemamba.skeleton import NUM_JOINTS
@@ -193,7 +194,7 @@ def _refuse_idle_options(request: BenchRequest) -> None:
         ),
         "--no-cuda-graph": (not request.cuda_graph, ("ort-cuda", "torch-cuda", *_ENGINES)),
         f"--optimize {request.optimize}": (request.optimize != "auto", ("ort-cuda",)),
-        "--tf32": (request.tf32, ("ort-cuda", "torch-cuda")),
+        "--tf32": (request.tf32, TF32_RUNTIMES),
     }
     for option, (is_given, readers) in given.items():
         if is_given and not set(readers) & set(request.runtimes):

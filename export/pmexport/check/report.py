@@ -15,7 +15,7 @@ def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     runs = max(len(result.clips) for result in report.runtimes.values())
     clips = "real clips" if report.reference is None else "its clips"
     lines = [
-        f"Check: {report.model['path']} ({report.model['precision']}) against {_against(report)}",
+        f"Check: {report.model['path']} ({_precision(report)}) against {_against(report)}",
         *_baseline_lines(report),
         f"  {plural(runs, 'run')} on {clips} of {_span(lengths)} "
         f"{'frame' if lengths == {1} else 'frames'}, batch {_span(batches)}; "
@@ -42,6 +42,10 @@ def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     if report.scan_order_guessed:
         lines.append(guess_warning(report.model["scan_order"], report.model["path"]))
     return [*lines, f"Check: {'passed' if report.passed else 'FAILED'}"]
+
+
+def _precision(report: CheckReport) -> str:
+    return f"{report.model['precision']}{', TF32 products on the GPU' * report.tf32}"
 
 
 def _against(report: CheckReport) -> str:

@@ -40,6 +40,7 @@ class CheckRequest:
         load_outputs: poses that runners of Polygraphy gave, to be judged instead of runtimes.
         bisect: whether the module where two sides part will be looked for.
         max_drift_mm: bound of the drift that a keep list will be searched for.
+        tf32: let float32 products on a GPU round their inputs to 10 bits.
     """
 
     model: Path
@@ -59,6 +60,7 @@ class CheckRequest:
     load_outputs: Path | None = None
     bisect: bool = False
     max_drift_mm: float | None = None
+    tf32: bool = False
 
 
 @dataclass(frozen=True)

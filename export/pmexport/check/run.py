@@ -17,11 +17,13 @@ from pmexport.check.polygraphy_files import read_poses
 from pmexport.check.request import CheckRequest, Expected
 from pmexport.check.sides import require_fp16, require_observable
 from pmexport.check.tolerance import TOLERANCES, Tolerance
+from pmexport.engine.file import EngineFile
 from pmexport.format.environment import package_versions
 from pmexport.format.metadata import order_is_guessed
 from pmexport.runtimes.base import Lift, Runnable, RuntimeOptions
 from pmexport.runtimes.files import file_for, open_runnable, runtimes_of
 from pmexport.runtimes.registry import RUNTIMES, require_usable
+from pmexport.runtimes.tf32 import require_float32_products
 from posemamba.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class CheckReport:
     Attributes:
         checkpoint, baseline: None where ``reference`` stands for them.
         scan_order_guessed: nothing told the scan order, and this check cannot.
+        tf32: float32 products of the GPU's runtimes rounded their inputs, as they were asked to.
     """
 
     model: dict[str, Any]
@@ -48,6 +51,7 @@ class CheckReport:
     mm_per_unit: float
     runtimes: dict[str, RuntimeResult]
     versions: dict[str, str | None]
+    tf32: bool = False
     failure: str | None = None
 
     @property
@@ -117,6 +121,8 @@ def check(
     _refuse_idle_options(request)
     model = opened or open_runnable(request.model)
     names = () if request.load_outputs else runtimes_of(model, request.runtimes)
+    if request.tf32:
+        require_float32_products(names, {model.precision})
     if request.bisect:
         require_observable(model, names)
     if request.max_drift_mm is not None:
@@ -126,6 +132,7 @@ def check(
         scan_order=request.scan_order or model.metadata.get("scan_order"),
         weights=request.weights or model.metadata.get("weights"),
         precision=model.precision,
+        tf32=request.tf32,
     )
     lifts: dict[str, Lift] = {}
     for name in names:
@@ -136,7 +143,8 @@ def check(
     expected = _expected(request, model, each)
     if request.load_outputs is not None:
         lifts = read_poses(request.load_outputs, expected.cases)
-    tolerance = _tolerance(request, model.precision)
+    tf32 = request.tf32 or (isinstance(model, EngineFile) and model.tf32)
+    tolerance = _tolerance(request, "tf32" if tf32 else model.precision)
     results = {
         name: compare(
             expected.cases, expected.poses, run, tolerance, request.mm_per_unit, each, name
@@ -155,6 +163,7 @@ def check(
         mm_per_unit=request.mm_per_unit,
         runtimes=results,
         versions=package_versions(),
+        tf32=tf32,
         failure=expected.failure,
     )
     order, weights = options.scan_order, options.weights
@@ -174,7 +183,8 @@ def _refuse_idle_options(request: CheckRequest) -> None:
     if request.bisect and request.reference is not None:
         raise InputError("--bisect holds a model against PyTorch: leave --reference out")
     if request.load_outputs is not None:
-        for option, given in (("--runtime", request.runtimes), ("--bisect", request.bisect)):
+        idle = {"--runtime": request.runtimes, "--bisect": request.bisect, "--tf32": request.tf32}
+        for option, given in idle.items():
             if given:
                 raise InputError(
                     f"{option}: --load-outputs '{request.load_outputs}' has the poses already, "
@@ -186,15 +196,15 @@ def _refuse_idle_options(request: CheckRequest) -> None:
                 "give --ckpt C, or --reference R.npz where PyTorch or the checkpoint is not at hand"
             )
         return
-    idle = {
+    unused = {
         "--inputs": request.inputs is not None,
         "--scan-order": request.scan_order is not None,
         "--weights": request.weights is not None,
         "--ckpt": request.checkpoint is not None,
     }
     if any(name.startswith("torch") for name in request.runtimes):
-        idle = {"--inputs": idle["--inputs"]}  # those runtimes read the checkpoint
-    for option, given in idle.items():
+        unused = {"--inputs": unused["--inputs"]}  # those runtimes read the checkpoint
+    for option, given in unused.items():
         if given:
             raise InputError(
                 f"{option}: the clips and the poses are those of --reference "

@@ -17,6 +17,7 @@ from pmexport.cli.options import (
     JSON_REPORT,
     MODEL_OR_ENGINE,
     PATH,
+    TF32,
     THREADS,
     WEIGHTS,
     Positive,
@@ -57,7 +58,7 @@ _PREDICTS = ("model", "batch", "frames", "devices", "json_path")
               help="Record and replay the work on a GPU.")  # fmt: skip
 @click.option("--optimize", type=NearChoice((*get_args(Fusion), "off")), default="auto",
               show_default=True, help="Rewrite the model in memory for ort-cuda.")  # fmt: skip
-@click.option("--tf32", is_flag=True, help="Let float32 products on a GPU round their inputs.")
+@TF32
 @click.option("--gate", metavar="p95=MS,fps=N,jitter=MS,drops=%@RATE",
               help="Limits; exit 1 where one is missed.")  # fmt: skip
 @click.option("--compare", type=PATH, help="Older --json report; exit 1 where this is slower.")

@@ -17,6 +17,7 @@ from pmexport.cli.options import (
     MODEL_OR_ENGINE,
     PATH,
     SCAN_ORDER,
+    TF32,
     THREADS,
     WEIGHTS,
     Positive,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 @click.option("--mm-per-unit", type=Positive(), default=1000.0, show_default=True,
               help="Millimetres of one network unit.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads of both sides.")
+@TF32
 @click.option("--any-ckpt", "any_checkpoint", is_flag=True,
               help="Compare even if the model came from another file.")  # fmt: skip
 @click.option("--per-joint", is_flag=True, help="Print the drift of every joint.")

@@ -124,6 +124,11 @@ JSON_REPORT = click.option(
 )
 
 
+TF32 = click.option(
+    "--tf32", is_flag=True, help="Let float32 products on a GPU round their inputs to 10 bits."
+)
+
+
 def runtime_option(text: str) -> Callable[[Command], Command]:
     """``--runtime``, as often as wanted."""
     return click.option(

@@ -28,6 +28,8 @@ from posemamba.config import MAX_FRAMES
 @click.option("--seconds", type=Positive(), default=2.0, show_default=True,
               help="Time to measure each.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads on the CPU.")
+@click.option("--tf32", is_flag=True,
+              help="Also fp32 models with TF32 products, in runtimes on a GPU.")  # fmt: skip
 @click.option("--compare", type=PATH, help="Older --json report; exit 1 where this is worse.")
 @JSON_REPORT
 @click.option("--markdown", "markdown_path", type=PATH, help="The same, ending in .md.")
@@ -38,6 +40,7 @@ def regress(
     frames: int | None,
     seconds: float,
     threads: int | None,
+    tf32: bool,
     compare: Path | None,
     json_path: Path | None,
     markdown_path: Path | None,
@@ -57,7 +60,13 @@ def regress(
     once = dict.fromkeys
     report = run_regress(
         RegressRequest(
-            checkpoints, tuple(once(precisions)), tuple(once(runtimes)), effort, frames, threads
+            checkpoints,
+            tuple(once(precisions)),
+            tuple(once(runtimes)),
+            effort,
+            frames,
+            threads,
+            tf32,
         )
     )
     found = [] if old is None else changes(old, report)

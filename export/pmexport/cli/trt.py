@@ -16,6 +16,7 @@ from pmexport.cli.options import (
     KEEP,
     PATH,
     SCAN_ORDER,
+    TF32,
     WEIGHTS,
     OnnxPath,
     kept,
@@ -75,7 +76,8 @@ class Size(_Size):
 )
 @click.option("--onnx", type=OnnxPath(), help="Model written by 'pmexport onnx'.")
 @click.option("--precision", type=NearChoice(get_args(Precision)), help="As the two below.")
-@click.option("--fp32", is_flag=True, help="Everything in fp32, TF32 off.")
+@click.option("--fp32", is_flag=True, help="Everything in fp32.")
+@TF32
 @click.option("--fp16", is_flag=True, help="fp16; docs/guide/tensorrt.md lists what stays fp32.")
 @WEIGHTS
 @SCAN_ORDER

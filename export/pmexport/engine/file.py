@@ -59,6 +59,11 @@ class EngineFile:
         return int(self.sidecar["inputs"][0]["shape"][-1])
 
     @property
+    def tf32(self) -> bool:
+        """Whether float32 products may round their inputs to 10 bits, as the build was asked."""
+        return bool(self.sidecar["options"]["tf32"])
+
+    @property
     def precision(self) -> Precision:
         """``fp16`` where any layer gives it: what was got, not what was asked."""
         return "fp16" if self.sidecar["precision"]["layer_share_fp16"] > 0 else "fp32"

@@ -24,6 +24,7 @@ from pmexport.format.metadata import guess_told_here
 from pmexport.format.options import ExportOptions, Precision
 from pmexport.runtimes.base import DEFAULT_OPTIONS
 from pmexport.runtimes.registry import RUNTIMES, usable_runtime
+from pmexport.runtimes.tf32 import TF32_RUNTIMES, require_float32_products
 from posemamba.checkpoint.read import Checkpoint, read_checkpoint
 from posemamba.errors import InputError
 from posemamba.text import problem
@@ -39,6 +40,7 @@ class RegressRequest:
         checkpoints: each exported once per precision.
         frames: of a timed clip; None for the model's most.
         threads: of runtimes on the CPU.
+        tf32: also fp32 models with TF32 products, in the runtimes that have them.
     """
 
     checkpoints: tuple[Path, ...]
@@ -47,6 +49,7 @@ class RegressRequest:
     effort: Effort
     frames: int | None = None
     threads: int | None = None
+    tf32: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Cell:
     """One checkpoint, precision and runtime.
 
     Attributes:
+        precision: the model's, or ``tf32`` for an fp32 model with TF32 products.
         passed: the poses are PyTorch's, within the tolerances of ``check``.
         mpjpe_mm, max_abs: the drift, None where it was not found out.
         sample: whole calls, None where they were not timed.
@@ -101,6 +105,8 @@ def run_regress(request: RegressRequest) -> RegressReport:
         InputError: a checkpoint cannot be read, two have one name, or a runtime cannot work here.
     """
     _refuse_runtimes(request.runtimes)
+    if request.tf32:
+        require_float32_products(request.runtimes, request.precisions)
     _refuse_doubles(request.checkpoints)
     with guess_told_here():
         checkpoints = [read_checkpoint(path) for path in request.checkpoints]
@@ -144,9 +150,14 @@ def _cells(
 ) -> Iterable[Cell]:
     """The runtimes of one export."""
 
-    def failed(runtime: str, error: Exception) -> Cell:
+    runs = [(name, False) for name in request.runtimes]
+    if request.tf32 and precision == "fp32":
+        runs += [(name, True) for name in request.runtimes if name in TF32_RUNTIMES]
+
+    def failed(runtime: str, tf32: bool, error: Exception) -> Cell:
         reason = " ".join(str(error).split())[:200]
-        return Cell(path.name, checkpoint.config.variant, precision, runtime, False, failure=reason)
+        kind = "tf32" if tf32 else precision
+        return Cell(path.name, checkpoint.config.variant, kind, runtime, False, failure=reason)
 
     with TemporaryDirectory() as folder:
         model = Path(folder) / f"{path.name}.{precision}.onnx"
@@ -159,30 +170,31 @@ def _cells(
             options = ExportOptions(precision=precision)
             export_onnx(checkpoint.build(), model, options, source=source)
         except (InputError, RuntimeError) as error:
-            yield from (failed(name, error) for name in request.runtimes)
+            yield from (failed(name, tf32, error) for name, tf32 in runs)
             return
-        for name in request.runtimes:
+        for name, tf32 in runs:
             try:
                 with guess_told_here():
-                    yield _measured(request, model, path, name)
+                    yield _measured(request, model, path, name, tf32)
             except (InputError, RuntimeError) as error:
-                yield failed(name, error)
+                yield failed(name, tf32, error)
 
 
-def _measured(request: RegressRequest, model: Path, path: Path, name: str) -> Cell:
-    report = run_check(CheckRequest(model, path, (name,), threads=request.threads))
+def _measured(request: RegressRequest, model: Path, path: Path, name: str, tf32: bool) -> Cell:
+    report = run_check(CheckRequest(model, path, (name,), threads=request.threads, tf32=tf32))
     reads = RUNTIMES[name](DEFAULT_OPTIONS).reads
     timed = run_bench(
         BenchRequest(
             model, path if reads == "checkpoint" else None, (name,), frames=request.frames,
             effort=request.effort, threads=None if name == "torch-cuda" else request.threads,
+            tf32=tf32,
         )
     ).runtimes[name]  # fmt: skip
     total, drift = timed.total, report.runtimes[name]
     return Cell(
         checkpoint=path.name,
         variant=str(report.model["variant"]),
-        precision=str(report.model["precision"]),
+        precision="tf32" if tf32 else str(report.model["precision"]),
         runtime=name,
         passed=report.passed,
         mpjpe_mm=drift.mpjpe_mm,

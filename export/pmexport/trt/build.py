@@ -221,6 +221,7 @@ def worker_spec(
         "hardware_compat": None if level is None else HARDWARE_LEVELS[level][0],
         "version_compat": options.version_compat,
         "strip_weights": options.strip_weights,
+        "tf32": options.tf32,
         "cross_builds": backend.cross_builds,
         "targets": list(targets),
         "timing_cache": None if timing is None else str(timing),

@@ -11,6 +11,7 @@ from pmexport.engine.sidecar import sidecar_path
 from pmexport.format.file import ModelFile
 from pmexport.format.names import ENGINE_SUFFIX, PLUGIN_VERSION
 from pmexport.format.operators import SCANS
+from pmexport.format.options import Precision
 from pmexport.trt.backends import Backend
 from pmexport.trt.build import Outcome
 from pmexport.trt.options import Options
@@ -43,6 +44,19 @@ def check_options(options: Options, backend: Backend, targets: tuple[str, ...]) 
         raise InputError(
             f"--strip-weights: {backend.name} needs the GPU for it, and one --target, that GPU's: "
             "leave it out, or run this where the GPU is"
+        )
+
+
+def check_tf32(options: Options, precision: Precision) -> None:
+    """Refuse TF32 where no product is float32.
+
+    Raises:
+        InputError: so.
+    """
+    if options.tf32 and precision != "fp32":
+        raise InputError(
+            f"--tf32 rounds the inputs of float32 products, this engine is {precision}: leave it "
+            "out, or build it with --fp32"
         )
 
 

@@ -119,6 +119,7 @@ def key_fields(job: TrtJob, source: ModelFile, graph: Graph) -> dict[str, Any]:
         "hardware compatibility": options.hardware_compat,
         "version compatibility": options.version_compat,
         "stripped weights": options.strip_weights,
+        "tf32": options.tf32,
         "pmexport version": tool_version(),
         "sidecar schema": SCHEMA_VERSION,
     }
@@ -274,7 +275,7 @@ def _sidecar(
             "hardware_compat": options.hardware_compat,
             "version_compat": options.version_compat,
             "strip_weights": options.strip_weights,
-            "tf32": False,
+            "tf32": options.tf32,
         },
         "precision": {
             **table.to_dict(),

@@ -97,6 +97,7 @@ def _refuse_idle_options(request: TrtRequest, source: ModelFile) -> None:
         "--batch": request.batch or None,
         "--frames": request.frames or None,
         "--fp16": True if request.precision == "fp16" else None,
+        "--tf32": request.options.tf32 or None,
     }
     source.refuse_options(
         given, " in fp32: its sizes are those of 'pmexport export-module --dynamic'"

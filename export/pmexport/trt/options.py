@@ -20,6 +20,7 @@ class Options:
         workspace: bytes of scratch memory a layer may use at most.
         timing_cache: file of measured kernel times, read and written.
         hardware_compat: a key of :data:`HARDWARE_LEVELS`.
+        tf32: let float32 products round their inputs to 10 bits.
     """
 
     workspace: int | None = None
@@ -28,3 +29,4 @@ class Options:
     hardware_compat: str | None = None
     version_compat: bool = False
     strip_weights: bool = False
+    tf32: bool = False

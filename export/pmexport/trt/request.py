@@ -17,7 +17,7 @@ from pmexport.format.options import ExportOptions, Precision, Rewrite
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
-from pmexport.trt.checks import check_disk, check_options, check_output, check_plugin
+from pmexport.trt.checks import check_disk, check_options, check_output, check_plugin, check_tf32
 from pmexport.trt.gpu_code import GpuCode, gpu_code
 from pmexport.trt.graph import Graph, check_rewrite, choose_form, choose_graph
 from pmexport.trt.options import Options
@@ -195,9 +195,11 @@ def read_inputs(
     if request.onnx is not None:
         source = read_source(request.onnx)
         precision = request.precision or source.precision
+        check_tf32(request.options, precision)
         return precision, source, None, check_source(source, request, precision)
     assert request.checkpoint is not None
     precision = request.precision or "fp32"
+    check_tf32(request.options, precision)
     export = prepare_export(
         ExportRequest(
             checkpoint=request.checkpoint,

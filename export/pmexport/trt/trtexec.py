@@ -31,7 +31,7 @@ def trtexec_line(
         f"--saveEngine={engine}",
         f"--staticPlugins={plugin}",
         *_shapes(profiles, joints, channels),
-        "--noTF32",
+        *(() if options.tf32 else ("--noTF32",)),
         "--profilingVerbosity=detailed",
         "--skipInference",
     ]

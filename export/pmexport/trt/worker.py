@@ -163,8 +163,8 @@ def configure(session: Session, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401
             profile.set_shape(name, *(tuple(sizes[key]) for key in ("min", "opt", "max")))
         if config.add_optimization_profile(profile) < 0:
             raise session.failure(f"TensorRT refuses the profile {shapes}")
-    # What the ONNX model types as fp32 is computed in fp32: TF32 has 10 bits of mantissa.
-    if hasattr(trt.BuilderFlag, "TF32"):
+    # TensorRT's default is TF32; what the ONNX model types as fp32 is computed so unless asked.
+    if hasattr(trt.BuilderFlag, "TF32") and not spec["tf32"]:
         config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector needs the types
     if spec["workspace"] is not None:

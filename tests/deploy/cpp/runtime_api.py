@@ -27,6 +27,7 @@ class LifterOptions(c.Structure):
         ("threads", c.c_int32),
         ("cuda_graph", c.c_int32),
         ("allow_fallback", c.c_int32),
+        ("tf32", c.c_int32),
     )
 
 

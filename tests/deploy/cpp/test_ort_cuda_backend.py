@@ -30,6 +30,23 @@ def test_a_size_is_captured_when_it_comes_again(
     assert log.read_text().split() == ["-1", "1", "1", "-1", "-1", "1"]
 
 
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime-cuda"])
+@pytest.mark.parametrize("tf32", [0, 1])
+def test_tf32_is_what_was_asked(
+    tf32: int,
+    backend: str,
+    any_model: Path,
+    drive: Any,  # noqa: ANN401
+    tmp_path: Path,
+) -> None:
+    """ONNX Runtime's own default is TF32: the provider is told either way."""
+    log = tmp_path / "cuda"
+    result = drive(any_model, backend, f"tf32={tf32}", ort=f"providers=cuda;cuda={log}")
+    assert_lifted(result)
+    assert f"use_tf32={tf32}" in log.read_text().split()
+    assert result.info["tf32"] is bool(tf32)
+
+
 ORT_CUDA_FAILURES = {
     "CreateCUDAProviderOptions": MISSING,
     "UpdateCUDAProviderOptions": MISSING,

@@ -108,6 +108,7 @@ def test_defaults_are_those_of_the_header(runtime: Runtime) -> None:
     assert values(lifter) == {
         **dict.fromkeys(values(lifter)), "struct_size": c.sizeof(LifterOptions),
         "backend": b"auto", "device": 0, "threads": 0, "cuda_graph": 0, "allow_fallback": 0,
+        "tf32": 0,
     }  # fmt: skip
     assert values(stream) == {
         **dict.fromkeys(values(stream), 0), "struct_size": c.sizeof(StreamOptions),

@@ -42,8 +42,9 @@ def free_port() -> int:
 @contextmanager
 def serving(model: Path, **changed: Any) -> Iterator[ServeOptions]:  # noqa: ANN401
     options = ServeOptions(
-        model=str(model), backend="onnxruntime-cpu", threads=1, host="127.0.0.1", port=free_port(),
-        token="", cameras=4, rate=30.0, queue=500, max_latency_ms=60_000, window=9, hop=1,
+        model=str(model), backend="onnxruntime-cpu", threads=1, tf32=False,
+        host="127.0.0.1", port=free_port(), token="", cameras=4, rate=30.0, queue=500,
+        max_latency_ms=60_000, window=9, hop=1,
         size=None, layout=None, height_m=0.0,
     )  # fmt: skip
     options = dataclasses.replace(options, **changed)

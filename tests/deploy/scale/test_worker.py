@@ -30,7 +30,7 @@ def job(model: Path, tmp_path: Path) -> Job:
     (tmp_path / "out" / "staging").mkdir(parents=True)
     return Job(
         model=str(model), model_name="net", model_sha256=content_hash(model),
-        backend="onnxruntime-cpu", threads=1, reading={"size": SIZE, "rate": 30.0},
+        backend="onnxruntime-cpu", threads=1, tf32=False, reading={"size": SIZE, "rate": 30.0},
         options=LiftOptions(), root=False, focal=None, output=str(tmp_path / "out"),
         suffix=".npz", staging=str(tmp_path / "out" / "staging"),
     )  # fmt: skip

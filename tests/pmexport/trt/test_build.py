@@ -95,6 +95,21 @@ def test_settings_reach_the_builder(fake: Path, here: Path, trt: Trt) -> None:
     assert sidecar()["precision"]["engine"]["opened"] is False  # it has no weights
 
 
+def test_tf32_reaches_the_builder_and_is_told(fake: Path, here: Path, trt: Trt) -> None:
+    """TensorRT's own default is on; an engine with it is another engine, cached or not."""
+    build = ("--onnx", "tiny.fp32.onnx", "--fp32")
+    engine = "tiny.fp32.engine"
+    trt(*build)
+    assert "TF32" not in plan(engine)["flags"]
+    trt(*build, "--tf32")
+    assert "TF32" in plan(engine)["flags"]
+    assert sidecar(engine)["options"]["tf32"] is True
+    assert "--noTF32" not in trt(*build, "--tf32", "--dry-run").stdout
+    line = trt(*FP16, "--tf32", code=2).output
+    assert "--tf32 rounds the inputs of float32 products, this engine is fp16" in line
+    assert "--fp32" in line
+
+
 def test_rtx_builds_for_several_gpus_without_one(
     fake: Path, trt: Trt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,13 @@
-"""``block`` without a GPU: it is the two ops it joins, and PyTorch infers what it gives."""
+"""``block`` without a GPU: it is the two ops it joins, in place."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from posemamba.native import fused_ops, packing
+from posemamba.errors import InputError
+from posemamba.native import fused_ops, packing, whole_block
 
 D, RANK, STATES, DIRECTIONS = 64, 4, 16, 4
 BATCH, FRAMES, JOINTS = 2, 3, 5
@@ -52,28 +52,48 @@ def arguments(*, head: bool) -> tuple[Tensor, Tensor, list[Tensor], list[object]
     return draw(*grid, 4 * D).half(), draw(*grid, D), conv, shared
 
 
+def run(
+    xz: Tensor, stream: Tensor, conv: list[Tensor], shared: list[object], *, head: bool
+) -> tuple[Tensor, Tensor]:
+    """``block`` on copies: its stream, and the next xz or the poses."""
+    xz, stream = xz.clone(), stream.clone()
+    poses_3d = stream.new_full((*stream.shape[:-1], 3), torch.nan) if head else None
+    whole_block.block(xz, stream, poses_3d, conv, *shared)
+    return stream, xz if poses_3d is None else poses_3d
+
+
 @pytest.mark.parametrize("head", [False, True])
 def test_block_is_its_two_ops(head: bool) -> None:
     xz, residual, conv, shared = arguments(head=head)
     u, x_dbl = fused_ops.conv_proj(xz[..., : 2 * D], *conv)
     expected = fused_ops.block_tail(u, x_dbl, xz[..., 2 * D :], residual, *shared)
-    found = fused_ops.block(xz, residual, conv, *shared)
+    found = run(xz, residual, conv, shared, head=head)
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.isfinite(ours).all()
         assert torch.equal(ours, theirs)
 
 
+def test_xz_stays_as_it_is_before_the_head() -> None:
+    xz, stream, conv, shared = arguments(head=True)
+    before = xz.clone()
+    whole_block.block(xz, stream, torch.empty(*stream.shape[:-1], 3), conv, *shared)
+    assert torch.equal(xz, before)
+
+
 @pytest.mark.parametrize("head", [False, True])
-def test_what_is_inferred_of_a_block_is_what_it_gives(head: bool) -> None:
-    xz, residual, conv, shared = arguments(head=head)
-    made = fused_ops.block(xz, residual, conv, *shared)
-    with FakeTensorMode() as mode:
+def test_poses_without_a_head_and_a_head_without_poses_are_refused(head: bool) -> None:
+    xz, stream, conv, shared = arguments(head=head)
+    poses_3d = None if head else torch.empty(*stream.shape[:-1], 3)
+    with pytest.raises(InputError, match="poses_3d goes with the head"):
+        whole_block.block(xz, stream, poses_3d, conv, *shared)
 
-        def fake(value: object) -> object:
-            if isinstance(value, Tensor):
-                return mode.from_tensor(value)
-            return [fake(v) for v in value] if isinstance(value, list) else value
 
-        inferred = fused_ops.block(*(fake(value) for value in (xz, residual, conv, *shared)))
-    for real, thought in zip(made, inferred, strict=True):
-        assert (real.shape, real.dtype) == (thought.shape, thought.dtype)
+@pytest.mark.parametrize("head", [False, True])
+def test_block_keeps_pytorchs_rules_of_an_op(head: bool) -> None:
+    """Its schema says what it changes, and it is traced without being run."""
+    xz, stream, conv, shared = arguments(head=head)
+    poses_3d = torch.empty(*stream.shape[:-1], 3) if head else None
+    given = (xz, stream, poses_3d, conv, *shared)
+    torch.library.opcheck(
+        torch.ops.posemamba.block.default, given, test_utils=("test_schema", "test_faketensor")
+    )

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "posemamba/runtime/lifter.h"
@@ -35,6 +36,7 @@ struct BackendFacts {
   std::string device;                    // "cpu", or the GPU's name
   std::string why;                       // why "auto" chose it, or fell back to it
   bool cuda_graph = false;
+  std::optional<bool> tf32;  // of float32 products; empty where it is no choice of this library
 };
 
 constexpr int64_t kJointCount = 17;
@@ -72,6 +74,7 @@ struct BackendRequest {
   const char* op_library;       // null: searched
   int device, threads;
   bool cuda_graph;
+  bool tf32;
 };
 
 // Refuses a network that reads more of a joint than x and y, as some forks do: nobody could give

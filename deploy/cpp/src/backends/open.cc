@@ -1,5 +1,6 @@
 // Which back end: what was asked for, or for "auto" what the file and the machine say.
 #include <cstring>
+#include <utility>
 
 #include "backends/backend.h"
 #include "backends/cuda.h"
@@ -13,11 +14,18 @@ namespace {
 
 using Opened = std::unique_ptr<Backend>;
 
+Opened open_cpu(const BackendRequest& request, std::shared_ptr<OrtLibrary> library) {
+  if (request.tf32) {
+    fail(PM_BAD_ARGUMENT, "tf32 is 1, and backend onnxruntime-cpu has none: leave it at 0");
+  }
+  return open_ort_cpu(request, std::move(library));
+}
+
 Opened ort_cpu(const BackendRequest& request) {
   if (request.cuda_graph) {
     fail(PM_BAD_ARGUMENT, "cuda_graph is 1, and backend onnxruntime-cpu has none: leave it at 0");
   }
-  return open_ort_cpu(request, std::make_shared<OrtLibrary>(request.runtime_library));
+  return open_cpu(request, std::make_shared<OrtLibrary>(request.runtime_library));
 }
 
 Opened ort_cuda(const BackendRequest& request) {
@@ -38,7 +46,7 @@ Opened ort_best(const BackendRequest& request) {
       why = failure.sentence;
     }
   }
-  Opened backend = why.empty() ? open_ort_cuda(request, library) : open_ort_cpu(request, library);
+  Opened backend = why.empty() ? open_ort_cuda(request, library) : open_cpu(request, library);
   backend->facts().why = why.empty() ? "the fastest of ONNX Runtime's providers here" : why;
   return backend;
 }
@@ -96,9 +104,9 @@ void check_options(const pm_lifter_options& options) {
          kMostThreads);
   }
   if (options.device < 0) fail(PM_BAD_ARGUMENT, "device is %d: give 0 or more", options.device);
-  for (const int flag : {options.cuda_graph, options.allow_fallback}) {
+  for (const int flag : {options.cuda_graph, options.allow_fallback, options.tf32}) {
     if (flag != 0 && flag != 1) {
-      fail(PM_BAD_ARGUMENT, "cuda_graph or allow_fallback is %d: give 0 or 1", flag);
+      fail(PM_BAD_ARGUMENT, "cuda_graph, allow_fallback or tf32 is %d: give 0 or 1", flag);
     }
   }
 }
@@ -130,14 +138,26 @@ std::unique_ptr<Backend> open_backend(const std::string& path, const pm_lifter_o
   const char* name = options.backend == nullptr ? kAuto : options.backend;
   const FileKind kind = file_kind(path);
   const Choice& choice = choose(name, kind, path);
-  BackendRequest request{path,           options.runtime_library, options.op_library,
-                         options.device, options.threads,         options.cuda_graph == 1};
+  BackendRequest request{path,
+                         options.runtime_library,
+                         options.op_library,
+                         options.device,
+                         options.threads,
+                         options.cuda_graph == 1,
+                         options.tf32 == 1};
+  if (kind == FileKind::kEngine && request.tf32) {
+    fail(PM_BAD_ARGUMENT,
+         "tf32 is 1, and '%s' is an engine, which was told when it was built: leave it at 0, or "
+         "build with 'pmexport trt --tf32'",
+         path.c_str());
+  }
   if (options.allow_fallback == 0 || kind == FileKind::kEngine) return choice.open(request);
   try {
     return choice.open(request);
   } catch (const Failure& failure) {
     if (!may_fall_back(failure) || choice.open == ort_cpu) throw;
     request.cuda_graph = false;
+    request.tf32 = false;
     Opened backend = ort_cpu(request);
     backend->facts().why = "fallback from " + std::string(name) + ": " + failure.sentence;
     return backend;

@@ -29,7 +29,7 @@ OrtCudaOptions make_options(const OrtLibrary& library, const BackendRequest& req
   check(ort::CreateCUDAProviderOptions(library.api(), options.out()));
   const std::string device = std::to_string(request.device);
   const char* keys[] = {"device_id", "enable_cuda_graph", "use_tf32"};
-  const char* values[] = {device.c_str(), request.cuda_graph ? "1" : "0", "0"};
+  const char* values[] = {device.c_str(), request.cuda_graph ? "1" : "0", request.tf32 ? "1" : "0"};
   check(
       ort::UpdateCUDAProviderOptions(library.api(), options.get(), keys, values, std::size(keys)));
   return options;
@@ -51,6 +51,7 @@ class OrtCuda : public Backend {
     facts_.op_library = onnx_.op_library();
     facts_.device = gpu_->name();
     facts_.cuda_graph = request.cuda_graph;
+    facts_.tf32 = request.tf32;
   }
 
   float* input() override { return buffers_.host_input(); }

@@ -40,6 +40,7 @@ std::string make_info(const ModelFacts& model, const BackendFacts& facts) {
   json += ", \"runtime_version\": " + quoted(facts.library_version);
   json += ", \"op_library\": " + optional(facts.op_library);
   json += std::string(", \"cuda_graph\": ") + (facts.cuda_graph ? "true" : "false");
+  json += std::string(", \"tf32\": ") + (!facts.tf32 ? "null" : *facts.tf32 ? "true" : "false");
   json += ", \"version\": " + quoted(pm_version());
   return json + "}";
 }

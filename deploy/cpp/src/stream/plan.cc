@@ -166,7 +166,9 @@ pm_stream_options read_options(const pm_stream_options* options) {
 }
 
 pm_lifter_options read_options(const pm_lifter_options* options) {
-  return read(options, sizeof(pm_lifter_options), "pm_lifter_options", "pm_lifter_default_options");
+  // The first version ended before tf32.
+  return read(options, offsetof(pm_lifter_options, tf32), "pm_lifter_options",
+              "pm_lifter_default_options");
 }
 
 }  // namespace posemamba::runtime

@@ -118,6 +118,7 @@ def _job(arguments: argparse.Namespace, options: LiftOptions, suffix: str) -> Jo
         model_sha256=content_hash(model),
         backend=arguments.backend,
         threads=arguments.threads or 1,
+        tf32=arguments.tf32,
         reading={
             name: getattr(arguments, name)
             for name in ("format", "size", "min_confidence", "person", "layout", "rate", "clip")

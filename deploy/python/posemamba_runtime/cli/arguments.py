@@ -7,7 +7,7 @@ import re
 from typing import NoReturn
 
 from posemamba_runtime.cli.common_arguments import (
-    add_backend_and_threads,
+    add_backend,
     add_height,
     add_layout,
     add_size,
@@ -163,7 +163,7 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
         metavar="P",
         help="the frame of a window that is taken: blend, last or center  [blend]",
     )
-    add_backend_and_threads(group)
+    add_backend(group)
 
 
 def _living(group: argparse._ArgumentGroup) -> None:

@@ -47,7 +47,7 @@ def add_window_and_hop(group: argparse._ArgumentGroup, hop: str) -> None:
     group.add_argument("--hop", type=count("a hop"), default=0, metavar="N", help=hop)
 
 
-def add_backend_and_threads(group: argparse._ArgumentGroup) -> None:
+def add_backend(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--backend",
         type=choice("backend", BACKENDS),
@@ -61,4 +61,9 @@ def add_backend_and_threads(group: argparse._ArgumentGroup) -> None:
         default=0,
         metavar="N",
         help="on the CPU  [the runtime's choice]",
+    )
+    group.add_argument(
+        "--tf32",
+        action="store_true",
+        help="onnxruntime-cuda: let float32 products round their inputs to 10 bits",
     )

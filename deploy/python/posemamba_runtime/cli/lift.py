@@ -47,8 +47,12 @@ def lift(arguments: argparse.Namespace) -> None:
     recording = prepared.recording  # the detector's own keypoints are not needed any more
     model = model_path(arguments.model)
     start = time.monotonic()
+
+    def tell(line: str) -> None:
+        _tell(report, [line])
+
     with open_lifter(
-        model, arguments.backend, arguments.threads, lambda line: _tell(report, [line])
+        model, arguments.backend, arguments.threads, tell, tf32=arguments.tf32
     ) as lifter:
         with Bar("Lifting") as bar:
             lifted = lift_prepared(lifter, prepared, options, model=arguments.model, progress=bar)

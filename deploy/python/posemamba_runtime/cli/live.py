@@ -46,7 +46,9 @@ def live(arguments: argparse.Namespace) -> None:
         min_confidence=arguments.min_confidence,
         rate=rate,
     )
-    with open_lifter(model, arguments.backend, arguments.threads, _tell) as lifter:
+    with open_lifter(
+        model, arguments.backend, arguments.threads, _tell, tf32=arguments.tf32
+    ) as lifter:
         chosen = _plan(lifter, arguments, rate)
         sinks = Sinks()
         if arguments.output or not arguments.vmc:

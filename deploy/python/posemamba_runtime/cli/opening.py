@@ -24,7 +24,9 @@ _MARK = b"posemamba.target"
 Tell = Callable[[str], None]
 
 
-def open_lifter(model: Path, backend: str, threads: int, tell: Tell) -> Lifter:
+def open_lifter(
+    model: Path, backend: str, threads: int, tell: Tell, *, tf32: bool = False
+) -> Lifter:
     """A lifter of a model, rewritten for the GPU where ONNX Runtime uses one.
 
     Args:
@@ -33,12 +35,12 @@ def open_lifter(model: Path, backend: str, threads: int, tell: Tell) -> Lifter:
     Raises:
         Error: the model cannot be opened.
     """
-    lifter = Lifter(model, backend, threads=threads)
+    lifter = Lifter(model, backend, threads=threads, tf32=tf32)
     instead = rewritten(model, lifter.info, tell)
     if instead is None:
         return lifter
     lifter.close()
-    return Lifter(instead, backend, threads=threads)
+    return Lifter(instead, backend, threads=threads, tf32=tf32)
 
 
 def rewritten(model: Path, info: Mapping[str, Any], tell: Tell) -> Path | None:

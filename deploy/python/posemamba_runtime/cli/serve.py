@@ -34,7 +34,9 @@ def serve(arguments: argparse.Namespace) -> None:
     if not arguments.ray:  # on this machine: what the replicas would fail with is said at once
         _refuse_taken(arguments.host, arguments.port)
         listening(arguments.host, arguments.port).close()
-        with open_lifter(model, arguments.backend, arguments.threads, _tell) as lifter:
+        with open_lifter(
+            model, arguments.backend, arguments.threads, _tell, tf32=arguments.tf32
+        ) as lifter:
             model = Path(lifter.info["model"])
     options = ServeOptions(
         model=str(model),

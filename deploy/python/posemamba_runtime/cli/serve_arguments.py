@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from posemamba_runtime.cli.common_arguments import (
-    add_backend_and_threads,
+    add_backend,
     add_height,
     add_layout,
     add_size,
@@ -107,4 +107,4 @@ def _lifting(group: argparse._ArgumentGroup) -> None:
     add_size(group, "the cameras' images, where they do not tell")
     add_layout(group)
     add_height(group)
-    add_backend_and_threads(group)
+    add_backend(group)

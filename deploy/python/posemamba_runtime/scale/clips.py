@@ -57,7 +57,9 @@ class Clips:
     def _lift(self, content: bytes, size: tuple[int, int] | None, rate: float | None) -> bytes:
         options = self._options
         if self._lifter is None:
-            self._lifter = Lifter(options.model, options.backend, threads=options.threads)
+            self._lifter = Lifter(
+                options.model, options.backend, threads=options.threads, tf32=options.tf32
+            )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / _NAME
             path.write_bytes(content)

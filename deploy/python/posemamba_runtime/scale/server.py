@@ -37,6 +37,7 @@ class ServeOptions:
     model: str
     backend: str
     threads: int
+    tf32: bool
     host: str
     port: int
     token: str
@@ -97,7 +98,9 @@ class Server:
         from posemamba_runtime.scale.app import make_app
 
         self.metrics = Metrics()
-        self._lifter = Lifter(options.model, options.backend, threads=options.threads)
+        self._lifter = Lifter(
+            options.model, options.backend, threads=options.threads, tf32=options.tf32
+        )
         self.pace = choose(
             self._lifter,
             window=options.window,

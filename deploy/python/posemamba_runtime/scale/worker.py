@@ -60,6 +60,7 @@ class Job:
     model_sha256: str
     backend: str
     threads: int
+    tf32: bool
     reading: Mapping[str, Any]
     options: LiftOptions
     root: bool
@@ -91,7 +92,7 @@ class Worker:
                     f"'{job.model}' is another file on this machine than on the driver's"
                 )
             else:
-                self._lifter = Lifter(job.model, job.backend, threads=job.threads)
+                self._lifter = Lifter(job.model, job.backend, threads=job.threads, tf32=job.tf32)
         except (Error, OSError) as error:
             self._problem = _line(error)
 

@@ -72,6 +72,8 @@ typedef struct pm_lifter_options {
   int32_t cuda_graph;          /* 1: capture the network once for each size and replay it */
   int32_t allow_fallback;      /* 1: where the back end asked for is not to be had, take ONNX
                                   Runtime on the CPU; pm_lifter_info says so. 0: refuse */
+  int32_t tf32;                /* 1: onnxruntime-cuda rounds the inputs of float32 products to 10
+                                  bits: faster. 0: it does not. An engine was told when built */
 } pm_lifter_options;
 
 /* backend "auto", everything else 0 or NULL. */

@@ -1,0 +1,366 @@
+"""Predict what a block of the fused path takes on a Jetson AGX Orin, and whole networks from it.
+
+    predict_block.py                        (the report reports/2026-11-30-orin-predicted.md)
+    predict_block.py --check                (the same, to standard output)
+
+**Predicted, never measured**: no Orin was at hand. What enters, and how:
+
+* a scan: its bound from the machine code for sm_87 (``issue_slots.py``), times what the H200 takes
+  beyond its own bound with the same design;
+* what is around it: the H200's time at as many positions a multiprocessor. What memory accounts for
+  there moves with the bandwidth, the rest with the clock and the instructions of the two codes. In
+  its range memory hides behind the rest at best, and at worst all moves with the slower of both;
+* the exact sizes, memory's share and devices of ``pmexport bench --predict``, whose fit is beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from issue_slots import DESIGNS
+
+from pmexport.bench.calibration import FORWARDS
+from pmexport.bench.predict import (
+    CALIBRATED,
+    DEVICES,
+    DIRECTIONS,
+    FRAMES,
+    STATES,
+    Device,
+    Shape,
+    around_bytes,
+    forward_ms,
+    memory_us,
+)
+from posemamba.config import VARIANTS
+from posemamba.skeleton import NUM_JOINTS
+
+REPORTS = Path(__file__).resolve().parents[1] / "reports"
+REPORT = REPORTS / "2026-11-30-orin-predicted.md"
+ORIN = DEVICES["orin-agx"]
+BATCHES, LENGTHS, WIDTHS = (1, 4, 8), (27, FRAMES), (128, 256, 512)
+
+#: Scan alone on the H200 by (configuration, dt rank): d_inner, batch, microseconds. Of the chunked
+#: design (1) what the fused op took less its merge (docs/design/kernels.md).
+MEASURED = {
+    (6, 8): (256, 32, 788.0), (7, 8): (256, 8, 203.6), (9, 4): (128, 8, 111.8),
+    (10, 8): (256, 1, 43.4), (1, 4): (128, 32, 521.0 - 73), (1, 16): (512, 8, 557.3 - 75),
+}  # fmt: skip
+#: The fused op less its scan and its merge: what prepares a split-channel scan's inputs.
+PREPARED = {128: (8, 152.4 - 111.8 - 17), 256: (8, 270.7 - 203.6 - 37)}
+#: The merge within the fused op that a block does not have, d_inner 512: batch, microseconds.
+MERGES = {1: 9.0, 8: 75.0}
+
+#: What ``choose.cc`` takes on 16 SMs, at both lengths, by d_inner and batch.
+CHOSEN = {
+    128: {1: 9, 4: 1, 8: 6},
+    256: {1: 7, 4: 6, 8: 6},
+    512: {1: 1, 4: 6, 8: 6},
+}
+#: And where what is around it is persistent: (kernel, d_inner, frames, batch). Elsewhere it is not,
+#: for shared memory is too small or warpgroup products are missing, or tiles are too few.
+PERSISTENT = {
+    ("tail", 128, 27, 4), ("tail", 128, 27, 8), ("tail", 128, 243, 4), ("tail", 128, 243, 8),
+    *(("conv_proj", 128, frames, batch) for frames, batch in
+      ((27, 4), (27, 8), (243, 1), (243, 4), (243, 8))),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Time:
+    """Microseconds, and their range."""
+
+    us: float
+    least: float
+    most: float
+
+    def __add__(self, other: Time) -> Time:
+        return Time(self.us + other.us, self.least + other.least, self.most + other.most)
+
+    def times(self, factor: float) -> Time:
+        return Time(self.us * factor, self.least * factor, self.most * factor)
+
+    def __str__(self) -> str:
+        digits = 0 if self.us >= 100 else 1
+        return f"{self.us:,.{digits}f} ({self.least:,.{digits}f} to {self.most:,.{digits}f})"
+
+
+NOTHING = Time(0.0, 0.0, 0.0)
+
+
+@cache
+def counted() -> dict[str, dict[str, dict[str, float]]]:
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(
+        (REPORTS / "2026-11-30-issue-slots.json").read_text(encoding="utf-8")
+    )
+    return found
+
+
+@cache
+def block_rows() -> list[dict[str, Any]]:
+    """Times of both designs of the kernels around the scan."""
+    rows: list[dict[str, Any]] = json.loads(
+        (REPORTS / "2026-11-29-block.json").read_text(encoding="utf-8")
+    )["rows"]
+    return rows
+
+
+def steps(shape: Shape) -> int:
+    return shape.frames * NUM_JOINTS
+
+
+def bound_us(key: tuple[int, int], shape: Shape, arch: str, device: Device) -> float:
+    """A scan's bound; the busiest multiprocessor counts."""
+    blocks = shape.batch * DIRECTIONS * math.ceil(shape.d_inner / DESIGNS[key].channels)
+    clocks = counted()["clocks"][f"{key[0]}, {key[1]}"][arch]
+    rounds = math.ceil(blocks / device.multiprocessors)
+    return rounds * steps(shape) * clocks / (1e3 * device.clock_ghz)
+
+
+def beyond(key: tuple[int, int]) -> float:
+    """What the H200 takes over its bound with a design; one rank of config 6 stands for all."""
+    key = (6, 8) if key[0] == 6 else key
+    d_inner, batch, us = MEASURED[key]
+    return us / bound_us(key, Shape(batch, FRAMES, d_inner), "sm_90", CALIBRATED)
+
+
+def spread() -> float:
+    """The calibration's error: a design's time from the mean ratio of the others, at worst."""
+    ratios = {key: beyond(key) for key in MEASURED if key[0] != 10}
+    errors = []
+    for key, ratio in ratios.items():
+        others = [each for other, each in ratios.items() if other != key]
+        errors.append(abs(sum(others) / len(others) / ratio - 1))
+    return max(errors)
+
+
+def scan(shape: Shape, config: int, device: Device, arch: str) -> Time:
+    key = (config, shape.rank)
+    issue = bound_us(key, shape, arch, device) * beyond(key)
+    us = max(issue, memory_us(10.0 * shape.d_inner, shape, device))  # u once, four outputs
+    return Time(us, us / (1 + spread()), us * (1 + spread()))
+
+
+def prepare_bytes(shape: Shape) -> float:
+    """u and x_dbl in; two panels of u, and B, C and dt inputs of every direction as fp32, out."""
+    columns = DIRECTIONS * (shape.rank + 2 * STATES)
+    return 2.0 * (shape.d_inner + columns) + 4.0 * shape.d_inner + 4.0 * columns
+
+
+def moved(at_equal_load: float, bytes_: float, shape: Shape, device: Device, code: str) -> Time:
+    """A kernel around the scan.
+
+    Args:
+        at_equal_load: its microseconds on the H200 at as many positions a multiprocessor.
+        bytes_: of a position.
+        code: its name in the counts.
+    """
+    there = memory_us(bytes_, equal(shape, device), CALIBRATED)
+    here = memory_us(bytes_, shape, device)
+    counts = counted()["instructions"][code]
+    slower = CALIBRATED.clock_ghz / device.clock_ghz * counts["sm_87"] / counts["sm_90"]
+    rest = max(at_equal_load - there, 0.0)
+    least = max(here, at_equal_load * slower)
+    most = at_equal_load * max(slower, here / there)
+    return Time(min(max(here + rest * slower, least), most), least, most)
+
+
+def equal(shape: Shape, device: Device) -> Shape:
+    """As many positions a multiprocessor on the H200, as clips of the longest."""
+    clips = (
+        shape.batch * shape.frames / FRAMES * CALIBRATED.multiprocessors / device.multiprocessors
+    )
+    return replace(shape, batch=clips, frames=FRAMES)  # type: ignore[arg-type]  # a fraction
+
+
+def interpolated(rows: Mapping[int, float], clips: float) -> float:
+    """Between measured batches a line; beyond the last in proportion, before the first its own."""
+    known = sorted(rows.items())
+    if clips <= known[0][0]:
+        return known[0][1]
+    for (low, before), (high, after) in pairwise(known):
+        if clips <= high:
+            return before + (after - before) * (clips - low) / (high - low)
+    return known[-1][1] * clips / known[-1][0]
+
+
+def around(shape: Shape, device: Device) -> dict[str, Time]:
+    """What is around the scan, by kernel; of d_inner 512 only the sum is known."""
+    clips = equal(shape, device).batch
+    d_model = shape.d_inner // 2
+    if shape.d_inner == 512:
+        rows = {batch: both_of_x(batch) for batch in MERGES}
+        bytes_ = sum(around_bytes(kernel, shape) for kernel in ("conv_proj", "tail"))
+        both = moved(interpolated(rows, clips), bytes_, shape, device, "tail 256 single")
+        return {"conv_proj and tail": both}
+    found = {}
+    for kernel in ("conv_proj", "tail"):
+        persists = (kernel, shape.d_inner, shape.frames, shape.batch) in PERSISTENT
+        design = "persistent" if persists else "single"
+        rows = {
+            row["batch"]: row[design] for row in block_rows()
+            if (row["kernel"], row["d_inner"], row["frames"]) == (kernel, shape.d_inner, FRAMES)
+        }  # fmt: skip
+        found[kernel] = moved(interpolated(rows, clips), around_bytes(kernel, shape), shape, device,
+                              f"{kernel} {d_model} {design}")  # fmt: skip
+    return found
+
+
+def both_of_x(batch: int) -> float:
+    """conv_proj and tail of d_inner 512: what X's forward takes a block, less its scan."""
+    depth, _ = VARIANTS["X"]
+    rows = json.loads((REPORTS / "2026-11-29-cuda-scan.json").read_text(encoding="utf-8"))["rows"]
+    (fused,) = (r["fused_us"] for r in rows if (r["batch"], r["d_inner"]) == (batch, 512))
+    return 1e3 * FORWARDS["fused"]["X"][batch] / (2 * depth) - (float(fused) - MERGES[batch])
+
+
+def block(shape: Shape, device: Device = ORIN, arch: str = "sm_87") -> dict[str, Time]:
+    """Every part of a block, and their sum."""
+    config = CHOSEN[shape.d_inner][shape.batch]
+    parts = {"scan": scan(shape, config, device, arch), **around(shape, device)}
+    if config in (7, 9) and shape.frames == FRAMES:  # conv_proj prepares the short one's itself
+        batch, us = PREPARED[shape.d_inner]
+        clips = equal(shape, device).batch
+        parts["prepare"] = moved(us * clips / batch, prepare_bytes(shape), shape, device,
+                                 f"prepare {shape.rank}")  # fmt: skip
+    return {**parts, "block": sum(parts.values(), NOTHING)}
+
+
+def parts_on_the_h200() -> dict[str, float]:
+    """Sums of measured parts over measured forwards on the H200 itself: what the parts leave out,
+    by network and batch."""
+    scans = {128: {8: 111.8}, 256: {8: 203.6, 32: 788.0}}
+    found = {}
+    for variant, d_inner, batch in (("S", 128, 8), ("B", 256, 8), ("L", 256, 8), ("B", 256, 32),
+                                    ("L", 256, 32)):  # fmt: skip
+        depth, _ = VARIANTS[variant]
+        us = scans[d_inner][batch] + (PREPARED[d_inner][1] if batch == 8 else 0.0)
+        us += sum(
+            row[row["chosen"]]
+            for row in block_rows()
+            if (row["d_inner"], row["batch"], row["frames"]) == (d_inner, batch, FRAMES)
+        )
+        measured = FORWARDS["fused"][variant][batch]
+        found[f"{variant} x{batch}"] = 2 * depth * us / 1e3 / measured - 1
+    return found
+
+
+def block_table() -> list[str]:
+    lines = [
+        "| d_inner | frames | batch | scan (config) | prepare | conv_proj | tail | block, us |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for d_inner in WIDTHS:
+        for frames in LENGTHS:
+            for batch in BATCHES:
+                parts = block(Shape(batch, frames, d_inner))
+                config = CHOSEN[d_inner][batch]
+                cells = [f"{parts['scan'].us:,.0f} ({config})"]
+                for name in ("prepare", "conv_proj", "tail"):
+                    cells.append(f"{parts[name].us:,.0f}" if name in parts else "-")
+                if "conv_proj and tail" in parts:
+                    cells[2:] = [f"{parts['conv_proj and tail'].us:,.0f} together", ""]
+                lines.append(f"| {d_inner} | {frames} | {batch} | {' | '.join(cells)} | "
+                             f"**{parts['block']}** |")  # fmt: skip
+    return lines
+
+
+def network_table() -> list[str]:
+    lines = [
+        "| network | frames | batch | predicted here, ms | a clip | bench --predict, ms | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for variant, (depth, d_model) in VARIANTS.items():
+        for frames in LENGTHS:
+            for batch in BATCHES:
+                shape = Shape(batch, frames, 2 * d_model)
+                ms = block(shape)["block"].times(2 * depth / 1e3)
+                fit = forward_ms("fused", shape, 2 * depth, ORIN, None)
+                cells = f"**{ms}** | {ms.us / batch:.2f} | {fit:.1f} | {fit / ms.us:.2f}"
+                lines.append(f"| {variant} | {frames} | {batch} | {cells} |")
+    return lines
+
+
+def report() -> str:
+    ratios = "; ".join(f"{config}, {rank}: {beyond((config, rank)):.2f}"
+                       for config, rank in MEASURED)  # fmt: skip
+    sums = ", ".join(f"{name} {100 * error:+.1f} %" for name, error in parts_on_the_h200().items())
+    return TEMPLATE.format(
+        blocks="\n".join(block_table()), networks="\n".join(network_table()), ratios=ratios,
+        spread=100 * spread(), sums=sums, sms=ORIN.multiprocessors, ghz=ORIN.clock_ghz,
+        bandwidth=ORIN.bandwidth,
+    )  # fmt: skip
+
+
+TEMPLATE = """\
+# A block on a Jetson AGX Orin, predicted, 2026-11-30
+
+**Predicted, not measured.** No Orin was at hand. Every figure below is computed by
+`benchmarks/predict_block.py`, for {sms} multiprocessors (sm_87) at {ghz} GHz and {bandwidth} GB/s,
+fp16. In brackets is the range that the method allows.
+
+## A block
+
+Microseconds. The configuration is what the launcher takes on 16 multiprocessors
+(docs/design/kernels.md); the merge is in the tail. For one clip of 27 frames conv_proj prepares the
+scan's inputs itself; its time is that of the plain one.
+
+{blocks}
+
+## Whole networks
+
+Blocks one after the other, in a CUDA graph; embedding, head and launches are left out. Beside it
+`pmexport bench --predict orin-agx`, fused: a smooth fit over all sizes, without designs or machine
+code.
+
+{networks}
+
+## How it is made, and how far it may be off
+
+- **Scan**: issue slots or exponentials of the loops in the code for sm_87, whichever is dearer
+  (`reports/2026-11-30-issue-slots.json`, by `benchmarks/issue_slots.py`), times what the H200 takes
+  beyond its own bound with that design (configuration and dt rank: ratio):
+  {ratios}.
+  A design predicted from the mean of the others would be off by {spread:.0f} % at worst (config 10,
+  which Orin does not take, left out): that is the range. Memory (every input and output once) is
+  below it in every row.
+- **Around it**: the H200's time at as many positions a multiprocessor, of the design that Orin
+  takes (`reports/2026-11-29-block.json`; d_inner 512 from X's forwards, less the scan). What memory
+  accounts for moves with the bandwidth, the rest with the clock and the number of instructions
+  (sm_87 has 0.98 to 1.01 times sm_90's). At best memory hides behind the rest; at worst all of it
+  moves with the slower of both.
+- **The method on the H200 itself**: measured parts add up to measured forwards within
+  {sums}.
+- **Not known**: Orin's L2 (4 MB, where the H200 has 50), its tensor cores' pace with fp32 sums, how
+  its memory is shared with the CPU, its clock under heat. No other number of multiprocessors was
+  ever measured.
+- **Where the two predictions differ**: `bench --predict` takes the scan's time with its merge,
+  which a fused block does not have, and one factor over memory for all sizes, found where the H200
+  waits for its L2. At few positions it adds a constant for every kernel, which is not here. Both
+  take the device, the bytes of a position and memory's share from `pmexport/bench/predict.py`, the
+  networks from `posemamba/config.py`, the forwards from `pmexport/bench/calibration.py`.
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write to standard output alone")
+    text = report()
+    if parser.parse_args().check:
+        sys.stdout.write(text)
+    else:
+        REPORT.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
