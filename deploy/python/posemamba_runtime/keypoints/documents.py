@@ -88,9 +88,7 @@ class FrameReader:
                 f"frame {frame.number} comes twice: are these two recordings, or is the number "
                 "no frame's?"
             )
-        self.found.people.add(frame.number, frame.people)
-        if frame.timestamp is not None:
-            self.found.timestamps[frame.number] = frame.timestamp
+        self.found.people.add(frame.number, frame.people, frame.timestamp)
         if self.found.people.looked_at > _MOST_FRAMES:
             raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
 

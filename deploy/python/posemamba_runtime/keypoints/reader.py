@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.archive import read_archive
 from posemamba_runtime.keypoints.documents import FrameReader, add_all, read_document
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable, problem
@@ -275,7 +276,11 @@ def _summary(
     numbers = found.people.frames()
     total = len(numbers) if found.sparse else int(numbers[-1] - numbers[0]) + 1
     used = list(LAYOUTS[judged.layout].used_places)
-    counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
+    counts = [
+        int(np.isfinite(track.values[rows][:, used, 0]).sum())
+        for track in tracks
+        for rows in long_arrays.pieces(track.values)
+    ]
     return Summary(
         format=name,
         frames=total,

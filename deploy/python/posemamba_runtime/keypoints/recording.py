@@ -18,12 +18,11 @@ class Detections:
     """What a file holds, before units and persons are judged.
 
     Attributes:
-        people: everybody in every frame that was looked at.
+        people: everybody in every frame that was looked at, and the frames' times.
         layout: where the format itself tells the order of the joints.
         size: width and height of the image in pixels, where the file tells.
         units: "pixels", "fractions" of the image, "normalised" (the network's own), or None: look.
         rate: frames a second, where the file tells.
-        timestamps: seconds by frame number, where the file tells.
         notes: remarks for the user, a sentence each.
         left_out: reason to the number of people or entries that were left out for it.
         separate: every id is a clip of its own: ids are no people in one picture.
@@ -40,7 +39,6 @@ class Detections:
     size: tuple[int, int] | None = None
     units: str | None = None
     rate: float | None = None
-    timestamps: dict[int, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     separate: bool = False

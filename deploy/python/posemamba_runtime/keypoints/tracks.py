@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.errors import InputError, counted, nearest, printable
 from posemamba_runtime.keypoints.judge import Judged
-from posemamba_runtime.keypoints.people import Floats32, Ints, Person
+from posemamba_runtime.keypoints.people import Floats32, Ints, Persons
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
 from posemamba_runtime.keypoints.tracker import Tracker
 
@@ -56,32 +56,38 @@ def make_tracks(
     ids = _ids(judged, found)
     numbers = _by_time(_consecutive(judged.numbers, found), found)
     rate, times = _times(judged.numbers, numbers, found, rate)
+    shown = _shown(judged.values)
     tracks = []
-    for who in sorted({number for number in ids if number >= 0}):
+    for who in np.unique(ids[ids >= 0]).tolist():
         rows = np.flatnonzero(ids == who)
-        seen = np.isfinite(judged.values[rows, :, 0]).any(axis=1)
-        if not seen.any():
+        seen = np.flatnonzero(shown[rows])
+        if not len(seen):
             found.leave_out("people without a keypoint that was found")
             continue
-        first, last = np.flatnonzero(seen)[[0, -1]]
-        rows = rows[first : last + 1]
-        whole = len(rows) == len(judged.values)  # alone in the recording: not copied
-        values = judged.values if whole else judged.values[rows]
-        frames, values = _with_gaps(numbers[rows], values)
+        rows = rows[seen[0] : seen[-1] + 1]
+        frames, values = _with_gaps(numbers[rows], long_arrays.taken(judged.values, rows))
         stamps = np.interp(frames, *times) if times is not None else frames / rate
-        tracks.append(PersonTrack(int(who), frames, stamps, values, found.names.get(who, "")))
+        tracks.append(PersonTrack(who, frames, stamps, values, found.names.get(who, "")))
     return _wanted(tracks, person), rate
+
+
+def _shown(values: Floats32) -> Bools:
+    """(rows,) whether anything was found of somebody."""
+    shown = np.empty(len(values), np.bool_)
+    for rows in long_arrays.pieces(values):
+        shown[rows] = np.isfinite(values[rows, :, 0]).any(axis=1)
+    return shown
 
 
 def _ids(judged: Judged, found: Detections) -> Ints:
     """A number for the person of each row."""
-    given = judged.persons
-    if all(who is not None for who in given):
-        doubt = _doubt(judged.numbers.tolist(), given)
+    given = judged.persons.given
+    if None not in given:
+        doubt = _doubt(judged.numbers, judged.persons)
         if not doubt:
-            return _numbered([who for who in given if who is not None], found)
+            return _numbered(judged.persons, found)
         found.notes.append(f"{doubt}: people followed by position instead")
-    elif any(who is not None for who in given):
+    elif len(given) > 1:
         found.notes.append("not everybody has an id: people followed by position instead")
     kept = _distinct(judged, found)
     ids = np.full(len(judged.numbers), -1, np.int64)
@@ -91,11 +97,13 @@ def _ids(judged: Judged, found: Detections) -> Ints:
     return _followed(judged, kept, ids, found)
 
 
-def _doubt(numbers: list[int], given: Sequence[Person]) -> str:
+def _doubt(numbers: Ints, persons: Persons) -> str:
     """Why ids cannot be people's; nothing where they can."""
-    if len(set(zip(numbers, given, strict=True))) < len(given):
+    order = np.lexsort((persons.places, numbers))
+    again = (np.diff(numbers[order]) == 0) & (np.diff(persons.places[order]) == 0)
+    if again.any():
         return "ids repeat within a frame"
-    if len(set(numbers)) >= _FRAMES_TO_TELL and len(set(given)) == len(given):
+    if len(persons.given) == len(numbers) and len(np.unique(numbers)) >= _FRAMES_TO_TELL:
         return "no id comes twice, so they number detections"
     return ""
 
@@ -107,6 +115,7 @@ def _distinct(judged: Judged, found: Detections) -> Ints:
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
         if 1 < end - start <= _MOST_PEOPLE:
             kept[start:end] = _no_twins(judged.values[start:end])
+            _release_behind(judged.values, start, end)
     twins = int((~kept).sum())
     if twins:
         found.left_out["detections of somebody who is in the frame already"] = twins
@@ -131,16 +140,21 @@ def _no_twins(people: Floats32) -> Bools:
     return kept
 
 
-def _numbered(given: Sequence[int | str], found: Detections) -> Ints:
+def _numbered(persons: Persons, found: Detections) -> Ints:
     """Ids as they are where they are numbers; texts are counted."""
+    given = persons.given
     if all(isinstance(who, int) for who in given):
-        return np.array(given, np.int64)
-    order = sorted({str(who) for who in given}, key=_natural)
-    found.names.update({place: name for place, name in enumerate(order)})
-    places = {name: place for place, name in enumerate(order)}
-    shown = ", ".join(f"'{printable(name, 20)}' is {place}" for name, place in places.items())
-    found.notes.append(f"ids are texts: {printable(shown, 200)}")
-    return np.array([places[str(who)] for who in given], np.int64)
+        numbers = {who: who for who in given if isinstance(who, int)}
+    else:
+        order = sorted({str(who) for who in given}, key=_natural)
+        found.names.update(enumerate(order))
+        places = {name: place for place, name in enumerate(order)}
+        shown = ", ".join(f"'{printable(name, 20)}' is {place}" for name, place in places.items())
+        found.notes.append(f"ids are texts: {printable(shown, 200)}")
+        numbers = {who: places[str(who)] for who in given}
+    table = np.array([numbers.get(who, -1) for who in persons.ids], np.int64)
+    taken: Ints = table[persons.places]
+    return taken
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -163,7 +177,14 @@ def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
             rows = rows[np.argsort(_areas(judged.values[rows]))[-_MOST_PEOPLE:]]
         people = [judged.values[row] for row in rows]
         ids[rows] = tracker.follow(int(numbers[start]), people)
+        _release_behind(judged.values, start, end)
     return ids
+
+
+def _release_behind(values: Floats32, start: int, end: int) -> None:
+    """Now and then, for who walks over the rows frame by frame."""
+    if start // long_arrays.ROWS < end // long_arrays.ROWS:
+        long_arrays.release(values)
 
 
 def _areas(values: Floats) -> Floats:
@@ -173,6 +194,11 @@ def _areas(values: Floats) -> Floats:
     low = np.where(found, values[..., :2], np.inf).min(axis=1)
     areas: Floats = np.prod(np.where(np.isfinite(high - low), high - low, 0.0), axis=-1)
     return areas
+
+
+def _area(values: Floats) -> float:
+    """Of all the boxes together."""
+    return sum(float(_areas(values[rows]).sum()) for rows in long_arrays.pieces(values))
 
 
 def _consecutive(numbers: Ints, found: Detections) -> Ints:
@@ -191,9 +217,10 @@ def _consecutive(numbers: Ints, found: Detections) -> Ints:
 def _by_time(numbers: Ints, found: Detections) -> Ints:
     """Frame numbers with gaps where times leave frames out, which only places counted."""
     frames = found.people.frames()
-    times = np.array([found.timestamps.get(frame, np.nan) for frame in frames.tolist()])
+    timed, times = found.people.timed()
     steps = np.diff(times)
-    if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not (steps > 0).all():
+    told = len(timed) == len(frames) and (steps > 0).all()
+    if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not told:
         return numbers
     # 0.4: times rounded to milliseconds make one step of 1 ms and the next of 2 ms at 600 a second.
     jumps = np.maximum(np.floor(steps / np.median(steps) + 0.4), 1).astype(np.int64)
@@ -208,15 +235,21 @@ def _by_time(numbers: Ints, found: Detections) -> Ints:
 def _times(
     original: Ints, numbers: Ints, found: Detections, rate: float | None
 ) -> tuple[float, tuple[Floats, Floats] | None]:
-    """Frames a second, and the file's times as (frames, seconds) to interpolate in."""
+    """Frames a second, and the file's times as (frames, seconds) to interpolate in.
+
+    Args:
+        original: (rows,) the file's frame numbers, ascending.
+        numbers: (rows,) the same frames as they are counted from here on.
+    """
     rate = rate or found.rate
-    place = dict(zip(original.tolist(), numbers.tolist(), strict=True))
-    known = sorted((place[n], t) for n, t in found.timestamps.items() if n in place)
-    if len(known) < 2:
+    timed, seconds = found.people.timed()
+    place = np.searchsorted(original, timed)
+    shown = original[np.minimum(place, len(original) - 1)] == timed
+    frames, seconds = numbers[place[shown]].astype(np.float64), seconds[shown]
+    if len(frames) < 2:
         if rate is None:
             found.notes.append(f"{DEFAULT_RATE:g} frames a second assumed: say it with --rate")
         return rate or DEFAULT_RATE, None
-    frames, seconds = np.array(known, np.float64).T
     steps = np.diff(seconds)
     if (steps <= 0).any():
         late = int(frames[int(np.argmax(steps <= 0)) + 1])
@@ -271,19 +304,18 @@ def _second(measured: float, rate: float | None, found: Detections) -> float:
 def _with_gaps(frames: Ints, values: Floats32) -> tuple[Ints, Floats32]:
     """Short gaps as rows of NaN."""
     steps = np.diff(frames)
-    short = steps[(steps > 1) & (steps <= MAX_GAP + 1)]
-    if not len(short):
+    short = np.flatnonzero((steps > 1) & (steps <= MAX_GAP + 1)).tolist()
+    if not short:
         return frames, values
-    inside = np.concatenate(
-        [
-            np.arange(frame + 1, frame + step)
-            for frame, step in zip(frames, steps, strict=False)
-            if 1 < step <= MAX_GAP + 1
-        ]
-    )
-    everything = np.sort(np.concatenate([frames, inside]))
-    filled = np.full((len(everything), *values.shape[1:]), np.nan, np.float32)
-    filled[np.searchsorted(everything, frames)] = values
+    inside = [np.arange(frames[row] + 1, frames[row] + steps[row]) for row in short]
+    everything = np.sort(np.concatenate([frames, *inside]))
+    filled: Floats32 = long_arrays.empty((len(everything), *values.shape[1:]), np.float32)
+    for rows in long_arrays.pieces(filled):
+        filled[rows] = np.nan
+    places = np.searchsorted(everything, frames)
+    for rows in long_arrays.pieces(values):
+        filled[places[rows]] = values[rows]
+        long_arrays.release(filled)
     return everything, filled
 
 
@@ -291,7 +323,7 @@ def _wanted(tracks: list[PersonTrack], person: str | int) -> tuple[PersonTrack, 
     if person == "all":
         return tuple(tracks)
     if person == "largest":
-        return (max(tracks, key=lambda track: float(_areas(track.values).sum())),) if tracks else ()
+        return (max(tracks, key=lambda track: _area(track.values)),) if tracks else ()
     for track in tracks:
         if person in (track.person, track.name):
             return (track,)

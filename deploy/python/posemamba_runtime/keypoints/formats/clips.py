@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.archive import Member
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats.base import set_size
-from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.recording import Detections, Floats
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def read_clips(
     for key, member in arrays.items():
         clips.update(_clips(member, printable(key)))
     chosen = choose(clips, clip, at_once)
-    largest = max(float(np.nanmax(np.abs(v[..., :2]), initial=0.0)) for v in chosen.values())
+    largest = max(map(_largest, chosen.values()))
     whole = any(m.array is not None and m.array.dtype.kind != "f" for m in arrays.values())
     found.units = "pixels" if sides or whole or largest > _LIMIT else "normalised"
     for index, (name, values) in enumerate(chosen.items()):
@@ -91,8 +91,13 @@ def choose(clips: Mapping[str, T], wanted: str | None, at_once: int) -> dict[str
 def add_clip(found: Detections, index: int, name: str, values: Floats) -> None:
     """Every frame of an array (frames, joints, 2 or 3) as a detection of person ``index``."""
     found.names[index] = name
-    for frame, points in enumerate(values):
-        found.people.add(frame, [Detection(points, index)])
+    found.people.add_clip(values, index)
+
+
+def _largest(values: Floats) -> float:
+    """x or y of (frames, joints, 2 or 3), whatever its sign."""
+    parts = (values[rows, :, :2] for rows in long_arrays.pieces(values))
+    return max(float(np.nanmax(np.abs(part), initial=0.0)) for part in parts)
 
 
 def _number(member: Member, key: str) -> float:
@@ -124,10 +129,9 @@ def _clips(member: Member, key: str) -> dict[str, Floats]:
         raise InputError(f"array '{key}' has shape {shape}: give at least one frame")
     if array.ndim == 4:
         _refuse_people_in_time(array, key)
-    values = array if array.dtype == np.float32 else array.astype(np.float64)
     if array.ndim == 3:
-        return {key: values}
-    return {f"{key}[{index}]": clip for index, clip in enumerate(values)}
+        return {key: array}
+    return {f"{key}[{index}]": clip for index, clip in enumerate(array)}
 
 
 def _refuse_people_in_time(array: Floats, key: str) -> None:
