@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
@@ -16,21 +17,26 @@ from posemamba_runtime.keypoints.formats.lines import is_bare, is_header
 from posemamba_runtime.keypoints.formats.mediapipe import MEDIAPIPE
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
 from posemamba_runtime.keypoints.layouts import layout_name
-from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
+from posemamba_runtime.keypoints.names import frame_numbers
+from posemamba_runtime.keypoints.numbering import (
+    FRAME_LISTS,
+    NUMBER_KEYS,
+    PEOPLE_KEYS,
+    TIME_KEYS,
+    is_about,
+    number_of,
+    several_frames,
+    time_of,
+)
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
 
-_NUMBER_KEYS = ("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num")
-_TIME_KEYS = {"timestamp": 1.0, "time": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3}
 _RATE_KEYS = ("rate", "fps", "frame_rate")
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
-_PEOPLE_KEYS = ("people", "persons", "instances", "bodies")
-_FRAME_LISTS = ("detections", "predictions", "results", "poses", "persons", "objects")
-"""Where a frame that has a number of its own may have the list that is a frame to its detector."""
 
-_ABOUT = {*_NUMBER_KEYS, *_TIME_KEYS}
 _MOST_FRAMES = 10_000_000
+_NEAR = 0.25  # of a person's size
 
 
 class Frame(NamedTuple):
@@ -56,6 +62,8 @@ class FrameReader:
         self._next = 0
         self._numbers: set[int] | None = None  # made where frames come in disorder
         self._highest = -1
+        self._before: Frame | None = None
+        self._one_number = True  # so far
 
     def _came(self, number: int) -> bool:
         """Whether a frame was added before."""
@@ -83,7 +91,11 @@ class FrameReader:
         frame = self.read(document, number)
         if frame is None:
             return
-        if _is_whole(document) and self._came(frame.number):
+        came = _is_whole(document) and self._came(frame.number)
+        before, self._before = self._before, frame
+        if before is not None and before.number != frame.number:
+            self._one_number = False
+        if came and not self._adds_somebody(frame, before):
             raise InputError(
                 f"frame {frame.number} comes twice: are these two recordings, or is the number "
                 "no frame's?"
@@ -92,19 +104,28 @@ class FrameReader:
         if self.found.people.looked_at > _MOST_FRAMES:
             raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
 
+    def _adds_somebody(self, frame: Frame, before: Frame | None) -> bool:
+        """Whether it is one more person of the frame before it: lists of one person each."""
+        if before is None or before.number != frame.number:
+            return False
+        if len(before.people) > 1 or len(frame.people) > 1:
+            return False
+        # Where all lines have one number, it may be the same person's next frame.
+        return not (self._one_number and all(map(_is_near, before.people, frame.people)))
+
     def read(self, document: Any, number: int | None = None) -> Frame | None:  # noqa: ANN401
         """As :meth:`add`, keeping nothing of the frame; None for a header, which is no frame."""
         if is_header(document):
             self.take_facts(document)
             return None
         if number is None:
-            number = _own_number(document)
+            number = number_of(document)
         if number is None:
             number = self._next
             self.found.counted = True
         self._next = number + 1
         people = self._people(document)
-        return Frame(number, people, _time(document) if isinstance(document, Mapping) else None)
+        return Frame(number, people, time_of(document))
 
     def take_facts(self, document: Mapping[str, Any]) -> None:
         """Size, rate and layout, where an object says them."""
@@ -131,18 +152,17 @@ class FrameReader:
         return self.format.read_frame(document, self.found)
 
 
-def _time(document: Mapping[str, Any]) -> float | None:
-    """Seconds, where a frame says them."""
-    for key, scale in _TIME_KEYS.items():
-        value = document.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"'{key}' is '{printable(value, 20)}', not a number of seconds")
-        if not math.isfinite(value) or abs(value) > 1e15:
-            raise InputError(f"'{key}' is {printable(value, 20)}, not a number of seconds")
-        return value * scale
-    return None
+def _is_near(one: Detection, other: Detection) -> bool:
+    """Whether two detections overlap so far that they may be one person a moment later."""
+    if len(one.values) != len(other.values):
+        return False
+    first, second = one.values[:, :2], other.values[:, :2]
+    there = (np.isfinite(first) & np.isfinite(second) & (first != 0) & (second != 0)).all(axis=1)
+    if not there.any():
+        return True
+    size = float(np.linalg.norm(np.ptp(first[there], axis=0)))
+    away = np.linalg.norm(first[there] - second[there], axis=1)
+    return float(np.median(away)) <= _NEAR * size
 
 
 def is_nobody(document: object) -> bool:
@@ -151,16 +171,16 @@ def is_nobody(document: object) -> bool:
         return True
     if not isinstance(document, Mapping):
         return False
-    if set(document) <= _ABOUT or ("keypoints" in document and document["keypoints"] is None):
+    if is_about(document) or ("keypoints" in document and document["keypoints"] is None):
         return True
-    return any(key in document and not document[key] for key in _PEOPLE_KEYS)
+    return any(key in document and not document[key] for key in PEOPLE_KEYS)
 
 
 def _is_whole(document: Any) -> bool:  # noqa: ANN401
     """Whether everybody of a frame is in it: lines of a person each may have one number."""
     if not isinstance(document, Mapping):
         return True
-    lists = any(isinstance(document.get(key), list) for key in (*_PEOPLE_KEYS, *_FRAME_LISTS))
+    lists = any(isinstance(document.get(key), list) for key in (*PEOPLE_KEYS, *FRAME_LISTS))
     return lists and "keypoints" not in document and first(document, ID_KEYS) is None
 
 
@@ -173,7 +193,7 @@ def _unwrapped(document: Any) -> Any:  # noqa: ANN401
     """The list of a frame's people, where an object with the frame's number holds it."""
     if not isinstance(document, Mapping) or _is_frame(document):
         return document
-    lists = [document[key] for key in _FRAME_LISTS if isinstance(document.get(key), list)]
+    lists = [document[key] for key in FRAME_LISTS if isinstance(document.get(key), list)]
     return lists[0] if len(lists) == 1 and (not lists[0] or _is_frame(lists[0])) else document
 
 
@@ -204,6 +224,11 @@ def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]: 
     if is_results(document):
         return _results(document, wanted)
     reader = FrameReader(wanted)
+    people = several_frames(document)
+    if people is not None:  # an entry a person and frame
+        reader.take_facts(document)
+        found, name = read_document(people, wanted)
+        return _merged(found, reader.found), name
     frame = _unwrapped(document)
     if is_nobody(document) or (_is_frame(frame) and not _is_frames_of_points(frame)):
         reader.add(document)
@@ -226,7 +251,8 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
     for index, (number, document) in enumerate(documents):
         try:
             bare = isinstance(document, Mapping) and "keypoints" in document
-            if bare and what == "entry" and _own_number(document) is None:
+            told = number_of(document) is not None or time_of(document) is not None
+            if bare and what == "entry" and not told:
                 raise InputError("has keypoints, but neither 'frame' nor 'image_id'")
             reader.add(document, number)
         except InputError as error:
@@ -236,7 +262,7 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
 
 def _is_frame(document: Any) -> bool:  # noqa: ANN401
     if isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
-        keys = (*_NUMBER_KEYS, *_TIME_KEYS)
+        keys = (*NUMBER_KEYS, *TIME_KEYS)
         told = {str([entry.get(key) for key in keys]) for entry in document}
         if len(told) > 1:  # entries of several frames
             return False
@@ -290,19 +316,6 @@ def _merged(found: Detections, outer: Detections) -> Detections:
     found.rate = found.rate or outer.rate
     found.layout = found.layout or outer.layout
     return found
-
-
-def _own_number(document: object) -> int | None:
-    value = first(document, _NUMBER_KEYS) if isinstance(document, Mapping) else None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and value.isascii() and value.strip().isdigit():
-        value = int(value.strip()[-40:])
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_FRAME:
-        raise InputError(f"the frame number is '{printable(value, 20)}', not a whole number from 0")
-    return value
 
 
 def _title(document: object) -> str:

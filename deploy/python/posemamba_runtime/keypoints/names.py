@@ -14,6 +14,13 @@ from posemamba_runtime.keypoints.errors import InputError, printable
 _DIGITS = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"[0-9]{9,}\.$")  # since 1970: str(time.time()) drops zeros at its end
 _FULL = 0.75  # of a grid of numbers
+_PARTS = re.compile(
+    r"(?<![a-z])(parts?|pt|pieces?|chunks?|segments?|seg|sections?|sect|splits?|halves|half|blocks?"
+    r"|batch|batches|reels?|hours?|hr|minutes?|min)[^a-z0-9]*$",
+    re.IGNORECASE,
+)
+"""What stands before a number that counts the parts of one recording, one after the other."""
+
 MAX_FRAME = 10**12
 """A frame number beyond is a time or a hash; a thousand a second make this in thirty years."""
 
@@ -82,6 +89,9 @@ def _several(
     if len(set(keys)) < len(keys):
         raise _same(names, numbers)
     if len(varying) == 2:
+        varies = [len(set(column)) > 1 for column in zip(*numbers, strict=True)]
+        if _counts_parts(names[0], varies) and max(varying[1]) < MAX_FRAME // len(names):
+            return _after_each_other(names, varying[0], varying[1])
         _refuse_a_grid(names, varying[0], varying[1])
     order = [names[index] for index in sorted(range(len(names)), key=lambda i: keys[i])]
     remark = (
@@ -89,6 +99,29 @@ def _several(
         f"'{printable(order[-1], 40)}': frames taken in their order, without gaps"
     )
     return _ranked(names, order, remark)
+
+
+def _counts_parts(name: str, varies: Sequence[bool]) -> bool:
+    """Whether a word before the first number that varies says so: ``part1_frame0076``."""
+    spans = [match.start() for match in _DIGITS.finditer(name)]
+    return len(spans) == len(varies) and bool(_PARTS.search(name[: spans[varies.index(True)]]))
+
+
+def _after_each_other(
+    names: Sequence[str], parts: Sequence[int], frames: Sequence[int]
+) -> tuple[list[int], str | None]:
+    """Each part's frames after those of the one before; what a part leaves out stays a gap."""
+    first, last = min(frames), dict.fromkeys(sorted(set(parts)), 0)
+    for part, frame in zip(parts, frames, strict=True):
+        last[part] = max(last[part], frame - first)
+    starts, total = {}, 0
+    for part, highest in last.items():
+        starts[part] = total
+        total += highest + 1
+    numbers = [starts[part] + frame - first for part, frame in zip(parts, frames, strict=True)]
+    shown = printable(names[0], 40)
+    remark = f"names such as '{shown}' number {len(starts)} parts: taken one after the other"
+    return numbers, remark
 
 
 def _refuse_a_grid(names: Sequence[str], one: Sequence[int], other: Sequence[int]) -> None:

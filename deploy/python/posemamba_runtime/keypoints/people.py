@@ -200,3 +200,12 @@ def _fill(rows: Floats32, values: Floats) -> None:
     if np.isinf(rows).any():  # no image has a coordinate that large: judged, not taken for "none"
         beyond = np.isinf(rows[..., :columns]) & np.isfinite(values)
         rows[..., :columns][beyond] = np.copysign(_LARGEST, values[beyond])
+
+
+def areas(values: Floats) -> Floats:
+    """(rows,) of the boxes around what was found."""
+    found = np.isfinite(values[..., :1])
+    high = np.where(found, values[..., :2], -np.inf).max(axis=1)
+    low = np.where(found, values[..., :2], np.inf).min(axis=1)
+    areas: Floats = np.prod(np.where(np.isfinite(high - low), high - low, 0.0), axis=-1)
+    return areas

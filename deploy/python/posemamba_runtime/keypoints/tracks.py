@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, counted, nearest, printable
+from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.judge import Judged
-from posemamba_runtime.keypoints.people import Floats32, Ints, Persons
+from posemamba_runtime.keypoints.people import Floats32, Ints, Persons, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
+from posemamba_runtime.keypoints.times import settle_times
 from posemamba_runtime.keypoints.tracker import Tracker
 
 Bools = npt.NDArray[np.bool_]
@@ -19,30 +20,11 @@ Bools = npt.NDArray[np.bool_]
 MAX_GAP = 30
 """Frames that may be missing within a track; over more, nothing tells what the person did."""
 
-_SPARSE = 10
-"""Where the middle step between frame numbers is this, they count something else than frames."""
-
 _MOST_PEOPLE = 100
 
-DEFAULT_RATE = 30.0
-
-_FRAMES_TO_TELL = 3  # by which ids and times are doubted
+_FRAMES_TO_TELL = 3  # by which ids are doubted
 _JOINTS_TO_TELL = 4  # by which two detections are one person,
 _SAME = 0.02  # where they are on average no farther apart than this share of the person's size
-
-_JUMP = 10.0  # times the usual step
-
-#: A detector that hands over several frames at once, then pauses: so many times the usual step, in
-#: so large a share of the steps, and not once or twice.
-_BURST, _OFTEN = 4, 0.05
-
-#: Seconds, a name, and the frames a second that make the unit likely.
-_UNITS_OF_TIME = {
-    1.0: ("", 0.3, 1000.0),
-    1e-3: ("milliseconds", 4.0, 250.0),
-    1e-6: ("microseconds", 4.0, 250.0),
-    1e-9: ("nanoseconds", 4.0, 250.0),
-}
 
 
 def make_tracks(
@@ -54,8 +36,7 @@ def make_tracks(
         InputError: nobody of the wanted id, or times that run backwards.
     """
     ids = _ids(judged, found)
-    numbers = _by_time(_consecutive(judged.numbers, found), found)
-    rate, times = _times(judged.numbers, numbers, found, rate)
+    numbers, rate, times = settle_times(judged, ids, found, rate)
     shown = _shown(judged.values)
     tracks = []
     for who in np.unique(ids[ids >= 0]).tolist():
@@ -174,7 +155,7 @@ def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
                 found.left_out.get("people beyond the 100 largest of a frame", 0)
                 + len(rows) - _MOST_PEOPLE
             )  # fmt: skip
-            rows = rows[np.argsort(_areas(judged.values[rows]))[-_MOST_PEOPLE:]]
+            rows = rows[np.argsort(areas(judged.values[rows]))[-_MOST_PEOPLE:]]
         people = [judged.values[row] for row in rows]
         ids[rows] = tracker.follow(int(numbers[start]), people)
         _release_behind(judged.values, start, end)
@@ -187,118 +168,9 @@ def _release_behind(values: Floats32, start: int, end: int) -> None:
         long_arrays.release(values)
 
 
-def _areas(values: Floats) -> Floats:
-    """(rows,) of the boxes around what was found."""
-    found = np.isfinite(values[..., :1])
-    high = np.where(found, values[..., :2], -np.inf).max(axis=1)
-    low = np.where(found, values[..., :2], np.inf).min(axis=1)
-    areas: Floats = np.prod(np.where(np.isfinite(high - low), high - low, 0.0), axis=-1)
-    return areas
-
-
 def _area(values: Floats) -> float:
     """Of all the boxes together."""
-    return sum(float(_areas(values[rows]).sum()) for rows in long_arrays.pieces(values))
-
-
-def _consecutive(numbers: Ints, found: Detections) -> Ints:
-    """Frame numbers, or places where the numbers jump too far to be frames."""
-    all_numbers = found.people.frames()
-    if len(all_numbers) < 3:
-        return numbers
-    step = float(np.median(np.diff(all_numbers)))
-    if step < _SPARSE:
-        return numbers
-    found.sparse = True
-    found.notes.append(f"frame numbers go up by {step:g}: frames taken one after the other")
-    return np.searchsorted(all_numbers, numbers).astype(np.int64)
-
-
-def _by_time(numbers: Ints, found: Detections) -> Ints:
-    """Frame numbers with gaps where times leave frames out, which only places counted."""
-    frames = found.people.frames()
-    timed, times = found.people.timed()
-    steps = np.diff(times)
-    told = len(timed) == len(frames) and (steps > 0).all()
-    if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not told:
-        return numbers
-    # 0.4: times rounded to milliseconds make one step of 1 ms and the next of 2 ms at 600 a second.
-    jumps = np.maximum(np.floor(steps / np.median(steps) + 0.4), 1).astype(np.int64)
-    left_out = int((jumps - 1).sum())
-    if not left_out or (_is_often(jumps > 1) and left_out > len(frames)):
-        return numbers  # none, or frames that came in bursts
-    found.notes.append(f"the times leave out {counted(left_out, 'frame')}: taken as gaps")
-    places = np.concatenate([[0], np.cumsum(jumps)])
-    return places[np.searchsorted(frames, numbers)]
-
-
-def _times(
-    original: Ints, numbers: Ints, found: Detections, rate: float | None
-) -> tuple[float, tuple[Floats, Floats] | None]:
-    """Frames a second, and the file's times as (frames, seconds) to interpolate in.
-
-    Args:
-        original: (rows,) the file's frame numbers, ascending.
-        numbers: (rows,) the same frames as they are counted from here on.
-    """
-    rate = rate or found.rate
-    timed, seconds = found.people.timed()
-    place = np.searchsorted(original, timed)
-    shown = original[np.minimum(place, len(original) - 1)] == timed
-    frames, seconds = numbers[place[shown]].astype(np.float64), seconds[shown]
-    if len(frames) < 2:
-        if rate is None:
-            found.notes.append(f"{DEFAULT_RATE:g} frames a second assumed: say it with --rate")
-        return rate or DEFAULT_RATE, None
-    steps = np.diff(seconds)
-    if (steps <= 0).any():
-        late = int(frames[int(np.argmax(steps <= 0)) + 1])
-        raise InputError(f"timestamps do not go up at frame {late}: write seconds that do")
-    measured = float(np.median(np.diff(frames) / steps))
-    average = float((frames[-1] - frames[0]) / (seconds[-1] - seconds[0]))
-    waits = steps * measured > _BURST * np.diff(frames)
-    bursts = _is_often(waits) and measured > _BURST * average  # several at once, then a pause
-    near = steps * measured < 1.5 * np.diff(frames)  # rounded to milliseconds, most are off alike
-    measured = average if bursts else float(np.diff(frames)[near].sum() / steps[near].sum())
-    scale = _second(measured, rate, found)
-    jump = int(np.argmax(steps / np.diff(frames)))
-    if steps[jump] / (frames[jump + 1] - frames[jump]) * measured > _JUMP and not found.sparse:
-        found.notes.append(
-            f"the time jumps by {steps[jump] * scale:g} s at frame {int(frames[jump + 1])}, and "
-            "the frame's number does not: nothing is known of what lies between"
-        )
-    seconds, measured = seconds * scale, measured / scale
-    before = max(0.0, frames[0] - numbers.min())
-    after = max(0.0, numbers.max() - frames[-1])
-    if before or after:  # frames without a time of their own
-        frames = np.r_[frames[0] - before, frames, frames[-1] + after]
-        seconds = np.r_[seconds[0] - before / measured, seconds, seconds[-1] + after / measured]
-    return rate or measured, (frames, seconds)
-
-
-def _is_often(steps: Bools) -> bool:
-    return int(steps.sum()) >= _FRAMES_TO_TELL and float(steps.mean()) > _OFTEN
-
-
-def _second(measured: float, rate: float | None, found: Detections) -> float:
-    """What a file's unit of time is in seconds: frames come neither hourly nor every microsecond.
-
-    Args:
-        measured: frames in a unit.
-        rate: frames in a second, where anybody said it.
-    """
-    for scale, (name, lowest, highest) in _UNITS_OF_TIME.items():
-        if rate:
-            lowest, highest = 0.1 * rate, 10 * rate
-        if lowest <= measured / scale <= highest:
-            if name:
-                found.notes.append(f"timestamps are {name}")
-            return scale
-    if rate is None:
-        raise InputError(
-            f"timestamps say {measured:g} frames a second: write seconds, or milliseconds"
-        )
-    return 1.0
+    return sum(float(areas(values[rows]).sum()) for rows in long_arrays.pieces(values))
 
 
 def _with_gaps(frames: Ints, values: Floats32) -> tuple[Ints, Floats32]:
