@@ -28,6 +28,7 @@ _FRACTION_LIMIT = 3.0
 _OUTSIDE = 0.1
 _CORNER = 0.2  # of the image: percent of its sides look so, and a size that is far too large
 _FEW = 0.1
+_FLAT = 2.0  # times as far aside as below: somebody lies, or x and y have changed places
 _BEYOND = 0.25  # of the image: as far as detectors guess on
 _MANY = 1 / 3
 _LARGEST_CONFIDENCE = 20.0  # SimCC scores reach 10
@@ -205,15 +206,18 @@ def _remark_upside_down(values: Floats, layout: str, found: Detections) -> None:
         both: Floats = points[:, places, :2].mean(axis=1)
         return both
 
-    known = upside_down = 0
+    known = upside_down = lying = 0
     for rows in long_arrays.pieces(values):
         aside, lower = (middle(values[rows], "hip") - middle(values[rows], "shoulder")).T
         known += int(np.isfinite(lower).sum())  # who lies down has the hips beside the shoulders
         upside_down += int((lower < -np.abs(aside)).sum())
+        lying += int((np.abs(aside) > _FLAT * np.abs(lower)).sum())
     if known and upside_down / known > 1 - _FEW:
         found.notes.append(
             "everybody's shoulders are below the hips: y has to go down from the image's top edge"
         )
+    if known and lying / known > 1 - _FEW:
+        found.notes.append("everybody lies on their side: is x written before y?")
 
 
 def _scale(

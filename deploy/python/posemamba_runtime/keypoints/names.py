@@ -7,7 +7,11 @@ Names are ordered by the numbers in them: ``2.json`` comes before ``10.json``. O
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 
@@ -21,6 +25,7 @@ _PARTS = re.compile(
 )
 """What stands before a number that counts the parts of one recording, one after the other."""
 
+_INT64 = 2**63 - 1
 MAX_FRAME = 10**12
 """A frame number beyond is a time or a hash; a thousand a second make this in thirty years."""
 
@@ -36,22 +41,44 @@ def frame_numbers(names: Sequence[str]) -> tuple[list[int], str | None]:
     """
     if len(names) == 1:
         return [_only_number(names[0])], None
-    numbers = [_numbers(name) for name in names]
-    counts = {len(found) for found in numbers}
-    if counts == {0}:
+    columns = _columns(names)
+    if columns is None:
+        return _mixed(names, [_numbers(name) for name in names])
+    if not columns:
         return _ranked(names, sorted(names), "the names hold no frame numbers: taken by name")
-    if len(counts) > 1:
-        return _mixed(names, numbers)
-    columns = list(zip(*numbers, strict=True))
-    varying = [column for column in columns if len(set(column)) > 1]
+    varying = [column for column in columns if _distinct(column) > 1]
     if not varying:  # 1.json and 01.json
-        raise _same(names, numbers)
+        raise _same(names, zip(*columns, strict=True))
     if len(varying) == 1:
         column = varying[0]
-        if len(set(column)) < len(column):
-            raise _same(names, [[value] for value in column])
+        if _distinct(column) < len(column):
+            raise _same(names, zip(column, strict=True))
         return _bounded(names, column)
-    return _several(names, numbers, varying)
+    return _several(names, columns, varying)
+
+
+def _columns(names: Sequence[str]) -> list[Sequence[int]] | None:
+    """The first number of all names, the second, ...; None where some have more than others.
+
+    An hour has a hundred thousand names, so numbers that fit lie in arrays.
+    """
+    columns: list[Any] = [array("q") for _ in _numbers(names[0])]
+    for name in names:
+        numbers = _numbers(name)
+        if len(numbers) != len(columns):
+            return None
+        for place, number in enumerate(numbers):
+            if number > _INT64 and isinstance(columns[place], array):
+                columns[place] = list(columns[place])
+            columns[place].append(number)
+    return columns
+
+
+def _distinct(column: Sequence[int]) -> int:
+    """How many different numbers there are."""
+    if isinstance(column, array):
+        return len(np.unique(np.frombuffer(column, np.int64)))
+    return len(set(column))
 
 
 def _numbers(name: str) -> list[int]:
@@ -79,17 +106,17 @@ def _bounded(names: Sequence[str], column: Sequence[int]) -> tuple[list[int], st
 
 
 def _several(
-    names: Sequence[str], numbers: Sequence[Sequence[int]], varying: Sequence[Sequence[int]]
+    names: Sequence[str], columns: Sequence[Sequence[int]], varying: Sequence[Sequence[int]]
 ) -> tuple[list[int], str | None]:
     """More than one number varies: a take and a frame, or a date and a time."""
-    unique = [column for column in varying if len(set(column)) == len(column)]
+    unique = [column for column in varying if _distinct(column) == len(column)]
     if len(unique) == 1:
         return _bounded(names, unique[0])
     keys = [tuple(row) for row in zip(*varying, strict=True)]
     if len(set(keys)) < len(keys):
-        raise _same(names, numbers)
+        raise _same(names, zip(*columns, strict=True))
     if len(varying) == 2:
-        varies = [len(set(column)) > 1 for column in zip(*numbers, strict=True)]
+        varies = [_distinct(column) > 1 for column in columns]
         if _counts_parts(names[0], varies) and max(varying[1]) < MAX_FRAME // len(names):
             return _after_each_other(names, varying[0], varying[1])
         _refuse_a_grid(names, varying[0], varying[1])
@@ -163,7 +190,7 @@ def _ranked(
     return [place[name] for name in names], remark
 
 
-def _same(names: Sequence[str], numbers: Sequence[Sequence[int]]) -> InputError:
+def _same(names: Sequence[str], numbers: Iterable[Sequence[int]]) -> InputError:
     seen: dict[tuple[int, ...], str] = {}
     for name, found in zip(names, numbers, strict=True):
         key = tuple(found)

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
 from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import first
 from posemamba_runtime.keypoints.names import MAX_FRAME
 
-NUMBER_KEYS = ("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num")
-TIME_KEYS = {"timestamp": 1.0, "time": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3}
+NUMBER_KEYS = (
+    *("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num", "frame_no"),
+    *("frameId", "frameIdx", "frameIndex", "frameNumber", "frameNum", "frameNo", "image_id"),
+)
+TIME_KEYS = {
+    **dict.fromkeys(("timestamp", "time", "ts", "time_s", "timestamp_s", "seconds"), 1.0),
+    **dict.fromkeys(("timestamp_ms", "timestampMs", "time_ms", "timeMs", "ts_ms"), 1e-3),
+    **dict.fromkeys(("timestamp_us", "timestampUs", "time_us"), 1e-6),
+    **dict.fromkeys(("timestamp_ns", "timestampNs", "time_ns"), 1e-9),
+}
+_IMAGE_KEYS = (
+    *("image", "image_name", "img_name", "img", "image_path", "img_path", "image_file"),
+    *("file_name", "filename", "file", "path", "frame_name", "imageName", "fileName"),
+)
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+_CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]+(?:[.,][0-9]*)?)")
+_MOST_SECONDS = 1e19  # nanoseconds since 1970 are less
 
 PEOPLE_KEYS = ("people", "persons", "instances", "bodies")
 FRAME_LISTS = ("detections", "predictions", "results", "poses", "persons", "objects")
@@ -32,6 +50,21 @@ def number_of(document: object) -> int | None:
         shown = ", ".join(sorted(str(number) for number in numbers)[:3])
         raise InputError(f"has people of several frames ({shown}) in one: write a frame a line")
     return numbers.pop() if numbers else None
+
+
+def image_of(document: object) -> str | None:
+    """The name of the image that a frame without a number was found in, where it tells one."""
+    for entry in (document, *_people_of(document)[:1]):
+        if not isinstance(entry, Mapping):
+            continue
+        name = first(entry, NUMBER_KEYS)
+        if isinstance(name, str):
+            return name
+        for key in _IMAGE_KEYS:
+            name = entry.get(key)
+            if isinstance(name, str) and name.lower().endswith(_IMAGES):
+                return name
+    return None
 
 
 def time_of(document: object) -> float | None:
@@ -75,11 +108,26 @@ def _time(document: Mapping[str, Any]) -> float | None:
         value = document.get(key)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"'{key}' is '{printable(value, 20)}', not a number of seconds")
-        if not math.isfinite(value) or abs(value) > 1e15:
-            raise InputError(f"'{key}' is {printable(value, 20)}, not a number of seconds")
-        return value * scale
+        seconds = _seconds(value) if isinstance(value, str) else value
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            raise InputError(f"'{key}' is '{printable(value, 30)}', not a number of seconds")
+        if not math.isfinite(seconds) or abs(seconds) > _MOST_SECONDS:
+            raise InputError(f"'{key}' is {printable(value, 30)}, not a number of seconds")
+        return seconds * scale
+    return None
+
+
+def _seconds(text: str) -> float | None:
+    """``0.033``, ``00:01:02.5`` or a date with a time; None for others."""
+    with suppress(ValueError):
+        return float(text)
+    clock = _CLOCK.fullmatch(text.strip())
+    if clock:
+        hours, minutes, seconds = clock.groups(default="0")
+        return 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds.replace(",", "."))
+    with suppress(ValueError, OverflowError):
+        date = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     return None
 
 
@@ -87,8 +135,11 @@ def _own_number(document: object) -> int | None:
     value = first(document, NUMBER_KEYS) if isinstance(document, Mapping) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and value.isascii() and value.strip().isdigit():
-        value = int(value.strip()[-40:])
+    if isinstance(value, str) and any(letter.isdigit() for letter in value):
+        text = value.strip()
+        if not (text.isascii() and text.isdigit()):
+            return None  # a name, whose number is told when all names are known
+        value = int(text[-40:])
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_FRAME:

@@ -144,6 +144,12 @@ class People:
                 rest = rest[len(room) :]
             long_arrays.release(values)
 
+    def renumber(self, numbers: Sequence[int]) -> None:
+        """Frame ``n`` becomes frame ``numbers[n]``."""
+        table = np.array(numbers, np.int64)
+        self._looked_at = array("q", table[np.frombuffer(self._looked_at, np.int64)].tobytes())
+        self._numbers = array("q", table[np.frombuffer(self._numbers, np.int64)].tobytes())
+
     def take(self) -> tuple[Ints, Persons, Floats32]:
         """Frame number, person and (keypoints, 3) of each row, ascending by frame.
 

@@ -19,12 +19,22 @@ from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, to_points
 from posemamba_runtime.keypoints.recording import Detections
 
-_HEADER = {"size", "width", "height", "rate", "fps", "layout", "format", "version"}
+ABOUT = ("metadata", "meta", "info", "video_info", "video")
+"""Where an object may hold what is known of the recording."""
+
+_FACTS = {"size", "image_size", "resolution", "width", "height", "rate", "fps", "frame_rate"}
+_HEADER = {*_FACTS, *ABOUT, "layout", "format", "version"}
 
 
 def is_header(value: object) -> bool:
     """Whether a line is about the recording and holds nobody."""
-    return isinstance(value, dict) and bool(value) and set(value) <= _HEADER
+    if not isinstance(value, dict) or not value:
+        return False
+    if set(value) <= _HEADER:
+        return True
+    others = [value[key] for key in value if key not in _HEADER]
+    lists = any(isinstance(other, list | dict | array) for other in others)
+    return bool(_FACTS & set(value)) and not lists
 
 
 def is_bare(value: object) -> bool:
