@@ -113,4 +113,5 @@ def received(stream: BinaryIO, size: int) -> npt.NDArray[np.uint8]:
 def thinned(values: npt.NDArray[T], step: int) -> npt.NDArray[T]:
     """``values[::step]``, copied."""
     rows = max(step, ROWS - ROWS % step)  # whole steps
-    return np.concatenate([values[some][::step].copy() for some in pieces(values, rows=rows)])
+    parts = [values[some][::step].copy() for some in pieces(values, rows=rows)]
+    return np.concatenate([values[:0], *parts])

@@ -10,11 +10,11 @@ import keypoint_files as files
 import numpy as np
 import pytest
 
-SHORT, LONG = 4_500, 12_500  # both beyond what writers and the network take at a time
-A_FRAME = 2_500
-"""Bytes. 1,760 to 1,840 are seen, most of it what the heap keeps of its first parts: from 12,500 to
-30,000 frames the process grows by 270 a frame, from 136 to 141 MB. Reading and writing took 5,500
-once."""
+SHORT, LONG = 6_000, 24_000  # both with arrays beyond those that stay in memory
+A_FRAME = 200
+"""Bytes. Numbers, times and flags of a frame are held, and some of them twice at the peak; its
+keypoints and poses, 136 to 204 bytes an array, are not. What the heap keeps varies by a megabyte
+from run to run, 60 bytes a frame of this difference."""
 
 _PEAK = """
 import re, sys

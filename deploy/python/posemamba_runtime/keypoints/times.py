@@ -36,6 +36,8 @@ _UNITS_OF_TIME = {
     1e-9: ("nanoseconds", 4.0, 1000.5),
 }
 
+_HOUR = 3600.0  # seconds; no camera takes a frame every 3,600 or 7,200 microseconds
+
 _SLOW = 0.05
 """Of a person's size, from one frame to the next. A frame a second and one a millisecond are both
 one a unit: nearly nobody moves so little in a second, and nobody so much in a few milliseconds."""
@@ -175,7 +177,9 @@ def _second(
             lowest, highest = 0.1 * rate, 10 * rate
         if lowest <= measured / scale <= highest:
             fitting[scale] = name
-    if not fitting:
+    hours = 1.0 / (measured * _HOUR)
+    hourly = rate is None and round(hours) > 0 and abs(hours - round(hours)) < 1e-9
+    if not fitting or hourly:
         if rate is None:
             raise InputError(
                 f"timestamps say {measured:g} frames a second: write seconds, or milliseconds"
