@@ -235,3 +235,31 @@ def test_y_before_x_is_remarked(tmp_path: Path) -> None:
     entries = [_person(one[:, ::-1], frame=n) for n, one in enumerate(ONE)]
     recording = read(_lines(tmp_path / "k.jsonl", entries), size=SIZE)
     assert any("is x written before y" in note for note in recording.summary.notes)
+
+
+# --- clips
+
+
+def test_frames_of_one_person_on_an_axis_of_their_own(tmp_path: Path) -> None:
+    """(frames, 1, 17, 2) was lifted as so many clips of one frame."""
+    film = files.film("h36m17", 12)[:, :1].astype(np.float32)
+    film[3] = np.nan
+    path = tmp_path / "k.npz"
+    np.savez(path, keypoints=film, width=SIZE[0], height=SIZE[1])
+    (track,) = read(path).tracks
+    assert track.frames.tolist() == list(range(12))
+    strangers = np.random.default_rng(0).permutation(files.film("h36m17", 200)[::20, :1])
+    np.savez(path, keypoints=strangers.astype(np.float32), width=SIZE[0], height=SIZE[1])
+    assert len(read(path).tracks) == len(strangers)
+
+
+def test_3d_poses_are_no_clip(tmp_path: Path) -> None:
+    """Their depth was taken for a confidence where it was positive."""
+    points = files.normalised(files.film("h36m17", 12)[:, 0]).astype(np.float32)
+    np.savez(tmp_path / "k.npz", keypoints_2d=points, poses_3d=np.ones((12, 17, 3), np.float32))
+    recording = read(tmp_path / "k.npz")
+    assert len(recording.tracks) == 1
+    assert "array of 3D poses, 'poses_3d'" in recording.summary.left_out
+    np.savez(tmp_path / "k.npz", poses_3d=np.ones((12, 17, 3), np.float32))
+    with pytest.raises(InputError, match="holds 3D poses alone"):
+        read(tmp_path / "k.npz")
