@@ -11,11 +11,12 @@ lies behind. Files have no name and vanish with their array; ``TMPDIR`` says on 
 
 from __future__ import annotations
 
+import io
 import mmap
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -93,14 +94,14 @@ def joined(parts: Sequence[npt.NDArray[T]]) -> npt.NDArray[T]:
     return result
 
 
-def received(stream: BinaryIO, size: int) -> npt.NDArray[np.uint8]:
+def received(stream: io.BufferedIOBase, size: int) -> npt.NDArray[np.uint8]:
     """``size`` bytes of a stream, or fewer where it ends; room is made for what has come alone."""
     parts, got = [np.empty(0, np.uint8)], 0
     while got < size:
         part: npt.NDArray[np.uint8] = empty((min(max(LARGE, got), size - got),), np.uint8)
         filled = 0
         for some in pieces(part, rows=LARGE):
-            filled += stream.readinto(memoryview(part)[some])  # type: ignore[attr-defined]
+            filled += stream.readinto(part[some].data)
             if filled < some.stop:
                 break
         parts.append(part[:filled])

@@ -89,10 +89,8 @@ class People:
 
     def frames(self) -> Ints:
         """Numbers of all frames, those that show nobody too, ascending."""
-        numbers = np.frombuffer(self._looked_at, np.int64)
-        if (np.diff(numbers) > 0).all():
-            return numbers.copy()
-        return np.unique(numbers)
+        numbers: Ints = np.array(self._looked_at, np.int64)
+        return numbers if (np.diff(numbers) > 0).all() else np.unique(numbers)
 
     def timed(self) -> tuple[Ints, npt.NDArray[np.float64]]:
         """Frames that have a time, ascending, and their seconds: the last that came of each."""

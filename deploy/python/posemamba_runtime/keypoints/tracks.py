@@ -10,7 +10,7 @@ import numpy.typing as npt
 from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.judge import Judged
-from posemamba_runtime.keypoints.people import Floats32, Ints, Persons, areas
+from posemamba_runtime.keypoints.people import Floats32, Ints, Person, Persons, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
 from posemamba_runtime.keypoints.times import settle_times
 from posemamba_runtime.keypoints.tracker import Tracker
@@ -96,7 +96,7 @@ def _distinct(judged: Judged, found: Detections) -> Ints:
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
         if 1 < end - start <= _MOST_PEOPLE:
             kept[start:end] = _no_twins(judged.values[start:end])
-            _release_behind(judged.values, start, end)
+            _release_behind(judged.values, int(start), int(end))
     twins = int((~kept).sum())
     if twins:
         found.left_out["detections of somebody who is in the frame already"] = twins
@@ -124,9 +124,8 @@ def _no_twins(people: Floats32) -> Bools:
 def _numbered(persons: Persons, found: Detections) -> Ints:
     """Ids as they are where they are numbers; texts are counted."""
     given = persons.given
-    if all(isinstance(who, int) for who in given):
-        numbers = {who: who for who in given if isinstance(who, int)}
-    else:
+    numbers: dict[Person, int] = {who: who for who in given if isinstance(who, int)}
+    if len(numbers) < len(given):
         order = sorted({str(who) for who in given}, key=_natural)
         found.names.update(enumerate(order))
         places = {name: place for place, name in enumerate(order)}
@@ -158,7 +157,7 @@ def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
             rows = rows[np.argsort(areas(judged.values[rows]))[-_MOST_PEOPLE:]]
         people = [judged.values[row] for row in rows]
         ids[rows] = tracker.follow(int(numbers[start]), people)
-        _release_behind(judged.values, start, end)
+        _release_behind(judged.values, int(start), int(end))
     return ids
 
 
