@@ -7,6 +7,7 @@ and ``filled`` 17 truths. What a file says of itself is JSON under ``posemamba``
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,8 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     import pyarrow.parquet as parquet
 
     def lists(values: npt.NDArray[Any], kind: Any) -> Any:  # noqa: ANN401 (Arrow's types)
-        flat = values.reshape(len(values), -1)
         return arrow.FixedSizeListArray.from_arrays(
-            arrow.array(flat.ravel(), kind), list_size=flat.shape[1]
+            arrow.array(values.ravel(), kind), list_size=math.prod(values.shape[1:])
         )
 
     def table(track: Track, rows: slice) -> Any:  # noqa: ANN401
