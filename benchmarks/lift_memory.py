@@ -77,6 +77,9 @@ def _openpose(folder: Path, frames: int) -> Path:
 #: What is read, the ending of what is written, and further words.
 CASES: tuple[tuple[Callable[[Path, int], Path], str, tuple[str, ...]], ...] = (
     (_npz, ".npz", ()),
+    (_npz, ".bvh", ()),
+    (_npz, ".parquet", ()),
+    (_npz, ".html", ()),
     (_lines, ".csv", ()),
     (_lines, ".json", ()),
     (_openpose, ".trc", ("--size", f"{WIDTH}x{HEIGHT}", "--layout", "body25")),

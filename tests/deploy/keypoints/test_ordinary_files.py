@@ -231,6 +231,29 @@ def test_a_rate_that_every_frame_says(tmp_path: Path) -> None:
     assert read(_lines(tmp_path / "k.jsonl", entries), size=SIZE).rate == 50
 
 
+def test_a_detectors_own_speed_is_no_rate(tmp_path: Path) -> None:
+    entries = [_person(one, frame=n, fps=7 + n % 3) for n, one in enumerate(ONE)]
+    assert read(_lines(tmp_path / "k.jsonl", entries), size=SIZE).rate == 30
+
+
+@pytest.mark.parametrize("nobody", [{"people": None}, {"pose_landmarks": None}, {"people": []}])
+def test_a_frame_that_shows_nobody_is_no_header(nobody: dict[str, Any], tmp_path: Path) -> None:
+    facts = {"width": SIZE[0], "height": SIZE[1]}
+    frames = [{**facts, **nobody}, *({**facts, "people": [_person(one)]} for one in ONE)]
+    (track,) = read(_lines(tmp_path / "k.jsonl", frames)).tracks
+    assert track.frames[0] == 1
+
+
+def test_one_name_for_every_image_tells_nothing(tmp_path: Path) -> None:
+    entries = [{"image": "current.jpg", "people": [_person(one)]} for one in ONE]
+    assert _is_the_film(read(_lines(tmp_path / "k.jsonl", entries), size=SIZE))
+
+
+def test_what_people_say_besides_may_mean_something_else(tmp_path: Path) -> None:
+    entries = [{"people": [_person(one, frame={"x": 1}, time="late")]} for one in ONE]
+    assert _is_the_film(read(_lines(tmp_path / "k.jsonl", entries), size=SIZE))
+
+
 def test_y_before_x_is_remarked(tmp_path: Path) -> None:
     entries = [_person(one[:, ::-1], frame=n) for n, one in enumerate(ONE)]
     recording = read(_lines(tmp_path / "k.jsonl", entries), size=SIZE)

@@ -51,7 +51,7 @@ def read_folder(folder: Path, wanted: str | None) -> tuple[Detections, str]:
             reader.add(document, number)
         except InputError as error:
             raise problem(path, str(error)) from None
-    return reader.found, reader.format.name if reader.format else (wanted or "openpose")
+    return reader.finished(), reader.format.name if reader.format else (wanted or "openpose")
 
 
 def _in_order(folder: Path, names: Sequence[str], found: Detections) -> Iterator[tuple[int, str]]:

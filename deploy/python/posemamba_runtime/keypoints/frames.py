@@ -12,7 +12,7 @@ from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
 from posemamba_runtime.keypoints.formats.coco import numbers_by_names
-from posemamba_runtime.keypoints.formats.lines import ABOUT, is_header
+from posemamba_runtime.keypoints.formats.lines import ABOUT, is_header, says_facts
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
 from posemamba_runtime.keypoints.layouts import layout_name
 from posemamba_runtime.keypoints.numbering import (
@@ -29,7 +29,8 @@ from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
 
-_RATE_KEYS = ("rate", "fps", "frame_rate")
+_FPS_KEYS = ("fps", "frame_rate")
+_RATE_KEYS = ("rate", *_FPS_KEYS)
 _MOST_FRAMES = 10_000_000
 _NEAR = 0.25  # of a person's size
 
@@ -59,7 +60,9 @@ class FrameReader:
         self._highest = -1
         self._before: Frame | None = None
         self._one_number = True  # so far
+        self._image: str | None = None  # of the frame that was read last
         self._images: dict[str, int] = {}
+        self._rates: set[str] = set()  # that frames say
 
     def _came(self, number: int) -> bool:
         """Whether a frame was added before."""
@@ -97,6 +100,8 @@ class FrameReader:
                 "no frame's?"
             )
         self.found.people.add(frame.number, frame.people, frame.timestamp)
+        if self._image is not None:
+            self._images.setdefault(self._image, frame.number)
         if self.found.people.looked_at > _MOST_FRAMES:
             raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
 
@@ -111,23 +116,29 @@ class FrameReader:
 
     def read(self, document: Any, number: int | None = None) -> Frame | None:  # noqa: ANN401
         """As :meth:`add`, keeping nothing of the frame; None for a header, which is no frame."""
-        timed = number_of(document) is not None or time_of(document) is not None
-        if not timed and is_header(document):
+        if self._is_header(document, number):
             self.take_facts(document)
             return None
-        if self.found.rate is None and isinstance(document, Mapping):
-            self._take_rate(document)
+        if isinstance(document, Mapping) and len(self._rates) < 2:
+            self._rates.add(str(first(document, _FPS_KEYS)))
         if number is None:
             number = number_of(document)
-        image = image_of(document) if number is None else None
+        self._image = image_of(document) if number is None else None
         if number is None:
             number = self._next
-            if image is not None:
-                number = self._images.setdefault(image, number)
             self.found.counted = True
-        self._next = max(self._next, number + 1) if image else number + 1
+        if self._image is not None:  # several lines of an image
+            number = self._images.get(self._image, number)
+        self._next = number + 1 if self._image is None else max(self._next, number + 1)
         people = self._people(document)
         return Frame(number, people, time_of(document))
+
+    def _is_header(self, document: Any, number: int | None) -> bool:  # noqa: ANN401
+        if is_header(document):
+            return True
+        if number is not None or self.found.people.looked_at or not says_facts(document):
+            return False
+        return number_of(document) is None and time_of(document) is None
 
     def finished(self) -> Detections:
         """What was collected; frames that are images in the order that their names tell.
@@ -135,6 +146,10 @@ class FrameReader:
         Raises:
             InputError: names that tell none.
         """
+        if self.found.rate is None and len(self._rates) == 1:  # no measured speed of a detector
+            (rate,) = self._rates
+            with suppress(InputError):
+                self._take_rate({_FPS_KEYS[0]: rate})
         if self._images and len(self._images) == self._next:  # all of them
             names = list(self._images)
             numbers = numbers_by_names(names, self.found)

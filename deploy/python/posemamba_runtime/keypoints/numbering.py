@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.formats.base import first
 from posemamba_runtime.keypoints.names import MAX_FRAME
+
+T = TypeVar("T")
 
 NUMBER_KEYS = (
     *("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num", "frame_no"),
@@ -28,6 +30,7 @@ _IMAGE_KEYS = (
     *("file_name", "filename", "file", "path", "frame_name", "imageName", "fileName"),
 )
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm")
+_DIGIT = re.compile("[0-9]")
 _CLOCK = re.compile(r"(?:([0-9]+):)?([0-9]+):([0-9]+(?:[.,][0-9]*)?)")
 _MOST_SECONDS = 1e19  # nanoseconds since 1970 are less
 
@@ -45,7 +48,7 @@ def number_of(document: object) -> int | None:
     own = _own_number(document)
     if own is not None:
         return own
-    numbers = {_own_number(person) for person in _people_of(document)}
+    numbers = {_told(_own_number, person) for person in _people_of(document)} - {None}
     if len(numbers) > 1:
         shown = ", ".join(sorted(str(number) for number in numbers)[:3])
         raise InputError(f"has people of several frames ({shown}) in one: write a frame a line")
@@ -62,18 +65,25 @@ def image_of(document: object) -> str | None:
             return name
         for key in _IMAGE_KEYS:
             name = entry.get(key)
-            if isinstance(name, str) and name.lower().endswith(_IMAGES):
+            if isinstance(name, str) and name.lower().endswith(_IMAGES) and _DIGIT.search(name):
                 return name
     return None
 
 
 def time_of(document: object) -> float | None:
     """Seconds: its own, or those of the first of its people."""
-    for entry in (document, *_people_of(document)[:1]):
-        time = _time(entry) if isinstance(entry, Mapping) else None
-        if time is not None:
-            return time
-    return None
+    own = _time(document) if isinstance(document, Mapping) else None
+    if own is not None:
+        return own
+    return next((_told(_time, person) for person in _people_of(document)[:1]), None)
+
+
+def _told(read: Callable[[Mapping[str, Any]], T | None], person: Mapping[str, Any]) -> T | None:
+    """What a person says of the frame; None where these words mean something else."""
+    try:
+        return read(person)
+    except InputError:
+        return None
 
 
 def several_frames(document: object) -> list[Any] | None:
@@ -135,7 +145,7 @@ def _own_number(document: object) -> int | None:
     value = first(document, NUMBER_KEYS) if isinstance(document, Mapping) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and any(letter.isdigit() for letter in value):
+    if isinstance(value, str) and _DIGIT.search(value):
         text = value.strip()
         if not (text.isascii() and text.isdigit()):
             return None  # a name, whose number is told when all names are known

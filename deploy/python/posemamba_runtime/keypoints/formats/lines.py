@@ -28,13 +28,14 @@ _HEADER = {*_FACTS, *ABOUT, "layout", "format", "version"}
 
 def is_header(value: object) -> bool:
     """Whether a line is about the recording and holds nobody."""
-    if not isinstance(value, dict) or not value:
+    return isinstance(value, dict) and bool(value) and set(value) <= _HEADER
+
+
+def says_facts(value: object) -> bool:
+    """Whether an object has some of a header's facts, and beside them no place for people."""
+    if not isinstance(value, dict) or not _FACTS & set(value):
         return False
-    if set(value) <= _HEADER:
-        return True
-    others = [value[key] for key in value if key not in _HEADER]
-    lists = any(isinstance(other, list | dict | array) for other in others)
-    return bool(_FACTS & set(value)) and not lists
+    return all(isinstance(value[key], str | int | float) for key in value if key not in _HEADER)
 
 
 def is_bare(value: object) -> bool:
