@@ -236,7 +236,7 @@ def test_a_detectors_own_speed_is_no_rate(tmp_path: Path) -> None:
     assert read(_lines(tmp_path / "k.jsonl", entries), size=SIZE).rate == 30
 
 
-@pytest.mark.parametrize("nobody", [{"people": None}, {"pose_landmarks": None}, {"people": []}])
+@pytest.mark.parametrize("nobody", [{"people": None}, {"keypoints": None}, {"people": []}])
 def test_a_frame_that_shows_nobody_is_no_header(nobody: dict[str, Any], tmp_path: Path) -> None:
     facts = {"width": SIZE[0], "height": SIZE[1]}
     frames = [{**facts, **nobody}, *({**facts, "people": [_person(one)]} for one in ONE)]
