@@ -9,18 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.complete import Completed, Stretch, complete
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.stream import Stream
 
-T = TypeVar("T", bound=np.generic)
+Poses = npt.NDArray[np.float32]
 
 _PUSHES_A_STEP, _WINDOWS_A_STEP = 512, 8
 """Frames that wait for one step, and windows if those are more: enough for every core to have some,
@@ -196,8 +197,10 @@ def _lift_person(
     options: LiftOptions,
     advance: Callable[[int], None],
 ) -> Track:
-    frames = _joined([stretch.frames for stretch in whole.stretches])
-    poses = np.full((len(frames), 17, 3), np.nan, np.float32)
+    frames = long_arrays.joined([stretch.frames for stretch in whole.stretches])
+    poses: Poses = long_arrays.empty((len(frames), 17, 3), np.float32)
+    for rows in long_arrays.pieces(poses):
+        poses[rows] = np.nan
     size, down = _room(recording.canvas, whole)
     window, hop = _windows(lifter, options)
     with lifter.stream(
@@ -214,22 +217,26 @@ def _lift_person(
         for stretch in whole.stretches:
             at_once = max(_PUSHES_A_STEP, _WINDOWS_A_STEP * hop)
             for number, joints in _lift_stretch(lifter, stream, stretch, down, at_once, advance):
-                poses[np.searchsorted(frames, number)] = joints
-    if options.units == "mm":
-        poses *= 1000.0
-    timestamps = _joined([stretch.timestamps for stretch in whole.stretches])
-    filled = _joined([stretch.filled for stretch in whole.stretches])
-    got = np.isfinite(poses[:, 0, 0])
-    if got.all():  # as it is: a copy would be held beside it
-        return Track(person, frames, timestamps, poses, filled, whole.keypoints_2d)
+                place = int(np.searchsorted(frames, number))
+                poses[place] = joints
+                if place % long_arrays.ROWS == 0:
+                    long_arrays.release(poses)
+    got = np.empty(len(poses), np.bool_)
+    for rows in long_arrays.pieces(poses):
+        if options.units == "mm":
+            poses[rows] *= 1000.0
+        got[rows] = np.isfinite(poses[rows, 0, 0])
+    timestamps = long_arrays.joined([stretch.timestamps for stretch in whole.stretches])
+    filled = long_arrays.joined([stretch.filled for stretch in whole.stretches])
+    lifted = np.flatnonzero(got)
     return Track(
-        person, frames[got], timestamps[got], poses[got], filled[got], whole.keypoints_2d[got]
+        person,
+        long_arrays.taken(frames, lifted),
+        long_arrays.taken(timestamps, lifted),
+        long_arrays.taken(poses, lifted),
+        long_arrays.taken(filled, lifted),
+        long_arrays.taken(whole.keypoints_2d, lifted),
     )
-
-
-def _joined(parts: list[npt.NDArray[T]]) -> npt.NDArray[T]:
-    """One after the other; a single one itself."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _lift_stretch(
@@ -252,6 +259,7 @@ def _lift_stretch(
         lifter.step()
         for pose in stream:
             yield pose.frame, pose.joints
+        long_arrays.release(stretch.points)
         advance(end - start)
 
 
@@ -262,7 +270,11 @@ def _room(canvas: tuple[int, int], whole: Completed) -> tuple[tuple[int, int], f
     stick out of the picture. An image higher by twice what the points move down has them at the
     same normalised place.
     """
-    lowest = min(float(stretch.points[..., 1].min()) for stretch in whole.stretches)
+    lowest = min(
+        float(stretch.points[rows, :, 1].min())
+        for stretch in whole.stretches
+        for rows in long_arrays.pieces(stretch.points)
+    )
     down = math.ceil(max(0.0, 1.0 - lowest))
     return (canvas[0], canvas[1] + 2 * down), float(down)
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.body import quaternions as quat
 from posemamba_runtime.body.skeleton import BELLY, LEFT_HIP, REST_DIRECTIONS, RIGHT_HIP
 from posemamba_runtime.skeleton import NUM_JOINTS, PARENTS
@@ -41,12 +42,18 @@ def y_up(points: npt.NDArray[Any]) -> Array:
 
 def rest_offsets(poses_3d: npt.NDArray[Any]) -> Array:
     """(17, 3) bones at rest, as long as their median over the frames (n, 17, 3)."""
-    lengths = [
-        np.median(np.linalg.norm((poses_3d[:, j] - poses_3d[:, p]).astype(np.float64), axis=-1))
-        for j, p in enumerate(PARENTS)  # one at a time: a recording may be an hour long
-    ]
+    lengths = [np.median(_lengths(poses_3d, joint)) for joint in range(NUM_JOINTS)]
     offsets: Array = REST_DIRECTIONS * np.array(lengths)[:, None]
     return offsets
+
+
+def _lengths(poses_3d: npt.NDArray[Any], joint: int) -> Array:
+    """(n,) of the bone that ends there; one at a time, for a recording may be an hour long."""
+    lengths = np.empty(len(poses_3d))
+    for rows in long_arrays.pieces(poses_3d):
+        bones = poses_3d[rows, joint] - poses_3d[rows, PARENTS[joint]]
+        lengths[rows] = np.linalg.norm(bones.astype(np.float64), axis=-1)
+    return lengths
 
 
 def rotations(poses_3d: npt.NDArray[Any]) -> Array:
@@ -70,11 +77,11 @@ def rotations(poses_3d: npt.NDArray[Any]) -> Array:
     return quat.continuous(local)
 
 
-def rotations_in_parts(poses_3d: npt.NDArray[Any], rows: int) -> Iterator[Array]:
+def rotations_in_parts(poses_3d: npt.NDArray[Any], rows: int = long_arrays.ROWS) -> Iterator[Array]:
     """The same as :func:`rotations`, ``rows`` frames at a time: memory stays flat."""
     before = np.empty((0, NUM_JOINTS, 4))
-    for start in range(0, len(poses_3d), rows):
-        part = rotations(poses_3d[start : start + rows])
+    for some in long_arrays.pieces(poses_3d, rows=rows):
+        part = rotations(poses_3d[some])
         joined = quat.continuous(np.concatenate([before, part]))[len(before) :]
         before = joined[-1:]
         yield joined

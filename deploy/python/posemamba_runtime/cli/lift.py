@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import heapq
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from posemamba_runtime import outputs
+from posemamba_runtime import long_arrays, outputs
 from posemamba_runtime.cli.demo import DEMO, check_model, model_path
 from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.cli.progress import Bar
@@ -20,7 +21,7 @@ from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.live.poses import pose_line
-from posemamba_runtime.motion import Motion
+from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.trajectory import intrinsics, with_root
 from posemamba_runtime.recordings import LiftOptions, lift_prepared, prepare
 
@@ -185,12 +186,8 @@ def _tell(stream: TextIO, lines: Iterable[str]) -> None:
 
 def _write_lines(motion: Motion, stream: TextIO) -> None:
     """Every pose as a line, frame by frame."""
-    order = sorted(
-        (int(frame), place, index)
-        for place, track in enumerate(motion.tracks)
-        for index, frame in enumerate(track.frames)
-    )
-    for frame, place, index in order:
+    rows = (_rows(place, track) for place, track in enumerate(motion.tracks))
+    for frame, place, index in heapq.merge(*rows):
         track = motion.tracks[place]
         line = pose_line(
             frame,
@@ -202,3 +199,10 @@ def _write_lines(motion: Motion, stream: TextIO) -> None:
         )
         stream.write(json.dumps(line, allow_nan=False) + "\n")
     stream.flush()
+
+
+def _rows(place: int, track: Track) -> Iterator[tuple[int, int, int]]:
+    """Frame number, the track's place and the row in it, ascending."""
+    for rows in long_arrays.pieces(track.poses_3d, track.filled):
+        for index in range(rows.start, rows.stop):
+            yield int(track.frames[index]), place, index

@@ -13,7 +13,7 @@ from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
 from posemamba_runtime.keypoints.source import standard_input
-from posemamba_runtime.keypoints.tracks import DEFAULT_RATE
+from posemamba_runtime.keypoints.times import DEFAULT_RATE
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.avatar import Avatar
 from posemamba_runtime.live.budget import Plan, plan

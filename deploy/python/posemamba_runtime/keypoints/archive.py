@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.errors import InputError, printable, problem
 from posemamba_runtime.keypoints.source import MAX_BYTES, refuse_other_kinds
 from posemamba_runtime.plain_pickle import Refused, load_plain
@@ -88,33 +89,22 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, Member]:
         if entry.filename.endswith(".npy"):
             name = entry.filename[: -len(".npy")]
             with archive.open(entry) as stream:
-                members[name] = _member(stream.read(), name, path)
+                members[name] = _member(stream, entry.file_size, name, path)
     return members
 
 
-class _Bytes:
-    """The few stream methods NumPy's header readers use."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.place = 0
-
-    def read(self, count: int) -> bytes:
-        part = self.content[self.place : self.place + count]
-        self.place += len(part)
-        return part
-
-
-def _member(content: bytes, name: str, path: Path) -> Member:
-    stream: Any = _Bytes(content)
+def _member(stream: Any, size: int, name: str, path: Path) -> Member:  # noqa: ANN401 (a ZipExtFile)
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise problem(path, f"array '{printable(name)}' has NPY version {version}: save it again")
     shape, fortran, kind = _HEADERS[version](stream)
-    body = content[stream.place :]
     if kind.hasobject:
-        return Member(None, body)
-    if kind.kind not in "biufSU" or math.prod(shape) * kind.itemsize != len(body):
+        return Member(None, stream.read())
+    count = math.prod(shape) * kind.itemsize
+    body = np.empty(0, np.uint8)
+    if kind.kind in "biufSU" and count == size - stream.tell():
+        body = long_arrays.received(stream, count)
+    if len(body) != count or stream.read(1):
         raise problem(path, f"array '{printable(name)}' is damaged, or no numbers: save it again")
     order = "F" if fortran else "C"
-    return Member(np.frombuffer(body, kind).reshape(shape, order=order), b"")  # type: ignore[call-overload]
+    return Member(body.view(kind).reshape(shape, order=order), b"")  # type: ignore[call-overload]

@@ -14,12 +14,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
 from posemamba_runtime.keypoints.people import Floats32, Ints
 from posemamba_runtime.keypoints.recording import Floats, PersonTrack
 from posemamba_runtime.skeleton import NUM_JOINTS
-
-_ROWS = 4096
 
 Bools = npt.NDArray[np.bool_]
 
@@ -77,68 +76,100 @@ def complete(track: PersonTrack, layout: str) -> Completed:
     placed: set[str] = set()
     for start, end in pairwise([0, *ends.tolist(), len(track.frames)]):
         rows = slice(start, end)
-        values = track.values[rows, :, :2]
+        values = track.values[rows]
         joints = LAYOUTS[layout]
         filled, hung, missing = _filled(values, joints)
         if missing:
             lost.append((_reason(missing), end - start))
             continue
         placed.update(hung)
-        weights = joints.matrices()
-        points = _weighted(filled, weights)
+        points, unseen, found = _weighted(filled, values, joints.matrices())
         del filled
-        unseen = _unseen(values, weights)
         stretches.append(Stretch(track.frames[rows], track.timestamps[rows], points, unseen))
-        seen.append(np.where(unseen[..., None], np.float32(np.nan), points))
+        seen.append(found)
     everything = np.empty((0, NUM_JOINTS, 2), np.float32)
     if seen:
-        everything = seen[0] if len(seen) == 1 else np.concatenate(seen)
+        everything = long_arrays.joined(seen)
     order = [name for name in _HANGS_FROM if name in placed]
     return Completed(tuple(stretches), everything, tuple(order), tuple(lost))
 
 
-def _weighted(joints: Floats, weights: Floats) -> Floats32:
-    """(n, 17, 2) of (n, joints, 2), some rows at a time: in float64 they are large."""
-    points = np.empty((len(joints), NUM_JOINTS, 2), np.float32)
-    for start in range(0, len(joints), _ROWS):
-        rows = slice(start, start + _ROWS)
+def _weighted(
+    joints: Floats32, values: Floats32, weights: Floats
+) -> tuple[Floats32, Bools, Floats32]:
+    """The 17 points (n, 17, 2), which of them were not found, and the points without those.
+
+    Args:
+        joints: (n, joints, 2) without gaps.
+        values: (n, joints, 3) with gaps.
+    """
+    count = len(joints)
+    points: Floats32 = long_arrays.empty((count, NUM_JOINTS, 2), np.float32)
+    found: Floats32 = long_arrays.empty((count, NUM_JOINTS, 2), np.float32)
+    unseen: Bools = long_arrays.empty((count, NUM_JOINTS), np.bool_)
+    depends = np.any(weights != 0, axis=0)
+    for rows in long_arrays.pieces(joints, values, points, found, unseen):
         for axis in range(2):
             points[rows, :, axis] = joints[rows, :, axis] @ weights[axis].T
-    return points
+        absent = ~np.isfinite(values[rows, :, 0])
+        unseen[rows] = np.stack([absent[:, row].any(axis=1) for row in depends], axis=1)
+        found[rows] = np.where(unseen[rows, :, None], np.float32(np.nan), points[rows])
+    return points, unseen, found
 
 
-def _unseen(values: Floats, weights: Floats) -> Bools:
-    """(n, 17): a joint it is made of was not found."""
-    absent = ~np.isfinite(values[..., 0])
-    depends = np.any(weights != 0, axis=0)
-    return np.stack([absent[:, row].any(axis=1) for row in depends], axis=1)
-
-
-def _filled(values: Floats, layout: Layout) -> tuple[Floats, list[str], list[str]]:
+def _filled(values: Floats32, layout: Layout) -> tuple[Floats32, list[str], list[str]]:
     """(n, joints, 2) without gaps, the joints that were placed, and those that cannot be had."""
     names = layout.joints
-    result = values.copy()
+    result: Floats32 = long_arrays.empty((*values.shape[:2], 2), np.float32)
+    for rows in long_arrays.pieces(values, result):
+        result[rows] = values[rows, :, :2]
+    known = _known(result)
     for name, others in layout.stand_ins.items():
         joint = names.index(name)
-        if not np.isfinite(result[:, joint, 0]).any():
-            result[:, joint] = result[:, [names.index(other) for other in others]].mean(axis=1)
+        if not known[:, joint].any():
+            places = [names.index(other) for other in others]
+            for rows in long_arrays.pieces(result):
+                result[rows, joint] = result[rows][:, places].mean(axis=1)
+            known[:, joint] = known[:, places].all(axis=1)
     times = np.arange(len(values))
     for joint in range(len(names)):
-        known = np.isfinite(result[:, joint, 0])
-        if known.any() and not known.all():
-            for axis in range(2):
-                column = result[:, joint, axis]
-                column[~known] = np.interp(times[~known], times[known], column[known])
+        seen = known[:, joint]
+        if seen.any() and not seen.all():
+            _interpolate(result, joint, times, seen)
+            seen[:] = True
     hung = []
     for name, (above, share) in _HANGS_FROM.items():
         joint, parent = names.index(name), names.index(above)
-        if np.isnan(result[:, joint, 0]).any() and np.isfinite(result[:, parent, 0]).all():
-            result[:, joint] = result[:, parent] + np.array([0.0, share]) * _trunk(result, layout)
+        if not known[:, joint].all() and known[:, parent].all():
+            for rows in long_arrays.pieces(result):
+                trunk = _trunk(result[rows], layout)
+                result[rows, joint] = result[rows, parent] + np.array([0.0, share]) * trunk
+                known[rows, joint] = np.isfinite(result[rows, joint, 0])
             hung.append(name)
-    missing = [names[joint] for joint in layout.used_places if np.isnan(result[:, joint, 0]).any()]
+    missing = [names[joint] for joint in layout.used_places if not known[:, joint].all()]
     unused = [joint for joint in range(len(names)) if joint not in layout.used_places]
-    result[:, unused] = 0.0  # their weights are 0, and 0 times NaN is NaN
+    for rows in long_arrays.pieces(result):
+        result[rows, unused] = 0.0  # their weights are 0, and 0 times NaN is NaN
     return result, hung, missing
+
+
+def _known(points: Floats32) -> Bools:
+    """(n, joints) of (n, joints, 2)."""
+    known: Bools = np.empty(points.shape[:2], np.bool_)
+    for rows in long_arrays.pieces(points):
+        known[rows] = np.isfinite(points[rows, :, 0])
+    return known
+
+
+def _interpolate(points: Floats32, joint: int, times: Ints, known: Bools) -> None:
+    """Fill one joint's gaps in time."""
+    column = np.empty((len(points), 2), np.float32)
+    for rows in long_arrays.pieces(points):
+        column[rows] = points[rows, joint]
+    for axis in range(2):
+        column[~known, axis] = np.interp(times[~known], times[known], column[known, axis])
+    for rows in long_arrays.pieces(points):
+        points[rows, joint] = column[rows]
 
 
 def _trunk(points: Floats, layout: Layout) -> Floats:

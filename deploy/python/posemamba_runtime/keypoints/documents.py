@@ -3,197 +3,32 @@
 from __future__ import annotations
 
 import json
-import math
+from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, printable
-from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.formats.alphapose import is_alphapose_entry
-from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
-from posemamba_runtime.keypoints.formats.coco import is_results, read_results
+from posemamba_runtime.keypoints.formats.coco import (
+    is_results,
+    read_results,
+)
 from posemamba_runtime.keypoints.formats.lines import is_bare, is_header
 from posemamba_runtime.keypoints.formats.mediapipe import MEDIAPIPE
-from posemamba_runtime.keypoints.formats.mmpose import take_meta
-from posemamba_runtime.keypoints.layouts import layout_name
-from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
-from posemamba_runtime.keypoints.people import Detection
+from posemamba_runtime.keypoints.frames import (
+    FrameReader,
+    is_frame,
+    is_nobody,
+    looks_like_frame,
+    title_of,
+    unwrapped,
+)
+from posemamba_runtime.keypoints.names import frame_numbers
+from posemamba_runtime.keypoints.numbering import image_of, number_of, several_frames, time_of
 from posemamba_runtime.keypoints.points import keys_of
-from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.recording import Detections, Origins
 
-_NUMBER_KEYS = ("frame", "frame_id", "frame_idx", "frame_index", "frame_number", "frame_num")
-_TIME_KEYS = {"timestamp": 1.0, "time": 1.0, "timestamp_ms": 1e-3, "timestampMs": 1e-3}
-_RATE_KEYS = ("rate", "fps", "frame_rate")
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
-_PEOPLE_KEYS = ("people", "persons", "instances", "bodies")
-_FRAME_LISTS = ("detections", "predictions", "results", "poses", "persons", "objects")
-"""Where a frame that has a number of its own may have the list that is a frame to its detector."""
-
-_ABOUT = {*_NUMBER_KEYS, *_TIME_KEYS}
-_MOST_FRAMES = 10_000_000
-
-
-class Frame(NamedTuple):
-    """The people of one frame, its number and, where it says so, its time in seconds."""
-
-    number: int
-    people: list[Detection]
-    timestamp: float | None
-
-
-class FrameReader:
-    """Collects frames of one format, which the first frame with somebody in it decides.
-
-    Attributes:
-        found: what was collected.
-        format: None until then.
-    """
-
-    def __init__(self, wanted: str | None) -> None:
-        self.wanted = wanted
-        self.format: FrameFormat | None = None
-        self.found = Detections()
-        self._next = 0
-        self._numbers: set[int] | None = None  # made where frames come in disorder
-        self._highest = -1
-
-    def _came(self, number: int) -> bool:
-        """Whether a frame was added before."""
-        if number > self._highest:
-            self._highest = number
-            if self._numbers is not None:
-                self._numbers.add(number)
-            return False
-        if self._numbers is None:
-            self._numbers = set(self.found.people.frames().tolist())
-        if number in self._numbers:
-            return True
-        self._numbers.add(number)
-        return False
-
-    def add(self, document: Any, number: int | None = None) -> None:  # noqa: ANN401
-        """Take one frame's people.
-
-        Args:
-            number: of the frame; else what the document says, else one more than the last.
-
-        Raises:
-            InputError: no frame of the format, without the file's name.
-        """
-        frame = self.read(document, number)
-        if frame is None:
-            return
-        if _is_whole(document) and self._came(frame.number):
-            raise InputError(
-                f"frame {frame.number} comes twice: are these two recordings, or is the number "
-                "no frame's?"
-            )
-        self.found.people.add(frame.number, frame.people)
-        if frame.timestamp is not None:
-            self.found.timestamps[frame.number] = frame.timestamp
-        if self.found.people.looked_at > _MOST_FRAMES:
-            raise InputError(f"more than {_MOST_FRAMES} frames: split the recording")
-
-    def read(self, document: Any, number: int | None = None) -> Frame | None:  # noqa: ANN401
-        """As :meth:`add`, keeping nothing of the frame; None for a header, which is no frame."""
-        if is_header(document):
-            self.take_facts(document)
-            return None
-        if number is None:
-            number = _own_number(document)
-        if number is None:
-            number = self._next
-            self.found.counted = True
-        self._next = number + 1
-        people = self._people(document)
-        return Frame(number, people, _time(document) if isinstance(document, Mapping) else None)
-
-    def take_facts(self, document: Mapping[str, Any]) -> None:
-        """Size, rate and layout, where an object says them."""
-        take_size(document, self.found)
-        rate = first(document, _RATE_KEYS)
-        if rate is not None:
-            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
-                raise InputError(f"a rate of {printable(rate, 20)} frames a second is none")
-            self.found.rate = float(rate)
-        if isinstance(document.get("layout"), str):
-            self.found.layout = layout_name(document["layout"])
-        if "meta_info" in document:
-            take_meta(document["meta_info"], self.found)
-
-    def _people(self, document: Any) -> list[Detection]:  # noqa: ANN401
-        document = _unwrapped(document)
-        if is_nobody(document):
-            return []
-        if self.format is None:
-            self.format = identify(document, self.wanted)
-        elif not self.format.is_frame(document):
-            other = _title(document)
-            raise InputError(f"is {other}, where the frames before are {self.format.title}'s")
-        return self.format.read_frame(document, self.found)
-
-
-def _time(document: Mapping[str, Any]) -> float | None:
-    """Seconds, where a frame says them."""
-    for key, scale in _TIME_KEYS.items():
-        value = document.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"'{key}' is '{printable(value, 20)}', not a number of seconds")
-        if not math.isfinite(value) or abs(value) > 1e15:
-            raise InputError(f"'{key}' is {printable(value, 20)}, not a number of seconds")
-        return value * scale
-    return None
-
-
-def is_nobody(document: object) -> bool:
-    """A frame that shows nobody, in any format."""
-    if document is None or document == [] or document == {}:
-        return True
-    if not isinstance(document, Mapping):
-        return False
-    if set(document) <= _ABOUT or ("keypoints" in document and document["keypoints"] is None):
-        return True
-    return any(key in document and not document[key] for key in _PEOPLE_KEYS)
-
-
-def _is_whole(document: Any) -> bool:  # noqa: ANN401
-    """Whether everybody of a frame is in it: lines of a person each may have one number."""
-    if not isinstance(document, Mapping):
-        return True
-    lists = any(isinstance(document.get(key), list) for key in (*_PEOPLE_KEYS, *_FRAME_LISTS))
-    return lists and "keypoints" not in document and first(document, ID_KEYS) is None
-
-
-def looks_like_frame(document: Any) -> bool:  # noqa: ANN401
-    """Whether it is a frame with somebody in it, in any format."""
-    return _is_frame(_unwrapped(document))
-
-
-def _unwrapped(document: Any) -> Any:  # noqa: ANN401
-    """The list of a frame's people, where an object with the frame's number holds it."""
-    if not isinstance(document, Mapping) or _is_frame(document):
-        return document
-    lists = [document[key] for key in _FRAME_LISTS if isinstance(document.get(key), list)]
-    return lists[0] if len(lists) == 1 and (not lists[0] or _is_frame(lists[0])) else document
-
-
-def identify(document: Any, wanted: str | None) -> FrameFormat:  # noqa: ANN401
-    """The format of a frame.
-
-    Raises:
-        InputError: none, or another than the one wanted.
-    """
-    fitting = [entry for entry in FRAME_FORMATS if entry.is_frame(document)]
-    for entry in fitting:
-        if wanted in (None, entry.name) or wanted == "ndjson":
-            return entry
-    if fitting:
-        raise InputError(
-            f"looks like {fitting[0].title}, not --format {wanted}: leave --format out"
-        )
-    raise InputError(f"is {_title(document)}, no frame with keypoints in a format read here")
 
 
 def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
@@ -206,21 +41,49 @@ def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]: 
     if is_results(document):
         return _results(document, wanted)
     reader = FrameReader(wanted)
-    frame = _unwrapped(document)
-    if is_nobody(document) or (_is_frame(frame) and not _is_frames_of_points(frame)):
+    people = several_frames(document)
+    if people is not None:  # an entry a person and frame
+        reader.take_facts(document)
+        found, name = read_document(people, wanted)
+        return _merged(found, reader.found), name
+    frame = unwrapped(document)
+    framed = is_frame(frame) and not _is_frames_of_points(frame) and not _only_array(document)
+    if is_nobody(document) or framed:
         reader.add(document)
     elif isinstance(document, list):
         add_all(reader, ((None, _decoded(item)) for item in document), "entry")
     elif isinstance(document, Mapping):
         inner = next((k for k in _WRAPPERS if isinstance(document.get(k), list | dict)), None)
+        inner = inner or _only_array(document)
         if inner is not None:
             reader.take_facts(document)
-            found, name = read_document(document[inner], wanted)
+            found, name = _inner_document(document[inner], inner, wanted)
             return _merged(found, reader.found), name
         _named_frames(document, reader)
     else:
-        raise InputError(f"is {_title(document)}, no recording of keypoints")
-    return reader.found, reader.format.name if reader.format else (wanted or "ndjson")
+        raise InputError(f"is {title_of(document)}, no recording of keypoints")
+    return reader.finished(), reader.format.name if reader.format else (wanted or "ndjson")
+
+
+def _only_array(document: object) -> str | None:
+    """The key of frames of points, where an object holds facts about them and nothing else."""
+    if not isinstance(document, Mapping):
+        return None
+    others = [key for key in document if not is_header({key: None})]
+    return others[0] if len(others) == 1 and _is_frames_of_points(document[others[0]]) else None
+
+
+def _inner_document(document: Any, key: str, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
+    """A recording within an object; what is called frames needs no numbers."""
+    bare = isinstance(document, list) and all(
+        isinstance(entry, Mapping) and isinstance(entry.get("keypoints"), list | array)
+        for entry in document
+    )
+    if key != "frames" or not bare or is_results(document):
+        return read_document(document, wanted)
+    reader = FrameReader(wanted)
+    add_all(reader, ((None, entry) for entry in document), "frame")
+    return reader.finished(), reader.format.name if reader.format else "ndjson"
 
 
 def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], what: str) -> None:
@@ -228,21 +91,13 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
     for index, (number, document) in enumerate(documents):
         try:
             bare = isinstance(document, Mapping) and "keypoints" in document
-            if bare and what == "entry" and _own_number(document) is None:
+            told = (number_of(document), image_of(document), time_of(document))
+            if bare and what == "entry" and told == (None, None, None):
                 raise InputError("has keypoints, but neither 'frame' nor 'image_id'")
             reader.add(document, number)
         except InputError as error:
             place = index + 1 if what == "line" else index  # as editors count
             raise InputError(f"{what} {place}: {error}") from None
-
-
-def _is_frame(document: Any) -> bool:  # noqa: ANN401
-    if isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
-        keys = (*_NUMBER_KEYS, *_TIME_KEYS)
-        told = {str([entry.get(key) for key in keys]) for entry in document}
-        if len(told) > 1:  # entries of several frames
-            return False
-    return any(entry.is_frame(document) for entry in FRAME_FORMATS)
 
 
 def _is_frames_of_points(document: Any) -> bool:  # noqa: ANN401
@@ -269,8 +124,8 @@ def _named_frames(document: Mapping[str, Any], reader: FrameReader) -> None:
         raise InputError(f"has {keys_of(document)}: no keypoint format read here has these")
     numbers, note = frame_numbers(names)
     reader.found.notes += [note] if note else []
-    for number, name in sorted(zip(numbers, names, strict=True)):
-        reader.found.origins[number] = printable(name, 40)
+    reader.found.origins = Origins(numbers, names)
+    for number, name in reader.found.origins:
         try:
             reader.add(document[name], number)
         except InputError as error:
@@ -292,27 +147,3 @@ def _merged(found: Detections, outer: Detections) -> Detections:
     found.rate = found.rate or outer.rate
     found.layout = found.layout or outer.layout
     return found
-
-
-def _own_number(document: object) -> int | None:
-    value = first(document, _NUMBER_KEYS) if isinstance(document, Mapping) else None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, str) and value.isascii() and value.strip().isdigit():
-        value = int(value.strip()[-40:])
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < MAX_FRAME:
-        raise InputError(f"the frame number is '{printable(value, 20)}', not a whole number from 0")
-    return value
-
-
-def _title(document: object) -> str:
-    fitting = [entry.title for entry in FRAME_FORMATS if entry.is_frame(document)]
-    if fitting:
-        return f"a frame of {fitting[0]}"
-    if isinstance(document, Mapping):
-        return f"an object with {keys_of(document)}"
-    if isinstance(document, list):
-        return f"a list of {len(document)} entries"
-    return f"'{printable(document, 20)}'"

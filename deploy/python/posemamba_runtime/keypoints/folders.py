@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from posemamba_runtime.keypoints.documents import (
-    FrameReader,
-    is_nobody,
-    looks_like_frame,
-    read_document,
-)
+from posemamba_runtime.keypoints.documents import read_document
 from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
 from posemamba_runtime.keypoints.formats.yolo import read_labels
+from posemamba_runtime.keypoints.frames import FrameReader, is_nobody, looks_like_frame
 from posemamba_runtime.keypoints.names import frame_numbers
-from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.recording import Detections, Origins
 from posemamba_runtime.keypoints.source import parse_json, read_bytes, refuse_other_kinds
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".mp4", ".avi", ".mov", ".mkv", ".webm")
@@ -55,18 +51,17 @@ def read_folder(folder: Path, wanted: str | None) -> tuple[Detections, str]:
             reader.add(document, number)
         except InputError as error:
             raise problem(path, str(error)) from None
-    return reader.found, reader.format.name if reader.format else (wanted or "openpose")
+    return reader.finished(), reader.format.name if reader.format else (wanted or "openpose")
 
 
-def _in_order(folder: Path, names: Sequence[str], found: Detections) -> list[tuple[int, str]]:
+def _in_order(folder: Path, names: Sequence[str], found: Detections) -> Iterator[tuple[int, str]]:
     try:
         numbers, note = frame_numbers(names)
     except InputError as error:
         raise problem(folder, str(error)) from None
     found.notes += [note] if note else []
-    pairs = sorted(zip(numbers, names, strict=True))
-    found.origins.update({number: printable(name, 40) for number, name in pairs})
-    return pairs
+    found.origins = Origins(numbers, names)
+    return iter(found.origins)
 
 
 def _require_frame(document: object, path: Path, names: Sequence[str]) -> None:

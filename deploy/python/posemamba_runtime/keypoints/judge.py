@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.order import settle_layout
-from posemamba_runtime.keypoints.people import Floats32, Ints, Person
+from posemamba_runtime.keypoints.people import Floats32, Ints, Persons
 from posemamba_runtime.keypoints.recording import Detections, Floats
 
 Bools = npt.NDArray[np.bool_]
@@ -27,6 +28,7 @@ _FRACTION_LIMIT = 3.0
 _OUTSIDE = 0.1
 _CORNER = 0.2  # of the image: percent of its sides look so, and a size that is far too large
 _FEW = 0.1
+_FLAT = 2.0  # times as far aside as below: somebody lies, or x and y have changed places
 _BEYOND = 0.25  # of the image: as far as detectors guess on
 _MANY = 1 / 3
 _LARGEST_CONFIDENCE = 20.0  # SimCC scores reach 10
@@ -34,7 +36,6 @@ _SURE = 1.5  # OpenPose exceeds 1 by a little
 _LARGEST_PIXEL = 1e6
 _NORMALISED_CANVAS = 1000
 _MOST_ROWS = 20_000  # by which units are judged, evenly over the recording
-_ROWS = 4096  # looked at at a time
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Judged:
 
     values: Floats32
     numbers: Ints
-    persons: list[Person]
+    persons: Persons
     layout: str
     size: tuple[int, int] | None
     canvas: tuple[int, int]
@@ -85,17 +86,18 @@ def judge(
             "leave --size out"
         )
     size = found.size or size
-    there = placed(values, normalised=found.units == "normalised")
+    there = _placed(values, normalised=found.units == "normalised")
     if not there.any():
         raise InputError(
             'every keypoint of every frame is (0, 0), negative or NaN, which means "not found": '
             "was the detector run on the right video?"
         )
     if found.people.confident:
-        _judge_confidence(values[..., 2][there], min_confidence, found)
-    seen = there & confident(values[..., 2], min_confidence)
+        _judge_confidence(values, there, min_confidence, found)
     canvas, fractions = _scale(values, numbers, there, found, size)
-    values[~seen] = np.nan
+    for rows in long_arrays.pieces(values):
+        seen = there[rows] & confident(values[rows, :, 2], min_confidence)
+        values[rows][~seen] = np.nan
     _remark_upside_down(values, name, found)
     return Judged(
         values,
@@ -118,6 +120,13 @@ def _refuse_mixed_people(found: Detections) -> None:
         )
 
 
+def _placed(values: Floats, *, normalised: bool) -> Bools:
+    there: Bools = np.empty(values.shape[:2], np.bool_)
+    for rows in long_arrays.pieces(values):
+        there[rows] = placed(values[rows], normalised=normalised)
+    return there
+
+
 def placed(values: Floats, *, normalised: bool) -> Bools:
     """Which of (rows, joints, 3) have coordinates of a place in the image: (rows, joints)."""
     x, y = values[..., 0], values[..., 1]
@@ -135,24 +144,48 @@ def confident(confidence: Floats, limit: float) -> Bools:
     return np.isfinite(confidence) & (confidence > 0) & (confidence >= limit)
 
 
-def _judge_confidence(confidence: Floats, limit: float, found: Detections) -> None:
+@dataclass
+class _Confidences:
+    """What is to be known of all the finite ones of a recording, a part of it at a time."""
+
+    count: int = 0
+    below_zero: int = 0
+    enough: int = 0  # above 0, and at the limit or more
+    low: float = np.inf
+    high: float = -np.inf
+    whole: bool = True
+
+    def add(self, known: Floats, limit: float) -> None:
+        if not len(known):
+            return
+        self.count += len(known)
+        self.below_zero += int((known < 0).sum())
+        self.enough += int((known[known > 0] >= limit).sum())
+        self.low = min(self.low, float(known.min()))
+        self.high = max(self.high, float(known.max()))
+        self.whole = self.whole and bool((known == np.round(known)).all())
+
+
+def _judge_confidence(values: Floats32, there: Bools, limit: float, found: Detections) -> None:
     """Refuse a third number that is no confidence, or one that finds nobody."""
-    known = confidence[np.isfinite(confidence)]
+    all_of_them = _Confidences()
+    for rows in long_arrays.pieces(values):
+        confidence = values[rows, :, 2][there[rows]]
+        all_of_them.add(confidence[np.isfinite(confidence)], limit)
     advice = "leave the third number out if the detector gives no confidence"
-    if not len(known) or not known.any():
+    low, high, whole = all_of_them.low, all_of_them.high, all_of_them.whole
+    if not all_of_them.count or low == high == 0:
         raise InputError(f"every confidence is 0, so no keypoint counts as found: {advice}")
-    low, high = float(known.min()), float(known.max())
-    if low < -0.2 or float((known < 0).mean()) > _FEW:
+    if low < -0.2 or all_of_them.below_zero > _FEW * all_of_them.count:
         raise InputError(
             f"the third number of a keypoint reaches {low:g}: a depth, not a confidence; {advice}"
         )
-    whole = bool((known == np.round(known)).all())
     if high > _LARGEST_CONFIDENCE or (low > 1 and not whole):
         raise InputError(
             f"the third number of a keypoint lies between {low:g} and {high:g}: a depth or a "
             f"percentage, not a confidence from 0 to 1; {advice}"
         )
-    if high < limit or not (known[known > 0] >= limit).any():
+    if not all_of_them.enough:
         raise InputError(
             f"no keypoint has a confidence of {limit:g} or more, the highest is {high:g}: lower "
             f"--min-confidence, or {advice}"
@@ -168,17 +201,23 @@ def _remark_upside_down(values: Floats, layout: str, found: Detections) -> None:
     """Somebody who stands on their head all the time is a y that counts from the bottom."""
     joints = LAYOUTS[layout].joints
 
-    def middle(part: str) -> Floats:
+    def middle(points: Floats, part: str) -> Floats:
         places = [joints.index(f"{side}_{part}") for side in ("left", "right")]
-        both: Floats = values[:, places, :2].mean(axis=1)
+        both: Floats = points[:, places, :2].mean(axis=1)
         return both
 
-    aside, lower = (middle("hip") - middle("shoulder")).T
-    known = np.isfinite(lower)  # who lies down has the hips beside the shoulders
-    if known.any() and (lower < -np.abs(aside))[known].mean() > 1 - _FEW:
+    known = upside_down = lying = 0
+    for rows in long_arrays.pieces(values):
+        aside, lower = (middle(values[rows], "hip") - middle(values[rows], "shoulder")).T
+        known += int(np.isfinite(lower).sum())  # who lies down has the hips beside the shoulders
+        upside_down += int((lower < -np.abs(aside)).sum())
+        lying += int((np.abs(aside) > _FLAT * np.abs(lower)).sum())
+    if known and upside_down / known > 1 - _FEW:
         found.notes.append(
             "everybody's shoulders are below the hips: y has to go down from the image's top edge"
         )
+    if known and lying / known > 1 - _FEW:
+        found.notes.append("everybody lies on their side: is x written before y?")
 
 
 def _scale(
@@ -190,7 +229,7 @@ def _scale(
 ) -> tuple[tuple[int, int], bool]:
     """Bring x and y to pixels, in place; the size they refer to, and if they were fractions."""
     every = -(-len(values) // _MOST_ROWS)
-    points = values[::every, :, :2][placed[::every]]
+    points = long_arrays.thinned(values, every)[..., :2][placed[::every]]
     if not len(points):  # those few rows show nobody
         points = values[..., :2][placed]
     reach = _reach(values, placed)
@@ -227,7 +266,8 @@ def _scale(
             "had run?"
         )
     if fractions:
-        values[..., :2] *= size
+        for rows in long_arrays.pieces(values):
+            values[rows, :, :2] *= size
         found.notes.append(f"fractions of the image, scaled to {size[0]}x{size[1]} pixels")
         return size, True
     _judge_size(points, size, found)
@@ -267,8 +307,7 @@ def _turned(points: Floats, size: tuple[int, int]) -> str:
 def _reach(values: Floats32, placed: Bools) -> Floats32:
     """(rows,) the largest x or y of a person, some rows at a time."""
     reach = np.zeros(len(values), np.float32)
-    for start in range(0, len(values), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for rows in long_arrays.pieces(values):
         points = np.where(placed[rows, :, None], np.abs(values[rows, :, :2]), np.float32(0))
         reach[rows] = points.max(axis=(1, 2), initial=0)
     return reach
@@ -283,6 +322,14 @@ def _refuse_mixed_units(reach: Floats32, numbers: Ints, placed: Bools, found: De
             f"the coordinates in {frame} look like fractions of the image, "
             "where those of other frames are pixels: write one unit"
         )
+
+
+def _lowest(values: Floats, there: Bools) -> float:
+    """The least y, or 0."""
+    return min(
+        float(values[rows, :, 1].min(where=there[rows], initial=0.0))
+        for rows in long_arrays.pieces(values)
+    )
 
 
 def _from_normalised(
@@ -308,10 +355,11 @@ def _from_normalised(
         )
     if size is None:
         # Nothing but drawings depends on it. As high as it takes for y to stay positive.
-        high = max(1.0, np.ceil(-float(values[..., 1].min(where=there, initial=0.0))))
+        high = max(1.0, np.ceil(-_lowest(values, there)))
         size = (_NORMALISED_CANVAS, int(_NORMALISED_CANVAS * high))
     else:
         _judge_size((points + np.array([1.0, size[1] / size[0]])) * (size[0] / 2.0), size, found)
-    values[..., :2] += [1.0, size[1] / size[0]]
-    values[..., :2] *= size[0] / 2.0
+    for rows in long_arrays.pieces(values):
+        values[rows, :, :2] += [1.0, size[1] / size[0]]
+        values[rows, :, :2] *= size[0] / 2.0
     return size

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.errors import InputError, printable
 from posemamba_runtime.keypoints.layouts import BY_COUNT, LAYOUTS, layout_of_count
 from posemamba_runtime.keypoints.recording import Detections, Floats
@@ -122,7 +123,8 @@ def _named(layout: str) -> list[str]:
 
 def _points(values: Floats) -> Floats:
     """(rows, keypoints, 2) of some of the rows, NaN where a detector zeroed what it missed."""
-    some = values[:: -(-len(values) // _MOST_ROWS), :, :2].astype(np.float64)
+    step = -(-len(values) // _MOST_ROWS)
+    some = long_arrays.thinned(values, step)[..., :2].astype(np.float64)
     some[(some == 0).all(axis=-1) | ~np.isfinite(some).all(axis=-1)] = np.nan
     return some
 

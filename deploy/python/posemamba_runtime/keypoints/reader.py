@@ -11,8 +11,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.archive import read_archive
-from posemamba_runtime.keypoints.documents import FrameReader, add_all, read_document
+from posemamba_runtime.keypoints.documents import add_all, read_document
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable, problem
 from posemamba_runtime.keypoints.folders import read_folder
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
@@ -20,6 +21,7 @@ from posemamba_runtime.keypoints.formats.clips import MOST_AT_ONCE, read_clips
 from posemamba_runtime.keypoints.formats.detectron import is_detectron, read_detectron
 from posemamba_runtime.keypoints.formats.videopose3d import is_videopose3d, read_videopose3d
 from posemamba_runtime.keypoints.formats.yolo import read_labels
+from posemamba_runtime.keypoints.frames import FrameReader
 from posemamba_runtime.keypoints.judge import Judged, judge
 from posemamba_runtime.keypoints.layouts import LAYOUTS, layout_name
 from posemamba_runtime.keypoints.recording import Detections, PersonTrack, Recording, Summary
@@ -250,9 +252,10 @@ def _from_documents(
     reader = FrameReader(wanted)
     try:
         add_all(reader, ((None, line) for line in documents), "line")
+        found = reader.finished()
     except InputError as error:
         raise problem(path, str(error).removeprefix(f"{path}: ")) from None
-    return reader.found, reader.format.name if reader.format else "ndjson"
+    return found, reader.format.name if reader.format else "ndjson"
 
 
 def _from_lines(
@@ -266,7 +269,11 @@ def _from_lines(
             raise problem(source, f"line {number}: {error}") from None
     if not reader.found.people.looked_at:
         raise problem(source, "ended without a frame: pipe one JSON object a line")
-    return reader.found, reader.format.name if reader.format else "ndjson"
+    try:
+        found = reader.finished()
+    except InputError as error:
+        raise problem(source, str(error)) from None
+    return found, reader.format.name if reader.format else "ndjson"
 
 
 def _summary(
@@ -275,7 +282,11 @@ def _summary(
     numbers = found.people.frames()
     total = len(numbers) if found.sparse else int(numbers[-1] - numbers[0]) + 1
     used = list(LAYOUTS[judged.layout].used_places)
-    counts = [int(np.isfinite(track.values[:, used, 0]).sum()) for track in tracks]
+    counts = [
+        int(np.isfinite(track.values[rows][:, used, 0]).sum())
+        for track in tracks
+        for rows in long_arrays.pieces(track.values)
+    ]
     return Summary(
         format=name,
         frames=total,

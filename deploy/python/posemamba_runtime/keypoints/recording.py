@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime.keypoints.errors import printable
 from posemamba_runtime.keypoints.people import Floats32, Ints, People
 from posemamba_runtime.motion import Picture
 
 Floats = npt.NDArray[np.floating]
+
+
+class Origins:
+    """Frames that are files: iterated over, numbers and names in the order of time."""
+
+    def __init__(self, numbers: Sequence[int], names: Sequence[str]) -> None:
+        every = np.array(numbers, np.int64)
+        self._names = names
+        self._order = np.argsort(every, kind="stable")
+        self._numbers = every[self._order]
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for number, place in zip(self._numbers, self._order, strict=True):
+            yield int(number), self._names[int(place)]
+
+    def name(self, frame: int) -> str | None:
+        """The file of a frame; None where there is none."""
+        row = int(np.searchsorted(self._numbers, frame))
+        if row == len(self._numbers) or self._numbers[row] != frame:
+            return None
+        return self._names[int(self._order[row])]
 
 
 @dataclass
@@ -18,17 +41,16 @@ class Detections:
     """What a file holds, before units and persons are judged.
 
     Attributes:
-        people: everybody in every frame that was looked at.
+        people: everybody in every frame that was looked at, and the frames' times.
         layout: where the format itself tells the order of the joints.
         size: width and height of the image in pixels, where the file tells.
         units: "pixels", "fractions" of the image, "normalised" (the network's own), or None: look.
         rate: frames a second, where the file tells.
-        timestamps: seconds by frame number, where the file tells.
         notes: remarks for the user, a sentence each.
         left_out: reason to the number of people or entries that were left out for it.
         separate: every id is a clip of its own: ids are no people in one picture.
         names: of such clips, by id.
-        origins: the file a frame came from, by frame number, where frames are files.
+        origins: the files that frames came from, where frames are files.
         order: for each joint of ``layout`` its place among the file's keypoints, -1 where it has
             none; None where they are in the layout's order.
         counted: frames say no numbers of their own.
@@ -40,19 +62,19 @@ class Detections:
     size: tuple[int, int] | None = None
     units: str | None = None
     rate: float | None = None
-    timestamps: dict[int, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
     separate: bool = False
     names: dict[int, str] = field(default_factory=dict)
-    origins: dict[int, str] = field(default_factory=dict)
+    origins: Origins | None = None
     order: list[int] | None = None
     counted: bool = False
     sparse: bool = False
 
     def label(self, frame: int) -> str:
         """A frame as a message names it."""
-        return f"'{self.origins[frame]}'" if frame in self.origins else f"frame {frame}"
+        name = None if self.origins is None else self.origins.name(frame)
+        return f"frame {frame}" if name is None else f"'{printable(name, 40)}'"
 
     def ordered(self, points: Floats) -> Floats:
         """One person's (keypoints, 2 or 3) as the layout has them, NaN for joints without one."""

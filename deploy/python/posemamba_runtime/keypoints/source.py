@@ -52,6 +52,7 @@ _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"\x80\x04", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
     (b"\x80\x05", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
 )
+_BETWEEN = " \t\r\n,"
 _MARKUP = re.compile(rb"\s*(<!doctype|<html|<\?xml|<!--|<head|<svg)", re.IGNORECASE)
 _VIDEO_AT_4 = b"ftyp"
 
@@ -160,7 +161,33 @@ def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any
             raise _damaged(error, path) from None
     except Exception:
         return parse_json(content, path), None  # which knows what to say
-    return None, (document for _, document in read_lines(io.BytesIO(content), str(path)))
+    if _is_json(content.lstrip().split(b"\n", 1)[0]):
+        return None, (document for _, document in read_lines(io.BytesIO(content), str(path)))
+    return None, _one_after_another(content, path)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except Exception:  # whatever it is
+        return False
+    return True
+
+
+def _one_after_another(content: bytes, path: Path | str) -> Iterator[Any]:
+    """Documents over several lines each, or with commas between them, as programs append them."""
+    text = content.decode(json.detect_encoding(content))
+    decoder, place = json.JSONDecoder(object_hook=_packed), 0
+    while True:
+        while place < len(text) and text[place] in _BETWEEN:
+            place += 1
+        if place == len(text):
+            return
+        try:
+            document, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise _damaged(error, path) from None
+        yield document
 
 
 def held_lines(path: Path) -> Iterator[Any] | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.keypoints.errors import InputError, counted, nearest, printable
+from posemamba_runtime import long_arrays
+from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.judge import Judged
-from posemamba_runtime.keypoints.people import Floats32, Ints, Person
+from posemamba_runtime.keypoints.people import Floats32, Ints, Person, Persons, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
+from posemamba_runtime.keypoints.times import settle_times
 from posemamba_runtime.keypoints.tracker import Tracker
 
 Bools = npt.NDArray[np.bool_]
@@ -19,30 +20,11 @@ Bools = npt.NDArray[np.bool_]
 MAX_GAP = 30
 """Frames that may be missing within a track; over more, nothing tells what the person did."""
 
-_SPARSE = 10
-"""Where the middle step between frame numbers is this, they count something else than frames."""
-
 _MOST_PEOPLE = 100
 
-DEFAULT_RATE = 30.0
-
-_FRAMES_TO_TELL = 3  # by which ids and times are doubted
+_FRAMES_TO_TELL = 3  # by which ids are doubted
 _JOINTS_TO_TELL = 4  # by which two detections are one person,
 _SAME = 0.02  # where they are on average no farther apart than this share of the person's size
-
-_JUMP = 10.0  # times the usual step
-
-#: A detector that hands over several frames at once, then pauses: so many times the usual step, in
-#: so large a share of the steps, and not once or twice.
-_BURST, _OFTEN = 4, 0.05
-
-#: Seconds, a name, and the frames a second that make the unit likely.
-_UNITS_OF_TIME = {
-    1.0: ("", 0.3, 1000.0),
-    1e-3: ("milliseconds", 4.0, 250.0),
-    1e-6: ("microseconds", 4.0, 250.0),
-    1e-9: ("nanoseconds", 4.0, 250.0),
-}
 
 
 def make_tracks(
@@ -54,34 +36,39 @@ def make_tracks(
         InputError: nobody of the wanted id, or times that run backwards.
     """
     ids = _ids(judged, found)
-    numbers = _by_time(_consecutive(judged.numbers, found), found)
-    rate, times = _times(judged.numbers, numbers, found, rate)
+    numbers, rate, times = settle_times(judged, ids, found, rate)
+    shown = _shown(judged.values)
     tracks = []
-    for who in sorted({number for number in ids if number >= 0}):
+    for who in np.unique(ids[ids >= 0]).tolist():
         rows = np.flatnonzero(ids == who)
-        seen = np.isfinite(judged.values[rows, :, 0]).any(axis=1)
-        if not seen.any():
+        seen = np.flatnonzero(shown[rows])
+        if not len(seen):
             found.leave_out("people without a keypoint that was found")
             continue
-        first, last = np.flatnonzero(seen)[[0, -1]]
-        rows = rows[first : last + 1]
-        whole = len(rows) == len(judged.values)  # alone in the recording: not copied
-        values = judged.values if whole else judged.values[rows]
-        frames, values = _with_gaps(numbers[rows], values)
+        rows = rows[seen[0] : seen[-1] + 1]
+        frames, values = _with_gaps(numbers[rows], long_arrays.taken(judged.values, rows))
         stamps = np.interp(frames, *times) if times is not None else frames / rate
-        tracks.append(PersonTrack(int(who), frames, stamps, values, found.names.get(who, "")))
+        tracks.append(PersonTrack(who, frames, stamps, values, found.names.get(who, "")))
     return _wanted(tracks, person), rate
+
+
+def _shown(values: Floats32) -> Bools:
+    """(rows,) whether anything was found of somebody."""
+    shown = np.empty(len(values), np.bool_)
+    for rows in long_arrays.pieces(values):
+        shown[rows] = np.isfinite(values[rows, :, 0]).any(axis=1)
+    return shown
 
 
 def _ids(judged: Judged, found: Detections) -> Ints:
     """A number for the person of each row."""
-    given = judged.persons
-    if all(who is not None for who in given):
-        doubt = _doubt(judged.numbers.tolist(), given)
+    given = judged.persons.given
+    if None not in given:
+        doubt = _doubt(judged.numbers, judged.persons)
         if not doubt:
-            return _numbered([who for who in given if who is not None], found)
+            return _numbered(judged.persons, found)
         found.notes.append(f"{doubt}: people followed by position instead")
-    elif any(who is not None for who in given):
+    elif len(given) > 1:
         found.notes.append("not everybody has an id: people followed by position instead")
     kept = _distinct(judged, found)
     ids = np.full(len(judged.numbers), -1, np.int64)
@@ -91,11 +78,13 @@ def _ids(judged: Judged, found: Detections) -> Ints:
     return _followed(judged, kept, ids, found)
 
 
-def _doubt(numbers: list[int], given: Sequence[Person]) -> str:
+def _doubt(numbers: Ints, persons: Persons) -> str:
     """Why ids cannot be people's; nothing where they can."""
-    if len(set(zip(numbers, given, strict=True))) < len(given):
+    order = np.lexsort((persons.places, numbers))
+    again = (np.diff(numbers[order]) == 0) & (np.diff(persons.places[order]) == 0)
+    if again.any():
         return "ids repeat within a frame"
-    if len(set(numbers)) >= _FRAMES_TO_TELL and len(set(given)) == len(given):
+    if len(persons.given) == len(numbers) and len(np.unique(numbers)) >= _FRAMES_TO_TELL:
         return "no id comes twice, so they number detections"
     return ""
 
@@ -107,6 +96,7 @@ def _distinct(judged: Judged, found: Detections) -> Ints:
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
         if 1 < end - start <= _MOST_PEOPLE:
             kept[start:end] = _no_twins(judged.values[start:end])
+            _release_behind(judged.values, int(start), int(end))
     twins = int((~kept).sum())
     if twins:
         found.left_out["detections of somebody who is in the frame already"] = twins
@@ -131,16 +121,20 @@ def _no_twins(people: Floats32) -> Bools:
     return kept
 
 
-def _numbered(given: Sequence[int | str], found: Detections) -> Ints:
+def _numbered(persons: Persons, found: Detections) -> Ints:
     """Ids as they are where they are numbers; texts are counted."""
-    if all(isinstance(who, int) for who in given):
-        return np.array(given, np.int64)
-    order = sorted({str(who) for who in given}, key=_natural)
-    found.names.update({place: name for place, name in enumerate(order)})
-    places = {name: place for place, name in enumerate(order)}
-    shown = ", ".join(f"'{printable(name, 20)}' is {place}" for name, place in places.items())
-    found.notes.append(f"ids are texts: {printable(shown, 200)}")
-    return np.array([places[str(who)] for who in given], np.int64)
+    given = persons.given
+    numbers: dict[Person, int] = {who: who for who in given if isinstance(who, int)}
+    if len(numbers) < len(given):
+        order = sorted({str(who) for who in given}, key=_natural)
+        found.names.update(enumerate(order))
+        places = {name: place for place, name in enumerate(order)}
+        shown = ", ".join(f"'{printable(name, 20)}' is {place}" for name, place in places.items())
+        found.notes.append(f"ids are texts: {printable(shown, 200)}")
+        numbers = {who: places[str(who)] for who in given}
+    table = np.array([numbers.get(who, -1) for who in persons.ids], np.int64)
+    taken: Ints = table[persons.places]
+    return taken
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
@@ -160,130 +154,39 @@ def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
                 found.left_out.get("people beyond the 100 largest of a frame", 0)
                 + len(rows) - _MOST_PEOPLE
             )  # fmt: skip
-            rows = rows[np.argsort(_areas(judged.values[rows]))[-_MOST_PEOPLE:]]
+            rows = rows[np.argsort(areas(judged.values[rows]))[-_MOST_PEOPLE:]]
         people = [judged.values[row] for row in rows]
         ids[rows] = tracker.follow(int(numbers[start]), people)
+        _release_behind(judged.values, int(start), int(end))
     return ids
 
 
-def _areas(values: Floats) -> Floats:
-    """(rows,) of the boxes around what was found."""
-    found = np.isfinite(values[..., :1])
-    high = np.where(found, values[..., :2], -np.inf).max(axis=1)
-    low = np.where(found, values[..., :2], np.inf).min(axis=1)
-    areas: Floats = np.prod(np.where(np.isfinite(high - low), high - low, 0.0), axis=-1)
-    return areas
+def _release_behind(values: Floats32, start: int, end: int) -> None:
+    """Now and then, for who walks over the rows frame by frame."""
+    if start // long_arrays.ROWS < end // long_arrays.ROWS:
+        long_arrays.release(values)
 
 
-def _consecutive(numbers: Ints, found: Detections) -> Ints:
-    """Frame numbers, or places where the numbers jump too far to be frames."""
-    all_numbers = found.people.frames()
-    if len(all_numbers) < 3:
-        return numbers
-    step = float(np.median(np.diff(all_numbers)))
-    if step < _SPARSE:
-        return numbers
-    found.sparse = True
-    found.notes.append(f"frame numbers go up by {step:g}: frames taken one after the other")
-    return np.searchsorted(all_numbers, numbers).astype(np.int64)
-
-
-def _by_time(numbers: Ints, found: Detections) -> Ints:
-    """Frame numbers with gaps where times leave frames out, which only places counted."""
-    frames = found.people.frames()
-    times = np.array([found.timestamps.get(frame, np.nan) for frame in frames.tolist()])
-    steps = np.diff(times)
-    if not found.counted or found.sparse or len(steps) < _FRAMES_TO_TELL or not (steps > 0).all():
-        return numbers
-    # 0.4: times rounded to milliseconds make one step of 1 ms and the next of 2 ms at 600 a second.
-    jumps = np.maximum(np.floor(steps / np.median(steps) + 0.4), 1).astype(np.int64)
-    left_out = int((jumps - 1).sum())
-    if not left_out or (_is_often(jumps > 1) and left_out > len(frames)):
-        return numbers  # none, or frames that came in bursts
-    found.notes.append(f"the times leave out {counted(left_out, 'frame')}: taken as gaps")
-    places = np.concatenate([[0], np.cumsum(jumps)])
-    return places[np.searchsorted(frames, numbers)]
-
-
-def _times(
-    original: Ints, numbers: Ints, found: Detections, rate: float | None
-) -> tuple[float, tuple[Floats, Floats] | None]:
-    """Frames a second, and the file's times as (frames, seconds) to interpolate in."""
-    rate = rate or found.rate
-    place = dict(zip(original.tolist(), numbers.tolist(), strict=True))
-    known = sorted((place[n], t) for n, t in found.timestamps.items() if n in place)
-    if len(known) < 2:
-        if rate is None:
-            found.notes.append(f"{DEFAULT_RATE:g} frames a second assumed: say it with --rate")
-        return rate or DEFAULT_RATE, None
-    frames, seconds = np.array(known, np.float64).T
-    steps = np.diff(seconds)
-    if (steps <= 0).any():
-        late = int(frames[int(np.argmax(steps <= 0)) + 1])
-        raise InputError(f"timestamps do not go up at frame {late}: write seconds that do")
-    measured = float(np.median(np.diff(frames) / steps))
-    average = float((frames[-1] - frames[0]) / (seconds[-1] - seconds[0]))
-    waits = steps * measured > _BURST * np.diff(frames)
-    bursts = _is_often(waits) and measured > _BURST * average  # several at once, then a pause
-    near = steps * measured < 1.5 * np.diff(frames)  # rounded to milliseconds, most are off alike
-    measured = average if bursts else float(np.diff(frames)[near].sum() / steps[near].sum())
-    scale = _second(measured, rate, found)
-    jump = int(np.argmax(steps / np.diff(frames)))
-    if steps[jump] / (frames[jump + 1] - frames[jump]) * measured > _JUMP and not found.sparse:
-        found.notes.append(
-            f"the time jumps by {steps[jump] * scale:g} s at frame {int(frames[jump + 1])}, and "
-            "the frame's number does not: nothing is known of what lies between"
-        )
-    seconds, measured = seconds * scale, measured / scale
-    before = max(0.0, frames[0] - numbers.min())
-    after = max(0.0, numbers.max() - frames[-1])
-    if before or after:  # frames without a time of their own
-        frames = np.r_[frames[0] - before, frames, frames[-1] + after]
-        seconds = np.r_[seconds[0] - before / measured, seconds, seconds[-1] + after / measured]
-    return rate or measured, (frames, seconds)
-
-
-def _is_often(steps: Bools) -> bool:
-    return int(steps.sum()) >= _FRAMES_TO_TELL and float(steps.mean()) > _OFTEN
-
-
-def _second(measured: float, rate: float | None, found: Detections) -> float:
-    """What a file's unit of time is in seconds: frames come neither hourly nor every microsecond.
-
-    Args:
-        measured: frames in a unit.
-        rate: frames in a second, where anybody said it.
-    """
-    for scale, (name, lowest, highest) in _UNITS_OF_TIME.items():
-        if rate:
-            lowest, highest = 0.1 * rate, 10 * rate
-        if lowest <= measured / scale <= highest:
-            if name:
-                found.notes.append(f"timestamps are {name}")
-            return scale
-    if rate is None:
-        raise InputError(
-            f"timestamps say {measured:g} frames a second: write seconds, or milliseconds"
-        )
-    return 1.0
+def _area(values: Floats) -> float:
+    """Of all the boxes together."""
+    return sum(float(areas(values[rows]).sum()) for rows in long_arrays.pieces(values))
 
 
 def _with_gaps(frames: Ints, values: Floats32) -> tuple[Ints, Floats32]:
     """Short gaps as rows of NaN."""
     steps = np.diff(frames)
-    short = steps[(steps > 1) & (steps <= MAX_GAP + 1)]
-    if not len(short):
+    short = np.flatnonzero((steps > 1) & (steps <= MAX_GAP + 1)).tolist()
+    if not short:
         return frames, values
-    inside = np.concatenate(
-        [
-            np.arange(frame + 1, frame + step)
-            for frame, step in zip(frames, steps, strict=False)
-            if 1 < step <= MAX_GAP + 1
-        ]
-    )
-    everything = np.sort(np.concatenate([frames, inside]))
-    filled = np.full((len(everything), *values.shape[1:]), np.nan, np.float32)
-    filled[np.searchsorted(everything, frames)] = values
+    inside = [np.arange(frames[row] + 1, frames[row] + steps[row]) for row in short]
+    everything = np.sort(np.concatenate([frames, *inside]))
+    filled: Floats32 = long_arrays.empty((len(everything), *values.shape[1:]), np.float32)
+    for rows in long_arrays.pieces(filled):
+        filled[rows] = np.nan
+    places = np.searchsorted(everything, frames)
+    for rows in long_arrays.pieces(values):
+        filled[places[rows]] = values[rows]
+        long_arrays.release(filled)
     return everything, filled
 
 
@@ -291,7 +194,7 @@ def _wanted(tracks: list[PersonTrack], person: str | int) -> tuple[PersonTrack, 
     if person == "all":
         return tuple(tracks)
     if person == "largest":
-        return (max(tracks, key=lambda track: float(_areas(track.values).sum())),) if tracks else ()
+        return (max(tracks, key=lambda track: _area(track.values)),) if tracks else ()
     for track in tracks:
         if person in (track.person, track.name):
             return (track,)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from posemamba_runtime.keypoints.documents import FrameReader
 from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.frames import FrameReader
 from posemamba_runtime.keypoints.judge import confident, judge, placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.people import Detection

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.body.kinematics import rest_offsets, rotations, y_up
 from posemamba_runtime.body.quaternions import to_matrices
 from posemamba_runtime.motion import IntArray, Motion, Track
@@ -34,7 +35,6 @@ NODES: tuple[str, ...] = (
     *("RightShoulder", "RightArm", "RightForeArm"),
 )
 _METRES = {"m": 1.0, "mm": 1e-3}
-_ROWS = 4096  # frames turned into angles at a time: memory stays flat
 _GIMBAL = 1.0 - 1e-12  # sine of a turn about x beyond which those about z and y are one
 
 
@@ -84,13 +84,14 @@ def _offset(values: Array) -> str:
 def _channels(track: Track, frames: IntArray, scale: float) -> Iterator[Array]:
     """Rows of the file, some at a time: the root's place, then degrees without jumps."""
     before = np.empty((0, NUM_JOINTS, 3))
-    for start in range(0, len(frames), _ROWS):
-        wanted = frames[start : start + _ROWS]
+    for piece in long_arrays.pieces(frames):
+        wanted = frames[piece]
         first = max(int(np.searchsorted(track.frames, wanted[0], side="right")) - 1, 0)
         last = int(np.searchsorted(track.frames, wanted[-1])) + 1
         rows = slice(min(first, len(track.frames) - 1), max(last, first + 1))
         known = track.frames[rows]
         turns = _over(wanted, known, rotations(track.poses_3d[rows]))
+        long_arrays.release(track.poses_3d)
         angles = _euler(turns / np.linalg.norm(turns, axis=-1, keepdims=True))
         joined = np.unwrap(np.concatenate([before, angles]), axis=0, period=360.0)[len(before) :]
         before = joined[-1:]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.skeleton import JOINT_NAMES
 
@@ -44,19 +45,20 @@ def _columns(units: str) -> list[str]:
 
 
 def _rows(track: Track, digits: int) -> Iterator[str]:
-    count = len(track.frames)
-    root = np.full((count, 3), np.nan) if track.root is None else track.root
-    columns = zip(
-        track.frames.tolist(),
-        track.timestamps.tolist(),
-        _cells(track.poses_3d, digits),
-        _cells(root, digits),
-        _cells(track.keypoints_2d, _PIXEL_DIGITS),
-        _cells(track.filled, 0),
-        strict=True,
-    )
-    for frame, time, pose, place, pixels, filled in columns:
-        yield f"{track.person},{frame},{time:.6f},{pose},{place},{pixels},{filled}\n"
+    for rows in long_arrays.pieces(track.poses_3d, track.keypoints_2d, track.filled):
+        poses = track.poses_3d[rows]
+        root = np.full((len(poses), 3), np.nan) if track.root is None else track.root[rows]
+        columns = zip(
+            track.frames[rows].tolist(),
+            track.timestamps[rows].tolist(),
+            _cells(poses, digits),
+            _cells(root, digits),
+            _cells(track.keypoints_2d[rows], _PIXEL_DIGITS),
+            _cells(track.filled[rows], 0),
+            strict=True,
+        )
+        for frame, time, pose, place, pixels, filled in columns:
+            yield f"{track.person},{frame},{time:.6f},{pose},{place},{pixels},{filled}\n"
 
 
 def _cells(values: npt.NDArray[Any], digits: int) -> Iterator[str]:

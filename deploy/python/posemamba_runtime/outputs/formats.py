@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.errors import BadArgument, Missing
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.files import check_place, replacing
@@ -151,5 +152,7 @@ def _check_track(track: Track) -> None:
         raise BadArgument(f"{who}: frame numbers and timestamps must ascend")
     for name in ("timestamps", "poses_3d", "root"):
         values = getattr(track, name)
-        if values is not None and not np.isfinite(values).all():
+        if values is None:
+            continue
+        if not all(np.isfinite(values[rows]).all() for rows in long_arrays.pieces(values)):
             raise BadArgument(f"{who}: {name} has values that are not finite")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.body.kinematics import rest_offsets, rotations_in_parts
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
@@ -56,8 +57,8 @@ def _arrays(track: Track, digits: int) -> Iterator[tuple[str, Iterable[Array] | 
 
 
 def _rows(values: Array, digits: int | None = None) -> Iterator[Array]:
-    for start in range(0, len(values), _ROWS):
-        part = values[start : start + _ROWS]
+    for rows in long_arrays.pieces(values, rows=_ROWS):
+        part = values[rows]
         yield part if digits is None else _rounded(part, digits)
 
 

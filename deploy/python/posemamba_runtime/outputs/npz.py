@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.body.kinematics import rest_offsets, rotations_in_parts
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
 from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS, PARENTS
 
 Array = npt.NDArray[Any]
-
-_ROWS = 4096  # written at a time: memory stays flat
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ _COLUMNS = {
     "timestamps": _Column(np.float64, (), lambda track: [track.timestamps]),
     "poses_3d": _Column(np.float32, (NUM_JOINTS, 3), lambda track: [track.poses_3d]),
     "rotations": _Column(
-        np.float32, (NUM_JOINTS, 4), lambda track: rotations_in_parts(track.poses_3d, _ROWS)
+        np.float32, (NUM_JOINTS, 4), lambda track: rotations_in_parts(track.poses_3d)
     ),
     "filled": _Column(np.bool_, (NUM_JOINTS,), lambda track: [track.filled]),
     "keypoints_2d": _Column(np.float32, (NUM_JOINTS, 2), lambda track: [track.keypoints_2d]),
@@ -78,8 +77,8 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
 def _pieces(column: _Column, tracks: Sequence[Track]) -> Iterator[Array]:
     for track in tracks:
         for part in column.parts(track):
-            for start in range(0, len(part), _ROWS):
-                yield part[start : start + _ROWS]
+            for rows in long_arrays.pieces(part):
+                yield part[rows]
 
 
 def _write(

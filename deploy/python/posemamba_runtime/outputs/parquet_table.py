@@ -7,6 +7,7 @@ and ``filled`` 17 truths. What a file says of itself is JSON under ``posemamba``
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
 from posemamba_runtime.skeleton import JOINT_NAMES
 
 _METADATA = b"posemamba"
+_GROUP = 16_384
+"""Rows written at a time, which readers take at a time."""
 
 
 def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
@@ -26,34 +30,33 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    def column(values: list[npt.NDArray[Any]], kind: Any) -> Any:  # noqa: ANN401 (Arrow's types)
-        return arrow.array(np.concatenate(values), kind)
-
-    def lists(values: list[npt.NDArray[Any]], kind: Any) -> Any:  # noqa: ANN401
-        whole = np.concatenate(values)
-        flat = whole.reshape(len(whole), -1)
+    def lists(values: npt.NDArray[Any], kind: Any) -> Any:  # noqa: ANN401 (Arrow's types)
         return arrow.FixedSizeListArray.from_arrays(
-            arrow.array(flat.ravel(), kind), list_size=flat.shape[1]
+            arrow.array(values.ravel(), kind), list_size=math.prod(values.shape[1:])
         )
 
-    single = arrow.float32()
-    roots = [
-        np.full((len(track.frames), 3), np.nan) if track.root is None else track.root
-        for track in tracks
-    ]
-    rows = sum(len(track.frames) for track in tracks)
-    table = arrow.table(
-        {
-            "recording": arrow.array([motion.source] * rows, arrow.string()).dictionary_encode(),
-            "person": column([np.full(len(t.frames), t.person) for t in tracks], arrow.int64()),
-            "frame": column([track.frames for track in tracks], arrow.int64()),
-            "timestamp": column([track.timestamps for track in tracks], arrow.float64()),
-            "poses_3d": lists([t.poses_3d.astype(np.float32) for t in tracks], single),
-            "filled": lists([track.filled for track in tracks], arrow.bool_()),
-            "keypoints_2d": lists([t.keypoints_2d.astype(np.float32) for t in tracks], single),
-            "root_estimate": lists([root.astype(np.float32) for root in roots], single),
+    def table(track: Track, rows: slice) -> Any:  # noqa: ANN401
+        poses, single = track.poses_3d[rows], arrow.float32()
+        count = len(poses)
+        root = np.full((count, 3), np.nan) if track.root is None else track.root[rows]
+        columns = {
+            "recording": arrow.array([motion.source] * count, arrow.string()).dictionary_encode(),
+            "person": arrow.array(np.full(count, track.person), arrow.int64()),
+            "frame": arrow.array(track.frames[rows], arrow.int64()),
+            "timestamp": arrow.array(track.timestamps[rows], arrow.float64()),
+            "poses_3d": lists(poses.astype(np.float32), single),
+            "filled": lists(track.filled[rows], arrow.bool_()),
+            "keypoints_2d": lists(track.keypoints_2d[rows].astype(np.float32), single),
+            "root_estimate": lists(root.astype(np.float32), single),
         }
-    )
+        return arrow.table(columns).replace_schema_metadata(metadata)
+
     said = {**facts(motion), "joint_names": JOINT_NAMES}
     metadata = {_METADATA: json.dumps(said).encode()}
-    parquet.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+    schema = table(tracks[0], slice(0, 0)).schema
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for track in tracks:
+            for rows in long_arrays.pieces(
+                track.poses_3d, track.keypoints_2d, track.filled, rows=_GROUP
+            ):
+                writer.write_table(table(track, rows))

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.motion import FloatArray, Motion
 
@@ -34,7 +35,6 @@ _ROUNDS = 5
 _HUBER = 0.005  # of the longer side of the image: the error beyond which more counts less
 _MISFIT = 0.1  # mean error, of the same: no pose of a person before a camera looks like this
 _FEWEST = 3  # joints; two would do, but then one that is wrong goes unnoticed
-_ROWS = 4096  # frames solved at a time: memory stays flat
 _SMOOTH_S = 0.05  # standard deviation of the window, seconds
 _REACH = 3.0  # standard deviations of it that are looked at
 
@@ -107,15 +107,12 @@ def estimate_root(
         poses_3d: (n, 17, 3) metres or millimetres, the pelvis at the origin.
         times: (n,) seconds, ascending.
     """
-    starts = range(0, len(poses_3d), _ROWS)
     raw = np.concatenate(
         [
             _per_frame(
-                keypoints_2d[start : start + _ROWS].astype(np.float64),
-                poses_3d[start : start + _ROWS].astype(np.float64),
-                camera,
+                keypoints_2d[rows].astype(np.float64), poses_3d[rows].astype(np.float64), camera
             )
-            for start in starts
+            for rows in long_arrays.pieces(keypoints_2d, poses_3d)
         ]
     )
     if np.isnan(raw).all():

@@ -14,13 +14,13 @@ from pathlib import Path, PurePath
 import numpy as np
 import numpy.typing as npt
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.body.kinematics import y_up
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.frames import every_frame
 from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS
 
 _DIGITS = {"m": 5, "mm": 2}
-_ROWS = 4096  # turned into text at a time: memory stays flat
 _KEYS = (
     *("DataRate", "CameraRate", "NumFrames", "NumMarkers", "Units"),
     *("OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
@@ -53,10 +53,10 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         for line in header:
             stream.write("\t".join(map(str, line)) + "\n")
-        for start in range(0, len(frames), _ROWS):
-            some = frames[start : start + _ROWS]
+        for rows in long_arrays.pieces(frames):
+            some = frames[rows]
             cells = _cells(track, int(some[0]), int(some[-1]))
-            for frame, time in zip(some.tolist(), times[start : start + _ROWS], strict=True):
+            for frame, time in zip(some.tolist(), times[rows], strict=True):
                 seen = cells.get(frame)
                 body = empty if seen is None else full % tuple(seen)
                 stream.write(f"{frame}\t{time:.6f}\t{body}\t\n")
@@ -68,4 +68,5 @@ def _cells(track: Track, first: int, last: int) -> dict[int, npt.NDArray[np.floa
     poses = track.poses_3d[begin:end]
     points = y_up(poses if track.root is None else poses + track.root[begin:end, None])
     rows = points.reshape(len(points), -1)
+    long_arrays.release(track.poses_3d)
     return dict(zip(track.frames[begin:end].tolist(), rows, strict=True))

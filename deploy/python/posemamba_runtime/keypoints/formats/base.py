@@ -70,7 +70,7 @@ def take_size(value: Mapping[str, Any], found: Detections) -> None:
         if wide in value and high in value:
             set_size((value[wide], value[high]), found)
             return
-    for key in ("size", "image_size"):
+    for key in ("size", "image_size", "resolution"):
         if isinstance(value.get(key), list) and len(value[key]) == 2:
             set_size(value[key], found)
             return

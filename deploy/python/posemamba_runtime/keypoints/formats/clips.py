@@ -11,10 +11,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.archive import Member
 from posemamba_runtime.keypoints.errors import InputError, nearest, printable
 from posemamba_runtime.keypoints.formats.base import set_size
-from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.recording import Detections, Floats
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ MOST_AT_ONCE = 64
 
 _SHOWN = 4
 _MUCH = 3
+_FRAMES_TO_TELL = 1000
+_GOES_ON = 0.1  # of a person's size
 _MOST_PEOPLE = 10  # that a file of several people has, of far more frames
 
 
@@ -56,11 +58,16 @@ def read_clips(
         set_size([_number(member, key) for key, member in sides.items()], found)
     if not arrays:
         raise InputError("holds no keypoints: save them as keypoints_2d (frames, 17, 2)")
+    for key in [key for key in arrays if "3d" in key.casefold()]:
+        del arrays[key]
+        found.leave_out(f"array of 3D poses, '{printable(key)}'")
+    if not arrays:
+        raise InputError("holds 3D poses alone: save 2D keypoints as keypoints_2d (frames, 17, 2)")
     clips: dict[str, Floats] = {}
     for key, member in arrays.items():
-        clips.update(_clips(member, printable(key)))
+        clips.update(_clips(member, printable(key), found))
     chosen = choose(clips, clip, at_once)
-    largest = max(float(np.nanmax(np.abs(v[..., :2]), initial=0.0)) for v in chosen.values())
+    largest = max(map(_largest, chosen.values()))
     whole = any(m.array is not None and m.array.dtype.kind != "f" for m in arrays.values())
     found.units = "pixels" if sides or whole or largest > _LIMIT else "normalised"
     for index, (name, values) in enumerate(chosen.items()):
@@ -91,8 +98,13 @@ def choose(clips: Mapping[str, T], wanted: str | None, at_once: int) -> dict[str
 def add_clip(found: Detections, index: int, name: str, values: Floats) -> None:
     """Every frame of an array (frames, joints, 2 or 3) as a detection of person ``index``."""
     found.names[index] = name
-    for frame, points in enumerate(values):
-        found.people.add(frame, [Detection(points, index)])
+    found.people.add_clip(values, index)
+
+
+def _largest(values: Floats) -> float:
+    """x or y of (frames, joints, 2 or 3), whatever its sign."""
+    parts = (values[rows, :, :2] for rows in long_arrays.pieces(values))
+    return max(float(np.nanmax(np.abs(part), initial=0.0)) for part in parts)
 
 
 def _number(member: Member, key: str) -> float:
@@ -103,7 +115,7 @@ def _number(member: Member, key: str) -> float:
     return value if not value.is_integer() else int(value)
 
 
-def _clips(member: Member, key: str) -> dict[str, Floats]:
+def _clips(member: Member, key: str, found: Detections) -> dict[str, Floats]:
     array = member.array
     if array is None:
         raise InputError(
@@ -124,10 +136,24 @@ def _clips(member: Member, key: str) -> dict[str, Floats]:
         raise InputError(f"array '{key}' has shape {shape}: give at least one frame")
     if array.ndim == 4:
         _refuse_people_in_time(array, key)
-    values = array if array.dtype == np.float32 else array.astype(np.float64)
+    if array.ndim == 4 and _is_one_motion(array):
+        found.notes.append(f"array '{key}' of shape {shape}: the frames of one person")
+        array = array[:, 0]
     if array.ndim == 3:
-        return {key: values}
-    return {f"{key}[{index}]": clip for index, clip in enumerate(values)}
+        return {key: array}
+    return {f"{key}[{index}]": clip for index, clip in enumerate(array)}
+
+
+def _is_one_motion(array: Floats) -> bool:
+    """(frames, 1, ...): clips of a frame each do not go on from one to the next."""
+    if array.shape[1] != 1 or len(array) < _MUCH:
+        return False
+    points = array[:_FRAMES_TO_TELL, 0, :, :2].astype(np.float64)
+    known = np.isfinite(points) & (points != 0)
+    ways = np.abs(np.diff(points, axis=0))[known[1:] & known[:-1]]
+    sizes = np.where(known, points, -np.inf).max(1) - np.where(known, points, np.inf).min(1)
+    sizes = sizes[np.isfinite(sizes)]
+    return len(ways) > 0 and float(np.median(ways)) < _GOES_ON * float(np.median(sizes))
 
 
 def _refuse_people_in_time(array: Floats, key: str) -> None:

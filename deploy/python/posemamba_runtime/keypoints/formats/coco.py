@@ -131,7 +131,11 @@ def _image_numbers(images: object, found: Detections) -> dict[int | str, int]:
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError("an image has no 'id' of a number or a name")
         by_id[key] = str(image.get("file_name", key))
-    return dict(zip(by_id, _by_names(list(by_id.values()), found), strict=True)) if by_id else {}
+    return (
+        dict(zip(by_id, numbers_by_names(list(by_id.values()), found), strict=True))
+        if by_id
+        else {}
+    )
 
 
 def _numbers(images: Sequence[int | str], found: Detections) -> dict[int | str, int]:
@@ -140,10 +144,10 @@ def _numbers(images: Sequence[int | str], found: Detections) -> dict[int | str, 
     names = [str(image) for image in images]
     if len(set(names)) < len(names):  # 12 and "12"
         raise InputError("image_id is a number in some entries and the same text in others")
-    return dict(zip(images, _by_names(names, found), strict=True))
+    return dict(zip(images, numbers_by_names(names, found), strict=True))
 
 
-def _by_names(paths: Sequence[str], found: Detections) -> list[int]:
+def numbers_by_names(paths: Sequence[str], found: Detections) -> list[int]:
     """Frame numbers of images by their names.
 
     Raises:
@@ -163,6 +167,8 @@ def _by_names(paths: Sequence[str], found: Detections) -> list[int]:
 
 
 def _is_image(value: Any) -> bool:  # noqa: ANN401
+    if isinstance(value, dict):  # a line of a person
+        return "image_id" in value and "keypoints" in value
     return is_objects(value) and all(
         "keypoints" in person
         and "image_id" not in person
@@ -173,7 +179,7 @@ def _is_image(value: Any) -> bool:  # noqa: ANN401
 
 def _read_image(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
     people: list[Detection] = []
-    for entry in value:
+    for entry in [value] if isinstance(value, dict) else value:
         people += _people_of(entry, found)
     return people
 

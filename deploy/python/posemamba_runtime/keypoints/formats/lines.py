@@ -19,12 +19,23 @@ from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, to_points
 from posemamba_runtime.keypoints.recording import Detections
 
-_HEADER = {"size", "width", "height", "rate", "fps", "layout", "format", "version"}
+ABOUT = ("metadata", "meta", "info", "video_info", "video")
+"""Where an object may hold what is known of the recording."""
+
+_FACTS = {"size", "image_size", "resolution", "width", "height", "rate", "fps", "frame_rate"}
+_HEADER = {*_FACTS, *ABOUT, "layout", "format", "version"}
 
 
 def is_header(value: object) -> bool:
     """Whether a line is about the recording and holds nobody."""
     return isinstance(value, dict) and bool(value) and set(value) <= _HEADER
+
+
+def says_facts(value: object) -> bool:
+    """Whether an object has some of a header's facts, and beside them no place for people."""
+    if not isinstance(value, dict) or not _FACTS & set(value):
+        return False
+    return all(isinstance(value[key], str | int | float) for key in value if key not in _HEADER)
 
 
 def is_bare(value: object) -> bool:
