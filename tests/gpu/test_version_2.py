@@ -167,12 +167,21 @@ def test_states(name: str, given: bool, dtype: str) -> None:
     check(end.cpu().numpy(), state, plain_state)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_no_steps_keep_the_state(given: bool) -> None:
+    case = cases.scan_case(length=0)
+    start = RNG.standard_normal((case.u.shape[0], *case.A.shape)).astype(np.float32)
+    y, end = run_scan(case, start if given else None)
+    assert y.shape == case.u.shape
+    assert np.array_equal(end.cpu().numpy(), start if given else np.zeros_like(start))
+
+
 def test_a_stream_is_one_long_scan() -> None:
     """Also bit for bit: a step's sums do not depend on the tile it is in."""
     case = cases.scan_case(reverse=(0, 0), length=100)
     whole, end = run_scan(case)
     state, pieces = None, []
-    for begin, stop in ((0, 7), (7, 8), (8, 64), (64, 100)):
+    for begin, stop in ((0, 7), (7, 8), (8, 64), (64, 64), (64, 100)):
         y, last = run_scan(v2.piece_of(case, begin, stop), state)
         state = last.cpu().numpy()
         pieces.append(y)
