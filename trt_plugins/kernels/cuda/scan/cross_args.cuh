@@ -10,7 +10,7 @@
 namespace posemamba::cuda {
 
 // What both versions of the operator have.
-struct ScanArgs {
+struct CommonArgs {
   const void* x;
   const void* x_dbl;
   const float* dt_weight;
@@ -37,7 +37,7 @@ struct ScanArgs {
 };
 
 // Version 1: every direction takes frames * joints steps.
-struct CrossArgs : ScanArgs {
+struct CrossArgs : CommonArgs {
   int frames;
   int joints;
   int merge_positions;  // per thread of the merge, even
@@ -54,7 +54,7 @@ struct CrossArgs : ScanArgs {
 };
 
 // Version 2: the steps of a direction are a row of a table.
-struct TableArgs : ScanArgs {
+struct TableArgs : CommonArgs {
   const int32_t* scan_index;       // [directions][steps]
   const int32_t* neighbour_index;  // as scan_index; may be null
   const int32_t* reset_length;     // [directions]; may be null

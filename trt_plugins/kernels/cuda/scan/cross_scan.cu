@@ -56,7 +56,7 @@ void invert_walk(CrossArgs& a, int k) {
 CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout& layout,
                   void* workspace) {
   CrossArgs a{};
-  static_cast<ScanArgs&>(a) = scan_args_of(p, plan, layout.chunked, workspace);
+  static_cast<CommonArgs&>(a) = common_args_of(p, plan, layout.chunked, workspace);
   a.steps = static_cast<int>(p.frames * p.joints);
   a.frames = static_cast<int>(p.frames), a.joints = p.joints;
   std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);

@@ -62,7 +62,7 @@ Choice choose(const pm_indexed_scan_params& p, const pm_cuda_tuning* tuning, con
 TableArgs args_of(const pm_indexed_scan_params& p, const Plan& plan, void* workspace) {
   const ChunkedLayout layout = chunked_layout(rows_of(p), p.steps, p.d_inner, p.dtype, plan);
   TableArgs a{};
-  static_cast<ScanArgs&>(a) = scan_args_of(p, plan, layout, workspace);
+  static_cast<CommonArgs&>(a) = common_args_of(p, plan, layout, workspace);
   a.steps = static_cast<int>(p.steps), a.positions = static_cast<int>(p.positions);
   a.scan_index = p.scan_index, a.neighbour_index = p.neighbour_index;
   a.reset_length = p.reset_length;

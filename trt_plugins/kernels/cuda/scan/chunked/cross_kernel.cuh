@@ -24,7 +24,7 @@ struct CrossShared {
 
 // Weights of the block's channels as [input][channel]; channels past d_inner repeat the last.
 template <class C, int Rank>
-__device__ __forceinline__ void share_weights(const ScanArgs& a, int direction, int first,
+__device__ __forceinline__ void share_weights(const CommonArgs& a, int direction, int first,
                                               float* to) {
   for (int i = static_cast<int>(threadIdx.x); i < Rank * C::kChannels; i += C::kThreads) {
     const int channel = min(first + i / Rank, a.d_inner - 1);
@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
     ring.wait_full(i);  // the tile is complete
     if (outputs) {
       shared.walk.template scan<true>(scan, s, stages[s], steps,
-                                      [&](int step, const float(&y)[C::kCpt]) {
+                                      [&](int step, const float (&y)[C::kCpt]) {
                                         if (step >= steps || !owned) return;
                                         T* at = out + int64_t{step} * a.d_inner;
                                         if constexpr (C::kCpt == 2) {
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
       out += int64_t{C::kTile} * a.d_inner;
     } else {
       shared.walk.template scan<false>(scan, s, stages[s], steps,
-                                       [](int, const float(&)[C::kCpt]) {});
+                                       [](int, const float (&)[C::kCpt]) {});
     }
     ring.signal_empty(i);
   }

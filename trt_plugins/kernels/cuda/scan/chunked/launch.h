@@ -39,11 +39,11 @@ inline ChunkedLayout chunked_layout(int64_t rows, int64_t steps, int32_t d_inner
 
 // The arguments that follow from the parameters alone, sizes of the walk excepted.
 template <class Params>
-ScanArgs scan_args_of(const Params& p, const Plan& plan, const ChunkedLayout& layout,
-                      void* workspace) {
+CommonArgs common_args_of(const Params& p, const Plan& plan, const ChunkedLayout& layout,
+                          void* workspace) {
   const std::size_t size = size_of(p.dtype);
   auto* bytes = static_cast<unsigned char*>(workspace);
-  ScanArgs a{};
+  CommonArgs a{};
   a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
   a.A = p.A, a.D = p.D, a.y = p.y;
   a.partial = bytes;
