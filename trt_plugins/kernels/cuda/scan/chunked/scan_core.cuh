@@ -227,7 +227,7 @@ __device__ __forceinline__ void save_carry(const Scanner<C>& s, const Carry& car
 // sum of dt that follows it. Chunk 0 ends with the true state; the others started from zero. Reads
 // of eight chunks are in flight at once: this is on the critical path of the second launch. With
 // kResets a chunk may have forgotten what came before it.
-template <class C, bool kResets>
+template <class C, bool kResets = false>
 __device__ __forceinline__ void load_carry(Scanner<C>& s, const Carry& carry, int64_t row,
                                            int chunk, int first) {
   constexpr int kAhead = 8;
