@@ -96,7 +96,7 @@ def create_block(
         raise InputError(f"ssm_cfg: layer '{generation}' is not Mamba-1, which alone is supported")
     if attn_cfg and layer_idx in (attn_layer_idx or []):
         raise InputError(f"layer {layer_idx} is attention: Mamba-1 layers alone are supported")
-    block = Block(
+    return Block(
         d_model,
         partial(Mamba, layer_idx=layer_idx, **options),
         partial(GatedMLP, hidden_features=d_intermediate) if d_intermediate else nn.Identity,
@@ -104,8 +104,6 @@ def create_block(
         fused_add_norm,
         residual_in_fp32,
     )
-    block.layer_idx = layer_idx
-    return block
 
 
 class MixerModel(nn.Module):
