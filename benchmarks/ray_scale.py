@@ -186,7 +186,7 @@ def export(work: Path) -> dict[str, Path]:
     made = {"tiny": str(TINY), "streaming": "demo-streaming"}
     for name, checkpoint in made.items():
         words = ["-o", f"{work / name}.onnx", "--no-check"]
-        command = ["pmexport", "onnx", "--ckpt", checkpoint, *words]
+        command = [sys.executable, "-m", "pmexport", "onnx", "--ckpt", checkpoint, *words]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return {name: work / f"{name}.onnx" for name in made}
 

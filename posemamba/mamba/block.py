@@ -25,13 +25,13 @@ class Mamba(nn.Module):
             ``auto`` is d_model / 16, rounded up.
         dt_min, dt_max, dt_init, dt_scale, dt_init_floor: of the initial step sizes.
         use_fast_path, layer_idx: taken and without effect.
-        bimamba_type: ``none``: Mamba. ``v2``: Vim.
+        bimamba_type: ``none`` or None: Mamba. ``v2``: Vim.
         if_divide_out: halve the sum of both branches; Vim's older releases spell it
             ``if_devide_out``.
         init_layer_scale: a scale ``gamma`` of the output starts with it; None for none.
 
     Raises:
-        InputError: ``bimamba_type`` is another one.
+        InputError: ``bimamba_type`` is another one, or an option is of another fork's block.
     """
 
     def __init__(
@@ -52,16 +52,23 @@ class Mamba(nn.Module):
         layer_idx: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
-        bimamba_type: str = "none",
+        bimamba_type: str | None = "none",
         if_divide_out: bool = False,
         init_layer_scale: float | None = None,
         if_devide_out: bool = False,
+        **further: object,
     ) -> None:
         super().__init__()
+        bimamba_type = bimamba_type or "none"
         if bimamba_type not in DIRECTIONS:
             raise InputError(
                 f"Mamba: bimamba_type '{bimamba_type}' is not supported: use 'none' or 'v2' "
                 "(Vim's published networks are v2)"
+            )
+        if further:
+            raise InputError(
+                f"Mamba: option '{next(iter(further))}' is neither mamba-ssm's nor Vim's: this is "
+                "the block of another fork, which computes something else"
             )
         inner = int(expand * d_model)
         rank = default_rank(dt_rank, d_model)

@@ -7,6 +7,8 @@ compute, with :func:`posemamba.mamba.selective_scan.selective_scan_fn` inside.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -113,6 +115,10 @@ def mamba_inner_fn_no_out_proj(
     C_proj_bias: Tensor | None = None,
     delta_softplus: bool = True,
     checkpoint_lvl: int = 1,
+    b_rms_weight: Tensor | None = None,
+    c_rms_weight: Tensor | None = None,
+    dt_rms_weight: Tensor | None = None,
+    b_c_dt_rms_eps: float = 1e-6,
 ) -> Tensor:
     """Everything of a Mamba block between its two outer projections; Vim's fork has this one.
 
@@ -121,6 +127,8 @@ def mamba_inner_fn_no_out_proj(
         conv1d_weight: (d, 1, width).
         B, C: None to project them from the input; else as ``selective_scan_fn`` takes them.
         checkpoint_lvl: how the authors' kernel saves memory; without effect here.
+        b_rms_weight, c_rms_weight: (N,), and ``dt_rms_weight`` (d,): RMS norms of what the scan
+            reads (Falcon Mamba); a given B or C is as the caller wants it and has none.
 
     Returns:
         (batch, d, L).
@@ -129,19 +137,24 @@ def mamba_inner_fn_no_out_proj(
     u = causal_conv(x, conv1d_weight.squeeze(1), conv1d_bias, reverse=False)
     rank, state = delta_proj_weight.shape[1], A.shape[1]
     steps = F.linear(u.transpose(1, 2), x_proj_weight)  # (batch, L, R + N where projected)
-    delta = F.linear(steps[..., :rank], delta_proj_weight).transpose(1, 2)
+    norm = partial(_normed, eps=b_c_dt_rms_eps)
+    delta = norm(F.linear(steps[..., :rank], delta_proj_weight), dt_rms_weight).transpose(1, 2)
     if B is None:
-        B = _projected(steps[..., rank : rank + state], B_proj_bias)
+        B = norm(_biased(steps[..., rank : rank + state], B_proj_bias), b_rms_weight)
+        B = B.transpose(1, 2)
     if C is None:
-        C = _projected(steps[..., -state:], C_proj_bias)
+        C = norm(_biased(steps[..., -state:], C_proj_bias), c_rms_weight).transpose(1, 2)
     y = selective_scan_fn(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
     assert isinstance(y, Tensor)
     return y
 
 
-def _projected(part: Tensor, bias: Tensor | None) -> Tensor:
-    """(batch, L, N) as a scan reads it, (batch, N, L)."""
-    return (part if bias is None else part + bias.to(part.dtype)).transpose(1, 2)
+def _biased(part: Tensor, bias: Tensor | None) -> Tensor:
+    return part if bias is None else part + bias.to(part.dtype)
+
+
+def _normed(part: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    return part if weight is None else F.rms_norm(part, weight.shape, weight.to(part.dtype), eps)
 
 
 def mamba_inner_fn(
@@ -161,10 +174,15 @@ def mamba_inner_fn(
     C_proj_bias: Tensor | None = None,
     delta_softplus: bool = True,
     checkpoint_lvl: int = 1,
+    b_rms_weight: Tensor | None = None,
+    c_rms_weight: Tensor | None = None,
+    dt_rms_weight: Tensor | None = None,
+    b_c_dt_rms_eps: float = 1e-6,
 ) -> Tensor:
     """:func:`mamba_inner_fn_no_out_proj`, then ``out_proj``: (batch, L, d_model)."""
     y = mamba_inner_fn_no_out_proj(
         xz, conv1d_weight, conv1d_bias, x_proj_weight, delta_proj_weight, A, B, C, D, delta_bias,
-        B_proj_bias, C_proj_bias, delta_softplus,
+        B_proj_bias, C_proj_bias, delta_softplus, checkpoint_lvl, b_rms_weight, c_rms_weight,
+        dt_rms_weight, b_c_dt_rms_eps,
     )  # fmt: skip
     return F.linear(y.transpose(1, 2), out_proj_weight, out_proj_bias)

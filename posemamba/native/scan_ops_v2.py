@@ -159,7 +159,7 @@ def selective_scan_v2(
 
     Returns:
         ``y`` (batch, groups * channels, L), dtype of ``u``; the state after the last step
-        (batch, groups * channels, N), float32.
+        (batch, groups * channels, N), float32: that before the first where L is 0.
 
     Raises:
         InputError: as :func:`posemamba.native.scan_ops.selective_scan`.
@@ -209,12 +209,8 @@ def selective_scan_v2(
     params = structs.StatefulScanParams(
         scan=scan, **addresses(initial_state=initial_state, final_state=final_state)
     )
-    if y.numel():
+    if y.numel() or final_state.numel():  # without a step the state stays
         launch_scan("stateful_scan", params, u.device)
-    elif initial_state is not None:  # no step: the state stays
-        final_state.copy_(initial_state)
-    else:
-        final_state.zero_()
     return y, final_state
 
 

@@ -123,7 +123,7 @@ def _scan_forward(
         dt = delta[:, :, step, None]  # (batch, groups * channels, 1)
         state = torch.exp(dt * A) * state + dt * u[:, :, step, None] * B[..., step]
         outputs.append((state * C[..., step]).sum(-1))
-    y = torch.stack(outputs, dim=-1)
+    y = torch.stack(outputs, dim=-1) if outputs else torch.zeros_like(u)
     return (y if D is None else y + D.to(work)[:, None] * u), state
 
 

@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include "context.h"
+#include "posemamba/scan_v2.h"
 
 namespace posemamba::ort {
 
@@ -36,6 +37,18 @@ template <class Kernel>
 struct MayLieOver<Kernel, std::void_t<decltype(Kernel::kOver)>> {
   static constexpr auto kPairs = Kernel::kOver;
 };
+
+// Whether a call is to be made though its first input is empty.
+template <class Params>
+bool keeps_state(const Params&) {
+  return false;
+}
+// A piece of a sequence without steps hands its state on.
+inline bool keeps_state(const Versions<pm_scan_params, pm_stateful_scan_params>& params) {
+  const pm_scan_params& scan = params.second.scan;
+  return params.is_second && params.second.final_state != nullptr && scan.batch > 0 &&
+         scan.channels > 0 && scan.d_state > 0;
+}
 
 template <class Kernel, class Device, ElementType Activation>
 struct OpRow {
@@ -60,7 +73,7 @@ struct OpRow {
     PM_ORT_RETURN_IF_ERROR(made->bind(context, &params));
     bool empty = false;  // a batch of no clips: nobody in view
     PM_ORT_RETURN_IF_ERROR(first_input_is_empty(made->api, context, &empty));
-    if (empty) return nullptr;
+    if (empty && !keeps_state(params)) return nullptr;
     return launch(made->api, context, params);
   }
 

@@ -64,9 +64,6 @@ Status* SelectiveScan::bind(KernelContext* context, Params* bound) const {
   void* final_state = nullptr;
   PM_ORT_RETURN_IF_ERROR(make_optional_output(api, context, 1, {batch, rows, n}, 3, &final_state));
   PM_ORT_RETURN_IF_ERROR(make_output(api, context, 0, u.dims, u.rank, &params.y));
-  if (final_state != nullptr && batch * rows != 0 && length == 0) {
-    return invalid(api, kName, "a scan from a state to a state needs a step");
-  }
   bound->is_second = state.rank != 0 || final_state != nullptr || n > PM_MAX_STATE;
   if (bound->is_second) {
     bound->second = {params, state.floats(), static_cast<float*>(final_state)};

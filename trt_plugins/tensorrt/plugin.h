@@ -216,11 +216,10 @@ class Plugin final : public nvinfer1::IPluginV3,
                   const nvinfer1::PluginTensorDesc* output_descriptions, const void* const* inputs,
                   void* const* outputs, void* workspace, cudaStream_t stream) noexcept override {
     if (input_count_ == 0) return fail("it is enqueued before any shape was set");
-    if (is_empty(input_descriptions[0].dims)) {  // then there is nothing to write
-      const bool all_empty = std::all_of(output_descriptions, output_descriptions + kOutputCount,
-                                         [](const auto& one) { return is_empty(one.dims); });
-      return all_empty ? kOk : fail("a scan from a state to a state needs a step");
-    }
+    // A piece of a sequence without steps hands its state on.
+    const bool all_empty = std::all_of(output_descriptions, output_descriptions + kOutputCount,
+                                       [](const auto& one) { return is_empty(one.dims); });
+    if (all_empty) return kOk;
     Params params{};
     if (!bind(input_descriptions, input_count_, &params)) return kFailed;
     Operator::Point(attributes_.data(), inputs, input_count_, outputs, &params);

@@ -65,7 +65,7 @@ def export_module(
     )
     from pmexport.format.file import open_model
     from pmexport.format.options import ExportOptions
-    from pmexport.ops import adopt, stand_ins
+    from pmexport.ops import adopt, left_alone, stand_ins
     from pmexport.runtimes.session import require_custom_ops
     from posemamba.files.output import check_file
 
@@ -86,6 +86,8 @@ def export_module(
         if taken:
             names = ", ".join(f"'{name}'" for name in taken[:3]) + (", ..." * (len(taken) > 3))
             click.echo(f"  {plural(len(taken), 'block')} replaced by ours: {names}")
+        for sentence in left_alone(network):
+            click.echo(f"  {sentence}")
         cases = [] if no_check else _expected(network, ours, specs, free)
         report = module.export_module(
             ours,

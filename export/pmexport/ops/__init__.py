@@ -6,7 +6,7 @@ the place of blocks that are there already. ``translation_table()`` is what PyTo
 to make ONNX nodes of them.
 """
 
-from pmexport.ops.adopt import adopt
+from pmexport.ops.adopt import adopt, left_alone
 from pmexport.ops.stand_ins import stand_ins
 from pmexport.ops.translation import translation_table
 from posemamba.mamba import SS2D, Mamba, plain_pytorch, selective_scan_fn
@@ -15,6 +15,7 @@ __all__ = [
     "SS2D",
     "Mamba",
     "adopt",
+    "left_alone",
     "plain_pytorch",
     "selective_scan_fn",
     "stand_ins",

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from posemamba.errors import InputError
-from posemamba.mamba import Mamba, functions, norms, residual, selective_scan_fn
+from posemamba.mamba import Mamba, functions, language_model, norms, residual, selective_scan_fn
 
 PACKAGES = ("mamba_ssm", "causal_conv1d")
 
@@ -74,13 +74,25 @@ _CONVOLUTION: dict[str, object] = {
 _OTHERS: dict[str, object] = {name: _refused(name) for name in OTHER_GENERATIONS}
 #: Modules by name, and what can be imported from them.
 MODULES: dict[str, dict[str, object]] = {
-    "mamba_ssm": {"Mamba": Mamba, **_SCAN, **_OTHERS},
+    "mamba_ssm": {
+        "Mamba": Mamba,
+        "MambaLMHeadModel": language_model.MambaLMHeadModel,
+        **_SCAN,
+        **_OTHERS,
+    },
     "mamba_ssm.modules": {},
     "mamba_ssm.modules.mamba_simple": {"Mamba": Mamba, "Block": residual.SimpleBlock},
     "mamba_ssm.modules.block": {"Block": residual.Block},
+    "mamba_ssm.modules.mlp": {"GatedMLP": language_model.GatedMLP},
     "mamba_ssm.modules.mamba2": {"Mamba2": _OTHERS["Mamba2"]},
     "mamba_ssm.modules.mamba2_simple": {"Mamba2Simple": _OTHERS["Mamba2Simple"]},
     "mamba_ssm.modules.mamba3": {"Mamba3": _OTHERS["Mamba3"]},
+    "mamba_ssm.models": {},
+    "mamba_ssm.models.config_mamba": {"MambaConfig": language_model.MambaConfig},
+    "mamba_ssm.models.mixer_seq_simple": {
+        name: getattr(language_model, name)
+        for name in ("MambaConfig", "MambaLMHeadModel", "MixerModel", "create_block", "GatedMLP")
+    },
     "mamba_ssm.ops": {},
     "mamba_ssm.ops.selective_scan_interface": _SCAN,
     "mamba_ssm.ops.triton": {},

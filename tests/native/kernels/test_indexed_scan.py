@@ -150,6 +150,30 @@ def test_state_goes_in_and_out(lib: ctypes.CDLL, name: str, given: bool, isa: st
     check(state, end, plain_end)
 
 
+@pytest.mark.parametrize("change", [{}, {"d_state": 200}, {"dtype": "float16"}], ids=str)
+@pytest.mark.parametrize("given", [True, False])
+def test_no_steps_keep_the_state(
+    lib: ctypes.CDLL, given: bool, change: dict[str, object], isa: str
+) -> None:
+    case = cases.scan_case(length=0, **change)
+    start = RNG.standard_normal((case.u.shape[0], *case.A.shape)).astype(np.float32)
+    y, end = v2.run_stateful(lib, case, start if given else None)
+    assert y.shape == case.u.shape
+    assert np.array_equal(end, start if given else np.zeros_like(start))
+
+
+def test_tensors_of_no_steps_may_be_nowhere(lib: ctypes.CDLL) -> None:
+    case = cases.scan_case(length=0)
+    scan = kernel_api.scan_params(case)
+    scan.u = scan.delta = scan.B = scan.C = scan.z = scan.y = None
+    end = np.full((case.u.shape[0], *case.A.shape), np.nan, np.float32)
+    params = v2.StatefulScanParams(scan, None, end.ctypes.data)
+    line = np.empty(128, np.uint8)
+    address = ctypes.c_void_p(line.ctypes.data)
+    assert lib.pm_cpu_stateful_scan(ctypes.byref(params), address, None) == kernel_api.OK
+    assert (end == 0).all()
+
+
 def test_without_a_state_it_is_version_1_to_the_bit(lib: ctypes.CDLL, isa: str) -> None:
     case = cases.scan_case()
     want = kernel_api.run_scan(lib, case)
@@ -165,6 +189,7 @@ def test_pieces_are_one_long_scan_to_the_bit(lib: ctypes.CDLL, states: int, isa:
     whole, end = v2.run_stateful(lib, case)
     length = case.u.shape[2]
     cuts = [(0, cut, length) for cut in range(1, length)] + [tuple(range(length + 1))]
+    cuts += [(0, 0, 7, 7, 7, length, length)]  # pieces of no steps among them
     for cut in cuts:
         state, pieces = None, []
         for begin, stop in itertools.pairwise(cut):

@@ -26,6 +26,8 @@ from mamba_ssm.ops.triton.layernorm import RMSNorm, layer_norm_fn
 from mamba_ssm.ops.triton.selective_state_update import selective_state_update
 from mamba_ssm.modules.block import Block
 from mamba_ssm.modules.mamba_simple import Block as OldBlock
+from mamba_ssm.models.config_mamba import MambaConfig
+from mamba_ssm.models.mixer_seq_simple import MambaLMHeadModel
 from causal_conv1d import causal_conv1d_fn, causal_conv1d_update
 
 nobody = None
@@ -71,6 +73,15 @@ def slow():
 
 def second():
     return Mamba2(64)
+
+
+def language():
+    torch.manual_seed(0)
+    return MambaLMHeadModel(MambaConfig(d_model=16, n_layer=2, vocab_size=21))
+
+
+def fetched():
+    return MambaLMHeadModel.from_pretrained("state-spaces/mamba-130m")
 
 
 def broken():
@@ -181,7 +192,13 @@ class Impostor(nn.Module):
         return x
 
 
-Impostor.__name__ = "Mamba"
+class Dilated(Impostor):
+    def __init__(self):
+        super().__init__()
+        self.conv1d.dilation = (2,)
+
+
+Impostor.__name__ = Dilated.__name__ = "Mamba"
 """
 
 
@@ -236,6 +253,18 @@ def test_their_code_exports_without_their_packages(name: str, networks: Path) ->
     assert open_model(networks / "n.onnx").own_operators == {"SelectiveScan"}
 
 
+def test_the_language_model(networks: Path) -> None:
+    tokens = ("--input", "input_ids=2x7:int64", "--dynamic", "length=input_ids:1")
+    done = run("networks:language", *tokens)
+    assert "Parity with PyTorch: passed" in done.output
+    assert open_model(networks / "n.onnx").own_operators == {"SelectiveScan"}
+
+
+def test_a_block_with_other_layers_is_told(networks: Path) -> None:
+    done = run("networks:Dilated", "--input", "x=2x4x16", "--no-check")
+    assert "module '' is left as it is: its conv1d has dilation (2,), not (1,)" in done.output
+
+
 def test_several_inputs_and_outputs_go_by_name(networks: Path) -> None:
     done = run("networks.py:Halves", "--input", "right=2x3", "--input", "left=2x5",
                "--dynamic", "rows:9=left:0,right:0", "--json", "r.json")  # fmt: skip
@@ -274,6 +303,7 @@ REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "raises": (("networks:broken", *X), "KeyError: 'weights.pth'"),
     "no network": (("networks:text", *X), "gives str, not a torch.nn.Module"),
     "Mamba-2": (("networks:second", *X), "Mamba2 is not Mamba-1"),
+    "a download": (("networks:fetched", *X), "mamba-130m' are not fetched here"),
     "no forward": (("networks:Ours", *X), "cannot run the network"),
     "a dictionary": (("networks:Dictionary", *X), "wrap a network that takes dictionaries"),
     "by keyword": (("networks:Keyword", *X), "--input x: forward takes it by keyword alone"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pmexport.ops import SS2D, Mamba, adopt, stand_ins
+from pmexport.ops import SS2D, Mamba, adopt, left_alone, stand_ins
 from posemamba.errors import InputError
 
 
@@ -32,7 +32,7 @@ def theirs(name: str, ours: nn.Module, **more: Any) -> nn.Module:  # noqa: ANN40
 class Core:
     """What VMamba keeps its scan in: a partial function."""
 
-    def __init__(self, **keywords: str) -> None:
+    def __init__(self, **keywords: object) -> None:
         self.keywords = keywords
 
 
@@ -92,11 +92,64 @@ def test_ours_and_others_are_left_alone() -> None:
     assert names == []
 
 
+def changed(block: nn.Module, **layers: object) -> nn.Module:
+    for name, layer in layers.items():
+        setattr(block, name, layer)
+    return block
+
+
+def dilated(kind: type[nn.Module], width: int, kernel: int) -> nn.Module:
+    return kind(width, width, kernel, groups=width, padding=kernel - 1, dilation=2)
+
+
+#: What no key of the weights tells, or what other keys tell: by class, a block, and what is said.
+OTHER_LAYERS: dict[str, tuple[str, nn.Module, str]] = {
+    "a parameter more": ("Mamba", changed(Mamba(16), gate=nn.Linear(2, 2)),
+                         "its 'gate.bias' is (2,), not absent"),
+    "dilation": ("Mamba", changed(Mamba(16), conv1d=dilated(nn.Conv1d, 32, 4)),
+                 "its conv1d has dilation (2,), not (1,)"),
+    "no padding": ("Mamba", changed(Mamba(16), conv1d=nn.Conv1d(32, 32, 4, groups=32)),
+                   "its conv1d has padding (0,), not (3,)"),
+    "activation": ("Mamba", changed(Mamba(16), act=nn.GELU()), "its act is GELU, not SiLU"),
+    "no linear layer": ("Mamba", changed(Mamba(16), in_proj=nn.Identity()),
+                        "its layers are not those of Mamba"),
+    "grid dilation": ("SS2D", changed(SS2D(12), conv2d=dilated(nn.Conv2d, 24, 3)),
+                      "its conv2d has padding (2, 2), not (1, 1)"),
+    "sigmoid": ("SS2D", changed(SS2D(12), out_norm=nn.Sigmoid()), "its out_norm is Sigmoid"),
+    "group norm": ("SS2D", changed(SS2D(12), out_norm=nn.GroupNorm(2, 24)),
+                   "its out_norm is GroupNorm"),
+    "no scale": ("SS2D", changed(SS2D(12), out_norm=nn.LayerNorm(24, elementwise_affine=False)),
+                 "its 'out_norm.bias' is absent, not (24,)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHER_LAYERS)
+def test_other_layers_are_left_alone_and_named(name: str) -> None:
+    kind, block, why = OTHER_LAYERS[name]
+    network = nn.Sequential(nn.Identity(), theirs(kind, block))
+    found, names = adopt(network)
+    assert found is network
+    assert names == []
+    assert left_alone(network) == [f"module '1' is left as it is: {why}"]
+
+
+def test_settings_that_are_taken_over() -> None:
+    """An epsilon, and the numbers that VMamba gives its modes."""
+    torch.manual_seed(0)
+    block = SS2D(12, forward_type="v052d").eval()
+    block.out_norm.eps = 0.5
+    x = torch.randn(2, 5, 6, 12)
+    found, _ = adopt(theirs("SS2D", block, forward_core=Core(scan_mode=2)))
+    with torch.no_grad():
+        assert torch.equal(found(x), block(x))
+
+
 REFUSED = {
     "Mamba2": (nn.Linear(3, 3), {}, "module '0': Mamba2 is not Mamba-1"),
     "Mamba3": (nn.Linear(3, 3), {}, "Mamba3 is not Mamba-1"),
     "Mamba": (Mamba(16), {"bimamba_type": "v1"}, "bimamba_type 'v1'"),
     "SS2D": (SS2D(12), {"forward_core": Core(scan_mode="cascade2d")}, "scan_mode 'cascade2d'"),
+    "SS2D by number": (SS2D(12), {"forward_core": Core(scan_mode=3)}, "scan_mode '3'"),
 }
 
 
@@ -104,7 +157,7 @@ REFUSED = {
 def test_other_functions_are_refused_by_name(name: str) -> None:
     ours, attributes, words = REFUSED[name]
     with pytest.raises(InputError, match=words):
-        adopt(nn.Sequential(theirs(name, ours, **attributes)))
+        adopt(nn.Sequential(theirs(name.partition(" ")[0], ours, **attributes)))
 
 
 def test_stand_ins_come_first_and_go(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,6 +235,8 @@ def test_the_scans_own_weights_stay_float32() -> None:
 def test_refusals_name_the_value() -> None:
     with pytest.raises(InputError, match="bimamba_type 'v1'"):
         Mamba(16, bimamba_type="v1")
+    with pytest.raises(InputError, match="option 'nslices'"):
+        Mamba(16, nslices=4)
     with pytest.raises(InputError, match="inference_params is given"):
         Mamba(16)(torch.zeros(1, 2, 16), inference_params=object())
     for name in ("v9", "v05_onsoftmax", "v052dc"):

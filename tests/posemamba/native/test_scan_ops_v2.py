@@ -126,12 +126,17 @@ def test_a_stream_is_one_long_scan_to_the_bit() -> None:
     assert torch.equal(state, end)
 
 
-def test_no_steps_keep_the_state() -> None:
-    given = scan_arguments()
+@pytest.mark.parametrize("absent", [(), ("initial_state",)], ids=str)
+def test_no_steps_keep_the_state(absent: tuple[str, ...]) -> None:
+    given = scan_arguments(grad=True) | dict.fromkeys(absent)
     empty = {name: given[name][..., :0] for name in ("u", "delta", "B", "C", "z")}
     y, state = ops.selective_scan_v2(**(given | empty))
     assert y.shape == (1, 4, 0)
-    assert torch.equal(state, given["initial_state"])
+    start = given["initial_state"]
+    assert torch.equal(state, torch.zeros_like(state) if start is None else start)
+    if start is not None:
+        (slope,) = torch.autograd.grad(state.square().sum(), start)
+        assert torch.allclose(slope, 2 * start)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ typedef struct pm_indexed_scan_params {
 /* SelectiveScan, version 2: the state before the first step of each group's direction is
  * initial_state, and final_state becomes the state after its last. Either may be null (zero; not
  * wanted), both may be one buffer. Null both, it is the scan of scan.h. `scan.d_state` may be up to
- * PM_MAX_WIDE_STATE.
+ * PM_MAX_WIDE_STATE, and `scan.length` 0: then there is no y and the state stays as it is.
  */
 typedef struct pm_stateful_scan_params {
   pm_scan_params scan;

@@ -33,10 +33,10 @@ pm_status check_directions(const pm_cross_scan_params& p) {
   return PM_OK;
 }
 
-pm_status check_scan(const pm_scan_params& p, int32_t most_states) {
+pm_status check_scan(const pm_scan_params& p, int32_t most_states, int64_t least_length) {
   if (!is_dtype(p.dtype)) return PM_BAD_DTYPE;
-  if (p.batch < 1 || p.length < 1 || p.channels < 1 || !in_range(p.groups, 1, PM_MAX_DIRECTIONS) ||
-      !in_range(p.d_state, 1, most_states)) {
+  if (p.batch < 1 || p.length < least_length || p.channels < 1 ||
+      !in_range(p.groups, 1, PM_MAX_DIRECTIONS) || !in_range(p.d_state, 1, most_states)) {
     return PM_BAD_SHAPE;
   }
   const int64_t channels = int64_t{p.groups} * p.channels;
@@ -51,9 +51,10 @@ pm_status check_scan(const pm_scan_params& p, int32_t most_states) {
   return PM_OK;
 }
 
+// Tensors of no steps may be nowhere.
 bool is_complete(const pm_scan_params& p) {
-  return p.u != nullptr && p.delta != nullptr && p.A != nullptr && p.B != nullptr &&
-         p.C != nullptr && p.y != nullptr;
+  return p.A != nullptr && (p.length == 0 || (p.u != nullptr && p.delta != nullptr &&
+                                              p.B != nullptr && p.C != nullptr && p.y != nullptr));
 }
 
 }  // namespace
@@ -84,11 +85,16 @@ pm_status validate_layout(const pm_cross_scan_params* params) {
 }
 
 pm_status validate_layout(const pm_scan_params* params) {
-  return params == nullptr ? PM_NULL_POINTER : check_scan(*params, PM_MAX_STATE);
+  return params == nullptr ? PM_NULL_POINTER : check_scan(*params, PM_MAX_STATE, 1);
 }
 
 pm_status validate_layout(const pm_stateful_scan_params* params) {
-  return params == nullptr ? PM_NULL_POINTER : check_scan(params->scan, PM_MAX_WIDE_STATE);
+  if (params == nullptr) return PM_NULL_POINTER;
+  const pm_scan_params& p = params->scan;
+  const pm_status status = check_scan(p, PM_MAX_WIDE_STATE, 0);
+  const bool fits =
+      status != PM_OK || product_fits(p.batch, int64_t{p.groups} * p.channels, p.d_state);
+  return fits ? status : PM_BAD_SHAPE;
 }
 
 pm_status validate_layout(const pm_indexed_scan_params* params) {

@@ -1,0 +1,81 @@
+"""Version 2 of the operators, and the forks that need it, in ONNX Runtime CUDA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import kernel_cases as cases
+import kernel_v2 as v2
+import numpy as np
+import pytest
+import torch
+from fork_cases import CASES, TOLERANCE
+from ort_cases import BOUNDS
+from ort_v2 import run_cross, run_scan, scan_given
+
+from pmexport.exporting.export import export_onnx
+from pmexport.format.names import CUDA_PROVIDER
+from pmexport.format.options import ExportOptions
+from pmexport.runtimes.base import RuntimeOptions
+from pmexport.runtimes.ort_cuda import OrtCuda
+from posemamba.checkpoint.read import load_checkpoint
+
+pytestmark = pytest.mark.gpu
+
+#: Both designs of the kernel, with all that a table can say.
+CROSS: dict[str, dict[str, object]] = {
+    "tour": {},
+    "breadth first": {"tables": v2.order_tables("bfs", 9)},
+    "limbs and resets": {"tables": v2.order_tables("global-local", 9), "reset": (17, 9, 0, 5)},
+    "channels": {"d_inner": 21},
+    "states": {"d_state": 200},
+}
+#: As tests/pmexport/exporting/test_forks.py has them; the golden outputs are float64's.
+FORK_BOUNDS = {"fp32": TOLERANCE, "fp16": 2e-2}
+
+
+@pytest.fixture(autouse=True)
+def _one_runtime_of_cuda() -> None:
+    """PyTorch's CUDA libraries serve ONNX Runtime, so they come first."""
+    torch.cuda.init()
+
+
+@pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
+@pytest.mark.parametrize("name", CROSS)
+def test_tables(name: str, dtype: type, bound: float) -> None:
+    case = v2.indexed_case(dtype=np.dtype(dtype).name, **CROSS[name])
+    truth = v2.indexed_scan(case)
+    y = run_cross(case, provider=CUDA_PROVIDER)
+    assert np.abs(y - truth).max() < bound * np.abs(truth).max()
+
+
+@pytest.mark.parametrize(("dtype", "bound"), BOUNDS)
+def test_states(dtype: type, bound: float) -> None:
+    case = cases.scan_case(dtype=np.dtype(dtype).name)
+    start = np.random.default_rng(3).standard_normal((2, *case.A.shape)).astype(np.float32)
+    truth, end = v2.stateful_scan(case, start)
+    y, state = run_scan(scan_given(case, start), case.u.dtype.name, CUDA_PROVIDER)
+    assert np.abs(y - truth).max() < bound * np.abs(truth).max()
+    assert np.abs(state - end).max() < 5e-6 * np.abs(end).max()
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_piece_of_no_steps_keeps_the_state(given: bool) -> None:
+    case = cases.scan_case(length=0)
+    start = np.random.default_rng(3).standard_normal((2, *case.A.shape)).astype(np.float32)
+    inputs = scan_given(case, start if given else None)
+    y, state = run_scan(inputs, "float32", CUDA_PROVIDER)
+    assert y.shape == case.u.shape
+    assert np.array_equal(state, start if given else np.zeros_like(start))
+
+
+@pytest.mark.parametrize("precision", FORK_BOUNDS)
+@pytest.mark.parametrize("name", CASES)
+def test_forks(name: str, precision: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    network = load_checkpoint(case.checkpoint, scan_order=case.scan)
+    export_onnx(network, tmp_path / "m.onnx", ExportOptions(precision=precision))
+    golden = np.load(case.outputs)
+    lift = OrtCuda(RuntimeOptions(precision=precision, optimize="off")).load(tmp_path / "m.onnx")
+    error = np.abs(lift(golden["keypoints_2d"]) - golden["poses_3d"]).max()
+    assert error < FORK_BOUNDS[precision]
