@@ -80,12 +80,18 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(const __grid_constant__ S
   const int64_t group = real ? column / inner : 0, inside = real ? column % inner : 0;
   const int64_t terms = a.batch * a.chunks;
   const int64_t each = (terms + kSlices - 1) / kSlices;
-  const int64_t end = each * (slice + 1) < terms ? each * (slice + 1) : terms;
+  const int64_t begin = each * slice, end = min(begin + each, terms);
+  int chunk = static_cast<int>(begin % a.chunks);
+  const float* from =
+      sum.from + ((begin / a.chunks * a.groups + group) * a.chunks + chunk) * inner + inside;
+  const int64_t to_next_item = (int64_t{a.groups} - 1) * a.chunks * inner;
   float total = 0.0f;
 #pragma unroll 8
-  for (int64_t t = each * slice; t < end; ++t) {
-    const int64_t item = t / a.chunks, chunk = t % a.chunks;
-    total += sum.from[((item * a.groups + group) * a.chunks + chunk) * inner + inside];
+  for (int64_t t = begin; t < end; ++t) {
+    total += *from;
+    const bool last = ++chunk == a.chunks;
+    chunk = last ? 0 : chunk;
+    from += last ? inner + to_next_item : inner;
   }
   parts[slice][lane] = total;
   __syncthreads();

@@ -24,8 +24,7 @@ Plan plan_of(const pm_cross_scan_backward_params& params, const pm_cuda_tuning* 
              const Device& device) {
   const pm_cross_scan_params& p = params.forward;
   Plan plan = make_plan(sizes_of(p), tuning, device);
-  const int64_t widest = std::max(p.d_inner, p.directions * dbl_width(p));
-  plan.valid = plan.valid && blocks_for(p.batch * steps_of(p) * widest) <= INT32_MAX;
+  plan.valid = plan.valid && p.batch * steps_of(p) <= INT32_MAX;  // blocks of a merge
   return plan;
 }
 
@@ -50,7 +49,7 @@ CrossArgs args_of(const pm_cross_scan_backward_params& params, const Plan& plan,
   return a;
 }
 
-MergeArgs merge_of(const CrossArgs& from, int64_t batch) {
+MergeArgs merge_of(const CrossArgs& from) {
   MergeArgs a{};
   a.directions = from.problem.groups;
   a.frames = from.frames, a.joints = from.joints;
@@ -63,7 +62,6 @@ MergeArgs merge_of(const CrossArgs& from, int64_t batch) {
     }
   }
   a.first_limb[a.joints] = static_cast<unsigned char>(count);
-  a.elements = batch * from.problem.steps;  // times the columns
   return a;
 }
 
@@ -77,15 +75,16 @@ struct Merge {
   bool limb;
 };
 
-cudaError_t merge(const MergeArgs& common, const Merge& what, int32_t dtype, const Device& device,
-                  cudaStream_t stream) {
+cudaError_t merge(const MergeArgs& common, const Merge& what, const pm_cross_scan_params& p,
+                  const Device& device, cudaStream_t stream) {
   MergeArgs a = common;
   a.from = what.from, a.to = what.to, a.parts = what.parts, a.width = what.width;
   a.each_direction = what.each_direction, a.own = what.own, a.limb = what.limb;
   a.columns = what.each_direction ? a.directions * what.width : what.width;
-  a.elements *= a.columns;
-  const auto kernel = dtype == PM_FLOAT16 ? merge_kernel<__half> : merge_kernel<float>;
-  return start(kernel, blocks_for(a.elements), kThreads, a, device, stream);
+  a.rows = std::max(1, kThreads / a.columns);
+  a.blocks_per_item = (a.frames * a.joints + a.rows - 1) / a.rows;
+  const auto kernel = p.dtype == PM_FLOAT16 ? merge_kernel<__half> : merge_kernel<float>;
+  return start(kernel, p.batch * a.blocks_per_item, kThreads, a, device, stream);
 }
 
 template <typename T>
@@ -137,9 +136,9 @@ extern "C" cudaError_t pm_cuda_cross_scan_backward(const pm_cross_scan_backward_
       {a.of_dbl, params->dx_dbl, plan.blocks_per_row, dbl_width(p), true, true, !official},
       {a.of_dbl, params->dx_dbl_limb, plan.blocks_per_row, dbl_width(p), true, false, true},
   };
-  const MergeArgs common = merge_of(a, p.batch);
+  const MergeArgs common = merge_of(a);
   for (int i = 0; i < (official ? 3 : 2) && error == cudaSuccess; ++i) {
-    error = merge(common, merges[i], p.dtype, device, stream);
+    error = merge(common, merges[i], p, device, stream);
   }
   if (error != cudaSuccess) return error;
   const Sum sums[] = {{a.problem.state, params->dA, plan.states, p.d_state},

@@ -14,21 +14,24 @@ template <class S, class Rows>
 __global__ void __launch_bounds__(kMostWarps * 32, 8)
     carry_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
-  const Place at = place_of<S>(a.problem);
+  __shared__ Place at;
+  if (thread_number() == 0) at = place_of<S>(a.problem);
+  __syncthreads();
   Rows(a, at, shared).load();
   Lane<S>(a.problem, at, shared).carry();
 }
 
 template <class S, class Rows>
-__global__ void __launch_bounds__(kMostWarps * 32)
+__global__ void __launch_bounds__(kMostWarps * 32, 6)
     gradient_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
-  const Place at = place_of<S>(a.problem);
-  Rows rows(a, at, shared);
-  rows.load();
+  __shared__ Place at;
+  if (thread_number() == 0) at = place_of<S>(a.problem);
+  __syncthreads();
+  Rows(a, at, shared).load();
   Lane<S>(a.problem, at, shared).template gradients<Rows::kGated>();
   __syncthreads();
-  rows.store();
+  Rows(a, at, shared).store();
 }
 
 // Chunks alone, what enters each, and the gradients from that.

@@ -13,10 +13,11 @@ namespace posemamba::cuda::backward {
 struct MergeArgs {
   const float* from;  // [batch * directions][parts][steps][width]
   void* to;           // [batch][positions][columns]
-  int64_t elements;
   int parts;
   int width;
   int columns;
+  int rows;  // of a thread block
+  int blocks_per_item;
   bool each_direction;  // columns = directions * width, else width
   bool own;             // add what the steps of a position ask of it
   bool limb;            // add what the steps of those joints ask whose limb neighbour it is
@@ -49,31 +50,41 @@ __device__ __forceinline__ int step_at(const Walk& walk, int frames, int joints,
   return walk.reverse ? frames * joints - 1 - step : step;
 }
 
-// A thread an element of the result.
+// A block takes `rows` positions of a batch item, a thread a column of one, or of columns beyond a
+// block's threads several.
 template <typename T>
 __global__ void __launch_bounds__(kThreads) merge_kernel(const __grid_constant__ MergeArgs a) {
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i >= a.elements) return;
-  const int column = static_cast<int>(i % a.columns);
   const int steps = a.frames * a.joints;
-  const int position = static_cast<int>(i / a.columns % steps);
-  const int64_t item = i / a.columns / steps;
+  const int item = static_cast<int>(blockIdx.x) / a.blocks_per_item;
+  const int row = static_cast<int>(threadIdx.x) / a.columns;
+  const int position = static_cast<int>(blockIdx.x) % a.blocks_per_item * a.rows + row;
+  if (row >= a.rows || position >= steps) return;
   const int frame = position / a.joints, joint = position % a.joints;
-  const int first = a.each_direction ? column / a.width : 0;
-  const int end = a.each_direction ? first + 1 : a.directions;
-  float sum = 0.0f;
-  for (int k = first; k < end; ++k) {
-    const float* from =
-        a.from + (item * a.directions + k) * a.parts * int64_t{steps} * a.width + column % a.width;
-    const auto add = [&](int of_joint) {
-      const int64_t at = int64_t{step_at(a.walk[k], a.frames, a.joints, frame, of_joint)} * a.width;
-      for (int part = 0; part < a.parts; ++part) sum += from[part * int64_t{steps} * a.width + at];
+  T* to = static_cast<T*>(a.to) + (int64_t{item} * steps + position) * a.columns;
+  for (int column = static_cast<int>(threadIdx.x) - row * a.columns; column < a.columns;
+       column += kThreads) {
+    const int first = a.each_direction ? column / a.width : 0;
+    const int end = a.each_direction ? first + 1 : a.directions;
+    const float* from = a.from + (a.each_direction ? column - first * a.width : column);
+    float sum = 0.0f;
+    const auto add = [&](int k, int of_joint) {
+      const int step = step_at(a.walk[k], a.frames, a.joints, frame, of_joint);
+      const int64_t at = (int64_t{item} * a.directions + k) * a.parts * steps + step;
+#pragma unroll 4
+      for (int part = 0; part < a.parts; ++part) {
+        sum += from[(at + int64_t{part} * steps) * a.width];
+      }
     };
-    if (a.own) add(joint);
-    if (!a.limb || !a.walk[k].limb_mask) continue;
-    for (int m = a.first_limb[joint]; m < a.first_limb[joint + 1]; ++m) add(a.limb_of[m]);
+    if (a.own) {
+#pragma unroll 4
+      for (int k = first; k < end; ++k) add(k, joint);
+    }
+    for (int k = first; a.limb && k < end; ++k) {
+      if (!a.walk[k].limb_mask) continue;
+      for (int m = a.first_limb[joint]; m < a.first_limb[joint + 1]; ++m) add(k, a.limb_of[m]);
+    }
+    Io<T>::store(to + column, sum);
   }
-  Io<T>::store(static_cast<T*>(a.to) + i, sum);
 }
 
 // dB and dC of SelectiveScan: the sum over the blocks of a row.

@@ -5,6 +5,7 @@
 
 #include "cuda/device/math.cuh"
 #include "cuda/scan/backward/problem.cuh"
+#include "cuda/scan/backward/staged.cuh"
 
 namespace posemamba::cuda::backward {
 
@@ -42,38 +43,49 @@ class ScanRows {
 
   // Ends with a barrier. Steps past the end are inert: dt, u, dy, B and C are zero.
   __device__ __forceinline__ void load() {
-#pragma unroll 4
-    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
-      const int s = i & (l_.steps - 1), c = i >> l_.bits;
-      const bool real = at_.begin + s < p_.steps && at_.first + c < p_.channels;
-      const int64_t from = channels_at_ + int64_t{c} * p_.steps + along(s);
-      float dt = 0.0f, u = 0.0f, dy = 0.0f;
-      if (real) {
-        dt = value(a_.delta, from), u = value(a_.u, from), dy = value(a_.dy, from);
-        if (a_.delta_bias != nullptr) {
-          dt += __ldg(a_.delta_bias + int64_t{at_.group} * p_.channels + at_.first + c);
-        }
-        if (p_.softplus) dt = softplus(dt);
-        if constexpr (Gated) dy *= silu(value(a_.z, from));
-      }
-      const int to = s * l_.stride + c;
-      shared_[l_.dt + to] = dt, shared_[l_.u + to] = u, shared_[l_.dy + to] = dy;
-    }
-#pragma unroll 4
-    for (int i = at_.thread; i < l_.steps * 2 * S::kStates; i += threads_) {
-      const int s = i & (l_.steps - 1), w = i >> l_.bits, n = w % S::kStates;
-      const bool real = at_.begin + s < p_.steps && n < p_.d_state;
-      const int64_t from = states_at_ + int64_t{n} * p_.steps + along(s);
-      shared_[l_.bc + s * 2 * S::kStates + w] =
-          real ? value(w < S::kStates ? a_.B : a_.C, from) : 0.0f;
-    }
+    staged(
+        thread_number(), l_.steps * channels_, threads_,
+        [&](int i) {
+          const int s = i & (l_.steps - 1), c = min(i >> l_.bits, p_.channels - 1 - at_.first);
+          const int64_t from = channels_at_ + int64_t{c} * p_.steps + along(s);
+          Value v{};
+          v.dt = read(a_.delta, from), v.u = read(a_.u, from), v.dy = read(a_.dy, from);
+          if constexpr (Gated) v.z = read(a_.z, from);
+          return v;
+        },
+        [&](int i, const Value& v) {
+          const int s = i & (l_.steps - 1), c = i >> l_.bits;
+          const bool used = real(s) && at_.first + c < p_.channels;
+          float dt = Io<T>::value(v.dt), dy = Io<T>::value(v.dy);
+          if (used && a_.delta_bias != nullptr) {
+            dt += __ldg(a_.delta_bias + int64_t{at_.group} * p_.channels + at_.first + c);
+          }
+          if (p_.softplus) dt = softplus(dt);
+          if constexpr (Gated) dy *= silu(Io<T>::value(v.z));
+          const int to = s * l_.stride + c;
+          shared_[l_.dt + to] = used ? dt : 0.0f;
+          shared_[l_.u + to] = used ? Io<T>::value(v.u) : 0.0f;
+          shared_[l_.dy + to] = used ? dy : 0.0f;
+        });
+    staged(
+        thread_number(), l_.steps * 2 * S::kStates, threads_,
+        [&](int i) {
+          const int s = i & (l_.steps - 1), w = i >> l_.bits;
+          const int n = min(w % S::kStates, p_.d_state - 1);
+          return read(w < S::kStates ? a_.B : a_.C, states_at_ + int64_t{n} * p_.steps + along(s));
+        },
+        [&](int i, Scalar v) {
+          const int s = i & (l_.steps - 1), w = i >> l_.bits;
+          shared_[l_.bc + s * 2 * S::kStates + w] =
+              real(s) && w % S::kStates < p_.d_state ? Io<T>::value(v) : 0.0f;
+        });
     __syncthreads();
   }
 
   __device__ __forceinline__ void store() const {
-    for (int i = at_.thread; i < l_.steps * channels_; i += threads_) {
+    for (int i = thread_number(); i < l_.steps * channels_; i += threads_) {
       const int s = i & (l_.steps - 1), c = i >> l_.bits;
-      if (at_.begin + s >= p_.steps || at_.first + c >= p_.channels) continue;
+      if (!real(s) || at_.first + c >= p_.channels) continue;
       const int64_t to = channels_at_ + int64_t{c} * p_.steps + along(s);
       const int from = s * l_.stride + c;
       put(a_.du, to, shared_[l_.u + from]);
@@ -82,9 +94,9 @@ class ScanRows {
     }
     const int64_t block_at =
         (int64_t{at_.row} * p_.blocks_per_row + at_.block) * 2 * p_.d_state * p_.steps;
-    for (int i = at_.thread; i < l_.steps * 2 * p_.d_state; i += threads_) {
+    for (int i = thread_number(); i < l_.steps * 2 * p_.d_state; i += threads_) {
       const int s = i & (l_.steps - 1), w = i >> l_.bits;
-      if (at_.begin + s >= p_.steps) continue;
+      if (!real(s)) continue;
       const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
       float sum = 0.0f;
       for (int warp = 0; warp < at_.warps; ++warp) {
@@ -95,9 +107,18 @@ class ScanRows {
   }
 
  private:
-  // Where a step of the chunk lies in a row.
+  using Scalar = typename Io<T>::Scalar;
+  struct Value {
+    Scalar dt;
+    Scalar u;
+    Scalar dy;
+    Scalar z;
+  };
+
+  __device__ __forceinline__ bool real(int s) const { return at_.begin + s < p_.steps; }
+  // Where a step of the chunk lies in a row; of one past the end, the last.
   __device__ __forceinline__ int along(int s) const {
-    const int step = at_.begin + s;
+    const int step = min(at_.begin + s, p_.steps - 1);
     return reverse_ ? p_.steps - 1 - step : step;
   }
   // d (y silu(z)) / dz, y before the gate.
@@ -106,8 +127,11 @@ class ScanRows {
     const float sigmoid = reciprocal_fast(1.0f + exp2_fast(-z * kLog2e));
     return y * sigmoid * fmaf(z, 1.0f - sigmoid, 1.0f);
   }
+  static __device__ __forceinline__ Scalar read(const void* from, int64_t at) {
+    return Io<T>::load(static_cast<const T*>(from) + at);
+  }
   static __device__ __forceinline__ float value(const void* from, int64_t at) {
-    return Io<T>::value(Io<T>::load(static_cast<const T*>(from) + at));
+    return Io<T>::value(read(from, at));
   }
   static __device__ __forceinline__ void put(void* to, int64_t at, float v) {
     Io<T>::store(static_cast<T*>(to) + at, v);

@@ -40,6 +40,7 @@ auto with_shape(int32_t d_state, const Use& use) {
 struct Layout {
   int steps;   // kTile * tiles, a power of two
   int bits;    // of a step's number
+  int rank;    // of the dt projection, to a multiple of four; weights and inputs there are zero
   int stride;  // between the steps of dt, u and dy
 
   int dt;        // [steps][stride] step sizes, after softplus; then the gradient of delta
@@ -50,7 +51,7 @@ struct Layout {
   int weight;    // [rank][channels] of it
   int position;  // [2][steps] where a step is on the grid, and its limb neighbour
   int sums;      // [warps][steps][2 states] gradients of B and C
-  int starts;    // [warps][tiles][channel][lane][state] states before each tile
+  int starts;    // [warps][tiles - 1][channel][lane][state] states before each tile but the first
   int end;
 };
 
@@ -71,11 +72,12 @@ inline Layout make_layout(int states, int warp_channels, int warps, int tiles, i
   l.u = take(l.steps * l.stride);
   l.dy = take(l.steps * l.stride);
   l.bc = take(l.steps * 2 * states);
-  l.raw = take(l.steps * rank);
-  l.weight = take(rank * channels);
+  l.rank = (rank + 3) / 4 * 4;
+  l.raw = take(l.steps * l.rank);
+  l.weight = take(l.rank * channels);
   l.position = take(rank > 0 ? 2 * l.steps : 0);
   l.sums = take(warps * l.steps * 2 * states);
-  l.starts = take(warps * tiles * kPerLane * 32 * kPerLane);
+  l.starts = take(warps * (tiles - 1) * kPerLane * 32 * kPerLane);
   l.end = at;
   return l;
 }
