@@ -27,9 +27,9 @@ struct CrossArgs {
   float* of_u;       // [batch * directions][steps][channels]
   float* of_dbl;     // [batch * directions][blocks_per_row][steps][rank + 2 d_state]
   float* of_weight;  // [batch * directions][chunks][channels][rank]
-  int64_t x_stride;
-  int64_t x_dbl_stride;
-  int64_t dy_stride;
+  int x_stride;
+  int x_dbl_stride;
+  int dy_stride;
   int frames;
   int joints;
   int rank;
@@ -45,10 +45,13 @@ class CrossRows {
 
   __device__ __forceinline__ CrossRows(const CrossArgs& args, const Place& at, float* shared)
       : a_(args), p_(args.problem), l_(args.problem.layout), at_(at), shared_(shared) {
+    // Not read again from shared memory after each write there.
+    first_ = at.first, begin_ = at.begin;
+    thread_ = thread_number();
     threads_ = at.warps * 32;
     channels_ = at.warps * S::kChannels;
-    channel_ = thread_number() % channels_;
-    share_ = thread_number() / channels_;
+    channel_ = thread_ % channels_;
+    share_ = thread_ / channels_;
     width_ = args.rank + 2 * p_.d_state;
     position_ = reinterpret_cast<int*>(shared + l_.position);
     const int64_t item = int64_t{at.row / p_.groups} * p_.steps;
@@ -59,7 +62,7 @@ class CrossRows {
 
   // Ends with a barrier. Steps past the end are inert: dt, u, dy, B and C are zero.
   __device__ __forceinline__ void load() {
-    for (int s = thread_number(); s < l_.steps; s += threads_) locate(s);
+    for (int s = thread_; s < l_.steps; s += threads_) locate(s);
     load_weight();
     __syncthreads();
     if (a_.walk[at_.group].limb_mask) {
@@ -74,19 +77,18 @@ class CrossRows {
 
   // Begins with what the gradient kernel left behind a barrier.
   __device__ __forceinline__ void store() const {
-    const int64_t row_at = int64_t{at_.row} * p_.steps + at_.begin;
+    const int64_t row_at = int64_t{at_.row} * p_.steps + begin_;
     if (has_channel()) {
       for (int s = share_; s < l_.steps && real(s); s += kShare) {
-        a_.of_u[(row_at + s) * p_.channels + at_.first + channel_] =
+        a_.of_u[(row_at + s) * p_.channels + first_ + channel_] =
             shared_[l_.u + s * l_.stride + channel_];
       }
     }
-    const int64_t block_at =
-        (int64_t{at_.row} * p_.blocks_per_row + at_.block) * p_.steps + at_.begin;
+    const int64_t block_at = (int64_t{at_.row} * p_.blocks_per_row + at_.block) * p_.steps + begin_;
     store_raw(block_at);
-    for (int w = thread_number() % 32; w < 2 * p_.d_state; w += 32) {
+    for (int w = thread_ % 32; w < 2 * p_.d_state; w += 32) {
       const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
-      for (int s = thread_number() / 32; s < l_.steps && real(s); s += at_.warps) {
+      for (int s = thread_ / 32; s < l_.steps && real(s); s += at_.warps) {
         float sum = 0.0f;
         for (int warp = 0; warp < at_.warps; ++warp) {
           sum += shared_[l_.sums + (warp * l_.steps + s) * 2 * S::kStates + m];
@@ -101,18 +103,18 @@ class CrossRows {
   using Scalar = typename Io<T>::Scalar;
   static constexpr int kShare = 32 / S::kChannels;  // threads of a channel
 
-  __device__ __forceinline__ bool real(int s) const { return at_.begin + s < p_.steps; }
-  __device__ __forceinline__ bool has_channel() const { return at_.first + channel_ < p_.channels; }
+  __device__ __forceinline__ bool real(int s) const { return begin_ + s < p_.steps; }
+  __device__ __forceinline__ bool has_channel() const { return first_ + channel_ < p_.channels; }
   // The thread's channel, or the last one: an address that may be read.
   __device__ __forceinline__ int channel_to_read() const {
-    return min(at_.first + channel_, p_.channels - 1);
+    return min(first_ + channel_, p_.channels - 1);
   }
 
   // Where a step is on the grid, and where its limb neighbour is, where the direction has limbs. A
   // step past the end: any place, to be read and not used.
   __device__ __forceinline__ void locate(int s) {
     const Walk walk = a_.walk[at_.group];
-    int step = min(at_.begin + s, p_.steps - 1);
+    int step = min(begin_ + s, p_.steps - 1);
     if (walk.reverse) step = p_.steps - 1 - step;
     const bool by_joint = walk.order == PM_JOINT_MAJOR || walk.order == PM_JOINT_MAJOR_FLIPPED;
     const int inner = by_joint ? a_.frames : a_.joints;
@@ -145,9 +147,9 @@ class CrossRows {
 
   // An element of a step's position; with Limb also of its limb neighbour's.
   template <bool Limb>
-  __device__ __forceinline__ void fetch(const T* from, int64_t stride, int s, Value& v) const {
-    v.own = Io<T>::load(from + position_[s] * stride);
-    if constexpr (Limb) v.limb = Io<T>::load(from + position_[l_.steps + s] * stride);
+  __device__ __forceinline__ void fetch(const T* from, int stride, int s, Value& v) const {
+    v.own = Io<T>::load(from + int64_t{position_[s]} * stride);
+    if constexpr (Limb) v.limb = Io<T>::load(from + int64_t{position_[l_.steps + s]} * stride);
   }
   template <bool Limb>
   static __device__ __forceinline__ float sum(const Value& v) {
@@ -158,7 +160,7 @@ class CrossRows {
   __device__ __forceinline__ void load_inputs() {
     // A warp takes a step's part of x_dbl at once.
     const int padded = l_.rank + 2 * S::kStates;
-    for (int w = thread_number() % 32; w < padded; w += 32) {
+    for (int w = thread_ % 32; w < padded; w += 32) {
       const bool is_raw = w < l_.rank;
       const int n = is_raw ? w : (w - l_.rank) % S::kStates;
       const bool exists = n < (is_raw ? a_.rank : p_.d_state);
@@ -167,7 +169,7 @@ class CrossRows {
       float* to = shared_ + (is_raw ? l_.raw + w : l_.bc + w - l_.rank);
       const int stride = is_raw ? l_.rank : 2 * S::kStates;
       staged(
-          thread_number() / 32, l_.steps, at_.warps,
+          thread_ / 32, l_.steps, at_.warps,
           [&](int s) {
             Value v{};
             fetch<Limb>(from, a_.x_dbl_stride, s, v);
@@ -180,7 +182,7 @@ class CrossRows {
         [&](int s) {
           Value v{};
           fetch<Limb>(x_ + channel_to_read(), a_.x_stride, s, v);
-          v.dy = Io<T>::load(dy_ + channel_to_read() + position_[s] * a_.dy_stride);
+          v.dy = Io<T>::load(dy_ + channel_to_read() + int64_t{position_[s]} * a_.dy_stride);
           return v;
         },
         [&](int s, const Value& v) {
@@ -193,7 +195,7 @@ class CrossRows {
   // Step sizes, several steps at once: a weight is read once for them.
   __device__ __forceinline__ void project() {
     const float bias =
-        has_channel() ? __ldg(a_.dt_bias + int64_t{at_.group} * p_.channels + at_.first + channel_)
+        has_channel() ? __ldg(a_.dt_bias + int64_t{at_.group} * p_.channels + first_ + channel_)
                       : 0.0f;
     for (int base = share_; base < l_.steps; base += kInFlight * kShare) {
       float dt[kInFlight];
@@ -224,7 +226,7 @@ class CrossRows {
   // Gradients of the dt inputs, four at a time: the block's channels of W^T dv. Lanes are steps:
   // their rows hit all banks.
   __device__ __forceinline__ void store_raw(int64_t block_at) const {
-    for (int i = thread_number(); i < l_.steps * l_.rank / 4; i += threads_) {
+    for (int i = thread_; i < l_.steps * l_.rank / 4; i += threads_) {
       const int s = i & (l_.steps - 1), r = (i >> l_.bits) * 4;
       const float* of_delta = shared_ + l_.dt + s * l_.stride;
       const float* weight = shared_ + l_.weight + r * channels_;
@@ -266,7 +268,7 @@ class CrossRows {
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
         if (r + k >= a_.rank) break;
-        a_.of_weight[(chunk_at + at_.first + channel_) * a_.rank + r + k] = sums[k];
+        a_.of_weight[(chunk_at + first_ + channel_) * a_.rank + r + k] = sums[k];
       }
     }
   }
@@ -276,6 +278,9 @@ class CrossRows {
   const Layout& l_;
   const Place& at_;
   float* shared_;
+  int first_;
+  int begin_;
+  int thread_;
   int threads_;
   int channels_;  // of the thread block
   int channel_;   // the thread's, of those

@@ -24,6 +24,8 @@ Plan plan_of(const pm_cross_scan_backward_params& params, const pm_cuda_tuning* 
              const Device& device) {
   const pm_cross_scan_params& p = params.forward;
   Plan plan = make_plan(sizes_of(p), tuning, device);
+  const int64_t widest = std::max({p.x_stride, p.x_dbl_stride, params.dy_stride});
+  plan.valid = plan.valid && widest <= INT32_MAX;                 // kept in 32 bits
   plan.valid = plan.valid && p.batch * steps_of(p) <= INT32_MAX;  // blocks of a merge
   return plan;
 }
@@ -40,7 +42,8 @@ CrossArgs args_of(const pm_cross_scan_backward_params& params, const Plan& plan,
   a.of_dbl = parts->take(rows_of(p) * plan.blocks_per_row * steps_of(p) * dbl_width(p));
   a.x = p.x, a.x_dbl = p.x_dbl, a.dy = params.dy;
   a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
-  a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.dy_stride = params.dy_stride;
+  a.x_stride = static_cast<int>(p.x_stride), a.x_dbl_stride = static_cast<int>(p.x_dbl_stride);
+  a.dy_stride = static_cast<int>(params.dy_stride);
   a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.rank = p.dt_rank;
   for (int k = 0; k < p.directions; ++k) {
     a.walk[k] = {p.order[k], p.reverse[k], p.limb_mask[k]};

@@ -3,7 +3,8 @@
 namespace posemamba::cuda::backward {
 namespace {
 
-// Four tiles: the workspace holds the states of every 16th step, and six blocks fit an SM of 228 KB.
+// Four tiles: the workspace holds the states of every 16th step, and six blocks fit an SM of 228
+// KB.
 constexpr int32_t kTiles = 4;
 
 bool is_power_of_two(int32_t value) { return (value & (value - 1)) == 0; }

@@ -34,6 +34,9 @@ class ScanRows {
 
   __device__ __forceinline__ ScanRows(const ScanArgs& args, const Place& at, float* shared)
       : a_(args), p_(args.problem), l_(args.problem.layout), at_(at), shared_(shared) {
+    // Not read again from shared memory after each write there.
+    first_ = at.first, begin_ = at.begin;
+    thread_ = thread_number();
     threads_ = at.warps * 32;
     channels_ = at.warps * S::kChannels;
     channels_at_ = (int64_t{at.row} * p_.channels + at.first) * p_.steps;
@@ -44,9 +47,9 @@ class ScanRows {
   // Ends with a barrier. Steps past the end are inert: dt, u, dy, B and C are zero.
   __device__ __forceinline__ void load() {
     staged(
-        thread_number(), l_.steps * channels_, threads_,
+        thread_, l_.steps * channels_, threads_,
         [&](int i) {
-          const int s = i & (l_.steps - 1), c = min(i >> l_.bits, p_.channels - 1 - at_.first);
+          const int s = i & (l_.steps - 1), c = min(i >> l_.bits, p_.channels - 1 - first_);
           const int64_t from = channels_at_ + int64_t{c} * p_.steps + along(s);
           Value v{};
           v.dt = read(a_.delta, from), v.u = read(a_.u, from), v.dy = read(a_.dy, from);
@@ -55,10 +58,10 @@ class ScanRows {
         },
         [&](int i, const Value& v) {
           const int s = i & (l_.steps - 1), c = i >> l_.bits;
-          const bool used = real(s) && at_.first + c < p_.channels;
+          const bool used = real(s) && first_ + c < p_.channels;
           float dt = Io<T>::value(v.dt), dy = Io<T>::value(v.dy);
           if (used && a_.delta_bias != nullptr) {
-            dt += __ldg(a_.delta_bias + int64_t{at_.group} * p_.channels + at_.first + c);
+            dt += __ldg(a_.delta_bias + int64_t{at_.group} * p_.channels + first_ + c);
           }
           if (p_.softplus) dt = softplus(dt);
           if constexpr (Gated) dy *= silu(Io<T>::value(v.z));
@@ -68,7 +71,7 @@ class ScanRows {
           shared_[l_.dy + to] = used ? dy : 0.0f;
         });
     staged(
-        thread_number(), l_.steps * 2 * S::kStates, threads_,
+        thread_, l_.steps * 2 * S::kStates, threads_,
         [&](int i) {
           const int s = i & (l_.steps - 1), w = i >> l_.bits;
           const int n = min(w % S::kStates, p_.d_state - 1);
@@ -83,9 +86,9 @@ class ScanRows {
   }
 
   __device__ __forceinline__ void store() const {
-    for (int i = thread_number(); i < l_.steps * channels_; i += threads_) {
+    for (int i = thread_; i < l_.steps * channels_; i += threads_) {
       const int s = i & (l_.steps - 1), c = i >> l_.bits;
-      if (!real(s) || at_.first + c >= p_.channels) continue;
+      if (!real(s) || first_ + c >= p_.channels) continue;
       const int64_t to = channels_at_ + int64_t{c} * p_.steps + along(s);
       const int from = s * l_.stride + c;
       put(a_.du, to, shared_[l_.u + from]);
@@ -94,7 +97,7 @@ class ScanRows {
     }
     const int64_t block_at =
         (int64_t{at_.row} * p_.blocks_per_row + at_.block) * 2 * p_.d_state * p_.steps;
-    for (int i = thread_number(); i < l_.steps * 2 * p_.d_state; i += threads_) {
+    for (int i = thread_; i < l_.steps * 2 * p_.d_state; i += threads_) {
       const int s = i & (l_.steps - 1), w = i >> l_.bits;
       if (!real(s)) continue;
       const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
@@ -115,10 +118,10 @@ class ScanRows {
     Scalar z;
   };
 
-  __device__ __forceinline__ bool real(int s) const { return at_.begin + s < p_.steps; }
+  __device__ __forceinline__ bool real(int s) const { return begin_ + s < p_.steps; }
   // Where a step of the chunk lies in a row; of one past the end, the last.
   __device__ __forceinline__ int along(int s) const {
-    const int step = min(at_.begin + s, p_.steps - 1);
+    const int step = min(begin_ + s, p_.steps - 1);
     return reverse_ ? p_.steps - 1 - step : step;
   }
   // d (y silu(z)) / dz, y before the gate.
@@ -142,6 +145,9 @@ class ScanRows {
   const Layout& l_;
   const Place& at_;
   float* shared_;
+  int first_;
+  int begin_;
+  int thread_;
   int threads_;
   int channels_;  // of the thread block
   int64_t channels_at_;

@@ -18,7 +18,7 @@ __device__ __forceinline__ void write4(float* to, const float (&v)[4]) {
 }
 
 // keep(i, load(i)) for i = first, first + stride, ... below count, kInFlight loads before they are
-// kept. `load` has no branch, and may be asked for the same i twice.
+// kept. `load` has no branch; the last i may come several times.
 template <class Load, class Keep>
 __device__ __forceinline__ void staged(int first, int count, int stride, const Load& load,
                                        const Keep& keep) {
@@ -27,9 +27,7 @@ __device__ __forceinline__ void staged(int first, int count, int stride, const L
 #pragma unroll
     for (int m = 0; m < kInFlight; ++m) values[m] = load(min(base + m * stride, count - 1));
 #pragma unroll
-    for (int m = 0; m < kInFlight; ++m) {
-      if (base + m * stride < count) keep(base + m * stride, values[m]);
-    }
+    for (int m = 0; m < kInFlight; ++m) keep(min(base + m * stride, count - 1), values[m]);
   }
 }
 
