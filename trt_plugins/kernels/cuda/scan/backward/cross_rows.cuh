@@ -198,9 +198,7 @@ class CrossRows {
         has_channel() ? __ldg(a_.dt_bias + int64_t{at_.group} * p_.channels + first_ + channel_)
                       : 0.0f;
     for (int base = share_; base < l_.steps; base += kInFlight * kShare) {
-      float dt[kInFlight];
-#pragma unroll
-      for (int m = 0; m < kInFlight; ++m) dt[m] = bias;
+      float dt[kInFlight] = {};
       for (int r = 0; r < l_.rank; r += 4) {
         float w[4];
 #pragma unroll
@@ -218,7 +216,7 @@ class CrossRows {
         const int s = base + m * kShare;
         if (s >= l_.steps) break;
         shared_[l_.dt + s * l_.stride + channel_] =
-            real(s) && has_channel() ? softplus(dt[m]) : 0.0f;
+            real(s) && has_channel() ? softplus(dt[m] + bias) : 0.0f;
       }
     }
   }
