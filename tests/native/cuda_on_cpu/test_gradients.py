@@ -279,7 +279,7 @@ def test_grids_hold_the_published_sizes(emulation: Emulation, d_inner: int) -> N
         sizes.append(emulation.workspace("cross_scan_backward", params))
     assert sizes == sorted(sizes)
     assert 0 < sizes[0] < sizes[-1]
-    # A direction has floats for du, x_dbl in parts and carries: under 3.5 a step and channel.
-    assert sizes[-1] < 3.5 * 4 * 64 * 4 * 243 * 17 * d_inner
+    # A direction has floats for du, x_dbl in parts and carries: under 5 a step and channel.
+    assert sizes[-1] < 5 * 4 * 64 * 4 * 243 * 17 * d_inner
     params.forward.batch = 2**31 // (4 * 130)
     assert emulation.workspace("cross_scan_backward", params) == 0
