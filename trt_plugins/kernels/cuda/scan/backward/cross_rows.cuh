@@ -62,7 +62,7 @@ class CrossRows {
 
   // Ends with a barrier. Steps past the end are inert: dt, u, dy, B and C are zero.
   __device__ __forceinline__ void load() {
-    for (int s = thread_; s < l_.steps; s += threads_) locate(s);
+    for (int s = thread_; s < kSteps; s += threads_) locate(s);
     load_weight();
     __syncthreads();
     if (a_.walk[at_.group].limb_mask) {
@@ -79,7 +79,7 @@ class CrossRows {
   __device__ __forceinline__ void store() const {
     const int64_t row_at = int64_t{at_.row} * p_.steps + begin_;
     if (has_channel()) {
-      for (int s = share_; s < l_.steps && real(s); s += kShare) {
+      for (int s = share_; s < kSteps && real(s); s += kShare) {
         a_.of_u[(row_at + s) * p_.channels + first_ + channel_] =
             shared_[l_.u + s * l_.stride + channel_];
       }
@@ -88,10 +88,10 @@ class CrossRows {
     store_raw(block_at);
     for (int w = thread_ % 32; w < 2 * p_.d_state; w += 32) {
       const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
-      for (int s = thread_ / 32; s < l_.steps && real(s); s += at_.warps) {
+      for (int s = thread_ / 32; s < kSteps && real(s); s += at_.warps) {
         float sum = 0.0f;
         for (int warp = 0; warp < at_.warps; ++warp) {
-          sum += shared_[l_.sums + (warp * l_.steps + s) * 2 * S::kStates + m];
+          sum += shared_[l_.sums + (warp * kSteps + s) * 2 * S::kStates + m];
         }
         a_.of_dbl[(block_at + s) * width_ + a_.rank + w] = sum;
       }
@@ -125,7 +125,7 @@ class CrossRows {
     }
     const int frame = by_joint ? in : outer, joint = by_joint ? outer : in;
     position_[s] = frame * a_.joints + joint;
-    position_[l_.steps + s] = frame * a_.joints + a_.limb_index[joint];
+    position_[kSteps + s] = frame * a_.joints + a_.limb_index[joint];
   }
 
   // As it lies in memory, [channel][rank], to [padded rank][channel].
@@ -149,7 +149,7 @@ class CrossRows {
   template <bool Limb>
   __device__ __forceinline__ void fetch(const T* from, int stride, int s, Value& v) const {
     v.own = Io<T>::load(from + int64_t{position_[s]} * stride);
-    if constexpr (Limb) v.limb = Io<T>::load(from + int64_t{position_[l_.steps + s]} * stride);
+    if constexpr (Limb) v.limb = Io<T>::load(from + int64_t{position_[kSteps + s]} * stride);
   }
   template <bool Limb>
   static __device__ __forceinline__ float sum(const Value& v) {
@@ -169,7 +169,7 @@ class CrossRows {
       float* to = shared_ + (is_raw ? l_.raw + w : l_.bc + w - l_.rank);
       const int stride = is_raw ? l_.rank : 2 * S::kStates;
       staged(
-          thread_ / 32, l_.steps, at_.warps,
+          thread_ / 32, kSteps, at_.warps,
           [&](int s) {
             Value v{};
             fetch<Limb>(from, a_.x_dbl_stride, s, v);
@@ -178,7 +178,7 @@ class CrossRows {
           [&](int s, const Value& v) { to[s * stride] = exists && real(s) ? sum<Limb>(v) : 0.0f; });
     }
     staged(
-        share_, l_.steps, kShare,
+        share_, kSteps, kShare,
         [&](int s) {
           Value v{};
           fetch<Limb>(x_ + channel_to_read(), a_.x_stride, s, v);
@@ -197,7 +197,7 @@ class CrossRows {
     const float bias =
         has_channel() ? __ldg(a_.dt_bias + int64_t{at_.group} * p_.channels + first_ + channel_)
                       : 0.0f;
-    for (int base = share_; base < l_.steps; base += kInFlight * kShare) {
+    for (int base = share_; base < kSteps; base += kInFlight * kShare) {
       float dt[kInFlight] = {};
       for (int r = 0; r < l_.rank; r += 4) {
         float w[4];
@@ -206,7 +206,7 @@ class CrossRows {
 #pragma unroll
         for (int m = 0; m < kInFlight; ++m) {
           float raw[4];
-          read4(shared_ + l_.raw + min(base + m * kShare, l_.steps - 1) * l_.rank + r, raw);
+          read4(shared_ + l_.raw + min(base + m * kShare, kSteps - 1) * l_.rank + r, raw);
 #pragma unroll
           for (int k = 0; k < 4; ++k) dt[m] = fmaf(w[k], raw[k], dt[m]);
         }
@@ -214,7 +214,7 @@ class CrossRows {
 #pragma unroll
       for (int m = 0; m < kInFlight; ++m) {
         const int s = base + m * kShare;
-        if (s >= l_.steps) break;
+        if (s >= kSteps) break;
         shared_[l_.dt + s * l_.stride + channel_] =
             real(s) && has_channel() ? softplus(dt[m] + bias) : 0.0f;
       }
@@ -224,8 +224,8 @@ class CrossRows {
   // Gradients of the dt inputs, four at a time: the block's channels of W^T dv. Lanes are steps:
   // their rows hit all banks.
   __device__ __forceinline__ void store_raw(int64_t block_at) const {
-    for (int i = thread_; i < l_.steps * l_.rank / 4; i += threads_) {
-      const int s = i & (l_.steps - 1), r = (i >> l_.bits) * 4;
+    for (int i = thread_; i < kSteps * l_.rank / 4; i += threads_) {
+      const int s = i % kSteps, r = (i / kSteps) * 4;
       const float* of_delta = shared_ + l_.dt + s * l_.stride;
       const float* weight = shared_ + l_.weight + r * channels_;
       float sums[4] = {};
@@ -255,7 +255,7 @@ class CrossRows {
     for (int r = 4 * share_; r < l_.rank; r += 4 * kShare) {
       float sums[4] = {};
 #pragma unroll 8
-      for (int s = 0; s < l_.steps; ++s) {
+      for (int s = 0; s < kSteps; ++s) {
         const float of_delta = shared_[l_.dt + s * l_.stride + channel_];
         float raw[4];
         read4(shared_ + l_.raw + s * l_.rank + r, raw);

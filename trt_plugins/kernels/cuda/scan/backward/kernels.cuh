@@ -9,9 +9,10 @@
 
 namespace posemamba::cuda::backward {
 
-// Rows: CrossRows or ScanRows, which bring a chunk in and its gradients out.
+// Rows: CrossRows or ScanRows, which bring a chunk in and its gradients out. Of `carry` an SM has
+// registers for 16 warps, of `gradient` for 12.
 template <class S, class Rows>
-__global__ void __launch_bounds__(kMostWarps * 32, 8)
+__global__ void __launch_bounds__(kMostWarps * 32, 16 / kMostWarps)
     carry_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
   __shared__ Place at;
@@ -22,7 +23,7 @@ __global__ void __launch_bounds__(kMostWarps * 32, 8)
 }
 
 template <class S, class Rows>
-__global__ void __launch_bounds__(kMostWarps * 32, 6)
+__global__ void __launch_bounds__(kMostWarps * 32, 12 / kMostWarps)
     gradient_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
   __shared__ Place at;

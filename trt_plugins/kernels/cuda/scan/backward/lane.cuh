@@ -85,7 +85,7 @@ class Lane {
       for (int n = 0; n < kPerLane; ++n) h[j][n] = 0.0f, asked[j][n] = 0.0f, passed[j][n] = 1.0f;
     }
 #pragma unroll 2
-    for (int s = 0; s < p_.layout.steps; ++s) {
+    for (int s = 0; s < kSteps; ++s) {
       const Step x = read(s);
 #pragma unroll
       for (int j = 0; j < kPerLane; ++j) {
@@ -111,12 +111,11 @@ class Lane {
   // gate; leaves the gradients of B and C in the warp's sums, those of parameters in the workspace.
   template <bool Gated>
   __device__ __forceinline__ void gradients() {
-    const int tiles = p_.layout.steps / kTile;
     Pairs h;
     load(p_.state, h);
     load(p_.adjoint, asked_);
 #pragma unroll 1
-    for (int tile = 1; tile < tiles; ++tile) {
+    for (int tile = 1; tile < kTiles; ++tile) {
 #pragma unroll
       for (int i = 0; i < kTile; ++i) advance(read((tile - 1) * kTile + i), h, h);
       write_start(tile, h);
@@ -129,7 +128,7 @@ class Lane {
       for (int n = 0; n < kPerLane; ++n) dA_[j][n] = 0.0f;
     }
 #pragma unroll 1
-    for (int tile = tiles - 1; tile >= 0; --tile) backward<Gated>(tile);
+    for (int tile = kTiles - 1; tile >= 0; --tile) backward<Gated>(tile);
     save(p_.state, dA_);
     if (owner()) {
       p_.dt_sum[chunk_at() + channel() + state_lane_] = sum_of_bias_;
@@ -219,7 +218,7 @@ class Lane {
   // Of each of the lane's states, the sum over the warp's channels, at `part` of the step's sums.
   __device__ __forceinline__ void sum_channels(float (&v)[kPerLane], int s, int part) const {
     constexpr int kFold = kPerLane < S::kChannelLanes ? kPerLane : S::kChannelLanes;
-    float* to = shared_ + p_.layout.sums + (warp() * p_.layout.steps + s) * 2 * S::kStates + part +
+    float* to = shared_ + p_.layout.sums + (warp() * kSteps + s) * 2 * S::kStates + part +
                 state_lane_ * kPerLane + channel_lane_;
 #pragma unroll
     for (int first = 0; first < kPerLane; first += kFold) {
@@ -290,9 +289,9 @@ class Lane {
   }
   // The states before a tile: of the first they are those that enter the chunk.
   __device__ __forceinline__ float* start(int tile, int j) const {
-    const int stored = p_.layout.steps / kTile - 1;
     return shared_ + p_.layout.starts +
-           (((warp() * stored + tile - 1) * kPerLane + j) * 32 + thread_number() % 32) * kPerLane;
+           (((warp() * (kTiles - 1) + tile - 1) * kPerLane + j) * 32 + thread_number() % 32) *
+               kPerLane;
   }
   __device__ __forceinline__ void write_start(int tile, const Pairs& h) const {
 #pragma unroll

@@ -52,7 +52,7 @@ __device__ __forceinline__ Place place_of(const Problem& p) {
   at.row = index / p.chunks / p.blocks_per_row;
   at.group = at.row % p.groups;
   at.first = at.block * at.warps * S::kChannels;
-  at.begin = at.chunk * p.layout.steps;
+  at.begin = at.chunk * kSteps;
   return at;
 }
 

@@ -47,9 +47,9 @@ class ScanRows {
   // Ends with a barrier. Steps past the end are inert: dt, u, dy, B and C are zero.
   __device__ __forceinline__ void load() {
     staged(
-        thread_, l_.steps * channels_, threads_,
+        thread_, kSteps * channels_, threads_,
         [&](int i) {
-          const int s = i & (l_.steps - 1), c = min(i >> l_.bits, p_.channels - 1 - first_);
+          const int s = i % kSteps, c = min(i / kSteps, p_.channels - 1 - first_);
           const int64_t from = channels_at_ + int64_t{c} * p_.steps + along(s);
           Value v{};
           v.dt = read(a_.delta, from), v.u = read(a_.u, from), v.dy = read(a_.dy, from);
@@ -57,7 +57,7 @@ class ScanRows {
           return v;
         },
         [&](int i, const Value& v) {
-          const int s = i & (l_.steps - 1), c = i >> l_.bits;
+          const int s = i % kSteps, c = i / kSteps;
           const bool used = real(s) && first_ + c < p_.channels;
           float dt = Io<T>::value(v.dt), dy = Io<T>::value(v.dy);
           if (used && a_.delta_bias != nullptr) {
@@ -71,14 +71,14 @@ class ScanRows {
           shared_[l_.dy + to] = used ? dy : 0.0f;
         });
     staged(
-        thread_, l_.steps * 2 * S::kStates, threads_,
+        thread_, kSteps * 2 * S::kStates, threads_,
         [&](int i) {
-          const int s = i & (l_.steps - 1), w = i >> l_.bits;
+          const int s = i % kSteps, w = i / kSteps;
           const int n = min(w % S::kStates, p_.d_state - 1);
           return read(w < S::kStates ? a_.B : a_.C, states_at_ + int64_t{n} * p_.steps + along(s));
         },
         [&](int i, Scalar v) {
-          const int s = i & (l_.steps - 1), w = i >> l_.bits;
+          const int s = i % kSteps, w = i / kSteps;
           shared_[l_.bc + s * 2 * S::kStates + w] =
               real(s) && w % S::kStates < p_.d_state ? Io<T>::value(v) : 0.0f;
         });
@@ -86,8 +86,8 @@ class ScanRows {
   }
 
   __device__ __forceinline__ void store() const {
-    for (int i = thread_; i < l_.steps * channels_; i += threads_) {
-      const int s = i & (l_.steps - 1), c = i >> l_.bits;
+    for (int i = thread_; i < kSteps * channels_; i += threads_) {
+      const int s = i % kSteps, c = i / kSteps;
       if (!real(s) || first_ + c >= p_.channels) continue;
       const int64_t to = channels_at_ + int64_t{c} * p_.steps + along(s);
       const int from = s * l_.stride + c;
@@ -97,13 +97,13 @@ class ScanRows {
     }
     const int64_t block_at =
         (int64_t{at_.row} * p_.blocks_per_row + at_.block) * 2 * p_.d_state * p_.steps;
-    for (int i = thread_; i < l_.steps * 2 * p_.d_state; i += threads_) {
-      const int s = i & (l_.steps - 1), w = i >> l_.bits;
+    for (int i = thread_; i < kSteps * 2 * p_.d_state; i += threads_) {
+      const int s = i % kSteps, w = i / kSteps;
       if (!real(s)) continue;
       const int m = w < p_.d_state ? w : w - p_.d_state + S::kStates;
       float sum = 0.0f;
       for (int warp = 0; warp < at_.warps; ++warp) {
-        sum += shared_[l_.sums + (warp * l_.steps + s) * 2 * S::kStates + m];
+        sum += shared_[l_.sums + (warp * kSteps + s) * 2 * S::kStates + m];
       }
       a_.of_bc[block_at + int64_t{w} * p_.steps + along(s)] = sum;
     }
