@@ -82,11 +82,14 @@ cudaError_t merge(const MergeArgs& common, const Merge& what, const pm_cross_sca
                   const Device& device, cudaStream_t stream) {
   MergeArgs a = common;
   a.from = what.from, a.to = what.to, a.parts = what.parts, a.width = what.width;
-  a.each_direction = what.each_direction, a.own = what.own, a.limb = what.limb;
+  a.own = what.own, a.limb = what.limb;
   a.columns = what.each_direction ? a.directions * what.width : what.width;
   a.rows = std::max(1, kThreads / a.columns);
   a.blocks_per_item = (a.frames * a.joints + a.rows - 1) / a.rows;
-  const auto kernel = p.dtype == PM_FLOAT16 ? merge_kernel<__half> : merge_kernel<float>;
+  const bool half = p.dtype == PM_FLOAT16;
+  const auto kernel = what.each_direction
+                          ? (half ? merge_kernel<__half, true> : merge_kernel<float, true>)
+                          : (half ? merge_kernel<__half, false> : merge_kernel<float, false>);
   return start(kernel, p.batch * a.blocks_per_item, kThreads, a, device, stream);
 }
 
