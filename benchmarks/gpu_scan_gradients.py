@@ -1,14 +1,12 @@
-"""Time the scan's gradients by how many states are stored, beside other scans' way forth and back.
+"""Time the scan's gradients, alone and through PyTorch's autograd beside other scans.
 
-A chunk keeps the state before its first step in the workspace and recomputes the others: one tile a
-chunk stores every fourth step's, sixteen every 64th's. A figure is the median over calls between
-CUDA events, in microseconds; ``forward + back`` rows run through PyTorch's autograd.
+A figure is the median over calls between CUDA events, in microseconds; the workspace is in MiB.
+``both ways`` is a forward and a backward pass through autograd.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import statistics
 import sys
@@ -24,15 +22,12 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
 
 import oracle
-from pmcuda import CrossInputs, Tuning, tuned_launch
+from pmcuda import CrossInputs
 
 from posemamba.native import gradients, scan_ops
-from posemamba.native.launch import launch_scan
-from posemamba.native.library import load_cuda_library
 from posemamba.scan import chunked, mamba_ssm, reference
 
 FRAMES = 243
-TILES = (1, 2, 4, 8, 16)
 #: d_inner of S and of L, their dt ranks.
 SIZES = ((128, 4), (256, 8))
 
@@ -68,29 +63,17 @@ def arguments(inputs: CrossInputs) -> list[Any]:
     return [*tensors, *sizes, list(d.order), list(d.reverse), list(d.limb_mask), list(d.limb_index)]
 
 
-def by_chunks(args: list[Any]) -> dict[str, dict[str, float]]:
-    """Microseconds and workspace of the backward pass alone, by tiles a chunk."""
-    dy, found = torch.randn_like(args[0]), {}
-    sizes: list[int] = []
-
-    def sized(
-        launch: Callable[[str, ctypes.Structure, torch.device], None], tuning: Tuning
-    ) -> Callable[[str, ctypes.Structure, torch.device], None]:
-        def run(name: str, params: ctypes.Structure, device: torch.device) -> None:
-            ask = getattr(load_cuda_library(), f"pm_cuda_{name}_workspace")
-            sizes.append(ask(ctypes.byref(params), ctypes.addressof(tuning)))
-            launch(name, params, device)
-
-        return run
-
-    for tiles in TILES:
-        tuning = Tuning(0, 0, tiles)
-        gradients.launch_scan = sized(tuned_launch(tuning), tuning)
-        # The workspace is filled with NaN in the time, too: the same share in every row.
-        time = microseconds(lambda: gradients.cross_selective_scan_backward(dy, *args, False))
-        found[str(tiles)] = {"us": time, "workspace_mib": round(sizes[-1] / 2**20)}
-    gradients.launch_scan = launch_scan
-    return found
+def back_alone(args: list[Any]) -> dict[str, float]:
+    """Microseconds and workspace of the backward pass alone."""
+    dy = torch.randn_like(args[0])
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    found = gradients.cross_selective_scan_backward(dy, *args, False)
+    results = sum(t.numel() * t.element_size() for t in found)
+    workspace = torch.cuda.max_memory_allocated() - before - results
+    del found
+    time = microseconds(lambda: gradients.cross_selective_scan_backward(dy, *args, False))
+    return {"us": time, "workspace_mib": round(workspace / 2**20)}
 
 
 def forward_and_back(args: list[Any]) -> dict[str, float]:
@@ -122,11 +105,11 @@ def page(rows: list[dict[str, Any]], machine: dict[str, object]) -> str:
     """The report in Markdown."""
     others = list(rows[0]["forward_and_back"])
     head = ["d_inner", "batch", "type"]
-    head += [f"{tiles} tiles: us (MiB)" for tiles in TILES] + [f"{o}, both ways" for o in others]
+    head += ["back alone", "workspace", *(f"{o}, both ways" for o in others)]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in rows:
         cells = [str(row["d_inner"]), str(row["batch"]), row["dtype"]]
-        cells += [f"{c['us']} ({c['workspace_mib']})" for c in row["back"].values()]
+        cells += [str(figure) for figure in row["back"].values()]
         cells += [str(us) for us in row["forward_and_back"].values()]
         lines.append("| " + " | ".join(cells) + " |")
     title = f"# The scan's gradients, {machine['date']}\n\n{machine.get('nvidia_smi', 'no GPU')}."
@@ -150,7 +133,7 @@ def main() -> None:
                     "dtype": str(dtype).removeprefix("torch."),
                 }
                 rows.append(
-                    row | {"back": by_chunks(args), "forward_and_back": forward_and_back(args)}
+                    row | {"back": back_alone(args), "forward_and_back": forward_and_back(args)}
                 )
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")
                 sys.stdout.flush()

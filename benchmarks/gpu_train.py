@@ -154,6 +154,7 @@ def page(record: dict[str, Any]) -> str:
         f"# Training steps, {machine['date']}\n",
         f"{fixed}, {FRAMES} frames, float32 with TF32 products. One step is forward, losses,",
         "backward and AdamW; the median of up to 30. `benchmarks/gpu_run.sh train`.\n",
+        *([record["note"] + "\n"] if "note" in record else []),
         "| size | batch | run | ms a step | clips a second | peak MiB | speed | memory |",
         "|---|---:|---|---:|---:|---:|---:|---:|",
     ]

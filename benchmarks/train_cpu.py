@@ -4,8 +4,8 @@
 
 Steps of both scans alternate in one process (forward, loss, backward and AdamW), so that what else
 the machine does hits both alike. A ratio is the median of the ratios of neighbours. `kept` is what
-the forward pass keeps for the backward pass: the sizes of all tensors autograd saves, each memory
-once, without the parameters.
+the forward pass keeps for the backward pass: the sizes of all tensors it made that are alive
+afterwards, each memory once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +21,9 @@ import click
 import torch
 from environment import environment
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from posemamba.model.blocks import ScanBackend
 from posemamba.model.network import PoseMamba
@@ -27,6 +31,38 @@ from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 
 SCANS: tuple[ScanBackend, ...] = ("fused", "chunked")
+
+
+class Made(TorchDispatchMode):
+    """Within, the memory of every operator's results is noted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: dict[StorageWeakRef, int] = {}
+
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        _types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> object:
+        given = {
+            StorageWeakRef(leaf.untyped_storage())
+            for leaf in tree_leaves((args, kwargs))
+            if isinstance(leaf, Tensor)
+        }
+        results = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(results):
+            if isinstance(leaf, Tensor):
+                storage = leaf.untyped_storage()
+                if StorageWeakRef(storage) not in given:  # no view
+                    self.sizes[StorageWeakRef(storage)] = storage.nbytes()
+        return results
+
+    def alive_bytes(self) -> int:
+        """What of it is still held."""
+        return sum(size for storage, size in self.sizes.items() if not storage.expired())
 
 
 class Case:
@@ -48,18 +84,9 @@ class Case:
 
     def kept_bytes(self) -> int:
         """What autograd keeps of one forward pass."""
-        own = {parameter.untyped_storage().data_ptr() for parameter in self.model.parameters()}
-        seen: dict[int, int] = {}
-
-        def keep(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in own:
-                seen[storage.data_ptr()] = storage.nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        with Made() as made:
             output = self.model(self.clips[0])
-        kept = sum(seen.values())
+        kept = made.alive_bytes()
         del output
         return kept
 

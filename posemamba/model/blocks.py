@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
@@ -23,6 +25,16 @@ ScanBackend = Literal["fused", "generic", "mamba-ssm", "chunked", "reference"]
 SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "chunked", "reference")
 
 _DT_MIN, _DT_MAX = 1e-3, 0.1  # range of the initial step sizes (Mamba, section 3.6)
+
+
+def lean(training: bool, part: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """``part(*inputs)``; in training autograd keeps the inputs alone and the backward pass does
+    ``part`` again, up to its last product. For what is cheap beside the memory it would hold."""
+    if not training:
+        return part(*inputs)
+    # It draws no random numbers, so there is no state of a generator to keep.
+    output: Tensor = checkpoint(part, *inputs, use_reentrant=False, preserve_rng_state=False)
+    return output
 
 
 class DropPath(nn.Module):
@@ -50,8 +62,10 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden: Tensor = self.act(self.fc1(x))
-        output: Tensor = self.fc2(hidden)
+        return lean(self.training, self._activated, self.fc1(x))
+
+    def _activated(self, hidden: Tensor) -> Tensor:
+        output: Tensor = self.fc2(self.act(hidden))
         return output
 
 
@@ -106,8 +120,10 @@ class SpatioTemporalScan(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, joints, d_model) to the same."""
         x, x_dbl, z = self.scan_inputs(x)
-        y = self.out_norm(self._scan(x, x_dbl)) * self.act(z)
-        output: Tensor = self.out_proj(y)
+        return lean(self.training, self._gated, self._scan(x, x_dbl), z)
+
+    def _gated(self, y: Tensor, z: Tensor) -> Tensor:
+        output: Tensor = self.out_proj(self.out_norm(y) * self.act(z))
         return output
 
     def scan_inputs(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

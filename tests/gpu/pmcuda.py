@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
-from posemamba.native.library import ABI_VERSION, load_cuda_library
+from posemamba.native.library import ABI_VERSION
 from posemamba.native.structs import CrossScanParams, IndexedScanParams, ScanParams
 
 CUDA_SUCCESS, CUDA_INVALID_VALUE, CUDA_NOT_SUPPORTED = 0, 1, 801
@@ -193,20 +192,3 @@ class Op:
         if error != CUDA_SUCCESS:
             raise RuntimeError(f"the launcher returned cudaError_t {error}")
         return self.y
-
-
-def tuned_launch(tuning: Tuning) -> Callable[[str, ctypes.Structure, torch.device], None]:
-    """In the place of :func:`posemamba.native.launch.launch_scan`: with a tuning, the workspace
-    full of NaN."""
-
-    def launch(name: str, params: ctypes.Structure, device: torch.device) -> None:
-        library, address = load_cuda_library(), ctypes.addressof(tuning)
-        size = getattr(library, f"pm_cuda_{name}_workspace")(ctypes.byref(params), address)
-        workspace = torch.full((size // 4,), torch.nan, device=device)
-        stream = torch.cuda.current_stream(device).cuda_stream
-        run = getattr(library, f"pm_cuda_{name}")
-        error = run(ctypes.byref(params), address, workspace.data_ptr(), stream)
-        if error != CUDA_SUCCESS:
-            raise RuntimeError(f"{name}: the launcher returned cudaError_t {error}")
-
-    return launch

@@ -13,10 +13,8 @@ from typing import Any
 import kernel_cases
 import kernel_gradients
 import op_gradients as ops
-import pmcuda
 import pytest
 import torch
-from pmcuda import Tuning
 from torch import Tensor
 
 from posemamba.config import PoseMambaConfig
@@ -123,13 +121,6 @@ def test_optional_inputs(row: dict[str, bool]) -> None:
 @pytest.mark.parametrize("a_scale", [1e-3, 30.0, 1e4])
 def test_decay(a_scale: float) -> None:
     check_cross(a_scale=a_scale)
-
-
-@pytest.mark.parametrize("tiles", [1, 2, 4, 8, 16])
-def test_chunks(tiles: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gradients, "launch_scan", pmcuda.tuned_launch(Tuning(0, 0, tiles)))
-    check_cross(frames=27)
-    check_scan(length=459)
 
 
 @pytest.mark.parametrize("batch", [1, 4])

@@ -1,11 +1,7 @@
 /* CUDA launchers of the gradients, as those of scan_cuda.h: asynchronous, nothing allocated,
  * capturable. d_inner (channels) is any number up to 2^24; what no grid holds is
  * cudaErrorInvalidValue, with a workspace of 0. They keep no states from the forward pass:
- * `states` is cudaErrorNotSupported.
- *
- * `tuning` may be null. `config` is how many tiles of four steps a chunk has, 1, 2, 4, 8 or 16, 0
- * for automatic: the workspace keeps the state before each chunk, those inside are recomputed.
- * `variant` and `chunks` are 0. */
+ * `states` is cudaErrorNotSupported. `tuning` is null or all zero: there is one way to run. */
 #pragma once
 
 #include "posemamba/scan_backward.h"

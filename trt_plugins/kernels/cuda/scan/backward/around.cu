@@ -3,6 +3,7 @@
 #include "cuda/device/math.cuh"
 #include "cuda/device/start.h"
 #include "cuda/scan/backward/around.h"
+#include "cuda/scan/backward/staged.cuh"
 
 namespace posemamba::cuda::backward {
 namespace {
@@ -15,45 +16,44 @@ struct HandOverArgs {
 
 constexpr int kAhead = 8;  // chunks read at once
 
-// A thread is a state of a channel of a row.
-__global__ void __launch_bounds__(kThreads)
+// A thread is four states of a channel of a row. blockIdx.y 0 walks the states forwards, 1 what is
+// asked of them backwards: what enters a chunk takes the place of what the chunk gives by itself.
+__global__ void __launch_bounds__(kThreads, 4)
     hand_over_kernel(const __grid_constant__ HandOverArgs a) {
   const Problem& p = a.problem;
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kPerLane;
   const int64_t row_size = int64_t{p.channels} * a.states;
   if (i >= a.rows * row_size) return;
   const int64_t row = i / row_size;
   const int inside = static_cast<int>(i % row_size);
   const int channel = inside / a.states, n = inside % a.states;
-  const float rate = n < p.d_state
-                         ? p.A[((row % p.groups) * p.channels + channel) * p.d_state + n] * kLog2e
-                         : 0.0f;
-  float* state = p.state + row * p.chunks * row_size + inside;
-  float* adjoint = p.adjoint + row * p.chunks * row_size + inside;
-  const float* dt_sum = p.dt_sum + row * p.chunks * p.channels + channel;
-  // What enters a chunk takes the place of what the chunk gives by itself.
-  const auto walk = [&](float* at, bool backwards) {
-    float entering = 0.0f;
-    for (int first = 0; first < p.chunks; first += kAhead) {
-      float given[kAhead], decay[kAhead];
+  const float* A = p.A + ((row % p.groups) * p.channels + channel) * p.d_state;
+  float rate[kPerLane], entering[kPerLane] = {};
 #pragma unroll
-      for (int m = 0; m < kAhead; ++m) {
-        const int k = min(first + m, p.chunks - 1);
-        const int chunk = backwards ? p.chunks - 1 - k : k;
-        given[m] = at[chunk * row_size];
-        decay[m] = exp2_fast(rate * dt_sum[int64_t{chunk} * p.channels]);
-      }
+  for (int k = 0; k < kPerLane; ++k) rate[k] = n + k < p.d_state ? A[n + k] * kLog2e : 0.0f;
+  const bool backwards = blockIdx.y == 1;
+  const int last = p.chunks - 1;
+  float* const at = (backwards ? p.adjoint : p.state) + row * p.chunks * row_size + inside;
+  const float* const dt_sum = p.dt_sum + row * p.chunks * p.channels + channel;
+  for (int first = 0; first < p.chunks; first += kAhead) {
+    float given[kAhead][kPerLane], dt[kAhead];
 #pragma unroll
-      for (int m = 0; m < kAhead; ++m) {
-        if (first + m >= p.chunks) break;
-        const int chunk = backwards ? p.chunks - 1 - (first + m) : first + m;
-        at[chunk * row_size] = entering;
-        entering = fmaf(decay[m], entering, given[m]);
+    for (int m = 0; m < kAhead; ++m) {
+      const int k = min(first + m, last), chunk = backwards ? last - k : k;
+      read4(at + chunk * row_size, given[m]);
+      dt[m] = dt_sum[int64_t{chunk} * p.channels];
+    }
+#pragma unroll
+    for (int m = 0; m < kAhead; ++m) {
+      if (first + m >= p.chunks) break;
+      const int chunk = backwards ? last - (first + m) : first + m;
+      write4(at + chunk * row_size, entering);
+#pragma unroll
+      for (int k = 0; k < kPerLane; ++k) {
+        entering[k] = fmaf(exp2_fast(rate[k] * dt[m]), entering[k], given[m][k]);
       }
     }
-  };
-  walk(state, false);
-  walk(adjoint, true);
+  }
 }
 
 constexpr int kColumns = 32;  // of a block; its warps share the terms
@@ -80,12 +80,18 @@ __global__ void __launch_bounds__(kThreads) sum_kernel(const __grid_constant__ S
   const int64_t group = real ? column / inner : 0, inside = real ? column % inner : 0;
   const int64_t terms = a.batch * a.chunks;
   const int64_t each = (terms + kSlices - 1) / kSlices;
-  const int64_t end = each * (slice + 1) < terms ? each * (slice + 1) : terms;
+  const int64_t begin = each * slice, end = min(begin + each, terms);
+  int chunk = static_cast<int>(begin % a.chunks);
+  const float* from =
+      sum.from + ((begin / a.chunks * a.groups + group) * a.chunks + chunk) * inner + inside;
+  const int64_t to_next_item = (int64_t{a.groups} - 1) * a.chunks * inner;
   float total = 0.0f;
 #pragma unroll 8
-  for (int64_t t = each * slice; t < end; ++t) {
-    const int64_t item = t / a.chunks, chunk = t % a.chunks;
-    total += sum.from[((item * a.groups + group) * a.chunks + chunk) * inner + inside];
+  for (int64_t t = begin; t < end; ++t) {
+    total += *from;
+    const bool last = ++chunk == a.chunks;
+    chunk = last ? 0 : chunk;
+    from += last ? inner + to_next_item : inner;
   }
   parts[slice][lane] = total;
   __syncthreads();
@@ -114,8 +120,9 @@ Problem make_problem(const Sizes& sizes, const Plan& plan, int32_t groups, Parts
 cudaError_t hand_over(const Problem& problem, int64_t rows, int states, const Device& device,
                       cudaStream_t stream) {
   const HandOverArgs a{problem, states, rows};
-  const int64_t threads = rows * problem.channels * states;
-  return start(hand_over_kernel, blocks_for(threads), kThreads, a, device, stream);
+  const int64_t threads = rows * problem.channels * states / kPerLane;
+  const dim3 grid(static_cast<unsigned>(blocks_for(threads)), 2);
+  return start(hand_over_kernel, grid, kThreads, a, device, stream);
 }
 
 cudaError_t sum_chunks(const Problem& problem, int64_t batch, const Sum* sums, int count,

@@ -24,8 +24,9 @@ Plan plan_of(const pm_cross_scan_backward_params& params, const pm_cuda_tuning* 
              const Device& device) {
   const pm_cross_scan_params& p = params.forward;
   Plan plan = make_plan(sizes_of(p), tuning, device);
-  const int64_t widest = std::max(p.d_inner, p.directions * dbl_width(p));
-  plan.valid = plan.valid && blocks_for(p.batch * steps_of(p) * widest) <= INT32_MAX;
+  const int64_t widest = std::max({p.x_stride, p.x_dbl_stride, params.dy_stride});
+  plan.valid = plan.valid && widest <= INT32_MAX;                 // kept in 32 bits
+  plan.valid = plan.valid && p.batch * steps_of(p) <= INT32_MAX;  // blocks of a merge
   return plan;
 }
 
@@ -41,7 +42,8 @@ CrossArgs args_of(const pm_cross_scan_backward_params& params, const Plan& plan,
   a.of_dbl = parts->take(rows_of(p) * plan.blocks_per_row * steps_of(p) * dbl_width(p));
   a.x = p.x, a.x_dbl = p.x_dbl, a.dy = params.dy;
   a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
-  a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.dy_stride = params.dy_stride;
+  a.x_stride = static_cast<int>(p.x_stride), a.x_dbl_stride = static_cast<int>(p.x_dbl_stride);
+  a.dy_stride = static_cast<int>(params.dy_stride);
   a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.rank = p.dt_rank;
   for (int k = 0; k < p.directions; ++k) {
     a.walk[k] = {p.order[k], p.reverse[k], p.limb_mask[k]};
@@ -50,7 +52,7 @@ CrossArgs args_of(const pm_cross_scan_backward_params& params, const Plan& plan,
   return a;
 }
 
-MergeArgs merge_of(const CrossArgs& from, int64_t batch) {
+MergeArgs merge_of(const CrossArgs& from) {
   MergeArgs a{};
   a.directions = from.problem.groups;
   a.frames = from.frames, a.joints = from.joints;
@@ -63,7 +65,6 @@ MergeArgs merge_of(const CrossArgs& from, int64_t batch) {
     }
   }
   a.first_limb[a.joints] = static_cast<unsigned char>(count);
-  a.elements = batch * from.problem.steps;  // times the columns
   return a;
 }
 
@@ -77,15 +78,19 @@ struct Merge {
   bool limb;
 };
 
-cudaError_t merge(const MergeArgs& common, const Merge& what, int32_t dtype, const Device& device,
-                  cudaStream_t stream) {
+cudaError_t merge(const MergeArgs& common, const Merge& what, const pm_cross_scan_params& p,
+                  const Device& device, cudaStream_t stream) {
   MergeArgs a = common;
   a.from = what.from, a.to = what.to, a.parts = what.parts, a.width = what.width;
-  a.each_direction = what.each_direction, a.own = what.own, a.limb = what.limb;
+  a.own = what.own, a.limb = what.limb;
   a.columns = what.each_direction ? a.directions * what.width : what.width;
-  a.elements *= a.columns;
-  const auto kernel = dtype == PM_FLOAT16 ? merge_kernel<__half> : merge_kernel<float>;
-  return start(kernel, blocks_for(a.elements), kThreads, a, device, stream);
+  a.rows = std::max(1, kThreads / a.columns);
+  a.blocks_per_item = (a.frames * a.joints + a.rows - 1) / a.rows;
+  const bool half = p.dtype == PM_FLOAT16;
+  const auto kernel = what.each_direction
+                          ? (half ? merge_kernel<__half, true> : merge_kernel<float, true>)
+                          : (half ? merge_kernel<__half, false> : merge_kernel<float, false>);
+  return start(kernel, p.batch * a.blocks_per_item, kThreads, a, device, stream);
 }
 
 template <typename T>
@@ -137,9 +142,9 @@ extern "C" cudaError_t pm_cuda_cross_scan_backward(const pm_cross_scan_backward_
       {a.of_dbl, params->dx_dbl, plan.blocks_per_row, dbl_width(p), true, true, !official},
       {a.of_dbl, params->dx_dbl_limb, plan.blocks_per_row, dbl_width(p), true, false, true},
   };
-  const MergeArgs common = merge_of(a, p.batch);
+  const MergeArgs common = merge_of(a);
   for (int i = 0; i < (official ? 3 : 2) && error == cudaSuccess; ++i) {
-    error = merge(common, merges[i], p.dtype, device, stream);
+    error = merge(common, merges[i], p, device, stream);
   }
   if (error != cudaSuccess) return error;
   const Sum sums[] = {{a.problem.state, params->dA, plan.states, p.d_state},

@@ -9,26 +9,30 @@
 
 namespace posemamba::cuda::backward {
 
-// Rows: CrossRows or ScanRows, which bring a chunk in and its gradients out.
+// Rows: CrossRows or ScanRows, which bring a chunk in and its gradients out. Of `carry` an SM has
+// registers for 16 warps, of `gradient` for 12.
 template <class S, class Rows>
-__global__ void __launch_bounds__(kMostWarps * 32, 8)
+__global__ void __launch_bounds__(kMostWarps * 32, 16 / kMostWarps)
     carry_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
-  const Place at = place_of<S>(a.problem);
+  __shared__ Place at;
+  if (thread_number() == 0) at = place_of<S>(a.problem);
+  __syncthreads();
   Rows(a, at, shared).load();
   Lane<S>(a.problem, at, shared).carry();
 }
 
 template <class S, class Rows>
-__global__ void __launch_bounds__(kMostWarps * 32)
+__global__ void __launch_bounds__(kMostWarps * 32, 12 / kMostWarps)
     gradient_kernel(const __grid_constant__ typename Rows::Args a) {
   float* shared = reinterpret_cast<float*>(dynamic_shared());
-  const Place at = place_of<S>(a.problem);
-  Rows rows(a, at, shared);
-  rows.load();
+  __shared__ Place at;
+  if (thread_number() == 0) at = place_of<S>(a.problem);
+  __syncthreads();
+  Rows(a, at, shared).load();
   Lane<S>(a.problem, at, shared).template gradients<Rows::kGated>();
   __syncthreads();
-  rows.store();
+  Rows(a, at, shared).store();
 }
 
 // Chunks alone, what enters each, and the gradients from that.

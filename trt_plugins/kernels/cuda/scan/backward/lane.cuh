@@ -9,6 +9,7 @@
 
 #include "cuda/device/math.cuh"
 #include "cuda/scan/backward/problem.cuh"
+#include "cuda/scan/backward/staged.cuh"
 
 namespace posemamba::cuda::backward {
 
@@ -51,34 +52,23 @@ __device__ __forceinline__ float softplus_slope(float dt) {
   return dt < 0.25f ? p * dt : 1.0f - exp2_fast(-dt * kLog2e);
 }
 
-__device__ __forceinline__ void read4(const float* from, float (&to)[4]) {
-  const float4 v = *reinterpret_cast<const float4*>(from);
-  to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
-}
-__device__ __forceinline__ void write4(float* to, const float (&v)[4]) {
-  *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]);
-}
-
 template <class S>
 class Lane {
  public:
   __device__ __forceinline__ Lane(const Problem& problem, const Place& at, float* shared)
-      : p_(problem), shared_(shared) {
-    lane_ = at.thread % 32;
-    warp_ = at.thread / 32;
-    channel_lane_ = lane_ % S::kChannelLanes;
-    state_lane_ = lane_ / S::kChannelLanes;
-    inside_ = warp_ * S::kChannels + channel_lane_ * kPerLane;
-    channel_ = at.first + inside_;
-    group_at_ = int64_t{at.group} * p_.channels;
-    chunk_at_ = (int64_t{at.row} * p_.chunks + at.chunk) * p_.channels;
+      : p_(problem), at_(at), shared_(shared) {
+    const int lane = thread_number() % 32;
+    channel_lane_ = lane % S::kChannelLanes;
+    state_lane_ = lane / S::kChannelLanes;
+    inside_ = warp() * S::kChannels + channel_lane_ * kPerLane;
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) {
 #pragma unroll
       for (int n = 0; n < kPerLane; ++n) {
         const int state = state_lane_ * kPerLane + n;
-        const bool real = channel_ + j < p_.channels && state < p_.d_state;
-        rate_[j][n] = real ? p_.A[(group_at_ + channel_ + j) * p_.d_state + state] * kLog2e : 0.0f;
+        const bool real = channel() + j < p_.channels && state < p_.d_state;
+        rate_[j][n] =
+            real ? p_.A[(group_at() + channel() + j) * p_.d_state + state] * kLog2e : 0.0f;
       }
     }
   }
@@ -95,7 +85,7 @@ class Lane {
       for (int n = 0; n < kPerLane; ++n) h[j][n] = 0.0f, asked[j][n] = 0.0f, passed[j][n] = 1.0f;
     }
 #pragma unroll 2
-    for (int s = 0; s < p_.layout.steps; ++s) {
+    for (int s = 0; s < kSteps; ++s) {
       const Step x = read(s);
 #pragma unroll
       for (int j = 0; j < kPerLane; ++j) {
@@ -113,7 +103,7 @@ class Lane {
     save(p_.adjoint, asked);
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) {
-      if (state_lane_ == 0 && real(j)) p_.dt_sum[chunk_at_ + channel_ + j] = sum[j];
+      if (state_lane_ == 0 && real(j)) p_.dt_sum[chunk_at() + channel() + j] = sum[j];
     }
   }
 
@@ -121,18 +111,16 @@ class Lane {
   // gate; leaves the gradients of B and C in the warp's sums, those of parameters in the workspace.
   template <bool Gated>
   __device__ __forceinline__ void gradients() {
-    const int tiles = p_.layout.steps / kTile;
     Pairs h;
     load(p_.state, h);
     load(p_.adjoint, asked_);
 #pragma unroll 1
-    for (int tile = 0; tile < tiles - 1; ++tile) {  // the states before each tile
-      write_start(tile, h);
+    for (int tile = 1; tile < kTiles; ++tile) {
 #pragma unroll
-      for (int i = 0; i < kTile; ++i) advance(read(tile * kTile + i), h, h);
+      for (int i = 0; i < kTile; ++i) advance(read((tile - 1) * kTile + i), h, h);
+      write_start(tile, h);
     }
-    write_start(tiles - 1, h);
-    skip_ = p_.D != nullptr && owner() ? p_.D[group_at_ + channel_ + state_lane_] : 0.0f;
+    skip_ = p_.D != nullptr && owner() ? p_.D[group_at() + channel() + state_lane_] : 0.0f;
     sum_of_skip_ = 0.0f, sum_of_bias_ = 0.0f;
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) {
@@ -140,11 +128,11 @@ class Lane {
       for (int n = 0; n < kPerLane; ++n) dA_[j][n] = 0.0f;
     }
 #pragma unroll 1
-    for (int tile = tiles - 1; tile >= 0; --tile) backward<Gated>(tile);
+    for (int tile = kTiles - 1; tile >= 0; --tile) backward<Gated>(tile);
     save(p_.state, dA_);
     if (owner()) {
-      p_.dt_sum[chunk_at_ + channel_ + state_lane_] = sum_of_bias_;
-      p_.skip[chunk_at_ + channel_ + state_lane_] = sum_of_skip_;
+      p_.dt_sum[chunk_at() + channel() + state_lane_] = sum_of_bias_;
+      p_.skip[chunk_at() + channel() + state_lane_] = sum_of_skip_;
     }
   }
 
@@ -157,7 +145,15 @@ class Lane {
     float c[kPerLane];
   };
 
-  __device__ __forceinline__ bool real(int j) const { return channel_ + j < p_.channels; }
+  static __device__ __forceinline__ int warp() { return thread_number() / 32; }
+  // The lane's first channel in the group.
+  __device__ __forceinline__ int channel() const { return at_.first + inside_; }
+  // Where the channels of the group begin, those of the chunk.
+  __device__ __forceinline__ int64_t group_at() const { return int64_t{at_.group} * p_.channels; }
+  __device__ __forceinline__ int64_t chunk_at() const {
+    return (int64_t{at_.row} * p_.chunks + at_.chunk) * p_.channels;
+  }
+  __device__ __forceinline__ bool real(int j) const { return channel() + j < p_.channels; }
   // The first four lanes of states own a channel each: they end with its sums over states.
   __device__ __forceinline__ bool owner() const {
     return state_lane_ < kPerLane && real(state_lane_);
@@ -190,42 +186,53 @@ class Lane {
 
   template <bool Gated>
   __device__ __forceinline__ void backward(int tile) {
-    Pairs start;
-    Pairs states[kTile];
-    float y[kTile];  // the owned channel's, without D u
-    read_start(tile, start);
+    Pairs states[kTile];  // before each step; the first is read twice, for registers are short
+    float y[kTile];       // the owned channel's, without D u
+    read_start(tile, states[0]);
 #pragma unroll
     for (int i = 0; i < kTile; ++i) {
-      const Step x = read(tile * kTile + i);
-      advance(x, i == 0 ? start : states[i - 1], states[i]);
-      if constexpr (Gated) {
-        float sums[kPerLane];
+      const int s = tile * kTile + i;
+      const Step x = read(s);
+      Pairs after;
+      advance(x, states[i], after);
+      float of_c[kPerLane] = {};
+      float of_y[kPerLane] = {};
 #pragma unroll
-        for (int j = 0; j < kPerLane; ++j) {
-          sums[j] = 0.0f;
+      for (int j = 0; j < kPerLane; ++j) {
 #pragma unroll
-          for (int n = 0; n < kPerLane; ++n) sums[j] = fmaf(states[i][j][n], x.c[n], sums[j]);
+        for (int n = 0; n < kPerLane; ++n) {
+          of_c[n] = fmaf(after[j][n], x.dy[j], of_c[n]);
+          if constexpr (Gated) of_y[j] = fmaf(after[j][n], x.c[n], of_y[j]);
+          if (i + 1 < kTile) states[i + 1][j][n] = after[j][n];
         }
-        y[i] = fold<kPerLane, S::kStateLanes, S::kChannelLanes>(sums, state_lane_);
-      } else {
-        y[i] = 0.0f;
       }
+      sum_channels(of_c, s, S::kStates);
+      y[i] = Gated ? fold<kPerLane, S::kStateLanes, S::kChannelLanes>(of_y, state_lane_) : 0.0f;
     }
 #pragma unroll
-    for (int i = kTile - 1; i >= 0; --i) {
-      backward_step<Gated>(tile * kTile + i, i == 0 ? start : states[i - 1], states[i], y[i]);
+    for (int i = kTile - 1; i > 0; --i) backward_step<Gated>(tile * kTile + i, states[i], y[i]);
+    read_start(tile, states[0]);
+    backward_step<Gated>(tile * kTile, states[0], y[0]);
+  }
+
+  // Of each of the lane's states, the sum over the warp's channels, at `part` of the step's sums.
+  __device__ __forceinline__ void sum_channels(float (&v)[kPerLane], int s, int part) const {
+    constexpr int kFold = kPerLane < S::kChannelLanes ? kPerLane : S::kChannelLanes;
+    float* to = shared_ + p_.layout.sums + (warp() * kSteps + s) * 2 * S::kStates + part +
+                state_lane_ * kPerLane + channel_lane_;
+#pragma unroll
+    for (int first = 0; first < kPerLane; first += kFold) {
+      const float sum = fold<kFold, S::kChannelLanes, 1>(v + first, channel_lane_);
+      if (channel_lane_ < kFold) to[first] = sum;
     }
   }
 
   template <bool Gated>
-  __device__ __forceinline__ void backward_step(int s, const Pairs& before, const Pairs& after,
-                                                float y) {
+  __device__ __forceinline__ void backward_step(int s, const Pairs& before, float y) {
     const Step x = read(s);
     float through_b[kPerLane];      // sum over states of g B
     float through_decay[kPerLane];  // sum over states of e A log2(e)
-    float of_states[2 * kPerLane];  // gradients of B, then C: sums over channels
-#pragma unroll
-    for (int n = 0; n < 2 * kPerLane; ++n) of_states[n] = 0.0f;
+    float of_b[kPerLane] = {};      // sum over channels of g dt u
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) {
       through_b[j] = 0.0f, through_decay[j] = 0.0f;
@@ -237,18 +244,10 @@ class Lane {
         through_b[j] = fmaf(g, x.b[n], through_b[j]);
         through_decay[j] = fmaf(e, rate_[j][n], through_decay[j]);
         dA_[j][n] = fmaf(e, x.dt[j], dA_[j][n]);
-        of_states[n] = fmaf(g, x.dt[j] * x.u[j], of_states[n]);
-        of_states[kPerLane + n] = fmaf(after[j][n], x.dy[j], of_states[kPerLane + n]);
+        of_b[n] = fmaf(g, x.dt[j] * x.u[j], of_b[n]);
       }
     }
-    constexpr int kFold = S::kChannelLanes;  // a lane ends with one sum of each fold
-#pragma unroll
-    for (int first = 0; first < 2 * kPerLane; first += kFold) {
-      const float sum = fold<kFold, kFold, 1>(of_states + first, channel_lane_);
-      const int m = first + channel_lane_;
-      shared_[p_.layout.sums + (warp_ * p_.layout.steps + s) * 2 * S::kStates +
-              m / kPerLane * S::kStates + state_lane_ * kPerLane + m % kPerLane] = sum;
-    }
+    sum_channels(of_b, s, 0);
     const float sum_b = fold<kPerLane, S::kStateLanes, S::kChannelLanes>(through_b, state_lane_);
     const float sum_decay =
         fold<kPerLane, S::kStateLanes, S::kChannelLanes>(through_decay, state_lane_);
@@ -269,7 +268,7 @@ class Lane {
 
   // The chunk's [channel][state] in the workspace.
   __device__ __forceinline__ float* place(float* base, int j) const {
-    return base + (chunk_at_ + channel_ + j) * S::kStates + state_lane_ * kPerLane;
+    return base + (chunk_at() + channel() + j) * S::kStates + state_lane_ * kPerLane;
   }
   __device__ __forceinline__ void save(float* base, const Pairs& v) const {
 #pragma unroll
@@ -288,30 +287,31 @@ class Lane {
       }
     }
   }
+  // The states before a tile: of the first they are those that enter the chunk.
   __device__ __forceinline__ float* start(int tile, int j) const {
-    const int tiles = p_.layout.steps / kTile;
     return shared_ + p_.layout.starts +
-           (((warp_ * tiles + tile) * kPerLane + j) * 32 + lane_) * kPerLane;
+           (((warp() * (kTiles - 1) + tile - 1) * kPerLane + j) * 32 + thread_number() % 32) *
+               kPerLane;
   }
   __device__ __forceinline__ void write_start(int tile, const Pairs& h) const {
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) write4(start(tile, j), h[j]);
   }
   __device__ __forceinline__ void read_start(int tile, Pairs& h) const {
+    if (tile == 0) {
+      load(p_.state, h);
+      return;
+    }
 #pragma unroll
     for (int j = 0; j < kPerLane; ++j) read4(start(tile, j), h[j]);
   }
 
   const Problem& p_;
+  const Place& at_;
   float* shared_;
-  int lane_;
-  int warp_;
   int channel_lane_;
   int state_lane_;
-  int inside_;  // the lane's first channel in the thread block
-  int channel_;
-  int64_t group_at_;
-  int64_t chunk_at_;
+  int inside_;   // the lane's first channel in the thread block
   Pairs rate_;   // A log2(e)
   Pairs asked_;  // of the state before, by the steps done
   Pairs dA_;

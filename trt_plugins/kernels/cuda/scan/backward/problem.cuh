@@ -29,30 +29,30 @@ struct Problem {
   Layout layout;
 };
 
-// What a thread block works on.
+// What a thread block works on. It lies in shared memory: the kernels are short of registers.
 struct Place {
   int row;
   int group;
   int chunk;
-  int block;   // of the row
-  int first;   // channel
-  int begin;   // step
-  int warps;   // of the thread block
-  int thread;  // in it
+  int block;  // of the row
+  int first;  // channel
+  int begin;  // step
+  int warps;  // of the thread block
 };
+
+__device__ __forceinline__ int thread_number() { return static_cast<int>(threadIdx.x); }
 
 template <class S>
 __device__ __forceinline__ Place place_of(const Problem& p) {
   Place at;
   at.warps = static_cast<int>(blockDim.x) / 32;
-  at.thread = static_cast<int>(threadIdx.x);
   const int index = static_cast<int>(blockIdx.x);
   at.chunk = index % p.chunks;
   at.block = index / p.chunks % p.blocks_per_row;
   at.row = index / p.chunks / p.blocks_per_row;
   at.group = at.row % p.groups;
   at.first = at.block * at.warps * S::kChannels;
-  at.begin = at.chunk * p.layout.steps;
+  at.begin = at.chunk * kSteps;
   return at;
 }
 
