@@ -88,8 +88,8 @@ class Emulation:
         workspace.check("the workspace")
 
 
-def compile_kernels(folder: Path, sources: Sequence[Path] = SOURCES) -> Emulation:
-    """Compile into ``folder`` and open."""
+def compile_library(folder: Path, sources: Sequence[Path]) -> Path:
+    """Compile into ``folder``."""
     compiler = os.environ.get("CXX", "c++")
 
     def compiled(source: Path) -> Path:
@@ -101,4 +101,9 @@ def compile_kernels(folder: Path, sources: Sequence[Path] = SOURCES) -> Emulatio
         objects = list(pool.map(compiled, sources))
     library = folder / "libcuda_on_cpu.so"
     run(compiler, "-shared", "-fsanitize=undefined", *objects, "-o", library)
-    return Emulation(library)
+    return library
+
+
+def compile_kernels(folder: Path, sources: Sequence[Path] = SOURCES) -> Emulation:
+    """Compile into ``folder`` and open."""
+    return Emulation(compile_library(folder, sources))

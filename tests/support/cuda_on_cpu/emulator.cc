@@ -24,7 +24,7 @@ constexpr std::size_t kMostShared = 227 * 1024;
 constexpr std::size_t kGuard = 4096;
 constexpr unsigned char kGuardByte = 0x5a;
 
-enum class Wait { kNothing, kBlock, kWarp, kDone };
+enum class Wait { kNothing, kBlock, kWarp, kBarrier, kDone };
 
 // A context starts a thread; from then on it is left and taken up by jumps, which spare a system
 // call each.
@@ -36,7 +36,24 @@ struct Thread {
   Wait wait;
   int line;
   int exchanges;
+  const uint64_t* barrier;
+  uint32_t parity;
 };
+
+struct Barrier {
+  uint16_t arrivals;
+  uint16_t pending;
+  uint32_t phase;
+};
+static_assert(sizeof(Barrier) == sizeof(uint64_t), "in the place of one");
+
+Barrier read(const uint64_t* barrier) {
+  Barrier b;
+  std::memcpy(&b, barrier, sizeof b);
+  return b;
+}
+
+bool passed(const uint64_t* barrier, uint32_t parity) { return read(barrier).phase % 2 != parity; }
 
 struct Block {
   std::vector<Thread> threads;
@@ -49,7 +66,7 @@ struct Block {
 };
 
 Block block;
-alignas(16) unsigned char shared[kMostShared + kGuard];
+alignas(128) unsigned char shared[kMostShared + kGuard];
 std::size_t device_shared = kMostShared;
 int order = 0;
 
@@ -93,6 +110,11 @@ bool release(int begin, int end, Wait wait) {
 
 bool release_some(int threads) {
   bool any = false;
+  for (int i = 0; i < threads; ++i) {
+    Thread& t = block.threads[i];
+    if (t.wait != Wait::kBarrier || !passed(t.barrier, t.parity)) continue;
+    t.wait = Wait::kNothing, any = true;
+  }
   for (int warp = 0; warp < threads; warp += kLanes) {
     any = release(warp, warp + kLanes, Wait::kWarp) || any;
   }
@@ -136,20 +158,20 @@ cudaError_t run(dim3 grid, int threads, std::size_t bytes, void (*call)(const vo
   block.call = call, block.arg = arg;
   gridDim = grid, blockDim = dim3(static_cast<unsigned>(threads));
   const std::vector<int> turn = turns(threads);
-  for (unsigned y = 0; y < grid.y; ++y) {
-    for (unsigned x = 0; x < grid.x; ++x) {
-      blockIdx = dim3(x, y, 0);
-      std::memset(shared, 0xff, bytes);  // NaN
-      std::memset(shared + bytes, kGuardByte, kGuard);
-      if (!run_block(threads, turn)) {
-        std::fprintf(stderr, "block %u, %u: its threads do not meet\n", x, y);
-        return cudaErrorLaunchFailure;
-      }
-      const auto touched = [](unsigned char byte) { return byte != kGuardByte; };
-      if (std::any_of(shared + bytes, shared + bytes + kGuard, touched)) {
-        std::fprintf(stderr, "block %u, %u: shared memory written beyond its end\n", x, y);
-        return cudaErrorLaunchFailure;
-      }
+  const unsigned blocks = grid.x * grid.y * grid.z;
+  for (unsigned i = 0; i < blocks; ++i) {
+    blockIdx = dim3(i % grid.x, i / grid.x % grid.y, i / grid.x / grid.y);
+    std::memset(shared, 0xff, bytes);  // NaN
+    std::memset(shared + bytes, kGuardByte, kGuard);
+    const char* fault = nullptr;
+    if (!run_block(threads, turn)) fault = "its threads do not meet";
+    const auto touched = [](unsigned char byte) { return byte != kGuardByte; };
+    if (std::any_of(shared + bytes, shared + bytes + kGuard, touched)) {
+      fault = "shared memory written beyond its end";
+    }
+    if (fault != nullptr) {
+      std::fprintf(stderr, "block %u, %u, %u: %s\n", blockIdx.x, blockIdx.y, blockIdx.z, fault);
+      return cudaErrorLaunchFailure;
     }
   }
   return cudaSuccess;
@@ -166,6 +188,25 @@ float exchange(float v, int offset, int line) {
 }
 
 unsigned char* shared_memory() { return shared; }
+
+void barrier_init(uint64_t* barrier, int arrivals) {
+  const auto count = static_cast<uint16_t>(arrivals);
+  const Barrier b{count, count, 0};
+  std::memcpy(barrier, &b, sizeof b);
+}
+
+void barrier_arrive(uint64_t* barrier) {
+  Barrier b = read(barrier);
+  if (--b.pending == 0) b.pending = b.arrivals, ++b.phase;
+  std::memcpy(barrier, &b, sizeof b);
+}
+
+void barrier_wait(const uint64_t* barrier, uint32_t parity) {
+  if (passed(barrier, parity)) return;
+  Thread& self = block.threads[block.current];
+  self.barrier = barrier, self.parity = parity;
+  give_way(Wait::kBarrier, 0);
+}
 
 }  // namespace cuda_on_cpu
 

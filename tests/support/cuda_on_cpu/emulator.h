@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cuda_runtime_api.h"
 
@@ -25,5 +26,10 @@ void sync_block(int line);
 // `offset`.
 float exchange(float v, int offset, int line);
 unsigned char* shared_memory();
+
+// Arrival barriers, which fit into 64 bits.
+void barrier_init(uint64_t* barrier, int arrivals);
+void barrier_arrive(uint64_t* barrier);
+void barrier_wait(const uint64_t* barrier, uint32_t parity);
 
 }  // namespace cuda_on_cpu

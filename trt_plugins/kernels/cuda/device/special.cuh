@@ -21,6 +21,15 @@ __device__ __forceinline__ float reciprocal_fast(float x) {
   return r;
 }
 
+// `which` ? b : a, in one instruction: `?:` on array elements may put the array into memory.
+__device__ __forceinline__ float select(int which, float a, float b) {
+  float r;
+  asm("{.reg .pred p; setp.ne.s32 p, %3, 0; selp.f32 %0, %1, %2, p;}"
+      : "=f"(r)
+      : "f"(b), "f"(a), "r"(which));
+  return r;
+}
+
 // The dynamic shared memory of a block, on 16 bytes. Kernels that want more declare `memory`.
 __device__ __forceinline__ unsigned char* dynamic_shared() {
   extern __shared__ __align__(16) unsigned char dynamic_memory[];

@@ -89,15 +89,6 @@ __device__ __forceinline__ float softplus_for(float v) {
   }
 }
 
-// `which` ? b : a, in one instruction: `?:` on array elements may put the array into memory.
-__device__ __forceinline__ float select(int which, float a, float b) {
-  float r;
-  asm("{.reg .pred p; setp.ne.s32 p, %3, 0; selp.f32 %0, %1, %2, p;}"
-      : "=f"(r)
-      : "f"(b), "f"(a), "r"(which));
-  return r;
-}
-
 // Positions (frame * joints + joint) of a step of a walk and of its limb neighbour.
 struct Places {
   unsigned own;

@@ -10,6 +10,7 @@ inline float exp2_fast(float x) {
   return r < 0x1p-126f ? 0.0f : r;
 }
 inline float reciprocal_fast(float x) { return 1.0f / x; }
+inline float select(int which, float a, float b) { return which != 0 ? b : a; }
 inline unsigned char* dynamic_shared() { return cuda_on_cpu::shared_memory(); }
 
 }  // namespace posemamba::cuda

@@ -68,8 +68,7 @@ template <class C>
 __global__ void __launch_bounds__(C::kThreads, 1)
     split_channel_kernel(const __grid_constant__ CrossArgs a,
                          const __grid_constant__ Prepared from) {
-  extern __shared__ __align__(128) unsigned char memory[];
-  Shared<C>& shared = *reinterpret_cast<Shared<C>*>(memory);
+  Shared<C>& shared = *reinterpret_cast<Shared<C>*>(dynamic_shared());
   const int thread = static_cast<int>(threadIdx.x);
   const int first = static_cast<int>(blockIdx.x) % a.blocks_per_row * C::kChannels;
   const int row = static_cast<int>(blockIdx.x) / a.blocks_per_row;  // batch * directions + k
