@@ -1,0 +1,264 @@
+// A thread block for every 16 or 32 positions of a batch item, on sm_90a: out_norm to the next
+// in_proj in one launch, as tail_single, but products are those of warpgroups. For grids that give
+// a multiprocessor one block, where what counts is how long a block takes from first to last.
+#pragma once
+
+#include "cuda/block/gate.cuh"
+#include "cuda/block/tail_single/next.cuh"
+#include "cuda/block/tail_warpgroup/weights.cuh"
+
+namespace posemamba::cuda {
+
+template <int D, int Rows, int Warpgroups>
+struct TailWarpgroupShared {
+  using Core = CoreRows<Rows>;
+  static constexpr int kParts = TailTiles<D, Warpgroups>::parts(kOutProj);
+  static constexpr int kSum = D + 4;  // floats of a row: outputs by rows hit all banks
+  static constexpr int kOut = 4 * D + kRowPad;
+
+  struct Work {
+    alignas(128) __half wide[Core::size(2 * D)];  // gated rows, then the MLP's hidden ones
+    alignas(16) float sum[kParts][Rows * kSum];   // what out_proj and fc2 add to the stream
+  };
+  union {
+    Work work;
+    alignas(16) __half out[Rows * kOut];  // xz of the next block, once the work is done
+  };
+  alignas(128) __half narrow[Core::size(D)];  // normalised rows
+  alignas(16) TailVectors<D, false> vectors;
+};
+
+// Where a lane reads of Count gated rows, found before anything of an earlier launch is there.
+template <int D, int Count>
+struct GateAddresses {
+  using Group = RowGroup<2 * D, 1>;
+  const __half* part[Count][4];
+  const __half* own[Count];
+  const __half* other[Count];
+  const __half* gate[Count];
+
+  __device__ __forceinline__ GateAddresses(const CrossArgs& c, const pm_block_tail_params& a,
+                                           const Place& place, int first) {
+    const GateSource from = gate_source(c, a, blockIdx.y);
+    const int channel = Group::channel(0, place.lane);
+#pragma unroll
+    for (int r = 0; r < Count; ++r) {
+      const int position = place.position(place.row0 + first + r);
+      const GridPoint at{position / c.joints, position % c.joints};
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        part[r][k] = stay(GateRows<D, 1>::direction(c, from, k, at) + channel);
+      }
+      const int limb = c.limb_index[at.joint];
+      own[r] = stay(from.u + int64_t{position} * c.x_stride + channel);
+      other[r] = stay(from.u + int64_t{position - at.joint + limb} * c.x_stride + channel);
+      gate[r] = stay(from.z + int64_t{position} * a.z_stride + channel);
+    }
+  }
+
+ private:
+  // Computed here: the compiler would move it down to its use.
+  static __device__ __forceinline__ const __half* stay(const __half* p) {
+    asm volatile("" : "+l"(p));
+    __builtin_assume(__isGlobal(p));
+    return p;
+  }
+};
+
+// Count gated rows from `row0` on, to shared memory; `first` is their place among a warp's.
+template <int Count, int D, int Rows, int Warpgroups>
+__device__ __forceinline__ void gate_core_rows(TailWarpgroupShared<D, Rows, Warpgroups>& shared,
+                                               const pm_block_tail_params& a, const Place& place,
+                                               const GateAddresses<D, Count>& from, int first) {
+  GateRows<D, Count> rows;
+  typename GateRows<D, Count>::Group y;
+#pragma unroll
+  for (int r = 0; r < Count; ++r) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) rows.part[r][k].load(from.part[r][k], 0);
+    rows.own[r].load(from.own[r], 0);
+    rows.other[r].load(from.other[r], 0);
+    rows.gate[r].load(from.gate[r], 0);
+  }
+  rows.sum_directions(4, y);
+  const TailVectors<D, false>& v = shared.vectors;
+  rows.add_skip(v, place.lane, y);
+  y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
+  write_gated(y, rows.gate, place.lane, [&](int r, int channel) {
+    return shared.work.wide + CoreRows<Rows>::at(place.row0 + first + r, channel);
+  });
+}
+
+template <int D, int Rows, int Count>
+__device__ __forceinline__ void write_core_rows(__half* to, const Place& place,
+                                                const RowGroup<D, Count>& rows) {
+  if (!rows.used(place.lane)) return;
+#pragma unroll
+  for (int r = 0; r < Count; ++r) {
+#pragma unroll
+    for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
+      write_quad(to + CoreRows<Rows>::at(place.row0 + r, rows.channel(q, place.lane)),
+                 rows.quad[r][q]);
+    }
+  }
+}
+
+// rows += what a product left for them.
+template <int D, int Rows, int Warpgroups, int Count>
+__device__ __forceinline__ void add_sums(const TailWarpgroupShared<D, Rows, Warpgroups>& shared,
+                                         const Place& place, RowGroup<D, Count>& rows) {
+  using Shared = TailWarpgroupShared<D, Rows, Warpgroups>;
+  if (!rows.used(place.lane)) return;
+#pragma unroll
+  for (int r = 0; r < Count; ++r) {
+#pragma unroll
+    for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
+      const int at = (place.row0 + r) * Shared::kSum + rows.channel(q, place.lane);
+#pragma unroll
+      for (int part = 0; part < Shared::kParts; ++part) {
+        rows.quad[r][q] = rows.quad[r][q] + read_quad(shared.work.sum[part] + at);
+      }
+    }
+  }
+}
+
+template <int D, int Rows, int Warpgroups, int Ring>
+__device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
+                                                   const pm_block_tail_params& a) {
+  using Shared = TailWarpgroupShared<D, Rows, Warpgroups>;
+  constexpr int kWarps = 4 * Warpgroups;
+  constexpr int kThreads = 32 * kWarps;
+  constexpr int kCount = Rows / kWarps;                    // rows a warp normalises
+  constexpr int kAtOnce = kCount >= 2 && D < 256 ? 2 : 1;  // rows gated at once, for the registers
+  using Group = RowGroup<D, kCount>;
+  constexpr int kFirst = Ring < 8 ? Ring : 8;  // tiles on their way while rows are gated
+  extern __shared__ __align__(128) unsigned char memory[];
+  Shared& shared = *reinterpret_cast<Shared*>(memory);
+  const int thread = static_cast<int>(threadIdx.x);
+  const Place place = place_of<kWarps, Rows>(c.steps);
+  const TailVectors<D, false>& v = shared.vectors;
+
+  shared.vectors.copy_from(a.vectors, thread, kThreads);
+  TailWeights<D, Rows, Warpgroups, Ring> weights(a, place.warp, place.lane);
+  weights.template load<0, kFirst>();
+  const GateAddresses<D, kAtOnce> from(c, a, place, 0);
+  copies_done();
+  __syncthreads();    // the parameters are there
+  dependency_wait();  // the directions, u, z and the residual come from earlier launches
+  dependency_release();
+
+  gate_core_rows(shared, a, place, from, 0);
+#pragma unroll 1
+  for (int r = kAtOnce; r < kCount; r += kAtOnce) {
+    gate_core_rows(shared, a, place, GateAddresses<D, kAtOnce>(c, a, place, r), r);
+  }
+  writes_before_products();
+  weights.template load<kFirst, Ring>();
+  Group rows;  // the residual stream
+#pragma unroll
+  for (int r = 0; r < kCount; ++r) {
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) {
+      rows.quad[r][q] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+      if (!rows.used(place.lane)) continue;
+      const float* residual = a.residual + (place.item + place.position(place.row0 + r)) * D;
+      rows.quad[r][q] = read_quad(residual + rows.channel(q, place.lane));
+    }
+  }
+  __syncthreads();  // the gated rows are complete
+  const auto leave_sums = [&](int part, int output, const OutputSums<Rows>& sums) {
+    float* to = shared.work.sum[part] + output + place.lane / 4;
+#pragma unroll
+    for (int i = 0; i < Rows / 2; ++i) {
+      const int row = i / 4 * 8 + place.lane % 4 * 2 + i % 2;
+      to[row * Shared::kSum + i / 2 % 2 * 8] = sums[i / 4][i % 4];
+    }
+  };
+  weights.template run<kOutProj>(shared.work.wide, leave_sums);
+  __syncthreads();  // the sums are complete
+  add_sums(shared, place, rows);
+  Group normal = rows;
+  normal.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, place.lane);
+  write_core_rows<D, Rows>(shared.narrow, place, normal);
+  writes_before_products();
+  __syncthreads();  // the normalised rows are complete; nobody reads the gated ones any more
+  weights.template run<kFc1>(
+      shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
+        const float* bias = v.fc1_bias + output + place.lane / 4;
+        OutputSums<Rows> active;
+#pragma unroll
+        for (int i = 0; i < Rows / 2; ++i) {
+          active[i / 4][i % 4] = gelu(sums[i / 4][i % 4] + bias[i / 2 % 2 * 8]);
+        }
+        store_outputs(active, place.lane, [&](int row, int channel) {
+          return shared.work.wide + CoreRows<Rows>::at(row, output + channel);
+        });
+      });
+  writes_before_products();
+  __syncthreads();  // the hidden rows are complete
+  weights.template run<kFc2>(shared.work.wide, leave_sums);
+  __syncthreads();  // the sums are complete
+  add_sums(shared, place, rows);
+  if (rows.used(place.lane)) {
+#pragma unroll
+    for (int r = 0; r < kCount; ++r) {
+#pragma unroll
+      for (int q = 0; q < Group::kQuads; ++q) {
+        rows.quad[r][q] =
+            rows.quad[r][q] + read_quad(v.fc2_bias + rows.channel(q, place.lane));
+      }
+    }
+  }
+  rows.normalize(v.shared_norm[0], v.shared_norm[1], a.shared_epsilon, place.lane);
+#pragma unroll
+  for (int r = 0; r < kCount; ++r) {
+    if (!rows.used(place.lane) || !place.inside(place.row0 + r)) continue;
+    float* to = a.stream + (place.item + place.first + place.row0 + r) * D;
+    const float* position = a.position + (place.first + place.row0 + r) / c.joints * D;
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) {
+      const int channel = rows.channel(q, place.lane);
+      if (a.position != nullptr) {
+        rows.quad[r][q] = rows.quad[r][q] + read_quad(position + channel);
+      }
+      write_quad(to + channel, rows.quad[r][q]);
+    }
+  }
+  rows.normalize(v.next_norm[0], v.next_norm[1], a.next.epsilon, place.lane);
+  if (a.next.xz == nullptr) {
+    write_poses<D, kCount>(a.next, place, rows);
+    return;
+  }
+  write_core_rows<D, Rows>(shared.narrow, place, rows);
+  writes_before_products();
+  __syncthreads();  // the rows are complete, and nobody reads `work` any more
+  weights.template run<kInProj>(
+      shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
+        store_outputs(sums, place.lane, [&](int row, int channel) {
+          return shared.out + row * Shared::kOut + output + channel;
+        });
+      });
+  __syncthreads();                    // the outputs are complete
+  constexpr int kPieces = 4 * D / 8;  // 16 bytes each
+  auto* xz = static_cast<__half*>(a.next.xz) + (place.item + place.first) * 4 * D;
+  const int left = place.steps - place.first;
+#pragma unroll 4
+  for (int i = thread; i < Rows * kPieces; i += kThreads) {
+    const int row = i / kPieces;
+    const int column = i % kPieces * 8;
+    if (row >= left) break;
+    *reinterpret_cast<uint4*>(xz + row * 4 * D + column) =
+        *reinterpret_cast<const uint4*>(shared.out + row * Shared::kOut + column);
+  }
+}
+
+template <int D, int Rows, int Warpgroups, int Ring>
+__global__ void __maxnreg__(Warpgroups == 4 ? 128 : 112)
+    block_tail_warpgroup_kernel(const __grid_constant__ CrossArgs c,
+                                const __grid_constant__ pm_block_tail_params a) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  run_tail_warpgroup<D, Rows, Warpgroups, Ring>(c, a);
+#endif
+}
+
+}  // namespace posemamba::cuda
