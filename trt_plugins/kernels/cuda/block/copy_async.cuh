@@ -20,4 +20,22 @@ __device__ __forceinline__ void copies_arrive(uint64_t* barrier) {
                : "memory");
 }
 
+// Copies `bytes`, a multiple of 16, as one; `barrier`, made for one arrival, completes when they are
+// there. One thread, sm_90 on.
+__device__ __forceinline__ void copy_whole(void* to, const void* from, int bytes,
+                                           uint64_t* barrier) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
+                   shared_address(barrier)),
+               "r"(bytes)
+               : "memory");
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(shared_address(to)),
+      "l"(from), "r"(bytes), "r"(shared_address(barrier))
+      : "memory");
+#endif
+}
+
 }  // namespace posemamba::cuda

@@ -26,60 +26,59 @@ struct TailWarpgroupShared {
   };
   alignas(128) __half narrow[Core::size(D)];  // normalised rows
   alignas(16) TailVectors<D, false> vectors;
+  uint64_t vectors_there;
+  alignas(16) const __half* from[4 * Warpgroups][Rows / (4 * Warpgroups)][8];  // see find_rows
 };
 
-// Where a lane reads of Count gated rows, found before anything of an earlier launch is there.
-template <int D, int Count>
-struct GateAddresses {
-  using Group = RowGroup<2 * D, 1>;
-  const __half* part[Count][4];
-  const __half* own[Count];
-  const __half* other[Count];
-  const __half* gate[Count];
+// Where the streams of a warp's rows begin: every lane finds one, before anything of an earlier
+// launch is there. A lane that found all of its own would spend half as long as it normalises.
+constexpr int kStreams = 7;  // four directions, u, u of the limb neighbour, z
 
-  __device__ __forceinline__ GateAddresses(const CrossArgs& c, const pm_block_tail_params& a,
-                                           const Place& place, int first) {
-    const GateSource from = gate_source(c, a, blockIdx.y);
-    const int channel = Group::channel(0, place.lane);
-#pragma unroll
-    for (int r = 0; r < Count; ++r) {
-      const int position = place.position(place.row0 + first + r);
-      const GridPoint at{position / c.joints, position % c.joints};
-#pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        part[r][k] = stay(GateRows<D, 1>::direction(c, from, k, at) + channel);
-      }
-      const int limb = c.limb_index[at.joint];
-      own[r] = stay(from.u + int64_t{position} * c.x_stride + channel);
-      other[r] = stay(from.u + int64_t{position - at.joint + limb} * c.x_stride + channel);
-      gate[r] = stay(from.z + int64_t{position} * a.z_stride + channel);
-    }
+template <int D, int Rows, int Warpgroups, int Count>
+__device__ __forceinline__ void find_rows(const __half* (&to)[Count][8], const CrossArgs& c,
+                                          const pm_block_tail_params& a, const Place& place) {
+  static_assert(Count * kStreams <= 32, "a lane a stream");
+  if (place.lane >= Count * kStreams) return;
+  const int r = place.lane / kStreams;
+  const int stream = place.lane % kStreams;
+  const GateSource from = gate_source(c, a, blockIdx.y);
+  const int position = place.position(place.row0 + r);
+  const int frame = position / c.joints;
+  const GridPoint at{frame, position - frame * c.joints};
+  const __half* row = nullptr;
+  if (stream < 4) {
+    row = GateRows<D, 1>::direction(c, from, stream, at);
+  } else if (stream < 6) {
+    const int joint = stream == 4 ? at.joint : c.limb_index[at.joint];
+    row = from.u + int64_t{position - at.joint + joint} * c.x_stride;
+  } else {
+    row = from.z + int64_t{position} * a.z_stride;
   }
+  to[r][stream] = row;
+}
 
- private:
-  // Computed here: the compiler would move it down to its use.
-  static __device__ __forceinline__ const __half* stay(const __half* p) {
-    asm volatile("" : "+l"(p));
-    __builtin_assume(__isGlobal(p));
-    return p;
-  }
-};
-
-// Count gated rows from `row0` on, to shared memory; `first` is their place among a warp's.
+// Count gated rows to shared memory, from the warp's row `first` on.
 template <int Count, int D, int Rows, int Warpgroups>
 __device__ __forceinline__ void gate_core_rows(TailWarpgroupShared<D, Rows, Warpgroups>& shared,
                                                const pm_block_tail_params& a, const Place& place,
-                                               const GateAddresses<D, Count>& from, int first) {
+                                               int first) {
   GateRows<D, Count> rows;
   typename GateRows<D, Count>::Group y;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
+    const auto& from = shared.from[place.warp][first + r];
+    const auto load = [&](int stream, typename GateRows<D, Count>::Bits& to) {
+      const __half* row = from[stream];
+      __builtin_assume(__isGlobal(row));
+      to.load(row, place.lane);
+    };
 #pragma unroll
-    for (int k = 0; k < 4; ++k) rows.part[r][k].load(from.part[r][k], 0);
-    rows.own[r].load(from.own[r], 0);
-    rows.other[r].load(from.other[r], 0);
-    rows.gate[r].load(from.gate[r], 0);
+    for (int k = 0; k < 4; ++k) load(k, rows.part[r][k]);
+    load(4, rows.own[r]);
+    load(5, rows.other[r]);
+    load(6, rows.gate[r]);
   }
+  barrier_wait(&shared.vectors_there, 0);
   rows.sum_directions(4, y);
   const TailVectors<D, false>& v = shared.vectors;
   rows.add_skip(v, place.lane, y);
@@ -122,7 +121,7 @@ __device__ __forceinline__ void add_sums(const TailWarpgroupShared<D, Rows, Warp
   }
 }
 
-template <int D, int Rows, int Warpgroups, int Ring>
+template <int D, int Rows, int Warpgroups, int Ring, int Probe>
 __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
                                                    const pm_block_tail_params& a) {
   using Shared = TailWarpgroupShared<D, Rows, Warpgroups>;
@@ -138,21 +137,20 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   const Place place = place_of<kWarps, Rows>(c.steps);
   const TailVectors<D, false>& v = shared.vectors;
 
-  shared.vectors.copy_from(a.vectors, thread, kThreads);
-  TailWeights<D, Rows, Warpgroups, Ring> weights(a, place.warp, place.lane);
+  if (thread == 0) {
+    barrier_init(&shared.vectors_there, 1);
+    copy_whole(&shared.vectors, a.vectors, sizeof(shared.vectors), &shared.vectors_there);
+  }
+  TailWeights<D, Rows, Warpgroups, Ring, Probe> weights(a, place.warp, place.lane);
   weights.template load<0, kFirst>();
-  const GateAddresses<D, kAtOnce> from(c, a, place, 0);
-  copies_done();
-  __syncthreads();    // the parameters are there
+  find_rows<D, Rows, Warpgroups>(shared.from[place.warp], c, a, place);
+  __syncthreads();    // the barrier is there, and where rows are
   dependency_wait();  // the directions, u, z and the residual come from earlier launches
   dependency_release();
 
-  gate_core_rows(shared, a, place, from, 0);
 #pragma unroll 1
-  for (int r = kAtOnce; r < kCount; r += kAtOnce) {
-    gate_core_rows(shared, a, place, GateAddresses<D, kAtOnce>(c, a, place, r), r);
-  }
-  writes_before_products();
+  for (int r = 0; r < kCount; r += kAtOnce) gate_core_rows<kAtOnce>(shared, a, place, r);
+  if (Probe != 8) writes_before_products();
   weights.template load<kFirst, Ring>();
   Group rows;  // the residual stream
 #pragma unroll
@@ -180,7 +178,7 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   Group normal = rows;
   normal.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, place.lane);
   write_core_rows<D, Rows>(shared.narrow, place, normal);
-  writes_before_products();
+  if (Probe != 8) writes_before_products();
   __syncthreads();  // the normalised rows are complete; nobody reads the gated ones any more
   weights.template run<kFc1>(
       shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
@@ -194,7 +192,7 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
           return shared.work.wide + CoreRows<Rows>::at(row, output + channel);
         });
       });
-  writes_before_products();
+  if (Probe != 8) writes_before_products();
   __syncthreads();  // the hidden rows are complete
   weights.template run<kFc2>(shared.work.wide, leave_sums);
   __syncthreads();  // the sums are complete
@@ -230,7 +228,7 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
     return;
   }
   write_core_rows<D, Rows>(shared.narrow, place, rows);
-  writes_before_products();
+  if (Probe != 8) writes_before_products();
   __syncthreads();  // the rows are complete, and nobody reads `work` any more
   weights.template run<kInProj>(
       shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
@@ -252,12 +250,12 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   }
 }
 
-template <int D, int Rows, int Warpgroups, int Ring>
+template <int D, int Rows, int Warpgroups, int Ring, int Probe>
 __global__ void __maxnreg__(Warpgroups == 4 ? 128 : 112)
     block_tail_warpgroup_kernel(const __grid_constant__ CrossArgs c,
                                 const __grid_constant__ pm_block_tail_params a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run_tail_warpgroup<D, Rows, Warpgroups, Ring>(c, a);
+  run_tail_warpgroup<D, Rows, Warpgroups, Ring, Probe>(c, a);
 #endif
 }
 

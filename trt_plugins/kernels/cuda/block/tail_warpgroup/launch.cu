@@ -6,13 +6,13 @@
 namespace posemamba::cuda {
 namespace {
 
-template <int D, int Rows, int Warpgroups, int Ring>
+template <int D, int Rows, int Warpgroups, int Ring, int Probe = 0>
 cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const Device& device,
                 cudaStream_t stream) {
   pm_block_tail_params copy = params;
   CrossArgs args_of_scan = scan;
   void* args[] = {&args_of_scan, &copy};
-  return launch(reinterpret_cast<const void*>(&block_tail_warpgroup_kernel<D, Rows, Warpgroups, Ring>),
+  return launch(reinterpret_cast<const void*>(&block_tail_warpgroup_kernel<D, Rows, Warpgroups, Ring, Probe>),
                 tail_grid(scan.steps, params.scan.batch, Rows), dim3(128 * Warpgroups), args,
                 true, device, stream, sizeof(TailWarpgroupShared<D, Rows, Warpgroups>));
 }
@@ -24,9 +24,15 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
   const int variant = v ? std::atoi(v) : 0;
   if constexpr (D == 256) return run<D, Rows, 4, 4>(params, scan, device, stream);
   else {
-  if (variant == 1) return run<D, Rows, 4, 8>(params, scan, device, stream);
+  if (variant == 1) return run<D, Rows, 4, 10>(params, scan, device, stream);
   if (variant == 2) return run<D, Rows, 2, 8>(params, scan, device, stream);
   if (variant == 3) return run<D, Rows, 2, 12>(params, scan, device, stream);
+  if constexpr (D == 128) {
+  if (variant == 4) return run<D, Rows, 4, 12, 1>(params, scan, device, stream);
+  if (variant == 5) return run<D, Rows, 4, 12, 2>(params, scan, device, stream);
+  if (variant == 7) return run<D, Rows, 4, 12, 8>(params, scan, device, stream);
+  if (variant == 6) return run<D, Rows, 4, 12, 3>(params, scan, device, stream);
+ }
   return run<D, Rows, 4, 12>(params, scan, device, stream);
   }
 }

@@ -52,7 +52,7 @@ __device__ __forceinline__ uint4 load_here(const uint4* from) {
   return to;
 }
 
-template <int D, int Rows, int Warpgroups, int Ring>
+template <int D, int Rows, int Warpgroups, int Ring, int Probe = 0>
 class TailWeights {
   using Tiles = TailTiles<D, Warpgroups>;
   static constexpr int kAtOnce = 8;  // tiles between two waits, at most
@@ -70,7 +70,7 @@ class TailWeights {
       constexpr int kIndex = From - Tiles::first(kProduct);
       constexpr int kTurnEnd = Tiles::first(kProduct) + (kIndex / kSteps + 1) * kSteps;
       constexpr int kEnd = To < kTurnEnd ? To : kTurnEnd;
-      if (busy<kProduct>()) {
+      if ((Probe & 1) == 0 && busy<kProduct>()) {
         const int tile = group_of<kProduct>(kIndex / kSteps) * 4 + warp_;
         const int step = part<kProduct>() * kSteps + kIndex % kSteps;
         const auto* from = static_cast<const uint4*>(matrix<kProduct>()) +
@@ -151,7 +151,7 @@ class TailWeights {
   int group_;
   int warp_;  // of its group
   int lane_;
-  uint4 ring_[Ring];
+  uint4 ring_[Ring] = {};
 };
 
 }  // namespace posemamba::cuda
