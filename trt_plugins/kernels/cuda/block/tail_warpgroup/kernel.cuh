@@ -230,16 +230,29 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   write_core_rows<D, Rows>(shared.narrow, place, rows);
   if (Probe != 8) writes_before_products();
   __syncthreads();  // the rows are complete, and nobody reads `work` any more
+  constexpr bool kDirect = Probe == 16;
+  auto* xz = static_cast<__half*>(a.next.xz) + (place.item + place.first) * 4 * D;
+  const int left = place.steps - place.first;
   weights.template run<kInProj>(
       shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
         store_outputs(sums, place.lane, [&](int row, int channel) {
           return shared.out + row * Shared::kOut + output + channel;
         });
+        if constexpr (kDirect) {
+          __syncwarp();
+#pragma unroll
+          for (int i = 0; i < Rows / 16; ++i) {
+            const int row = i * 16 + place.lane / 2;
+            const int column = output + place.lane % 2 * 8;
+            if (row >= left) break;
+            *reinterpret_cast<uint4*>(xz + row * 4 * D + column) =
+                *reinterpret_cast<const uint4*>(shared.out + row * Shared::kOut + column);
+          }
+        }
       });
+  if (kDirect) return;
   __syncthreads();                    // the outputs are complete
   constexpr int kPieces = 4 * D / 8;  // 16 bytes each
-  auto* xz = static_cast<__half*>(a.next.xz) + (place.item + place.first) * 4 * D;
-  const int left = place.steps - place.first;
 #pragma unroll 4
   for (int i = thread; i < Rows * kPieces; i += kThreads) {
     const int row = i / kPieces;

@@ -22,7 +22,7 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
                 cudaStream_t stream) {
   const char* v = std::getenv("PM_TRY");
   const int variant = v ? std::atoi(v) : 0;
-  if constexpr (D == 256) return run<D, Rows, 4, 4>(params, scan, device, stream);
+  if constexpr (D == 256) return variant == 1 ? run<D, Rows, 4, 8>(params, scan, device, stream) : run<D, Rows, 4, 4>(params, scan, device, stream);
   else {
   if (variant == 1) return run<D, Rows, 4, 10>(params, scan, device, stream);
   if (variant == 2) return run<D, Rows, 2, 8>(params, scan, device, stream);
@@ -31,6 +31,7 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
   if (variant == 4) return run<D, Rows, 4, 12, 1>(params, scan, device, stream);
   if (variant == 5) return run<D, Rows, 4, 12, 2>(params, scan, device, stream);
   if (variant == 7) return run<D, Rows, 4, 12, 8>(params, scan, device, stream);
+  if (variant == 8) return run<D, Rows, 4, 12, 16>(params, scan, device, stream);
   if (variant == 6) return run<D, Rows, 4, 12, 3>(params, scan, device, stream);
  }
   return run<D, Rows, 4, 12>(params, scan, device, stream);

@@ -34,27 +34,29 @@ using OutputSums = float[Rows / 8][4];
 
 #define POSEMAMBA_FOUR(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
 
-// c += the packed tile of each warp * 16 inputs of 32 rows.
+// c += (or, where `add` is 0, =) the packed tile of each warp * 16 inputs of 32 rows.
 __device__ __forceinline__ void product_of_weights(float (&c)[4][4], const uint32_t (&a)[4],
-                                                   uint64_t rows) {
+                                                   uint64_t rows, int add) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile(
+      "{.reg .pred add; setp.ne.s32 add, %21, 0; "
       "wgmma.mma_async.sync.aligned.m64n32k16.f32.f16.f16 "
       "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
-      "{%16, %17, %18, %19}, %20, 1, 1, 1, 0;"
+      "{%16, %17, %18, %19}, %20, add, 1, 1, 0;}"
       : POSEMAMBA_FOUR(0), POSEMAMBA_FOUR(1), POSEMAMBA_FOUR(2), POSEMAMBA_FOUR(3)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows), "r"(add));
 #endif
 }
 // The same for 16 rows.
 __device__ __forceinline__ void product_of_weights(float (&c)[2][4], const uint32_t (&a)[4],
-                                                   uint64_t rows) {
+                                                   uint64_t rows, int add) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile(
+      "{.reg .pred add; setp.ne.s32 add, %13, 0; "
       "wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 "
-      "{%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, %12, 1, 1, 1, 0;"
+      "{%0, %1, %2, %3, %4, %5, %6, %7}, {%8, %9, %10, %11}, %12, add, 1, 1, 0;}"
       : POSEMAMBA_FOUR(0), POSEMAMBA_FOUR(1)
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows));
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(rows), "r"(add));
 #endif
 }
 #undef POSEMAMBA_FOUR

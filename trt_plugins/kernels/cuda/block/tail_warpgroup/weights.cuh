@@ -88,8 +88,8 @@ class TailWeights {
     constexpr int kSteps = Tiles::steps(Product);
     constexpr int kFirst = Tiles::first(Product) + Turn * kSteps;
     if (busy<Product>()) {
-      OutputSums<Rows> sums = {};
-      multiply<kFirst, kFirst + kSteps>(
+      OutputSums<Rows> sums;  // the first product sets them
+      multiply<kFirst, kFirst + kSteps, true>(
           rows + part<Product>() * kSteps * 2 * CoreRows<Rows>::kBlock, sums);
       put(part<Product>(), group_of<Product>(Turn) * 64 + warp_ * 16, sums);
     } else {
@@ -123,7 +123,7 @@ class TailWeights {
   }
 
   // sums += the tiles' products with as many blocks of 16 inputs from `rows` on.
-  template <int From, int To>
+  template <int From, int To, bool Set>
   __device__ __forceinline__ void multiply(const __half* rows, OutputSums<Rows>& sums) {
     constexpr int kMost = kAtOnce < Ring ? kAtOnce : Ring;
     constexpr int kCount = To - From < kMost ? To - From : kMost;
@@ -137,13 +137,14 @@ class TailWeights {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       product_of_weights(sums, a[i],
-                         CoreRows<Rows>::descriptor(rows + i * 2 * CoreRows<Rows>::kBlock));
+                         CoreRows<Rows>::descriptor(rows + i * 2 * CoreRows<Rows>::kBlock),
+                         Set && i == 0 ? 0 : 1);
     }
     products_under_way();
     products_end(sums);
     load<From + Ring, From + kCount + Ring>();
     if constexpr (From + kCount < To) {
-      multiply<From + kCount, To>(rows + kCount * 2 * CoreRows<Rows>::kBlock, sums);
+      multiply<From + kCount, To, false>(rows + kCount * 2 * CoreRows<Rows>::kBlock, sums);
     }
   }
 
