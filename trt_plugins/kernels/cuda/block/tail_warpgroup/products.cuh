@@ -20,7 +20,8 @@ struct CoreRows {
   static __device__ __forceinline__ int at(int row, int channel) {
     return channel / 8 * kBlock + row * 8 + channel % 8;
   }
-  // What the tensor cores take for 16 inputs from `from` on.
+  // What the tensor cores take for 16 inputs from `from` on; and what the next 16 add to it.
+  static constexpr uint64_t kNext = 2 * kBlock * 2 / 16;
   static __device__ __forceinline__ uint64_t descriptor(const __half* from) {
     return uint64_t{(shared_address(from) & 0x3ffff) >> 4} | uint64_t{kBlock * 2 >> 4} << 16 |
            uint64_t{128 >> 4} << 32;

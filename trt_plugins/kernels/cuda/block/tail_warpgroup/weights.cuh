@@ -90,7 +90,9 @@ class TailWeights {
     if (busy<Product>()) {
       OutputSums<Rows> sums;  // the first product sets them
       multiply<kFirst, kFirst + kSteps, true>(
-          rows + part<Product>() * kSteps * 2 * CoreRows<Rows>::kBlock, sums);
+          CoreRows<Rows>::descriptor(rows) +
+              static_cast<unsigned>(part<Product>() * kSteps) * CoreRows<Rows>::kNext,
+          sums);
       put(part<Product>(), group_of<Product>(Turn) * 64 + warp_ * 16, sums);
     } else {
       load<kFirst + Ring, kFirst + kSteps + Ring>();
@@ -124,7 +126,7 @@ class TailWeights {
 
   // sums += the tiles' products with as many blocks of 16 inputs from `rows` on.
   template <int From, int To, bool Set>
-  __device__ __forceinline__ void multiply(const __half* rows, OutputSums<Rows>& sums) {
+  __device__ __forceinline__ void multiply(uint64_t rows, OutputSums<Rows>& sums) {
     constexpr int kMost = kAtOnce < Ring ? kAtOnce : Ring;
     constexpr int kCount = To - From < kMost ? To - From : kMost;
     uint32_t a[kCount][4];
@@ -136,15 +138,14 @@ class TailWeights {
     products_begin(sums, a);
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
-      product_of_weights(sums, a[i],
-                         CoreRows<Rows>::descriptor(rows + i * 2 * CoreRows<Rows>::kBlock),
+      product_of_weights(sums, a[i], rows + static_cast<unsigned>(i) * CoreRows<Rows>::kNext,
                          Set && i == 0 ? 0 : 1);
     }
     products_under_way();
     products_end(sums);
     load<From + Ring, From + kCount + Ring>();
     if constexpr (From + kCount < To) {
-      multiply<From + kCount, To, false>(rows + kCount * 2 * CoreRows<Rows>::kBlock, sums);
+      multiply<From + kCount, To, false>(rows + kCount * CoreRows<Rows>::kNext, sums);
     }
   }
 
