@@ -5,6 +5,7 @@
 
 #include "cuda/block/gate.cuh"
 #include "cuda/block/tail_single/next.cuh"
+#include "cuda/block/tail_warpgroup/staged.cuh"
 #include "cuda/block/tail_warpgroup/weights.cuh"
 
 namespace posemamba::cuda {
@@ -141,8 +142,21 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
     barrier_init(&shared.vectors_there, 1);
     copy_whole(&shared.vectors, a.vectors, sizeof(shared.vectors), &shared.vectors_there);
   }
-  TailWeights<D, Rows, Warpgroups, Ring, Probe> weights(a, place.warp, place.lane);
-  weights.template load<0, kFirst>();
+  constexpr bool kStaged = Ring <= 0;
+  auto weights = [&] {
+    if constexpr (kStaged) {
+      auto& slots = *reinterpret_cast<WeightSlots<kWarps>*>(memory + (sizeof(Shared) + 127) / 128 * 128);
+      return StagedWeights<D, Rows, Warpgroups, Ring < 0>(slots, a, place.warp, place.lane);
+    } else {
+      return TailWeights<D, Rows, Warpgroups, Ring, Probe>(a, place.warp, place.lane);
+    }
+  }();
+  if constexpr (kStaged) {
+    if (Ring < 0) pair_sync();
+    weights.start();
+  } else {
+    weights.template load<0, kFirst>();
+  }
   find_rows<D, Rows, Warpgroups>(shared.from[place.warp], c, a, place);
   __syncthreads();    // the barrier is there, and where rows are
   dependency_wait();  // the directions, u, z and the residual come from earlier launches
@@ -151,7 +165,7 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
 #pragma unroll 1
   for (int r = 0; r < kCount; r += kAtOnce) gate_core_rows<kAtOnce>(shared, a, place, r);
   if (Probe != 8) writes_before_products();
-  weights.template load<kFirst, Ring>();
+  if constexpr (!kStaged) weights.template load<kFirst, Ring>();
   Group rows;  // the residual stream
 #pragma unroll
   for (int r = 0; r < kCount; ++r) {
@@ -269,6 +283,15 @@ __global__ void __maxnreg__(Warpgroups == 4 ? 128 : 112)
                                 const __grid_constant__ pm_block_tail_params a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   run_tail_warpgroup<D, Rows, Warpgroups, Ring, Probe>(c, a);
+#endif
+}
+
+template <int D, int Rows>
+__global__ void __cluster_dims__(2, 1, 1) __maxnreg__(128)
+    block_tail_pair_kernel(const __grid_constant__ CrossArgs c,
+                           const __grid_constant__ pm_block_tail_params a) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  run_tail_warpgroup<D, Rows, 4, -1, 0>(c, a);
 #endif
 }
 

@@ -17,6 +17,18 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
                 true, device, stream, sizeof(TailWarpgroupShared<D, Rows, Warpgroups>));
 }
 
+template <int D, int Rows, bool Pair>
+cudaError_t run_staged(const pm_block_tail_params& params, const CrossArgs& scan, const Device& device,
+                cudaStream_t stream) {
+  pm_block_tail_params copy = params;
+  CrossArgs args_of_scan = scan;
+  void* args[] = {&args_of_scan, &copy};
+  dim3 grid = tail_grid(scan.steps, params.scan.batch, Rows);
+  if (Pair) grid.x = (grid.x + 1) / 2 * 2;
+  const void* kernel = Pair ? reinterpret_cast<const void*>(&block_tail_pair_kernel<D, Rows>) : reinterpret_cast<const void*>(&block_tail_warpgroup_kernel<D, Rows, 4, 0, 0>);
+  return launch(kernel, grid, dim3(512), args, true, device, stream, (sizeof(TailWarpgroupShared<D, Rows, 4>) + 127) / 128 * 128 + sizeof(WeightSlots<16>));
+}
+
 template <int D, int Rows>
 cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const Device& device,
                 cudaStream_t stream) {
@@ -32,6 +44,8 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, const
   if (variant == 5) return run<D, Rows, 4, 12, 2>(params, scan, device, stream);
   if (variant == 7) return run<D, Rows, 4, 12, 8>(params, scan, device, stream);
   if (variant == 8) return run<D, Rows, 4, 12, 16>(params, scan, device, stream);
+  if (variant == 9) return run_staged<D, Rows, false>(params, scan, device, stream);
+  if (variant == 10) return run_staged<D, Rows, true>(params, scan, device, stream);
   if (variant == 6) return run<D, Rows, 4, 12, 3>(params, scan, device, stream);
  }
   return run<D, Rows, 4, 12>(params, scan, device, stream);
