@@ -70,7 +70,8 @@ bool check_case(const char* name, const Shape& s, const Case& c, const std::vect
         if (&design == &designs[0]) first[i] = off;
         good = good && off < 5e-3 && off <= 1.2 * first[i] + 1e-4;
         char text[64];
-        std::snprintf(text, sizeof text, "%s %.1e", i == 0 ? (std::string(" ") + design.name).c_str() : "", off);
+        std::snprintf(text, sizeof text, "%s %.1e",
+                      i == 0 ? (std::string(" ") + design.name).c_str() : "", off);
         found_off += text;
         kept[i] = std::move(found[i]);
       }
@@ -78,8 +79,8 @@ bool check_case(const char* name, const Shape& s, const Case& c, const std::vect
   }
   std::printf("%s %-9s %d %d x %d x %d columns %d%s%s%s%s: worst row%s\n", good ? "ok  " : "BAD ",
               name, s.width, s.batch, s.frames, s.joints, s.columns, s.head ? " head" : "",
-              s.position ? " position" : "", s.limbs ? " limbs" : "",
-              s.in_place ? " in place" : "", found_off.c_str());
+              s.position ? " position" : "", s.limbs ? " limbs" : "", s.in_place ? " in place" : "",
+              found_off.c_str());
   return good;
 }
 
@@ -270,9 +271,9 @@ int time_all(int only_batch) {
   struct Size {
     int batch, frames;
   };
-  const Size sizes[] = {{1, 243},  {2, 243},  {3, 243}, {4, 243},  {5, 243},
-                        {6, 243},  {8, 243},  {9, 243}, {12, 243}, {16, 243},
-                        {24, 243}, {32, 243}, {32, 27}, {64, 27},  {1, 27},  {1, 81}};
+  const Size sizes[] = {{1, 243}, {2, 243}, {3, 243},  {4, 243},  {5, 243},  {6, 243},
+                        {8, 243}, {9, 243}, {12, 243}, {16, 243}, {24, 243}, {32, 243},
+                        {32, 27}, {64, 27}, {1, 27},   {1, 81}};
   for (const int d_inner : {256, 128, 512}) {
     for (const Size size : sizes) {
       if (only_batch != 0 && only_batch != size.batch) continue;

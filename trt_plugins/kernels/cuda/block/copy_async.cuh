@@ -20,8 +20,8 @@ __device__ __forceinline__ void copies_arrive(uint64_t* barrier) {
                : "memory");
 }
 
-// Copies `bytes`, a multiple of 16, as one; `barrier`, made for one arrival, completes when they are
-// there. One thread, sm_90 on.
+// Copies `bytes`, a multiple of 16, as one; `barrier`, made for one arrival, completes when they
+// are there. One thread, sm_90 on.
 __device__ __forceinline__ void copy_whole(void* to, const void* from, int bytes,
                                            uint64_t* barrier) {
 #if __CUDA_ARCH__ >= 900
