@@ -1,4 +1,5 @@
-// 16-byte copies from global to shared memory that pass no register (sm_80 on).
+// Copies from global to shared memory that pass no register: of 16 bytes a thread (sm_80 on), and of
+// whole stages by one thread (sm_90 on).
 #pragma once
 
 #include "cuda/device/device.cuh"
@@ -20,12 +21,19 @@ __device__ __forceinline__ void copies_arrive(uint64_t* barrier) {
                : "memory");
 }
 
-// Copies `bytes`, a multiple of 16, as one; `barrier`, made for one arrival, completes when they
-// are there. One thread, sm_90 on.
-__device__ __forceinline__ void copy_whole(void* to, const void* from, int bytes,
-                                           uint64_t* barrier) {
+// Makes initialised barriers known to the engine that does bulk copies.
+__device__ __forceinline__ void bulk_barriers_ready() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+
+// Copies `bytes`, a multiple of 16 on 16 bytes, and is one arrival at the barrier, whose phase also
+// waits for the bytes.
+__device__ __forceinline__ void bulk_copy(void* to, const void* from, int bytes,
+                                          uint64_t* barrier) {
+#if __CUDA_ARCH__ >= 900
   asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
                    shared_address(barrier)),
                "r"(bytes)

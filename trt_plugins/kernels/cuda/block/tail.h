@@ -20,7 +20,7 @@ cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossAr
 
 // The same with warpgroup products, for few blocks; and whether this device runs it.
 cudaError_t launch_tail_warpgroups(const pm_block_tail_params& params, const CrossArgs& scan,
-                                  const Device& device, cudaStream_t stream);
+                                   const Device& device, cudaStream_t stream);
 bool tail_has_warpgroups(const pm_block_tail_params& params, const Device& device);
 
 // One thread block a multiprocessor, which walks over tiles of 128 positions.

@@ -2,7 +2,6 @@
 // split-channel scan reads: no x_dbl, and no kernel between.
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/frames.cuh"
@@ -174,7 +173,7 @@ struct Projection {
     products += lane / 4 * kColumn + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2 * Pairs; ++i) {
-      const float (&v)[4] = sum[i / 2][i % 2];
+      const float(&v)[4] = sum[i / 2][i % 2];
       *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
       *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
     }
@@ -306,7 +305,7 @@ cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const 
 template <int Channels, int Run>
 cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const Prepared& to,
                 int frames, const Device& device, cudaStream_t stream) {
-  return Shared<Channels>::bytes(params.columns, true) <= device.shared_bytes && std::getenv("PM_CONV") == nullptr
+  return Shared<Channels>::bytes(params.columns, true) <= device.shared_bytes
              ? run<Channels, Run, true>(params, scan, to, frames, device, stream)
              : run<Channels, Run, false>(params, scan, to, frames, device, stream);
 }

@@ -4,16 +4,16 @@
 #pragma once
 
 #include "cuda/block/gate.cuh"
-#include "cuda/block/tail_single/next.cuh"
-#include "cuda/block/tail_warpgroup/staged.cuh"
+#include "cuda/block/place.cuh"
+#include "cuda/block/poses.cuh"
 #include "cuda/block/tail_warpgroup/weights.cuh"
 
 namespace posemamba::cuda {
 
-template <int D, int Rows, int Warpgroups>
+template <int D, int Rows>
 struct TailWarpgroupShared {
   using Core = CoreRows<Rows>;
-  static constexpr int kParts = TailTiles<D, Warpgroups>::parts(kOutProj);
+  static constexpr int kParts = TailTiles<D>::parts(kOutProj);
   static constexpr int kSum = D + 4;  // floats of a row: outputs by rows hit all banks
   static constexpr int kOut = 4 * D + kRowPad;
 
@@ -28,14 +28,14 @@ struct TailWarpgroupShared {
   alignas(128) __half narrow[Core::size(D)];  // normalised rows
   alignas(16) TailVectors<D, false> vectors;
   uint64_t vectors_there;
-  alignas(16) const __half* from[4 * Warpgroups][Rows / (4 * Warpgroups)][8];  // see find_rows
+  alignas(16) const __half* from[kTailWarps][Rows / kTailWarps][8];  // see find_rows
 };
 
 // Where the streams of a warp's rows begin: every lane finds one, before anything of an earlier
 // launch is there. A lane that found all of its own would spend half as long as it normalises.
 constexpr int kStreams = 7;  // four directions, u, u of the limb neighbour, z
 
-template <int D, int Rows, int Warpgroups, int Count>
+template <int D, int Count>
 __device__ __forceinline__ void find_rows(const __half* (&to)[Count][8], const CrossArgs& c,
                                           const pm_block_tail_params& a, const Place& place) {
   static_assert(Count * kStreams <= 32, "a lane a stream");
@@ -58,16 +58,15 @@ __device__ __forceinline__ void find_rows(const __half* (&to)[Count][8], const C
   to[r][stream] = row;
 }
 
-// Count gated rows to shared memory, from the warp's row `first` on.
-template <int Count, int D, int Rows, int Warpgroups>
-__device__ __forceinline__ void gate_core_rows(TailWarpgroupShared<D, Rows, Warpgroups>& shared,
-                                               const pm_block_tail_params& a, const Place& place,
-                                               int first) {
+// Count gated rows to shared memory, a warp's own.
+template <int Count, int D, int Rows>
+__device__ __forceinline__ void gate_core_rows(TailWarpgroupShared<D, Rows>& shared,
+                                               const pm_block_tail_params& a, const Place& place) {
   GateRows<D, Count> rows;
   typename GateRows<D, Count>::Group y;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
-    const auto& from = shared.from[place.warp][first + r];
+    const auto& from = shared.from[place.warp][r];
     const auto load = [&](int stream, typename GateRows<D, Count>::Bits& to) {
       const __half* row = from[stream];
       __builtin_assume(__isGlobal(row));
@@ -85,7 +84,7 @@ __device__ __forceinline__ void gate_core_rows(TailWarpgroupShared<D, Rows, Warp
   rows.add_skip(v, place.lane, y);
   y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
   write_gated(y, rows.gate, place.lane, [&](int r, int channel) {
-    return shared.work.wide + CoreRows<Rows>::at(place.row0 + first + r, channel);
+    return shared.work.wide + CoreRows<Rows>::at(place.row0 + r, channel);
   });
 }
 
@@ -104,10 +103,10 @@ __device__ __forceinline__ void write_core_rows(__half* to, const Place& place,
 }
 
 // rows += what a product left for them.
-template <int D, int Rows, int Warpgroups, int Count>
-__device__ __forceinline__ void add_sums(const TailWarpgroupShared<D, Rows, Warpgroups>& shared,
+template <int D, int Rows, int Count>
+__device__ __forceinline__ void add_sums(const TailWarpgroupShared<D, Rows>& shared,
                                          const Place& place, RowGroup<D, Count>& rows) {
-  using Shared = TailWarpgroupShared<D, Rows, Warpgroups>;
+  using Shared = TailWarpgroupShared<D, Rows>;
   if (!rows.used(place.lane)) return;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
@@ -122,50 +121,35 @@ __device__ __forceinline__ void add_sums(const TailWarpgroupShared<D, Rows, Warp
   }
 }
 
-template <int D, int Rows, int Warpgroups, int Ring, int Probe>
+template <int D, int Rows>
 __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
                                                    const pm_block_tail_params& a) {
-  using Shared = TailWarpgroupShared<D, Rows, Warpgroups>;
-  constexpr int kWarps = 4 * Warpgroups;
-  constexpr int kThreads = 32 * kWarps;
-  constexpr int kCount = Rows / kWarps;                    // rows a warp normalises
-  constexpr int kAtOnce = kCount >= 2 && D < 256 ? 2 : 1;  // rows gated at once, for the registers
+  using Shared = TailWarpgroupShared<D, Rows>;
+  constexpr int kThreads = 32 * kTailWarps;
+  constexpr int kCount = Rows / kTailWarps;  // rows a warp normalises
   using Group = RowGroup<D, kCount>;
-  constexpr int kFirst = Ring < 8 ? Ring : 8;  // tiles on their way while rows are gated
+  constexpr int kFirst = TailTiles<D>::first(kFc1);  // on their way while rows are gated
   extern __shared__ __align__(128) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
-  const Place place = place_of<kWarps, Rows>(c.steps);
+  const Place place = place_of<kTailWarps, Rows>(c.steps);
   const TailVectors<D, false>& v = shared.vectors;
 
   if (thread == 0) {
     barrier_init(&shared.vectors_there, 1);
-    copy_whole(&shared.vectors, a.vectors, sizeof(shared.vectors), &shared.vectors_there);
+    bulk_barriers_ready();
+    bulk_copy(&shared.vectors, a.vectors, sizeof(shared.vectors), &shared.vectors_there);
   }
-  constexpr bool kStaged = Ring <= 0;
-  auto weights = [&] {
-    if constexpr (kStaged) {
-      auto& slots = *reinterpret_cast<WeightSlots<kWarps>*>(memory + (sizeof(Shared) + 127) / 128 * 128);
-      return StagedWeights<D, Rows, Warpgroups, Ring < 0>(slots, a, place.warp, place.lane);
-    } else {
-      return TailWeights<D, Rows, Warpgroups, Ring, Probe>(a, place.warp, place.lane);
-    }
-  }();
-  if constexpr (kStaged) {
-    if (Ring < 0) pair_sync();
-    weights.start();
-  } else {
-    weights.template load<0, kFirst>();
-  }
-  find_rows<D, Rows, Warpgroups>(shared.from[place.warp], c, a, place);
+  TailWeights<D, Rows> weights(a, place.warp, place.lane);
+  weights.template load<0, kFirst>();
+  find_rows<D>(shared.from[place.warp], c, a, place);
   __syncthreads();    // the barrier is there, and where rows are
   dependency_wait();  // the directions, u, z and the residual come from earlier launches
   dependency_release();
 
-#pragma unroll 1
-  for (int r = 0; r < kCount; r += kAtOnce) gate_core_rows<kAtOnce>(shared, a, place, r);
-  if (Probe != 8) writes_before_products();
-  if constexpr (!kStaged) weights.template load<kFirst, Ring>();
+  gate_core_rows<kCount>(shared, a, place);
+  writes_before_products();  // waits for loads too, so the next ones come behind it
+  weights.template load<kFirst, weights.kRing>();
   Group rows;  // the residual stream
 #pragma unroll
   for (int r = 0; r < kCount; ++r) {
@@ -192,21 +176,20 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   Group normal = rows;
   normal.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, place.lane);
   write_core_rows<D, Rows>(shared.narrow, place, normal);
-  if (Probe != 8) writes_before_products();
+  writes_before_products();
   __syncthreads();  // the normalised rows are complete; nobody reads the gated ones any more
-  weights.template run<kFc1>(
-      shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
-        const float* bias = v.fc1_bias + output + place.lane / 4;
-        OutputSums<Rows> active;
+  weights.template run<kFc1>(shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
+    const float* bias = v.fc1_bias + output + place.lane / 4;
+    OutputSums<Rows> active;
 #pragma unroll
-        for (int i = 0; i < Rows / 2; ++i) {
-          active[i / 4][i % 4] = gelu(sums[i / 4][i % 4] + bias[i / 2 % 2 * 8]);
-        }
-        store_outputs(active, place.lane, [&](int row, int channel) {
-          return shared.work.wide + CoreRows<Rows>::at(row, output + channel);
-        });
-      });
-  if (Probe != 8) writes_before_products();
+    for (int i = 0; i < Rows / 2; ++i) {
+      active[i / 4][i % 4] = gelu(sums[i / 4][i % 4] + bias[i / 2 % 2 * 8]);
+    }
+    store_outputs(active, place.lane, [&](int row, int channel) {
+      return shared.work.wide + CoreRows<Rows>::at(row, output + channel);
+    });
+  });
+  writes_before_products();
   __syncthreads();  // the hidden rows are complete
   weights.template run<kFc2>(shared.work.wide, leave_sums);
   __syncthreads();  // the sums are complete
@@ -216,8 +199,7 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
     for (int r = 0; r < kCount; ++r) {
 #pragma unroll
       for (int q = 0; q < Group::kQuads; ++q) {
-        rows.quad[r][q] =
-            rows.quad[r][q] + read_quad(v.fc2_bias + rows.channel(q, place.lane));
+        rows.quad[r][q] = rows.quad[r][q] + read_quad(v.fc2_bias + rows.channel(q, place.lane));
       }
     }
   }
@@ -226,12 +208,12 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   for (int r = 0; r < kCount; ++r) {
     if (!rows.used(place.lane) || !place.inside(place.row0 + r)) continue;
     float* to = a.stream + (place.item + place.first + place.row0 + r) * D;
-    const float* position = a.position + (place.first + place.row0 + r) / c.joints * D;
+    const int frame = (place.first + place.row0 + r) / c.joints;
 #pragma unroll
     for (int q = 0; q < Group::kQuads; ++q) {
       const int channel = rows.channel(q, place.lane);
       if (a.position != nullptr) {
-        rows.quad[r][q] = rows.quad[r][q] + read_quad(position + channel);
+        rows.quad[r][q] = rows.quad[r][q] + read_quad(a.position + frame * D + channel);
       }
       write_quad(to + channel, rows.quad[r][q]);
     }
@@ -242,31 +224,17 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
     return;
   }
   write_core_rows<D, Rows>(shared.narrow, place, rows);
-  if (Probe != 8) writes_before_products();
+  writes_before_products();
   __syncthreads();  // the rows are complete, and nobody reads `work` any more
-  constexpr bool kDirect = Probe == 16;
-  auto* xz = static_cast<__half*>(a.next.xz) + (place.item + place.first) * 4 * D;
-  const int left = place.steps - place.first;
-  weights.template run<kInProj>(
-      shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
-        store_outputs(sums, place.lane, [&](int row, int channel) {
-          return shared.out + row * Shared::kOut + output + channel;
-        });
-        if constexpr (kDirect) {
-          __syncwarp();
-#pragma unroll
-          for (int i = 0; i < Rows / 16; ++i) {
-            const int row = i * 16 + place.lane / 2;
-            const int column = output + place.lane % 2 * 8;
-            if (row >= left) break;
-            *reinterpret_cast<uint4*>(xz + row * 4 * D + column) =
-                *reinterpret_cast<const uint4*>(shared.out + row * Shared::kOut + column);
-          }
-        }
-      });
-  if (kDirect) return;
+  weights.template run<kInProj>(shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
+    store_outputs(sums, place.lane, [&](int row, int channel) {
+      return shared.out + row * Shared::kOut + output + channel;
+    });
+  });
   __syncthreads();                    // the outputs are complete
   constexpr int kPieces = 4 * D / 8;  // 16 bytes each
+  auto* xz = static_cast<__half*>(a.next.xz) + (place.item + place.first) * 4 * D;
+  const int left = place.steps - place.first;
 #pragma unroll 4
   for (int i = thread; i < Rows * kPieces; i += kThreads) {
     const int row = i / kPieces;
@@ -277,21 +245,12 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   }
 }
 
-template <int D, int Rows, int Warpgroups, int Ring, int Probe>
-__global__ void __maxnreg__(Warpgroups == 4 ? 128 : 112)
+template <int D, int Rows>
+__global__ void __launch_bounds__(32 * kTailWarps, 1)
     block_tail_warpgroup_kernel(const __grid_constant__ CrossArgs c,
                                 const __grid_constant__ pm_block_tail_params a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run_tail_warpgroup<D, Rows, Warpgroups, Ring, Probe>(c, a);
-#endif
-}
-
-template <int D, int Rows>
-__global__ void __cluster_dims__(2, 1, 1) __maxnreg__(128)
-    block_tail_pair_kernel(const __grid_constant__ CrossArgs c,
-                           const __grid_constant__ pm_block_tail_params a) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run_tail_warpgroup<D, Rows, 4, -1, 0>(c, a);
+  run_tail_warpgroup<D, Rows>(c, a);
 #endif
 }
 
