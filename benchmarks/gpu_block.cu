@@ -1,5 +1,5 @@
 // The block's kernels around the scan on a GPU, each design by itself: every row against float64 on
-// the host (`check`), and timings of both designs in one run (`time`), a JSON object a line.
+// the host (`check`), and timings of all designs in one run (`time`), a JSON object a line.
 //   cmake --build build/gpu --target posemamba_block_bench
 #include <cstring>
 #include <string>
@@ -34,72 +34,98 @@ Device with_blocks(Device device, int blocks) {
   return device;
 }
 
-// Every design of one case against float64; the persistent one with several grids, which must not
-// change a bit. A persistent result may be 1.2 times as far off as the other design's.
-template <class Case, class Single, class Persistent, class Results>
-bool check_case(const char* name, const Shape& s, const Case& c, Single&& single,
-                Persistent&& persistent, Results&& results) {
-  Floats expected[2], first[2];
+// A design with the grids it is tried with, which must not change a bit.
+struct Design {
+  const char* name;
+  std::vector<std::function<cudaError_t()>> grids;
+};
+
+// Every design of one case against float64. A later one's result may be 1.2 times as far off as the
+// first's.
+template <class Case, class Results>
+bool check_case(const char* name, const Shape& s, const Case& c, const std::vector<Design>& designs,
+                Results&& results) {
+  Floats expected[2];
   c.expect(expected[0], expected[1]);
-  std::size_t width[2];
-  for (int i = 0; i < 2; ++i) width[i] = expected[i].size() / c.rows;
-  double off[2][2];
-  bool same = true;
-  for (const int blocks : {-1, 0, 1, 3}) {  // -1: the other design
-    c.poison();
-    CHECK(blocks < 0 ? single() : persistent(blocks));
-    CHECK(cudaDeviceSynchronize());
-    Floats found[2];
-    results(found);
-    for (int i = 0; i < 2; ++i) {
-      if (blocks <= 0) off[blocks + 1][i] = worst_row(found[i], expected[i], width[i]);
-      if (blocks == 0) first[i] = found[i];
-      if (blocks > 0) {
-        same = same &&
-               std::memcmp(first[i].data(), found[i].data(), found[i].size() * sizeof(float)) == 0;
+  double first[2] = {};
+  bool good = true;
+  std::string found_off;
+  for (const Design& design : designs) {
+    Floats kept[2];
+    for (const auto& launch : design.grids) {
+      c.poison();
+      CHECK(launch());
+      CHECK(cudaDeviceSynchronize());
+      Floats found[2];
+      results(found);
+      for (int i = 0; i < 2; ++i) {
+        if (!kept[i].empty()) {
+          const bool same =
+              std::memcmp(kept[i].data(), found[i].data(), found[i].size() * sizeof(float)) == 0;
+          if (!same) found_off += " DIFFERS between grids";
+          good = good && same;
+          continue;
+        }
+        const double off = worst_row(found[i], expected[i], expected[i].size() / c.rows);
+        if (&design == &designs[0]) first[i] = off;
+        good = good && off < 5e-3 && off <= 1.2 * first[i] + 1e-4;
+        char text[64];
+        std::snprintf(text, sizeof text, "%s %.1e",
+                      i == 0 ? (std::string(" ") + design.name).c_str() : "", off);
+        found_off += text;
+        kept[i] = std::move(found[i]);
       }
     }
   }
-  bool good = same;
-  for (int i = 0; i < 2; ++i) {
-    good = good && off[0][i] < 5e-3 && off[1][i] < 1.2 * off[0][i] + 1e-4;
-  }
-  std::printf(
-      "%s %-9s %d %d x %d x %d columns %d%s%s%s%s: worst row single %.1e %.1e persistent %.1e "
-      "%.1e%s\n",
-      good ? "ok  " : "BAD ", name, s.width, s.batch, s.frames, s.joints, s.columns,
-      s.head ? " head" : "", s.position ? " position" : "", s.limbs ? " limbs" : "",
-      s.in_place ? " in place" : "", off[0][0], off[0][1], off[1][0], off[1][1],
-      same ? "" : " DIFFERS between grids");
+  std::printf("%s %-9s %d %d x %d x %d columns %d%s%s%s%s: worst row%s\n", good ? "ok  " : "BAD ",
+              name, s.width, s.batch, s.frames, s.joints, s.columns, s.head ? " head" : "",
+              s.position ? " position" : "", s.limbs ? " limbs" : "", s.in_place ? " in place" : "",
+              found_off.c_str());
   return good;
 }
 
 bool check_tail(const Shape& s, const Device& device) {
   const Tail c(s, device);
-  if (!tail_can_persist(c.params, device)) {
-    std::printf("none tail %d: this device has the other design alone\n", s.width);
-    return true;
+  std::vector<Design> designs = {
+      {"single", {[&] { return launch_tail_single(c.params, c.scan, device, nullptr); }}}};
+  if (tail_has_warpgroups(c.params, device)) {
+    // 16 positions a block where there are few, or many multiprocessors.
+    Design design{"warpgroups", {}};
+    for (const int blocks : {1, 1 << 20}) {
+      design.grids.push_back([&, blocks] {
+        return launch_tail_warpgroups(c.params, c.scan, with_blocks(device, blocks), nullptr);
+      });
+    }
+    designs.push_back(design);
   }
-  return check_case(
-      "tail", s, c, [&] { return launch_tail_single(c.params, c.scan, device, nullptr); },
-      [&](int blocks) {
+  if (tail_can_persist(c.params, device)) {
+    Design design{"persistent", {}};
+    for (const int blocks : {0, 1, 3}) {
+      design.grids.push_back([&, blocks] {
         return launch_tail_persistent(c.params, c.scan, c.work, with_blocks(device, blocks),
                                       nullptr);
-      },
-      [&](Floats(&to)[2]) { to[0] = c.stream(), to[1] = c.next(); });
+      });
+    }
+    designs.push_back(design);
+  }
+  return check_case("tail", s, c, designs,
+                    [&](Floats(&to)[2]) { to[0] = c.stream(), to[1] = c.next(); });
 }
 
 bool check_conv(const Shape& s, const Device& device) {
   const Conv c(s);
-  return check_case(
-      "conv_proj", s, c, [&] { return launch_conv_proj_single(c.params, device, nullptr); },
-      [&](int blocks) {
-        return launch_conv_proj_persistent(c.params, with_blocks(device, blocks), nullptr);
-      },
-      [&](Floats(&to)[2]) {
-        to[0] = read_halves(c.params.u, c.rows * c.params.channels);
-        to[1] = read_halves(c.params.x_dbl, c.rows * c.params.columns);
-      });
+  std::vector<Design> designs = {
+      {"single", {[&] { return launch_conv_proj_single(c.params, device, nullptr); }}},
+      {"persistent", {}}};
+  for (const int blocks : {0, 1, 3}) {
+    designs[1].grids.push_back([&, blocks] {
+      return launch_conv_proj_persistent(c.params, with_blocks(device, blocks), nullptr);
+    });
+  }
+  return check_case("conv_proj", s, c, designs, [&](Floats(&to)[2]) {
+    to[0] = read_halves(c.params.u, c.rows * c.params.channels);
+    to[1] = read_halves(c.params.x_dbl, c.rows * c.params.columns);
+  });
 }
 
 int check(bool small) {
@@ -123,9 +149,10 @@ int check(bool small) {
   }
   int bad = 0;
   for (Shape s : shapes) {
-    for (const int d_model : {64, 128}) {
+    for (const int d_model : {64, 128, 256}) {
       s.width = d_model;
       bad += check_tail(s, device) ? 0 : 1;
+      if (d_model == 256) continue;  // the persistent convolution has no such width
       s.width = 2 * d_model;
       for (const int columns : {4 * (d_model / 16 + 32), 16, 48}) {
         Shape conv{s.batch, s.frames, s.joints, s.width, columns, no, no, no, no};
@@ -179,15 +206,20 @@ Time time_of(int launches, const std::function<cudaError_t(cudaStream_t)>& run) 
   return {times[times.size() / 2], times[0]};
 }
 
-void print_times(const char* kernel, const Shape& s, double bytes, double bandwidth, Time single,
-                 Time persistent) {
+struct Times {
+  Time single, warpgroups, persistent;  // 0: not there
+};
+
+void print_times(const char* kernel, const Shape& s, double bytes, double bandwidth,
+                 const Times& times) {
   std::printf(
       "{\"kernel\": \"%s\", \"d_inner\": %d, \"batch\": %d, \"frames\": %d, \"memory_floor\": "
       "%.2f, "
-      "\"single\": %.2f, \"single_fastest\": %.2f, \"persistent\": %.2f, "
-      "\"persistent_fastest\": %.2f}\n",
-      kernel, s.width, s.batch, s.frames, bytes / bandwidth, single.median, single.fastest,
-      persistent.median, persistent.fastest);
+      "\"single\": %.2f, \"single_fastest\": %.2f, \"warpgroups\": %.2f, \"warpgroups_fastest\": "
+      "%.2f, \"persistent\": %.2f, \"persistent_fastest\": %.2f}\n",
+      kernel, s.width, s.batch, s.frames, bytes / bandwidth, times.single.median,
+      times.single.fastest, times.warpgroups.median, times.warpgroups.fastest,
+      times.persistent.median, times.persistent.fastest);
   std::fflush(stdout);
 }
 
@@ -266,42 +298,48 @@ int time_all(int only_batch) {
   struct Size {
     int batch, frames;
   };
-  const Size sizes[] = {{1, 243},  {2, 243},  {3, 243}, {4, 243},  {5, 243},
-                        {6, 243},  {8, 243},  {9, 243}, {12, 243}, {16, 243},
-                        {24, 243}, {32, 243}, {32, 27}, {64, 27},  {1, 27}};
-  for (const int d_inner : {256, 128}) {
+  const Size sizes[] = {{1, 243}, {2, 243}, {3, 243},  {4, 243},  {5, 243},  {6, 243},
+                        {8, 243}, {9, 243}, {12, 243}, {16, 243}, {24, 243}, {32, 243},
+                        {32, 27}, {64, 27}, {1, 27},   {1, 81}};
+  for (const int d_inner : {256, 128, 512}) {
     for (const Size size : sizes) {
       if (only_batch != 0 && only_batch != size.batch) continue;
       const int launches = size.batch * size.frames >= 7776 ? 10 : 30;
       Shape s{size.batch, size.frames, 17, d_inner / 2, 0, false, false, true, false};
       {
         const Tail c(s, device);
-        const Time single = time_of(launches, [&](cudaStream_t stream) {
+        Times times = {};
+        times.single = time_of(launches, [&](cudaStream_t stream) {
           return launch_tail_single(c.params, c.scan, device, stream);
         });
-        Time persistent = {};
+        if (tail_has_warpgroups(c.params, device)) {
+          times.warpgroups = time_of(launches, [&](cudaStream_t stream) {
+            return launch_tail_warpgroups(c.params, c.scan, device, stream);
+          });
+        }
         if (tail_can_persist(c.params, device)) {
-          persistent = time_of(launches, [&](cudaStream_t stream) {
+          times.persistent = time_of(launches, [&](cudaStream_t stream) {
             return launch_tail_persistent(c.params, c.scan, c.work, device, stream);
           });
         }
         s.width = d_inner;
-        print_times("tail", s, 20.0 * d_inner * static_cast<double>(c.rows), bandwidth, single,
-                    persistent);
+        print_times("tail", s, 20.0 * d_inner * static_cast<double>(c.rows), bandwidth, times);
       }
+      if (d_inner == 512) continue;  // the persistent convolution has no such width
       s.width = d_inner / 2;
       time_prepared(s, device, launches);
       time_block(s, device, launches);
       s.width = d_inner, s.columns = 4 * (d_inner / 32 + 32);
       const Conv c(s);
-      const Time single = time_of(launches, [&](cudaStream_t stream) {
+      Times times = {};
+      times.single = time_of(launches, [&](cudaStream_t stream) {
         return launch_conv_proj_single(c.params, device, stream);
       });
-      const Time persistent = time_of(launches, [&](cudaStream_t stream) {
+      times.persistent = time_of(launches, [&](cudaStream_t stream) {
         return launch_conv_proj_persistent(c.params, device, stream);
       });
       print_times("conv_proj", s, (4.0 * d_inner + 2.0 * s.columns) * static_cast<double>(c.rows),
-                  bandwidth, single, persistent);
+                  bandwidth, times);
     }
   }
   return 0;

@@ -1,4 +1,4 @@
-// Launchers of a block: from the inputs of its scan on, the scan and then its tail in one of two
+// Launchers of a block: from the inputs of its scan on, the scan and then its tail in one of three
 // designs; or from the convolution on.
 #include "common/validate.h"
 #include "cuda/block/complete.h"
@@ -21,8 +21,12 @@ cudaError_t check(const pm_block_tail_params* params) {
 
 cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan, void* workspace,
                         const Device& device, cudaStream_t stream) {
-  return tail_persists(params, device)
-             ? launch_tail_persistent(params, scan, workspace, device, stream)
+  if (tail_persists(params, device)) {
+    return launch_tail_persistent(params, scan, workspace, device, stream);
+  }
+  // Of warpgroups an SM has one block.
+  return tail_has_warpgroups(params, device) && few_blocks(params.scan.batch, scan.steps, device)
+             ? launch_tail_warpgroups(params, scan, device, stream)
              : launch_tail_single(params, scan, device, stream);
 }
 

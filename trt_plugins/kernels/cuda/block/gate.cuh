@@ -140,11 +140,12 @@ __device__ __forceinline__ void normalize_gated(RowGroup<Channels, Count>& y, co
   }
 }
 
-// Writes y * SiLU(gate), Count rows `stride` halves apart.
-template <int Channels, int Count>
+// Writes y * SiLU(gate); at(r, channel) is where a row's eight channels from there on go (four
+// below 256).
+template <int Channels, int Count, class At>
 __device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
                                             const RowBits<Channels> (&gate)[Count], int lane,
-                                            __half* to, int stride) {
+                                            At&& at) {
   using Group = RowGroup<Channels, Count>;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
@@ -155,16 +156,24 @@ __device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
           make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
     };
     if constexpr (Group::kQuads == 1) {
-      *reinterpret_cast<uint2*>(to + r * stride + Group::channel(0, lane)) = gated(0);
+      *reinterpret_cast<uint2*>(at(r, Group::channel(0, lane))) = gated(0);
     } else {
 #pragma unroll
       for (int q = 0; q < Group::kQuads; q += 2) {  // eight neighbouring channels
         const uint2 low = gated(q), high = gated(q + 1);
-        *reinterpret_cast<uint4*>(to + r * stride + Group::channel(q, lane)) =
+        *reinterpret_cast<uint4*>(at(r, Group::channel(q, lane))) =
             make_uint4(low.x, low.y, high.x, high.y);
       }
     }
   }
+}
+
+// The same, Count rows `stride` halves apart.
+template <int Channels, int Count>
+__device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
+                                            const RowBits<Channels> (&gate)[Count], int lane,
+                                            __half* to, int stride) {
+  write_gated(y, gate, lane, [&](int r, int channel) { return to + r * stride + channel; });
 }
 
 }  // namespace posemamba::cuda

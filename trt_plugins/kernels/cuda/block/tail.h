@@ -1,4 +1,4 @@
-// The designs of the block's tail, and what their launchers share. Both compute the same: the scan
+// The designs of the block's tail, and what their launchers share. All compute the same: the scan
 // has been enqueued, `scan` is what it left for a merge, and `params` has been checked.
 #pragma once
 
@@ -19,12 +19,17 @@ inline dim3 tail_grid(int64_t steps, int64_t batch, int rows) {
 cudaError_t launch_tail_single(const pm_block_tail_params& params, const CrossArgs& scan,
                                const Device& device, cudaStream_t stream);
 
+// The same with warpgroup products, for few blocks; and whether this device runs it.
+cudaError_t launch_tail_warpgroups(const pm_block_tail_params& params, const CrossArgs& scan,
+                                   const Device& device, cudaStream_t stream);
+bool tail_has_warpgroups(const pm_block_tail_params& params, const Device& device);
+
 // One thread block a multiprocessor, which walks over tiles of 128 positions. `workspace` is the
 // scan's: its front (scan_front_bytes) holds weights in another order, made while the scan runs.
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    void* workspace, const Device& device, cudaStream_t stream);
 
-// The faster of the two.
+// The fastest of them.
 cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan, void* workspace,
                         const Device& device, cudaStream_t stream);
 

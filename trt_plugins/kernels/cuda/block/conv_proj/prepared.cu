@@ -6,6 +6,7 @@
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/frames.cuh"
 #include "cuda/block/conv_proj/taps.cuh"
+#include "cuda/block/copy_async.cuh"
 #include "cuda/device/mma.cuh"
 
 namespace posemamba::cuda {
@@ -21,7 +22,7 @@ constexpr int kSums = 2 * kStates;  // of them
 // Floats from a product's column to the next: eight columns by four rows hit all banks.
 constexpr int kColumn = kFrameRows + 4;
 
-// Followed by the products, [columns][kColumn] floats.
+// Followed by the products, [columns][kColumn] floats, and where they fit by the weights.
 template <int Channels>
 struct Shared {
   static constexpr int kStride = Channels + kRowPad;  // halves of a row
@@ -29,8 +30,9 @@ struct Shared {
   alignas(16) __half rows[kFrameRows * kStride];
   Visit visits[PM_MAX_DIRECTIONS][kFrameRows];  // of the walks
 
-  static constexpr std::size_t bytes(int columns) {
-    return sizeof(Shared) + static_cast<std::size_t>(columns * kColumn) * sizeof(float);
+  static constexpr std::size_t bytes(int columns, bool weights) {
+    const std::size_t column = kColumn * sizeof(float) + (weights ? Channels * sizeof(__half) : 0);
+    return sizeof(Shared) + static_cast<std::size_t>(columns) * column;
   }
 };
 
@@ -124,18 +126,24 @@ __device__ __forceinline__ void write_panels(const Shared<Channels>& shared, con
 // 16 columns of the products of all rows, transposed: the packed weights are the left operand of
 // the tensor cores as they are their right one, with the middle words swapped. Rows are the right
 // one, in eights, so 34 rows cost no more than 40.
-template <int Channels>
+// Weights are in shared memory (`Staged`), or come from the L2 several steps ahead.
+template <int Channels, bool Staged>
 struct Projection {
   static constexpr int kSteps = Channels / 16;
-  static constexpr int kAhead = kSteps < 16 ? kSteps : 16;
+  static constexpr int kMost = Staged ? 4 : 16;
+  static constexpr int kAhead = kSteps < kMost ? kSteps : kMost;
   static_assert(kSteps % kAhead == 0, "whole rounds of prefetched steps");
   uint4 weights[kAhead];
   const uint4* next;
 
-  __device__ __forceinline__ void prime(const pm_conv_proj_params& a, int tile, int lane) {
-    next = static_cast<const uint4*>(a.projection) + tile * kSteps * 32 + lane;
+  static __device__ __forceinline__ uint4 load(const uint4* from) {
+    if constexpr (Staged) return *from;
+    return __ldg(from);
+  }
+  __device__ __forceinline__ void prime(const uint4* packed, int tile, int lane) {
+    next = packed + tile * kSteps * 32 + lane;
 #pragma unroll
-    for (int s = 0; s < kAhead; ++s) weights[s] = __ldg(next + s * 32);
+    for (int s = 0; s < kAhead; ++s) weights[s] = load(next + s * 32);
   }
   // Pairs of eight rows.
   template <int Pairs>
@@ -159,13 +167,13 @@ struct Projection {
           mma(sum[i][0], a, b[i][0], b[i][1]);
           mma(sum[i][1], a, b[i][2], b[i][3]);
         }
-        if (s0 + kAhead < kSteps) weights[s] = __ldg(next + (s0 + s + kAhead) * 32);
+        if (s0 + kAhead < kSteps) weights[s] = load(next + (s0 + s + kAhead) * 32);
       }
     }
     products += lane / 4 * kColumn + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2 * Pairs; ++i) {
-      const float (&v)[4] = sum[i / 2][i % 2];
+      const float(&v)[4] = sum[i / 2][i % 2];
       *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
       *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
     }
@@ -224,7 +232,7 @@ __device__ __forceinline__ void write_rows(const Shared<Channels>& shared, const
 
 // A block owns `frames` frames of one batch item, at most kFrameRows rows. 16 warps of 128
 // registers: one block an SM. Warps that have no columns to multiply write the panels meanwhile.
-template <int Channels, int Run>
+template <int Channels, int Run, bool Staged>
 __global__ void __launch_bounds__(kThreads, 1)
     conv_proj_prepared_kernel(const __grid_constant__ pm_conv_proj_params a,
                               const __grid_constant__ CrossArgs c,
@@ -232,6 +240,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<Shared<Channels>*>(memory);
   auto* products = reinterpret_cast<float*>(memory + sizeof(Shared<Channels>));
+  const auto* weights = static_cast<const uint4*>(a.projection);
   const int thread = static_cast<int>(threadIdx.x);
   const int warp = thread / 32;
   const int lane = thread % 32;
@@ -243,16 +252,24 @@ __global__ void __launch_bounds__(kThreads, 1)
     const int index = i - walk * own.rows;
     shared.visits[walk][index] = visit_of(c, c.order[to.first[walk]], first_frame, mine, index);
   }
+  if constexpr (Staged) {  // they come from no earlier launch
+    auto* staged = reinterpret_cast<uint4*>(products + a.columns * kColumn);
+    for (int i = thread; i < a.columns * Channels / 8; i += kThreads) {
+      copy_async(staged + i, weights + i);
+    }
+    weights = staged;
+  }
   dependency_wait();  // x comes from the previous launch
   dependency_release();
   convolve<Channels, Run>(shared, a, own);
-  Projection<Channels> projection;
+  Projection<Channels, Staged> projection;
   const int tiles = a.columns / 16;
-  if (warp < tiles) projection.prime(a, warp, lane);
-  __syncthreads();  // rows and visits are complete
+  if (!Staged && warp < tiles) projection.prime(weights, warp, lane);
+  copies_done();
+  __syncthreads();  // rows, visits and staged weights are complete
 #pragma unroll 1
   for (int tile = warp; tile < tiles; tile += kWarps) {
-    if (tile != warp) projection.prime(a, tile, lane);
+    if (Staged || tile != warp) projection.prime(weights, tile, lane);
     projection.run(shared.rows, products + tile * 16 * kColumn, own.rows, lane);
   }
   const int busy = tiles < kWarps ? tiles : 0;
@@ -271,7 +288,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-template <int Channels, int Run>
+template <int Channels, int Run, bool Staged>
 cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const Prepared& to,
                 int frames, const Device& device, cudaStream_t stream) {
   pm_conv_proj_params copy = params;
@@ -280,9 +297,17 @@ cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const 
   void* args[] = {&copy, &args_of_scan, &prepared, &frames};
   const dim3 grid(static_cast<unsigned>((params.frames + frames - 1) / frames),
                   static_cast<unsigned>(params.batch));
-  return launch(reinterpret_cast<const void*>(&conv_proj_prepared_kernel<Channels, Run>), grid,
-                dim3(kThreads), args, true, device, stream,
-                Shared<Channels>::bytes(params.columns));
+  return launch(reinterpret_cast<const void*>(&conv_proj_prepared_kernel<Channels, Run, Staged>),
+                grid, dim3(kThreads), args, true, device, stream,
+                Shared<Channels>::bytes(params.columns, Staged));
+}
+
+template <int Channels, int Run>
+cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const Prepared& to,
+                int frames, const Device& device, cudaStream_t stream) {
+  return Shared<Channels>::bytes(params.columns, true) <= device.shared_bytes
+             ? run<Channels, Run, true>(params, scan, to, frames, device, stream)
+             : run<Channels, Run, false>(params, scan, to, frames, device, stream);
 }
 
 // Frames of a thread block: as few as give every multiprocessor one block, or as many as its rows
@@ -295,9 +320,9 @@ int frames_of_block(const pm_conv_proj_params& p, const Device& device) {
 
 // No kernel: more than any device has.
 std::size_t shared_of(const pm_conv_proj_params& p) {
-  if (p.channels == 128) return Shared<128>::bytes(p.columns);
-  if (p.channels == 256) return Shared<256>::bytes(p.columns);
-  return p.channels == 512 ? Shared<512>::bytes(p.columns) : SIZE_MAX;
+  if (p.channels == 128) return Shared<128>::bytes(p.columns, false);
+  if (p.channels == 256) return Shared<256>::bytes(p.columns, false);
+  return p.channels == 512 ? Shared<512>::bytes(p.columns, false) : SIZE_MAX;
 }
 
 }  // namespace

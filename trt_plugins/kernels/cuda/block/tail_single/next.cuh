@@ -1,39 +1,11 @@
 // What follows the residual stream: the next norm, then the next block's in_proj or the head.
 #pragma once
 
+#include "cuda/block/poses.cuh"
 #include "cuda/block/tail_single/product.cuh"
 #include "cuda/block/tail_single/rows.cuh"
 
 namespace posemamba::cuda {
-
-// poses_3d = rows * head_weight^T + head_bias
-template <int D, int Count>
-__device__ __forceinline__ void write_poses(const pm_next_params& next, const Place& place,
-                                            const RowGroup<D, Count>& rows) {
-  float sums[Count * 3];
-#pragma unroll
-  for (int axis = 0; axis < 3; ++axis) {
-#pragma unroll
-    for (int r = 0; r < Count; ++r) sums[r * 3 + axis] = 0.0f;
-    if (!rows.used(place.lane)) continue;
-#pragma unroll
-    for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
-      const float4 w = read_quad(next.head_weight + axis * D + rows.channel(q, place.lane));
-#pragma unroll
-      for (int r = 0; r < Count; ++r) {
-        sums[r * 3 + axis] += sum4(fma4(rows.quad[r][q], w, make_float4(0, 0, 0, 0)));
-      }
-    }
-  }
-  warp_sums(sums);
-#pragma unroll
-  for (int r = 0; r < Count; ++r) {
-    if (place.lane != 0 || !place.inside(place.row0 + r)) continue;
-    float* to = next.poses_3d + (place.item + place.first + place.row0 + r) * 3;
-#pragma unroll
-    for (int axis = 0; axis < 3; ++axis) to[axis] = sums[r * 3 + axis] + next.head_bias[axis];
-  }
-}
 
 // Stores the stream, normalises it for what follows, and runs that: in_proj or the head.
 template <int Warps, int D, int Rows>

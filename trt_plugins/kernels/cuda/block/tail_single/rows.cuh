@@ -1,6 +1,7 @@
-// The Rows positions a thread block owns: where they lie in memory and in shared memory.
+// The Rows positions a thread block owns, in shared memory.
 #pragma once
 
+#include "cuda/block/place.cuh"
 #include "cuda/block/tail.h"
 #include "cuda/block/tail_vectors.cuh"
 #include "cuda/device/mma.cuh"
@@ -35,30 +36,6 @@ struct TailShared {
 // A thread block of sm_86, sm_89 and sm_120 may have 99 KiB: X just fits.
 static_assert(sizeof(TailShared<256, kTailRows>) <= 99 * 1024,
               "more shared memory than an RTX 30 or 40 has");
-
-// Where a warp's rows lie. Rows past the end of an item repeat its last position and store nothing.
-struct Place {
-  int64_t item;  // first position of the batch item
-  int first;     // position of the block's row 0
-  int steps;
-  int row0;  // first row of this warp
-  int warp;
-  int lane;
-
-  __device__ __forceinline__ int position(int row) const { return min(first + row, steps - 1); }
-  __device__ __forceinline__ bool inside(int row) const { return first + row < steps; }
-};
-
-template <int Warps, int Rows>
-__device__ __forceinline__ Place place_of(int steps) {
-  const int warp = static_cast<int>(threadIdx.x) / 32;
-  return {int64_t{blockIdx.y} * steps,
-          static_cast<int>(blockIdx.x) * Rows,
-          steps,
-          warp * (Rows / Warps),
-          warp,
-          static_cast<int>(threadIdx.x) % 32};
-}
 
 template <int D, int Rows, int Count>
 __device__ __forceinline__ void read_stream(const TailShared<D, Rows>& shared, const Place& place,

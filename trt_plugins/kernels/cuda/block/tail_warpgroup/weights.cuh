@@ -1,0 +1,157 @@
+// A warp's weights of all four products of the tail, in order of use: packed tiles, four registers
+// a lane each, in a ring of registers. They come straight from the L2, a product ahead.
+#pragma once
+
+#include "cuda/block/tail_warpgroup/products.cuh"
+#include "posemamba/block_cuda.h"
+
+namespace posemamba::cuda {
+
+constexpr int kTailWarpgroups = 4;
+constexpr int kTailWarps = 4 * kTailWarpgroups;
+
+enum TailProduct { kOutProj, kFc1, kFc2, kInProj, kTailProducts };
+
+// How a product is dealt out: 64 outputs a warpgroup and turn. Where that leaves warpgroups over,
+// those of out_proj and fc2 part the inputs: what comes out is summed anyway.
+template <int D>
+struct TailTiles {
+  static __host__ __device__ constexpr int inputs(int product) {
+    return product == kOutProj || product == kFc2 ? 2 * D : D;
+  }
+  static __host__ __device__ constexpr int groups(int product) {  // of 64 outputs
+    return (product == kFc1 ? 2 * D : product == kInProj ? 4 * D : D) / 64;
+  }
+  static __host__ __device__ constexpr int parts(int product) {
+    const bool summed = product == kOutProj || product == kFc2;
+    return summed && groups(product) < kTailWarpgroups ? kTailWarpgroups / groups(product) : 1;
+  }
+  static __host__ __device__ constexpr int turns(int product) {
+    return groups(product) > kTailWarpgroups ? groups(product) / kTailWarpgroups : 1;
+  }
+  static __host__ __device__ constexpr int steps(int product) {  // tiles of a part and turn
+    return inputs(product) / 16 / parts(product);
+  }
+  // The first of a product among all tiles of a warp.
+  static __host__ __device__ constexpr int first(int product) {
+    int sum = 0;
+    for (int p = 0; p < product; ++p) sum += turns(p) * steps(p);
+    return sum;
+  }
+  static __host__ __device__ constexpr int product_of(int tile) {
+    int product = 0;
+    while (product + 1 < kTailProducts && first(product + 1) <= tile) ++product;
+    return product;
+  }
+};
+
+// A load that starts where it stands: the compiler would move __ldg down to its use.
+__device__ __forceinline__ uint4 load_here(const uint4* from) {
+  uint4 to;
+  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
+               : "l"(from)
+               : "memory");
+  return to;
+}
+
+template <int D, int Rows>
+class TailWeights {
+  using Tiles = TailTiles<D>;
+  using Core = CoreRows<Rows>;
+
+ public:
+  // Tiles in registers, used or on their way: measured, 12 are slower and spill.
+  static constexpr int kRing = 10;
+  static_assert(kRing >= Tiles::steps(kOutProj) && kRing >= Tiles::steps(kInProj), "a whole turn");
+
+  __device__ __forceinline__ TailWeights(const pm_block_tail_params& params, int warp, int lane)
+      : params_(params), group_(warp / 4), warp_(warp % 4), lane_(lane) {}
+
+  // Starts the loads of some tiles. Weights come from no earlier launch.
+  template <int From, int To>
+  __device__ __forceinline__ void load() {
+    if constexpr (From < To && From < Tiles::first(kTailProducts)) {
+      constexpr int kProduct = Tiles::product_of(From);
+      constexpr int kSteps = Tiles::steps(kProduct);
+      constexpr int kIndex = From - Tiles::first(kProduct);
+      constexpr int kTurnEnd = Tiles::first(kProduct) + (kIndex / kSteps + 1) * kSteps;
+      constexpr int kEnd = To < kTurnEnd ? To : kTurnEnd;
+      if (busy<kProduct>()) {
+        const int tile = group_of<kProduct>(kIndex / kSteps) * 4 + warp_;
+        const int step = part<kProduct>() * kSteps + kIndex % kSteps;
+        const auto* from = static_cast<const uint4*>(matrix<kProduct>()) +
+                           (tile * (Tiles::inputs(kProduct) / 16) + step) * 32 + lane_;
+#pragma unroll
+        for (int i = From; i < kEnd; ++i) ring_[i % kRing] = load_here(from + (i - From) * 32);
+      }
+      load<kEnd, To>();
+    }
+  }
+
+  // rows * the product's weights, `rows` in CoreRows; put(part, the warp's first output, sums).
+  // What a turn has used makes room for the next loads.
+  template <int Product, int Turn = 0, class Put>
+  __device__ __forceinline__ void run(const __half* rows, Put&& put) {
+    constexpr int kFirst = Tiles::first(Product) + Turn * Tiles::steps(Product);
+    OutputSums<Rows> sums = {};
+    if (busy<Product>()) multiply<Product, Turn>(rows, sums);
+    load<kFirst + kRing, kFirst + Tiles::steps(Product) + kRing>();
+    if (busy<Product>()) put(part<Product>(), group_of<Product>(Turn) * 64 + warp_ * 16, sums);
+    if constexpr (Turn + 1 < Tiles::turns(Product)) run<Product, Turn + 1>(rows, put);
+  }
+
+ private:
+  template <int Product>
+  __device__ __forceinline__ int part() const {
+    return Tiles::parts(Product) == 1 ? 0 : group_ / Tiles::groups(Product);
+  }
+  template <int Product>
+  __device__ __forceinline__ int group_of(int turn) const {
+    return Tiles::groups(Product) < kTailWarpgroups ? group_ % Tiles::groups(Product)
+                                                    : turn * kTailWarpgroups + group_;
+  }
+  // Warpgroups beyond a product's outputs rest, and all of them where the head follows.
+  template <int Product>
+  __device__ __forceinline__ bool busy() const {
+    if (Product == kInProj && params_.next.xz == nullptr) return false;
+    return Tiles::groups(Product) * Tiles::parts(Product) >= kTailWarpgroups ||
+           group_ < Tiles::groups(Product);
+  }
+  template <int Product>
+  __device__ __forceinline__ const void* matrix() const {
+    if (Product == kOutProj) return params_.out_proj;
+    if (Product == kFc1) return params_.fc1;
+    return Product == kFc2 ? params_.fc2 : params_.next.in_proj;
+  }
+
+  template <int Product, int Turn>
+  __device__ __forceinline__ void multiply(const __half* rows, OutputSums<Rows>& sums) {
+    constexpr int kSteps = Tiles::steps(Product);
+    constexpr int kFirst = Tiles::first(Product) + Turn * kSteps;
+    const uint64_t from =
+        Core::descriptor(rows) + static_cast<unsigned>(part<Product>() * kSteps) * Core::kStep;
+    uint32_t a[kSteps][4];
+#pragma unroll
+    for (int i = 0; i < kSteps; ++i) {  // a tile as the left operand: its middle words swapped
+      const uint4 w = ring_[(kFirst + i) % kRing];
+      a[i][0] = w.x, a[i][1] = w.z, a[i][2] = w.y, a[i][3] = w.w;
+    }
+    products_begin(sums, a);
+#pragma unroll
+    for (int i = 0; i < kSteps; ++i) {
+      warpgroup_product(sums, a[i], from + static_cast<unsigned>(i) * Core::kStep);
+    }
+    products_under_way();
+    products_wait<0>();
+    products_end(sums);
+  }
+
+  const pm_block_tail_params& params_;
+  int group_;
+  int warp_;  // of its group
+  int lane_;
+  uint4 ring_[kRing];
+};
+
+}  // namespace posemamba::cuda
