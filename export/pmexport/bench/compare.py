@@ -9,7 +9,9 @@ Reports from before the spread was kept are judged by medians and best times tog
 
 Best times that lie apart by more than a change, and by less than their noise, could be either: the
 verdict is ``cannot tell``. So that it is seldom needed, a measurement goes on while its own noise
-would hide a change (:func:`hides_a_change`).
+would hide a change (:func:`hides_a_change`). Nor can noise explain everything: where the system
+tells how long a measurement's threads waited for cores that others had, it would have lost no more
+than that without them, and :data:`UNSEEN` times what is left for caches and clocks.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ SPREADS = 2.0
 EXCESS = 0.1
 """Two threads on two cores at a load of 18 had medians twelve times the best, which moved by half;
 one thread at the same time had 1.2 times the best, which stayed within 1.5 %."""
+UNSEEN = 2.0
+"""What other programs do to a thread while it runs, by shared caches and lower clocks, makes it
+slower by no more than this."""
 SIGMAS = 3.0
 QUIET = 0.01
 """A measurement whose median absolute deviation is below this share of its median is quiet."""
@@ -73,6 +78,8 @@ class Sample:
 
     Attributes:
         spread: as :func:`best_spread`; None in an older report.
+        waited: share of the time in which threads waited for cores that others had; None where
+            nobody knows.
     """
 
     median: float
@@ -80,6 +87,7 @@ class Sample:
     mad: float
     runs: int
     spread: float | None = None
+    waited: float | None = None
 
     @property
     def error(self) -> float:
@@ -134,10 +142,22 @@ def compare_samples(runtime: str, old: Sample, new: Sample) -> Comparison:
         return replace(by_median, verdict="no change") if doubted else by_median
     spread = SPREADS * math.hypot(old.spread, new.spread) / old.best
     excess = EXCESS * max(each.median / each.best - 1 for each in (old, new))
-    by_best = _judged(runtime, "best", old.best, new.best, max(LEAST_CHANGE, spread, excess))
+    noise = min(max(LEAST_CHANGE, spread, excess), _most_noise(old, new))
+    by_best = _judged(runtime, "best", old.best, new.best, noise)
     if by_best.verdict in ("no change", CANNOT_TELL) and old.quiet and new.quiet:
         return by_median
     return by_best
+
+
+def _most_noise(old: Sample, new: Sample) -> float:
+    """The largest change of best times that other programs can have made to the slower of two."""
+    slower = max(old, new, key=lambda each: each.best)
+    if slower.waited is None:
+        return math.inf
+    left = (1.0 - slower.waited) / UNSEEN  # of its time, at least, had it been alone
+    if slower is old:
+        return 1.0 - left
+    return 1.0 / left - 1.0 if left else math.inf
 
 
 def _judged(runtime: str, witness: Witness, old: float, new: float, noise: float) -> Comparison:
@@ -169,13 +189,33 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def _sample(row: dict[str, Any]) -> Sample:
-    median, best, mad = (float(row["total"][key]) for key in _NEEDED)
-    runs, spread = int(row["runs"]), row.get("best_spread_ms")
-    spread = None if spread is None else float(spread)
+    return checked_sample(
+        *(row["total"][key] for key in _NEEDED),
+        runs=row["runs"],
+        spread=row.get("best_spread_ms"),
+        waited=row.get("host", {}).get("waited_share"),
+    )
+
+
+def checked_sample(
+    median: Any,  # noqa: ANN401 (whatever a report holds)
+    best: Any,  # noqa: ANN401
+    mad: Any,  # noqa: ANN401
+    runs: Any,  # noqa: ANN401
+    spread: Any = None,  # noqa: ANN401
+    waited: Any = None,  # noqa: ANN401
+) -> Sample:
+    """A sample that somebody wrote down.
+
+    Raises:
+        TypeError, ValueError: it holds no times.
+    """
+    median, best, mad, runs = float(median), float(best), float(mad), int(runs)
+    spread, waited = (None if value is None else float(value) for value in (spread, waited))
     finite = 0 < best <= median < math.inf and 0 <= mad < math.inf and runs >= 1
-    if not finite or not 0 <= (spread or 0.0) < math.inf:
+    if not finite or not 0 <= (spread or 0.0) < math.inf or not 0 <= (waited or 0.0) <= 1:
         raise ValueError
-    return Sample(median, best, mad, runs, spread)
+    return Sample(median, best, mad, runs, spread, waited)
 
 
 def compare_reports(old: dict[str, Any], new: dict[str, Any]) -> list[Comparison]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pmexport.bench.compare import Sample, compare_samples
+from pmexport.bench.compare import checked_sample, compare_samples
 from pmexport.format.files import read_report_json
 from pmexport.regress.run import Cell, RegressReport
 from posemamba.text import plural, problem
@@ -49,9 +48,7 @@ def read_cells(path: Path) -> dict[str, Any]:
 
 def _cell(row: Mapping[str, Any]) -> Cell:
     sample = row["sample"]
-    held = None if sample is None else Sample(**sample)
-    if held is not None and not 0 < held.best <= held.median < math.inf:
-        raise ValueError
+    held = None if sample is None else checked_sample(**sample)
     return Cell(**{**row, "sample": held})
 
 

@@ -187,7 +187,7 @@ def _measured(request: RegressRequest, model: Path, path: Path, name: str) -> Ce
         passed=report.passed,
         mpjpe_mm=drift.mpjpe_mm,
         max_abs=drift.max_abs,
-        sample=Sample(total.median, total.best, total.mad, timed.runs, timed.best_spread_ms),
+        sample=timed.sample,
         p95_ms=total.p95,
         frames_per_s=timed.frames_per_s,
         failure=_why(report, name),

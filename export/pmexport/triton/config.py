@@ -44,8 +44,9 @@ class Served:
     Attributes:
         backend: "onnxruntime" or "tensorrt".
         file: its name in the version's folder.
-        batch: clips at once at most; None: the batch is part of the shape, and Triton joins none.
+        batch: clips at once at most; None: the batch is part of the shapes, and Triton joins none.
         shape: of a clip, or of the whole input where ``batch`` is None; -1 is any.
+        poses: the same of the output, exactly as the model states it: Triton compares the two.
         longest: frames to warm up with.
         library: custom-op library as the server sees it; None: the model needs none.
         profiles: of an engine, all of which each instance may use.
@@ -55,6 +56,7 @@ class Served:
     file: str
     batch: int | None
     shape: tuple[int, ...]
+    poses: tuple[int, ...]
     longest: int
     library: str | None = None
     profiles: int = 0
@@ -68,7 +70,7 @@ def config_text(served: Served, settings: Settings) -> str:
         f"default_model_filename: {_quoted(served.file)}",
         f"max_batch_size: {served.batch or 0}",
         *_tensor("input", INPUT_NAME, served.shape),
-        *_tensor("output", OUTPUT_NAME, (*served.shape[:-1], 3)),
+        *_tensor("output", OUTPUT_NAME, served.poses),
         *_instances(served, settings),
         *(_batching(served.batch, settings.queue_delay_ms) if served.batch else ()),
         *_warm_up(served),

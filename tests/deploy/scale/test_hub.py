@@ -173,6 +173,18 @@ def test_a_bad_frame_stops_neither_its_camera_nor_others(lifter: Lifter) -> None
     assert all(isinstance(m["refused"], str) and m["refused"] for m in got["a"] if "refused" in m)
 
 
+def test_a_fault_of_ours_in_a_frame_stops_no_other_camera(lifter: Lifter) -> None:
+    got: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
+    hub = Hub(lifter, limits(), Lifting(WINDOW, 1, 0.0), Metrics())
+    faulty = intake()
+    faulty.take = lambda document: 1 / 0  # type: ignore[method-assign, assignment]
+    hub.submit(hub.open("a", faulty, 30.0, got["a"].extend), frame(0, 0))
+    hub.submit(hub.open("b", intake(), 30.0, got["b"].extend), frame(1, 0))
+    wait_for(lambda: got["b"])
+    hub.end()
+    assert [message["refused"] for message in got["a"]] == ["ZeroDivisionError in its frame"]
+
+
 def test_a_lifter_that_fails_ends_the_hub_with_its_sentence(lifter: Lifter) -> None:
     held = Held(lifter)
     held.fails = True

@@ -30,9 +30,9 @@ def times(samples_ms: list[float], frames: int = 9) -> RuntimeTimes:
     clips = 1e3 / total.median
     return RuntimeTimes(
         load_s=0.0, warmup=Warmup(1, 0.1, True), runs=len(samples_ms), total=total, steps={},
-        unstable=False, best_spread_ms=0.0, host=Host(0.0, None, False, ""), clips_per_s=clips,
-        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, conditions=None,
-        energy_mj_per_frame=None, settings={}, samples_ms=samples_ms,
+        unstable=False, best_spread_ms=0.0, host=Host(0.0, None, None, False, ""),
+        clips_per_s=clips, frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None,
+        conditions=None, energy_mj_per_frame=None, settings={}, samples_ms=samples_ms,
     )  # fmt: skip
 
 
@@ -173,6 +173,41 @@ def test_between_a_change_and_the_noise_nobody_can_tell(now: float, verdict: str
     assert found.noise == pytest.approx(0.1414, abs=1e-3)
     assert found.verdict == verdict
     assert ("measure both again" in found.line) == (verdict == CANNOT_TELL)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "waited", "verdict"),
+    [
+        (10.0, 25.0, 0.0, "slower"),  # it drifts to 50, and nobody was in its way
+        (10.0, 25.0, 0.1, "slower"),
+        (10.0, 25.0, 0.3, CANNOT_TELL),  # without them 17.5, and by caches 8.75
+        (10.0, 25.0, 1.0, CANNOT_TELL),
+        (10.0, 25.0, None, CANNOT_TELL),  # a device, or a system that keeps no account
+        (10.0, 19.0, 0.0, CANNOT_TELL),
+        (25.0, 10.0, 0.0, "faster"),
+        (25.0, 10.0, 0.3, CANNOT_TELL),
+        (19.0, 10.0, 0.0, CANNOT_TELL),
+    ],
+)
+def test_other_programs_explain_no_more_than_they_took(
+    old: float, new: float, waited: float | None, verdict: str
+) -> None:
+    """The slower of both drifts: its tenths' best times lie further apart than both's times."""
+
+    def sample(best: float) -> Sample:
+        drifts = best > 10.0
+        spread = 2 * best if drifts else 0.1
+        return Sample(1.4 * best, best, 0.1 * best, 200, spread, waited if drifts else 0.9)
+
+    assert compare_samples("a", sample(old), sample(new)).verdict == verdict
+
+
+@pytest.mark.parametrize("waited", [-0.1, 1.1, "much", float("nan")])
+def test_a_share_that_is_none_is_no_report(tmp_path: Path, waited: object) -> None:
+    whole = report()
+    whole["runtimes"]["ort-cpu"]["host"] = {"waited_share": waited}
+    with pytest.raises(InputError, match=r"old.json: lacks"):
+        read_report(write(tmp_path / "old.json", whole))
 
 
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -219,6 +219,10 @@ class Hub:
                 camera.arrivals[seen.frame] = arrived
         except BadArgument as error:
             self._refuse(camera, document, "no frame", str(error))
+        except Error:  # of the lifter, not of the frame
+            raise
+        except Exception as error:  # a fault of ours in one camera's frame must not stop the others
+            self._refuse(camera, document, "defect", f"{type(error).__name__} in its frame")
         return camera.stream is not None
 
     def _open_stream(self, camera: Camera) -> Stream:
@@ -260,5 +264,6 @@ class Hub:
 
 
 def refusal(camera: str, frame: object, why: str) -> dict[str, Any]:
-    """The message for a frame that gives no pose."""
-    return {"camera": camera, "frame": frame, "refused": why}
+    """The message for a frame that gives no pose; what is no number was no frame's."""
+    number = frame if type(frame) is int else None
+    return {"camera": camera, "frame": number, "refused": why}

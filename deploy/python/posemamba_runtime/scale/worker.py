@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from posemamba_runtime import outputs
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import printable
+from posemamba_runtime.keypoints.errors import printable, printable_name, problem
 from posemamba_runtime.keypoints.reader import read
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.lifter import Lifter
@@ -45,6 +45,8 @@ class Job:
     """What all recordings of a run share.
 
     Attributes:
+        start: folder that relative names of recordings begin at; processes of a cluster begin
+            elsewhere.
         model: a file that every machine reaches by this name.
         model_name: as the user named it; outputs tell it.
         model_sha256: of the file that the driver sees.
@@ -55,6 +57,7 @@ class Job:
         staging: folder in ``output`` where files wait until they are whole.
     """
 
+    start: str
     model: str
     model_name: str
     model_sha256: str
@@ -71,7 +74,7 @@ class Job:
     def fingerprint(self) -> str:
         """Hash of all that an output depends on but the recording."""
         said = asdict(self)
-        for name in ("model", "threads", "output", "staging"):
+        for name in ("start", "model", "threads", "output", "staging"):
             del said[name]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -85,6 +88,8 @@ class Worker:
         self._fingerprint = job.fingerprint()
         self._lifter: Lifter | None = None
         self._problem = ""
+        with suppress(OSError):  # a machine without that folder says so of each recording
+            os.chdir(job.start)
         try:
             if content_hash(Path(job.model)) != job.model_sha256:
                 self._problem = (
@@ -117,10 +122,11 @@ class Worker:
         entry = Entry(**known) if known else Entry(item["name"])
         if self._lifter is None:
             return STOP, Entry(item["name"], failed=self._problem)
-        attempts = Path(self._job.staging) / hashlib.sha256(item["name"].encode()).hexdigest()
+        attempts = Path(self._job.staging) / hashlib.sha256(os.fsencode(item["name"])).hexdigest()
+        named = printable_name(item["source"])
         try:
             if _size(attempts) >= _TRIES:
-                why = f"'{item['source']}': the process that lifted it died {_TRIES} times"
+                why = f"'{named}': the process that lifted it died {_TRIES} times"
                 return FAILED, replace(entry, failed=why)
             with attempts.open("ab") as counter:
                 counter.write(b".")
@@ -128,7 +134,7 @@ class Worker:
         except (Error, OSError, MemoryError) as error:
             status, entry = FAILED, replace(entry, key="", failed=_line(error))
         except Exception as error:  # a fault of ours must not stop the others
-            said = f"'{item['source']}': {type(error).__name__}: {printable(error, 200)}"
+            said = f"'{named}': {type(error).__name__}: {printable(error, 200)}"
             status, entry = FAILED, replace(entry, key="", failed=said)
         attempts.unlink(missing_ok=True)
         return status, entry
@@ -212,7 +218,13 @@ class _Content:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's files with their relative names."""
+    """SHA-256 of a file's bytes, or of a folder's files with their relative names.
+
+    Raises:
+        InputError: a pipe or a device, which would be waited for.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise problem(path, "is no file: copy what it gives to one")
     if not path.is_dir():
         with path.open("rb") as stream:
             return _sha256(stream)
@@ -242,5 +254,5 @@ def _size(path: Path) -> int:
 
 def _line(error: BaseException) -> str:
     if isinstance(error, OSError):
-        return f"'{error.filename}': {error.strerror}"
+        return f"'{printable_name(str(error.filename))}': {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
