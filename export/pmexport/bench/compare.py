@@ -17,14 +17,14 @@ than that without them, and :data:`UNSEEN` times what is left for caches and clo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from pmexport.format.files import read_report_json
-from posemamba.text import problem
+from posemamba.text import one_line, problem
 
 LEAST_CHANGE = 0.05
 """Less than this share is no change: clocks and caches alone make so much between two processes."""
@@ -179,13 +179,41 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         shape = {key: int(report["shape"][key]) for key in ("batch", "frames", "joints")}
         samples = {str(name): _sample(row) for name, row in report["runtimes"].items()}
-        machine = [report["environment"][key] for key in ("machine", "gpu")]
+        machine = measured_on(report["environment"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise problem(
             path, f"lacks the shape or {', '.join(_NEEDED)} of its runtimes: measure again with "
             "'pmexport bench M --json'"
         ) from None  # fmt: skip
     return {"path": path, "shape": shape, "runtimes": samples, "machine": machine}
+
+
+def measured_on(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What times depend on, of a report's environment; older ones told less.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    return {
+        key: environment[key]
+        for key in ("machine", "gpu", "processor", "cores", "threads")
+        if key in ("machine", "gpu") or key in environment
+    }
+
+
+def refuse_other_machine(path: Path, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Times of two machines say nothing of a program.
+
+    Args:
+        path: of the older report, with ``old`` as :func:`measured_on`.
+
+    Raises:
+        InputError: another machine, or another number of threads.
+    """
+    for key, was in old.items():
+        if was != now[key]:
+            fix = "give --threads as there" if key == "threads" else "measure again here"
+            raise problem(path, f"was measured on {key} {one_line(was)}, this on {now[key]}: {fix}")
 
 
 def _sample(row: dict[str, Any]) -> Sample:
@@ -251,9 +279,7 @@ def refuse_incomparable(
     if old["shape"] != shape:
         was, now = (f"batch {s['batch']}, frames {s['frames']}" for s in (old["shape"], shape))
         raise problem(path, f"was measured at {was}, this at {now}: give the same sizes")
-    machine = [environment[key] for key in ("machine", "gpu")]
-    if old["machine"] != machine:
-        raise problem(path, f"was measured on {old['machine']}, this on {machine}")
+    refuse_other_machine(path, old["machine"], environment)
     if not any(name in old["runtimes"] for name in runtimes):
         had = ", ".join(old["runtimes"]) or "none"
         raise problem(path, f"has other runtimes ({had}): give --runtime as there")

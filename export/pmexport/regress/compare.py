@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pmexport.bench.compare import checked_sample, compare_samples
+from pmexport.bench.compare import (
+    checked_sample,
+    compare_samples,
+    measured_on,
+    refuse_other_machine,
+)
 from pmexport.format.files import read_report_json
 from pmexport.regress.run import Cell, RegressReport
 from posemamba.text import plural, problem
@@ -40,7 +45,7 @@ def read_cells(path: Path) -> dict[str, Any]:
     report = read_report_json(path, "pmexport regress --json")
     try:
         cells = {cell.key: cell for cell in map(_cell, report["cells"])}
-        machine = [report["environment"][key] for key in ("machine", "gpu")]
+        machine = measured_on(report["environment"])
         return {"path": path, "cells": cells, "frames": report["frames"], "machine": machine}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise problem(path, "is no report of 'pmexport regress': write it again") from None
@@ -58,9 +63,7 @@ def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
     Raises:
         InputError: of another machine, or timed at another length.
     """
-    machine = [new.environment[key] for key in ("machine", "gpu")]
-    if old["machine"] != machine:
-        raise problem(old["path"], f"was measured on {old['machine']}, this on {machine}")
+    refuse_other_machine(old["path"], old["machine"], new.environment)
     if old["frames"] != new.frames:
         was, now = (
             plural(frames, "frame") if frames else "the most frames"

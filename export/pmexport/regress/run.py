@@ -7,7 +7,7 @@ beside it. One that fails is a row that says why; the others are done all the sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -84,7 +84,7 @@ class RegressReport:
 
     cells: list[Cell]
     frames: int | None
-    environment: dict[str, Any] = field(default_factory=environment)
+    environment: dict[str, Any]
 
     @property
     def passed(self) -> bool:
@@ -115,7 +115,7 @@ def run_regress(request: RegressRequest) -> RegressReport:
         for precision in request.precisions
         for cell in _cells(request, path, checkpoint, precision)
     ]
-    return RegressReport(cells, request.frames)
+    return RegressReport(cells, request.frames, environment(request.threads))
 
 
 def _refuse_runtimes(names: Sequence[str]) -> None:

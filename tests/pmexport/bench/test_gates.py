@@ -210,12 +210,15 @@ def test_a_share_that_is_none_is_no_report(tmp_path: Path, waited: object) -> No
         read_report(write(tmp_path / "old.json", whole))
 
 
+HERE = {"machine": "x86_64", "gpu": None, "processor": "Xeon", "cores": 2, "threads": 1}
+
+
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
     total = dataclasses.asdict(Times.of([0.01] * 9))
     return {
         "shape": {"batch": 1, "frames": 9, "joints": 17},
         "runtimes": {"ort-cpu": {"runs": 9, "total": total}},
-        "environment": {"machine": "x86_64", "gpu": None},
+        "environment": HERE,
         **changes,
     }
 
@@ -252,13 +255,23 @@ def test_reports_that_are_none(tmp_path: Path, content: object) -> None:
     [
         (report(shape={"batch": 2, "frames": 9, "joints": 17}), "batch 1, .* at batch 2"),
         (report(runtimes={}), "other runtimes .ort-cpu"),
-        (report(environment={"machine": "aarch64", "gpu": None}), "aarch64"),
+        (report(environment=HERE | {"machine": "aarch64"}), "aarch64"),
+        (report(environment=HERE | {"gpu": "H200"}), "gpu None, this on H200"),
+        (report(environment=HERE | {"processor": "Zen"}), "processor Xeon, this on Zen"),
+        (report(environment=HERE | {"cores": 64}), "cores 2, this on 64"),
+        (report(environment=HERE | {"threads": None}), "threads 1, .*give --threads as there"),
     ],
 )
 def test_reports_that_cannot_be_compared(tmp_path: Path, now: dict[str, Any], words: str) -> None:
     old = read_report(write(tmp_path / "old.json", report()))
     with pytest.raises(InputError, match=words):
         compare_reports(old, now)
+
+
+def test_a_report_from_before_processors_were_told(tmp_path: Path) -> None:
+    short = {key: HERE[key] for key in ("machine", "gpu")}
+    old = read_report(write(tmp_path / "old.json", report(environment=short)))
+    assert [found.verdict for found in compare_reports(old, report())] == ["no change"]
 
 
 def test_no_file_and_no_json(tmp_path: Path) -> None:
