@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from pmexport.bench.compare import (
     measured_on,
     refuse_other_machine,
 )
+from pmexport.format.environment import environment
 from pmexport.format.files import read_report_json
-from pmexport.regress.run import Cell, RegressReport
-from posemamba.text import plural, problem
+from pmexport.regress.run import Cell, RegressReport, RegressRequest, cell_key
+from posemamba.text import one_line, plural, problem
 
 MORE_DRIFT = 1.5
 """Drift that grew by this factor is told; other compilers and threads alone make a fifth."""
@@ -57,19 +59,33 @@ def _cell(row: Mapping[str, Any]) -> Cell:
     return Cell(**{**row, "sample": held})
 
 
-def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
-    """Every cell that both have, and those that only one has.
+def refuse_incomparable(old: Mapping[str, Any], request: RegressRequest) -> None:
+    """Make sure that a report says something of a run, before it is made.
 
     Raises:
-        InputError: of another machine, or timed at another length.
+        InputError: of another machine, timed at another length, or no cell in common.
     """
-    refuse_other_machine(old["path"], old["machine"], new.environment)
-    if old["frames"] != new.frames:
+    refuse_other_machine(old["path"], old["machine"], environment(request.threads))
+    if old["frames"] != request.frames:
         was, now = (
             plural(frames, "frame") if frames else "the most frames"
-            for frames in (old["frames"], new.frames)
+            for frames in (old["frames"], request.frames)
         )
         raise problem(old["path"], f"was timed at {was}, this at {now}: give --frames as there")
+    asked = product(
+        (path.name for path in request.checkpoints), request.precisions, request.runtimes
+    )
+    if not any(cell_key(*names) in old["cells"] for names in asked):
+        had = next(iter(old["cells"]), "none")
+        raise problem(
+            old["path"],
+            f"has other cells ({one_line(had)} and so on): give checkpoints, precisions and "
+            "runtimes as there",
+        )
+
+
+def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
+    """Every cell that both have, and those that only one has."""
     found = []
     for cell in new.cells:
         before = old["cells"].get(cell.key)

@@ -49,6 +49,11 @@ class RegressRequest:
     threads: int | None = None
 
 
+def cell_key(checkpoint: str, precision: str, runtime: str) -> str:
+    """What names a cell in every report, whatever folder the checkpoint lay in."""
+    return f"{checkpoint} {precision} {runtime}"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One checkpoint, precision and runtime.
@@ -74,8 +79,8 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What names it in another report, whatever folder the checkpoint lay in."""
-        return f"{self.checkpoint} {self.precision} {self.runtime}"
+        """As :func:`cell_key`."""
+        return cell_key(self.checkpoint, self.precision, self.runtime)
 
 
 @dataclass(frozen=True)
