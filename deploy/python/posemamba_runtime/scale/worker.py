@@ -20,9 +20,10 @@ from typing import Any, BinaryIO
 
 from posemamba_runtime import outputs
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import printable, printable_name, problem
+from posemamba_runtime.keypoints.errors import printable, printable_name
 from posemamba_runtime.keypoints.reader import read
 from posemamba_runtime.keypoints.recording import Recording
+from posemamba_runtime.keypoints.source import require_readable
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.motion import Motion
 from posemamba_runtime.outputs.trajectory import with_root
@@ -221,11 +222,9 @@ def content_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, or of a folder's files with their relative names.
 
     Raises:
-        InputError: a pipe or a device, which would be waited for.
+        InputError: nothing there, or a pipe or a device, which would be waited for.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise problem(path, "is no file: copy what it gives to one")
-    if not path.is_dir():
+    if not require_readable(path):
         with path.open("rb") as stream:
             return _sha256(stream)
     whole = hashlib.sha256()
