@@ -113,13 +113,16 @@ def _batching(batch: int, delay_ms: float) -> list[str]:
 
 
 def _warm_up(served: Served) -> list[str]:
-    """The first run of a size allocates and picks kernels: it shall be none of a client's."""
+    """The first run of a size allocates and picks kernels: it shall be none of a client's.
+
+    Triton passes over a warm-up of batch 0: where it joins nothing a request is a batch of 1.
+    """
     frames = ", ".join(str(served.longest if size == -1 else size) for size in served.shape)
     lines = []
-    for batch in (0,) if served.batch is None else sorted({1, served.batch}):
+    for batch in sorted({1, served.batch or 1}):
         lines += [
             "model_warmup {",
-            f"  name: {_quoted(f'batch of {batch}' if batch else 'the whole input')}",
+            f"  name: {_quoted(f'batch of {batch}')}",
             f"  batch_size: {batch}",
             f"  inputs {{ key: {_quoted(INPUT_NAME)} value {{",
             f"    data_type: TYPE_FP32 dims: [ {frames} ] zero_data: true",
