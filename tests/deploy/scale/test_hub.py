@@ -110,6 +110,24 @@ def test_what_does_not_fit_is_refused_in_a_sentence(lifter: Lifter) -> None:
     assert b'posemamba_refused_total{why="queue full"}' in metrics.text()
 
 
+def test_a_camera_that_sends_a_film_at_once_stops_no_other(lifter: Lifter) -> None:
+    held = Held(lifter)
+    got: list[dict[str, Any]] = []
+    hub = Hub(held, limits(queue=20, batch=1), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
+    film = hub.open("film", intake(), 30.0, lambda messages: None)
+    others = [hub.open(f"c{n}", intake(), 30.0, got.extend) for n in range(3)]
+    said = [hub.submit(film, frame(0, number)) for number in range(100)]
+    assert said[-1].startswith("10 frames of this camera wait already, its share of --queue")
+    assert said.count("") <= 11, "half of the queue, and the frame that is being lifted"
+    for number in range(3):
+        for other in others:
+            assert hub.submit(other, frame(1, number)) == ""
+    held.go.set()
+    wait_for(lambda: len(got) == 9)
+    hub.end()
+    assert all("joints" in message for message in got)
+
+
 def test_what_has_waited_too_long_is_passed_over(lifter: Lifter) -> None:
     held, got = Held(lifter), []
     hub = Hub(held, limits(batch=1, max_latency_ms=50), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
