@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pmexport.engine.sidecar import read_engine, sidecar_path
-from pmexport.format.file import ModelFile, open_model, shape_of
+from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import ENGINE_SUFFIX, INPUT_NAME, OUTPUT_NAME, TENSORRT_RTX
 from pmexport.libraries import custom_op_library, tensorrt_plugin_library
 from pmexport.triton.config import Served, Settings, config_text
@@ -27,6 +27,7 @@ from posemamba.text import one_line, plural
 
 _VERSION = "1"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_AXES = 4  # batch, frames, joints, values
 _MAX_BATCH = 64  # where neither the model nor the user says
 
 
@@ -119,7 +120,14 @@ def _plan_onnx(path: Path, settings: Settings, place: str) -> _Plan:
             "the exported model"
         )
     library = Path(custom_op_library()) if model.own_operators else None
-    shape, poses = (_sizes(shape_of(values[0])) for values in (inputs, outputs))
+    ends = [model.values[name] for name in (INPUT_NAME, OUTPUT_NAME)]
+    for name, end in zip(names, ends, strict=True):
+        if end.dtype != "fp32" or len(end.shape) != _AXES:
+            raise InputError(
+                f"'{path}': {name} is {end.dtype} of {plural(len(end.shape), 'axis', 'axes')}, not "
+                f"fp32 of {_AXES}: give the model as 'pmexport onnx' wrote it"
+            )
+    shape, poses = (_sizes(end.shape) for end in ends)
     served = Served(
         backend="onnxruntime",
         file="model.onnx",

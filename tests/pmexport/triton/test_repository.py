@@ -145,6 +145,14 @@ def test_models_that_are_no_posemamba(here: Path, refused: Any) -> None:  # noqa
     graph = helper.make_graph([helper.make_node("Abs", ["x\n"], ["poses_3d"])], "g", [x], [y])
     onnx.save(helper.make_model(graph), "other.onnx")
     refused(("triton", "other.onnx", "-o", "repository"), "maps x to poses_3d, not keypoints_2d")
+    model = onnx.load("tiny.onnx")
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    onnx.save(model, "other.onnx")
+    refused(("triton", "other.onnx", "-o", "repository"), "keypoints_2d is fp16 of 4 axes")
+    model = onnx.load("tiny.onnx")
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    onnx.save(model, "other.onnx")
+    refused(("triton", "other.onnx", "-o", "repository"), "poses_3d is fp32 of 0 axes")
 
 
 def test_no_batch_is_chosen_where_the_model_has_one(here: Path, refused: Any) -> None:  # noqa: ANN401
