@@ -51,13 +51,16 @@ def test_a_damaged_first_frame_hides_no_folder_of_frames(tmp_path: Path) -> None
     assert names(tmp_path) == ["cam"]
 
 
-def test_links_to_folders_above_are_no_recordings(tmp_path: Path) -> None:
-    fill(tmp_path, "a/one.json", "a/b/two.json")
-    (tmp_path / "a/b/loop").symlink_to(tmp_path / "a")
-    (tmp_path / "again").symlink_to(tmp_path)
-    (tmp_path / "other").symlink_to(tmp_path / "a/b")  # somebody's second name for it
-    found = find(str(tmp_path))
-    assert [item.name for item in found.items] == ["a/b/two.json", "a/one.json", "other/two.json"]
+def test_a_folder_is_looked_into_once(tmp_path: Path) -> None:
+    """Links in circles, and a second name for a folder; one to elsewhere is followed."""
+    fill(tmp_path, "in/m/one.json", "in/m/b/two.json", "store/three.json")
+    (tmp_path / "in/m/b/loop").symlink_to(tmp_path / "in/m")
+    (tmp_path / "in/again").symlink_to(tmp_path / "in")
+    (tmp_path / "in/a").symlink_to(tmp_path / "in/m/b")
+    (tmp_path / "in/n").symlink_to(tmp_path / "store")
+    found = find(str(tmp_path / "in"))
+    assert [item.name for item in found.items] == ["m/b/two.json", "m/one.json", "n/three.json"]
+    assert found.passed_over == 3
 
 
 def test_pipes_are_passed_over_and_dead_links_fail_by_name(tmp_path: Path) -> None:

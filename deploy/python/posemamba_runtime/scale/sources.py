@@ -54,9 +54,9 @@ def find(source: str) -> Archive:
     """The recordings of ``FOLDER``, ``@LIST``, or a Parquet file; none of them is read.
 
     A folder with a file per frame is one recording; any other folder holds a recording per file.
-    Folders in folders are looked into, but for links to a folder that they lie in. Names that begin
-    with a dot are passed over. A folder of Parquet files alone is one table. The lines of a list
-    are paths as the shell would take them.
+    Folders in folders are looked into, each once, whatever links lead there. Names that begin with
+    a dot are passed over. A folder of Parquet files alone is one table. The lines of a list are
+    paths as the shell would take them.
 
     Raises:
         InputError: nothing there, or names that would be one output.
@@ -65,7 +65,7 @@ def find(source: str) -> Archive:
         return Archive(_listed(Path(source[1:])))
     path = Path(source)
     if require_readable(path):
-        found, passed_over = _in_folder(path)
+        found, passed_over = _in_folder(path, set())
     elif path.suffix.lower() == PARQUET:
         return Archive(_in_tables(path, [path]))
     else:
@@ -79,7 +79,7 @@ def find(source: str) -> Archive:
         looked_for = ", ".join((*SUFFIXES, PARQUET))
         raise problem(path, f"no recording in it: looked for {looked_for}")
     base = path.parent if found == [path] else path
-    return Archive(tuple(_named(map(str, found), str(base))), passed_over)
+    return Archive(tuple(_named(map(str, sorted(found)), str(base))), passed_over)
 
 
 def _named(paths: Iterable[str], base: str) -> Iterator[Item]:
@@ -87,16 +87,20 @@ def _named(paths: Iterable[str], base: str) -> Iterator[Item]:
         yield Item(os.path.relpath(path, base), path)
 
 
-def _in_folder(folder: Path, above: tuple[str, ...] = ()) -> tuple[list[Path], int]:
-    """Recordings in order of their names, and how many files are none."""
+def _in_folder(folder: Path, been: set[str]) -> tuple[list[Path], int]:
+    """Recordings, and how many files are none.
+
+    Args:
+        been: folders that were looked into, whatever link led there; this one is added.
+    """
+    been.add(os.path.realpath(folder))
     if _is_frames(folder):
         return [folder], 0
-    above = (*above, os.path.realpath(folder))
     found: list[Path] = []
     passed_over = 0
-    for path in _entries(folder):
+    for path in sorted(_entries(folder), key=Path.is_symlink):  # a folder's own name goes first
         if path.is_dir():
-            more, less = ([], 1) if os.path.realpath(path) in above else _in_folder(path, above)
+            more, less = ([], 1) if os.path.realpath(path) in been else _in_folder(path, been)
             found += more
             passed_over += less
         elif path.suffix.lower() in SUFFIXES and not _gives_no_end(path):
