@@ -75,7 +75,7 @@ class ClipSet:
         """Of all that a network learns from, whatever file it came from."""
         digest = hashlib.sha256(repr(self.keypoints_2d.shape).encode())
         for values in (self.keypoints_2d, self.poses_3d):
-            digest.update(np.ascontiguousarray(values))
+            digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
     @property

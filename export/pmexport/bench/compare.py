@@ -180,7 +180,7 @@ def read_report(path: Path) -> dict[str, Any]:
         shape = {key: int(report["shape"][key]) for key in ("batch", "frames", "joints")}
         samples = {str(name): _sample(row) for name, row in report["runtimes"].items()}
         machine = measured_on(report["environment"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise problem(
             path, f"lacks the shape or {', '.join(_NEEDED)} of its runtimes: measure again with "
             "'pmexport bench M --json'"
@@ -217,9 +217,12 @@ def refuse_other_machine(path: Path, old: Mapping[str, Any], now: Mapping[str, A
 
 
 def _sample(row: dict[str, Any]) -> Sample:
+    median, best, mad = (row["total"][key] for key in _NEEDED)
     return checked_sample(
-        *(row["total"][key] for key in _NEEDED),
-        runs=row["runs"],
+        median,
+        best,
+        mad,
+        row["runs"],
         spread=row.get("best_spread_ms"),
         waited=row.get("host", {}).get("waited_share"),
     )

@@ -49,13 +49,16 @@ def read_cells(path: Path) -> dict[str, Any]:
         cells = {cell.key: cell for cell in map(_cell, report["cells"])}
         machine = measured_on(report["environment"])
         return {"path": path, "cells": cells, "frames": report["frames"], "machine": machine}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise problem(path, "is no report of 'pmexport regress': write it again") from None
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
     sample = row["sample"]
     held = None if sample is None else checked_sample(**sample)
+    drift = row["mpjpe_mm"]
+    if not isinstance(row["passed"], bool) or not (drift is None or float(drift) >= 0):
+        raise ValueError
     return Cell(**{**row, "sample": held})
 
 

@@ -240,7 +240,9 @@ def test_a_report_against_itself(tmp_path: Path) -> None:
     "content",
     [
         {}, [], None, 3, report(runtimes=[]), report(runtimes={"a": {"runs": 1, "total": {}}}),
-        report(shape={}), report(environment={}),
+        report(shape={}), report(environment={}), report(environment=[]), report(environment=None),
+        report(runtimes={"a": {"runs": float("inf"), "total": {"median": 1, "best": 1, "mad": 0}}}),
+        report(runtimes={"a": {"runs": 9, "host": 3, "total": {"median": 1, "best": 1, "mad": 0}}}),
         report(runtimes={"a": {"runs": 0, "total": dataclasses.asdict(Times.of([0.01]))}}),
         report(runtimes={"a": {"runs": 1, "total": {"median": 0, "best": 0, "mad": 0}}}),
     ],

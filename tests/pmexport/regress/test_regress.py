@@ -139,6 +139,20 @@ def test_other_machines_and_lengths_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "change",
+    [{"passed": "yes"}, {"mpjpe_mm": "x"}, {"mpjpe_mm": float("nan")}, {"sample": {"median": 1}},
+     {"sample": asdict(STEADY) | {"spread": "wide"}}, {"sample": asdict(STEADY) | {"waited": 3}},
+     {"sample": asdict(STEADY) | {"runs": float("inf")}}, {"sample": asdict(STEADY) | {"x": 1}}],
+)  # fmt: skip
+def test_cells_that_are_none(change: dict[str, Any], tmp_path: Path) -> None:
+    whole = report(CELL).to_dict()
+    whole["cells"][0] |= change
+    (tmp_path / "old.json").write_text(json.dumps(whole))
+    with pytest.raises(InputError, match="no report of 'pmexport regress'"):
+        read_cells(tmp_path / "old.json")
+
+
+@pytest.mark.parametrize(
     "content", ["[]", "{}", '{"cells": [{}]}', '{"cells": 3}', "null", '{"cells": [], "frames": 1}']
 )
 def test_reports_that_are_none(content: str, tmp_path: Path) -> None:
