@@ -14,15 +14,9 @@ from posemamba.errors import InputError
 class _Once(torch.autograd.Function):
     """The identity, which has no gradient."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(gradient: Tensor, *_sources: Tensor) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, *_sources: Tensor) -> Tensor:  # noqa: ANN401
         return gradient.view_as(gradient)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
-        """Nothing is kept; ``torch.func`` wants it apart."""
 
     @staticmethod
     def backward(ctx: Any, *_grads: Tensor) -> Any:  # noqa: ANN401
