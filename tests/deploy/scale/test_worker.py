@@ -26,7 +26,8 @@ SIZE = (files.WIDTH, files.HEIGHT)
 
 
 @pytest.fixture
-def job(model: Path, tmp_path: Path) -> Job:
+def job(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.chdir(tmp_path)  # a process goes where its job begins; this one comes back
     make_archive(tmp_path / "in", 2, 20)
     (tmp_path / "out" / "staging").mkdir(parents=True)
     return Job(
@@ -114,6 +115,14 @@ def test_names_in_any_letters(job: Job, tmp_path: Path, name: bytes) -> None:
     ((status, entry),) = answers(job, (item,), [entry])
     assert status == "failed"
     assert entry.failed.isprintable()
+
+
+def test_what_cannot_be_written_is_named_by_its_place(job: Job) -> None:
+    item = Item(f"{'n' * 250}.json", items(job)[0].source)
+    ((status, entry),) = answers(job, (item,), [None])
+    assert status == "failed"
+    assert job.staging not in entry.failed
+    assert entry.failed.startswith(f"'{job.output}/nnn")
 
 
 def test_a_pipe_is_not_waited_for(job: Job, tmp_path: Path) -> None:

@@ -164,7 +164,11 @@ class Worker:
         """The files, moved to their places when all are whole; older ones that are none go."""
         folder, stem = Path(self._job.output), Path(stem_of(name))
         with tempfile.TemporaryDirectory(dir=self._job.staging) as private:
-            made = outputs.write(Path(private) / f"{stem.name}{self._job.suffix}", motion)
+            try:
+                made = outputs.write(Path(private) / f"{stem.name}{self._job.suffix}", motion)
+            except Error as error:  # its place is where it goes, not where it waits
+                place = str(folder / stem.parent)
+                raise type(error)(str(error).replace(private, place)) from None
             files = {str(stem.parent / path.name): path.stat().st_size for path in made}
             (folder / stem.parent).mkdir(parents=True, exist_ok=True)
             for path, place in zip(made, files, strict=True):
