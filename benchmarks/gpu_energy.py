@@ -26,7 +26,7 @@ import torch
 from environment import environment
 from gpu_forward import build
 
-from pmexport.bench.compare import Comparison, Sample, compare_samples
+from pmexport.bench.compare import Comparison, compare_samples
 from pmexport.bench.find_meter import find_meter
 from pmexport.bench.measure import Effort, HostBound
 from pmexport.bench.meters import INTERVAL_S, Meter, Watch
@@ -90,11 +90,6 @@ def idle_watts(meter: Meter) -> float | None:
     return watch.conditions().power_w
 
 
-def sample(times: RuntimeTimes) -> Sample:
-    total = times.total
-    return Sample(total.median, total.best, total.mad, times.runs, times.best_spread_ms)
-
-
 def row(cell: Cell, times: RuntimeTimes, idle: float | None, again: str) -> list[str]:
     """A line of the table."""
     way, variant, batch = cell
@@ -144,7 +139,7 @@ def verdicts(
 ) -> dict[Cell, Comparison]:
     """Every cell's second run held against its first."""
     return {
-        cell: compare_samples(" ".join(map(str, cell)), sample(times), sample(second[cell]))
+        cell: compare_samples(" ".join(map(str, cell)), times.sample, second[cell].sample)
         for cell, times in first.items()
     }
 

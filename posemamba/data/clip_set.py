@@ -5,6 +5,7 @@ Every reader and generator ends here, and training, evaluation and reports start
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,14 @@ class ClipSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def sha256(self) -> str:
+        """Of all that a network learns from, whatever file it came from."""
+        digest = hashlib.sha256(repr(self.keypoints_2d.shape).encode())
+        for values in (self.keypoints_2d, self.poses_3d):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     @property
     def frames(self) -> int:

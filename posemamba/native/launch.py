@@ -8,6 +8,7 @@ from ctypes import c_void_p
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from posemamba.errors import InputError
 from posemamba.native.library import load_cpu_library, load_cuda_library
@@ -172,8 +173,14 @@ def launch_scan(name: str, params: ctypes.Structure, device: torch.device) -> No
     """Run one of the scans where its tensors are, with the workspace it asks for.
 
     Raises:
-        InputError: the launcher refuses.
+        InputError: the launcher refuses, or a forward derivative is being taken, which would be
+            zero in silence.
     """
+    if forward_ad._current_level >= 0:
+        raise InputError(
+            f"posemamba::{name} has no forward derivatives (jvp, jacfwd): take reverse mode, or "
+            "plain PyTorch: model.set_scan('reference')"
+        )
     if device.type == "cuda":
         workspace = cuda_workspace(name, params, device)
         limits = _size_beyond(name, params) or _SCAN_LIMITS

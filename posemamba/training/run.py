@@ -113,6 +113,7 @@ class Run:
         self._origins = sorted(
             {part or "not recorded" for clips in train for part in clips.origin.split("; ")}
         )
+        self._clips = [clips.sha256 for clips in train]
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")
@@ -137,7 +138,7 @@ class Run:
         Raises:
             InputError: as :func:`posemamba.training.state.load_state`.
         """
-        content = load_state(self.folder / STATE, self.config)
+        content = load_state(self.folder / STATE, self.config, self._clips)
         self.model.load_state_dict(content["model_pos"])
         self.stepper.load_optimizer(content["optimizer"])
         self.stepper.scaler.load_state_dict(content["scaler"])
@@ -255,6 +256,7 @@ class Run:
             "average": self.stepper.average or [],
             "step": self.step,
             "log": self.rows,
+            "clips": self._clips,
             "seconds": elapsed,
         }
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ def save_state(path: Path, content: dict[str, Any], config: TrainConfig) -> None
         torch.save({**content, "train_config": settings}, temporary)
 
 
-def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
+def load_state(path: Path, config: TrainConfig, clips: Sequence[str]) -> dict[str, Any]:
     """Read what :func:`save_state` wrote; nothing in the file is executed.
 
+    Args:
+        clips: SHA-256 of each set that is trained on, in order; a file older than this has none.
+
     Raises:
-        InputError: no such file, not one of ours, or of a run with other settings.
+        InputError: no such file, not one of ours, or of a run with other settings or clips.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -54,4 +58,9 @@ def load_state(path: Path, config: TrainConfig) -> dict[str, Any]:
                 "resume with the same settings"
             )
     assert isinstance(content, dict)
+    if content.get("clips", clips) != clips:
+        raise InputError(
+            f"'{path}' was trained on other clips, or on these in another order: resume with the "
+            "same --data"
+        )
     return content

@@ -9,20 +9,22 @@ Reports from before the spread was kept are judged by medians and best times tog
 
 Best times that lie apart by more than a change, and by less than their noise, could be either: the
 verdict is ``cannot tell``. So that it is seldom needed, a measurement goes on while its own noise
-would hide a change (:func:`hides_a_change`).
+would hide a change (:func:`hides_a_change`). Nor can noise explain everything: where the system
+tells how long a measurement's threads waited for cores that others had, it would have lost no more
+than that without them, and :data:`UNSEEN` times what is left for caches and clocks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 from pmexport.format.files import read_report_json
-from posemamba.text import problem
+from posemamba.text import one_line, problem
 
 LEAST_CHANGE = 0.05
 """Less than this share is no change: clocks and caches alone make so much between two processes."""
@@ -30,6 +32,9 @@ SPREADS = 2.0
 EXCESS = 0.1
 """Two threads on two cores at a load of 18 had medians twelve times the best, which moved by half;
 one thread at the same time had 1.2 times the best, which stayed within 1.5 %."""
+UNSEEN = 2.0
+"""What other programs do to a thread while it runs, by shared caches and lower clocks, makes it
+slower by no more than this."""
 SIGMAS = 3.0
 QUIET = 0.01
 """A measurement whose median absolute deviation is below this share of its median is quiet."""
@@ -73,6 +78,8 @@ class Sample:
 
     Attributes:
         spread: as :func:`best_spread`; None in an older report.
+        waited: share of the time in which threads waited for cores that others had; None where
+            nobody knows.
     """
 
     median: float
@@ -80,6 +87,7 @@ class Sample:
     mad: float
     runs: int
     spread: float | None = None
+    waited: float | None = None
 
     @property
     def error(self) -> float:
@@ -134,10 +142,22 @@ def compare_samples(runtime: str, old: Sample, new: Sample) -> Comparison:
         return replace(by_median, verdict="no change") if doubted else by_median
     spread = SPREADS * math.hypot(old.spread, new.spread) / old.best
     excess = EXCESS * max(each.median / each.best - 1 for each in (old, new))
-    by_best = _judged(runtime, "best", old.best, new.best, max(LEAST_CHANGE, spread, excess))
+    noise = min(max(LEAST_CHANGE, spread, excess), _most_noise(old, new))
+    by_best = _judged(runtime, "best", old.best, new.best, noise)
     if by_best.verdict in ("no change", CANNOT_TELL) and old.quiet and new.quiet:
         return by_median
     return by_best
+
+
+def _most_noise(old: Sample, new: Sample) -> float:
+    """The largest change of best times that other programs can have made to the slower of two."""
+    slower = max(old, new, key=lambda each: each.best)
+    if slower.waited is None:
+        return math.inf
+    left = (1.0 - slower.waited) / UNSEEN  # of its time, at least, had it been alone
+    if slower is old:
+        return 1.0 - left
+    return 1.0 / left - 1.0 if left else math.inf
 
 
 def _judged(runtime: str, witness: Witness, old: float, new: float, noise: float) -> Comparison:
@@ -159,8 +179,8 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         shape = {key: int(report["shape"][key]) for key in ("batch", "frames", "joints")}
         samples = {str(name): _sample(row) for name, row in report["runtimes"].items()}
-        machine = [report["environment"][key] for key in ("machine", "gpu")]
-    except (KeyError, TypeError, ValueError, AttributeError):
+        machine = measured_on(report["environment"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise problem(
             path, f"lacks the shape or {', '.join(_NEEDED)} of its runtimes: measure again with "
             "'pmexport bench M --json'"
@@ -168,14 +188,65 @@ def read_report(path: Path) -> dict[str, Any]:
     return {"path": path, "shape": shape, "runtimes": samples, "machine": machine}
 
 
+def measured_on(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What times depend on, of a report's environment; older ones told less.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    return {
+        key: environment[key]
+        for key in ("machine", "gpu", "processor", "cores", "threads")
+        if key in ("machine", "gpu") or key in environment
+    }
+
+
+def refuse_other_machine(path: Path, old: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Times of two machines say nothing of a program.
+
+    Args:
+        path: of the older report, with ``old`` as :func:`measured_on`.
+
+    Raises:
+        InputError: another machine, or another number of threads.
+    """
+    for key, was in old.items():
+        if was != now[key]:
+            fix = "give --threads as there" if key == "threads" else "measure again here"
+            raise problem(path, f"was measured on {key} {one_line(was)}, this on {now[key]}: {fix}")
+
+
 def _sample(row: dict[str, Any]) -> Sample:
-    median, best, mad = (float(row["total"][key]) for key in _NEEDED)
-    runs, spread = int(row["runs"]), row.get("best_spread_ms")
-    spread = None if spread is None else float(spread)
+    median, best, mad = (row["total"][key] for key in _NEEDED)
+    return checked_sample(
+        median,
+        best,
+        mad,
+        row["runs"],
+        spread=row.get("best_spread_ms"),
+        waited=row.get("host", {}).get("waited_share"),
+    )
+
+
+def checked_sample(
+    median: Any,  # noqa: ANN401 (whatever a report holds)
+    best: Any,  # noqa: ANN401
+    mad: Any,  # noqa: ANN401
+    runs: Any,  # noqa: ANN401
+    spread: Any = None,  # noqa: ANN401
+    waited: Any = None,  # noqa: ANN401
+) -> Sample:
+    """A sample that somebody wrote down.
+
+    Raises:
+        TypeError, ValueError: it holds no times.
+    """
+    median, best, mad, runs = float(median), float(best), float(mad), int(runs)
+    spread, waited = (None if value is None else float(value) for value in (spread, waited))
     finite = 0 < best <= median < math.inf and 0 <= mad < math.inf and runs >= 1
-    if not finite or not 0 <= (spread or 0.0) < math.inf:
+    if not finite or not 0 <= (spread or 0.0) < math.inf or not 0 <= (waited or 0.0) <= 1:
         raise ValueError
-    return Sample(median, best, mad, runs, spread)
+    return Sample(median, best, mad, runs, spread, waited)
 
 
 def compare_reports(old: dict[str, Any], new: dict[str, Any]) -> list[Comparison]:
@@ -211,9 +282,7 @@ def refuse_incomparable(
     if old["shape"] != shape:
         was, now = (f"batch {s['batch']}, frames {s['frames']}" for s in (old["shape"], shape))
         raise problem(path, f"was measured at {was}, this at {now}: give the same sizes")
-    machine = [environment[key] for key in ("machine", "gpu")]
-    if old["machine"] != machine:
-        raise problem(path, f"was measured on {old['machine']}, this on {machine}")
+    refuse_other_machine(path, old["machine"], environment)
     if not any(name in old["runtimes"] for name in runtimes):
         had = ", ".join(old["runtimes"]) or "none"
         raise problem(path, f"has other runtimes ({had}): give --runtime as there")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 HOST_BOUND_SHARE = 0.25
 """Above this share of time in which nobody computed the host sets the pace."""
@@ -20,34 +21,50 @@ LAUNCH_BOUND_SHARE = 0.5
 _TASKS = Path("/proc/self/task")
 
 
-def busy_seconds(tasks: Path = _TASKS) -> dict[str, float] | None:
-    """Seconds each living thread ran or waited for a core; None where the system does not tell."""
-    found: dict[str, float] = {}
+class ThreadSeconds(NamedTuple):
+    """What one thread did since it began: computed, and waited for a core that others had."""
+
+    ran: float
+    waited: float
+
+
+def thread_seconds(tasks: Path = _TASKS) -> dict[str, ThreadSeconds] | None:
+    """Every living thread's account; None where the system keeps none."""
+    found: dict[str, ThreadSeconds] = {}
     try:
         for task in tasks.iterdir():
             try:
                 text = (task / "schedstat").read_text(encoding="ascii")
             except OSError:  # it has ended meanwhile
                 continue
-            found[task.name] = sum(int(part) for part in text.split()[:2]) / 1e9
+            ran, waited = (int(part) / 1e9 for part in text.split()[:2])
+            found[task.name] = ThreadSeconds(ran, waited)
     except (OSError, ValueError):
         return None
-    return found if any(found.values()) else None
+    return found if any(map(any, found.values())) else None
 
 
 class Idle:
-    """Measures, around a block, the share of it in which no thread ran or wanted to."""
+    """Watches the threads of this process around a block.
+
+    Attributes:
+        share: of the block's time in which no thread ran or wanted to.
+        waited: of the same, all threads' waiting for a core, at most 1. Without other programs the
+            block would have taken no less than the rest, whatever thread waited for another.
+            Both are None where the system keeps no account.
+    """
 
     def __init__(
         self,
         clock: Callable[[], float] = time.perf_counter,
-        busy: Callable[[], dict[str, float] | None] = busy_seconds,
+        account: Callable[[], dict[str, ThreadSeconds] | None] = thread_seconds,
     ) -> None:
-        self._clock, self._busy = clock, busy
+        self._clock, self._account = clock, account
         self.share: float | None = None
+        self.waited: float | None = None
 
     def __enter__(self) -> Idle:
-        self._before = self._busy()
+        self._before = self._account()
         self._start = self._clock()
         return self
 
@@ -58,9 +75,17 @@ class Idle:
         trace: TracebackType | None,
     ) -> None:
         seconds = self._clock() - self._start
-        after = self._busy()
+        after = self._account()
         if self._before is None or after is None or seconds <= 0:
             return
+        new = ThreadSeconds(0.0, 0.0)
+        spent = [
+            ThreadSeconds(
+                *(now - then for now, then in zip(each, self._before.get(task, new), strict=True))
+            )
+            for task, each in after.items()
+        ]
         # Threads work beside each other: the one that was busy longest tells.
-        most = max(spent - self._before.get(task, 0.0) for task, spent in after.items())
+        most = max(sum(each) for each in spent)
         self.share = min(1.0, max(0.0, 1.0 - most / seconds))
+        self.waited = min(1.0, sum(each.waited for each in spent) / seconds)

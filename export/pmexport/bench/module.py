@@ -65,7 +65,7 @@ def run_module_bench(request: BenchRequest, model: ModelFile) -> dict[str, Any]:
                 "unstable": measured.unstable,
             }
         },
-        "environment": environment(),
+        "environment": environment(request.threads),
     }
 
 

@@ -134,7 +134,7 @@ def run_bench(
     for runtime in runtimes:
         require_usable(runtime.name, runtime)
     shape = {"batch": batch, "frames": frames, "joints": NUM_JOINTS}
-    here = environment()
+    here = environment(request.threads)
     if against is not None:
         refuse_incomparable(against, shape, request.runtimes, here)
     clip = with_channels(_clip(batch, frames), model.channels)

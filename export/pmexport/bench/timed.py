@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pmexport.bench.compare import best_spread
+from pmexport.bench.compare import Sample, best_spread
 from pmexport.bench.host import HOST_BOUND_SHARE, LAUNCH_BOUND_SHARE, Idle
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, Warmup, measure
 from pmexport.bench.meters import Conditions, Meter, Watch
@@ -29,6 +29,8 @@ class Host:
     Attributes:
         idle_share: of the time measured in which no thread of this process ran or wanted to; None
             where the system does not tell, or a device works instead.
+        waited_share: of the same, all threads' waiting for cores that other programs had; None as
+            above.
         launch_share: of a call's computing that the host needs to start the work; None where a
             runtime cannot tell.
         bound: the host sets the pace.
@@ -36,6 +38,7 @@ class Host:
     """
 
     idle_share: float | None
+    waited_share: float | None
     launch_share: float | None
     bound: bool
     why: str
@@ -78,6 +81,12 @@ class RuntimeTimes:
     settings: dict[str, Any]
     samples_ms: list[float]
 
+    @property
+    def sample(self) -> Sample:
+        """For a comparison with other times."""
+        total, waited = self.total, self.host.waited_share
+        return Sample(total.median, total.best, total.mad, self.runs, self.best_spread_ms, waited)
+
 
 def time_bound(
     bind: Callable[[], Bound],
@@ -115,7 +124,7 @@ def time_bound(
         steps=measured.steps,
         unstable=measured.unstable,
         best_spread_ms=best_spread(measured.samples_ms),
-        host=judge_host(measured, idle.share, on_host=isinstance(bound, HostBound)),
+        host=judge_host(measured, idle, on_host=isinstance(bound, HostBound)),
         clips_per_s=clips,
         frames_per_s=clips * frames,
         host_peak_mib=_host_peak_bytes() / 2**20,
@@ -135,7 +144,7 @@ def _both(watch: Watch | None, idle: Idle) -> Iterator[None]:
         yield
 
 
-def judge_host(measured: Measurement, idle_share: float | None, on_host: bool) -> Host:
+def judge_host(measured: Measurement, idle: Idle, on_host: bool) -> Host:
     """Who set the pace.
 
     A device's work is compared with the time that the host needs to start it, where the runtime can
@@ -150,10 +159,11 @@ def judge_host(measured: Measurement, idle_share: float | None, on_host: bool) -
     if share is not None and not on_host:
         bound = share > LAUNCH_BOUND_SHARE
         why = f"starting the work takes {100 * share:.0f} % of computing" if bound else ""
-        return Host(None, share, bound, why)
-    bound = idle_share is not None and idle_share > HOST_BOUND_SHARE
-    why = f"for {100 * (idle_share or 0):.0f} % of the time no thread computed" if bound else ""
-    return Host(idle_share, None, bound, why)
+        return Host(None, None, share, bound, why)
+    bound = idle.share is not None and idle.share > HOST_BOUND_SHARE
+    why = f"for {100 * (idle.share or 0):.0f} % of the time no thread computed" if bound else ""
+    waited = idle.waited if on_host else None  # a device may be kept from its work, too
+    return Host(idle.share, waited, None, bound, why)
 
 
 def _forget_peak() -> None:

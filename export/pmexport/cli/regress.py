@@ -47,7 +47,7 @@ def regress(
 ) -> None:
     """Export, check and time CHECKPOINTS in every precision and runtime; one report."""
     from pmexport.bench.measure import Effort
-    from pmexport.regress.compare import changes, read_cells
+    from pmexport.regress.compare import changes, read_cells, refuse_incomparable
     from pmexport.regress.report import regress_lines, regress_markdown
     from pmexport.regress.run import RegressRequest, run_regress
     from posemamba.files.output import check_file
@@ -58,17 +58,12 @@ def regress(
     old = None if compare is None else read_cells(compare)
     effort = Effort(warmup_s=0.2, measure_s=seconds)
     once = dict.fromkeys
-    report = run_regress(
-        RegressRequest(
-            checkpoints,
-            tuple(once(precisions)),
-            tuple(once(runtimes)),
-            effort,
-            frames,
-            threads,
-            tf32,
-        )
+    request = RegressRequest(
+        checkpoints, tuple(once(precisions)), tuple(once(runtimes)), effort, frames, threads, tf32
     )
+    if old is not None:
+        refuse_incomparable(old, request)
+    report = run_regress(request)
     found = [] if old is None else changes(old, report)
     click.echo("\n".join(regress_lines(report, found)))
     if json_path is not None:

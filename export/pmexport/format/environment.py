@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 #: Import name to the distributions that may carry it: PyPI has several per CUDA version.
@@ -61,15 +64,36 @@ def _installed(name: str) -> str | None:
     return None
 
 
-def environment() -> dict[str, Any]:
-    """Machine, system, GPU, CUDA, versions and date, for the report of a measurement."""
+def environment(threads: int | None = None) -> dict[str, Any]:
+    """Machine, system, GPU, CUDA, versions and date, for the report of a measurement.
+
+    Args:
+        threads: on the CPU, where somebody chose.
+    """
     return {
         "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": _cores(),
+        "threads": threads,
         "system": platform.platform(),
         **_gpu(),
         "versions": package_versions(),
         "date": timestamp(),
     }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        return next((line.partition(":")[2].strip() for line in lines
+                     if line.startswith(("model name", "Model"))), "")  # fmt: skip
+    return platform.processor()
+
+
+def _cores() -> int | None:
+    """That this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return os.cpu_count() if affinity is None else len(affinity(0))
 
 
 def _gpu() -> dict[str, str | None]:

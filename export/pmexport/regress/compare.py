@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pmexport.bench.compare import Sample, compare_samples
+from pmexport.bench.compare import (
+    checked_sample,
+    compare_samples,
+    measured_on,
+    refuse_other_machine,
+)
+from pmexport.format.environment import environment
 from pmexport.format.files import read_report_json
-from pmexport.regress.run import Cell, RegressReport
-from posemamba.text import plural, problem
+from pmexport.regress.run import Cell, RegressReport, RegressRequest, cell_key
+from posemamba.text import one_line, plural, problem
 
 MORE_DRIFT = 1.5
 """Drift that grew by this factor is told; other compilers and threads alone make a fifth."""
@@ -41,35 +47,48 @@ def read_cells(path: Path) -> dict[str, Any]:
     report = read_report_json(path, "pmexport regress --json")
     try:
         cells = {cell.key: cell for cell in map(_cell, report["cells"])}
-        machine = [report["environment"][key] for key in ("machine", "gpu")]
+        machine = measured_on(report["environment"])
         return {"path": path, "cells": cells, "frames": report["frames"], "machine": machine}
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise problem(path, "is no report of 'pmexport regress': write it again") from None
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
     sample = row["sample"]
-    held = None if sample is None else Sample(**sample)
-    if held is not None and not 0 < held.best <= held.median < math.inf:
+    held = None if sample is None else checked_sample(**sample)
+    drift = row["mpjpe_mm"]
+    if not isinstance(row["passed"], bool) or not (drift is None or float(drift) >= 0):
         raise ValueError
     return Cell(**{**row, "sample": held})
 
 
-def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
-    """Every cell that both have, and those that only one has.
+def refuse_incomparable(old: Mapping[str, Any], request: RegressRequest) -> None:
+    """Make sure that a report says something of a run, before it is made.
 
     Raises:
-        InputError: of another machine, or timed at another length.
+        InputError: of another machine, timed at another length, or no cell in common.
     """
-    machine = [new.environment[key] for key in ("machine", "gpu")]
-    if old["machine"] != machine:
-        raise problem(old["path"], f"was measured on {old['machine']}, this on {machine}")
-    if old["frames"] != new.frames:
+    refuse_other_machine(old["path"], old["machine"], environment(request.threads))
+    if old["frames"] != request.frames:
         was, now = (
             plural(frames, "frame") if frames else "the most frames"
-            for frames in (old["frames"], new.frames)
+            for frames in (old["frames"], request.frames)
         )
         raise problem(old["path"], f"was timed at {was}, this at {now}: give --frames as there")
+    asked = product(
+        (path.name for path in request.checkpoints), request.precisions, request.runtimes
+    )
+    if not any(cell_key(*names) in old["cells"] for names in asked):
+        had = next(iter(old["cells"]), "none")
+        raise problem(
+            old["path"],
+            f"has other cells ({one_line(had)} and so on): give checkpoints, precisions and "
+            "runtimes as there",
+        )
+
+
+def changes(old: Mapping[str, Any], new: RegressReport) -> list[Change]:
+    """Every cell that both have, and those that only one has."""
     found = []
     for cell in new.cells:
         before = old["cells"].get(cell.key)

@@ -7,7 +7,7 @@ beside it. One that fails is a row that says why; the others are done all the sa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +52,11 @@ class RegressRequest:
     tf32: bool = False
 
 
+def cell_key(checkpoint: str, precision: str, runtime: str) -> str:
+    """What names a cell in every report, whatever folder the checkpoint lay in."""
+    return f"{checkpoint} {precision} {runtime}"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One checkpoint, precision and runtime.
@@ -78,8 +83,8 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """What names it in another report, whatever folder the checkpoint lay in."""
-        return f"{self.checkpoint} {self.precision} {self.runtime}"
+        """As :func:`cell_key`."""
+        return cell_key(self.checkpoint, self.precision, self.runtime)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class RegressReport:
 
     cells: list[Cell]
     frames: int | None
-    environment: dict[str, Any] = field(default_factory=environment)
+    environment: dict[str, Any]
 
     @property
     def passed(self) -> bool:
@@ -121,7 +126,7 @@ def run_regress(request: RegressRequest) -> RegressReport:
         for precision in request.precisions
         for cell in _cells(request, path, checkpoint, precision)
     ]
-    return RegressReport(cells, request.frames)
+    return RegressReport(cells, request.frames, environment(request.threads))
 
 
 def _refuse_runtimes(names: Sequence[str]) -> None:
@@ -199,7 +204,7 @@ def _measured(request: RegressRequest, model: Path, path: Path, name: str, tf32:
         passed=report.passed,
         mpjpe_mm=drift.mpjpe_mm,
         max_abs=drift.max_abs,
-        sample=Sample(total.median, total.best, total.mad, timed.runs, timed.best_spread_ms),
+        sample=timed.sample,
         p95_ms=total.p95,
         frames_per_s=timed.frames_per_s,
         failure=_why(report, name),

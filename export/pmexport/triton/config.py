@@ -44,8 +44,9 @@ class Served:
     Attributes:
         backend: "onnxruntime" or "tensorrt".
         file: its name in the version's folder.
-        batch: clips at once at most; None: the batch is part of the shape, and Triton joins none.
+        batch: clips at once at most; None: the batch is part of the shapes, and Triton joins none.
         shape: of a clip, or of the whole input where ``batch`` is None; -1 is any.
+        poses: the same of the output, exactly as the model states it: Triton compares the two.
         longest: frames to warm up with.
         library: custom-op library as the server sees it; None: the model needs none.
         profiles: of an engine, all of which each instance may use.
@@ -55,6 +56,7 @@ class Served:
     file: str
     batch: int | None
     shape: tuple[int, ...]
+    poses: tuple[int, ...]
     longest: int
     library: str | None = None
     profiles: int = 0
@@ -68,7 +70,7 @@ def config_text(served: Served, settings: Settings) -> str:
         f"default_model_filename: {_quoted(served.file)}",
         f"max_batch_size: {served.batch or 0}",
         *_tensor("input", INPUT_NAME, served.shape),
-        *_tensor("output", OUTPUT_NAME, (*served.shape[:-1], 3)),
+        *_tensor("output", OUTPUT_NAME, served.poses),
         *_instances(served, settings),
         *(_batching(served.batch, settings.queue_delay_ms) if served.batch else ()),
         *_warm_up(served),
@@ -111,13 +113,16 @@ def _batching(batch: int, delay_ms: float) -> list[str]:
 
 
 def _warm_up(served: Served) -> list[str]:
-    """The first run of a size allocates and picks kernels: it shall be none of a client's."""
+    """The first run of a size allocates and picks kernels: it shall be none of a client's.
+
+    Triton passes over a warm-up of batch 0: where it joins nothing a request is a batch of 1.
+    """
     frames = ", ".join(str(served.longest if size == -1 else size) for size in served.shape)
     lines = []
-    for batch in (0,) if served.batch is None else sorted({1, served.batch}):
+    for batch in sorted({1, served.batch or 1}):
         lines += [
             "model_warmup {",
-            f"  name: {_quoted(f'batch of {batch}' if batch else 'the whole input')}",
+            f"  name: {_quoted(f'batch of {batch}')}",
             f"  batch_size: {batch}",
             f"  inputs {{ key: {_quoted(INPUT_NAME)} value {{",
             f"    data_type: TYPE_FP32 dims: [ {frames} ] zero_data: true",

@@ -10,23 +10,24 @@ import re
 import shlex
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pmexport.engine.sidecar import read_engine, sidecar_path
 from pmexport.format.file import ModelFile, open_model
-from pmexport.format.names import ENGINE_SUFFIX, TENSORRT_RTX
+from pmexport.format.names import ENGINE_SUFFIX, INPUT_NAME, OUTPUT_NAME, TENSORRT_RTX
 from pmexport.libraries import custom_op_library, tensorrt_plugin_library
 from pmexport.triton.config import Served, Settings, config_text
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
 from posemamba.files.output import check_folder
-from posemamba.skeleton import JOINT_NAMES
-from posemamba.text import one_line
+from posemamba.text import one_line, plural
 
 _VERSION = "1"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_AXES = 4  # batch, frames, joints, values
 _MAX_BATCH = 64  # where neither the model nor the user says
 
 
@@ -78,7 +79,7 @@ def write_repository(
     seen = served_at.rstrip("/") if served_at else str(repository.resolve())
     if not seen.startswith("/"):
         raise InputError(f"--served-at {seen}: give the whole path, such as /models")
-    is_engine = model.suffix == ENGINE_SUFFIX
+    is_engine = model.suffix.lower() == ENGINE_SUFFIX
     place = f"{seen}/{settings.name}"
     plan = (_plan_engine if is_engine else _plan_onnx)(model, settings, place)
     check_folder(repository)
@@ -94,6 +95,7 @@ def _fill(folder: Path, plan: _Plan, settings: Settings) -> None:
     version = folder / _VERSION
     version.mkdir(parents=True)
     for name, source in plan.files.items():
+        (version / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, version / name)
     if plan.library is not None:
         shutil.copy(plan.library, folder / plan.library.name)
@@ -103,6 +105,13 @@ def _fill(folder: Path, plan: _Plan, settings: Settings) -> None:
 
 def _plan_onnx(path: Path, settings: Settings, place: str) -> _Plan:
     model = open_model(path)
+    inputs, outputs = model.proto.graph.input, model.proto.graph.output
+    names = [", ".join(value.name for value in values) for values in (inputs, outputs)]
+    if names != [INPUT_NAME, OUTPUT_NAME]:
+        raise InputError(
+            f"'{path}' maps {one_line(names[0])} to {one_line(names[1])}, not {INPUT_NAME} to "
+            f"{OUTPUT_NAME}: give a PoseMamba model that 'pmexport onnx' wrote"
+        )
     files = {"model.onnx": path, **{name: path.parent / name for name in model.external_files}}
     _ = model.whole_sha256  # refuses a model whose weights are missing
     if model.is_optimized and settings.device != "gpu":
@@ -111,13 +120,18 @@ def _plan_onnx(path: Path, settings: Settings, place: str) -> _Plan:
             "the exported model"
         )
     library = Path(custom_op_library()) if model.own_operators else None
-    clip = (_or_any(model.frames), len(JOINT_NAMES), model.channels)
-    batch, shape = _joined(model.batch, clip, settings)
+    ends = [model.values[name] for name in (INPUT_NAME, OUTPUT_NAME)]
+    for name, end in zip(names, ends, strict=True):
+        if end.dtype != "fp32" or len(end.shape) != _AXES:
+            raise InputError(
+                f"'{path}': {name} is {end.dtype} of {plural(len(end.shape), 'axis', 'axes')}, not "
+                f"fp32 of {_AXES}: give the model as 'pmexport onnx' wrote it"
+            )
+    shape, poses = (_sizes(end.shape) for end in ends)
     served = Served(
         backend="onnxruntime",
         file="model.onnx",
-        batch=batch,
-        shape=shape,
+        **_joined(path, shape, poses, settings),
         longest=_longest(model),
         library=f"{place}/{library.name}" if library else None,
     )
@@ -143,20 +157,17 @@ def _plan_engine(path: Path, settings: Settings, place: str) -> _Plan:
     library = Path(tensorrt_plugin_library())
     batches = [profile["batch"] for profile in sidecar["profiles"]]
     frames = [profile["frames"] for profile in sidecar["profiles"]]
-    shape = tuple(sidecar["inputs"][0]["shape"])
-    fixed = shape[0] if shape[0] != -1 else None
-    if fixed is None and min(row["min"] for row in batches) > 1:
+    shape, poses = (_sizes(sidecar[side][0]["shape"]) for side in ("inputs", "outputs"))
+    if shape[0] == -1 and min(row["min"] for row in batches) > 1:
         raise InputError(
             f"'{path}' takes no single clip, and Triton sends single ones: build it with "
             "--batch 1:N:N"
         )
     most = max(row["max"] for row in batches)
-    batch, shape = _joined(fixed, shape[1:], settings, most)
     served = Served(
         backend="tensorrt",
         file="model.plan",
-        batch=batch,
-        shape=shape,
+        **_joined(path, shape, poses, settings, most),
         longest=max(row["max"] for row in frames),
         profiles=len(batches),
     )
@@ -170,24 +181,33 @@ def _plan_engine(path: Path, settings: Settings, place: str) -> _Plan:
 
 
 def _joined(
-    fixed: int | None, clip: tuple[Any, ...], settings: Settings, most: int | None = None
-) -> tuple[int | None, tuple[int, ...]]:
-    """Clips that Triton may join, and the shape it is told.
+    path: Path,
+    shape: tuple[int, ...],
+    poses: tuple[int, ...],
+    settings: Settings,
+    most: int | None = None,
+) -> dict[str, Any]:
+    """Clips that Triton may join, and the shapes it is told; it joins where any number goes in.
 
     Raises:
         InputError: more than the model takes.
     """
     asked = settings.max_batch
-    limit = fixed or most
-    if asked is not None and limit is not None and asked > limit:
-        raise InputError(f"--max-batch {asked}: the model takes {limit} at once at most")
-    if fixed is not None and fixed > 1:
-        return None, (fixed, *clip)
-    return asked or limit or _MAX_BATCH, tuple(clip)
+    if shape[0] != -1:
+        if asked is not None:
+            raise InputError(
+                f"--max-batch {asked}: '{path}' takes {plural(shape[0], 'clip')}, no more and no "
+                "less, so Triton joins none: leave it out, or export without --batch"
+            )
+        return {"batch": None, "shape": shape, "poses": poses}
+    if asked is not None and most is not None and asked > most:
+        raise InputError(f"--max-batch {asked}: the model takes {most} at once at most")
+    return {"batch": asked or most or _MAX_BATCH, "shape": shape[1:], "poses": poses[1:]}
 
 
-def _or_any(size: int | None) -> int:
-    return -1 if size is None else size
+def _sizes(shape: Sequence[int | str | None]) -> tuple[int, ...]:
+    """As Triton has them: -1 for any."""
+    return tuple(size if isinstance(size, int) else -1 for size in shape)
 
 
 def _same_version(what: str, version: str) -> str:

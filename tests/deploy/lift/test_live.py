@@ -274,6 +274,40 @@ def test_people_without_ids_are_followed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("frames", "numbers"),
+    [
+        ([[7, 3]], [[7, 3]]),
+        ([["7", "3"]], [[7, 3]]),
+        ([["b", "a"], ["a", "b"]], [[0, 1], [1, 0]]),
+        ([[0, "a"], ["a", 0]], [[0, 1], [1, 0]]),  # a number among texts is a name
+        ([[0], ["a"]], [[0], [1]]),
+        ([[4, 4], [4, 4]], [[0, 1], [0, 1]]),  # repeated: by position
+        ([[4, 5], [4, 4], [4, 5]], [[4, 5], [6, 7], [6, 7]]),  # and never a number that was an id's
+        ([["a"], ["a", None], ["a", "b"]], [[0], [1, 2], [1, 2]]),
+        ([[-1, -1], [2, 3]], [[0, 1], [0, 1]]),  # OpenPose's nobody
+    ],
+)
+def test_two_people_never_get_one_number(
+    frames: list[list[int | str | None]], numbers: list[list[int]]
+) -> None:
+    film = files.film("coco17", len(frames), 2)
+    intake = _intake()
+    for number, (ids, expected) in enumerate(zip(frames, numbers, strict=True)):
+        people = [
+            {"id": who, "keypoints": files.triples(points)}
+            for who, points in zip(ids, film[number], strict=False)
+        ]
+        seen = list(intake.take({"frame": number, "people": people}))
+        assert [one.person for one in seen] == expected
+
+
+def test_a_name_without_end_is_no_name() -> None:
+    people = [{"id": "x" * 300, "keypoints": files.triples(files.film("coco17", 1)[0, 0])}]
+    with pytest.raises(InputError, match="300 letters"):
+        list(_intake().take({"frame": 0, "people": people}))
+
+
+@pytest.mark.parametrize(
     ("budget", "rate", "window", "lag"),
     [
         (1000, 10, 243, 9),  # 75 ms to lift; the other 925 are 9 frames

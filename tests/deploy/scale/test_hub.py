@@ -110,6 +110,24 @@ def test_what_does_not_fit_is_refused_in_a_sentence(lifter: Lifter) -> None:
     assert b'posemamba_refused_total{why="queue full"}' in metrics.text()
 
 
+def test_a_camera_that_sends_a_film_at_once_stops_no_other(lifter: Lifter) -> None:
+    held = Held(lifter)
+    got: list[dict[str, Any]] = []
+    hub = Hub(held, limits(queue=20, batch=1), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
+    film = hub.open("film", intake(), 30.0, lambda messages: None)
+    others = [hub.open(f"c{n}", intake(), 30.0, got.extend) for n in range(3)]
+    said = [hub.submit(film, frame(0, number)) for number in range(100)]
+    assert said[-1].startswith("10 frames of this camera wait already, its share of --queue")
+    assert said.count("") <= 11, "half of the queue, and the frame that is being lifted"
+    for number in range(3):
+        for other in others:
+            assert hub.submit(other, frame(1, number)) == ""
+    held.go.set()
+    wait_for(lambda: len(got) == 9)
+    hub.end()
+    assert all("joints" in message for message in got)
+
+
 def test_what_has_waited_too_long_is_passed_over(lifter: Lifter) -> None:
     held, got = Held(lifter), []
     hub = Hub(held, limits(batch=1, max_latency_ms=50), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
@@ -171,6 +189,18 @@ def test_a_bad_frame_stops_neither_its_camera_nor_others(lifter: Lifter) -> None
     poses = [message["frame"] for message in got["a"] if "joints" in message]
     assert poses == [0, 1, 2], "frame 1 was filled in when 2 came, as in every stream"
     assert all(isinstance(m["refused"], str) and m["refused"] for m in got["a"] if "refused" in m)
+
+
+def test_a_fault_of_ours_in_a_frame_stops_no_other_camera(lifter: Lifter) -> None:
+    got: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
+    hub = Hub(lifter, limits(), Lifting(WINDOW, 1, 0.0), Metrics())
+    faulty = intake()
+    faulty.take = lambda document: 1 / 0  # type: ignore[method-assign, assignment]
+    hub.submit(hub.open("a", faulty, 30.0, got["a"].extend), frame(0, 0))
+    hub.submit(hub.open("b", intake(), 30.0, got["b"].extend), frame(1, 0))
+    wait_for(lambda: got["b"])
+    hub.end()
+    assert [message["refused"] for message in got["a"]] == ["ZeroDivisionError in its frame"]
 
 
 def test_a_lifter_that_fails_ends_the_hub_with_its_sentence(lifter: Lifter) -> None:

@@ -107,6 +107,9 @@ def test_what_is_wrong_is_said_and_the_camera_goes_on(served: ServeOptions) -> N
         assert "is not JSON" in json.loads(client.recv(30))["refused"]
         client.send('{"frame": 1, "people": 3}')
         assert json.loads(client.recv(30))["refused"]
+        for number in ("NaN", '"x"', "[[]]", "true"):
+            client.send(f'{{"frame": {number}, "people": 3}}')
+            assert json.loads(client.recv(30), parse_constant=pytest.fail)["frame"] is None
         client.send(frame(2))
         assert json.loads(client.recv(30))["frame"] == 2
 
@@ -138,7 +141,8 @@ def test_no_more_cameras_than_told_and_one_of_a_name(served: ServeOptions) -> No
 
 
 def test_who_comes_from_elsewhere_stays_out(served: ServeOptions) -> None:
-    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+    for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"},
+                    {"Host": "[::1"}, {"Origin": "http://[::1"}):  # fmt: skip
         status, body = ask(served, "/metrics", **headers)
         assert status == 401, headers
         assert json.loads(body)["refused"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
+from typing import Any
 
 import keypoint_files as files
 import pytest
@@ -48,6 +51,27 @@ def test_a_damaged_first_frame_hides_no_folder_of_frames(tmp_path: Path) -> None
     assert names(tmp_path) == ["cam"]
 
 
+def test_a_folder_is_looked_into_once(tmp_path: Path) -> None:
+    """Links in circles, and a second name for a folder; one to elsewhere is followed."""
+    fill(tmp_path, "in/m/one.json", "in/m/b/two.json", "store/three.json")
+    (tmp_path / "in/m/b/loop").symlink_to(tmp_path / "in/m")
+    (tmp_path / "in/again").symlink_to(tmp_path / "in")
+    (tmp_path / "in/a").symlink_to(tmp_path / "in/m/b")
+    (tmp_path / "in/n").symlink_to(tmp_path / "store")
+    found = find(str(tmp_path / "in"))
+    assert [item.name for item in found.items] == ["m/b/two.json", "m/one.json", "n/three.json"]
+    assert found.passed_over == 3
+
+
+def test_pipes_are_passed_over_and_dead_links_fail_by_name(tmp_path: Path) -> None:
+    fill(tmp_path, "one.json")
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nothing")
+    found = find(str(tmp_path))
+    assert [item.name for item in found.items] == ["gone.json", "one.json"]
+    assert found.passed_over == 1
+
+
 def test_a_list_is_named_below_what_its_paths_share(tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text(f"{tmp_path}/a/one.json\n\n{tmp_path}/b/../b/two.json\n", encoding="utf-8")
@@ -56,13 +80,34 @@ def test_a_list_is_named_below_what_its_paths_share(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("", "lists no recording"), ("a.json\n./a.json\n", "twice"), (b"\xff\xfe\x00", "UTF-8")],
+    [
+        ("", "lists no recording"),
+        ("\n \n", "lists no recording"),
+        ("a.json\n./a.json\n", "twice"),
+        (b"\xff\xfe\x00", "UTF-8"),
+    ],
 )
 def test_lists_that_are_refused(tmp_path: Path, text: str | bytes, says: str) -> None:
     listed = tmp_path / "list.txt"
     listed.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=says):
         find(f"@{listed}")
+
+
+def test_a_list_of_another_editor(tmp_path: Path) -> None:
+    """A mark of its encoding, other line ends, and names that hold what could be one."""
+    listed = tmp_path / "list.txt"
+    listed.write_bytes("\ufeffa.json\r\nb\u2028c.json\r\n\r\n".encode())
+    assert [item.source for item in find(f"@{listed}").items] == ["a.json", "b\u2028c.json"]
+
+
+def test_a_long_list_with_one_name_twice_is_refused_at_once(tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text("".join(f"{n}.json\n" for n in (*range(30_000), 7)), encoding="utf-8")
+    before = time.process_time()
+    with pytest.raises(InputError, match="twice"):
+        find(f"@{listed}")
+    assert time.process_time() - before < 5  # 0.3 s; a count for each name took minutes
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -83,12 +128,48 @@ def test_a_table_holds_recordings_or_their_paths(tmp_path: Path, kept: bool) -> 
     assert [table_bytes(str(table), *row) for row in rows if row] == [b"A", b"B", b"C"]
 
 
+def test_a_folder_of_tables_is_one(tmp_path: Path) -> None:
+    """As Spark, Ray and others write it."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    fill(tmp_path, "_SUCCESS")
+    for part, rows in enumerate((["/d/a.json", "/d/b.json"], ["/d/s/c.json"])):
+        table = arrow.table({"path": rows, "bytes": [row.encode() for row in rows]})
+        parquet.write_table(table, tmp_path / f"part-{part}.parquet")
+    found = find(str(tmp_path))
+    assert [item.name for item in found.items] == ["a.json", "b.json", "s/c.json"]
+    assert found.passed_over == 1
+    contents = [table_bytes(item.source, *item.row) for item in found.items if item.row]
+    assert contents == [b"/d/a.json", b"/d/b.json", b"/d/s/c.json"]
+
+
+def test_a_row_group_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow reads whole groups; a group for every row took hours of an archive of one group."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = tmp_path / "t.parquet"
+    parquet.write_table(arrow.table({"path": list("abc"), "bytes": [b"a", b"b", b"c"]}), table)
+    reads = []
+
+    class Counted(parquet.ParquetFile):  # type: ignore[misc, name-defined]
+        def read_row_group(self, *words: Any, **named: Any) -> Any:  # noqa: ANN401
+            reads.append(words)
+            return super().read_row_group(*words, **named)
+
+    monkeypatch.setattr(parquet, "ParquetFile", Counted)
+    assert [table_bytes(str(table), 0, row) for row in (0, 1, 2)] == [b"a", b"b", b"c"]
+    assert len(reads) == 1
+    parquet.write_table(arrow.table({"path": ["a"], "bytes": [b"new"]}), table)
+    assert table_bytes(str(table), 0, 0) == b"new"
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [({"file": ["a"]}, "'path'"), ({"path": ["a", None]}, "without a name"),
-     ({"path": ["a/../b", "b"]}, "twice")],
+     ({"path": []}, "holds no recording"), ({"path": [1, 2]}, "without a name"),
+     ({"path": ["a\0b"]}, "without a name"), ({"path": ["a/../b", "b"]}, "twice")],
 )  # fmt: skip
-def test_tables_that_are_refused(tmp_path: Path, columns: dict[str, list[str]], says: str) -> None:
+def test_tables_that_are_refused(tmp_path: Path, columns: dict[str, list[Any]], says: str) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ SIZE = (files.WIDTH, files.HEIGHT)
 
 
 @pytest.fixture
-def job(model: Path, tmp_path: Path) -> Job:
+def job(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    monkeypatch.chdir(tmp_path)  # a process goes where its job begins; this one comes back
     make_archive(tmp_path / "in", 2, 20)
     (tmp_path / "out" / "staging").mkdir(parents=True)
     return Job(
+        start=str(tmp_path),
         model=str(model), model_name="net", model_sha256=content_hash(model),
         backend="onnxruntime-cpu", threads=1, tf32=False, reading={"size": SIZE, "rate": 30.0},
         options=LiftOptions(), root=False, focal=None, output=str(tmp_path / "out"),
@@ -81,6 +84,52 @@ def test_what_has_changed_is_lifted_again(job: Job, change: str) -> None:
     assert status == "lifted"
     assert (after.key != entry.key) == (change in ("input", "options", "model name"))
     assert (made.read_bytes() == before) == change.startswith(("output", "input"))
+
+
+def test_relative_names_begin_where_the_driver_is(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of a cluster begin where their machine's Ray was started."""
+    monkeypatch.chdir(tmp_path)
+    (first, *_) = find("in").items
+    assert not Path(first.source).is_absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    ((status, _),) = answers(job, (first,), [None])
+    assert status == "lifted"
+
+
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.json", "a\nb \u2028c.json".encode(), "汉字 é.json".encode()]
+)
+def test_names_in_any_letters(job: Job, tmp_path: Path, name: bytes) -> None:
+    """Old archives hold names that are no UTF-8; what fails is told in one line all the same."""
+    place = tmp_path / "in" / os.fsdecode(name)
+    first = items(job)[0]
+    place.write_bytes(Path(first.source).read_bytes())
+    item = Item(os.fsdecode(name), str(place))
+    ((status, entry),) = answers(job, (item,), [None])
+    assert status == "lifted", entry.failed
+    assert all((Path(job.output) / written).is_file() for written in entry.files)
+    place.write_bytes(b"[{")
+    ((status, entry),) = answers(job, (item,), [entry])
+    assert status == "failed"
+    assert entry.failed.isprintable()
+
+
+def test_what_cannot_be_written_is_named_by_its_place(job: Job) -> None:
+    item = Item(f"{'n' * 250}.json", items(job)[0].source)
+    ((status, entry),) = answers(job, (item,), [None])
+    assert status == "failed"
+    assert job.staging not in entry.failed
+    assert entry.failed.startswith(f"'{job.output}/nnn")
+
+
+def test_a_pipe_is_not_waited_for(job: Job, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    ((status, entry),) = answers(job, (Item("pipe.json", str(tmp_path / "pipe.json")),), [None])
+    assert status == "failed"
+    assert "pipe.json: is a pipe or a device" in entry.failed
 
 
 def test_threads_change_no_output(job: Job) -> None:

@@ -150,7 +150,9 @@ def test_report(model: Path) -> None:
     assert found["shape"] == {"batch": 2, "frames": 3, "joints": 17}
     assert found["model"]["precision"] == "fp32"
     assert len(found["model"]["sha256"]) == 64
-    assert set(found["environment"]) == {"machine", "system", "gpu", "cuda", "versions", "date"}
+    assert set(found["environment"]) == {
+        "machine", "processor", "cores", "threads", "system", "gpu", "cuda", "versions", "date",
+    }  # fmt: skip
     assert list(found["runtimes"]) == ["ort-cpu", "torch"]
     for name, row in found["runtimes"].items():
         total = row["total"]

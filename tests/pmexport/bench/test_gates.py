@@ -30,9 +30,9 @@ def times(samples_ms: list[float], frames: int = 9) -> RuntimeTimes:
     clips = 1e3 / total.median
     return RuntimeTimes(
         load_s=0.0, warmup=Warmup(1, 0.1, True), runs=len(samples_ms), total=total, steps={},
-        unstable=False, best_spread_ms=0.0, host=Host(0.0, None, False, ""), clips_per_s=clips,
-        frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None, conditions=None,
-        energy_mj_per_frame=None, settings={}, samples_ms=samples_ms,
+        unstable=False, best_spread_ms=0.0, host=Host(0.0, None, None, False, ""),
+        clips_per_s=clips, frames_per_s=clips * frames, host_peak_mib=1.0, device_mib=None,
+        conditions=None, energy_mj_per_frame=None, settings={}, samples_ms=samples_ms,
     )  # fmt: skip
 
 
@@ -175,12 +175,50 @@ def test_between_a_change_and_the_noise_nobody_can_tell(now: float, verdict: str
     assert ("measure both again" in found.line) == (verdict == CANNOT_TELL)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "waited", "verdict"),
+    [
+        (10.0, 25.0, 0.0, "slower"),  # it drifts to 50, and nobody was in its way
+        (10.0, 25.0, 0.1, "slower"),
+        (10.0, 25.0, 0.3, CANNOT_TELL),  # without them 17.5, and by caches 8.75
+        (10.0, 25.0, 1.0, CANNOT_TELL),
+        (10.0, 25.0, None, CANNOT_TELL),  # a device, or a system that keeps no account
+        (10.0, 19.0, 0.0, CANNOT_TELL),
+        (25.0, 10.0, 0.0, "faster"),
+        (25.0, 10.0, 0.3, CANNOT_TELL),
+        (19.0, 10.0, 0.0, CANNOT_TELL),
+    ],
+)
+def test_other_programs_explain_no_more_than_they_took(
+    old: float, new: float, waited: float | None, verdict: str
+) -> None:
+    """The slower of both drifts: its tenths' best times lie further apart than both's times."""
+
+    def sample(best: float) -> Sample:
+        drifts = best > 10.0
+        spread = 2 * best if drifts else 0.1
+        return Sample(1.4 * best, best, 0.1 * best, 200, spread, waited if drifts else 0.9)
+
+    assert compare_samples("a", sample(old), sample(new)).verdict == verdict
+
+
+@pytest.mark.parametrize("waited", [-0.1, 1.1, "much", float("nan")])
+def test_a_share_that_is_none_is_no_report(tmp_path: Path, waited: object) -> None:
+    whole = report()
+    whole["runtimes"]["ort-cpu"]["host"] = {"waited_share": waited}
+    with pytest.raises(InputError, match=r"old.json: lacks"):
+        read_report(write(tmp_path / "old.json", whole))
+
+
+HERE = {"machine": "x86_64", "gpu": None, "processor": "Xeon", "cores": 2, "threads": 1}
+
+
 def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
     total = dataclasses.asdict(Times.of([0.01] * 9))
     return {
         "shape": {"batch": 1, "frames": 9, "joints": 17},
         "runtimes": {"ort-cpu": {"runs": 9, "total": total}},
-        "environment": {"machine": "x86_64", "gpu": None},
+        "environment": HERE,
         **changes,
     }
 
@@ -202,7 +240,9 @@ def test_a_report_against_itself(tmp_path: Path) -> None:
     "content",
     [
         {}, [], None, 3, report(runtimes=[]), report(runtimes={"a": {"runs": 1, "total": {}}}),
-        report(shape={}), report(environment={}),
+        report(shape={}), report(environment={}), report(environment=[]), report(environment=None),
+        report(runtimes={"a": {"runs": float("inf"), "total": {"median": 1, "best": 1, "mad": 0}}}),
+        report(runtimes={"a": {"runs": 9, "host": 3, "total": {"median": 1, "best": 1, "mad": 0}}}),
         report(runtimes={"a": {"runs": 0, "total": dataclasses.asdict(Times.of([0.01]))}}),
         report(runtimes={"a": {"runs": 1, "total": {"median": 0, "best": 0, "mad": 0}}}),
     ],
@@ -217,13 +257,23 @@ def test_reports_that_are_none(tmp_path: Path, content: object) -> None:
     [
         (report(shape={"batch": 2, "frames": 9, "joints": 17}), "batch 1, .* at batch 2"),
         (report(runtimes={}), "other runtimes .ort-cpu"),
-        (report(environment={"machine": "aarch64", "gpu": None}), "aarch64"),
+        (report(environment=HERE | {"machine": "aarch64"}), "aarch64"),
+        (report(environment=HERE | {"gpu": "H200"}), "gpu None, this on H200"),
+        (report(environment=HERE | {"processor": "Zen"}), "processor Xeon, this on Zen"),
+        (report(environment=HERE | {"cores": 64}), "cores 2, this on 64"),
+        (report(environment=HERE | {"threads": None}), "threads 1, .*give --threads as there"),
     ],
 )
 def test_reports_that_cannot_be_compared(tmp_path: Path, now: dict[str, Any], words: str) -> None:
     old = read_report(write(tmp_path / "old.json", report()))
     with pytest.raises(InputError, match=words):
         compare_reports(old, now)
+
+
+def test_a_report_from_before_processors_were_told(tmp_path: Path) -> None:
+    short = {key: HERE[key] for key in ("machine", "gpu")}
+    old = read_report(write(tmp_path / "old.json", report(environment=short)))
+    assert [found.verdict for found in compare_reports(old, report())] == ["no change"]
 
 
 def test_no_file_and_no_json(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pmexport.bench.host import Idle, busy_seconds
+from pmexport.bench.host import Idle, ThreadSeconds, thread_seconds
 from pmexport.bench.measure import Effort, HostBound, measure
 from pmexport.bench.report import condition_lines
-from pmexport.bench.timed import RuntimeTimes, time_bound
+from pmexport.bench.timed import RuntimeTimes, judge_host, time_bound
 from pmexport.runtimes.base import Bound, FloatArray, Lift
 
 CLIP = np.zeros((1, 2, 17, 2), np.float32)
@@ -67,20 +67,43 @@ def test_computing_in_a_pool_is_not() -> None:
 
 
 def test_threads_that_cannot_be_asked_say_nothing(tmp_path: Path) -> None:
-    assert busy_seconds(tmp_path / "gone") is None
+    assert thread_seconds(tmp_path / "gone") is None
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "schedstat").write_text("0 0 0\n")  # a system that keeps no account
-    assert busy_seconds(tmp_path) is None
+    assert thread_seconds(tmp_path) is None
     (tmp_path / "1" / "schedstat").write_text("2000000000 500000000 7\n")
-    assert busy_seconds(tmp_path) == {"1": 2.5}
+    assert thread_seconds(tmp_path) == {"1": (2.0, 0.5)}
 
 
-@pytest.mark.parametrize(("spent", "share"), [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0), (1.2, 0.0)])
-def test_idle_is_what_no_thread_used(spent: float, share: float) -> None:
-    clock, account = iter((0.0, 1.0)), iter(({"1": 3.0}, {"1": 3.0 + spent, "2": 0.0}))
-    with Idle(lambda: next(clock), lambda: next(account)) as idle:
+@pytest.mark.parametrize(
+    ("ran", "waited", "idle"),
+    [(0.0, 0.0, 1.0), (0.5, 0.0, 0.5), (0.3, 0.2, 0.5), (0.7, 0.3, 0.0), (0.2, 1.0, 0.0)],
+)
+def test_idle_is_what_no_thread_used(ran: float, waited: float, idle: float) -> None:
+    clock = iter((0.0, 1.0))
+    before = {"1": ThreadSeconds(3.0, 1.0)}
+    after = {"1": ThreadSeconds(3.0 + ran, 1.0 + waited), "2": ThreadSeconds(0.0, 0.0)}
+    account = iter((before, after))
+    with Idle(lambda: next(clock), lambda: next(account)) as watched:
         pass
-    assert idle.share == pytest.approx(share)
+    assert watched.share == pytest.approx(idle)
+    assert watched.waited == pytest.approx(waited)
+
+
+def test_waiting_is_of_all_threads_that_may_have_waited_for_each_other() -> None:
+    clock = iter((0.0, 1.0))
+    account = iter(({}, {"1": ThreadSeconds(0.5, 0.2), "2": ThreadSeconds(0.5, 0.3)}))
+    with Idle(lambda: next(clock), lambda: next(account)) as watched:
+        pass
+    assert watched.waited == pytest.approx(0.5)
+
+
+def test_waiting_for_a_core_is_told_of_the_host_alone() -> None:
+    measured = measure(HostBound(lambda keypoints: keypoints, CLIP), Effort(0.001, 0.001, 5))
+    idle = Idle()
+    idle.share, idle.waited = 0.1, 0.4
+    assert judge_host(measured, idle, on_host=True).waited_share == 0.4
+    assert judge_host(measured, idle, on_host=False).waited_share is None
 
 
 class Device:
@@ -114,12 +137,12 @@ class Device:
     ("start_s", "bound"), [(0.00001, False), (0.002, False), (0.005, True), (0.05, True)]
 )
 def test_launches_that_take_longer_than_the_work(start_s: float, bound: bool) -> None:
-    from pmexport.bench.timed import judge_host
-
     device = Device(start_s, 0.003)
     measured = measure(device, Effort(0.1, 100.0, 30), lambda: device.now)
     assert measured.launch_ms == pytest.approx(1e3 * start_s)
-    host = judge_host(measured, idle_share=0.9, on_host=False)  # threads that wait for a device
+    idle = Idle()
+    idle.share = 0.9  # threads that wait for a device
+    host = judge_host(measured, idle, on_host=False)
     assert host.bound is bound
     assert host.launch_share == pytest.approx(start_s / (start_s + 0.003))
     assert bool(host.why) is bound

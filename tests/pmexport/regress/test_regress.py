@@ -12,11 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from pmexport.bench.compare import Sample
+from pmexport.bench.measure import Effort
 from pmexport.cli.main import cli
+from pmexport.format.environment import environment
 from pmexport.regress import run as regress
-from pmexport.regress.compare import changes, read_cells
+from pmexport.regress.compare import changes, read_cells, refuse_incomparable
 from pmexport.regress.report import regress_lines, regress_markdown
-from pmexport.regress.run import Cell, RegressReport
+from pmexport.regress.run import Cell, RegressReport, RegressRequest
 from posemamba.errors import InputError
 
 QUICK = ("--seconds", "0.05", "--threads", "1", "--frames", "3")
@@ -114,11 +116,40 @@ def test_what_is_gone_and_what_passes_again(tmp_path: Path) -> None:
 
 
 def test_other_machines_and_lengths_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="243 frames, this at 27"):
-        against(report(CELL, frames=243), report(CELL, frames=27), tmp_path)
-    other = RegressReport([CELL], None, MACHINE | {"machine": "aarch64"})
-    with pytest.raises(InputError, match="aarch64"):
-        against(other, report(CELL), tmp_path)
+    """Before the work, which takes minutes; a comparison of nothing would pass, too."""
+    here = environment(1)
+    asked = RegressRequest((Path("x/a.pth"),), ("fp32",), ("ort-cpu",), Effort(), 27, 1)
+    for change, words in (
+        ({}, None),
+        ({"frames": 243}, "243 frames, this at 27"),
+        ({"environment": here | {"machine": "vax"}}, "machine vax"),
+        ({"environment": here | {"threads": 2}}, "give --threads as there"),
+        ({"cells": [replace(CELL, runtime="torch")]}, "other cells"),
+        ({"cells": [replace(CELL, checkpoint="b.pth")]}, "other cells"),
+        ({"cells": []}, "other cells"),
+    ):
+        old = replace(RegressReport([CELL], 27, here), **change)
+        (tmp_path / "old.json").write_text(json.dumps(old.to_dict()), encoding="utf-8")
+        cells = read_cells(tmp_path / "old.json")
+        if words is None:
+            refuse_incomparable(cells, asked)
+            continue
+        with pytest.raises(InputError, match=words):
+            refuse_incomparable(cells, asked)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"passed": "yes"}, {"mpjpe_mm": "x"}, {"mpjpe_mm": float("nan")}, {"sample": {"median": 1}},
+     {"sample": asdict(STEADY) | {"spread": "wide"}}, {"sample": asdict(STEADY) | {"waited": 3}},
+     {"sample": asdict(STEADY) | {"runs": float("inf")}}, {"sample": asdict(STEADY) | {"x": 1}}],
+)  # fmt: skip
+def test_cells_that_are_none(change: dict[str, Any], tmp_path: Path) -> None:
+    whole = report(CELL).to_dict()
+    whole["cells"][0] |= change
+    (tmp_path / "old.json").write_text(json.dumps(whole))
+    with pytest.raises(InputError, match="no report of 'pmexport regress'"):
+        read_cells(tmp_path / "old.json")
 
 
 @pytest.mark.parametrize(

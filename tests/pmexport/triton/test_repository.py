@@ -38,6 +38,25 @@ def config(name: str = "tiny") -> Any:  # noqa: ANN401 (protobuf's)
     return text_format.Parse(text, protocol.ModelConfig())
 
 
+def triton_takes(told: Any, session: Any) -> None:  # noqa: ANN401
+    """What Triton's ONNX Runtime back end compares when it loads a model, or the model is down.
+
+    Joined batches need a model that takes any number. Inputs may be freer in the configuration
+    only where the model is; outputs are as the model states them.
+    """
+    for values, tensors in ((session.get_inputs(), told.input),
+                            (session.get_outputs(), told.output)):  # fmt: skip
+        for value, tensor in zip(values, tensors, strict=True):
+            model = [size if isinstance(size, int) else -1 for size in value.shape]
+            dims = list(tensor.dims)
+            if told.max_batch_size:
+                assert model[0] == -1
+                dims = [-1, *dims]
+            assert len(model) == len(dims)
+            exact = tensors is told.output
+            assert all(m == d or (m == -1 and not exact) for m, d in zip(model, dims, strict=True))
+
+
 def run_as_told(name: str = "tiny") -> None:
     """ONNX Runtime with the library, threads and warm-up shapes that the file names."""
     told = config(name)
@@ -49,8 +68,10 @@ def run_as_told(name: str = "tiny") -> None:
     session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     assert [value.name for value in session.get_inputs()] == [one.name for one in told.input]
     assert [value.name for value in session.get_outputs()] == [one.name for one in told.output]
+    triton_takes(told, session)
     for warm_up in told.model_warmup:
-        batch = [warm_up.batch_size] if warm_up.batch_size else []
+        assert warm_up.batch_size >= 1, "Triton passes over it"
+        batch = [warm_up.batch_size] if told.max_batch_size else []
         shape = [*batch, *warm_up.inputs["keypoints_2d"].dims]
         (poses,) = session.run(None, {"keypoints_2d": np.zeros(shape, np.float32)})
         assert poses.shape == (*shape[:-1], 3)
@@ -80,7 +101,9 @@ def test_an_exported_model(triton: Triton) -> None:
 
 SHAPES = {
     "batch": (["--batch", "4"], 0, [4, -1, 17, 2]),
-    "one": (["--batch", "1"], 1, [-1, 17, 2]),
+    "one": (["--batch", "1"], 0, [1, -1, 17, 2]),
+    "fp16": (["--fp16", "--batch", "1", "--frames", "9"], 0, [1, 9, 17, 2]),
+    "generic": (["--ops", "generic"], 64, [-1, 17, 2]),
     "frames": (["--frames", "9"], 64, [9, 17, 2]),
     "both": (["--batch", "2", "--frames", "9"], 0, [2, 9, 17, 2]),
     "standard": (["--ops", "standard", "--frames", "3"], 64, [3, 17, 2]),
@@ -100,6 +123,43 @@ def test_shapes_that_are_fixed(triton: Triton, case: str) -> None:
     assert told.HasField("model_operations") == (case != "standard")
     assert not told.HasField("optimization")
     run_as_told(case)
+
+
+def test_weights_beside_the_model_go_with_it(triton: Triton, here: Path) -> None:
+    import onnx
+
+    model = onnx.load("tiny.onnx")
+    (here / "beside" / "deep").mkdir(parents=True)
+    onnx.save(model, "beside/net.onnx", save_as_external_data=True, location="deep/w.bin",
+              size_threshold=256)  # fmt: skip
+    triton("beside/net.onnx", "--threads", "1", "--device", "cpu")
+    assert Path("repository/net/1/deep/w.bin").stat().st_size > 1000
+    run_as_told("net")
+
+
+def test_models_that_are_no_posemamba(here: Path, refused: Any) -> None:  # noqa: ANN401
+    import onnx
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("x\n", "poses_3d"))
+    graph = helper.make_graph([helper.make_node("Abs", ["x\n"], ["poses_3d"])], "g", [x], [y])
+    onnx.save(helper.make_model(graph), "other.onnx")
+    refused(("triton", "other.onnx", "-o", "repository"), "maps x to poses_3d, not keypoints_2d")
+    model = onnx.load("tiny.onnx")
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    onnx.save(model, "other.onnx")
+    refused(("triton", "other.onnx", "-o", "repository"), "keypoints_2d is fp16 of 4 axes")
+    model = onnx.load("tiny.onnx")
+    del model.graph.output[0].type.tensor_type.shape.dim[:]
+    onnx.save(model, "other.onnx")
+    refused(("triton", "other.onnx", "-o", "repository"), "poses_3d is fp32 of 0 axes")
+
+
+def test_no_batch_is_chosen_where_the_model_has_one(here: Path, refused: Any) -> None:  # noqa: ANN401
+    made = ["onnx", "--ckpt", "tiny.pth.tr", "--batch", "1", "-o", "one.onnx", "--no-check"]
+    assert CliRunner().invoke(cli, made).exit_code == 0
+    words = ("triton", "one.onnx", "-o", "repository", "--max-batch", "1")
+    refused(words, "--max-batch 1", "takes 1 clip, no more")
 
 
 def test_the_path_that_the_server_sees(triton: Triton) -> None:

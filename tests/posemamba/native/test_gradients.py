@@ -173,6 +173,17 @@ def test_second_derivatives_are_refused(op: Any, truth: Any, make: Any) -> None:
         first.sum().backward()
 
 
+@OPS
+@pytest.mark.parametrize("learn", [False, True])
+def test_forward_derivatives_are_refused(op: Any, truth: Any, make: Any, learn: bool) -> None:  # noqa: ANN401
+    """PyTorch takes them for zero, of any custom operator: a wrong number without a word."""
+    first, *rest = make()
+    rest = [t.requires_grad_(learn) for t in rest]
+    with pytest.raises(InputError, match="no forward derivatives"):
+        torch.func.jvp(lambda x: op([x, *rest]), (first,), (torch.ones_like(first),))
+    assert op([first, *rest]).isfinite().all(), "and afterwards it runs as before"
+
+
 def test_opcheck() -> None:
     inputs = cross_inputs()
     dy = torch.ones_like(inputs[0])

@@ -241,6 +241,18 @@ def test_other_settings_do_not_resume(here: Path) -> None:
     assert "is no checkpoint of a run" in invoke(*run, "--resume", code=2)
 
 
+def test_other_clips_do_not_resume(here: Path) -> None:
+    """A step's clips depend on its number: others would be another run, and nobody would know."""
+    run = ("train", "--out", "run", *TINY, "--batch", "4", "--steps", "1")
+    save_clip_set(here / "more.npz", clips(10, seed=2))
+    invoke(*run, "--data", "train.npz", "--data", "more.npz")
+    for data in (("train",), ("more", "train"), ("train", "val"), ("train", "more", "val")):
+        words = [word for name in data for word in ("--data", f"{name}.npz")]
+        assert "was trained on other clips" in invoke(*run, *words, "--resume", code=2)
+    (here / "train.npz").rename(here / "moved.npz")
+    invoke(*run, "--data", "moved.npz", "--data", "more.npz", "--resume")
+
+
 def test_a_run_older_than_a_setting_resumes(here: Path) -> None:
     """What the file does not name had its default; other than that is another run."""
     path = here / "last.pth.tr"
@@ -249,9 +261,9 @@ def test_a_run_older_than_a_setting_resumes(here: Path) -> None:
     older = json.loads(content["train_config"])
     del older["jitter"]
     torch.save(content | {"train_config": json.dumps(older)}, path)
-    assert load_state(path, TrainConfig())["step"] == 3
+    assert load_state(path, TrainConfig(), ["clips"])["step"] == 3
     with pytest.raises(InputError, match="was trained with jitter 0"):
-        load_state(path, TrainConfig(jitter=0.1))
+        load_state(path, TrainConfig(jitter=0.1), [])
 
 
 @pytest.mark.parametrize("before", ["chunked", "fused", "mamba-ssm"])
@@ -259,9 +271,9 @@ def test_a_run_resumes_with_whichever_scan_is_chosen(here: Path, before: str) ->
     """All compute the same function; one that is asked for by name is held to."""
     path = here / "last.pth.tr"
     save_state(path, {"step": 3}, TrainConfig(scan=before))
-    assert load_state(path, TrainConfig())["step"] == 3
+    assert load_state(path, TrainConfig(), ["clips"])["step"] == 3
     with pytest.raises(InputError, match=f"was trained with scan '{before}'"):
-        load_state(path, TrainConfig(scan="reference"))
+        load_state(path, TrainConfig(scan="reference"), [])
 
 
 def test_weights_name_what_they_were_made_of(here: Path) -> None:

@@ -113,6 +113,7 @@ def _one_in_the_other(output: Path, source: Path) -> bool:
 def _job(arguments: argparse.Namespace, options: LiftOptions, suffix: str) -> Job:
     model = model_path(arguments.model)
     return Job(
+        start=str(Path.cwd()),
         model=str(model.resolve()),
         model_name=arguments.model,
         model_sha256=content_hash(model),

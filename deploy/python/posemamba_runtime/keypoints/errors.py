@@ -22,12 +22,15 @@ def printable(text: object, limit: int = 60) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
-def problem(source: str | os.PathLike[str], text: str) -> InputError:
-    """The error for a file: ``<file>: <text>``, one line; of a very long path its end."""
+def printable_name(source: str | os.PathLike[str]) -> str:
+    """A file's name as one piece of a message; of a very long path its end."""
     name = "".join(c if c.isprintable() else "?" for c in os.fspath(source))
-    if len(name) > _NAME_LIMIT:
-        name = "..." + name[-(_NAME_LIMIT - 3) :]
-    return InputError(f"{name}: {printable(text, _TEXT_LIMIT)}")
+    return name if len(name) <= _NAME_LIMIT else "..." + name[-(_NAME_LIMIT - 3) :]
+
+
+def problem(source: str | os.PathLike[str], text: str) -> InputError:
+    """The error for a file: ``<file>: <text>``, one line."""
+    return InputError(f"{printable_name(source)}: {printable(text, _TEXT_LIMIT)}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -38,11 +38,15 @@ class _Known:
 
 
 class Tracker:
-    """Ids for the people of one frame after the other."""
+    """Ids for the people of one frame after the other.
 
-    def __init__(self) -> None:
+    Args:
+        first: the lowest that is given.
+    """
+
+    def __init__(self, first: int = 0) -> None:
         self._known: list[_Known] = []
-        self._next = 0
+        self._next = first
 
     def follow(self, frame: int, people: Sequence[Floats]) -> list[int]:
         """The id of each person.

@@ -24,6 +24,9 @@ _PATIENCE = 300
 """Frames of people without a keypoint that was found, before that is taken for a mistake."""
 
 
+_MOST_NAMES, _LONGEST_NAME = 100_000, 256
+"""People of a stream whose ids are texts; each is remembered."""
+
 _SLOWEST_S = 4.0
 _SLOW_STEPS = 3
 """Seconds from a frame to the next that no camera takes; 4 ms are 250 frames a second."""
@@ -72,6 +75,8 @@ class Intake:
         self._rate = rate
         self._tracker = Tracker()
         self._names: dict[str, int] = {}
+        self._highest = -1
+        self._follows = False
         self._waited = 0
         self._before: tuple[int, float] | None = None
         self._slow_steps: int | None = 0
@@ -150,10 +155,25 @@ class Intake:
         return values
 
     def _ids(self, frame: int, people: list[Detection], rows: list[Floats]) -> list[int]:
-        if any(person.person is None for person in people):
+        """A number for each person; from the first doubt on by position, as in recordings."""
+        given = [person.person for person in people]
+        if not self._follows and (None in given or len(set(given)) < len(given)):
+            self._follows = True
+            self._tracker = Tracker(self._highest + 1)  # nobody gets a number that was another's
+        if self._follows:
             return self._tracker.follow(frame, rows)
-        names = self._names
-        return [
-            who if isinstance(who, int) else names.setdefault(str(who), len(names))
-            for who in (person.person for person in people)
-        ]
+        if not self._names and all(isinstance(who, int) for who in given):
+            numbers = [who for who in given if isinstance(who, int)]
+            self._highest = max(self._highest, *numbers)
+            return numbers
+        return [self._number(str(who)) for who in given]
+
+    def _number(self, name: str) -> int:
+        if len(name) > _LONGEST_NAME or len(self._names) >= _MOST_NAMES:
+            raise InputError(
+                f"a person's id has {len(name)} letters, after {len(self._names)} other names of "
+                f"people: at most {_LONGEST_NAME} and {_MOST_NAMES}"
+            )
+        number = self._names.setdefault(name, self._highest + 1)
+        self._highest = max(self._highest, number)
+        return number

@@ -52,10 +52,14 @@ def why_refused(connection: HTTPConnection, token: str) -> str:
     """
     host = connection.headers.get("host", "")
     origin = connection.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    try:
+        site = host if origin is None else urlsplit(origin).netloc
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # a bracket that is never closed
+        return "the request names no host"
+    if site != host:
         return "the request comes from another site's page"
     if not token:
-        name = urlsplit(f"//{host}").hostname or ""
         return "" if name in _LOCAL_NAMES else "the server is reached by another name than its own"
     scheme, _, bearer = connection.headers.get("authorization", "").partition(" ")
     given = bearer if scheme.casefold() == "bearer" else connection.query_params.get("token", "")

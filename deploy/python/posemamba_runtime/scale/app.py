@@ -148,14 +148,14 @@ class _App:
 
     async def clip(self, request: Request) -> Response:
         """A recording's bytes in, poses out."""
-        content = b""
+        content = bytearray()
         async for block in request.stream():
             content += block
             if len(content) > LARGEST_BYTES:
                 return _sentence(413, f"the clip is over {LARGEST_BYTES >> 20} MiB: cut it")
         try:
             size, rate = _shape(request)
-            made = await run_in_threadpool(self._clips.lift, content, size, rate)
+            made = await run_in_threadpool(self._clips.lift, bytes(content), size, rate)
         except Busy as busy:
             return _sentence(503, str(busy))
         except Error as error:

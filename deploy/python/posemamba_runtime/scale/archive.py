@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from posemamba_runtime.errors import BackendFailed, BadArgument
-from posemamba_runtime.keypoints.errors import printable
+from posemamba_runtime.keypoints.errors import printable, printable_name
 from posemamba_runtime.scale import cluster, require
 from posemamba_runtime.scale.ledger import Entry, Ledger, opened
 from posemamba_runtime.scale.sources import Item
@@ -103,7 +103,8 @@ def _collect(
         _note(outcome, ledger, status, entry)
         progress(len(items) - len(pending), len(items))
     for item in pending.values():
-        lost = Entry(item.name, failed=f"'{item.source}': Ray lost it: start the command again")
+        why = f"'{printable_name(item.source)}': Ray lost it: start the command again"
+        lost = Entry(item.name, failed=why)
         _note(outcome, ledger, FAILED, lost)
     return outcome
 

@@ -73,6 +73,7 @@ class Camera:
         self.stream: Stream | None = None
         self.arrivals: dict[int, float] = {}
         self.left_out = phase
+        self.waiting = 0  # frames in the queue; under the hub's lock
         self.closed = False
 
 
@@ -147,11 +148,22 @@ class Hub:
             empty, or the sentence by which it is refused.
         """
         self._metrics.frames.inc()
+        queue = self._limits.queue
         with self._news:
-            if len(self._queue) < self._limits.queue:
+            # Above the half each has its share: one that sends a film at once stops no other.
+            share = max(1, queue // max(1, len(self._cameras)))
+            greedy = len(self._queue) >= queue // 2 and camera.waiting >= share
+            if len(self._queue) < queue and not greedy:
                 self._queue.append((camera, document, time.monotonic()))
+                camera.waiting += 1
                 self._news.notify()
                 return ""
+        if greedy and share < queue:
+            self._metrics.refused.labels("camera's share").inc()
+            return (
+                f"{counted(camera.waiting, 'frame')} of this camera wait already, its share of "
+                "--queue: send frames at the camera's rate"
+            )
         self._metrics.refused.labels("queue full").inc()
         return (
             f"{counted(self._limits.queue, 'frame')} wait already, as many as --queue allows: send "
@@ -178,6 +190,8 @@ class Hub:
                 self._news.wait(_WAIT_S)
             count = min(len(self._queue), self._limits.batch)
             taken = [self._queue.popleft() for _ in range(count)]
+            for camera, _, _ in taken:
+                camera.waiting -= 1
             self._metrics.queue.set(len(self._queue))
         return taken
 
@@ -219,6 +233,10 @@ class Hub:
                 camera.arrivals[seen.frame] = arrived
         except BadArgument as error:
             self._refuse(camera, document, "no frame", str(error))
+        except Error:  # of the lifter, not of the frame
+            raise
+        except Exception as error:  # a fault of ours in one camera's frame must not stop the others
+            self._refuse(camera, document, "defect", f"{type(error).__name__} in its frame")
         return camera.stream is not None
 
     def _open_stream(self, camera: Camera) -> Stream:
@@ -260,5 +278,6 @@ class Hub:
 
 
 def refusal(camera: str, frame: object, why: str) -> dict[str, Any]:
-    """The message for a frame that gives no pose."""
-    return {"camera": camera, "frame": frame, "refused": why}
+    """The message for a frame that gives no pose; what is no number was no frame's."""
+    number = frame if type(frame) is int else None
+    return {"camera": camera, "frame": number, "refused": why}

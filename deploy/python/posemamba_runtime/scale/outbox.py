@@ -11,6 +11,7 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 _MOST = 256
+_REMEMBERED = 4096  # people of whom a watcher saw a pose
 _WATCHED_EVERY_S = 1 / 15  # a person sees no more
 
 
@@ -58,6 +59,8 @@ class Watcher:
         key, now = (message["camera"], message["person"]), time.monotonic()
         if now - self._last.get(key, 0.0) < _WATCHED_EVERY_S:
             return
+        if len(self._last) >= _REMEMBERED:  # people come and go for days
+            self._last.clear()
         self._last[key] = now
         self.outbox.put([message])
 

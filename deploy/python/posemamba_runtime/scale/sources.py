@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
@@ -51,8 +54,9 @@ def find(source: str) -> Archive:
     """The recordings of ``FOLDER``, ``@LIST``, or a Parquet file; none of them is read.
 
     A folder with a file per frame is one recording; any other folder holds a recording per file.
-    Folders in folders are looked into. Names that begin with a dot are passed over. The lines of a
-    list are paths as the shell would take them.
+    Folders in folders are looked into, each once, whatever links lead there. Names that begin with
+    a dot are passed over. A folder of Parquet files alone is one table. The lines of a list are
+    paths as the shell would take them.
 
     Raises:
         InputError: nothing there, or names that would be one output.
@@ -61,19 +65,21 @@ def find(source: str) -> Archive:
         return Archive(_listed(Path(source[1:])))
     path = Path(source)
     if require_readable(path):
-        found, passed_over = _in_folder(path)
+        found, passed_over = _in_folder(path, set())
     elif path.suffix.lower() == PARQUET:
-        found, passed_over = [], 0
-        items = _in_table(path)
-        return Archive(items)
+        return Archive(_in_tables(path, [path]))
     else:
         raise problem(
             path, "is one file: give a folder of recordings, @LIST or Parquet, or leave --ray out"
         )
+    tables = [each for each in _entries(path) if each.suffix.lower() == PARQUET]
+    if tables and not found:
+        return Archive(_in_tables(path, tables), passed_over - len(tables))
     if not found:
-        raise problem(path, f"no recording in it: looked for {', '.join(SUFFIXES)}")
+        looked_for = ", ".join((*SUFFIXES, PARQUET))
+        raise problem(path, f"no recording in it: looked for {looked_for}")
     base = path.parent if found == [path] else path
-    return Archive(tuple(_named(map(str, found), str(base))), passed_over)
+    return Archive(tuple(_named(map(str, sorted(found)), str(base))), passed_over)
 
 
 def _named(paths: Iterable[str], base: str) -> Iterator[Item]:
@@ -81,22 +87,32 @@ def _named(paths: Iterable[str], base: str) -> Iterator[Item]:
         yield Item(os.path.relpath(path, base), path)
 
 
-def _in_folder(folder: Path) -> tuple[list[Path], int]:
-    """Recordings in order of their names, and how many files are none."""
+def _in_folder(folder: Path, been: set[str]) -> tuple[list[Path], int]:
+    """Recordings, and how many files are none.
+
+    Args:
+        been: folders that were looked into, whatever link led there; this one is added.
+    """
+    been.add(os.path.realpath(folder))
     if _is_frames(folder):
         return [folder], 0
     found: list[Path] = []
     passed_over = 0
-    for path in _entries(folder):
+    for path in sorted(_entries(folder), key=Path.is_symlink):  # a folder's own name goes first
         if path.is_dir():
-            more, less = _in_folder(path)
+            more, less = ([], 1) if os.path.realpath(path) in been else _in_folder(path, been)
             found += more
             passed_over += less
-        elif path.suffix.lower() in SUFFIXES:
+        elif path.suffix.lower() in SUFFIXES and not _gives_no_end(path):
             found.append(path)
         else:
             passed_over += 1
     return found, passed_over
+
+
+def _gives_no_end(path: Path) -> bool:
+    """Whether it is a pipe or a device; a link to nothing is a recording that fails by its name."""
+    return path.exists() and not path.is_file()
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -126,7 +142,7 @@ def _is_frame(path: Path) -> bool:
 def _listed(path: Path) -> tuple[Item, ...]:
     require_readable(path)
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")  # names may hold other line ends
     except (OSError, UnicodeDecodeError):
         raise problem(path, "cannot be read as a list: one path per line, in UTF-8") from None
     return tuple(_beneath(path, [line.strip() for line in lines if line.strip()]))
@@ -137,7 +153,7 @@ def _beneath(origin: Path, paths: Sequence[str]) -> Iterator[Item]:
     if not paths:
         raise problem(origin, "lists no recording")
     places = [os.path.abspath(path) for path in paths]  # noqa: PTH100 (keeps links as they are)
-    twice = {place for place in places if places.count(place) > 1} if _repeats(places) else set()
+    twice = [place for place, times in Counter(places).items() if times > 1]
     if twice:
         raise problem(origin, f"names '{printable(min(twice), 80)}' twice: name it once")
     base = os.path.commonpath([os.path.dirname(place) for place in places])  # noqa: PTH120
@@ -145,40 +161,46 @@ def _beneath(origin: Path, paths: Sequence[str]) -> Iterator[Item]:
         yield Item(os.path.relpath(place, base), path)
 
 
-def _repeats(places: Sequence[str]) -> bool:
-    return len(set(places)) < len(places)
+def _in_tables(origin: Path, tables: Sequence[Path]) -> tuple[Item, ...]:
+    """Rows of ``path`` and, where the files themselves lie in the tables, ``bytes``."""
+    names: list[str] = []
+    places: list[tuple[str, tuple[int, int]] | None] = []
+    for table in tables:
+        groups, kept = _names_in(table)
+        for number, group in enumerate(groups):
+            names += group
+            places += [(str(table), (number, row)) if kept else None for row in range(len(group))]
+    if not names:
+        raise problem(origin, "holds no recording: its table is empty")
+    return tuple(
+        item if place is None else Item(item.name, *place)
+        for item, place in zip(_beneath(origin, names), places, strict=True)
+    )
 
 
-def _in_table(path: Path) -> tuple[Item, ...]:
-    """Rows of ``path`` and, where the files themselves lie in the table, ``bytes``."""
+def _names_in(table: Path) -> tuple[list[list[str]], bool]:
+    """The names of each row group, and whether the files' contents lie beside them."""
     from posemamba_runtime.scale.require import pyarrow_parquet
 
     parquet = pyarrow_parquet()
     try:
-        table = parquet.ParquetFile(path)
-        columns = table.schema_arrow.names
+        opened = parquet.ParquetFile(table)
+        columns = opened.schema_arrow.names
+        groups = [
+            opened.read_row_group(group, columns=[_PATH]).column(_PATH).to_pylist()
+            for group in range(opened.num_row_groups if _PATH in columns else 0)
+        ]
     except Exception as error:  # Arrow's, by many names
-        raise problem(path, f"is no Parquet file ({printable(error, 80)})") from None
+        raise problem(table, f"is no Parquet file ({printable(error, 80)})") from None
     if _PATH not in columns:
         raise problem(
-            path,
+            table,
             f"has the columns {printable(', '.join(columns), 80)}: a row is a recording, its name "
             f"in '{_PATH}' and its file's content in '{_BYTES}', or only the path of a file",
         )
-    groups = [
-        table.read_row_group(group, columns=[_PATH]).column(_PATH).to_pylist()
-        for group in range(table.num_row_groups)
-    ]
-    names = [name for group in groups for name in group]
-    if not all(isinstance(name, str) and name.strip() for name in names):
-        raise problem(path, f"column '{_PATH}' holds rows without a name: fill them")
-    items = tuple(_beneath(path, names))
-    if _BYTES not in columns:
-        return items
-    places = [(number, row) for number, group in enumerate(groups) for row in range(len(group))]
-    return tuple(
-        Item(item.name, str(path), place) for item, place in zip(items, places, strict=True)
-    )
+    if not all(isinstance(n, str) and n.strip() and "\0" not in n for row in groups for n in row):
+        raise problem(table, f"column '{_PATH}' holds rows without a name: fill them")
+    return groups, _BYTES in columns
 
 
 def table_bytes(path: str, group: int, row: int) -> bytes:
@@ -187,15 +209,19 @@ def table_bytes(path: str, group: int, row: int) -> bytes:
     Raises:
         InputError: the row holds none.
     """
-    from posemamba_runtime.scale.require import pyarrow_parquet
-
-    column = pyarrow_parquet().ParquetFile(path).read_row_group(group, columns=[_BYTES])
-    value = column.column(_BYTES)[row].as_py()
+    value = _contents(path, group, Path(path).stat().st_mtime_ns)[row].as_py()
     if isinstance(value, str):
         return value.encode()
     if not isinstance(value, bytes):
         raise problem(path, f"row {row} of row group {group} has no '{_BYTES}'")
     return value
+
+
+@lru_cache(maxsize=1)  # a process gets rows one after the other, and Parquet gives whole groups
+def _contents(path: str, group: int, _changed: int) -> Any:  # noqa: ANN401 (Arrow's)
+    from posemamba_runtime.scale.require import pyarrow_parquet
+
+    return pyarrow_parquet().ParquetFile(path).read_row_group(group, columns=[_BYTES])[_BYTES]
 
 
 def refuse_shared_outputs(items: Sequence[Item], stems: Sequence[str]) -> None:

@@ -20,9 +20,10 @@ from typing import Any, BinaryIO
 
 from posemamba_runtime import outputs
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import printable
+from posemamba_runtime.keypoints.errors import printable, printable_name
 from posemamba_runtime.keypoints.reader import read
 from posemamba_runtime.keypoints.recording import Recording
+from posemamba_runtime.keypoints.source import require_readable
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.motion import Motion
 from posemamba_runtime.outputs.trajectory import with_root
@@ -45,6 +46,8 @@ class Job:
     """What all recordings of a run share.
 
     Attributes:
+        start: folder that relative names of recordings begin at; processes of a cluster begin
+            elsewhere.
         model: a file that every machine reaches by this name.
         model_name: as the user named it; outputs tell it.
         model_sha256: of the file that the driver sees.
@@ -55,6 +58,7 @@ class Job:
         staging: folder in ``output`` where files wait until they are whole.
     """
 
+    start: str
     model: str
     model_name: str
     model_sha256: str
@@ -72,7 +76,7 @@ class Job:
     def fingerprint(self) -> str:
         """Hash of all that an output depends on but the recording."""
         said = asdict(self)
-        for name in ("model", "threads", "output", "staging"):
+        for name in ("start", "model", "threads", "output", "staging"):
             del said[name]
         return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -86,6 +90,8 @@ class Worker:
         self._fingerprint = job.fingerprint()
         self._lifter: Lifter | None = None
         self._problem = ""
+        with suppress(OSError):  # a machine without that folder says so of each recording
+            os.chdir(job.start)
         try:
             if content_hash(Path(job.model)) != job.model_sha256:
                 self._problem = (
@@ -118,10 +124,11 @@ class Worker:
         entry = Entry(**known) if known else Entry(item["name"])
         if self._lifter is None:
             return STOP, Entry(item["name"], failed=self._problem)
-        attempts = Path(self._job.staging) / hashlib.sha256(item["name"].encode()).hexdigest()
+        attempts = Path(self._job.staging) / hashlib.sha256(os.fsencode(item["name"])).hexdigest()
+        named = printable_name(item["source"])
         try:
             if _size(attempts) >= _TRIES:
-                why = f"'{item['source']}': the process that lifted it died {_TRIES} times"
+                why = f"'{named}': the process that lifted it died {_TRIES} times"
                 return FAILED, replace(entry, failed=why)
             with attempts.open("ab") as counter:
                 counter.write(b".")
@@ -129,7 +136,7 @@ class Worker:
         except (Error, OSError, MemoryError) as error:
             status, entry = FAILED, replace(entry, key="", failed=_line(error))
         except Exception as error:  # a fault of ours must not stop the others
-            said = f"'{item['source']}': {type(error).__name__}: {printable(error, 200)}"
+            said = f"'{named}': {type(error).__name__}: {printable(error, 200)}"
             status, entry = FAILED, replace(entry, key="", failed=said)
         attempts.unlink(missing_ok=True)
         return status, entry
@@ -158,7 +165,11 @@ class Worker:
         """The files, moved to their places when all are whole; older ones that are none go."""
         folder, stem = Path(self._job.output), Path(stem_of(name))
         with tempfile.TemporaryDirectory(dir=self._job.staging) as private:
-            made = outputs.write(Path(private) / f"{stem.name}{self._job.suffix}", motion)
+            try:
+                made = outputs.write(Path(private) / f"{stem.name}{self._job.suffix}", motion)
+            except Error as error:  # its place is where it goes, not where it waits
+                place = str(folder / stem.parent)
+                raise type(error)(str(error).replace(private, place)) from None
             files = {str(stem.parent / path.name): path.stat().st_size for path in made}
             (folder / stem.parent).mkdir(parents=True, exist_ok=True)
             for path, place in zip(made, files, strict=True):
@@ -213,8 +224,12 @@ class _Content:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of a folder's files with their relative names."""
-    if not path.is_dir():
+    """SHA-256 of a file's bytes, or of a folder's files with their relative names.
+
+    Raises:
+        InputError: nothing there, or a pipe or a device, which would be waited for.
+    """
+    if not require_readable(path):
         with path.open("rb") as stream:
             return _sha256(stream)
     whole = hashlib.sha256()
@@ -243,5 +258,5 @@ def _size(path: Path) -> int:
 
 def _line(error: BaseException) -> str:
     if isinstance(error, OSError):
-        return f"'{error.filename}': {error.strerror}"
+        return f"'{printable_name(str(error.filename))}': {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
