@@ -44,8 +44,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     files: list[Path] = []
 
     class OnGpu(Lifter):
-        def __init__(self, model: Path, backend: str, *, threads: int) -> None:
+        def __init__(self, model: Path, backend: str, *, threads: int, tf32: bool) -> None:
             files.append(model)
+            assert not tf32
             super().__init__(model, "onnxruntime-cpu", threads=threads)
 
         @property
