@@ -67,7 +67,6 @@ struct BlockTail : TailBase {
   static constexpr const char* kInputs = "TTTffffffTTTTf";
   static constexpr const char* kOutputs = "fT";  // stream, xz
   static constexpr size_t kRequired = 13;
-  static constexpr std::array<Over, 2> kOver{{{0, 3}, {1, 2}}};  // residual, xz
 
   static Status* infer_shape(const Api* api, ShapeInferContext* context);
   Status* bind(KernelContext* context, Params* params) const;
@@ -80,7 +79,6 @@ struct LastBlockTail : TailBase {
   static constexpr const char* kInputs = "TTTffffffTTTff";
   static constexpr const char* kOutputs = "ff";  // stream, poses_3d
   static constexpr size_t kRequired = 14;
-  static constexpr std::array<Over, 1> kOver{{{0, 3}}};  // residual
 
   static Status* infer_shape(const Api* api, ShapeInferContext* context);
   Status* bind(KernelContext* context, Params* params) const;

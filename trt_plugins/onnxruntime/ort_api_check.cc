@@ -24,10 +24,7 @@ CHECK_MEMBER(CreateKernelV2)
 CHECK_MEMBER(KernelComputeV2)
 CHECK_MEMBER(InferOutputShapeFn)
 CHECK_MEMBER(GetEndVersion)
-CHECK_MEMBER(GetMayInplace)
-CHECK_MEMBER(ReleaseMayInplace)
-CHECK_MEMBER(ReleaseAliasMap)
-static_assert(sizeof(ours::CustomOp) == offsetof(OrtCustomOp, ReleaseAliasMap) + sizeof(void*),
+static_assert(sizeof(ours::CustomOp) == offsetof(OrtCustomOp, GetMayInplace),
               "CustomOp must end where kCustomOpVersion says");
 
 static_assert(int{ours::kOrtFail} == ORT_FAIL);

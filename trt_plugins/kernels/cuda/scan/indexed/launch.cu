@@ -1,8 +1,14 @@
+// Launcher of CrossSelectiveScan, version 2.
+#include "common/validate.h"
 #include "cuda/scan/indexed/kernel.cuh"
-#include "cuda/scan/indexed/launch.h"
+#include "posemamba/scan_cuda.h"
 
 namespace posemamba::cuda::indexed {
 namespace {
+
+bool is_default(const pm_cuda_tuning* tuning) {
+  return tuning == nullptr || (tuning->variant == 0 && tuning->chunks == 0 && tuning->config == 0);
+}
 
 template <typename T>
 GroupLaunch launch_of(int32_t d_state, int32_t dt_rank) {
@@ -27,6 +33,16 @@ int64_t merge_blocks(const pm_indexed_scan_params& p) {
   return (p.batch * p.positions * p.d_inner + kGroupThreads - 1) / kGroupThreads;
 }
 
+// The grid's first dimension counts blocks.
+bool supported(const pm_indexed_scan_params& p) {
+  return p.batch <= INT32_MAX / (p.directions * blocks_per_row(p)) && merge_blocks(p) <= INT32_MAX;
+}
+
+std::size_t partial_bytes(const pm_indexed_scan_params& p) {
+  return sizeof(float) * static_cast<std::size_t>(p.batch * p.directions) *
+         static_cast<std::size_t>(p.positions * p.d_inner);
+}
+
 Args args_of(const pm_indexed_scan_params& p, void* workspace) {
   Args a{};
   a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
@@ -43,22 +59,37 @@ Args args_of(const pm_indexed_scan_params& p, void* workspace) {
 }
 
 }  // namespace
+}  // namespace posemamba::cuda::indexed
 
-// The grid's first dimension counts blocks.
-bool supported(const pm_indexed_scan_params& p) {
-  return p.batch <= INT32_MAX / (p.directions * blocks_per_row(p)) && merge_blocks(p) <= INT32_MAX;
+extern "C" size_t pm_cuda_indexed_scan_workspace_limit(const pm_indexed_scan_params* largest) {
+  using namespace posemamba::cuda::indexed;
+  if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
+  return posemamba::cuda::align_up(partial_bytes(*largest));
 }
 
-std::size_t workspace_bytes(const pm_indexed_scan_params& p) {
-  return align_up(sizeof(float) * static_cast<std::size_t>(p.batch * p.directions) *
-                  static_cast<std::size_t>(p.positions * p.d_inner));
+extern "C" size_t pm_cuda_indexed_scan_workspace(const pm_indexed_scan_params* params,
+                                                 const pm_cuda_tuning* tuning) {
+  using namespace posemamba::cuda;
+  if (!indexed::is_default(tuning) || current_device().multiprocessors == 0) return 0;
+  return pm_cuda_indexed_scan_workspace_limit(params);
 }
 
-cudaError_t run(const pm_indexed_scan_params& p, void* workspace, const Device& device,
-                cudaStream_t stream) {
+extern "C" cudaError_t pm_cuda_indexed_scan(const pm_indexed_scan_params* params,
+                                            const pm_cuda_tuning* tuning, void* workspace,
+                                            cudaStream_t stream) {
+  using namespace posemamba::cuda;
+  using namespace posemamba::cuda::indexed;
+  const pm_status status = posemamba::validate(params);
+  if (status != PM_OK) return error_of(status);
+  const pm_indexed_scan_params& p = *params;
+  if (!supported(p)) return cudaErrorNotSupported;
+  if (workspace == nullptr || !is_default(tuning)) return cudaErrorInvalidValue;
+  const Device device = current_device();
+  if (device.multiprocessors == 0) return cudaErrorNoDevice;
+
   Args a = args_of(p, workspace);
   const Kernel kernel = launch_of(p).kernel;
-  cudaError_t error = cudaMemsetAsync(workspace, 0, workspace_bytes(p), stream);
+  cudaError_t error = cudaMemsetAsync(workspace, 0, partial_bytes(p), stream);
   if (error != cudaSuccess) return error;
   const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{a.blocks_per_row});
   void* scan_args[] = {&a};
@@ -72,5 +103,3 @@ cudaError_t run(const pm_indexed_scan_params& p, void* workspace, const Device& 
   return launch(merge, dim3(static_cast<unsigned>(merge_blocks(p))), dim3(kGroupThreads),
                 merge_args, false, device, stream);
 }
-
-}  // namespace posemamba::cuda::indexed
