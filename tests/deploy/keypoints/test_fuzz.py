@@ -12,6 +12,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,9 @@ from keypoint_damage import (
     outcome,
     write_document,
 )
+
+from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.reader import read
 
 EXAMPLES = int(os.environ.get("POSEMAMBA_FUZZ_EXAMPLES", "60"))
 FUZZ = settings(
@@ -112,3 +116,21 @@ def test_odd_labels(rows: list[list[str]], tmp_path: Path) -> None:
 def test_documents_of_nowhere(document: Any, tmp_path: Path) -> None:  # noqa: ANN401
     (tmp_path / "f.json").write_text(json.dumps(document))
     outcome(tmp_path / "f.json", size=SIZE)
+
+
+def test_a_time_beyond_any_float(tmp_path: Path) -> None:
+    """Found by tools/fuzz.py."""
+    joints = [[364.5, 237.5 + 9 * joint, 0.9] for joint in range(17)]
+    frames = [{"frame": 0, "timestamp": 10**400, "keypoints": joints}]
+    (tmp_path / "f.json").write_text(json.dumps(frames))
+    with pytest.raises(InputError, match=r"'timestamp' is 1000.*not a number of seconds"):
+        read(tmp_path / "f.json", size=SIZE)
+
+
+def test_cameras_of_unlike_frames(tmp_path: Path) -> None:
+    """Found by tools/fuzz.py: a list whose frames have unlike sizes."""
+    positions = {"S1": {"walk": [[[[1.0, 2.0]] * 17, [[1.0, 2.0]] * 16]]}}
+    metadata = {"layout_name": "coco", "num_joints": 17, "keypoints_symmetry": [[1], [2]]}
+    np.savez(tmp_path / "k.npz", positions_2d=np.array(positions), metadata=np.array(metadata))
+    with pytest.raises(InputError, match="'S1/walk/0' is no array of numbers"):
+        read(tmp_path / "k.npz", size=SIZE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -121,7 +120,7 @@ def _time(document: Mapping[str, Any]) -> float | None:
         seconds = _seconds(value) if isinstance(value, str) else value
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise InputError(f"'{key}' is '{printable(value, 30)}', not a number of seconds")
-        if not math.isfinite(seconds) or abs(seconds) > _MOST_SECONDS:
+        if not abs(seconds) <= _MOST_SECONDS:  # NaN, too; whole numbers may be beyond any float
             raise InputError(f"'{key}' is {printable(value, 30)}, not a number of seconds")
         return seconds * scale
     return None

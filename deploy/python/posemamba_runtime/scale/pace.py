@@ -11,8 +11,8 @@ from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.recordings import windows_of
 
 _BUSY = 0.4
-"""Share of a core that lifting may take. Frames that come cost the same process as much again: at 0.6,
-with the cameras on the same two cores, half of the frames were refused."""
+"""Share of a core that lifting may take. Frames that come cost the same process as much again: at
+0.6, with the cameras on the same two cores, half of the frames were refused."""
 
 _TRIED = (1, 8)  # windows at once
 

@@ -10,9 +10,9 @@ namespace {
 
 using Bytes = std::vector<unsigned char>;
 
-// Relative to a float64 oracle: in float16 two roundings of half a unit in the last place (2^-11), of
-// the output and, where a scan reads prepared rows, of the limb sum before it; for float32 a little
-// over the 2 * PyTorch's error + 4e-6 of tests/gpu. Wrong tensors differ by far more.
+// Relative to a float64 oracle: in float16 two roundings of half a unit in the last place (2^-11),
+// of the output and, where a scan reads prepared rows, of the limb sum before it; for float32 a
+// little over the 2 * PyTorch's error + 4e-6 of tests/gpu. Wrong tensors differ by far more.
 double bound_of(DataType type) { return type == DataType::kHALF ? 1e-3 : 1e-5; }
 
 // What a CUDA stream must have done by now.

@@ -8,6 +8,7 @@ layout's name and, for own videos, ``video_metadata`` with their width and heigh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,10 @@ def _cameras(positions: Mapping[str, Any]) -> Iterator[tuple[str, Floats]]:
             several = cameras if isinstance(cameras, list | tuple) else [cameras]
             for camera, values in enumerate(several):
                 name = f"{subject}/{action}/{camera}"
-                array = np.asarray(values) if isinstance(values, list | tuple) else values
+                array = values
+                if isinstance(values, list | tuple):
+                    with suppress(ValueError, OverflowError):  # unlike sizes; huge numbers
+                        array = np.asarray(values)
                 if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
                     raise InputError(f"'{printable(name)}' is no array of numbers")
                 if array.ndim != 3 or array.shape[2] not in (2, 3):

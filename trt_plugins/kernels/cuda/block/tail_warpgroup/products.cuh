@@ -44,7 +44,7 @@ __device__ __forceinline__ void store_outputs(const float (&sums)[Groups][4], in
     uint32_t words[4];  // rows 8 j: outputs 0 to 7, 8 to 15; the next eight rows: the same
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const float(&from)[4] = sums[j + i / 2];
+      const float (&from)[4] = sums[j + i / 2];
       const __half2 two = __floats2half2_rn(from[i % 2 * 2], from[i % 2 * 2 + 1]);
       words[i] = *reinterpret_cast<const uint32_t*>(&two);
     }
