@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Callable
 from typing import IO, Any
@@ -145,6 +146,26 @@ class _PlainUnpickler(pickle.Unpickler):
             raise Refused(f"{_short(module)}.{_short(name)}") from None
 
 
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+
+
+def _require_claims(stream: IO[bytes]) -> None:
+    """Walk through the pickle without decoding it; back at its start afterwards.
+
+    Python's decoder makes room for what a few bytes claim: a memo of as many places as an index
+    says, an array of as many bytes. A thousand bytes can take ten gigabytes so.
+
+    Raises:
+        ValueError: more is claimed than is there, or no pickle.
+    """
+    start = stream.tell()
+    for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
+        # Whoever writes a pickle counts its places from 0.
+        if operation.name in _PUTS and (not isinstance(argument, int) or argument > count):
+            raise ValueError(f"place {argument} of a memo of at most {count}")
+    stream.seek(start)
+
+
 def load_plain(stream: IO[bytes]) -> Any:  # noqa: ANN401
     """What a pickle holds; arrays of objects become lists.
 
@@ -152,6 +173,7 @@ def load_plain(stream: IO[bytes]) -> Any:  # noqa: ANN401
         Refused: it asks for what is not plain data; nothing of it was run.
         Exception: of nearly any kind, where the pickle is damaged.
     """
+    _require_claims(stream)
     return _Plain()(_PlainUnpickler(stream, encoding="latin1").load())
 
 
