@@ -1,7 +1,7 @@
 // The vectors every thread block of a tail reads whole.
 #pragma once
 
-#include "cuda/block/copy_async.cuh"
+#include "cuda/device/copy_async.cuh"
 #include "cuda/device/rows.cuh"
 
 namespace posemamba::cuda {

@@ -44,14 +44,6 @@ __device__ __forceinline__ const char* byte_at(const void* base, unsigned bytes)
   return static_cast<const char*>(base) + bytes;
 }
 
-// 16 bytes, asynchronously, to shared memory; both addresses on 16 bytes. A thread's copies are
-// complete after its `copies_done`, visible to others behind the next barrier.
-__device__ __forceinline__ void copy_16(void* to, const void* from) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from)
-               : "memory");
-}
-__device__ __forceinline__ void copies_done() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-
 // Sum of 16 bytes of activations, rounded to their type.
 template <typename T>
 __device__ __forceinline__ uint4 sum_16(const uint4& a, const uint4& b) {

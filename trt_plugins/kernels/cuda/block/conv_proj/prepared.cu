@@ -6,7 +6,7 @@
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/frames.cuh"
 #include "cuda/block/conv_proj/taps.cuh"
-#include "cuda/block/copy_async.cuh"
+#include "cuda/device/copy_async.cuh"
 #include "cuda/device/mma.cuh"
 
 namespace posemamba::cuda {

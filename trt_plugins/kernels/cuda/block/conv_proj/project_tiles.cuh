@@ -2,8 +2,8 @@
 #pragma once
 
 #include "cuda/block/conv_proj/rows16.cuh"
-#include "cuda/block/copy_async.cuh"
 #include "cuda/block/pair_columns.cuh"
+#include "cuda/device/copy_async.cuh"
 
 namespace posemamba::cuda {
 

@@ -2,8 +2,8 @@
 // by bulk copies, which one matrix thread starts whenever it asks for a stage and others are free.
 #pragma once
 
-#include "cuda/block/copy_async.cuh"
 #include "cuda/block/tail_persistent/weight_stage.cuh"
+#include "cuda/device/copy_async.cuh"
 
 namespace posemamba::cuda {
 

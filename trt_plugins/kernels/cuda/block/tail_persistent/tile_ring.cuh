@@ -3,8 +3,8 @@
 // would hold up the seven others.
 #pragma once
 
-#include "cuda/block/copy_async.cuh"
 #include "cuda/block/tail_persistent/weight_stage.cuh"
+#include "cuda/device/copy_async.cuh"
 
 namespace posemamba::cuda {
 

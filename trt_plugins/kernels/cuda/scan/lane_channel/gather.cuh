@@ -1,6 +1,7 @@
 // Configuration and tile reads of the lane-channel design.
 #pragma once
 
+#include "cuda/device/copy_async.cuh"
 #include "cuda/scan/one_pass.cuh"
 
 namespace posemamba::cuda::lane_channel {
@@ -125,12 +126,12 @@ class Gather {
     const Places at = walk_.next(a_, shared_.limb);
 #pragma unroll
     for (int i = 0; i < kCopies; ++i) {
-      copy_16(stage.x + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
+      copy_async(stage.x + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
     }
     if constexpr (kMasked) {
 #pragma unroll
       for (int i = 0; i < kCopies; ++i) {
-        copy_16(shared_.limb_x + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
+        copy_async(shared_.limb_x + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
       }
     }
 #pragma unroll

@@ -2,6 +2,7 @@
 // one's place (tests/support/cuda_on_cpu).
 #pragma once
 
+#include "cuda/device/copy_async.cuh"
 #include "cuda/scan/one_pass.cuh"
 
 namespace posemamba::cuda::split_channel {
@@ -12,13 +13,7 @@ constexpr bool kBulkCopies = true;
 constexpr bool kBulkCopies = false;
 #endif
 
-// Makes initialised barriers known to the engine that does bulk copies.
-__device__ __forceinline__ void barriers_ready() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-#endif
-}
+__device__ __forceinline__ void barriers_ready() { bulk_barriers_ready(); }
 
 // Copies `floats` of B and C, a multiple of 128, asynchronously; `full` completes after they have
 // arrived. One bulk copy where the GPU has it, else 16 bytes a thread and turn.
@@ -26,21 +21,10 @@ template <class C>
 __device__ __forceinline__ void copy_states(float* to, const float* from, int floats, int thread,
                                             uint64_t* full) {
 #if __CUDA_ARCH__ >= 900
-  if (thread != 0) return;
-  const int bytes = floats * static_cast<int>(sizeof(float));
-  asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
-                   shared_address(full)),
-               "r"(bytes)
-               : "memory");
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
-          "r"(shared_address(to)),
-      "l"(from), "r"(bytes), "r"(shared_address(full))
-      : "memory");
+  if (thread == 0) bulk_copy(to, from, floats * static_cast<int>(sizeof(float)), full);
 #else
-  for (int i = thread * 4; i < floats; i += 128 * C::kConverters) copy_16(to + i, from + i);
-  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(shared_address(full))
-               : "memory");
+  for (int i = thread * 4; i < floats; i += 128 * C::kConverters) copy_async(to + i, from + i);
+  copies_arrive(full);
 #endif
 }
 

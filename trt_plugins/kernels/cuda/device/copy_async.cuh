@@ -6,6 +6,8 @@
 
 namespace posemamba::cuda {
 
+// Both addresses on 16 bytes. A thread's copies are complete after its `copies_done`, visible to
+// others behind the next barrier.
 __device__ __forceinline__ void copy_async(void* to, const void* from) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from)
                : "memory");
