@@ -50,6 +50,7 @@ struct AddNorm {
   static constexpr const char* kInputs = "fTffff";
   static constexpr const char* kOutputs = "fT";  // stream, out
   static constexpr size_t kRequired = 4;
+  static constexpr std::array<Over, 1> kOver{{{0, 0}}};  // residual
 
   const Api* api;
   pm_dtype dtype;

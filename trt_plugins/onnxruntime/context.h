@@ -20,6 +20,11 @@ struct Tensor {
   const int32_t* ints() const { return static_cast<const int32_t*>(data); }
 };
 
+// An output that may be written over an input of its size: both by their number.
+struct Over {
+  int output, input;
+};
+
 // Error of the user's: a node or an input that breaks the operator's contract.
 Status* invalid(const Api* api, const char* op, const char* what);
 

@@ -151,4 +151,17 @@ Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* o
   return from_cuda(api, op, pm_cuda_block_tail(&params, workspace.data(), place.stream));
 }
 
+Status* CudaDevice::launch(const Api* api, KernelContext* context, const char* op,
+                           const pm_block_params& params) {
+  Place place;
+  PM_ORT_RETURN_IF_ERROR(find(api, context, op, &place));
+  Workspace workspace(api, context, place);
+  const size_t scan = pm_cuda_cross_scan_workspace(&params.tail.scan, nullptr);
+  PM_ORT_RETURN_IF_ERROR(workspace.allocate(pm_block_workspace(&params.conv, scan)));
+  pm_block_params placed = params;
+  pm_place_scan_inputs(&placed, workspace.data(), scan);
+  return from_cuda(api, op,
+                   pm_cuda_block(&placed.conv, &placed.tail, workspace.data(), place.stream));
+}
+
 }  // namespace posemamba::ort

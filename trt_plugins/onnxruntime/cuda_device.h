@@ -5,7 +5,7 @@
 #pragma once
 
 #include "context.h"
-#include "posemamba/block_cuda.h"
+#include "posemamba/whole_block.h"
 
 namespace posemamba::ort {
 
@@ -32,6 +32,8 @@ struct CudaDevice {
                         const pm_conv_proj_params& params);
   static Status* launch(const Api* api, KernelContext* context, const char* op,
                         const pm_block_tail_params& params);
+  static Status* launch(const Api* api, KernelContext* context, const char* op,
+                        const pm_block_params& params);
 };
 
 }  // namespace posemamba::ort

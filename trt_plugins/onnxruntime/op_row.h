@@ -6,11 +6,15 @@
 // absent); kRequired (inputs from there on may be absent);
 // `static Status* infer_shape(api, context)`; `Status* read(const KernelInfo*)` for the attributes;
 // `Status* bind(KernelContext*, Params*) const`, which checks a call's tensors and makes the
-// outputs. A device has: kProvider and `Status* launch(api, context, name, params)`.
+// outputs. It may have kOver, the outputs that may lie over an input (Over), which ONNX Runtime
+// does where nobody else reads that input any more. A device has: kProvider and `Status*
+// launch(api, context, name, params)`.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <new>
+#include <type_traits>
 
 #include "context.h"
 #include "posemamba/scan_v2.h"
@@ -23,6 +27,15 @@ struct Versions {
   bool is_second;
   First first;
   Second second;
+};
+
+template <class Kernel, class = void>
+struct MayLieOver {
+  static constexpr std::array<Over, 0> kPairs{};
+};
+template <class Kernel>
+struct MayLieOver<Kernel, std::void_t<decltype(Kernel::kOver)>> {
+  static constexpr auto kPairs = Kernel::kOver;
 };
 
 // Whether a call is to be made though its first input is empty.
@@ -102,6 +115,27 @@ struct OpRow {
                             : launch(api, context, params.first);
   }
 
+  static size_t may_lie_over(int** inputs, int** outputs) {
+    constexpr auto pairs = MayLieOver<Kernel>::kPairs;
+    if (pairs.size() == 0) return 0;
+    *inputs = new (std::nothrow) int[pairs.size()];
+    *outputs = new (std::nothrow) int[pairs.size()];
+    if (*inputs == nullptr || *outputs == nullptr) {
+      release(*inputs, *outputs);
+      return 0;
+    }
+    for (size_t i = 0; i < pairs.size(); ++i) {
+      (*inputs)[i] = pairs[i].input;
+      (*outputs)[i] = pairs[i].output;
+    }
+    return pairs.size();
+  }
+
+  static void release(int* inputs, int* outputs) {
+    delete[] inputs;
+    delete[] outputs;
+  }
+
   static CustomOp make() {
     CustomOp op{};  // callbacks left null are optional in the interface
     op.version = kCustomOpVersion;
@@ -120,6 +154,8 @@ struct OpRow {
     op.InferOutputShapeFn = &infer_shape;
     op.GetStartVersion = [](const CustomOp*) { return 1; };
     op.GetEndVersion = [](const CustomOp*) { return 1; };
+    op.GetMayInplace = &may_lie_over;
+    op.ReleaseMayInplace = &release;
     return op;
   }
 };

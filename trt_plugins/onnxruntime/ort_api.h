@@ -17,8 +17,8 @@ namespace posemamba::ort {
 // Of the operators. Version 17 (ONNX Runtime 1.17) brought KernelContext_ParallelFor and shape
 // inference, version 18 scratch memory that belongs to a stream; all are needed.
 constexpr uint32_t kApiVersion = 18;
-// What CustomOp below is declared up to; version 18 appended members that none of ours needs.
-constexpr uint32_t kCustomOpVersion = 17;
+// What CustomOp below is declared up to; version 18 appended which outputs may lie over an input.
+constexpr uint32_t kCustomOpVersion = 18;
 // Of the runtime. The newest function it uses is of version 14 (RegisterCustomOpsLibrary_V2); 16 is
 // of 2023, and nothing older was tried.
 constexpr uint32_t kRuntimeApiVersion = 16;
@@ -88,6 +88,10 @@ struct CustomOp {
   Status* (*InferOutputShapeFn)(const CustomOp*, ShapeInferContext*);
   int (*GetStartVersion)(const CustomOp*);
   int (*GetEndVersion)(const CustomOp*);
+  size_t (*GetMayInplace)(int** inputs, int** outputs);
+  void (*ReleaseMayInplace)(int* inputs, int* outputs);
+  size_t (*GetAliasMap)(int** inputs, int** outputs);
+  void (*ReleaseAliasMap)(int* inputs, int* outputs);
 };
 
 // Every function used: name, place in the table, return type, parameters. By the operators and by

@@ -24,7 +24,10 @@ CHECK_MEMBER(CreateKernelV2)
 CHECK_MEMBER(KernelComputeV2)
 CHECK_MEMBER(InferOutputShapeFn)
 CHECK_MEMBER(GetEndVersion)
-static_assert(sizeof(ours::CustomOp) == offsetof(OrtCustomOp, GetMayInplace),
+CHECK_MEMBER(GetMayInplace)
+CHECK_MEMBER(ReleaseMayInplace)
+CHECK_MEMBER(ReleaseAliasMap)
+static_assert(sizeof(ours::CustomOp) == offsetof(OrtCustomOp, ReleaseAliasMap) + sizeof(void*),
               "CustomOp must end where kCustomOpVersion says");
 
 static_assert(int{ours::kOrtFail} == ORT_FAIL);

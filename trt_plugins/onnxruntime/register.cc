@@ -39,8 +39,8 @@ Status* register_operators(const Api* api, SessionOptions* options) {
 #ifdef POSEMAMBA_ORT_CUDA
     PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat>(api, domain)));
     PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat16>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR((
-        add_rows<CudaDevice, kOrtFloat16, Embed, ConvProj, BlockTail, LastBlockTail>(api, domain)));
+    PM_ORT_RETURN_IF_ERROR((add_rows<CudaDevice, kOrtFloat16, Embed, Block, LastBlock, ConvProj,
+                                     BlockTail, LastBlockTail>(api, domain)));
 #endif
     return static_cast<Status*>(nullptr);
   }();

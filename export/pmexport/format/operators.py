@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN = "CrossSelectiveScan", "SelectiveScan"
 CONV_SILU, GATED_NORM, ADD_NORM = "ConvSilu", "GatedNorm", "AddNorm"
-EMBED, CONV_PROJ = "Embed", "ConvProj"
-BLOCK_TAIL, LAST_BLOCK_TAIL = "BlockTail", "LastBlockTail"
-FUSED = (EMBED, CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL)
-"""The whole network of the fused rewrite."""
+EMBED, BLOCK, LAST_BLOCK = "Embed", "Block", "LastBlock"
+CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL = "ConvProj", "BlockTail", "LastBlockTail"
+FUSED = (EMBED, BLOCK, LAST_BLOCK, CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL)
+"""The whole network of the fused rewrite: the first three; the others in files of before."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,22 @@ class Operator:
 _SCAN_WEIGHTS = ("dt_weight", "dt_bias", "A", "D")
 _SIZES = ("d_state", "dt_rank")
 _WALK = ("order", "reverse", "limb_mask", "limb_index")
-_TAIL_INPUTS = ("u", "x_dbl", "xz", "residual", *_SCAN_WEIGHTS, "vectors", "out_proj", "fc1", "fc2")
+_CONV_WEIGHTS = ("conv_weight", "conv_bias", "projection")
+_TAIL_WEIGHTS = (*_SCAN_WEIGHTS, "vectors", "out_proj", "fc1", "fc2")
+_BLOCK_INPUTS = ("xz", "residual", *_CONV_WEIGHTS, *_TAIL_WEIGHTS)
 _TAIL_ACTIVATIONS = ("u", "x_dbl", "xz")
+_TAIL_INPUTS = (*_TAIL_ACTIVATIONS, "residual", *_TAIL_WEIGHTS)
+_NEXT, _HEAD = ("in_proj", "position"), ("head_weight", "head_bias")
 _TAIL_EPSILONS = ("out_epsilon", "norm2_epsilon", "shared_epsilon", "next_epsilon")
+
+
+def _block(
+    inputs: tuple[str, ...], activations: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Operator:
+    """A block or its tail, with the attributes of its scan."""
+    kinds = {"ints": _SIZES, "int_lists": _WALK, "floats": _TAIL_EPSILONS}
+    return Operator(inputs, activations, optional, **kinds)
+
 
 SCANS: dict[str, Operator] = {
     CROSS_SELECTIVE_SCAN: Operator(
@@ -97,22 +110,11 @@ OPERATORS: dict[str, Operator] = SCANS | {
         (),
         floats=("epsilon",),
     ),
+    BLOCK: _block((*_BLOCK_INPUTS, *_NEXT), ("xz",), ("position",)),
+    LAST_BLOCK: _block((*_BLOCK_INPUTS, *_HEAD), ("xz",)),
     CONV_PROJ: Operator(("xz", "weight", "bias", "projection"), ("xz",)),
-    BLOCK_TAIL: Operator(
-        inputs=(*_TAIL_INPUTS, "in_proj", "position"),
-        activations=_TAIL_ACTIVATIONS,
-        optional=("position",),
-        ints=_SIZES,
-        int_lists=_WALK,
-        floats=_TAIL_EPSILONS,
-    ),
-    LAST_BLOCK_TAIL: Operator(
-        inputs=(*_TAIL_INPUTS, "head_weight", "head_bias"),
-        activations=_TAIL_ACTIVATIONS,
-        ints=_SIZES,
-        int_lists=_WALK,
-        floats=_TAIL_EPSILONS,
-    ),
+    BLOCK_TAIL: _block((*_TAIL_INPUTS, *_NEXT), _TAIL_ACTIVATIONS, ("position",)),
+    LAST_BLOCK_TAIL: _block((*_TAIL_INPUTS, *_HEAD), _TAIL_ACTIVATIONS),
 }
 
 

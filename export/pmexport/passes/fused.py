@@ -1,9 +1,8 @@
-"""Rewrite an exported float16 graph as the fused path: two nodes per block, and one before them.
+"""Rewrite an exported float16 graph as the fused path: a node per block, and one before them.
 
-The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then for every
-block ``ConvProj`` and ``BlockTail``, the last of which computes the poses. Matrices are packed as
-the tensor cores read them. ``docs/reference/ops.md`` specifies the operators, which run on CUDA
-alone.
+The same kernels as :class:`posemamba.model.inference.PoseMambaInference`: ``Embed``, then ``Block``
+after ``Block``, the last of which computes the poses. Matrices are packed as the tensor cores read
+them. ``docs/reference/ops.md`` specifies the operators, which run on CUDA alone.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ from onnxscript import ir
 
 from pmexport.format.names import OP_DOMAIN
 from pmexport.format.operators import (
-    BLOCK_TAIL,
-    CONV_PROJ,
+    BLOCK,
     CROSS_SELECTIVE_SCAN,
     EMBED,
-    LAST_BLOCK_TAIL,
+    LAST_BLOCK,
     OPERATORS,
     inputs_in_order,
 )
@@ -95,26 +93,18 @@ class _Emitter:
     ) -> Sequence[ir.Value]:
         mixer, width = layer.mixer, self.width
         name = mixer.name.removesuffix(".op")
-        u, x_dbl = self._node(
-            CONV_PROJ,
-            {
-                "xz": xz,
-                "weight": self._single(f"{name}.taps", mixer.taps),
-                "bias": self._single(f"{name}.conv_bias", mixer.conv_bias),
-                "projection": self._packed(f"{name}.x_proj", layer.x_proj),
-            },
-            {},
-            f"{name}.{CONV_PROJ}",
-            [(_HALF, 2 * width), (_HALF, layer.x_proj.shape[1])],
-        )
-        inputs = mixer.scan_inputs | {"u": u, "x_dbl": x_dbl, "xz": xz, "residual": stream}
-        del inputs["x"]  # it is computed here, as u
-        inputs |= {
+        inputs = mixer.scan_inputs | {
+            "xz": xz,
+            "residual": stream,
+            "conv_weight": self._single(f"{name}.taps", mixer.taps),
+            "conv_bias": self._single(f"{name}.conv_bias", mixer.conv_bias),
+            "projection": self._packed(f"{name}.x_proj", layer.x_proj),
             "vectors": self._single(f"{name}.vectors", _vectors(layer)),
             "out_proj": self._packed(f"{name}.out_proj", layer.out_proj),
             "fc1": self._packed(f"{name}.fc1", layer.fc1),
             "fc2": self._packed(f"{name}.fc2", layer.fc2),
         }
+        del inputs["x"], inputs["x_dbl"]  # they are computed here
         scan = OPERATORS[CROSS_SELECTIVE_SCAN]
         attributes = {key: attribute(mixer.scan, key) for key in (*scan.ints, *scan.int_lists)} | {
             "out_epsilon": layer.out_norm.epsilon,
@@ -123,11 +113,11 @@ class _Emitter:
             "next_epsilon": layer.next_norm.epsilon,
         }
         if following is None:
-            kind, given = LAST_BLOCK_TAIL, (_SINGLE, 3)
+            kind, given = LAST_BLOCK, (_SINGLE, 3)
             inputs["head_weight"] = self._single("head.weight", self.network.head.T)
             inputs["head_bias"] = self._single("head.bias", self.network.head_bias)
         else:
-            kind, given = BLOCK_TAIL, (_HALF, 4 * width)
+            kind, given = BLOCK, (_HALF, 4 * width)
             inputs["in_proj"] = self._in_proj(following)
             if layer.position is not None:
                 inputs["position"] = self._single("frame_position", layer.position)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from onnxscript import ir
 
 from pmexport.format.operators import (
+    BLOCK,
     BLOCK_TAIL,
     CONV_PROJ,
     EMBED,
+    LAST_BLOCK,
     LAST_BLOCK_TAIL,
     OPERATORS,
     inputs_by_name,
@@ -74,6 +76,12 @@ def _conv_proj(_node: ir.Node, given: Inputs) -> tuple[Tensor, Tensor]:
     return made
 
 
+def _block(node: ir.Node, given: Inputs) -> tuple[Tensor, Tensor]:
+    conv = {"weight": given["conv_weight"], "bias": given["conv_bias"]}
+    u, x_dbl = _conv_proj(node, given | conv)
+    return _block_tail(node, given | {"u": u, "x_dbl": x_dbl})
+
+
 def _block_tail(node: ir.Node, given: Inputs) -> tuple[Tensor, Tensor]:
     from posemamba.native import fused_ops
 
@@ -98,6 +106,8 @@ def _block_tail(node: ir.Node, given: Inputs) -> tuple[Tensor, Tensor]:
 
 _OPERATORS: dict[str, Callable[[ir.Node, Inputs], tuple[Tensor, Tensor]]] = {
     EMBED: _embed,
+    BLOCK: _block,
+    LAST_BLOCK: _block,
     CONV_PROJ: _conv_proj,
     BLOCK_TAIL: _block_tail,
     LAST_BLOCK_TAIL: _block_tail,
