@@ -12,19 +12,14 @@ MODELS=${MODELS:-out/models}
 PYTHON=${PYTHON:-python3}
 BUILD=${BUILD:-build/gpu}
 mkdir -p "$OUT" "$MODELS"
-export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1 CUDA_MODULE_LOADING=LAZY
+export PYTHONUNBUFFERED=1 POSEMAMBA_REQUIRE_GPU=1
 export POSEMAMBA_KERNELS_LIB=$PWD/$BUILD/trt_plugins/kernels/libposemamba_kernels.so
 export POSEMAMBA_CUDA_LIB=$PWD/$BUILD/trt_plugins/kernels/cuda/libposemamba_cuda.so
 export POSEMAMBA_ORT_LIB=$PWD/$BUILD/trt_plugins/onnxruntime/libposemamba_ort.so
 export POSEMAMBA_RUNTIME_LIB=$PWD/$BUILD/deploy/cpp/libposemamba_runtime.so
 export POSEMAMBA_LIBRARY_PATH=$PWD/$BUILD/trt_plugins/onnxruntime
-# CUDA and cuDNN of the Python packages, which onnxruntime looks for by name alone.
-packages=$("$PYTHON" -c 'import glob, importlib.util
-found = importlib.util.find_spec("nvidia")
-roots = list(found.submodule_search_locations) if found else []
-print(":".join(path for root in roots for path in sorted(glob.glob(f"{root}/*/lib"))))')
-export LD_LIBRARY_PATH=${packages:+$packages:}${LD_LIBRARY_PATH:-}
-export PYTHONPATH=${ORT_DIR:+$ORT_DIR:}$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
+export PYTHONPATH=$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
+source benchmarks/ort_path.sh
 
 build() {
   cmake -S . -B "$BUILD" -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null

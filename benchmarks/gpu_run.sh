@@ -5,6 +5,8 @@
 #   test       tests/gpu; sanitize: four checkers at once; verify: test and sanitize at once
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
 #   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
+#   compare    one table: ours in PyTorch and, with $ORT_DIR, in ONNX Runtime, the authors' flow with mamba-ssm,
+#              MotionBERT; memory of each. `prepare` before `build` exports and compiles beside it
 #   train      the scans' gradients by size of chunk, then training steps of S and L: clips a second, memory
 #   cost       L against batch and frames, and its plot
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
@@ -115,6 +117,25 @@ composed() {
   "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/composed.json"
 }
 
+# What needs no library of ours, while those are built: ONNX files on the cores, MotionBERT's kernels on the GPU.
+models=${MODELS:-out/models}
+prepared=()
+prepare() {
+  BUILD=build/gpu MODELS=$models PRECISIONS=fp16 benchmarks/gpu_ort.sh export >"$OUT/export.log" 2>&1 &
+  prepared+=($!)
+  "$PYTHON" benchmarks/gpu_compare.py prepare >"$OUT/compile.log" 2>&1 &
+  prepared+=($!)
+}
+
+compare() {
+  if ((${#prepared[@]} == 0)); then prepare; fi
+  for job in "${prepared[@]}"; do wait "$job" || tail -5 "$OUT/export.log" "$OUT/compile.log"; done
+  (
+    source benchmarks/ort_path.sh
+    "$PYTHON" benchmarks/gpu_compare.py run --models "$models" --out "$OUT"
+  )
+}
+
 cost() {
   "$PYTHON" benchmarks/gpu_forward.py --variants L --batches 1,2,4,8,16,32,64 --frames 5,9,27,81,243 \
     --fused-only --json "$OUT/cost.json"
@@ -148,6 +169,8 @@ for step in "$@"; do
     bench) bench ;;
     forward) forward ;;
     composed) composed ;;
+    prepare) prepare ;;
+    compare) compare ;;
     block) time_block ;;
     cost) cost ;;
     train) train ;;

@@ -14,10 +14,13 @@ import onnxruntime as ort
 import ort_cases as cases
 import pytest
 import torch
+from two_nodes import split_blocks
 
+from pmexport import custom_op_library
 from pmexport.exporting.export import export_onnx
 from pmexport.format.names import CUDA_PROVIDER
 from pmexport.format.options import ExportOptions
+from pmexport.passes.optimize import optimize_model
 from pmexport.runtimes.base import RuntimeOptions
 from pmexport.runtimes.ort_cuda import OrtCuda
 from pmexport.runtimes.torch_cuda import TorchCuda
@@ -161,6 +164,36 @@ def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: Any)
             assert np.array_equal(got, want)
 
 
+@pytest.mark.parametrize("optimize", ["auto", "composed"])
+def test_one_session_serves_several_threads(model: tuple[Path, float], optimize: Any) -> None:  # noqa: ANN401
+    """Outputs that lie over inputs are a call's own."""
+    lift = OrtCuda(RuntimeOptions(optimize=optimize)).load(model[0])
+    clips = [keypoints(seed, 1 + seed % 3, 27) for seed in range(6)]
+    alone = [lift(clip) for clip in clips]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lift, clips * 3))
+    for got, want in zip(together, alone * 3, strict=True):
+        # The same kernels; cuBLAS may take another one beside another thread's.
+        assert np.abs(got - want).max() < model[1]
+        if optimize == "auto" and model[0].parent.name.startswith("fp16"):
+            assert np.array_equal(got, want)
+
+
+def test_files_with_two_nodes_a_block_still_run(network: PoseMamba, tmp_path: Path) -> None:
+    """As they were optimised before a block became one node."""
+    path, bound = tmp_path / "M.onnx", NETWORK_BOUNDS["fp16"]
+    export_onnx(network, path, ExportOptions(precision="fp16"))
+    rewritten = optimize_model(path, "fused")
+    split_blocks(rewritten.model)
+    older = tmp_path / "older.onnx"
+    older.write_bytes(rewritten.serialised())
+    lift = OrtCuda().load(older)
+    for shape in ((2, 81), (1, 1), (3, 27)):
+        clip = keypoints(1, *shape)
+        assert np.abs(lift(clip) - expected_poses(network, clip)).max() < bound
+    assert lift(keypoints(1, 0, 5)).shape == (0, 5, 17, 3)
+
+
 @pytest.mark.parametrize("fusion", ["auto", "composed"])
 def test_graph_is_wholly_on_the_gpu(
     model: tuple[Path, float],
@@ -169,9 +202,6 @@ def test_graph_is_wholly_on_the_gpu(
 ) -> None:
     """After the rewrite nothing but the shape's arithmetic is left to the CPU, and no copy."""
     path, _ = model
-    from pmexport import custom_op_library
-    from pmexport.passes.optimize import optimize_model
-
     options = ort.SessionOptions()
     options.enable_profiling = True
     options.profile_file_prefix = str(tmp_path / "profile")

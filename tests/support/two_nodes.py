@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from onnxscript import ir
 
 from pmexport.format.names import OP_DOMAIN
@@ -30,17 +32,12 @@ def split_blocks(model: ir.Model) -> None:
 
 def _split(graph: ir.Graph, node: ir.Node) -> None:
     given = inputs_by_name(node.op_type, list(node.inputs))
-    xz, weight, bias, projection = (
-        given.pop(name) for name in ("xz", "conv_weight", "conv_bias", "projection")
-    )
-    assert xz is not None and bias is not None and projection is not None
-    assert xz.shape is not None and bias.shape is not None and projection.shape is not None
-    grid = list(xz.shape)[:3]
-    columns = TILE * int(projection.shape[0])
-    made = [(HALF, ir.Shape([*grid, channels])) for channels in (int(bias.shape[0]), columns)]
-    conv = new_node(
-        CONV_PROJ, [xz, weight, bias, projection], {}, f"{node.name}.conv", made, OP_DOMAIN
-    )
+    conv_inputs = [given.pop(name) for name in ("xz", "conv_weight", "conv_bias", "projection")]
+    xz, _, bias, projection = conv_inputs
+    grid, channels = _sizes(xz)[:3], _sizes(bias)[0]
+    columns = TILE * int(_sizes(projection)[0])
+    made = [(HALF, ir.Shape([*grid, channels])), (HALF, ir.Shape([*grid, columns]))]
+    conv = new_node(CONV_PROJ, conv_inputs, {}, f"{node.name}.conv", made, OP_DOMAIN)
     u, x_dbl = conv.outputs
     operator = OPERATORS[node.op_type]
     names = (*operator.ints, *operator.int_lists, *operator.floats)
@@ -58,3 +55,9 @@ def _split(graph: ir.Graph, node: ir.Node) -> None:
         new.name = old.name
         old.replace_all_uses_with(new, replace_graph_outputs=True)
     graph.remove(node, safe=True)
+
+
+def _sizes(value: ir.Value | None) -> list[Any]:
+    assert value is not None
+    assert value.shape is not None
+    return list(value.shape)
