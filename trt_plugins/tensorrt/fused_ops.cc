@@ -32,6 +32,29 @@ bool countable(const nvinfer1::Dims& grid, Reason* reason) {
          in_limit("frames", grid.d[1], INT32_MAX / grid.d[2] / 2, reason);
 }
 
+// The convolution's sizes from those of xz, weight, bias and projection, which `names` holds.
+bool shape_conv(const Input (&names)[4], const nvinfer1::Dims (&dims)[4],
+                pm_conv_proj_params* params, Reason* reason) {
+  const auto& [xz, weight, bias, projection] = dims;
+  const int64_t channels = bias.d[0], columns = projection.d[0] * kTile;
+  if (!countable(xz, reason) || !known_width(channels / 2, reason) ||
+      !match(names[0], xz, {xz.d[0], xz.d[1], xz.d[2], 2 * channels}, reason) ||
+      !match(names[2], bias, {channels / 2 * 2}, reason) ||
+      !match(names[1], weight, {kTaps, channels}, reason) ||
+      !in_limit("columns of projection", columns,
+                PM_MAX_DIRECTIONS * (PM_MAX_DT_RANK + 2 * PM_MAX_STATE), reason) ||
+      !packed(names[3], projection, columns, channels, reason)) {
+    return false;
+  }
+  params->batch = xz.d[0];
+  params->frames = xz.d[1];
+  params->x_stride = xz.d[3];
+  params->joints = static_cast<int32_t>(xz.d[2]);
+  params->channels = static_cast<int32_t>(channels);
+  params->columns = static_cast<int32_t>(columns);
+  return true;
+}
+
 }  // namespace
 
 bool Embed::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
@@ -69,24 +92,8 @@ void Embed::Point(const Attribute*, const void* const* inputs, int32_t, void* co
 }
 
 bool ConvProj::Shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason) {
-  const nvinfer1::Dims& xz = inputs[kXz];
-  const int64_t channels = inputs[kBias].d[0], columns = inputs[kProjection].d[0] * kTile;
-  if (!countable(xz, reason) || !known_width(channels / 2, reason) ||
-      !match(kInputs[kXz], xz, {xz.d[0], xz.d[1], xz.d[2], 2 * channels}, reason) ||
-      !match(kInputs[kBias], inputs[kBias], {channels / 2 * 2}, reason) ||
-      !match(kInputs[kWeight], inputs[kWeight], {kTaps, channels}, reason) ||
-      !in_limit("columns of projection", columns,
-                PM_MAX_DIRECTIONS * (PM_MAX_DT_RANK + 2 * PM_MAX_STATE), reason) ||
-      !packed(kInputs[kProjection], inputs[kProjection], columns, channels, reason)) {
-    return false;
-  }
-  params->batch = xz.d[0];
-  params->frames = xz.d[1];
-  params->x_stride = xz.d[3];
-  params->joints = static_cast<int32_t>(xz.d[2]);
-  params->channels = static_cast<int32_t>(channels);
-  params->columns = static_cast<int32_t>(columns);
-  return true;
+  return shape_conv(kInputs, {inputs[kXz], inputs[kWeight], inputs[kBias], inputs[kProjection]},
+                    params, reason);
 }
 
 void ConvProj::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
@@ -99,19 +106,20 @@ void ConvProj::Point(const Attribute*, const void* const* inputs, int32_t, void*
   params->x_dbl = outputs[1];
 }
 
-bool TailBase::shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
-                            Reason* reason) {
-  const nvinfer1::Dims& grid = inputs[kResidual];
+bool TailBase::shape_tail(const Attribute* attributes, const Grids& grids, const Shapes& weights,
+                          pm_block_tail_params* params, Reason* reason) {
+  const nvinfer1::Dims& grid = grids.residual;
   const int64_t d = grid.d[3];
   const nvinfer1::Dims of_scan[CrossSelectiveScan::kInputCount] = {
-      inputs[kU], inputs[kXDbl], inputs[kDtWeight], inputs[kDtBias], inputs[kA], inputs[kD]};
+      grids.u, grids.x_dbl, weights[kDtWeight], weights[kDtBias], weights[kA], weights[kD]};
+  constexpr Input kXz{"xz", Type::kHalf, 4}, kU{"u", Type::kHalf, 4};
   if (!countable(grid, reason) || !known_width(d, reason) ||
-      !match(kCommon[kU], inputs[kU], {grid.d[0], grid.d[1], grid.d[2], 2 * d}, reason) ||
-      !match(kCommon[kXz], inputs[kXz], {grid.d[0], grid.d[1], grid.d[2], 4 * d}, reason) ||
-      !match(kCommon[kVectors], inputs[kVectors], {kVectorsOfWidth * d}, reason) ||
-      !packed(kCommon[kOutProj], inputs[kOutProj], d, 2 * d, reason) ||
-      !packed(kCommon[kFc1], inputs[kFc1], 2 * d, d, reason) ||
-      !packed(kCommon[kFc2], inputs[kFc2], d, 2 * d, reason) ||
+      !match(kXz, grids.xz, {grid.d[0], grid.d[1], grid.d[2], 4 * d}, reason) ||
+      !match(kU, grids.u, {grid.d[0], grid.d[1], grid.d[2], 2 * d}, reason) ||
+      !match(kWeightInputs[kVectors], weights[kVectors], {kVectorsOfWidth * d}, reason) ||
+      !packed(kWeightInputs[kOutProj], weights[kOutProj], d, 2 * d, reason) ||
+      !packed(kWeightInputs[kFc1], weights[kFc1], 2 * d, d, reason) ||
+      !packed(kWeightInputs[kFc2], weights[kFc2], d, 2 * d, reason) ||
       !CrossSelectiveScan::Shape(attributes, {of_scan, CrossSelectiveScan::kInputCount},
                                  &params->scan, reason)) {
     return false;
@@ -126,60 +134,136 @@ bool TailBase::shape_common(const Attribute* attributes, const Shapes& inputs, P
   return true;
 }
 
-void TailBase::point_common(const void* const* inputs, void* const* outputs, Params* params) {
-  pm_cross_scan_params& scan = params->scan;
-  scan.x = inputs[kU];
-  scan.x_dbl = inputs[kXDbl];
-  scan.dt_weight = floats(inputs[kDtWeight]);
-  scan.dt_bias = floats(inputs[kDtBias]);
-  scan.A = floats(inputs[kA]);
-  scan.D = floats(inputs[kD]);
-  const auto before_z = static_cast<size_t>(params->z_stride / 2);
-  params->z = static_cast<const char*>(inputs[kXz]) + before_z * kHalfBytes;
-  params->vectors = floats(inputs[kVectors]);
-  params->out_proj = inputs[kOutProj];
-  params->fc1 = inputs[kFc1];
-  params->fc2 = inputs[kFc2];
-  params->residual = floats(inputs[kResidual]);
-  params->stream = static_cast<float*>(outputs[0]);
-}
-
-bool BlockTail::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                      Reason* reason) {
-  if (!shape_common(attributes, inputs, params, reason)) return false;
-  const int64_t d = params->d_model, frames = params->scan.frames;
-  if (inputs.has(kPosition)) {
-    const nvinfer1::Dims& position = inputs[kPosition];
-    if (!match(kInputs[kPosition], position, {position.d[0], d}, reason)) return false;
+bool TailBase::shape_next(const Shapes& next, const pm_block_tail_params& params, Reason* reason) {
+  const int64_t d = params.d_model, frames = params.scan.frames;
+  if (next.has(kPosition)) {
+    const nvinfer1::Dims& position = next[kPosition];
+    if (!match(kNextInputs[kPosition], position, {position.d[0], d}, reason)) return false;
     if (position.d[0] < frames) {
       return reason->refuse("input 'position' has %lld frames, the clip %lld",
                             static_cast<long long>(position.d[0]), static_cast<long long>(frames));
     }
   }
-  return packed(kInputs[kInProj], inputs[kInProj], 4 * d, d, reason);
+  return packed(kNextInputs[kInProj], next[kInProj], 4 * d, d, reason);
+}
+
+bool TailBase::shape_head(const Shapes& head, const pm_block_tail_params& params, Reason* reason) {
+  return match(kHeadInputs[kHeadWeight], head[kHeadWeight], {kPoseSizes, params.d_model}, reason) &&
+         match(kHeadInputs[kHeadBias], head[kHeadBias], {kPoseSizes}, reason);
+}
+
+void TailBase::point_tail(const void* xz, const void* residual, const void* const* weights,
+                          void* stream, pm_block_tail_params* params) {
+  pm_cross_scan_params& scan = params->scan;
+  scan.dt_weight = floats(weights[kDtWeight]);
+  scan.dt_bias = floats(weights[kDtBias]);
+  scan.A = floats(weights[kA]);
+  scan.D = floats(weights[kD]);
+  const auto before_z = static_cast<size_t>(params->z_stride / 2);
+  params->z = static_cast<const char*>(xz) + before_z * kHalfBytes;
+  params->vectors = floats(weights[kVectors]);
+  params->out_proj = weights[kOutProj];
+  params->fc1 = weights[kFc1];
+  params->fc2 = weights[kFc2];
+  params->residual = floats(residual);
+  params->stream = static_cast<float*>(stream);
+}
+
+void TailBase::point_next(const void* const* next, int32_t count, void* xz,
+                          pm_block_tail_params* params) {
+  params->next.in_proj = next[kInProj];
+  params->position = count > kPosition ? floats(next[kPosition]) : nullptr;
+  params->next.xz = xz;
+}
+
+void TailBase::point_head(const void* const* head, void* poses_3d, pm_block_tail_params* params) {
+  params->next.head_weight = floats(head[kHeadWeight]);
+  params->next.head_bias = floats(head[kHeadBias]);
+  params->next.poses_3d = static_cast<float*>(poses_3d);
+}
+
+bool Tail::shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
+                        Reason* reason) {
+  return shape_tail(attributes, {inputs[kU], inputs[kXDbl], inputs[kXz], inputs[kResidual]},
+                    inputs.from(kFirstWeight), params, reason);
+}
+
+void Tail::point_common(const void* const* inputs, void* const* outputs, Params* params) {
+  params->scan.x = inputs[kU];
+  params->scan.x_dbl = inputs[kXDbl];
+  point_tail(inputs[kXz], inputs[kResidual], inputs + kFirstWeight, outputs[0], params);
+}
+
+bool BlockTail::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                      Reason* reason) {
+  return shape_common(attributes, inputs, params, reason) &&
+         shape_next(inputs.from(kRest), *params, reason);
 }
 
 void BlockTail::Point(const Attribute*, const void* const* inputs, int32_t count,
                       void* const* outputs, Params* params) {
   point_common(inputs, outputs, params);
-  params->next.in_proj = inputs[kInProj];
-  params->position = count > kPosition ? floats(inputs[kPosition]) : nullptr;
-  params->next.xz = outputs[1];
+  point_next(inputs + kRest, count - kRest, outputs[1], params);
 }
 
 bool LastBlockTail::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                           Reason* reason) {
   return shape_common(attributes, inputs, params, reason) &&
-         match(kInputs[kHeadWeight], inputs[kHeadWeight], {kPoseSizes, params->d_model}, reason) &&
-         match(kInputs[kHeadBias], inputs[kHeadBias], {kPoseSizes}, reason);
+         shape_head(inputs.from(kRest), *params, reason);
 }
 
 void LastBlockTail::Point(const Attribute*, const void* const* inputs, int32_t,
                           void* const* outputs, Params* params) {
   point_common(inputs, outputs, params);
-  params->next.head_weight = floats(inputs[kHeadWeight]);
-  params->next.head_bias = floats(inputs[kHeadBias]);
-  params->next.poses_3d = static_cast<float*>(outputs[1]);
+  point_head(inputs + kRest, outputs[1], params);
+}
+
+bool WholeBlock::shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
+                              Reason* reason) {
+  const Input names[] = {kCommon[kXz], kCommon[kConvWeight], kCommon[kConvBias],
+                         kCommon[kProjection]};
+  if (!shape_conv(names, {inputs[kXz], inputs[kConvWeight], inputs[kConvBias], inputs[kProjection]},
+                  &params->conv, reason)) {
+    return false;
+  }
+  nvinfer1::Dims u = inputs[kXz], x_dbl = inputs[kXz];
+  u.d[3] = params->conv.channels;
+  x_dbl.d[3] = params->conv.columns;
+  return shape_tail(attributes, {u, x_dbl, inputs[kXz], inputs[kResidual]},
+                    inputs.from(kFirstWeight), &params->tail, reason);
+}
+
+void WholeBlock::point_common(const void* const* inputs, void* const* outputs, Params* params) {
+  pm_conv_proj_params& conv = params->conv;
+  conv.x = inputs[kXz];
+  conv.weight = floats(inputs[kConvWeight]);
+  conv.bias = floats(inputs[kConvBias]);
+  conv.projection = inputs[kProjection];
+  point_tail(inputs[kXz], inputs[kResidual], inputs + kFirstWeight, outputs[0], &params->tail);
+}
+
+bool Block::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                  Reason* reason) {
+  return shape_common(attributes, inputs, params, reason) &&
+         shape_next(inputs.from(kRest), params->tail, reason);
+}
+
+void Block::Point(const Attribute*, const void* const* inputs, int32_t count, void* const* outputs,
+                  Params* params) {
+  point_common(inputs, outputs, params);
+  point_next(inputs + kRest, count - kRest, outputs[1], &params->tail);
+}
+
+bool LastBlock::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                      Reason* reason) {
+  return shape_common(attributes, inputs, params, reason) &&
+         shape_head(inputs.from(kRest), params->tail, reason);
+}
+
+void LastBlock::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+                      Params* params) {
+  point_common(inputs, outputs, params);
+  point_head(inputs + kRest, outputs[1], &params->tail);
 }
 
 }  // namespace posemamba::trt

@@ -1,9 +1,9 @@
-// Embed, ConvProj, BlockTail and LastBlockTail (docs/reference/ops.md): a whole network in two
-// nodes a block. float16 alone.
+// Embed, Block and LastBlock (docs/reference/ops.md): a whole network in one node a block.
+// ConvProj, BlockTail and LastBlockTail are the same in two, which older files have. float16 alone.
 #pragma once
 
 #include "cross_selective_scan.h"
-#include "posemamba/block_cuda.h"
+#include "posemamba/whole_block.h"
 
 namespace posemamba::trt {
 
@@ -68,30 +68,22 @@ struct ConvProj {
   using Launcher = PlainLauncher<Params, &pm_cuda_conv_proj>;
 };
 
-// What both tails share: everything from the scan to the stream.
+// What the tails share, and the blocks that end in them: everything from the scan to the stream.
 struct TailBase {
   static constexpr const char* kVersion = "1";
 
-  enum InputIndex : int32_t {
-    kU,
-    kXDbl,
-    kXz,
-    kResidual,
-    kDtWeight,
-    kDtBias,
-    kA,
-    kD,
-    kVectors,
-    kOutProj,
-    kFc1,
-    kFc2,
-    kCommonInputs
-  };
-  static constexpr Input kCommon[kCommonInputs] = {
-      {"u", Type::kHalf, 4},         {"x_dbl", Type::kHalf, 4},      {"xz", Type::kHalf, 4},
-      {"residual", Type::kFloat, 4}, {"dt_weight", Type::kFloat, 3}, {"dt_bias", Type::kFloat, 2},
-      {"A", Type::kFloat, 3},        {"D", Type::kFloat, 2},         {"vectors", Type::kFloat, 1},
-      {"out_proj", Type::kHalf, 4},  {"fc1", Type::kHalf, 4},        {"fc2", Type::kHalf, 4}};
+  // Weights stand together in every table of inputs; the next norm's or the head's follow.
+  enum Weight : int32_t { kDtWeight, kDtBias, kA, kD, kVectors, kOutProj, kFc1, kFc2, kWeights };
+  static constexpr Input kWeightInputs[kWeights] = {
+      {"dt_weight", Type::kFloat, 3}, {"dt_bias", Type::kFloat, 2}, {"A", Type::kFloat, 3},
+      {"D", Type::kFloat, 2},         {"vectors", Type::kFloat, 1}, {"out_proj", Type::kHalf, 4},
+      {"fc1", Type::kHalf, 4},        {"fc2", Type::kHalf, 4}};
+  enum Next : int32_t { kInProj, kPosition };
+  static constexpr Input kNextInputs[] = {{"in_proj", Type::kHalf, 4},
+                                          {"position", Type::kFloat, 2}};
+  enum Head : int32_t { kHeadWeight, kHeadBias };
+  static constexpr Input kHeadInputs[] = {{"head_weight", Type::kFloat, 2},
+                                          {"head_bias", Type::kFloat, 1}};
 
   // Those of the scan, then:
   enum AttributeIndex : int32_t {
@@ -105,10 +97,44 @@ struct TailBase {
       joined(CrossSelectiveScan::kAttributes, {epsilon("out_epsilon"), epsilon("norm2_epsilon"),
                                                epsilon("shared_epsilon"), epsilon("next_epsilon")});
 
-  using Params = pm_block_tail_params;
   static bool check(const Attribute* attributes, Reason* reason) {
     return CrossSelectiveScan::check(attributes, reason);
   }
+
+ protected:
+  // The dimensions that a tail finds in its inputs and a block makes.
+  struct Grids {
+    nvinfer1::Dims u, x_dbl, xz, residual;
+  };
+  // `weights` begin with dt_weight, `next` and `head` with their first input.
+  static bool shape_tail(const Attribute* attributes, const Grids& grids, const Shapes& weights,
+                         pm_block_tail_params* params, Reason* reason);
+  static bool shape_next(const Shapes& next, const pm_block_tail_params& params, Reason* reason);
+  static bool shape_head(const Shapes& head, const pm_block_tail_params& params, Reason* reason);
+  static void point_tail(const void* xz, const void* residual, const void* const* weights,
+                         void* stream, pm_block_tail_params* params);
+  static void point_next(const void* const* next, int32_t count, void* xz,
+                         pm_block_tail_params* params);
+  static void point_head(const void* const* head, void* poses_3d, pm_block_tail_params* params);
+};
+
+// A block from the inputs of its scan on.
+struct Tail : TailBase {
+  enum InputIndex : int32_t {
+    kU,
+    kXDbl,
+    kXz,
+    kResidual,
+    kFirstWeight,
+    kRest = kFirstWeight + kWeights
+  };
+  static constexpr std::array<Input, kRest> kCommon = joined({{"u", Type::kHalf, 4},
+                                                              {"x_dbl", Type::kHalf, 4},
+                                                              {"xz", Type::kHalf, 4},
+                                                              {"residual", Type::kFloat, 4}},
+                                                             kWeightInputs);
+
+  using Params = pm_block_tail_params;
 
   // The scan's workspace; the launcher chooses how to run the scan.
   struct Launcher {
@@ -129,14 +155,11 @@ struct TailBase {
   static void point_common(const void* const* inputs, void* const* outputs, Params* params);
 };
 
-// A block from the inputs of its scan on, then the next block's norm and in_proj.
-struct BlockTail : TailBase {
+// Then the next block's norm and in_proj.
+struct BlockTail : Tail {
   static constexpr const char* kName = "BlockTail";
-
-  enum InputIndex : int32_t { kInProj = kCommonInputs, kPosition, kInputCount };
-  static constexpr std::array<Input, kInputCount> kInputs =
-      joined(kCommon, {{"in_proj", Type::kHalf, 4}, {"position", Type::kFloat, 2}});
-  static constexpr int32_t kRequired = kPosition;
+  static constexpr auto kInputs = joined(kCommon, kNextInputs);
+  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kRest + kPosition;
   static constexpr Output kOutputs[] = {
       // stream, xz
       like(Type::kFloat, kResidual, 4), like(Type::kHalf, kXz, 4)};
@@ -148,13 +171,86 @@ struct BlockTail : TailBase {
 };
 
 // The last block, then the head.
-struct LastBlockTail : TailBase {
+struct LastBlockTail : Tail {
   static constexpr const char* kName = "LastBlockTail";
+  static constexpr auto kInputs = joined(kCommon, kHeadInputs);
+  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kInputCount;
+  static constexpr Output kOutputs[] = {
+      // stream, poses_3d
+      like(Type::kFloat, kResidual, 4), on_grid(Type::kFloat, kResidual, {kFixed, 0, 3})};
 
-  enum InputIndex : int32_t { kHeadWeight = kCommonInputs, kHeadBias, kInputCount };
-  static constexpr std::array<Input, kInputCount> kInputs =
-      joined(kCommon, {{"head_weight", Type::kFloat, 2}, {"head_bias", Type::kFloat, 1}});
-  static constexpr int32_t kRequired = kInputCount;
+  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                    Reason* reason);
+  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+                    void* const* outputs, Params* params);
+};
+
+// A whole block. u and x_dbl lie in the workspace.
+struct WholeBlock : TailBase {
+  enum InputIndex : int32_t {
+    kXz,
+    kResidual,
+    kConvWeight,
+    kConvBias,
+    kProjection,
+    kFirstWeight,
+    kRest = kFirstWeight + kWeights
+  };
+  static constexpr std::array<Input, kRest> kCommon = joined({{"xz", Type::kHalf, 4},
+                                                              {"residual", Type::kFloat, 4},
+                                                              {"conv_weight", Type::kFloat, 2},
+                                                              {"conv_bias", Type::kFloat, 1},
+                                                              {"projection", Type::kHalf, 4}},
+                                                             kWeightInputs);
+
+  using Params = pm_block_params;
+
+  struct Launcher {
+    static bool takes(const Params& params) { return scan_limit(params) != 0; }
+    static bool takes(const Params&, const pm_cuda_tuning&) { return false; }
+    static size_t workspace_limit(const Params& params) {
+      const size_t scan = scan_limit(params);
+      return scan == 0 ? 0 : pm_block_workspace(&params.conv, scan);
+    }
+    static cudaError_t launch(Params params, const pm_cuda_tuning&, void* workspace,
+                              cudaStream_t stream) {
+      const size_t scan = pm_cuda_cross_scan_workspace(&params.tail.scan, nullptr);
+      pm_place_scan_inputs(&params, workspace, scan);
+      return pm_cuda_block(&params.conv, &params.tail, workspace, stream);
+    }
+
+   private:
+    static size_t scan_limit(const Params& params) {
+      return pm_cuda_cross_scan_workspace_limit(&params.tail.scan);
+    }
+  };
+
+ protected:
+  static bool shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
+                           Reason* reason);
+  static void point_common(const void* const* inputs, void* const* outputs, Params* params);
+};
+
+// Then the next block's norm and in_proj.
+struct Block : WholeBlock {
+  static constexpr const char* kName = "Block";
+  static constexpr auto kInputs = joined(kCommon, kNextInputs);
+  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kRest + kPosition;
+  static constexpr Output kOutputs[] = {
+      // stream, xz
+      like(Type::kFloat, kResidual, 4), like(Type::kHalf, kXz, 4)};
+
+  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+                    Reason* reason);
+  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+                    void* const* outputs, Params* params);
+};
+
+// The last block, then the head.
+struct LastBlock : WholeBlock {
+  static constexpr const char* kName = "LastBlock";
+  static constexpr auto kInputs = joined(kCommon, kHeadInputs);
+  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kInputCount;
   static constexpr Output kOutputs[] = {
       // stream, poses_3d
       like(Type::kFloat, kResidual, 4), on_grid(Type::kFloat, kResidual, {kFixed, 0, 3})};

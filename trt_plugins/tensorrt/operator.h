@@ -42,6 +42,13 @@ constexpr std::array<Row, N + M> joined(const Row (&first)[N], const Row (&more)
   for (std::size_t i = 0; i < M; ++i) all[N + i] = more[i];
   return all;
 }
+template <class Row, std::size_t N, std::size_t M>
+constexpr std::array<Row, N + M> joined(const std::array<Row, N>& first, const Row (&more)[M]) {
+  std::array<Row, N + M> all{};
+  for (std::size_t i = 0; i < N; ++i) all[i] = first[i];
+  for (std::size_t i = 0; i < M; ++i) all[N + i] = more[i];
+  return all;
+}
 
 // A size of an output: a multiple of that of an input's axis, or (kFixed) a number.
 inline constexpr int32_t kFixed = -1;
@@ -72,6 +79,7 @@ struct Shapes {
   int32_t count;
   const nvinfer1::Dims& operator[](int32_t input) const { return dims[input]; }
   bool has(int32_t input) const { return input < count; }
+  Shapes from(int32_t first) const { return {dims + first, count - first}; }
 };
 
 // The dimensions an output has.

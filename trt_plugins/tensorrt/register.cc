@@ -24,8 +24,9 @@ POSEMAMBA_EXPORT nvinfer1::IPluginCreatorInterface* const* getCreators(int32_t& 
   // One creator an operator and version.
   static std::tuple<Creator<CrossSelectiveScan>, Creator<SelectiveScan>,
                     Creator<CrossSelectiveScanV2>, Creator<SelectiveScanV2>, Creator<ConvSilu>,
-                    Creator<GatedNorm>, Creator<AddNorm>, Creator<Embed>, Creator<ConvProj>,
-                    Creator<BlockTail>, Creator<LastBlockTail>>
+                    Creator<GatedNorm>, Creator<AddNorm>, Creator<Embed>, Creator<Block>,
+                    Creator<LastBlock>, Creator<ConvProj>, Creator<BlockTail>,
+                    Creator<LastBlockTail>>
       all;
   static const auto creators = std::apply(
       [](auto&... one) {

@@ -22,7 +22,7 @@ _MACS_PER_STATE = 3  # decay, input, output
 #: Inputs of our operators that every position is multiplied with: fp16 matrices packed for the
 #: tensor cores, whose elements are their MACs, and float32 taps and matrices.
 _PACKED = ("in_proj", "projection", "out_proj", "fc1", "fc2")
-_WEIGHTS = ("weight", "head_weight")
+_WEIGHTS = ("weight", "conv_weight", "head_weight")
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -8,7 +8,7 @@ from typing import Literal
 OpsMode = Literal["fused", "generic", "standard"]
 Precision = Literal["fp32", "fp16"]
 Fusion = Literal["auto", "fused", "composed"]
-"""``fused``: two nodes per block, float16 and the paper's widths. ``composed``: standard matrix
+"""``fused``: one node per block, float16 and the paper's widths. ``composed``: standard matrix
 products with our nodes between them, any type and size. ``auto``: the first where it fits."""
 Rewrite = Fusion | Literal["off"]
 """How a model is rewritten for a GPU before it runs there; ``off``: not at all."""

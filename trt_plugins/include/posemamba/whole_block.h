@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 typedef struct pm_block_params {
-  pm_conv_proj_params conv; /* u and x_dbl are placed by pm_place_scan_inputs, */
+  pm_conv_proj_params conv;  /* u and x_dbl are placed by pm_place_scan_inputs, */
   pm_block_tail_params tail; /* tail.scan.x and x_dbl too */
 } pm_block_params;
 

@@ -85,24 +85,32 @@ bool embed(const Call& c) {
   return c.launch("pm_cuda_embed", &pm_cuda_embed, &p, nullptr);
 }
 
-bool conv_proj(const Call& c) {
+// The inputs of a convolution: those of ConvProj, or of a block, which names two of them otherwise.
+pm_conv_proj_params conv_of(const Call& c, const char* weight, const char* bias) {
   const std::vector<int64_t>& xz = c.dims("xz");
   pm_conv_proj_params p{};
-  p.x = c.input("xz"), p.weight = c.floats("weight"), p.bias = c.floats("bias");
-  p.projection = c.input("projection"), p.u = c.output(0), p.x_dbl = c.output(1);
+  p.x = c.input("xz"), p.weight = c.floats(weight), p.bias = c.floats(bias);
+  p.projection = c.input("projection");
   p.batch = xz[0], p.frames = xz[1], p.joints = static_cast<int32_t>(xz[2]), p.x_stride = xz[3];
-  p.channels = c.last("bias"), p.columns = static_cast<int32_t>(16 * c.dims("projection")[0]);
+  p.channels = c.last(bias), p.columns = static_cast<int32_t>(16 * c.dims("projection")[0]);
+  return p;
+}
+
+bool conv_proj(const Call& c) {
+  pm_conv_proj_params p = conv_of(c, "weight", "bias");
+  p.u = c.output(0), p.x_dbl = c.output(1);
   return c.launch("pm_cuda_conv_proj", &pm_cuda_conv_proj, &p, nullptr);
 }
 
-pm_cross_scan_params scan_of(const Call& c) {
-  const std::vector<int64_t>&u = c.dims("u"), &A = c.dims("A");
+// All but the addresses of u and x_dbl, whose rows have `columns` elements.
+pm_cross_scan_params scan_of(const Call& c, int64_t columns) {
+  const std::vector<int64_t>&xz = c.dims("xz"), &A = c.dims("A");
   pm_cross_scan_params p{};
-  p.x = c.input("u"), p.x_dbl = c.input("x_dbl"), p.dt_weight = c.floats("dt_weight");
-  p.dt_bias = c.floats("dt_bias"), p.A = c.floats("A"), p.D = c.floats("D");
-  p.batch = u[0], p.frames = u[1], p.joints = static_cast<int32_t>(u[2]);
-  p.d_inner = static_cast<int32_t>(u[3]), p.x_stride = p.y_stride = u[3];
-  p.x_dbl_stride = c.dims("x_dbl")[3];
+  p.dt_weight = c.floats("dt_weight"), p.dt_bias = c.floats("dt_bias");
+  p.A = c.floats("A"), p.D = c.floats("D");
+  p.batch = xz[0], p.frames = xz[1], p.joints = static_cast<int32_t>(xz[2]);
+  p.d_inner = static_cast<int32_t>(A[1]), p.x_stride = p.y_stride = A[1];
+  p.x_dbl_stride = columns;
   p.directions = static_cast<int32_t>(A[0]), p.d_state = static_cast<int32_t>(A[2]);
   p.dt_rank = c.last("dt_weight"), p.dtype = PM_FLOAT16;
   for (const Attribute& one : c.node.ints) {
@@ -116,23 +124,41 @@ pm_cross_scan_params scan_of(const Call& c) {
   return p;
 }
 
-bool tail(const Call& c) {
+pm_block_tail_params tail_of(const Call& c, int64_t columns) {
   const int64_t d = c.dims("residual")[3];
   pm_block_tail_params p{};
-  p.scan = scan_of(c);
+  p.scan = scan_of(c, columns);
   p.z = c.beyond("xz", 2 * d), p.z_stride = 4 * d, p.vectors = c.floats("vectors");
   p.out_proj = c.input("out_proj"), p.fc1 = c.input("fc1"), p.fc2 = c.input("fc2");
   p.residual = c.floats("residual"), p.position = c.floats("position");
   p.stream = static_cast<float*>(c.output(0)), p.d_model = static_cast<int32_t>(d);
   p.out_epsilon = c.node.real("out_epsilon"), p.norm2_epsilon = c.node.real("norm2_epsilon");
   p.shared_epsilon = c.node.real("shared_epsilon"), p.next.epsilon = c.node.real("next_epsilon");
-  if (c.node.op == "BlockTail") {
+  if (c.node.has("in_proj")) {
     p.next.in_proj = c.input("in_proj"), p.next.xz = c.output(1);
   } else {
     p.next.head_weight = c.floats("head_weight"), p.next.head_bias = c.floats("head_bias");
     p.next.poses_3d = static_cast<float*>(c.output(1));
   }
+  return p;
+}
+
+bool tail(const Call& c) {
+  pm_block_tail_params p = tail_of(c, c.dims("x_dbl")[3]);
+  p.scan.x = c.input("u"), p.scan.x_dbl = c.input("x_dbl");
   return c.launch("pm_cuda_block_tail", &pm_cuda_block_tail, &p, c.workspace, nullptr);
+}
+
+// u and x_dbl lie in buffers of their own here.
+bool block(const Call& c) {
+  pm_conv_proj_params conv = conv_of(c, "conv_weight", "conv_bias");
+  pm_block_tail_params p = tail_of(c, conv.columns);
+  const auto rows = static_cast<size_t>(2 * conv.batch * conv.frames * conv.joints);
+  const Buffer u(rows * static_cast<size_t>(conv.channels));
+  const Buffer x_dbl(rows * static_cast<size_t>(conv.columns));
+  p.scan.x = conv.u = u.data(), p.scan.x_dbl = conv.x_dbl = x_dbl.data();
+  return c.launch("pm_cuda_block", &pm_cuda_block, &conv, &p, c.workspace, nullptr) &&
+         cudaDeviceSynchronize() == cudaSuccess;
 }
 
 constexpr struct {
@@ -140,7 +166,7 @@ constexpr struct {
   bool (*launch)(const Call&);
 } kLaunchers[] = {{"ConvSilu", &conv_silu}, {"GatedNorm", &gated_norm}, {"AddNorm", &add_norm},
                   {"Embed", &embed},        {"ConvProj", &conv_proj},   {"BlockTail", &tail},
-                  {"LastBlockTail", &tail}};
+                  {"LastBlockTail", &tail}, {"Block", &block},          {"LastBlock", &block}};
 
 }  // namespace
 

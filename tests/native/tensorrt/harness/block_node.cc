@@ -49,6 +49,17 @@ std::vector<BlockNode> composed(const BlockSizes& s, DataType type) {
   return {conv, gate, add, shared};
 }
 
+// A tail and the convolution before it as one node.
+BlockNode whole(BlockNode tail, const BlockNode& conv) {
+  const size_t word = tail.op.find("Tail");
+  tail.what.replace(word, 4, ""), tail.op.replace(word, 4, "");
+  Tensors given = {conv.inputs[0], tail.inputs[3], conv.inputs[1], conv.inputs[2], conv.inputs[3]};
+  given[2].name = "conv_weight", given[3].name = "conv_bias";
+  given.insert(given.end(), tail.inputs.begin() + 4, tail.inputs.end());
+  tail.inputs = given;
+  return tail;
+}
+
 std::vector<BlockNode> fused(const BlockSizes& s) {
   const int64_t d = s.d_model, inner = 2 * d, row = 4 * (s.dt_rank + 2 * s.d_state);
   const auto on = [&s](const char* name, DataType of, int64_t channels) {
@@ -95,7 +106,9 @@ std::vector<BlockNode> fused(const BlockSizes& s) {
   BlockNode positioned = tail;
   positioned.what += " with a position";
   positioned.inputs.push_back({"position", kSingle, {s.frames + 2, d}});  // of a longer clip
-  return {embed, conv, tail, positioned, last};
+  std::vector<BlockNode> all = {embed, conv, tail, positioned, last};
+  for (const BlockNode* one : {&tail, &positioned, &last}) all.push_back(whole(*one, conv));
+  return all;
 }
 
 }  // namespace

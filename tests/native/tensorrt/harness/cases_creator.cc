@@ -8,8 +8,8 @@
 using namespace harness;
 
 namespace {
-// Two scans in two versions, three composed and four fused operators.
-constexpr int32_t kCreators = 4 + 3 + 4;
+// Two scans in two versions, three composed and six fused operators.
+constexpr int32_t kCreators = 4 + 3 + 6;
 }  // namespace
 
 CASE(creators) {
