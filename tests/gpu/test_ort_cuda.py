@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -250,3 +252,33 @@ def test_lift_opens_what_the_gpu_runs_fastest(
     assert told[-1].startswith("Model: ")
     with Lifter(path, "onnxruntime-cuda", threads=1) as lifter:
         assert np.abs(got - lifter.lift(clip)).max() < 2 * limit
+
+
+#: Python's session, the runtime's own ONNX Runtime opened and closed, then Python's sessions again.
+TURNS = """
+import sys
+import numpy as np
+import torch
+from pmexport.runtimes.base import RuntimeOptions
+from pmexport.runtimes.ort_cuda import OrtCuda
+from posemamba_runtime.lifter import Lifter
+
+torch.cuda.init()
+clip = np.zeros((1, 27, 17, 2), np.float32)
+runtime = OrtCuda(RuntimeOptions(optimize="composed"))
+early = runtime.load(sys.argv[1])
+first = early(clip)
+for _ in range(2):
+    with Lifter(sys.argv[1], "onnxruntime-cuda", threads=1) as lifter:
+        assert np.abs(lifter.lift(clip) - first).max() < float(sys.argv[2])
+    assert np.abs(early(clip) - first).max() < float(sys.argv[2])
+    assert np.abs(runtime.load(sys.argv[1])(clip) - first).max() < float(sys.argv[2])
+"""
+
+
+def test_the_runtime_beside_pythons_sessions(model: tuple[Path, float]) -> None:
+    """Both open the CUDA provider's one library; closing one must leave the other its kernels."""
+    path, limit = model
+    command = [sys.executable, "-X", "faulthandler", "-c", TURNS, str(path), str(2 * limit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -90,19 +90,23 @@ struct OpRow {
   }
 
   // Shape inference is the one callback that is not handed the interface.
-  static Status* infer_shape(const CustomOp*, ShapeInferContext* context) {
-    return Kernel::infer_shape(api_, context);
+  static Status* infer_shape(const CustomOp* op, ShapeInferContext* context) {
+    return Kernel::infer_shape(static_cast<const Row*>(op)->api, context);
   }
 
-  // ONNX Runtime keeps the pointer for the life of the process.
-  static const CustomOp* get(const Api* api) {
-    api_ = api;
-    static const CustomOp op = make();
-    return &op;
+  // For one ONNX Runtime, which keeps the pointer for the life of the process. Null without memory.
+  static const CustomOp* make(const Api* api) {
+    auto* row = new (std::nothrow) Row{};  // callbacks left null are optional in the interface
+    if (row == nullptr) return nullptr;
+    fill(row);
+    row->api = api;
+    return row;
   }
 
  private:
-  static inline const Api* api_ = nullptr;
+  struct Row : CustomOp {
+    const Api* api;
+  };
 
   template <class Params>
   static Status* launch(const Api* api, KernelContext* context, const Params& params) {
@@ -136,8 +140,8 @@ struct OpRow {
     delete[] outputs;
   }
 
-  static CustomOp make() {
-    CustomOp op{};  // callbacks left null are optional in the interface
+  static void fill(CustomOp* row) {
+    CustomOp& op = *row;
     op.version = kCustomOpVersion;
     op.GetName = [](const CustomOp*) { return Kernel::kName; };
     op.GetExecutionProviderType = [](const CustomOp*) { return Device::kProvider; };
@@ -156,7 +160,6 @@ struct OpRow {
     op.GetEndVersion = [](const CustomOp*) { return 1; };
     op.GetMayInplace = &may_lie_over;
     op.ReleaseMayInplace = &release;
-    return op;
   }
 };
 

@@ -164,7 +164,6 @@ struct CustomOp {
   X(CastTypeInfoToTensorInfo, 55, Status*, (const TypeInfo*, const TensorInfo**))              \
   X(CreateMemoryInfo, 68, Status*, (const char*, AllocatorType, int, MemType, MemoryInfo**))   \
   X(GetAllocatorWithDefaultOptions, 78, Status*, (Allocator**))                                \
-  X(ReleaseEnv, 92, void, (Env*))                                                              \
   X(ReleaseSession, 95, void, (Session*))                                                      \
   X(ReleaseValue, 96, void, (Value*))                                                          \
   X(ReleaseRunOptions, 97, void, (RunOptions*))                                                \

@@ -1,4 +1,7 @@
 // Entry point of libposemamba_ort.so: SessionOptions.register_custom_ops_library finds it by name.
+#include <mutex>
+#include <new>
+
 #include "block_ops.h"
 #include "cpu_device.h"
 #include "cross_selective_scan_v2.h"
@@ -16,8 +19,9 @@ namespace {
 // a node is on.
 template <class Device, ElementType Activation, class... Kernels>
 Status* add_rows(const Api* api, CustomOpDomain* domain) {
-  const CustomOp* const rows[] = {OpRow<Kernels, Device, Activation>::get(api)...};
+  const CustomOp* const rows[] = {OpRow<Kernels, Device, Activation>::make(api)...};
   for (const CustomOp* row : rows) {
+    if (row == nullptr) return CreateStatus(api, kOrtFail, "posemamba: out of memory");
     PM_ORT_RETURN_IF_ERROR(CustomOpDomain_Add(api, domain, row));
   }
   return nullptr;
@@ -29,25 +33,42 @@ Status* add_composed(const Api* api, CustomOpDomain* domain) {
                   AddNorm>(api, domain);
 }
 
-Status* register_operators(const Api* api, SessionOptions* options) {
-  // Session options keep only a reference, so the domain lives as long as the process, made once.
-  static CustomOpDomain* domain = nullptr;
-  static Status* failed = [api] {
-    PM_ORT_RETURN_IF_ERROR(CreateCustomOpDomain(api, "posemamba", &domain));
-    PM_ORT_RETURN_IF_ERROR((add_composed<CpuDevice, kOrtFloat>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR((add_composed<CpuDevice, kOrtFloat16>(api, domain)));
+Status* make_domain(const Api* api, CustomOpDomain** domain) {
+  PM_ORT_RETURN_IF_ERROR(CreateCustomOpDomain(api, "posemamba", domain));
+  PM_ORT_RETURN_IF_ERROR((add_composed<CpuDevice, kOrtFloat>(api, *domain)));
+  PM_ORT_RETURN_IF_ERROR((add_composed<CpuDevice, kOrtFloat16>(api, *domain)));
 #ifdef POSEMAMBA_ORT_CUDA
-    PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat16>(api, domain)));
-    PM_ORT_RETURN_IF_ERROR((add_rows<CudaDevice, kOrtFloat16, Embed, Block, LastBlock, ConvProj,
-                                     BlockTail, LastBlockTail>(api, domain)));
+  PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat>(api, *domain)));
+  PM_ORT_RETURN_IF_ERROR((add_composed<CudaDevice, kOrtFloat16>(api, *domain)));
+  PM_ORT_RETURN_IF_ERROR((add_rows<CudaDevice, kOrtFloat16, Embed, Block, LastBlock, ConvProj,
+                                   BlockTail, LastBlockTail>(api, *domain)));
 #endif
-    return static_cast<Status*>(nullptr);
-  }();
-  if (failed != nullptr) {
-    return CreateStatus(api, kOrtFail, "posemamba: the operator domain could not be created");
+  return nullptr;
+}
+
+// A process may hold two ONNX Runtimes, Python's and the one that posemamba_runtime opened, even of
+// two releases. What one of them made is of no use to the other, so each has a domain. Session
+// options keep only a reference: a domain lives as long as the process.
+struct Registered {
+  const Api* api;
+  CustomOpDomain* domain;
+  Registered* before;
+};
+
+Status* register_operators(const Api* api, SessionOptions* options) {
+  static std::mutex mutex;
+  static Registered* last = nullptr;
+  const std::lock_guard<std::mutex> lock(mutex);
+  const Registered* found = last;
+  while (found != nullptr && found->api != api) found = found->before;
+  if (found == nullptr) {
+    CustomOpDomain* domain = nullptr;
+    PM_ORT_RETURN_IF_ERROR(make_domain(api, &domain));
+    auto* made = new (std::nothrow) Registered{api, domain, last};
+    if (made == nullptr) return CreateStatus(api, kOrtFail, "posemamba: out of memory");
+    found = last = made;
   }
-  return AddCustomOpDomain(api, options, domain);
+  return AddCustomOpDomain(api, options, found->domain);
 }
 
 }  // namespace

@@ -187,7 +187,6 @@ ort::Status* AllocatorFree(ort::Allocator*, void* memory) {
 ort::Status* GetAllocatorWithDefaultOptions(ort::Allocator** out) {
   return give(out, "GetAllocatorWithDefaultOptions");
 }
-void ReleaseEnv(ort::Env*) { --environments; }
 void ReleaseStatus(ort::Status*) {}
 void ReleaseMemoryInfo(ort::MemoryInfo*) {}
 void ReleaseSession(ort::Session*) {}

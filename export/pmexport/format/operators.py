@@ -17,8 +17,10 @@ CROSS_SELECTIVE_SCAN, SELECTIVE_SCAN = "CrossSelectiveScan", "SelectiveScan"
 CONV_SILU, GATED_NORM, ADD_NORM = "ConvSilu", "GatedNorm", "AddNorm"
 EMBED, BLOCK, LAST_BLOCK = "Embed", "Block", "LastBlock"
 CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL = "ConvProj", "BlockTail", "LastBlockTail"
-FUSED = (EMBED, BLOCK, LAST_BLOCK, CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL)
-"""The whole network of the fused rewrite: the first three; the others in files of before."""
+FUSED = (EMBED, BLOCK, LAST_BLOCK)
+"""The whole network of the fused rewrite."""
+FUSED_IN_TWO = (EMBED, CONV_PROJ, BLOCK_TAIL, LAST_BLOCK_TAIL)
+"""The same in files of before: a block was two nodes."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from typing import Any
 from pmexport.format.file import ModelFile, Node
 from pmexport.format.macs import Shapes, concrete_shapes, half_macs, node_macs
 from pmexport.format.names import OP_DOMAIN
-from pmexport.format.operators import ADD_NORM, FUSED
+from pmexport.format.operators import ADD_NORM, FUSED, FUSED_IN_TWO
 from pmexport.passes.fp16_rules import RULES, SINGLE_SCOPES, Rule, is_kept
 from posemamba.text import plural
 
 HALF, SINGLE = "fp16", "fp32"
 _BLOCK = re.compile(r"^(STE|TTE)blocks\.\d+\.")
 _COUNTER = re.compile(r"_\d+$")
+_FUSED = {*FUSED, *FUSED_IN_TWO}
 
 #: Why a layer is fp32 in an fp16 model; ``docs/reference/onnx.md`` has the measurements.
 REASONS: dict[str, str] = {
@@ -171,7 +172,7 @@ def precision_table(
 def _stated(node: Node, source: ModelFile) -> str:
     """What a node gives by the ONNX model, the float32 stream beside it left out."""
     first = source.values[node.outputs[0]].dtype
-    if node.op_type in FUSED:
+    if node.op_type in _FUSED:
         return source.computes_in(node) or first
     return source.values[node.outputs[1]].dtype if node.op_type == ADD_NORM else first
 
@@ -208,7 +209,7 @@ def _reason(node: Node, source: ModelFile, asked: str, dtype: str) -> str | None
     if node.domain == OP_DOMAIN:
         if dtype != HALF:
             return REASONS["keep"] if kept else None
-        return REASONS["block" if node.op_type in FUSED else "inside"]
+        return REASONS["block" if node.op_type in _FUSED else "inside"]
     if dtype == HALF:
         return ""
     if kept:

@@ -88,7 +88,7 @@ def test_fp16_of_a_width_the_kernels_have_is_fused(
     assert graph_of("e.engine")["form"] == "fused"
     known = read_sidecar(Path("e.engine"))
     assert known["plugin"]["creators"] == sorted(FUSED)
-    assert known["precision"]["plugin_layers"] == 1 + 2 * 2
+    assert known["precision"]["plugin_layers"] == 1 + 2
     trt("--onnx", str(wide / "single.onnx"), "--no-cache", "--no-check", "-o", "e.engine")
     assert graph_of("e.engine")["form"] == "composed"
 

@@ -17,6 +17,7 @@ constexpr const char* kNoProvider =
     "install onnxruntime-gpu with a CUDA that fits the driver, or use backend onnxruntime-cpu";
 
 OrtCudaOptions make_options(const OrtLibrary& library, const BackendRequest& request) {
+  start(library);  // before the options: they log
   if (!library.has_provider(kProvider)) {
     fail(PM_MISSING, "ONNX Runtime %s in '%s' has no CUDA provider: %s", library.version().c_str(),
          library.path().c_str(), kNoProvider);
@@ -39,7 +40,6 @@ class OrtCuda : public Backend {
  public:
   OrtCuda(const BackendRequest& request, std::shared_ptr<OrtLibrary> library)
       : gpu_(std::make_shared<Cuda>(request.device)),
-        env_(start(*library)),
         options_(make_options(*library, request)),
         onnx_(request, std::move(library), options_.get()),
         memory_(onnx_.memory("Cuda", request.device)),
@@ -130,7 +130,6 @@ class OrtCuda : public Backend {
   }
 
   std::shared_ptr<Cuda> gpu_;
-  OrtEnv env_;  // before the options: they log
   OrtCudaOptions options_;
   OrtModel onnx_;
   OrtMemoryInfo memory_;

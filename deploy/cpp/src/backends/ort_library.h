@@ -52,7 +52,6 @@ class OrtOwned {
   T* value_ = nullptr;
 };
 
-using OrtEnv = OrtOwned<ort::Env, &ort::ReleaseEnv<ort::Env*>>;
 using OrtSession = OrtOwned<ort::Session, &ort::ReleaseSession<ort::Session*>>;
 using OrtSessionOptions =
     OrtOwned<ort::SessionOptions, &ort::ReleaseSessionOptions<ort::SessionOptions*>>;

@@ -1,6 +1,8 @@
 #include "backends/ort_model.h"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "core/failure.h"
 #include "core/metadata.h"
@@ -17,17 +19,23 @@ const char* kExportAgain = "export it again with 'pmexport onnx'";
 
 }  // namespace
 
-OrtEnv start(const OrtLibrary& library) {
-  OrtEnv env(library.api());
+ort::Env* start(const OrtLibrary& library) {
+  static std::mutex mutex;
+  static auto& all = *new std::map<const ort::Api*, ort::Env*>();  // not destroyed at exit either
+  const std::lock_guard<std::mutex> lock(mutex);
+  const auto found = all.find(library.api());
+  if (found != all.end()) return found->second;
+  ort::Env* env = nullptr;
   library.check(ort::CreateEnvWithCustomLogger(library.api(), &drop, nullptr, ort::kOrtFatal,
-                                               "posemamba", env.out()),
+                                               "posemamba", &env),
                 PM_BACKEND_FAILED, "ONNX Runtime does not start", "install ONNX Runtime again");
+  all.emplace(library.api(), env);
   return env;
 }
 
 OrtModel::OrtModel(const BackendRequest& request, std::shared_ptr<OrtLibrary> library,
                    const ort::CudaOptions* cuda)
-    : library_(std::move(library)), env_(start(*library_)), session_(api()) {
+    : library_(std::move(library)), session_(api()) {
   facts_.path = request.path;
   open(request, cuda);
   int64_t taken[2] = {};
@@ -44,6 +52,7 @@ void OrtModel::open(const BackendRequest& request, const ort::CudaOptions* cuda)
   const auto check = [&](ort::Status* status, const char* subject) {
     library_->check(status, PM_BACKEND_FAILED, subject, "install ONNX Runtime again");
   };
+  ort::Env* const env = start(*library_);
   OrtSessionOptions options(api());
   check(ort::CreateSessionOptions(api(), options.out()), "no session options");
   check(ort::SetSessionLogSeverityLevel(api(), options.get(), ort::kOrtFatal), "no log level");
@@ -63,8 +72,7 @@ void OrtModel::open(const BackendRequest& request, const ort::CudaOptions* cuda)
                     PM_MISMATCH, "the operators of '" + op_library_ + "' cannot be registered",
                     "use the op library of the release that exported the model");
   }
-  explain(
-      ort::CreateSession(api(), env_.get(), request.path.c_str(), options.get(), session_.out()));
+  explain(ort::CreateSession(api(), env, request.path.c_str(), options.get(), session_.out()));
 }
 
 // Why a session could not be made, as one sentence with its fix.

@@ -12,9 +12,13 @@ namespace posemamba::runtime {
 constexpr const char* kInputName = "keypoints_2d";
 constexpr const char* kOutputName = "poses_3d";
 
-// ONNX Runtime at work in this process, silent. Anything but its version asks for this first; every
-// owner holds the same one. Throws Failure.
-OrtEnv start(const OrtLibrary& library);
+// ONNX Runtime at work in this process, silent. Anything but its version asks for this first.
+// Throws Failure.
+//
+// It is never released. With its last environment an ONNX Runtime shuts its CUDA provider down, and
+// Python's onnxruntime, another ONNX Runtime in the process, has opened the same file: its sessions
+// would lose their kernels, and crash.
+ort::Env* start(const OrtLibrary& library);
 
 class OrtModel {
  public:
@@ -41,7 +45,6 @@ class OrtModel {
   void read_facts();
 
   std::shared_ptr<OrtLibrary> library_;
-  OrtEnv env_;
   OrtSession session_;
   ModelFacts facts_;
   std::string op_library_;

@@ -152,4 +152,10 @@ cudaError_t pm_cuda_block_tail(const pm_block_tail_params* p, void* workspace, c
   return d.write({stream, {p->next.poses_3d, positions * 3 * kFloat}});
 }
 
+cudaError_t pm_cuda_block(const pm_conv_proj_params* conv, const pm_block_tail_params* tail,
+                          void* workspace, cudaStream_t stream) {
+  const cudaError_t error = pm_cuda_conv_proj(conv, stream);
+  return error != cudaSuccess ? error : pm_cuda_block_tail(tail, workspace, stream);
+}
+
 }  // extern "C"
