@@ -210,7 +210,7 @@ class ModelFile:
     @property
     def precision(self) -> Precision:
         """``fp16`` if any node computes in it, whatever the metadata says."""
-        return "fp16" if "fp16" in self.result_types.values() else "fp32"
+        return "fp16" if any(self.computes_in(node) == "fp16" for node in self.nodes) else "fp32"
 
     @cached_property
     def sha256(self) -> str:

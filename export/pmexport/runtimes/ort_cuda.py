@@ -60,14 +60,17 @@ class OrtCuda:
         return session_lift(self.session(file, cuda_graph=False)[0])
 
     def bind(self, file: File, keypoints_2d: FloatArray) -> Bound:
-        session, form = self.session(file, self.options.cuda_graph)
+        session, form = self.session(file, self.options.cuda_graph, one_shape=True)
         return _OrtBound(session, keypoints_2d, self.options, form)
 
-    def session(self, file: File, cuda_graph: bool) -> tuple[Any, GpuForm]:
+    def session(
+        self, file: File, cuda_graph: bool, *, one_shape: bool = False
+    ) -> tuple[Any, GpuForm]:
         """The ``onnxruntime.InferenceSession`` itself, all of it on the GPU, and of which nodes.
 
         Args:
             cuda_graph: record the first run and replay it: one input shape, bound buffers.
+            one_shape: take the memory that this shape needs, not the next power of two.
 
         Raises:
             InputError: as :meth:`load`, or the CUDA provider does not start.
@@ -79,10 +82,14 @@ class OrtCuda:
         provider = {
             "use_tf32": str(int(self.options.tf32)),
             "enable_cuda_graph": str(int(cuda_graph)),
+            "arena_extend_strategy": "kSameAsRequested" if one_shape else "kNextPowerOfTwo",
         }
         given = self.options
         providers = [(CUDA_PROVIDER, provider)]
-        session = open_session(model, given.threads, providers, instead, profile=given.profile)
+        session = open_session(
+            model, given.threads, providers, instead,
+            profile=given.profile, memory_pattern=not one_shape,
+        )  # fmt: skip
         if CUDA_PROVIDER not in session.get_providers():  # onnxruntime falls back to the CPU
             raise InputError(
                 "onnxruntime's CUDA provider does not start here (no GPU, no driver, or CUDA and "

@@ -24,6 +24,7 @@ def open_session(
     instead: bytes | None = None,
     *,
     profile: Path | None = None,
+    memory_pattern: bool = True,
     any_outputs: bool = False,
 ) -> Any:  # noqa: ANN401
     """A session of a PoseMamba model, as :func:`open_any_session`.
@@ -34,7 +35,9 @@ def open_session(
     Raises:
         InputError: the file is no model of ours, or needs what is missing here.
     """
-    session = open_any_session(file, threads, providers, instead, profile=profile)
+    session = open_any_session(
+        file, threads, providers, instead, profile=profile, memory_pattern=memory_pattern
+    )
     inputs = [value.name for value in session.get_inputs()]
     outputs = [value.name for value in session.get_outputs()]
     if inputs != [INPUT_NAME] or (outputs != [OUTPUT_NAME] and not any_outputs):
@@ -52,6 +55,7 @@ def open_any_session(
     instead: bytes | None = None,
     *,
     profile: Path | None = None,
+    memory_pattern: bool = True,
 ) -> Any:  # noqa: ANN401
     """An ``onnxruntime.InferenceSession`` with the project's operators.
 
@@ -60,6 +64,8 @@ def open_any_session(
         providers: as onnxruntime takes them.
         instead: the model to run, where it is not what the file holds.
         profile: a folder for the times of nodes, and the graph they are of.
+        memory_pattern: from the second run of a shape on, take all memory at once; what the first
+            run took stays beside it.
 
     Raises:
         InputError: ONNX Runtime cannot load it, or it needs what is missing here.
@@ -68,6 +74,7 @@ def open_any_session(
 
     path, model = file.path, instead
     options = _quiet_options()
+    options.enable_mem_pattern = memory_pattern
     if threads is not None:
         options.intra_op_num_threads = threads
     if profile is not None:
