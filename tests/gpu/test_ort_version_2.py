@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import kernel_cases as cases
 import kernel_v2 as v2
@@ -30,8 +31,6 @@ CROSS: dict[str, dict[str, object]] = {
     "channels": {"d_inner": 21},
     "states": {"d_state": 200},
 }
-#: As tests/pmexport/exporting/test_forks.py has them; the golden outputs are float64's.
-FORK_BOUNDS = {"fp32": TOLERANCE, "fp16": 2e-2}
 
 
 @pytest.fixture(autouse=True)
@@ -69,13 +68,26 @@ def test_a_piece_of_no_steps_keeps_the_state(given: bool) -> None:
     assert np.array_equal(state, start if given else np.zeros_like(start))
 
 
-@pytest.mark.parametrize("precision", FORK_BOUNDS)
+def root_mean_square(values: Any) -> float:  # noqa: ANN401
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", CASES)
-def test_forks(name: str, precision: str, tmp_path: Path) -> None:
+def test_forks(name: str, precision: Any, tmp_path: Path) -> None:  # noqa: ANN401
     case = CASES[name]
     network = load_checkpoint(case.checkpoint, scan_order=case.scan)
     export_onnx(network, tmp_path / "m.onnx", ExportOptions(precision=precision))
-    golden = np.load(case.outputs)
+    golden = np.load(case.outputs)  # float64's
     lift = OrtCuda(RuntimeOptions(precision=precision, optimize="off")).load(tmp_path / "m.onnx")
-    error = np.abs(lift(golden["keypoints_2d"]) - golden["poses_3d"]).max()
-    assert error < FORK_BOUNDS[precision]
+    error = lift(golden["keypoints_2d"]) - golden["poses_3d"]
+    if precision == "fp32":
+        assert np.abs(error).max() < TOLERANCE
+        return
+    # Every product, convolution and activation rounds to float16, as in PyTorch's autocast, which
+    # keeps a little more in float32: 1.2 to 1.3 times its error was measured. Another scan is
+    # 0.6 away.
+    keypoints = torch.from_numpy(golden["keypoints_2d"]).cuda()
+    with torch.inference_mode(), torch.autocast("cuda", torch.float16):
+        halves = network.cuda()(keypoints).float().cpu().numpy()
+    assert root_mean_square(error) < 2 * root_mean_square(halves - golden["poses_3d"])
