@@ -196,8 +196,8 @@ INPUTS: dict[str, tuple[Make, str]] = {
     "a list of texts": (_json(["a", "b"]), "entry 0: is 'a'"),
     "nobody": (_json([]), "no person in 1 frame:"),
     "nobody anywhere": (_json([[], [], []]), "no person in 3 frames"),
-    "nobody in a folder": (_folder(f0__json=_frame([]), f1__json=_frame([])), "no person in any"),
-    "null": (_json(None), "no person in any"),
+    "nobody in a folder": (_folder(f0__json=_frame([]), f1__json=_frame([])), "no person in"),
+    "null": (_json(None), "no person in"),
     "geometry": (_json({"type": "FeatureCollection", "features": []}), "no keypoint format"),
     # People
     "people of text": (_json({"people": ["a"]}), "not an object"),
