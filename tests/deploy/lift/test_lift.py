@@ -99,6 +99,29 @@ def test_a_model_that_does_not_say_how_many_frames_it_takes(
     assert told_poses[0] == told_poses[1]
 
 
+@pytest.mark.parametrize(
+    ("suffix", "says"),
+    [
+        ("npz", "the poses that 'lift' wrote"),
+        ("json", "no keypoint format read here"),
+        ("csv", "give what a detector wrote"),
+        ("bvh", "a motion in 3D"),
+        ("trc", "points in 3D"),
+    ],
+)
+def test_poses_are_not_taken_for_keypoints(
+    suffix: str, says: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "k.jsonl"
+    path.write_text(files.lines(files.film("coco17", 5)))
+    out, again = tmp_path / f"o.{suffix}", tmp_path / "again.npz"
+    assert main(["lift", str(model), str(path), "-o", str(out), "--height-m", "1.7", *SIZE]) == 0
+    capsys.readouterr()
+    assert main(["lift", str(model), str(out), "-o", str(again), *SIZE]) == 2
+    assert says in capsys.readouterr().err
+    assert not again.exists()
+
+
 def test_any_length_without_a_seam(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
