@@ -67,6 +67,14 @@ def _painted(text: str, colour: str) -> str:
     return text if plain else click.style(text, fg=colour)
 
 
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: compiled modules that are being imported make an ImportError of
+    it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 class Tool(click.Group):
     """A command group that never shows a traceback and keeps to the exit codes."""
 
@@ -91,6 +99,8 @@ class Tool(click.Group):
         except (click.Abort, _Interrupted):
             fail("interrupted", INTERRUPTED)
         except Exception as error:
+            if _is_interrupt(error):
+                fail("interrupted", INTERRUPTED)
             if os.environ.get(TRACEBACK_VARIABLE):
                 raise
             fail(describe(error), BAD_REQUEST)

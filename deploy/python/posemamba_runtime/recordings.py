@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ class Lifts(Protocol):
     """What is needed of a :class:`posemamba_runtime.Lifter`."""
 
     @property
-    def info(self) -> dict[str, object]: ...
+    def info(self) -> dict[str, Any]: ...
 
     def step(self) -> int: ...
 
@@ -283,11 +283,29 @@ def _windows(lifter: Lifts, options: LiftOptions) -> tuple[int, int]:
     """Window and hop as the stream takes them."""
     if options.hop or options.policy != "blend":
         return options.window, max(1, options.hop)
-    return options.window, max(1, int(_HOP * (options.window or windows_of(lifter)[1])))
+    return options.window, max(1, int(_HOP * (options.window or longest_window(lifter))))
 
 
-def windows_of(lifter: Lifts) -> tuple[int, int]:
-    """Frames of the model's shortest and longest window."""
-    frames = lifter.info.get("frames")
-    span = frames if isinstance(frames, dict) else {"min": 1, "max": 1}
-    return int(span["min"]), int(span["max"])
+def window_limits(lifter: Lifts) -> tuple[int, int | None]:
+    """Frames of the model's shortest and longest window; None where it does not say, as those of
+    other tools."""
+    frames = lifter.info["frames"]
+    return int(frames["min"]), None if frames["max"] is None else int(frames["max"])
+
+
+def longest_window(lifter: Lifts, instead: str = "--window") -> int:
+    """Frames of it.
+
+    Args:
+        instead: what to give where the model does not say.
+
+    Raises:
+        BadArgument: it does not.
+    """
+    longest = window_limits(lifter)[1]
+    if longest is None:
+        raise BadArgument(
+            f"'{lifter.info['model']}' does not say how many frames it takes: give {instead}, or "
+            "export it with 'pmexport onnx'"
+        )
+    return longest

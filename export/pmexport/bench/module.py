@@ -9,6 +9,7 @@ import numpy as np
 from pmexport.bench.measure import HostBound, measure
 from pmexport.bench.run import BenchRequest
 from pmexport.format.environment import environment
+from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.base import FloatArray
@@ -51,9 +52,7 @@ def run_module_bench(request: BenchRequest, model: ModelFile) -> dict[str, Any]:
     try:
         measured = measure(HostBound(run, next(iter(feeds.values()))), request.effort)
     except Exception as error:  # onnxruntime has many
-        raise InputError(
-            f"'{model.path}' cannot run: {' '.join(str(error).split())[:200]}"
-        ) from None
+        raise InputError(f"'{model.path}' cannot run: {reason(error)}") from None
     return {
         "schema": SCHEMA,
         "model": {"path": str(model.path), "sha256": model.sha256, "module": model.module},

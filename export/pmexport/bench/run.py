@@ -16,6 +16,7 @@ from pmexport.bench.measure import Effort, HostBound
 from pmexport.bench.timed import RuntimeTimes, time_bound
 from pmexport.check.cases import bounce, with_channels
 from pmexport.format.environment import environment
+from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile
 from pmexport.format.limits import check_elements, check_frames
 from pmexport.format.memory import check_room
@@ -236,10 +237,9 @@ def _timed(
     except (ImportError, InputError):  # what is not installed has its own line
         raise
     except Exception as error:  # each runtime has its own classes
-        reason = " ".join(str(error).split())[:200]
         path = file if isinstance(file, Path) else file.path
         raise InputError(
-            f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason}"
+            f"runtime '{runtime.name}' cannot run '{path}' at shape {clip.shape}: {reason(error)}"
         ) from None
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pmexport.check.cases import Case
 from pmexport.check.tolerance import Tolerance
+from pmexport.format.failures import reason
 from pmexport.runtimes.base import FloatArray, Lift
 from posemamba.pose.metrics import joint_errors
 from posemamba.skeleton import JOINT_NAMES
@@ -104,8 +105,7 @@ def _run(lift: Lift, case: Case, want: FloatArray) -> tuple[FloatArray | None, s
     try:
         got = lift(case.keypoints_2d)
     except Exception as error:  # each runtime has its own classes, and any of them is a failure
-        reason = " ".join(str(error).split())[:200]
-        return None, f"cannot run {case.name} of shape {case.keypoints_2d.shape}: {reason}"
+        return None, f"cannot run {case.name} of shape {case.keypoints_2d.shape}: {reason(error)}"
     if got.shape != want.shape:
         return None, f"gives poses {got.shape} for {case.name}, expected {want.shape}"
     where = not_finite(got)

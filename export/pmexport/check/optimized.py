@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pmexport.check.tolerance import TOLERANCES
+from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.format.options import Fusion
@@ -127,8 +128,7 @@ def _run(lift: Lift, clip: FloatArray, path: Path) -> FloatArray:
     try:
         return lift(clip)
     except Exception as error:  # onnxruntime and PyTorch raise classes of their own
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"'{path}' cannot be run at shape {clip.shape}: {reason}") from None
+        raise InputError(f"'{path}' cannot be run at shape {clip.shape}: {reason(error)}") from None
 
 
 def _clip(batch: int, frames: int, channels: int) -> FloatArray:

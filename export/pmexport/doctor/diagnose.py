@@ -14,6 +14,7 @@ from pmexport.doctor.jobs import Job, jobs
 from pmexport.doctor.self_test import SelfTest, test_onnx_op, test_torch_op
 from pmexport.doctor.tensorrt import flavours
 from pmexport.format.environment import has_module, package_versions
+from pmexport.format.failures import reason
 from pmexport.format.names import CUDA_PROVIDER
 from pmexport.libraries import custom_op_library, custom_op_providers
 from posemamba.errors import InputError
@@ -137,8 +138,7 @@ def _custom_ops() -> dict[str, Any]:
         options.log_severity_level = 4
         options.register_custom_ops_library(str(path))
     except Exception as error:  # a missing package, or one of onnxruntime's own classes
-        problem = " ".join(str(error).split())
-        return {"path": str(path), "found": True, "usable": False, "problem": problem}
+        return {"path": str(path), "found": True, "usable": False, "problem": reason(error)}
     try:
         providers = custom_op_providers()
     except InputError as error:

@@ -11,6 +11,7 @@ from typing import Any
 from pmexport.doctor.self_test import SelfTest
 from pmexport.engine.gpu import current_architecture
 from pmexport.format.environment import has_module
+from pmexport.format.failures import reason
 from pmexport.runtimes.base import DEFAULT_OPTIONS
 from pmexport.runtimes.registry import RUNTIMES
 from pmexport.trt.backends import BACKENDS
@@ -80,7 +81,7 @@ def _lift() -> Job:
     try:
         version()
     except (Error, OSError) as error:
-        return Job("lift", " ".join(str(error).split())[:200], _REINSTALL)
+        return Job("lift", reason(error), _REINSTALL)
     return Job("lift")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pmexport.doctor.vectors import Vector, vectors
+from pmexport.format.failures import reason
 from pmexport.format.names import CPU_PROVIDER, OP_DOMAIN, OP_VERSION, PLUGIN_ATTRIBUTES
 from pmexport.format.operators import CROSS_SELECTIVE_SCAN
 from pmexport.libraries import custom_op_library
@@ -43,7 +44,7 @@ def test_torch_op() -> SelfTest:
         inputs = {key: torch.from_numpy(value) for key, value in vector.inputs.items()}
         got = ops.cross_selective_scan(**inputs, **vector.attributes).numpy()
     except Exception as error:  # the doctor reports whatever is wrong, and goes on
-        return SelfTest(name, False, None, " ".join(str(error).split()))
+        return SelfTest(name, False, None, reason(error))
     return _verdict(name, got, vector, "CrossSelectiveScan against the step-by-step fp64 scan")
 
 
@@ -79,5 +80,5 @@ def test_onnx_op() -> SelfTest:
         session = ort.InferenceSession(model.SerializeToString(), options, providers=[CPU_PROVIDER])
         got = session.run(["y"], dict(vector.inputs))[0]
     except Exception as error:  # the doctor reports whatever is wrong, and goes on
-        return SelfTest(name, False, None, " ".join(str(error).split()))
+        return SelfTest(name, False, None, reason(error))
     return _verdict(name, got, vector, "a CrossSelectiveScan model")

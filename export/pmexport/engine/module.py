@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from pmexport.format.environment import has_module
+from pmexport.format.failures import reason
 from pmexport.format.names import OP_DOMAIN, TENSORRT, TENSORRT_RTX
 from posemamba.errors import InputError
 
@@ -129,8 +130,9 @@ def load_module(name: str) -> TensorRtModule:
     try:
         trt = importlib.import_module(name)
     except Exception as error:  # a missing library is an OSError, or an error of pybind's
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{name} cannot be imported ({reason}): {INSTALL[flavour]}") from None
+        raise InputError(
+            f"{name} cannot be imported ({reason(error)}): {INSTALL[flavour]}"
+        ) from None
     log = Log()
     log.native = _logger(trt, log)
     return TensorRtModule(flavour, name, trt, log)

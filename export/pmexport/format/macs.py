@@ -40,12 +40,15 @@ def concrete_shapes(source: ModelFile, sizes: Mapping[str, int]) -> Shapes:
         name: tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in value.shape)
         for name, value in source.values.items()
     }
-    if not all(_is_concrete(shape) for shape in known.values()):
-        # Other symbols, such as the steps of a generic scan: onnx infers what they are.
+    made = {name for node in source.nodes for name in node.outputs if name}
+    if not (made <= known.keys() and all(_is_concrete(shape) for shape in known.values())):
+        # Other symbols, such as the steps of a generic scan, and what other tools put in without a
+        # word of its shape: onnx infers what they are.
         known |= _inferred(source, known)
     found: dict[str, tuple[int, ...]] = {}
-    for name, shape in known.items():
-        if not _is_concrete(shape):
+    for name in known.keys() | made:
+        shape = known.get(name)
+        if shape is None or not _is_concrete(shape):
             raise InputError(f"'{source.path}': the shape of '{name}' is unknown: export it again")
         found[name] = tuple(int(dim) for dim in shape if dim is not None)
     return found
@@ -109,6 +112,6 @@ def _positions(node: Node, shapes: Shapes) -> int:
 
 def largest_tensor(source: ModelFile, shapes: Shapes) -> tuple[str, int]:
     """Name and number of elements of the largest tensor between two nodes."""
-    elements = {name: prod(shapes[name]) for node in source.nodes for name in node.outputs}
+    elements = {name: prod(shapes[name]) for node in source.nodes for name in node.outputs if name}
     name = max(elements, key=lambda key: elements[key])
     return name, elements[name]

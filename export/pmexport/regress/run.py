@@ -19,6 +19,7 @@ from pmexport.check.request import CheckRequest
 from pmexport.check.run import CheckReport, run_check
 from pmexport.exporting.export import export_onnx
 from pmexport.format.environment import environment
+from pmexport.format.failures import reason
 from pmexport.format.limits import check_frames
 from pmexport.format.metadata import guess_told_here
 from pmexport.format.options import ExportOptions, Precision
@@ -160,9 +161,10 @@ def _cells(
         runs += [(name, True) for name in request.runtimes if name in TF32_RUNTIMES]
 
     def failed(runtime: str, tf32: bool, error: Exception) -> Cell:
-        reason = " ".join(str(error).split())[:200]
         kind = "tf32" if tf32 else precision
-        return Cell(path.name, checkpoint.config.variant, kind, runtime, False, failure=reason)
+        return Cell(
+            path.name, checkpoint.config.variant, kind, runtime, False, failure=reason(error)
+        )
 
     with TemporaryDirectory() as folder:
         model = Path(folder) / f"{path.name}.{precision}.onnx"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pmexport.format.environment import has_module
+from pmexport.format.failures import reason
 from pmexport.runtimes.base import FloatArray
 from posemamba.errors import InputError
 
@@ -69,8 +70,7 @@ def open_memory(cuda_graph: bool) -> DeviceMemory:
             except InputError:
                 raise
             except Exception as error:  # pycuda's and the loader's own classes
-                reason = " ".join(str(error).split())[:160]
-                raise InputError(f"{kind.name} cannot use the GPU: {reason}") from None
+                raise InputError(f"{kind.name} cannot use the GPU: {reason(error)}") from None
     raise InputError(f"neither cuda-python nor pycuda is installed: {_INSTALL}")
 
 

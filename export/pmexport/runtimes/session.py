@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile
 from pmexport.format.files import is_utf8
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME
@@ -15,6 +16,9 @@ from posemamba.errors import InputError
 
 PROFILE_PREFIX, PROFILED_GRAPH = "times", "graph.onnx"
 """What a profile's folder holds: ``times_DATE.json``, and the graph as ONNX Runtime ran it."""
+
+_FLOATS = "tensor(float)"
+"""The type of both ends, as ONNX Runtime names it."""
 
 
 def open_session(
@@ -44,6 +48,12 @@ def open_session(
         raise InputError(
             f"'{file.path}' maps {', '.join(inputs)} to {', '.join(outputs)}, not {INPUT_NAME} to "
             f"{OUTPUT_NAME}: it is no PoseMamba model written by 'pmexport onnx'"
+        )
+    given = session.get_inputs()[0].type
+    if given != _FLOATS:
+        raise InputError(
+            f"'{file.path}': {INPUT_NAME} is {given}, models take {_FLOATS} in every precision: "
+            "export it again with 'pmexport onnx'"
         )
     return session
 
@@ -149,7 +159,7 @@ def _register_custom_ops(options: Any, why: str) -> None:  # noqa: ANN401
         options.register_custom_ops_library(library)
     except Exception as error:
         raise InputError(
-            f"custom-op library '{library}' cannot be loaded ({_reason(error)}): build it again "
+            f"custom-op library '{library}' cannot be loaded ({reason(error)}): build it again "
             f"with 'pip install .', {other}"
         ) from None
 
@@ -169,10 +179,10 @@ def _session_error(error: Exception) -> str:
             f"its operator {homeless.group(1)} has no kernel on this device: a file of 'pmexport "
             "optimize' runs with --runtime ort-cuda, the one it was made from anywhere"
         )
-    return f"ONNX Runtime cannot load it: {_reason(error)}"
+    return f"ONNX Runtime cannot load it: {reason(error)}: {_fix(text)}"
 
 
-def _reason(error: Exception) -> str:
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(error).strip())
-    text = re.sub(r"\S*/onnxruntime/\S+ ", "", text)  # the place in its own sources
-    return " ".join(text.split())[:200]
+def _fix(text: str) -> str:
+    if "Unsupported model IR version" in text or "is under development" in text:
+        return "update onnxruntime, or export it here with 'pmexport onnx'"
+    return "export it again with 'pmexport onnx'"

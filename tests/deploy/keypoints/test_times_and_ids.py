@@ -317,3 +317,38 @@ def test_copies_of_a_motion_are_clips(tmp_path: Path) -> None:
     np.savez(tmp_path / "k.npz", keypoints_2d=(film + noise).astype(np.float32),
              width=SIZE[0], height=SIZE[1])  # fmt: skip
     assert len(read(tmp_path / "k.npz").tracks) in (1, 6)
+
+
+@pytest.mark.parametrize(
+    ("header", "times", "asked", "rate", "told"),
+    [
+        (30, 15, None, 15, "the file says 30 frames a second, the times make 15"),
+        (None, 15, 30, 15, "--rate says 30 frames a second, the times make 15"),
+        (240, None, 30, 30, "the file says 240 frames a second: --rate is taken"),
+        (30, None, 30, 30, None),
+        (30, 29.97, None, 30, None),  # rounded
+        (None, 25, 24, 24, None),
+    ],
+)
+def test_rates_that_contradict_each_other(
+    header: int | None,
+    times: float | None,
+    asked: int | None,
+    rate: float,
+    told: str | None,
+    tmp_path: Path,
+) -> None:
+    """Formats of a fixed rate, such as BVH, would play at another speed than the times say."""
+    film = files.film("coco17", 12)
+    path = _lines(
+        tmp_path / "k.jsonl", film, lambda n: {} if times is None else {"timestamp": n / times}
+    )
+    if header:
+        path.write_text(json.dumps({"rate": header}) + "\n" + path.read_text())
+    recording = read(path, size=SIZE, rate=asked)
+    assert recording.rate == pytest.approx(rate)
+    (track,) = recording.tracks
+    assert np.ptp(track.timestamps) == pytest.approx(11 / (times or rate))
+    notes = [note for note in recording.summary.notes if "frames a second" in note]
+    assert len(notes) == (told is not None)
+    assert all(note.startswith(told or "") for note in notes)

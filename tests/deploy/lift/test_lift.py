@@ -10,6 +10,7 @@ from typing import Any
 
 import keypoint_files as files
 import numpy as np
+import onnx
 import pytest
 import torch
 from golden_cases import CHECKPOINT
@@ -68,6 +69,57 @@ def test_a_head_above_the_picture_is_lifted_as_it_is(
     assert main(["lift", str(model), str(path), "-o", "-", *SIZE]) == 0
     poses = np.array([line["joints"] for line in _lines(capsys.readouterr().out)])
     assert np.abs(poses - expected).max() < TOLERANCE
+
+
+def test_a_model_that_does_not_say_how_many_frames_it_takes(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As other tools leave one behind: the window has to be said, and then it is lifted alike."""
+    proto = onnx.load(model)
+    del proto.metadata_props[:]
+    bare = tmp_path / "bare.onnx"
+    onnx.save(proto, bare)
+    path = tmp_path / "k.jsonl"
+    path.write_text(files.lines(files.film("coco17", 40)))
+    for words, fix in (
+        ([str(path), "-o", "-"], "give --window"),
+        ([str(path), "-o", "-", "--policy", "last"], "set window"),
+        (["-", "--live", "--latency-ms", "100", "--rate", "30"], "give --window and --policy"),
+    ):
+        assert main(["lift", str(bare), *words, *SIZE]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert f"'{bare}' does not say how many frames it takes" in told.err
+        assert fix in told.err
+    whole = ["--window", str(WINDOW)]
+    told_poses = []
+    for path_of_model in (model, bare):
+        assert main(["lift", str(path_of_model), str(path), "-o", "-", *SIZE, *whole]) == 0
+        told_poses.append(capsys.readouterr().out)
+    assert told_poses[0] == told_poses[1]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "says"),
+    [
+        ("npz", "the poses that 'lift' wrote"),
+        ("json", "no keypoint format read here"),
+        ("csv", "give what a detector wrote"),
+        ("bvh", "a motion in 3D"),
+        ("trc", "points in 3D"),
+    ],
+)
+def test_poses_are_not_taken_for_keypoints(
+    suffix: str, says: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "k.jsonl"
+    path.write_text(files.lines(files.film("coco17", 5)))
+    out, again = tmp_path / f"o.{suffix}", tmp_path / "again.npz"
+    assert main(["lift", str(model), str(path), "-o", str(out), "--height-m", "1.7", *SIZE]) == 0
+    capsys.readouterr()
+    assert main(["lift", str(model), str(out), "-o", str(again), *SIZE]) == 2
+    assert says in capsys.readouterr().err
+    assert not again.exists()
 
 
 def test_any_length_without_a_seam(

@@ -315,6 +315,17 @@ def test_interrupt_is_one_line_and_130(here: Path) -> None:
     assert done.stderr == "Error: interrupted\n"
 
 
+def test_an_interrupt_that_became_an_error_of_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pybind11 makes it while a module initialises."""
+
+    def explode() -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("pmexport.doctor.diagnose.diagnose", explode)
+    result = CliRunner().invoke(pmexport, ["doctor"])
+    assert (result.exit_code, result.stderr) == (130, "Error: interrupted\n")
+
+
 def test_unexpected_errors_are_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def explode() -> None:
         raise RuntimeError("first line\nsecond line")

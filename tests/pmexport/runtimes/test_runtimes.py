@@ -10,10 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto
 from places import GOLDEN
 
 from pmexport.exporting.export import export_onnx
 from pmexport.format.file import open_model
+from pmexport.format.macs import concrete_shapes
 from pmexport.format.names import CUDA_PROVIDER
 from pmexport.format.options import ExportOptions
 from pmexport.libraries import custom_op_providers
@@ -123,6 +125,34 @@ def test_external_data_that_is_gone(model: Path, tmp_path: Path) -> None:
     (tmp_path / "split.data").unlink()
     with pytest.raises(InputError, match=r"split\.onnx.*ONNX Runtime cannot load it"):
         OrtCpu().load(path)
+
+
+@pytest.fixture(scope="module")
+def half_ends(model: Path) -> Path:
+    """The model as other tools convert it: fp16 at both ends, casts that say no shape."""
+    proto = onnx.load(model)
+    for node in proto.graph.node:
+        node.input[:] = ["taken" if name == "keypoints_2d" else name for name in node.input]
+        node.output[:] = ["given" if name == "poses_3d" else name for name in node.output]
+    for end in (*proto.graph.input, *proto.graph.output):
+        end.type.tensor_type.elem_type = TensorProto.FLOAT16
+    make = onnx.helper.make_node
+    proto.graph.node.insert(0, make("Cast", ["keypoints_2d"], ["taken"], to=TensorProto.FLOAT))
+    proto.graph.node.append(make("Cast", ["given"], ["poses_3d"], to=TensorProto.FLOAT16))
+    path = model.parent / "half_ends.onnx"
+    onnx.save(proto, path)
+    return path
+
+
+def test_other_floats_at_the_ends_are_refused(half_ends: Path) -> None:
+    with pytest.raises(InputError, match=r"keypoints_2d is tensor\(float16\).*tensor\(float\)"):
+        OrtCpu().load(half_ends)
+
+
+def test_shapes_that_nobody_stated_are_inferred(model: Path, half_ends: Path) -> None:
+    found = concrete_shapes(open_model(half_ends), {"batch": 2, "frames": 9})
+    assert (found["taken"], found["given"]) == ((2, 9, 17, 2), (2, 9, 17, 3))
+    assert found.items() >= concrete_shapes(open_model(model), {"batch": 2, "frames": 9}).items()
 
 
 def test_library_is_only_needed_by_own_operators(

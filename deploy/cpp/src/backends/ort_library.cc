@@ -1,5 +1,6 @@
 #include "backends/ort_library.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -11,6 +12,27 @@ namespace {
 constexpr const char* kFix =
     "install it (pip install onnxruntime), set POSEMAMBA_LIBRARY_PATH to the folder of its "
     "libonnxruntime.so, or name the file with runtime_library";
+
+// A message without the place in ONNX Runtime's own sources and the function there. They may be so
+// long that what is wrong would no longer fit the line, as of a new IR version:
+// "/its/model.cc:256 onnxruntime::Model::Model(types, types) Unsupported model IR version".
+std::string without_place(const std::string& message) {
+  const size_t file = std::min(message.find(".cc:"), message.find(".h:"));
+  const size_t space = message.find(' ', file);
+  if (file == std::string::npos || space == std::string::npos) return message;
+  const size_t begin = message.find_last_of(" \n:", file) + 1;  // npos + 1: it begins the message
+  size_t end = message.find(' ', space + 1);
+  const size_t open = message.find('(', space);
+  if (open != std::string::npos && message.find("::", space) < open) {  // a signature, not a name
+    int depth = 0;
+    for (end = open; end < message.size(); ++end) {
+      depth += message[end] == '(' ? 1 : message[end] == ')' ? -1 : 0;
+      if (depth == 0) break;
+    }
+    end = message.find(' ', end);
+  }
+  return end == std::string::npos ? message : message.substr(0, begin) + message.substr(end + 1);
+}
 
 }  // namespace
 
@@ -55,7 +77,7 @@ void OrtLibrary::check(ort::Status* status, pm_result code, const std::string& s
 
 std::string OrtLibrary::take_message(ort::Status* status, int* code) const {
   if (code != nullptr) *code = ort::GetErrorCode(api_, status);
-  std::string message = one_line(ort::GetErrorMessage(api_, status));
+  std::string message = one_line(without_place(ort::GetErrorMessage(api_, status)).c_str());
   ort::ReleaseStatus(api_, status);
   return message;
 }

@@ -17,6 +17,12 @@ void drop(void*, ort::Severity, const char*, const char*, const char*, const cha
 
 const char* kExportAgain = "export it again with 'pmexport onnx'";
 
+std::string type_name(ort::ElementType type) {
+  if (type == ort::kOrtFloat) return "float32";
+  if (type == ort::kOrtFloat16) return "float16";
+  return std::to_string(static_cast<int>(type)) + " of ONNX";
+}
+
 }  // namespace
 
 ort::Env* start(const OrtLibrary& library) {
@@ -123,8 +129,10 @@ void OrtModel::check_side(bool input, int64_t (&sizes)[2]) {
     check(ort::AllocatorFree(api(), allocator, found));
   }
   if (count != 1 || name != wanted) {
-    fail(PM_BAD_MODEL, "'%s' has %zu %ss, the first named '%.40s': a PoseMamba model has one, '%s'",
-         facts_.path.c_str(), count, side, name.c_str(), wanted);
+    fail(PM_BAD_MODEL,
+         "'%s' has %zu %s%s, the first named '%.40s', a PoseMamba model has one, '%s': %s",
+         facts_.path.c_str(), count, side, count == 1 ? "" : "s", name.c_str(), wanted,
+         kExportAgain);
   }
   OrtTypeInfo type(api());
   check(input ? ort::SessionGetInputTypeInfo(api(), session(), 0, type.out())
@@ -145,13 +153,12 @@ void OrtModel::check_side(bool input, int64_t (&sizes)[2]) {
   const bool joints_fit =
       (shape[2] == kJointCount || shape[2] < 0) && (shape[3] == channels || shape[3] < 0);
   if (element != ort::kOrtFloat || rank != 4 || !joints_fit) {
-    fail(
-        PM_BAD_MODEL,
-        "'%s': %s '%s' has type %d, %zu dimensions, joints %lld and channels %lld; expected float, "
-        "[batch][frames][17][%lld]: export it with 17 joints and x, y",
-        facts_.path.c_str(), side, wanted, static_cast<int>(element), rank,
-        static_cast<long long>(shape[2]), static_cast<long long>(shape[3]),
-        static_cast<long long>(channels));
+    fail(PM_BAD_MODEL,
+         "'%s': %s '%s' has type %s, %zu dimensions, joints %lld and channels %lld; expected "
+         "float32, [batch][frames][17][%lld]: export it with 17 joints and x, y",
+         facts_.path.c_str(), side, wanted, type_name(element).c_str(), rank,
+         static_cast<long long>(shape[2]), static_cast<long long>(shape[3]),
+         static_cast<long long>(channels));
   }
   for (int i = 0; i < 2; ++i) sizes[i] = shape[i] > 0 ? shape[i] : -1;
 }
@@ -199,10 +206,11 @@ OrtValue OrtModel::tensor(const OrtMemoryInfo& where, void* data, int64_t batch,
 
 void OrtModel::run_failed_if(ort::Status* status, int64_t batch, int64_t frames) const {
   if (status == nullptr) return;
-  library_->check(status, PM_BACKEND_FAILED,
-                  text("'%s' failed on a batch of %lld clips of %lld frames", facts_.path.c_str(),
-                       static_cast<long long>(batch), static_cast<long long>(frames)),
-                  "check the model with 'pmexport check', and free memory");
+  library_->check(
+      status, PM_BACKEND_FAILED,
+      text("'%s' failed on keypoints_2d of shape (%lld, %lld, 17, 2)", facts_.path.c_str(),
+           static_cast<long long>(batch), static_cast<long long>(frames)),
+      "check the model with 'pmexport check', and free memory");
 }
 
 }  // namespace posemamba::runtime

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.order import settle_layout
 from posemamba_runtime.keypoints.people import Floats32, Ints, Persons
@@ -73,9 +73,8 @@ def judge(
     """
     if not len(found.people):
         reasons = "".join(f"; {count} {what} left out" for what, count in found.left_out.items())
-        raise InputError(
-            f"no person in any of {len(found.people.frames())} frames: nothing to lift{reasons}"
-        )
+        looked_at = counted(len(found.people.frames()), "frame")
+        raise InputError(f"no person in {looked_at}: nothing to lift{reasons}")
     _refuse_mixed_people(found)
     numbers, persons, values = found.people.take()
     name = settle_layout(found, values, layout)
@@ -279,12 +278,11 @@ def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> Non
     share = points / np.array(size)
     outside = float(((share < -_OUTSIDE) | (share > 1 + _OUTSIDE)).any(axis=-1).mean())
     far_outside = float((share > 2).any(axis=-1).mean())
-    reach = points.max(axis=0)
-    where = f"({reach[0]:.0f}, {reach[1]:.0f})"
+    where = _farthest(points, size)
     if outside > _MANY or far_outside > _FEW / 2:
         raise InputError(
             f"keypoints reach {where}, far outside an image of {size[0]}x{size[1]}: give the size "
-            f"of the video the detector saw{_turned(points, size)}"
+            f"of the video the detector saw.{_turned(points, size)}"
         )
     if (share.max(axis=0) < _CORNER).all():
         found.notes.append(
@@ -298,9 +296,17 @@ def _judge_size(points: Floats, size: tuple[int, int], found: Detections) -> Non
         )
 
 
+def _farthest(points: Floats, size: tuple[int, int]) -> str:
+    """The largest x and y; where more lies on the other side of the image's corner, the least."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    beyond = low if (low / size).min() < -max(0.0, (high / size).max() - 1) else high
+    return f"({beyond[0]:.0f}, {beyond[1]:.0f})"
+
+
 def _turned(points: Floats, size: tuple[int, int]) -> str:
     """A hint where all would fit an image of width and height the other way round."""
-    fits = bool((points <= (size[1], size[0])).all()) and size[0] != size[1]
+    turned = (points >= 0) & (points <= (size[1], size[0]))
+    fits = bool(turned.all()) and size[0] != size[1]
     return f" Or are width and height swapped, {size[1]}x{size[0]}?" if fits else ""
 
 

@@ -46,6 +46,8 @@ _SIGNATURES: Sequence[tuple[bytes, str]] = (
     (b"\x89HDF", "is an HDF5 file, which is not read: save JSON or .npz"),
     (b"SQLite format", "is an SQLite data base, which is not read: save JSON or .npz"),
     (b"%PDF", "is a PDF, not keypoints"),
+    (b"HIERARCHY", "is BVH, a motion in 3D: give the 2D keypoints that it was made of"),
+    (b"PathFileType", "is TRC, points in 3D: give the 2D keypoints that they were made of"),
     (b"\x7fELF", "is a program, not keypoints"),
     (b"\x80\x02", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
     (b"\x80\x03", "is a pickle, which could run code and is never loaded: save JSON or .npz"),
@@ -238,8 +240,11 @@ def _damaged(error: json.JSONDecodeError, path: Path | str) -> InputError:
             "was the detector stopped? write it again",
         )
     near = printable(text[max(0, error.pos - 10) : error.pos + 20], 40)
+    begins = not text[: error.pos].strip()
+    fix = "give what a detector wrote as JSON, or an .npz" if begins else "write it again"
     return problem(
-        path, f"is not JSON (line {error.lineno}, column {error.colno}, at '{near}'): {error.msg}"
+        path,
+        f"is not JSON (line {error.lineno}, column {error.colno}, at '{near}', {error.msg}): {fix}",
     )
 
 

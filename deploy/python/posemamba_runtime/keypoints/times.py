@@ -18,6 +18,7 @@ Bools = npt.NDArray[np.bool_]
 _SPARSE = 10
 """Where the middle step between frame numbers is this, they count something else than frames."""
 
+_APART = 0.1  # of a rate
 DEFAULT_RATE = 30.0
 
 _FRAMES_TO_TELL = 3  # by which times are doubted
@@ -101,7 +102,7 @@ def _times(
         ids: (rows,) who it is.
         numbers: (rows,) the frames as they are counted from here on.
     """
-    rate, original = rate or found.rate, judged.numbers
+    asked, rate, original = rate, rate or found.rate, judged.numbers
     timed, seconds = found.people.timed()
     place = np.searchsorted(original, timed)
     shown = original[np.minimum(place, len(original) - 1)] == timed
@@ -109,6 +110,8 @@ def _times(
     if len(frames) < 2:
         if rate is None:
             found.notes.append(f"{DEFAULT_RATE:g} frames a second assumed: say it with --rate")
+        elif asked and found.rate and _are_apart(asked, found.rate):
+            found.notes.append(f"the file says {found.rate:g} frames a second: --rate is taken")
         return rate or DEFAULT_RATE, None
     steps = np.diff(seconds)
     if (steps <= 0).any():
@@ -135,7 +138,18 @@ def _times(
     if before or after:  # frames without a time of their own
         frames = np.r_[frames[0] - before, frames, frames[-1] + after]
         seconds = np.r_[seconds[0] - before / measured, seconds, seconds[-1] + after / measured]
+    if rate and _are_apart(rate, measured):
+        who = "--rate" if asked else "the file"
+        found.notes.append(
+            f"{who} says {rate:g} frames a second, the times make {measured:.4g}: the times count"
+        )
+        rate = None
     return rate or measured, (frames, seconds)
+
+
+def _are_apart(one: float, other: float) -> bool:
+    """Whether two rates are two speeds, and not one that was rounded or left frames out."""
+    return abs(one / other - 1) > _APART
 
 
 def _usual(steps: Floats, frames: Floats) -> Bools:

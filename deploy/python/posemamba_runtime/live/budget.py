@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.lift_times import lift_times_ms
 from posemamba_runtime.lifter import Lifter
-from posemamba_runtime.recordings import windows_of
+from posemamba_runtime.recordings import longest_window, window_limits
 
 WINDOWS = (243, 81, 27, 9, 5)
 """Frames: those that lifting networks are trained with, and live users run."""
@@ -47,8 +47,10 @@ def plan(lifter: Lifter, *, budget_ms: float, rate: float, flip: bool) -> Plan:
 
     Raises:
         InputError: not even the shortest window is within the budget.
+        BadArgument: the model does not say how many frames it takes.
     """
-    shortest, longest = windows_of(lifter)
+    shortest = window_limits(lifter)[0]
+    longest = longest_window(lifter, "--window and --policy in place of --latency-ms")
     windows = [window for window in WINDOWS if shortest <= window <= longest] or [longest]
     return choose(
         windows, lambda window: _milliseconds(lifter, window, flip), budget_ms=budget_ms, rate=rate

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.lift_times import lift_times_ms
 from posemamba_runtime.lifter import Lifter
-from posemamba_runtime.recordings import windows_of
+from posemamba_runtime.recordings import longest_window, window_limits
 
 _BUSY = 0.4
 """Share of a core that lifting may take. Frames that come cost the same process as much again: at
@@ -45,10 +45,11 @@ def choose(
 
     Raises:
         InputError: a window that the model does not take, or that takes longer than the latency.
+        BadArgument: a model that does not say how many frames it takes, without a window.
     """
-    shortest, longest = windows_of(lifter)
-    window = window or longest
-    if not shortest <= window <= longest:
+    shortest, longest = window_limits(lifter)
+    window = window or longest_window(lifter)
+    if longest is not None and not shortest <= window <= longest:
         raise InputError(f"--window {window}: the model takes {shortest} to {longest} frames")
     window_ms = min(_milliseconds(lifter, batch, window) for batch in _TRIED)
     if window_ms > max_latency_ms:

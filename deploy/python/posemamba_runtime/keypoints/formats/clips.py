@@ -46,6 +46,8 @@ def read_clips(
     """
     found = Detections(layout="h36m17", separate=True)
     arrays = dict(members)
+    if {"poses_3d", "rotations", "rest_offsets"} <= arrays.keys():
+        raise InputError("holds the poses that 'lift' wrote: give the keypoints they were made of")
     if "fps" in arrays or "rate" in arrays:
         key = "fps" if "fps" in arrays else "rate"
         found.rate = _number(arrays.pop(key), key)
