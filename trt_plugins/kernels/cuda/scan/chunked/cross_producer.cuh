@@ -3,6 +3,7 @@
 #define POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
 
 #include "cuda/scan/chunked/scan_core.cuh"
+#include "cuda/scan/chunked/walk.cuh"
 #include "cuda/scan/cross_args.cuh"
 
 namespace posemamba::cuda {
@@ -21,7 +22,7 @@ struct ProducerScratch {
 // A producer warp's share of a tile: kSteps consecutive steps. load() starts the global reads into
 // registers, store() converts them into the stage, so that latency overlaps the previous tile.
 // Rank 0 reads dt and its weights from global memory (any dt_rank), else both are in registers.
-template <class C, typename T, int Rank>
+template <class C, typename T, int Rank, class Walk>
 class CrossProducer {
  public:
   static constexpr int kSteps = C::kTile / C::kProducers;
@@ -36,24 +37,25 @@ class CrossProducer {
   static constexpr bool kKeepWeights = Rank > 0 && Rank <= 8;
   static constexpr int kSharedWeights = Rank > 8 ? Rank * C::kChannels : 0;
   using Scratch = ProducerScratch<kSteps, Rank>;
+  using Args = typename Walk::Args;
+  using Shared = typename Walk::template Shared<C>;
   static_assert(kPairLanes <= 32 && kQuads >= 1 && kSteps <= 32, "producer layout");
   static_assert(kRawWords % 32 == 0 || kRawWords < 32, "dt layout");
 
-  __device__ __forceinline__ CrossProducer(const CrossArgs& args, int batch, int direction,
-                                           int first, int begin, int end, const unsigned char* limb,
-                                           Scratch& scratch, const float* weights, int warp)
-      : a_(args), limb_(limb), scratch_(scratch), begin_(begin), end_(end) {
+  __device__ __forceinline__ CrossProducer(const Args& args, int batch, int direction, int first,
+                                           int begin, int end, Shared& shared, Scratch& scratch,
+                                           const float* weights, int warp)
+      : a_(args), scratch_(scratch), walk_(args, direction, shared), begin_(begin), end_(end) {
     lane_ = static_cast<int>(threadIdx.x) & 31;
     first_step_ = warp * kSteps;
     pair_ = lane_ % kPairLanes;
     const int wanted = first + 2 * pair_;
     const int channel = wanted < args.d_inner ? wanted : args.d_inner - 2;  // d_inner is even
-    order_ = args.order[direction];
-    reverse_ = args.reverse[direction] != 0;
-    masked_ = args.limb_mask[direction] != 0;
-    x_ = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
+    walk_.begin(begin_ + first_step_ + lane_ % kSteps, end_);
+    const int64_t item = int64_t{batch} * Walk::positions(args);
+    x_ = static_cast<const T*>(args.x) + item * args.x_stride;
     x_lane_ = static_cast<unsigned>(channel) * sizeof(T);
-    dbl_ = static_cast<const T*>(args.x_dbl) + int64_t{batch} * args.steps * args.x_dbl_stride +
+    dbl_ = static_cast<const T*>(args.x_dbl) + item * args.x_dbl_stride +
            direction * (args.dt_rank + 2 * args.d_state);
     const int64_t row = int64_t{direction} * args.d_inner + channel;
     bias_[0] = args.dt_bias[row];
@@ -72,24 +74,25 @@ class CrossProducer {
     locate(tile);
     if (a_.pairs_aligned) {
       load_x<true>(scratch_.x_own, x_own_);
-      if (masked_) load_x<true>(scratch_.x_limb, x_limb_);
+      if (walk_.masked()) load_x<true>(scratch_.x_limb, x_limb_);
     } else {
       load_x<false>(scratch_.x_own, x_own_);
-      if (masked_) load_x<false>(scratch_.x_limb, x_limb_);
+      if (walk_.masked()) load_x<false>(scratch_.x_limb, x_limb_);
     }
     if constexpr (kPrefetch) {
       load_words(scratch_.dbl_own, bc_own_);
-      if (masked_) load_words(scratch_.dbl_limb, bc_limb_);
+      if (walk_.masked()) load_words(scratch_.dbl_limb, bc_limb_);
     }
     if constexpr (Rank > 0) {
       load_raw(scratch_.dbl_own, raw_own_);
-      if (masked_) load_raw(scratch_.dbl_limb, raw_limb_);
+      if (walk_.masked()) load_raw(scratch_.dbl_limb, raw_limb_);
     }
   }
 
   __device__ __forceinline__ void store(Stage<C>& stage, int tile) {
+    walk_.template share<C>(tile, first_step_, kSteps);
     if constexpr (Rank > 0) share_raw();
-    if (masked_) {
+    if (walk_.masked()) {
       store_x<true>(stage, tile);
       store_words<true>(stage);
     } else {
@@ -120,20 +123,18 @@ class CrossProducer {
     return reinterpret_cast<const T*>(reinterpret_cast<const char*>(base) + bytes);
   }
 
-  // Lane i finds the rows of this warp's step i; steps past the end repeat the last one.
+  // Lane i finds the rows of this warp's step i.
   __device__ __forceinline__ void locate(int tile) {
     const int step = begin_ + tile * C::kTile + first_step_ + lane_ % kSteps;
-    const GridPoint here = point_of_step(a_, order_, reverse_, step < end_ ? step : end_ - 1);
-    const unsigned own = static_cast<unsigned>(here.frame * a_.joints + here.joint);
-    const unsigned limb = static_cast<unsigned>(here.frame * a_.joints + limb_[here.joint]);
+    const Visit here = walk_.template visit<C>(step, end_);
     const auto x_stride = static_cast<unsigned>(a_.x_stride * sizeof(T));
     const auto dbl_stride = static_cast<unsigned>(a_.x_dbl_stride * sizeof(T));
     __syncwarp();  // every lane has read the previous tile's offsets
     if (lane_ < kSteps) {
-      scratch_.x_own[lane_] = own * x_stride;
-      scratch_.x_limb[lane_] = limb * x_stride;
-      scratch_.dbl_own[lane_] = own * dbl_stride;
-      scratch_.dbl_limb[lane_] = limb * dbl_stride;
+      scratch_.x_own[lane_] = here.own * x_stride;
+      scratch_.x_limb[lane_] = here.limb * x_stride;
+      scratch_.dbl_own[lane_] = here.own * dbl_stride;
+      scratch_.dbl_limb[lane_] = here.limb * dbl_stride;
     }
     __syncwarp();
   }
@@ -185,7 +186,7 @@ class CrossProducer {
 #pragma unroll
     for (int m = 0; m < kRaw; ++m) {
       float v = Io<T>::value(raw_own_[m]);
-      if (masked_) v += Io<T>::value(raw_limb_[m]);
+      if (walk_.masked()) v += walk_.neighbour(raw_word(m) / Rank, Io<T>::value(raw_limb_[m]));
       scratch_.raw[raw_word(m)] = v;
     }
     __syncwarp();
@@ -206,11 +207,13 @@ class CrossProducer {
         float2 u = Io<T>::value2(x_own_[g * 4 + i]);
         if constexpr (kMasked) {
           const float2 other = Io<T>::value2(x_limb_[g * 4 + i]);
-          u.x += other.x, u.y += other.y;
+          u.x += walk_.neighbour(step + i, other.x), u.y += walk_.neighbour(step + i, other.y);
         }
-        // A step past the end must not move the state: softplus(-1e4) is exactly 0, and selecting
-        // its argument costs one instruction where selecting its result costs a branch.
-        const bool inside = step + i < left;
+        u.x = walk_.input(step + i, u.x), u.y = walk_.input(step + i, u.y);
+        // An idle step, as those past the end, must not move the state: softplus(-1e4) is exactly
+        // 0, and selecting its argument costs one instruction where selecting its result costs a
+        // branch.
+        const bool inside = step + i < left && !walk_.idle(step + i);
         dt[0][i] = softplus(inside ? v[0][i] : -1e4f);
         dt[1][i] = softplus(inside ? v[1][i] : -1e4f);
         du[0][i] = dt[0][i] * u.x;
@@ -235,8 +238,8 @@ class CrossProducer {
 #pragma unroll
       for (int i = 0; i < kSteps; ++i) {
         float v = Io<T>::value(bc_own_[i]);
-        if constexpr (kMasked) v += Io<T>::value(bc_limb_[i]);
-        to[i * C::kBcRow] = used ? v : 0.0f;
+        if constexpr (kMasked) v += walk_.neighbour(i, Io<T>::value(bc_limb_[i]));
+        to[i * C::kBcRow] = used && !walk_.idle(i) ? v : 0.0f;
       }
     } else {
 #pragma unroll 1
@@ -245,9 +248,10 @@ class CrossProducer {
         for (int m = 0; m < kWords; ++m) {
           float v = Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_own[i] + column(m))));
           if constexpr (kMasked) {
-            v += Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_limb[i] + column(m))));
+            v += walk_.neighbour(
+                i, Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_limb[i] + column(m)))));
           }
-          to[i * C::kBcRow + 32 * m] = word_used(m) ? v : 0.0f;
+          to[i * C::kBcRow + 32 * m] = word_used(m) && !walk_.idle(i) ? v : 0.0f;
         }
       }
     }
@@ -291,7 +295,8 @@ class CrossProducer {
         float sum[2] = {bias_[0], bias_[1]};
         for (int r = 0; r < a_.dt_rank; ++r) {
           float in = Io<T>::value(Io<T>::load(own + r));
-          if constexpr (kMasked) in += Io<T>::value(Io<T>::load(limb + r));
+          if constexpr (kMasked)
+            in += walk_.neighbour(step + i, Io<T>::value(Io<T>::load(limb + r)));
           sum[0] = fmaf(in, weight_[r], sum[0]);
           sum[1] = fmaf(in, weight_[a_.dt_rank + r], sum[1]);
         }
@@ -303,9 +308,9 @@ class CrossProducer {
     }
   }
 
-  const CrossArgs& a_;
-  const unsigned char* limb_;
+  const Args& a_;
   Scratch& scratch_;
+  Walk walk_;
   const T* x_;
   const T* dbl_;
   unsigned x_lane_;      // bytes from a position's row to this lane's channels
@@ -315,9 +320,6 @@ class CrossProducer {
   int lane_;
   int first_step_;
   int pair_;
-  int order_;
-  bool reverse_;
-  bool masked_;
   float bias_[2];
   float w_[2][kKeepWeights ? Rank : 1];
   Pair x_own_[4 * kQuads];
