@@ -19,7 +19,7 @@ struct CrossShared {
   Ring<C> ring;
   typename Producer::Scratch scratch[C::kProducers];
   alignas(16) float weights[Producer::kSharedWeights ? Producer::kSharedWeights : 4];
-  typename Walk::template Shared<C> walk;
+  typename Walk::Shared walk;
 };
 
 // Weights of the block's channels as [input][channel]; channels past d_inner repeat the last.
@@ -98,29 +98,29 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
   }
   T* out = static_cast<T*>(a.partial) + (int64_t{row} * a.steps + begin) * a.d_inner + channel;
   const bool outputs = a.phase != kStates || chunk == 0;
+  const typename Walk::Tiles walk(a, direction);
 #pragma unroll 1
   for (int i = 0; i < tiles; ++i) {
     const int s = i % kStages;
-    const int steps = min(C::kTile, end - begin - i * C::kTile);
+    const int first_step = begin + i * C::kTile;
+    const int steps = min(C::kTile, end - first_step);
     ring.wait_full(i);  // the tile is complete
     if (outputs) {
-      shared.walk.template scan<true>(scan, s, stages[s], steps,
-                                      [&](int step, const float (&y)[C::kCpt]) {
-                                        if (step >= steps || !owned) return;
-                                        T* at = out + int64_t{step} * a.d_inner;
-                                        if constexpr (C::kCpt == 2) {
-                                          Io<T>::store_pair(at, y[0], y[1]);
-                                        } else {
+      const auto sink = [&](int step, const float(&y)[C::kCpt]) {
+        if (step >= steps || !owned) return;
+        T* at = out + int64_t{step} * a.d_inner;
+        if constexpr (C::kCpt == 2) {
+          Io<T>::store_pair(at, y[0], y[1]);
+        } else {
 #pragma unroll
-                                          for (int q = 0; q < C::kCpt; ++q) {
-                                            Io<T>::store(at + q, y[q]);
-                                          }
-                                        }
-                                      });
+          for (int q = 0; q < C::kCpt; ++q) Io<T>::store(at + q, y[q]);
+        }
+      };
+      walk.template scan<true>(scan, stages[s], first_step, steps, sink);
       out += int64_t{C::kTile} * a.d_inner;
     } else {
-      shared.walk.template scan<false>(scan, s, stages[s], steps,
-                                       [](int, const float (&)[C::kCpt]) {});
+      walk.template scan<false>(scan, stages[s], first_step, steps,
+                                [](int, const float(&)[C::kCpt]) {});
     }
     ring.signal_empty(i);
   }

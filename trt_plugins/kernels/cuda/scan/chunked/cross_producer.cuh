@@ -35,23 +35,22 @@ class CrossProducer {
   static constexpr int kRaw = Rank ? (kRawWords + 31) / 32 : 1;  // per lane
   // More registers would cost the second thread block per SM; the others read shared memory.
   static constexpr bool kKeepWeights = Rank > 0 && Rank <= 8;
-  static constexpr int kSharedWeights = Rank > 8 ? Rank * C::kChannels : 0;
+  static constexpr int kSharedWeights = Rank > 8 ? Rank* C::kChannels : 0;
   using Scratch = ProducerScratch<kSteps, Rank>;
   using Args = typename Walk::Args;
-  using Shared = typename Walk::template Shared<C>;
   static_assert(kPairLanes <= 32 && kQuads >= 1 && kSteps <= 32, "producer layout");
   static_assert(kRawWords % 32 == 0 || kRawWords < 32, "dt layout");
 
   __device__ __forceinline__ CrossProducer(const Args& args, int batch, int direction, int first,
-                                           int begin, int end, Shared& shared, Scratch& scratch,
-                                           const float* weights, int warp)
+                                           int begin, int end, const typename Walk::Shared& shared,
+                                           Scratch& scratch, const float* weights, int warp)
       : a_(args), scratch_(scratch), walk_(args, direction, shared), begin_(begin), end_(end) {
     lane_ = static_cast<int>(threadIdx.x) & 31;
     first_step_ = warp * kSteps;
     pair_ = lane_ % kPairLanes;
     const int wanted = first + 2 * pair_;
     const int channel = wanted < args.d_inner ? wanted : args.d_inner - 2;  // d_inner is even
-    walk_.begin(begin_ + first_step_ + lane_ % kSteps, end_);
+    walk_.begin(step_of(0), end_);
     const int64_t item = int64_t{batch} * Walk::positions(args);
     x_ = static_cast<const T*>(args.x) + item * args.x_stride;
     x_lane_ = static_cast<unsigned>(channel) * sizeof(T);
@@ -90,21 +89,53 @@ class CrossProducer {
   }
 
   __device__ __forceinline__ void store(Stage<C>& stage, int tile) {
-    walk_.template share<C>(tile, first_step_, kSteps);
-    if constexpr (Rank > 0) share_raw();
-    if (walk_.masked()) {
-      store_x<true>(stage, tile);
-      store_words<true>(stage);
-    } else {
-      store_x<false>(stage, tile);
-      store_words<false>(stage);
+    if constexpr (Walk::kTables) {
+      if (!walk_.even()) {
+        store_all<false>(stage, tile);
+        return;
+      }
     }
+    store_all<true>(stage, tile);
   }
 
  private:
   using Scalar = typename Io<T>::Scalar;
   using Pair = typename Io<T>::Pair;
 
+  // kEven: steps differ in nothing but their positions. Else each asks the walk.
+  template <bool kEven>
+  __device__ __forceinline__ float neighbour(int step, float value) const {
+    if constexpr (kEven) {
+      return value;
+    } else {
+      return walk_.neighbour(step, value);
+    }
+  }
+  template <bool kEven>
+  __device__ __forceinline__ bool idle(int step) const {
+    if constexpr (kEven) {
+      return false;
+    } else {
+      return walk_.idle(step);
+    }
+  }
+
+  template <bool kEven>
+  __device__ __forceinline__ void store_all(Stage<C>& stage, int tile) {
+    if constexpr (Rank > 0) share_raw<kEven>();
+    if (walk_.masked()) {
+      store_x<true, kEven>(stage, tile);
+      store_words<true, kEven>(stage);
+    } else {
+      store_x<false, kEven>(stage, tile);
+      store_words<false, kEven>(stage);
+    }
+  }
+
+  // The step of a tile that this lane looks after.
+  __device__ __forceinline__ int step_of(int tile) const {
+    return begin_ + tile * C::kTile + first_step_ + lane_ % kSteps;
+  }
   // First step of this lane's quad g.
   __device__ __forceinline__ int quad_step(int g) const {
     return (g * kWide + lane_ / kPairLanes) * 4;
@@ -125,8 +156,7 @@ class CrossProducer {
 
   // Lane i finds the rows of this warp's step i.
   __device__ __forceinline__ void locate(int tile) {
-    const int step = begin_ + tile * C::kTile + first_step_ + lane_ % kSteps;
-    const Visit here = walk_.template visit<C>(step, end_);
+    const Visit here = walk_.template visit<C>(step_of(tile), end_);
     const auto x_stride = static_cast<unsigned>(a_.x_stride * sizeof(T));
     const auto dbl_stride = static_cast<unsigned>(a_.x_dbl_stride * sizeof(T));
     __syncwarp();  // every lane has read the previous tile's offsets
@@ -181,25 +211,26 @@ class CrossProducer {
     }
   }
 
+  template <bool kEven>
   __device__ __forceinline__ void share_raw() {
     __syncwarp();  // every lane has read the previous tile's inputs
 #pragma unroll
     for (int m = 0; m < kRaw; ++m) {
       float v = Io<T>::value(raw_own_[m]);
-      if (walk_.masked()) v += walk_.neighbour(raw_word(m) / Rank, Io<T>::value(raw_limb_[m]));
+      if (walk_.masked()) v += neighbour<kEven>(raw_word(m) / Rank, Io<T>::value(raw_limb_[m]));
       scratch_.raw[raw_word(m)] = v;
     }
     __syncwarp();
   }
 
-  template <bool kMasked>
+  template <bool kMasked, bool kEven>
   __device__ __forceinline__ void store_x(Stage<C>& stage, int tile) const {
     const int left = end_ - (begin_ + tile * C::kTile + first_step_);  // valid steps of this warp
 #pragma unroll
     for (int g = 0; g < kQuads; ++g) {
       const int step = quad_step(g);
       float v[2][4];
-      project<kMasked>(g, v);
+      project<kMasked, kEven>(g, v);
       float dt[2][4];
       float du[2][4];
 #pragma unroll
@@ -207,13 +238,15 @@ class CrossProducer {
         float2 u = Io<T>::value2(x_own_[g * 4 + i]);
         if constexpr (kMasked) {
           const float2 other = Io<T>::value2(x_limb_[g * 4 + i]);
-          u.x += walk_.neighbour(step + i, other.x), u.y += walk_.neighbour(step + i, other.y);
+          u.x += neighbour<kEven>(step + i, other.x), u.y += neighbour<kEven>(step + i, other.y);
         }
-        u.x = walk_.input(step + i, u.x), u.y = walk_.input(step + i, u.y);
+        if constexpr (!kEven) {
+          u.x = walk_.input(step + i, u.x), u.y = walk_.input(step + i, u.y);
+        }
         // An idle step, as those past the end, must not move the state: softplus(-1e4) is exactly
         // 0, and selecting its argument costs one instruction where selecting its result costs a
         // branch.
-        const bool inside = step + i < left && !walk_.idle(step + i);
+        const bool inside = step + i < left && !idle<kEven>(step + i);
         dt[0][i] = softplus(inside ? v[0][i] : -1e4f);
         dt[1][i] = softplus(inside ? v[1][i] : -1e4f);
         du[0][i] = dt[0][i] * u.x;
@@ -230,7 +263,7 @@ class CrossProducer {
     }
   }
 
-  template <bool kMasked>
+  template <bool kMasked, bool kEven>
   __device__ __forceinline__ void store_words(Stage<C>& stage) const {
     float* to = stage.bc + first_step_ * C::kBcRow + lane_;
     if constexpr (kPrefetch) {
@@ -238,8 +271,8 @@ class CrossProducer {
 #pragma unroll
       for (int i = 0; i < kSteps; ++i) {
         float v = Io<T>::value(bc_own_[i]);
-        if constexpr (kMasked) v += walk_.neighbour(i, Io<T>::value(bc_limb_[i]));
-        to[i * C::kBcRow] = used && !walk_.idle(i) ? v : 0.0f;
+        if constexpr (kMasked) v += neighbour<kEven>(i, Io<T>::value(bc_limb_[i]));
+        to[i * C::kBcRow] = used && !idle<kEven>(i) ? v : 0.0f;
       }
     } else {
 #pragma unroll 1
@@ -248,17 +281,17 @@ class CrossProducer {
         for (int m = 0; m < kWords; ++m) {
           float v = Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_own[i] + column(m))));
           if constexpr (kMasked) {
-            v += walk_.neighbour(
+            v += neighbour<kEven>(
                 i, Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_limb[i] + column(m)))));
           }
-          to[i * C::kBcRow + 32 * m] = word_used(m) && !walk_.idle(i) ? v : 0.0f;
+          to[i * C::kBcRow + 32 * m] = word_used(m) && !idle<kEven>(i) ? v : 0.0f;
         }
       }
     }
   }
 
   // dt before softplus, for two channels and the four steps of quad g.
-  template <bool kMasked>
+  template <bool kMasked, bool kEven>
   __device__ __forceinline__ void project(int g, float (&v)[2][4]) const {
     const int step = quad_step(g);
 #pragma unroll
@@ -296,7 +329,7 @@ class CrossProducer {
         for (int r = 0; r < a_.dt_rank; ++r) {
           float in = Io<T>::value(Io<T>::load(own + r));
           if constexpr (kMasked)
-            in += walk_.neighbour(step + i, Io<T>::value(Io<T>::load(limb + r)));
+            in += neighbour<kEven>(step + i, Io<T>::value(Io<T>::load(limb + r)));
           sum[0] = fmaf(in, weight_[r], sum[0]);
           sum[1] = fmaf(in, weight_[a_.dt_rank + r], sum[1]);
         }

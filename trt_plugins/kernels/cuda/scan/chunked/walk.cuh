@@ -20,22 +20,25 @@ class GridWalk {
   using Args = CrossArgs;
   static constexpr bool kTables = false;
 
-  template <class C>
   struct Shared {
     unsigned char limb[PM_MAX_JOINTS];
 
     __device__ __forceinline__ void init(const Args& a, int thread) {
       if (thread < PM_MAX_JOINTS) limb[thread] = a.limb_index[thread];
     }
-    template <bool kOut, class Sink>
-    __device__ __forceinline__ void scan(Scanner<C>& scanner, int, const Stage<C>& stage, int steps,
+  };
+
+  // How a scan warp takes a tile that begins with the direction's step `first`.
+  struct Tiles {
+    __device__ __forceinline__ Tiles(const Args&, int) {}
+    template <bool kOut, class C, class Sink>
+    __device__ __forceinline__ void scan(Scanner<C>& scanner, const Stage<C>& stage, int, int steps,
                                          Sink&& sink) const {
       scanner.template tile<kOut>(stage, steps, sink);
     }
   };
 
-  template <class C>
-  __device__ __forceinline__ GridWalk(const Args& args, int direction, Shared<C>& shared)
+  __device__ __forceinline__ GridWalk(const Args& args, int direction, const Shared& shared)
       : a_(args),
         limb_(shared.limb),
         order_(args.order[direction]),
@@ -52,13 +55,8 @@ class GridWalk {
     return {static_cast<unsigned>(here.frame * a_.joints + here.joint),
             static_cast<unsigned>(here.frame * a_.joints + limb_[here.joint])};
   }
-  template <class C>
-  __device__ __forceinline__ void share(int, int, int) const {}
 
   __device__ __forceinline__ bool masked() const { return masked_; }
-  __device__ __forceinline__ bool idle(int) const { return false; }
-  __device__ __forceinline__ float neighbour(int, float value) const { return value; }
-  __device__ __forceinline__ float input(int, float u) const { return u; }
 
  private:
   const Args& a_;
@@ -69,34 +67,38 @@ class GridWalk {
 };
 
 // Version 2. A step may be idle, have no neighbour, or reset the state. What the tables say of a
-// tile's steps is a word of a bit each, the same in all lanes; the entries of the next tile are
-// under way while this one is read.
+// producer warp's steps is a bit each in a word, the same in all lanes; the entries of the next
+// tile are under way while this one is read.
 class TableWalk {
  public:
   using Args = TableArgs;
   static constexpr bool kTables = true;
+  static constexpr unsigned kAll = 0xffffffffu;
 
-  template <class C>
   struct Shared {
-    unsigned resets[kStages][C::kProducers];  // a bit a step of the tile
-
     __device__ __forceinline__ void init(const Args&, int) {}
-    template <bool kOut, class Sink>
-    __device__ __forceinline__ void scan(Scanner<C>& scanner, int s, const Stage<C>& stage,
+  };
+
+  // The state is zero before every step that is a multiple of `length`; 0: never.
+  struct Tiles {
+    int length;
+
+    __device__ __forceinline__ Tiles(const Args& a, int direction)
+        : length(a.reset_length == nullptr ? 0 : a.reset_length[direction]) {}
+    template <bool kOut, class C, class Sink>
+    __device__ __forceinline__ void scan(Scanner<C>& scanner, const Stage<C>& stage, int first,
                                          int steps, Sink&& sink) const {
-      unsigned all = 0;
-#pragma unroll
-      for (int i = 0; i < C::kProducers; ++i) all |= resets[s][i];
-      scanner.template tile<kOut>(stage, steps, all, sink);
+      static_assert(C::kTile == 32, "a lane a step");
+      const int lane = static_cast<int>(threadIdx.x) % 32;
+      // Past the end the state must stay: a chunk hands it on.
+      const unsigned resets =
+          length > 0 ? __ballot_sync(kAll, lane < steps && (first + lane) % length == 0) : 0;
+      scanner.template tile<kOut>(stage, steps, resets, sink);
     }
   };
 
-  template <class C>
-  __device__ __forceinline__ TableWalk(const Args& args, int direction, Shared<C>& shared)
-      : a_(args),
-        shared_(&shared.resets[0][0]),
-        row_(int64_t{direction} * args.steps),
-        reset_(args.reset_length == nullptr ? 0 : args.reset_length[direction]) {}
+  __device__ __forceinline__ TableWalk(const Args& args, int direction, const Shared&)
+      : a_(args), row_(int64_t{direction} * args.steps) {}
 
   __device__ __forceinline__ static int positions(const Args& a) { return a.positions; }
 
@@ -111,38 +113,31 @@ class TableWalk {
     const auto exists = [&](int at) {
       return static_cast<unsigned>(at) < static_cast<unsigned>(a_.positions);
     };
-    const bool real = exists(own);
-    const bool joined = real && exists(limb);
-    const bool wrong = own >= 0 && (!real || (limb >= 0 && !joined));
+    const bool neighbour = limb >= 0;
+    const bool wrong = own >= 0 && (!exists(own) || (neighbour && !exists(limb)));
+    const bool real = own >= 0 && !wrong;
+    const bool joined = real && neighbour;
     idle_ = ~__ballot_sync(kAll, real);
-    joined_ = __ballot_sync(kAll, joined);
-    wrong_ = __ballot_sync(kAll, wrong);
-    resets_ = __ballot_sync(kAll, reset_ > 0 && step < end && step % reset_ == 0);
+    joined_ = __ballot_sync(kAll, joined || wrong);
     return {real ? static_cast<unsigned>(own) : 0u, joined ? static_cast<unsigned>(limb) : 0u};
   }
 
-  // Tells the scan warps which steps of the tile reset the state.
-  template <class C>
-  __device__ __forceinline__ void share(int tile, int first_step, int steps) const {
-    if (threadIdx.x % 32 != 0) return;
-    const unsigned mine = steps < 32 ? resets_ & ((1u << steps) - 1) : resets_;
-    shared_[tile % kStages * C::kProducers + first_step / steps] = mine << first_step;
-  }
-
   __device__ __forceinline__ bool masked() const { return joined_ != 0; }
+  // Whether no step of the tile is idle or wrong, and all have a neighbour or none.
+  __device__ __forceinline__ bool even() const {
+    return idle_ == 0 && (joined_ == 0 || joined_ == kAll);
+  }
   __device__ __forceinline__ bool idle(int step) const { return (idle_ >> step & 1) != 0; }
   __device__ __forceinline__ float neighbour(int step, float value) const {
     return (joined_ >> step & 1) != 0 ? value : 0.0f;
   }
   // NaN where an index is beyond the positions: what is not there cannot be read.
   __device__ __forceinline__ float input(int step, float u) const {
-    const float kept = idle(step) ? 0.0f : u;
-    return (wrong_ >> step & 1) != 0 ? __int_as_float(0x7fc00000) : kept;
+    const float none = (joined_ >> step & 1) != 0 ? __int_as_float(0x7fc00000) : 0.0f;
+    return idle(step) ? none : u;
   }
 
  private:
-  static constexpr unsigned kAll = 0xffffffffu;
-
   __device__ __forceinline__ void fetch(int step, int end) {
     const bool inside = step < end;
     own_ = inside ? __ldg(a_.scan_index + row_ + step) : -1;
@@ -150,15 +145,11 @@ class TableWalk {
   }
 
   const Args& a_;
-  unsigned* shared_;
   int64_t row_;  // of the tables
-  int reset_;
   int own_;
   int limb_;
   unsigned idle_;
-  unsigned joined_;
-  unsigned wrong_;
-  unsigned resets_;
+  unsigned joined_;  // of an idle step: it is wrong
 };
 
 }  // namespace posemamba::cuda
