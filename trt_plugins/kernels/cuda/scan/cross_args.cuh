@@ -64,6 +64,7 @@ struct TableArgs : CommonArgs {
   int* last;
   int* next;  // [directions][steps]
   int positions;
+  int merge_positions;  // of a block of the merge
 };
 constexpr int kNoStep = std::numeric_limits<int>::max();
 

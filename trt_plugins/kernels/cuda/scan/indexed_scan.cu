@@ -13,6 +13,7 @@
 namespace posemamba::cuda {
 namespace {
 
+constexpr int kManyPositions = 4;
 constexpr std::size_t kMostPartial = std::size_t{1} << 40;  // bytes of outputs in step order
 
 int64_t rows_of(const pm_indexed_scan_params& p) { return p.batch * p.directions; }
@@ -78,10 +79,17 @@ cudaError_t link(const pm_indexed_scan_params& p, const TableArgs& a, const Devi
                true, device, stream);
 }
 
-cudaError_t merge(const pm_indexed_scan_params& p, const TableArgs& a, const Device& device,
+cudaError_t merge(const pm_indexed_scan_params& p, TableArgs& a, const Device& device,
                   cudaStream_t stream) {
-  const dim3 block = merge_block(p.d_inner, p.dtype, kMergeThreads);
-  const auto across = static_cast<unsigned>((p.positions + block.y - 1) / block.y);
+  dim3 block = merge_block(p.d_inner, p.dtype, kTableMergeLanes);
+  block.y = std::min(kMergeThreads / block.x, kTableMergePositions / 2u);
+  // Four positions a thread amortise what a block finds first; two spread a small problem over more
+  // SMs.
+  const int64_t threads = p.batch * p.positions * int64_t{block.x};
+  const int each = threads >= int64_t{device.multiprocessors} * 8192 ? kManyPositions : 2;
+  a.merge_positions = std::min(static_cast<int>(block.y) * each, kTableMergePositions);
+  const auto across =
+      static_cast<unsigned>((p.positions + a.merge_positions - 1) / a.merge_positions);
   const auto kernel =
       p.dtype == PM_FLOAT16 ? &table_merge_kernel<__half> : &table_merge_kernel<float>;
   return start(kernel, dim3(across, static_cast<unsigned>(p.batch)), block, a, true, device,
