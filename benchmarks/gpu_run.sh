@@ -103,6 +103,7 @@ bench() {
     counters=(--counters "$OUT/ncu.csv")
   fi
   "$PYTHON" benchmarks/gpu_bench.py --out "$OUT" "${counters[@]}"
+  "$PYTHON" benchmarks/gpu_version_2.py | tee "$OUT/version-2.md"
 }
 
 forward() {

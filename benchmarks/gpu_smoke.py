@@ -41,6 +41,8 @@ def main() -> None:
         for states in (5, 20, 40, 100, 200):
             case = second.v2.indexed_case(d_state=states, d_inner=21, dtype=dtype, reset=(5, 0))
             second.run_cross(case)
+            case = second.v2.indexed_case(d_state=states, d_inner=72, dtype=dtype, reset=(5, 0))
+            second.run_cross(case)
             scan = second.cases.scan_case(d_state=states, channels=21, length=37, dtype=dtype)
             second.run_scan(scan)
     for dtype in ("float16", "float32"):  # gradients: every shape of warps, a part of a chunk

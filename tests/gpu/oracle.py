@@ -8,7 +8,7 @@ rounded to the I/O type is "what PyTorch itself would lose".
 from __future__ import annotations
 
 import torch
-from pmcuda import CrossInputs, Directions, ScanInputs
+from pmcuda import CrossInputs, Directions, IndexedInputs, ScanInputs
 from torch import Tensor
 from torch.nn import functional
 
@@ -130,6 +130,36 @@ def make_cross(
         A=A.cuda(),
         D=(1 + 0.1 * normal(k, d_inner)).cuda(),
         directions=d,
+    )
+
+
+def tables_of(inputs: CrossInputs) -> tuple[Tensor, Tensor]:
+    """scan_index and neighbour_index (K, steps) of version 2 for an order of version 1."""
+    _, frames, joints, _ = inputs.x.shape
+    d = inputs.directions
+    limb = torch.tensor(d.limb_index)
+    index, neighbours = [], []
+    for k in range(len(d)):
+        at = positions(d.order[k], d.reverse[k], frames, joints)
+        index.append(at)
+        beside = at - at % joints + limb[at % joints]
+        neighbours.append(beside if d.limb_mask[k] else torch.full_like(at, -1))
+    return torch.stack(index).int().cuda(), torch.stack(neighbours).int().cuda()
+
+
+def indexed_inputs(
+    inputs: CrossInputs, index: Tensor, neighbours: Tensor | None, reset: int = 0
+) -> IndexedInputs:
+    """The tensors of version 1 along tables; every direction resets its state alike."""
+    batch, frames, joints, d_inner = inputs.x.shape
+    length = torch.full((index.shape[0],), reset, dtype=torch.int32, device="cuda")
+    return IndexedInputs(
+        inputs.x.view(batch, frames * joints, d_inner),
+        inputs.x_dbl.view(batch, frames * joints, -1),
+        *(inputs.dt_weight, inputs.dt_bias, inputs.A, inputs.D),
+        index,
+        neighbours,
+        length if reset else None,
     )
 
 

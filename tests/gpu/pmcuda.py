@@ -9,11 +9,12 @@ import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 from posemamba.native.library import ABI_VERSION
-from posemamba.native.structs import CrossScanParams, ScanParams
+from posemamba.native.structs import CrossScanParams, IndexedScanParams, ScanParams
 
 CUDA_SUCCESS, CUDA_INVALID_VALUE, CUDA_NOT_SUPPORTED = 0, 1, 801
 AUTO, CHUNKED, SERIAL = 0, 1, 2
@@ -37,7 +38,7 @@ def library() -> ctypes.CDLL:
     found = lib.pm_abi_version()
     if found != ABI_VERSION:
         raise RuntimeError(f"{path}: ABI version {found}, these tests need {ABI_VERSION}; rebuild")
-    for op in ("cross_scan", "scan"):
+    for op in ("cross_scan", "scan", "indexed_scan"):
         size = getattr(lib, f"pm_cuda_{op}_workspace")
         size.restype = ctypes.c_size_t
         size.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
@@ -61,6 +62,8 @@ class Directions:
 @dataclass
 class CrossInputs:
     """Tensors of one CrossSelectiveScan call; shapes as in scan.h."""
+
+    launcher: ClassVar[str] = "cross_scan"
 
     x: torch.Tensor  # (batch, frames, joints, d_inner), last axis contiguous
     x_dbl: torch.Tensor  # (batch, frames, joints, K * (R + 2N)), last axis contiguous
@@ -91,8 +94,40 @@ class CrossInputs:
 
 
 @dataclass
+class IndexedInputs:
+    """Tensors of one CrossSelectiveScan call of version 2; shapes as in scan_v2.h."""
+
+    launcher: ClassVar[str] = "indexed_scan"
+
+    x: torch.Tensor  # (batch, positions, d_inner), last axis contiguous
+    x_dbl: torch.Tensor  # (batch, positions, K * (R + 2N)), last axis contiguous
+    dt_weight: torch.Tensor  # (K, d_inner, R)
+    dt_bias: torch.Tensor  # (K, d_inner)
+    A: torch.Tensor  # (K, d_inner, N)
+    D: torch.Tensor  # (K, d_inner)
+    scan_index: torch.Tensor  # (K, steps), int32
+    neighbour_index: torch.Tensor | None = None
+    reset_length: torch.Tensor | None = None  # (K,), int32
+
+    def params(self, y: torch.Tensor) -> IndexedScanParams:
+        p = IndexedScanParams()
+        for name in vars(self):
+            tensor = getattr(self, name)
+            setattr(p, name, None if tensor is None else tensor.data_ptr())
+        p.y = y.data_ptr()
+        p.batch, p.positions, p.d_inner = self.x.shape
+        p.directions, p.steps = self.scan_index.shape
+        p.x_stride, p.x_dbl_stride, p.y_stride = (t.stride(1) for t in (self.x, self.x_dbl, y))
+        p.d_state, p.dt_rank = self.A.shape[2], self.dt_weight.shape[2]
+        p.dtype = 1 if self.x.dtype == torch.float16 else 0
+        return p
+
+
+@dataclass
 class ScanInputs:
     """Tensors of one SelectiveScan call; shapes as in scan.h."""
+
+    launcher: ClassVar[str] = "scan"
 
     u: torch.Tensor  # (batch, groups * channels, length)
     delta: torch.Tensor
@@ -126,12 +161,12 @@ class Op:
     def __init__(
         self,
         lib: ctypes.CDLL,
-        inputs: CrossInputs | ScanInputs,
+        inputs: CrossInputs | ScanInputs | IndexedInputs,
         y: torch.Tensor,
         tuning: Tuning | None = None,
         poison: bool = False,
     ) -> None:
-        name = "cross_scan" if isinstance(inputs, CrossInputs) else "scan"
+        name = inputs.launcher
         self._launch = getattr(lib, f"pm_cuda_{name}")
         self._inputs, self.y, self._tuning = inputs, y, tuning
         self._params = inputs.params(y)

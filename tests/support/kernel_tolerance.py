@@ -31,3 +31,20 @@ def check(got: np.ndarray, truth: np.ndarray, plain: np.ndarray) -> None:
     rms = np.sqrt(np.mean(difference**2))
     plain_rms = np.sqrt(np.mean(plain_difference**2))
     assert rms <= max(2 * plain_rms, 2.0**-24 * scale), f"rms {rms:.3g}, plain {plain_rms:.3g}"
+
+
+def check_directions(got: np.ndarray, truth: np.ndarray, plain: np.ndarray) -> None:
+    """The same for a kernel that stores each direction in the type of its output, before the sum.
+
+    The relative l2 error is at most twice the plain loop's in that type; what is wrong in one
+    element alone is far above it. The floor is that of ex2.approx, 2^-22 a decay, over a state's
+    memory (tests/gpu/test_cross_scan.py).
+    """
+    assert got.shape == truth.shape
+    assert np.isfinite(got).all()
+    norm = max(np.linalg.norm(truth), 1e-30)
+    error = np.linalg.norm(got.astype(np.float64) - truth) / norm
+    rounded = np.linalg.norm(plain.astype(got.dtype).astype(np.float64) - truth) / norm
+    assert error <= 2 * rounded + 4e-6
+    if got.dtype == np.float32:
+        assert np.abs(got - truth).max() <= 1e-5 * np.abs(truth).max()

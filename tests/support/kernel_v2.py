@@ -260,3 +260,28 @@ CROSS_ROWS: dict[str, dict[str, object]] = {
     "d_state=65": {"d_state": 65},
     "d_state=128": {"d_state": 128},
 }
+
+#: What chunks have to carry, or to forget; arguments of :func:`indexed_case`. 198 or 200 steps.
+CHUNK_ROWS: dict[str, dict[str, object]] = {
+    "base": {},
+    "anywhere": {"tables": anywhere(3, 200, 153)},
+    "reset by frame": {"reset": (len(TOUR),) * 2},
+    "a reset or none in a chunk": {"reset": (150, 70)},
+    "reset at each step": {"reset": (1, 2)},
+}
+
+
+def unvisited_case(d_inner: int) -> IndexedCase:
+    """Position 0, which idle steps read in vain and no step visits, is NaN."""
+    case = indexed_case(d_inner=d_inner)
+    case.scan_index[case.scan_index == 0] = -1
+    case.x[:, 0] = case.x_dbl[:, 0] = np.nan
+    case.neighbour_index = np.where(case.scan_index == 3, 4, -1).astype(np.int32)
+    return case
+
+
+def widened(array: np.ndarray, before: int) -> np.ndarray:
+    """Rows of NaN, wider by five elements, with the array's from the element ``before`` on."""
+    whole = np.full((*array.shape[:2], array.shape[2] + 5), np.nan, array.dtype)
+    whole[..., before : before + array.shape[2]] = array
+    return whole

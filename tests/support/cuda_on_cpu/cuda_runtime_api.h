@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstring>
 
 enum cudaError_t {
   cudaSuccess = 0,
@@ -11,6 +12,11 @@ enum cudaError_t {
   cudaErrorNotSupported = 801
 };
 using cudaStream_t = void*;
+
+inline cudaError_t cudaMemsetAsync(void* to, int byte, std::size_t bytes, cudaStream_t) {
+  std::memset(to, byte, bytes);
+  return cudaSuccess;
+}
 
 struct dim3 {
   unsigned x, y, z;

@@ -62,7 +62,7 @@ struct Block {
   void (*call)(const void*);
   const void* arg;
   // Two exchanges of a warp may be under way: a lane can be one ahead of those that yet read.
-  std::vector<float> given[2];
+  std::vector<uint32_t> given[2];
 };
 
 Block block;
@@ -135,13 +135,18 @@ std::vector<int> turns(int threads) {
   return turn;
 }
 
+dim3 place_of(int thread) {
+  const auto i = static_cast<unsigned>(thread);
+  return dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
+}
+
 bool run_block(int threads, const std::vector<int>& turn) {
   for (int i = 0; i < threads; ++i) prepare(block.threads[i]);
   do {
     for (const int i : turn) {
       if (block.threads[i].wait != Wait::kNothing) continue;
       block.current = i;
-      threadIdx = dim3(static_cast<unsigned>(i), 0, 0);
+      threadIdx = place_of(i);
       go_on(block.threads[i]);
     }
   } while (release_some(threads));
@@ -150,13 +155,14 @@ bool run_block(int threads, const std::vector<int>& turn) {
 
 }  // namespace
 
-cudaError_t run(dim3 grid, int threads, std::size_t bytes, void (*call)(const void*),
+cudaError_t run(dim3 grid, dim3 shape, std::size_t bytes, void (*call)(const void*),
                 const void* arg) {
+  const auto threads = static_cast<int>(shape.x * shape.y * shape.z);
   if (threads % kLanes != 0 || threads > 1024 || bytes > kMostShared) return cudaErrorInvalidValue;
   while (static_cast<int>(block.threads.size()) < threads) block.threads.emplace_back();
   for (auto& given : block.given) given.resize(static_cast<std::size_t>(threads));
   block.call = call, block.arg = arg;
-  gridDim = grid, blockDim = dim3(static_cast<unsigned>(threads));
+  gridDim = grid, blockDim = shape;
   const std::vector<int> turn = turns(threads);
   const unsigned blocks = grid.x * grid.y * grid.z;
   for (unsigned i = 0; i < blocks; ++i) {
@@ -179,13 +185,15 @@ cudaError_t run(dim3 grid, int threads, std::size_t bytes, void (*call)(const vo
 
 void sync_block(int line) { give_way(Wait::kBlock, line); }
 
-float exchange(float v, int offset, int line) {
+const uint32_t* exchange(uint32_t bits, int line) {
   const int self = block.current;
   auto& given = block.given[block.threads[self].exchanges++ % 2];
-  given[self] = v;
+  given[self] = bits;
   give_way(Wait::kWarp, line);
-  return given[self ^ offset];
+  return &given[self - lane()];
 }
+
+int lane() { return block.current % kLanes; }
 
 unsigned char* shared_memory() { return shared; }
 

@@ -18,13 +18,13 @@ extern dim3 threadIdx, blockIdx, blockDim, gridDim;
 namespace cuda_on_cpu {
 
 // Runs call(arg) once a thread, blocks one after another.
-cudaError_t run(dim3 grid, int threads, std::size_t shared, void (*call)(const void*),
+cudaError_t run(dim3 grid, dim3 threads, std::size_t shared, void (*call)(const void*),
                 const void* arg);
 
 void sync_block(int line);
-// Every lane of the warp gives `v`; the result is that of the lane whose number differs by
-// `offset`.
-float exchange(float v, int offset, int line);
+// Every lane of the warp gives 32 bits; the result is what all lanes gave, until the next exchange.
+const uint32_t* exchange(uint32_t bits, int line);
+int lane();
 unsigned char* shared_memory();
 
 // Arrival barriers, which fit into 64 bits.

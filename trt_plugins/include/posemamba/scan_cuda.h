@@ -54,8 +54,9 @@ PM_API size_t pm_cuda_scan_workspace(const pm_scan_params* params, const pm_cuda
 PM_API cudaError_t pm_cuda_scan(const pm_scan_params* params, const pm_cuda_tuning* tuning,
                                 void* workspace, cudaStream_t stream);
 
-/* Version 2. One design each, so tuning is null or all zero. d_inner (channels) is any number. The
- * tables are read on the device. */
+/* Version 2. d_inner (channels) is any number, and tables are read on the device. An indexed scan
+ * of at most PM_MAX_STATE states and 8 n channels is a chunked scan and takes such tuning; every
+ * other one is slower, and its tuning null or all zero, as that of a scan with a state. */
 PM_API size_t pm_cuda_indexed_scan_workspace(const pm_indexed_scan_params* params,
                                              const pm_cuda_tuning* tuning);
 PM_API size_t pm_cuda_indexed_scan_workspace_limit(const pm_indexed_scan_params* largest);

@@ -6,12 +6,20 @@
 
 namespace posemamba::cuda {
 
+// `overlap` is launch's.
+template <class Args>
+cudaError_t start(void (*kernel)(Args), dim3 grid, dim3 threads, const Args& args, bool overlap,
+                  const Device& device, cudaStream_t stream, std::size_t shared = 0) {
+  void* pointers[] = {const_cast<Args*>(&args)};
+  return launch(reinterpret_cast<const void*>(kernel), grid, threads, pointers, overlap, device,
+                stream, shared);
+}
+
 template <class Args>
 cudaError_t start(void (*kernel)(Args), dim3 grid, int threads, const Args& args,
                   const Device& device, cudaStream_t stream, std::size_t shared = 0) {
-  void* pointers[] = {const_cast<Args*>(&args)};
-  return launch(reinterpret_cast<const void*>(kernel), grid, dim3(static_cast<unsigned>(threads)),
-                pointers, false, device, stream, shared);
+  return start(kernel, grid, dim3(static_cast<unsigned>(threads)), args, false, device, stream,
+               shared);
 }
 
 template <class Args>

@@ -1,13 +1,16 @@
-// Kernel arguments of CrossSelectiveScan and the walk of a direction over the grid.
+// Kernel arguments of CrossSelectiveScan, and how a direction walks the grid or a table.
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
+
+#include <limits>
 
 #include "cuda/scan/chunked/scan_core.cuh"
 #include "posemamba/scan.h"
 
 namespace posemamba::cuda {
 
-struct CrossArgs {
+// What both versions of the operator have.
+struct CommonArgs {
   const void* x;
   const void* x_dbl;
   const float* dt_weight;
@@ -20,9 +23,7 @@ struct CrossArgs {
   int64_t x_stride;
   int64_t x_dbl_stride;
   int64_t y_stride;
-  int steps;  // frames * joints
-  int frames;
-  int joints;
+  int steps;
   int d_inner;
   int d_state;
   int dt_rank;
@@ -31,9 +32,15 @@ struct CrossArgs {
   int first_steps;     // of chunk 0
   int chunk_steps;     // of every other chunk
   int phase;
+  bool pairs_aligned;  // x may be read two channels at a time
+  bool words_aligned;  // x and y may be accessed 16 bytes at a time
+};
+
+// Version 1: every direction takes frames * joints steps.
+struct CrossArgs : CommonArgs {
+  int frames;
+  int joints;
   int merge_positions;  // per thread of the merge, even
-  bool pairs_aligned;   // x may be read two channels at a time
-  bool words_aligned;   // x and y may be accessed 16 bytes at a time
   int order[PM_MAX_DIRECTIONS];
   int reverse[PM_MAX_DIRECTIONS];
   int limb_mask[PM_MAX_DIRECTIONS];
@@ -45,6 +52,21 @@ struct CrossArgs {
   int step_frame[PM_MAX_DIRECTIONS];
   int step_joint[PM_MAX_DIRECTIONS];
 };
+
+// Version 2: the steps of a direction are a row of a table.
+struct TableArgs : CommonArgs {
+  const int32_t* scan_index;       // [directions][steps]
+  const int32_t* neighbour_index;  // as scan_index; may be null
+  const int32_t* reset_length;     // [directions]; may be null
+  // Found on the device, of every direction: the first step that visits a position and the last
+  // (kNoStep, -1: none does), and of a step the next that visits the same (-1: none).
+  int* first;  // [directions][positions]
+  int* last;
+  int* next;  // [directions][steps]
+  int positions;
+  int merge_positions;  // of a block of the merge
+};
+constexpr int kNoStep = std::numeric_limits<int>::max();
 
 struct GridPoint {
   int frame;

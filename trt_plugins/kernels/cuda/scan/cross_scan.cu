@@ -5,7 +5,7 @@
 #include "cuda/device/launch.h"
 #include "cuda/scan/choose.h"
 #include "cuda/scan/chunked/kernels.h"
-#include "cuda/scan/chunked/phase.h"
+#include "cuda/scan/chunked/launch.h"
 #include "cuda/scan/cross_launch.h"
 #include "cuda/scan/merge.cuh"
 #include "cuda/scan/split_channel/launch.h"
@@ -16,15 +16,11 @@ namespace {
 
 struct Layout {
   std::size_t front;  // bytes of each part
-  std::size_t partial;
-  std::size_t state;
-  std::size_t dt_sum;
+  ChunkedLayout chunked;
   std::size_t prepared;
 
-  std::size_t total() const { return front + partial + state + dt_sum + prepared; }
+  std::size_t total() const { return front + chunked.total() + prepared; }
 };
-
-std::size_t size_of(int32_t dtype) { return dtype == PM_FLOAT16 ? 2 : 4; }
 
 bool supported(const pm_cross_scan_params& p) {
   // Step numbers are 32 bits wide; the grid's first dimension counts blocks.
@@ -35,26 +31,14 @@ bool supported(const pm_cross_scan_params& p) {
 }
 
 Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
-  const Plan& plan = choice.chunked;
-  const auto rows = static_cast<std::size_t>(p.batch) * static_cast<std::size_t>(p.directions);
-  const auto positions = static_cast<std::size_t>(p.frames) * static_cast<std::size_t>(p.joints);
-  const std::size_t carried = plan.chunks > 1 ? rows * static_cast<std::size_t>(plan.chunks) *
-                                                    static_cast<std::size_t>(plan.channels())
-                                              : 0;
   return {p.dtype == PM_FLOAT16 ? scan_front_bytes(p.d_inner) : 0,
-          align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
-          align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
-          align_up(carried * sizeof(float)),
+          chunked_layout(p.batch * p.directions, p.frames * p.joints, p.d_inner, p.dtype,
+                         choice.chunked),
           splits_channels(choice.one_pass) ? split_channel::prepared_bytes(p) : 0};
 }
 
 void* prepared_part(void* workspace, const Layout& layout) {
   return static_cast<unsigned char*>(workspace) + layout.total() - layout.prepared;
-}
-
-bool aligned(const void* base, int64_t stride, int elements, std::size_t size) {
-  return reinterpret_cast<uintptr_t>(base) % (static_cast<std::size_t>(elements) * size) == 0 &&
-         stride % elements == 0;
 }
 
 // The inverse of point_of_step, which is affine in frame and joint.
@@ -73,24 +57,11 @@ void invert_walk(CrossArgs& a, int k) {
 
 CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout& layout,
                   void* workspace) {
-  const std::size_t size = size_of(p.dtype);
   auto* bytes = static_cast<unsigned char*>(workspace) + layout.front;
   CrossArgs a{};
-  a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias;
-  a.A = p.A, a.D = p.D, a.y = p.y;
-  a.partial = bytes;
-  a.carry.state = reinterpret_cast<float*>(bytes + layout.partial);
-  a.carry.dt_sum = reinterpret_cast<float*>(bytes + layout.partial + layout.state);
-  a.carry.chunks = plan.chunks, a.carry.channels = plan.channels();
-  a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride, a.y_stride = p.y_stride;
+  static_cast<CommonArgs&>(a) = common_args_of(p, plan, layout.chunked, bytes);
   a.steps = static_cast<int>(p.frames * p.joints);
-  a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.d_inner = p.d_inner;
-  a.d_state = p.d_state, a.dt_rank = p.dt_rank, a.directions = p.directions;
-  a.blocks_per_row = plan.blocks_per_row, a.chunk_steps = plan.chunk_steps;
-  a.first_steps = plan.first_steps;
-  a.pairs_aligned = aligned(p.x, p.x_stride, 2, size);
-  const int word = static_cast<int>(16 / size);  // channels
-  a.words_aligned = aligned(p.x, p.x_stride, word, size) && aligned(p.y, p.y_stride, word, size);
+  a.frames = static_cast<int>(p.frames), a.joints = p.joints;
   std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
   std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
   std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
@@ -110,12 +81,9 @@ CrossArgs args_of(const pm_cross_scan_params& p, const Plan& plan, const Layout&
 
 cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& device,
                   cudaStream_t stream) {
-  const unsigned word = 16 / static_cast<unsigned>(size_of(p.dtype));  // channels a thread
-  unsigned lanes = 1;
-  while (lanes * word < static_cast<unsigned>(p.d_inner) && lanes < kMergeThreads) lanes *= 2;
-  const dim3 block(lanes, kMergeThreads / lanes);
+  const dim3 block = merge_block(p.d_inner, p.dtype, kMergeThreads);
   // Four positions a thread amortise its D sums; two spread a small problem over more SMs.
-  const int64_t threads = p.batch * a.steps * lanes;
+  const int64_t threads = p.batch * a.steps * block.x;
   a.merge_positions = threads >= int64_t{device.multiprocessors} * 8192 ? 4 : 2;
   const int per_block = static_cast<int>(block.y) * a.merge_positions;
   const dim3 grid(static_cast<unsigned>((a.steps + per_block - 1) / per_block),
@@ -144,21 +112,7 @@ cudaError_t launch_chunked(const pm_cross_scan_params& p, const Plan& plan, cons
                            cudaStream_t stream, CrossArgs* args) {
   const Kernel kernel = p.dtype == PM_FLOAT16 ? cross_kernel_f16(plan.config, p.dt_rank)
                                               : cross_kernel_f32(plan.config, p.dt_rank);
-  const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{plan.blocks_per_row});
-  const auto run = [&](int phase, int chunks) {
-    args->phase = phase;
-    void* arguments[] = {args};
-    // Blocks that start while the previous kernel still drains go where there is room, two to an SM
-    // if they fit; with no more blocks than SMs that would leave half of the GPU idle.
-    const bool overlap =
-        plan.blocks_per_sm == 1 || int64_t{blocks} * chunks > device.multiprocessors;
-    return launch(kernel.function, dim3(blocks, static_cast<unsigned>(chunks)),
-                  dim3(static_cast<unsigned>(plan.threads)), arguments, overlap, device, stream,
-                  kernel.shared);
-  };
-  if (plan.chunks == 1) return run(kSerial, 1);
-  const cudaError_t error = run(kStates, plan.chunks - 1);
-  return error != cudaSuccess ? error : run(kOutputs, plan.chunks - 1);
+  return launch_chunked(kernel, plan, p.batch * p.directions, device, stream, args);
 }
 
 }  // namespace
@@ -220,7 +174,7 @@ extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params*
   Choice none{};
   none.one_pass = -1;
   const Layout layout = layout_of(*largest, none);
-  return layout.front + layout.partial + carry_limit(problem_of(*largest)) +
+  return layout.front + layout.chunked.partial + carry_limit(problem_of(*largest)) +
          prepared_limit(*largest);
 }
 

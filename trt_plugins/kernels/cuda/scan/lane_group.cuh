@@ -5,8 +5,9 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_LANE_GROUP_CUH_
 #define POSEMAMBA_KERNELS_CUDA_LANE_GROUP_CUH_
 
+#include <cstddef>
+
 #include "cuda/device/device.cuh"
-#include "cuda/device/launch.h"
 #include "posemamba/scan_v2.h"
 
 namespace posemamba::cuda {
@@ -77,9 +78,11 @@ auto with_group(int32_t d_state, const Use& use) {
 }
 
 // How a kernel of a group is launched.
+template <class Args>
 struct GroupLaunch {
-  Kernel kernel;
-  int channels;  // of a block
+  void (*kernel)(Args);
+  std::size_t shared;  // bytes
+  int channels;        // of a block
 };
 
 }  // namespace posemamba::cuda

@@ -58,16 +58,12 @@ Layout layout_of(const pm_scan_params& p, const Plan& plan) {
 ScanArgs args_of(const pm_scan_params& p, const Plan& plan, const Layout& layout, void* workspace) {
   auto* bytes = static_cast<unsigned char*>(workspace);
   ScanArgs a{};
-  a.u = p.u, a.delta = p.delta, a.A = p.A, a.B = p.B, a.C = p.C, a.D = p.D, a.z = p.z;
-  a.delta_bias = p.delta_bias, a.y = p.y;
+  static_cast<SequenceArgs&>(a) = sequence_args_of(p);
   a.carry.state = reinterpret_cast<float*>(bytes);
   a.carry.dt_sum = reinterpret_cast<float*>(bytes + layout.state);
   a.carry.chunks = plan.chunks, a.carry.channels = plan.channels();
-  a.steps = static_cast<int>(p.length), a.groups = p.groups, a.channels = p.channels;
-  a.d_state = p.d_state, a.delta_softplus = p.delta_softplus;
   a.blocks_per_row = plan.blocks_per_row, a.chunk_steps = plan.chunk_steps;
   a.first_steps = plan.first_steps;
-  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
   return a;
 }
 

@@ -6,31 +6,16 @@
 
 #include "cuda/scan/chunked/phase.h"
 #include "cuda/scan/chunked/scan_core.cuh"
-#include "posemamba/scan.h"
+#include "cuda/scan/sequence_args.h"
 
 namespace posemamba::cuda {
 
-struct ScanArgs {
-  const void* u;
-  const void* delta;
-  const float* A;
-  const void* B;
-  const void* C;
-  const float* D;
-  const void* z;
-  const float* delta_bias;
-  void* y;
+struct ScanArgs : SequenceArgs {
   Carry carry;
-  int steps;
-  int groups;
-  int channels;
-  int d_state;
-  int delta_softplus;
   int blocks_per_row;
   int first_steps;  // of chunk 0
   int chunk_steps;  // of every other chunk
   int phase;
-  int reverse[PM_MAX_DIRECTIONS];
 };
 
 // A producer warp's share of a tile: kRows channels and kPieces 16-byte pieces of B and C per step,

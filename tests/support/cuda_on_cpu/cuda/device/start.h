@@ -7,7 +7,7 @@
 namespace posemamba::cuda {
 
 template <class Args>
-cudaError_t start(void (*kernel)(Args), dim3 grid, int threads, const Args& args,
+cudaError_t start(void (*kernel)(Args), dim3 grid, dim3 threads, const Args& args, bool,
                   const Device& device, cudaStream_t, std::size_t shared = 0) {
   if (shared > device.shared_bytes) return cudaErrorNotSupported;
   struct Call {
@@ -21,6 +21,13 @@ cudaError_t start(void (*kernel)(Args), dim3 grid, int threads, const Args& args
         one.kernel(one.args);
       },
       &call);
+}
+
+template <class Args>
+cudaError_t start(void (*kernel)(Args), dim3 grid, int threads, const Args& args,
+                  const Device& device, cudaStream_t stream, std::size_t shared = 0) {
+  return start(kernel, grid, dim3(static_cast<unsigned>(threads)), args, false, device, stream,
+               shared);
 }
 
 template <class Args>

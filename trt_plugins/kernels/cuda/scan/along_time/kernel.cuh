@@ -12,27 +12,12 @@
 #define POSEMAMBA_KERNELS_CUDA_SCAN_ALONG_TIME_KERNEL_CUH_
 
 #include "cuda/device/math.cuh"
-#include "posemamba/scan.h"
+#include "cuda/scan/sequence_args.h"
 
 namespace posemamba::cuda::along_time {
 
-struct Args {
-  const void* u;
-  const void* delta;
-  const float* A;
-  const void* B;
-  const void* C;
-  const float* D;
-  const void* z;
-  const float* delta_bias;
-  void* y;
+struct Args : SequenceArgs {
   int64_t rows;  // batch * groups * channels
-  int steps;
-  int groups;
-  int channels;
-  int d_state;
-  int delta_softplus;
-  int reverse[PM_MAX_DIRECTIONS];
 };
 
 constexpr int kWarps = 4;    // of a thread block: channels that share B and C, through the L1

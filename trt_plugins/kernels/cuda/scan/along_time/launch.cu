@@ -18,16 +18,6 @@ int64_t rows_of(const pm_scan_params& p) { return p.batch * p.groups * int64_t{p
 
 bool on_16_bytes(const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; }
 
-Args args_of(const pm_scan_params& p) {
-  Args a{};
-  a.u = p.u, a.delta = p.delta, a.A = p.A, a.B = p.B, a.C = p.C, a.D = p.D, a.z = p.z;
-  a.delta_bias = p.delta_bias, a.y = p.y;
-  a.rows = rows_of(p), a.steps = static_cast<int>(p.length), a.groups = p.groups;
-  a.channels = p.channels, a.d_state = p.d_state, a.delta_softplus = p.delta_softplus;
-  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
-  return a;
-}
-
 bool many_rows(const pm_scan_params& p, const Device& device) {
   return rows_of(p) >= kManyRows * device.multiprocessors;
 }
@@ -62,7 +52,7 @@ cudaError_t run(const pm_scan_params& p, const Device& device, cudaStream_t stre
   const int64_t blocks = (rows_of(p) + kWarps - 1) / kWarps;
   const auto kernel =
       p.dtype == PM_FLOAT16 ? kernel_of<__half>(p, device) : kernel_of<float>(p, device);
-  return start(kernel, blocks, 32 * kWarps, args_of(p), device, stream);
+  return start(kernel, blocks, 32 * kWarps, Args{sequence_args_of(p), rows_of(p)}, device, stream);
 }
 
 }  // namespace posemamba::cuda::along_time

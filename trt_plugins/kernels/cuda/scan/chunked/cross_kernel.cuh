@@ -1,28 +1,30 @@
-// The scan kernel of CrossSelectiveScan. A thread block owns `Channels` channels of one (batch
-// item, direction, chunk); producer warps gather, convert and project the next tile while scan
-// warps work on this one. Outputs go out in step order, one buffer per direction, in the type of x.
+// The scan kernel of CrossSelectiveScan, either version. A thread block owns `Channels` channels of
+// one (batch item, direction, chunk); producer warps gather, convert and project the next tile
+// while scan warps work on this one. Outputs go out in step order, one buffer per direction, in the
+// type of x.
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
 
 #include "cuda/scan/chunked/cross_producer.cuh"
 #include "cuda/scan/chunked/phase.h"
 #include "cuda/scan/chunked/scan_core.cuh"
+#include "cuda/scan/chunked/walk.cuh"
 
 namespace posemamba::cuda {
 
-template <class C, typename T, int Rank>
+template <class C, typename T, int Rank, class Walk>
 struct CrossShared {
-  using Producer = CrossProducer<C, T, Rank>;
+  using Producer = CrossProducer<C, T, Rank, Walk>;
   Stage<C> stages[kStages];
   Ring<C> ring;
   typename Producer::Scratch scratch[C::kProducers];
   alignas(16) float weights[Producer::kSharedWeights ? Producer::kSharedWeights : 4];
-  unsigned char limb[PM_MAX_JOINTS];
+  typename Walk::Shared walk;
 };
 
 // Weights of the block's channels as [input][channel]; channels past d_inner repeat the last.
 template <class C, int Rank>
-__device__ __forceinline__ void share_weights(const CrossArgs& a, int direction, int first,
+__device__ __forceinline__ void share_weights(const CommonArgs& a, int direction, int first,
                                               float* to) {
   for (int i = static_cast<int>(threadIdx.x); i < Rank * C::kChannels; i += C::kThreads) {
     const int channel = min(first + i / Rank, a.d_inner - 1);
@@ -32,13 +34,12 @@ __device__ __forceinline__ void share_weights(const CrossArgs& a, int direction,
 }
 
 // fp32 rows of rank 16 need more registers than two blocks per SM leave.
-template <class C, typename T, int Rank>
+template <class C, typename T, int Rank, class Walk>
 __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : C::kMinBlocks)
-    cross_scan_kernel(const __grid_constant__ CrossArgs a) {
-  using Shared = CrossShared<C, T, Rank>;
+    cross_scan_kernel(const __grid_constant__ typename Walk::Args a) {
+  using Shared = CrossShared<C, T, Rank, Walk>;
   using Producer = typename Shared::Producer;
-  extern __shared__ __align__(16) unsigned char memory[];
-  Shared& shared = *reinterpret_cast<Shared*>(memory);
+  Shared& shared = *reinterpret_cast<Shared*>(dynamic_shared());
   Stage<C>* stages = shared.stages;
   Ring<C>& ring = shared.ring;
   const int thread = static_cast<int>(threadIdx.x);
@@ -50,7 +51,7 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
   const int begin = chunk == 0 ? 0 : end - a.chunk_steps;
   const int tiles = (end - begin + C::kTile - 1) / C::kTile;
 
-  if (thread < PM_MAX_JOINTS) shared.limb[thread] = a.limb_index[thread];
+  shared.walk.init(a, thread);
   if constexpr (Producer::kSharedWeights > 0) {
     share_weights<C, Rank>(a, direction, first, shared.weights);
   }
@@ -59,12 +60,12 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
   // wait keeps that true for the next launch too: when it starts, everything before this one is
   // done.
   if (a.phase != kOutputs) dependency_wait();
-  __syncthreads();  // the ring, the limb table and the weights are ready
+  __syncthreads();  // the ring, the walk's share and the weights are ready
   dependency_release();
 
   if (thread >= C::kScanThreads) {
     const int warp = (thread - C::kScanThreads) / 32;
-    Producer producer(a, row / a.directions, direction, first, begin, end, shared.limb,
+    Producer producer(a, row / a.directions, direction, first, begin, end, shared.walk,
                       shared.scratch[warp], shared.weights, warp);
     producer.load(0);
 #pragma unroll 1
@@ -93,17 +94,19 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
   }
   if (a.phase == kOutputs) {
     dependency_wait();  // the end states come from the previous launch
-    load_carry<C>(scan, a.carry, row, chunk, first);
+    load_carry<C, Walk::kTables>(scan, a.carry, row, chunk, first);
   }
   T* out = static_cast<T*>(a.partial) + (int64_t{row} * a.steps + begin) * a.d_inner + channel;
   const bool outputs = a.phase != kStates || chunk == 0;
+  const typename Walk::Tiles walk(a, direction);
 #pragma unroll 1
   for (int i = 0; i < tiles; ++i) {
     const int s = i % kStages;
-    const int steps = min(C::kTile, end - begin - i * C::kTile);
+    const int first_step = begin + i * C::kTile;
+    const int steps = min(C::kTile, end - first_step);
     ring.wait_full(i);  // the tile is complete
     if (outputs) {
-      scan.template tile<true>(stages[s], steps, [&](int step, const float (&y)[C::kCpt]) {
+      const auto sink = [&](int step, const float(&y)[C::kCpt]) {
         if (step >= steps || !owned) return;
         T* at = out + int64_t{step} * a.d_inner;
         if constexpr (C::kCpt == 2) {
@@ -112,10 +115,12 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
 #pragma unroll
           for (int q = 0; q < C::kCpt; ++q) Io<T>::store(at + q, y[q]);
         }
-      });
+      };
+      walk.template scan<true>(scan, stages[s], first_step, steps, sink);
       out += int64_t{C::kTile} * a.d_inner;
     } else {
-      scan.template tile<false>(stages[s], steps, [](int, const float (&)[C::kCpt]) {});
+      walk.template scan<false>(scan, stages[s], first_step, steps,
+                                [](int, const float(&)[C::kCpt]) {});
     }
     ring.signal_empty(i);
   }

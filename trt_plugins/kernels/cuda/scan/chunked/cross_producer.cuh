@@ -3,6 +3,7 @@
 #define POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
 
 #include "cuda/scan/chunked/scan_core.cuh"
+#include "cuda/scan/chunked/walk.cuh"
 #include "cuda/scan/cross_args.cuh"
 
 namespace posemamba::cuda {
@@ -21,7 +22,7 @@ struct ProducerScratch {
 // A producer warp's share of a tile: kSteps consecutive steps. load() starts the global reads into
 // registers, store() converts them into the stage, so that latency overlaps the previous tile.
 // Rank 0 reads dt and its weights from global memory (any dt_rank), else both are in registers.
-template <class C, typename T, int Rank>
+template <class C, typename T, int Rank, class Walk>
 class CrossProducer {
  public:
   static constexpr int kSteps = C::kTile / C::kProducers;
@@ -34,26 +35,26 @@ class CrossProducer {
   static constexpr int kRaw = Rank ? (kRawWords + 31) / 32 : 1;  // per lane
   // More registers would cost the second thread block per SM; the others read shared memory.
   static constexpr bool kKeepWeights = Rank > 0 && Rank <= 8;
-  static constexpr int kSharedWeights = Rank > 8 ? Rank * C::kChannels : 0;
+  static constexpr int kSharedWeights = Rank > 8 ? Rank* C::kChannels : 0;
   using Scratch = ProducerScratch<kSteps, Rank>;
+  using Args = typename Walk::Args;
   static_assert(kPairLanes <= 32 && kQuads >= 1 && kSteps <= 32, "producer layout");
   static_assert(kRawWords % 32 == 0 || kRawWords < 32, "dt layout");
 
-  __device__ __forceinline__ CrossProducer(const CrossArgs& args, int batch, int direction,
-                                           int first, int begin, int end, const unsigned char* limb,
+  __device__ __forceinline__ CrossProducer(const Args& args, int batch, int direction, int first,
+                                           int begin, int end, const typename Walk::Shared& shared,
                                            Scratch& scratch, const float* weights, int warp)
-      : a_(args), limb_(limb), scratch_(scratch), begin_(begin), end_(end) {
+      : a_(args), scratch_(scratch), walk_(args, direction, shared), begin_(begin), end_(end) {
     lane_ = static_cast<int>(threadIdx.x) & 31;
     first_step_ = warp * kSteps;
     pair_ = lane_ % kPairLanes;
     const int wanted = first + 2 * pair_;
     const int channel = wanted < args.d_inner ? wanted : args.d_inner - 2;  // d_inner is even
-    order_ = args.order[direction];
-    reverse_ = args.reverse[direction] != 0;
-    masked_ = args.limb_mask[direction] != 0;
-    x_ = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
+    walk_.begin(step_of(0), end_);
+    const int64_t item = int64_t{batch} * Walk::positions(args);
+    x_ = static_cast<const T*>(args.x) + item * args.x_stride;
     x_lane_ = static_cast<unsigned>(channel) * sizeof(T);
-    dbl_ = static_cast<const T*>(args.x_dbl) + int64_t{batch} * args.steps * args.x_dbl_stride +
+    dbl_ = static_cast<const T*>(args.x_dbl) + item * args.x_dbl_stride +
            direction * (args.dt_rank + 2 * args.d_state);
     const int64_t row = int64_t{direction} * args.d_inner + channel;
     bias_[0] = args.dt_bias[row];
@@ -72,36 +73,69 @@ class CrossProducer {
     locate(tile);
     if (a_.pairs_aligned) {
       load_x<true>(scratch_.x_own, x_own_);
-      if (masked_) load_x<true>(scratch_.x_limb, x_limb_);
+      if (walk_.masked()) load_x<true>(scratch_.x_limb, x_limb_);
     } else {
       load_x<false>(scratch_.x_own, x_own_);
-      if (masked_) load_x<false>(scratch_.x_limb, x_limb_);
+      if (walk_.masked()) load_x<false>(scratch_.x_limb, x_limb_);
     }
     if constexpr (kPrefetch) {
       load_words(scratch_.dbl_own, bc_own_);
-      if (masked_) load_words(scratch_.dbl_limb, bc_limb_);
+      if (walk_.masked()) load_words(scratch_.dbl_limb, bc_limb_);
     }
     if constexpr (Rank > 0) {
       load_raw(scratch_.dbl_own, raw_own_);
-      if (masked_) load_raw(scratch_.dbl_limb, raw_limb_);
+      if (walk_.masked()) load_raw(scratch_.dbl_limb, raw_limb_);
     }
   }
 
   __device__ __forceinline__ void store(Stage<C>& stage, int tile) {
-    if constexpr (Rank > 0) share_raw();
-    if (masked_) {
-      store_x<true>(stage, tile);
-      store_words<true>(stage);
-    } else {
-      store_x<false>(stage, tile);
-      store_words<false>(stage);
+    if constexpr (Walk::kTables) {
+      if (!walk_.even()) {
+        store_all<false>(stage, tile);
+        return;
+      }
     }
+    store_all<true>(stage, tile);
   }
 
  private:
   using Scalar = typename Io<T>::Scalar;
   using Pair = typename Io<T>::Pair;
 
+  // kEven: steps differ in nothing but their positions. Else each asks the walk.
+  template <bool kEven>
+  __device__ __forceinline__ float neighbour(int step, float value) const {
+    if constexpr (kEven) {
+      return value;
+    } else {
+      return walk_.neighbour(step, value);
+    }
+  }
+  template <bool kEven>
+  __device__ __forceinline__ bool idle(int step) const {
+    if constexpr (kEven) {
+      return false;
+    } else {
+      return walk_.idle(step);
+    }
+  }
+
+  template <bool kEven>
+  __device__ __forceinline__ void store_all(Stage<C>& stage, int tile) {
+    if constexpr (Rank > 0) share_raw<kEven>();
+    if (walk_.masked()) {
+      store_x<true, kEven>(stage, tile);
+      store_words<true, kEven>(stage);
+    } else {
+      store_x<false, kEven>(stage, tile);
+      store_words<false, kEven>(stage);
+    }
+  }
+
+  // The step of a tile that this lane looks after.
+  __device__ __forceinline__ int step_of(int tile) const {
+    return begin_ + tile * C::kTile + first_step_ + lane_ % kSteps;
+  }
   // First step of this lane's quad g.
   __device__ __forceinline__ int quad_step(int g) const {
     return (g * kWide + lane_ / kPairLanes) * 4;
@@ -120,20 +154,17 @@ class CrossProducer {
     return reinterpret_cast<const T*>(reinterpret_cast<const char*>(base) + bytes);
   }
 
-  // Lane i finds the rows of this warp's step i; steps past the end repeat the last one.
+  // Lane i finds the rows of this warp's step i.
   __device__ __forceinline__ void locate(int tile) {
-    const int step = begin_ + tile * C::kTile + first_step_ + lane_ % kSteps;
-    const GridPoint here = point_of_step(a_, order_, reverse_, step < end_ ? step : end_ - 1);
-    const unsigned own = static_cast<unsigned>(here.frame * a_.joints + here.joint);
-    const unsigned limb = static_cast<unsigned>(here.frame * a_.joints + limb_[here.joint]);
+    const Visit here = walk_.template visit<C>(step_of(tile), end_);
     const auto x_stride = static_cast<unsigned>(a_.x_stride * sizeof(T));
     const auto dbl_stride = static_cast<unsigned>(a_.x_dbl_stride * sizeof(T));
     __syncwarp();  // every lane has read the previous tile's offsets
     if (lane_ < kSteps) {
-      scratch_.x_own[lane_] = own * x_stride;
-      scratch_.x_limb[lane_] = limb * x_stride;
-      scratch_.dbl_own[lane_] = own * dbl_stride;
-      scratch_.dbl_limb[lane_] = limb * dbl_stride;
+      scratch_.x_own[lane_] = here.own * x_stride;
+      scratch_.x_limb[lane_] = here.limb * x_stride;
+      scratch_.dbl_own[lane_] = here.own * dbl_stride;
+      scratch_.dbl_limb[lane_] = here.limb * dbl_stride;
     }
     __syncwarp();
   }
@@ -180,25 +211,26 @@ class CrossProducer {
     }
   }
 
+  template <bool kEven>
   __device__ __forceinline__ void share_raw() {
     __syncwarp();  // every lane has read the previous tile's inputs
 #pragma unroll
     for (int m = 0; m < kRaw; ++m) {
       float v = Io<T>::value(raw_own_[m]);
-      if (masked_) v += Io<T>::value(raw_limb_[m]);
+      if (walk_.masked()) v += neighbour<kEven>(raw_word(m) / Rank, Io<T>::value(raw_limb_[m]));
       scratch_.raw[raw_word(m)] = v;
     }
     __syncwarp();
   }
 
-  template <bool kMasked>
+  template <bool kMasked, bool kEven>
   __device__ __forceinline__ void store_x(Stage<C>& stage, int tile) const {
     const int left = end_ - (begin_ + tile * C::kTile + first_step_);  // valid steps of this warp
 #pragma unroll
     for (int g = 0; g < kQuads; ++g) {
       const int step = quad_step(g);
       float v[2][4];
-      project<kMasked>(g, v);
+      project<kMasked, kEven>(g, v);
       float dt[2][4];
       float du[2][4];
 #pragma unroll
@@ -206,11 +238,15 @@ class CrossProducer {
         float2 u = Io<T>::value2(x_own_[g * 4 + i]);
         if constexpr (kMasked) {
           const float2 other = Io<T>::value2(x_limb_[g * 4 + i]);
-          u.x += other.x, u.y += other.y;
+          u.x += neighbour<kEven>(step + i, other.x), u.y += neighbour<kEven>(step + i, other.y);
         }
-        // A step past the end must not move the state: softplus(-1e4) is exactly 0, and selecting
-        // its argument costs one instruction where selecting its result costs a branch.
-        const bool inside = step + i < left;
+        if constexpr (!kEven) {
+          u.x = walk_.input(step + i, u.x), u.y = walk_.input(step + i, u.y);
+        }
+        // An idle step, as those past the end, must not move the state: softplus(-1e4) is exactly
+        // 0, and selecting its argument costs one instruction where selecting its result costs a
+        // branch.
+        const bool inside = step + i < left && !idle<kEven>(step + i);
         dt[0][i] = softplus(inside ? v[0][i] : -1e4f);
         dt[1][i] = softplus(inside ? v[1][i] : -1e4f);
         du[0][i] = dt[0][i] * u.x;
@@ -227,7 +263,7 @@ class CrossProducer {
     }
   }
 
-  template <bool kMasked>
+  template <bool kMasked, bool kEven>
   __device__ __forceinline__ void store_words(Stage<C>& stage) const {
     float* to = stage.bc + first_step_ * C::kBcRow + lane_;
     if constexpr (kPrefetch) {
@@ -235,8 +271,8 @@ class CrossProducer {
 #pragma unroll
       for (int i = 0; i < kSteps; ++i) {
         float v = Io<T>::value(bc_own_[i]);
-        if constexpr (kMasked) v += Io<T>::value(bc_limb_[i]);
-        to[i * C::kBcRow] = used ? v : 0.0f;
+        if constexpr (kMasked) v += neighbour<kEven>(i, Io<T>::value(bc_limb_[i]));
+        to[i * C::kBcRow] = used && !idle<kEven>(i) ? v : 0.0f;
       }
     } else {
 #pragma unroll 1
@@ -245,16 +281,17 @@ class CrossProducer {
         for (int m = 0; m < kWords; ++m) {
           float v = Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_own[i] + column(m))));
           if constexpr (kMasked) {
-            v += Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_limb[i] + column(m))));
+            v += neighbour<kEven>(
+                i, Io<T>::value(Io<T>::load(at(dbl_, scratch_.dbl_limb[i] + column(m)))));
           }
-          to[i * C::kBcRow + 32 * m] = word_used(m) ? v : 0.0f;
+          to[i * C::kBcRow + 32 * m] = word_used(m) && !idle<kEven>(i) ? v : 0.0f;
         }
       }
     }
   }
 
   // dt before softplus, for two channels and the four steps of quad g.
-  template <bool kMasked>
+  template <bool kMasked, bool kEven>
   __device__ __forceinline__ void project(int g, float (&v)[2][4]) const {
     const int step = quad_step(g);
 #pragma unroll
@@ -291,7 +328,8 @@ class CrossProducer {
         float sum[2] = {bias_[0], bias_[1]};
         for (int r = 0; r < a_.dt_rank; ++r) {
           float in = Io<T>::value(Io<T>::load(own + r));
-          if constexpr (kMasked) in += Io<T>::value(Io<T>::load(limb + r));
+          if constexpr (kMasked)
+            in += neighbour<kEven>(step + i, Io<T>::value(Io<T>::load(limb + r)));
           sum[0] = fmaf(in, weight_[r], sum[0]);
           sum[1] = fmaf(in, weight_[a_.dt_rank + r], sum[1]);
         }
@@ -303,9 +341,9 @@ class CrossProducer {
     }
   }
 
-  const CrossArgs& a_;
-  const unsigned char* limb_;
+  const Args& a_;
   Scratch& scratch_;
+  Walk walk_;
   const T* x_;
   const T* dbl_;
   unsigned x_lane_;      // bytes from a position's row to this lane's channels
@@ -315,9 +353,6 @@ class CrossProducer {
   int lane_;
   int first_step_;
   int pair_;
-  int order_;
-  bool reverse_;
-  bool masked_;
   float bias_[2];
   float w_[2][kKeepWeights ? Rank : 1];
   Pair x_own_[4 * kQuads];

@@ -11,28 +11,28 @@
 
 namespace posemamba::cuda {
 
-template <class C, typename T, int Rank>
+template <class C, typename T, int Rank, class Walk>
 Kernel cross_entry() {
-  return {reinterpret_cast<const void*>(&cross_scan_kernel<C, T, Rank>),
-          sizeof(CrossShared<C, T, Rank>)};
+  return {reinterpret_cast<const void*>(&cross_scan_kernel<C, T, Rank, Walk>),
+          sizeof(CrossShared<C, T, Rank, Walk>)};
 }
 
 // Ranks 4, 8 and 16 are those of the published models; 0 stands for any other.
-template <class C, typename T>
+template <class C, typename T, class Walk>
 Kernel cross_of_rank(int32_t rank) {
   if constexpr (C::kStates == 16) {
-    if (rank == 4) return cross_entry<C, T, 4>();
-    if (rank == 8) return cross_entry<C, T, 8>();
-    if (rank == 16) return cross_entry<C, T, 16>();
+    if (rank == 4) return cross_entry<C, T, 4, Walk>();
+    if (rank == 8) return cross_entry<C, T, 8, Walk>();
+    if (rank == 16) return cross_entry<C, T, 16, Walk>();
   }
-  return cross_entry<C, T, 0>();
+  return cross_entry<C, T, 0, Walk>();
 }
 
-template <typename T, std::size_t... I>
+template <typename T, class Walk, std::size_t... I>
 Kernel cross_of(int32_t config, int32_t rank, std::index_sequence<I...>) {
   Kernel kernel{};
   ((config == static_cast<int32_t>(I)
-        ? void(kernel = cross_of_rank<std::tuple_element_t<I, Configs>, T>(rank))
+        ? void(kernel = cross_of_rank<std::tuple_element_t<I, Configs>, T, Walk>(rank))
         : void()),
    ...);
   return kernel;

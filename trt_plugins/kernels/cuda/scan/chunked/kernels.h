@@ -9,6 +9,8 @@ namespace posemamba::cuda {
 
 Kernel cross_kernel_f16(int32_t config, int32_t dt_rank);
 Kernel cross_kernel_f32(int32_t config, int32_t dt_rank);
+Kernel table_kernel_f16(int32_t config, int32_t dt_rank);  // version 2
+Kernel table_kernel_f32(int32_t config, int32_t dt_rank);
 Kernel scan_kernel_f16(int32_t config);
 Kernel scan_kernel_f32(int32_t config);
 

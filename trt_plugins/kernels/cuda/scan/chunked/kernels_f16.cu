@@ -3,7 +3,7 @@
 namespace posemamba::cuda {
 
 Kernel cross_kernel_f16(int32_t config, int32_t dt_rank) {
-  return cross_of<__half>(config, dt_rank, std::make_index_sequence<kConfigs>());
+  return cross_of<__half, GridWalk>(config, dt_rank, std::make_index_sequence<kConfigs>());
 }
 Kernel scan_kernel_f16(int32_t config) {
   return scan_of<__half>(config, std::make_index_sequence<kConfigs>());

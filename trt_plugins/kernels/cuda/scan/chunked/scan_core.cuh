@@ -3,6 +3,8 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_SCAN_CORE_CUH_
 #define POSEMAMBA_KERNELS_CUDA_SCAN_CORE_CUH_
 
+#include <limits>
+
 #include "cuda/device/device.cuh"
 #include "cuda/scan/chunked/config.h"
 
@@ -59,6 +61,9 @@ __device__ __forceinline__ void load_states(const float* from, float (&to)[4]) {
   to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
 }
 
+// The sum of dt of a chunk in which the state is reset.
+constexpr float kForgotten = std::numeric_limits<float>::infinity();
+
 // Registers of a scan lane.
 template <class C>
 struct Scanner {
@@ -92,54 +97,87 @@ struct Scanner {
   template <bool kOut, class Sink>
   __device__ __forceinline__ void tile(const Stage<C>& stage, int steps, Sink&& sink) {
 #pragma unroll 1
+    for (int t0 = 0; t0 < steps; t0 += C::kBlock) block<kOut, false>(stage, t0, 0, sink);
+  }
+
+  // The same where the state is zero before every step whose bit is set in `resets`.
+  template <bool kOut, class Sink>
+  __device__ __forceinline__ void tile(const Stage<C>& stage, int steps, unsigned resets,
+                                       Sink&& sink) {
+#pragma unroll 1
     for (int t0 = 0; t0 < steps; t0 += C::kBlock) {
-      float v[C::kCpt][C::kBlock];
-#pragma unroll
-      for (int t4 = 0; t4 < C::kBlock; t4 += 4) {
-        float dt[C::kCpt][4];
-        float du[C::kCpt][4];
-#pragma unroll
-        for (int q = 0; q < C::kCpt; ++q) {
-          const float4 x = *reinterpret_cast<const float4*>(stage.dt + row[q] + t0 + t4);
-          const float4 z = *reinterpret_cast<const float4*>(stage.du + row[q] + t0 + t4);
-          dt[q][0] = x.x, dt[q][1] = x.y, dt[q][2] = x.z, dt[q][3] = x.w;
-          du[q][0] = z.x, du[q][1] = z.y, du[q][2] = z.z, du[q][3] = z.w;
-        }
-#pragma unroll
-        for (int s = 0; s < 4; ++s) {
-          float b[C::kSpl];
-          float c[C::kSpl];
-          const float* words = stage.bc + (t0 + t4 + s) * C::kBcRow + lane * C::kSpl;
-          load_states(words, b);
-          if constexpr (kOut) load_states(words + C::kStates, c);
-#pragma unroll
-          for (int q = 0; q < C::kCpt; ++q) {
-            if constexpr (!kOut) dt_sum[q] += dt[q][s];
-            float y = 0.0f;
-#pragma unroll
-            for (int i = 0; i < C::kSpl; ++i) {
-              const float decay = exp2_fast(dt[q][s] * a[q][i]);
-              h[q][i] = fmaf(decay, h[q][i], du[q][s] * b[i]);
-              if constexpr (kOut) y = i == 0 ? h[q][i] * c[i] : fmaf(h[q][i], c[i], y);
-            }
-            if constexpr (kOut) v[q][t4 + s] = y;
-          }
-        }
-      }
-      if constexpr (kOut) {
-        reduce(v);
-#pragma unroll
-        for (int m = 0; m < C::kBlock / C::kLanes; ++m) {
-          float y[C::kCpt];
-#pragma unroll
-          for (int q = 0; q < C::kCpt; ++q) y[q] = v[q][m * C::kLanes];
-          sink(t0 + m * C::kLanes + lane, y);
-        }
+      const unsigned here = resets >> t0 & ((1u << C::kBlock) - 1);
+      if (here == 0) {
+        block<kOut, false>(stage, t0, 0, sink);
+      } else {
+        block<kOut, true>(stage, t0, here, sink);
       }
     }
   }
 
  private:
+  // A register block: kBlock steps from t0 on.
+  template <bool kOut, bool kResets, class Sink>
+  __device__ __forceinline__ void block(const Stage<C>& stage, int t0, unsigned resets,
+                                        Sink&& sink) {
+    float v[C::kCpt][C::kBlock];
+#pragma unroll
+    for (int t4 = 0; t4 < C::kBlock; t4 += 4) {
+      float dt[C::kCpt][4];
+      float du[C::kCpt][4];
+#pragma unroll
+      for (int q = 0; q < C::kCpt; ++q) {
+        const float4 x = *reinterpret_cast<const float4*>(stage.dt + row[q] + t0 + t4);
+        const float4 z = *reinterpret_cast<const float4*>(stage.du + row[q] + t0 + t4);
+        dt[q][0] = x.x, dt[q][1] = x.y, dt[q][2] = x.z, dt[q][3] = x.w;
+        du[q][0] = z.x, du[q][1] = z.y, du[q][2] = z.z, du[q][3] = z.w;
+      }
+#pragma unroll
+      for (int s = 0; s < 4; ++s) {
+        if constexpr (kResets) {
+          if (resets >> (t4 + s) & 1) forget();
+        }
+        float b[C::kSpl];
+        float c[C::kSpl];
+        const float* words = stage.bc + (t0 + t4 + s) * C::kBcRow + lane * C::kSpl;
+        load_states(words, b);
+        if constexpr (kOut) load_states(words + C::kStates, c);
+#pragma unroll
+        for (int q = 0; q < C::kCpt; ++q) {
+          if constexpr (!kOut) dt_sum[q] += dt[q][s];
+          float y = 0.0f;
+#pragma unroll
+          for (int i = 0; i < C::kSpl; ++i) {
+            const float decay = exp2_fast(dt[q][s] * a[q][i]);
+            h[q][i] = fmaf(decay, h[q][i], du[q][s] * b[i]);
+            if constexpr (kOut) y = i == 0 ? h[q][i] * c[i] : fmaf(h[q][i], c[i], y);
+          }
+          if constexpr (kOut) v[q][t4 + s] = y;
+        }
+      }
+    }
+    if constexpr (kOut) {
+      reduce(v);
+#pragma unroll
+      for (int m = 0; m < C::kBlock / C::kLanes; ++m) {
+        float y[C::kCpt];
+#pragma unroll
+        for (int q = 0; q < C::kCpt; ++q) y[q] = v[q][m * C::kLanes];
+        sink(t0 + m * C::kLanes + lane, y);
+      }
+    }
+  }
+
+  // What came before is gone: an endless dt decays whatever a chunk starts from to nothing.
+  __device__ __forceinline__ void forget() {
+#pragma unroll
+    for (int q = 0; q < C::kCpt; ++q) {
+      dt_sum[q] = kForgotten;
+#pragma unroll
+      for (int i = 0; i < C::kSpl; ++i) h[q][i] = 0.0f;
+    }
+  }
+
   // Sums over the lanes of a group, transposing as it goes: of kLanes consecutive steps lane j ends
   // with the total of step j. kLanes - 1 shuffles per kLanes steps, not log2(kLanes) per step.
   __device__ __forceinline__ void reduce(float (&v)[C::kCpt][C::kBlock]) const {
@@ -187,8 +225,9 @@ __device__ __forceinline__ void save_carry(const Scanner<C>& s, const Carry& car
 
 // The state at the start of `chunk`: the end states of the chunks before it, each decayed by the
 // sum of dt that follows it. Chunk 0 ends with the true state; the others started from zero. Reads
-// of eight chunks are in flight at once: this is on the critical path of the second launch.
-template <class C>
+// of eight chunks are in flight at once: this is on the critical path of the second launch. With
+// kResets a chunk may have forgotten what came before it.
+template <class C, bool kResets = false>
 __device__ __forceinline__ void load_carry(Scanner<C>& s, const Carry& carry, int64_t row,
                                            int chunk, int first) {
   constexpr int kAhead = 8;
@@ -214,9 +253,11 @@ __device__ __forceinline__ void load_carry(Scanner<C>& s, const Carry& carry, in
 #pragma unroll
       for (int q = 0; q < C::kCpt; ++q) {
         const float e[4] = {end[p][q].x, end[p][q].y, end[p][q].z, end[p][q].w};
+        const bool forgotten = kResets && sum[p][q] == kForgotten;
 #pragma unroll
         for (int i = 0; i < C::kSpl; ++i) {
-          s.h[q][i] = fmaf(exp2_fast(sum[p][q] * s.a[q][i]), s.h[q][i], e[i]);
+          const float whole = fmaf(exp2_fast(sum[p][q] * s.a[q][i]), s.h[q][i], e[i]);
+          s.h[q][i] = forgotten ? e[i] : whole;
         }
       }
     }

@@ -32,6 +32,7 @@ struct Args {
   int dt_rank;
   int directions;
   int blocks_per_row;
+  int64_t outputs;  // elements of y
 };
 
 // A tile in shared memory; rows [kTile][dt_rank + 2 kStates] and weights [dt_rank][kChannels]
@@ -248,17 +249,15 @@ class Direction {
 
 template <class Group, typename T>
 __global__ void __launch_bounds__(kGroupThreads) scan_kernel(const __grid_constant__ Args a) {
-  extern __shared__ __align__(16) unsigned char shared[];
   const int first = static_cast<int>(blockIdx.x) % a.blocks_per_row * Group::kChannels;
   const int row = static_cast<int>(blockIdx.x) / a.blocks_per_row;  // batch * directions + k
-  Direction<Group, T>(a, row, first, shared).run();
+  Direction<Group, T>(a, row, first, dynamic_shared()).run();
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kGroupThreads)
-    merge_kernel(const __grid_constant__ Args a, int64_t elements) {
+__global__ void __launch_bounds__(kGroupThreads) merge_kernel(const __grid_constant__ Args a) {
   const int64_t i = int64_t{blockIdx.x} * kGroupThreads + threadIdx.x;
-  if (i >= elements) return;
+  if (i >= a.outputs) return;
   const int64_t item_size = int64_t{a.positions} * a.d_inner;
   const int64_t item = i / item_size, inside = i % item_size;
   const float* from = a.partial + item * a.directions * item_size + inside;

@@ -4,28 +4,14 @@
 #define POSEMAMBA_KERNELS_CUDA_STATEFUL_KERNEL_CUH_
 
 #include "cuda/scan/lane_group.cuh"
+#include "cuda/scan/sequence_args.h"
 
 namespace posemamba::cuda::stateful {
 
-struct Args {
-  const void* u;
-  const void* delta;
-  const float* A;
-  const void* B;
-  const void* C;
-  const float* D;
-  const void* z;
-  const float* delta_bias;
+struct Args : SequenceArgs {
   const float* initial_state;
   float* final_state;
-  void* y;
-  int steps;
-  int groups;
-  int channels;
-  int d_state;
-  int delta_softplus;
   int blocks_per_row;
-  int reverse[PM_MAX_DIRECTIONS];
 };
 
 // A tile in shared memory. B and C are read along the steps and stored along the states: the odd

@@ -1,7 +1,6 @@
 // Launcher of SelectiveScan, version 2.
-#include <algorithm>
-
 #include "common/validate.h"
+#include "cuda/device/start.h"
 #include "cuda/scan/stateful/kernel.cuh"
 #include "posemamba/scan_cuda.h"
 
@@ -16,15 +15,14 @@ bool is_default(const pm_cuda_tuning* tuning) {
 }
 
 template <typename T>
-GroupLaunch launch_of(int32_t d_state) {
+GroupLaunch<Args> launch_of(int32_t d_state) {
   return with_group(d_state, [](auto group) {
     using Group = typename decltype(group)::type;
-    const auto function = reinterpret_cast<const void*>(&scan_kernel<Group, T>);
-    return GroupLaunch{{function, 0}, Group::kChannels};
+    return GroupLaunch<Args>{&scan_kernel<Group, T>, 0, Group::kChannels};
   });
 }
 
-GroupLaunch launch_of(const pm_scan_params& p) {
+GroupLaunch<Args> launch_of(const pm_scan_params& p) {
   return p.dtype == PM_FLOAT16 ? launch_of<__half>(p.d_state) : launch_of<float>(p.d_state);
 }
 
@@ -36,19 +34,6 @@ int64_t blocks_per_row(const pm_scan_params& p) {
 // Step numbers are 32 bits wide; the grid's first dimension counts blocks.
 bool supported(const pm_scan_params& p) {
   return p.length <= INT32_MAX / 2 && p.batch <= INT32_MAX / (p.groups * blocks_per_row(p));
-}
-
-Args args_of(const pm_stateful_scan_params& params) {
-  const pm_scan_params& p = params.scan;
-  Args a{};
-  a.u = p.u, a.delta = p.delta, a.A = p.A, a.B = p.B, a.C = p.C, a.D = p.D, a.z = p.z;
-  a.delta_bias = p.delta_bias, a.y = p.y;
-  a.initial_state = params.initial_state, a.final_state = params.final_state;
-  a.steps = static_cast<int>(p.length), a.groups = p.groups, a.channels = p.channels;
-  a.d_state = p.d_state, a.delta_softplus = p.delta_softplus;
-  a.blocks_per_row = static_cast<int>(blocks_per_row(p));
-  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
-  return a;
 }
 
 }  // namespace
@@ -79,9 +64,8 @@ extern "C" cudaError_t pm_cuda_stateful_scan(const pm_stateful_scan_params* para
   if (!is_default(tuning)) return cudaErrorInvalidValue;
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
-  Args a = args_of(*params);
-  const auto blocks = static_cast<unsigned>(p.batch * p.groups * int64_t{a.blocks_per_row});
-  void* args[] = {&a};
-  return launch(launch_of(p).kernel.function, dim3(blocks), dim3(kGroupThreads), args, false,
-                device, stream);
+  const Args a{sequence_args_of(p), params->initial_state, params->final_state,
+               static_cast<int>(blocks_per_row(p))};
+  return start(launch_of(p).kernel, p.batch * p.groups * int64_t{a.blocks_per_row}, kGroupThreads,
+               a, device, stream);
 }
