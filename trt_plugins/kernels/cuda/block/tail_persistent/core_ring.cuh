@@ -7,7 +7,7 @@
 
 namespace posemamba::cuda {
 
-template <int D, int Ring>
+template <int D, int Ring, int Arrivals = kMatrixWarps * kWarpArrivals>
 struct CoreRing {
   alignas(128) unsigned char stage[Ring][WeightStage<D>::kBytes];
   uint64_t full[Ring];   // the copy is complete
@@ -16,7 +16,7 @@ struct CoreRing {
   __device__ __forceinline__ void init() {
     for (int i = 0; i < Ring; ++i) {
       barrier_init(full + i, 1);
-      barrier_init(empty + i, kMatrixWarps * kWarpArrivals);
+      barrier_init(empty + i, Arrivals);
     }
     bulk_barriers_ready();
   }
