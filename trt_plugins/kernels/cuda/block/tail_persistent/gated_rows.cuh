@@ -14,9 +14,11 @@ __device__ __forceinline__ __half* gated_row(const CrossArgs& c, const RowPlace&
   return static_cast<__half*>(c.partial) + (int64_t{p.item} * 4 * c.steps + step) * 2 * D;
 }
 
-// A warp makes a row at a time; the others of its multiprocessor hide its reads.
-template <int D, int Warps, int Blocks>
-__global__ void __launch_bounds__(32 * Warps, Blocks)
+constexpr int kGatedWarps = 16;
+
+// A thread block a multiprocessor. A warp makes a row at a time; the others hide its reads.
+template <int D>
+__global__ void __launch_bounds__(32 * kGatedWarps, 1)
     gated_rows_kernel(const __grid_constant__ CrossArgs c,
                       const __grid_constant__ pm_block_tail_params a,
                       const __grid_constant__ Positions positions) {
@@ -25,15 +27,15 @@ __global__ void __launch_bounds__(32 * Warps, Blocks)
   using Rows = GateRows<D, 1>;
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;
-  vectors.copy_from(a.vectors, thread, 32 * Warps);
-  for (int i = thread; i < PM_MAX_JOINTS; i += 32 * Warps) limb[i] = c.limb_index[i];
+  vectors.copy_from(a.vectors, thread, 32 * kGatedWarps);
+  for (int i = thread; i < PM_MAX_JOINTS; i += 32 * kGatedWarps) limb[i] = c.limb_index[i];
   copies_done();
   __syncthreads();    // the parameters are there
   dependency_wait();  // the directions, u and z come from earlier launches
   dependency_release();
-  const int stride = static_cast<int>(gridDim.x) * Warps;
+  const int stride = static_cast<int>(gridDim.x) * kGatedWarps;
 #pragma unroll 1
-  for (int row = static_cast<int>(blockIdx.x) * Warps + thread / 32; row < positions.rows;
+  for (int row = static_cast<int>(blockIdx.x) * kGatedWarps + thread / 32; row < positions.rows;
        row += stride) {
     const RowPlace p = positions.place(row);
     // Items lie one after the other, so rows of the batch do for u and z.

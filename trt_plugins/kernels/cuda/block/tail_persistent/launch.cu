@@ -5,10 +5,10 @@
 #include <algorithm>
 
 #include "cuda/block/tail.h"
+#include "cuda/block/tail_persistent/apart.h"
 #include "cuda/block/tail_persistent/core_stages.cuh"
 #include "cuda/block/tail_persistent/gate_warps.cuh"
 #include "cuda/block/tail_persistent/matrix_warps.cuh"
-#include "cuda/block/tail_persistent/wide.h"
 #include "cuda/block/wgmma.cuh"
 
 namespace posemamba::cuda {
@@ -111,7 +111,7 @@ Limits limits_of(int32_t d_model, const Device& device) {
   if (d_model == 128 && warpgroups) return {sizeof(Wide::Shared), 62};
   if (d_model == 64 && warpgroups) return {sizeof(Narrow::Shared), 54};
   if (d_model == 64) return {sizeof(NarrowTiles::Shared), 68};
-  if (d_model == 256 && warpgroups) return {wide_shared_bytes(), 50};
+  if (d_model == 256 && warpgroups) return {tail_apart_shared_bytes(), 41};
   return {0, 0};
 }
 
@@ -126,7 +126,7 @@ cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const Cro
                                   : run<NarrowTiles>(params, scan, nullptr, device, stream);
   }
   if (params.d_model == 128) return run<Wide>(params, scan, workspace, device, stream);
-  if (params.d_model == 256) return launch_tail_wide(params, scan, workspace, device, stream);
+  if (params.d_model == 256) return launch_tail_apart(params, scan, workspace, device, stream);
   return cudaErrorNotSupported;
 }
 

@@ -56,7 +56,7 @@ __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
     FragmentOperand<64> active;
 #pragma unroll
     for (int t = 0; t < 8; ++t) {
-      const float(&h)[4] = hidden.sum[t];
+      const float (&h)[4] = hidden.sum[t];
       active.put(t, make_float2(gelu(h[0]), gelu(h[1])), make_float2(gelu(h[2]), gelu(h[3])));
     }
     multiply<Config>(rows, weights, active, lane);
@@ -177,16 +177,12 @@ __device__ __forceinline__ void write_poses(const pm_next_params& next, const Fr
   }
 }
 
-// From the MLP's sum on: the shared norm, the position, the stream, and what follows it.
-template <class Config>
-__device__ __forceinline__ void finish_rows(FragmentRows<Config::kWidth>& stream,
-                                            FragmentOperand<Config::kWidth>& operand,
-                                            typename Config::Weights& weights,
-                                            const TailVectors<Config::kWidth, true>& v,
-                                            const CrossArgs& c, const pm_block_tail_params& a,
-                                            const RowPair& at, int rows, int lane) {
-  constexpr int D = Config::kWidth;
-  const int p = lane % 4;
+// From the MLP's sum on: the shared norm, the position, and the stream, which is stored.
+template <int D>
+__device__ __forceinline__ void finish_stream(FragmentRows<D>& stream,
+                                              const TailVectors<D, true>& v, const CrossArgs& c,
+                                              const pm_block_tail_params& a, const RowPair& at,
+                                              int rows, int p) {
   stream.normalize(v.shared_norm, a.shared_epsilon, p, [&](int t, float2 x, float2 y) {
     stream.sum[t][0] = x.x, stream.sum[t][1] = x.y;
     stream.sum[t][2] = y.x, stream.sum[t][3] = y.y;
@@ -199,13 +195,6 @@ __device__ __forceinline__ void finish_rows(FragmentRows<Config::kWidth>& stream
     }
   }
   stream.store(a.stream + at.row * D + 2 * p, at.exists);
-  if (Config::ends(a.next)) {
-    write_poses(a.next, stream, v.next_norm, at, lane);
-  } else {
-    stream.normalize(v.next_norm, a.next.epsilon, p,
-                     [&](int t, float2 x, float2 y) { operand.put(t, x, y); });
-    write_xz<Config>(a.next, operand, weights, at, lane);
-  }
 }
 
 template <class Config>
@@ -238,7 +227,13 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
     const auto keep = [&](int t, float2 x, float2 y) { operand.put(t, x, y); };
     stream.normalize(v.norm2, a.norm2_epsilon, p, keep);
     add_mlp<Config>(stream, operand, weights, v, lane);
-    finish_rows<Config>(stream, operand, weights, v, c, a, at, rows, lane);
+    finish_stream(stream, v, c, a, at, rows, p);
+    if (a.next.xz == nullptr) {
+      write_poses(a.next, stream, v.next_norm, at, lane);
+    } else {
+      stream.normalize(v.next_norm, a.next.epsilon, p, keep);
+      write_xz<Config>(a.next, operand, weights, at, lane);
+    }
   }
 }
 

@@ -28,9 +28,6 @@ struct TailPersistentConfig {
   static constexpr bool kHands = Warpgroups && D >= 128;
   static constexpr int kMatrixRegisters = 176;
   static constexpr int kGateRegisters = 2 * 128 - kMatrixRegisters;
-  static __device__ __forceinline__ bool ends(const pm_next_params& next) {
-    return next.xz == nullptr;  // with poses
-  }
   using WeightsRing = std::conditional_t<Warpgroups, CoreRing<D, Ring>, TileRing<D, Ring>>;
   using Weights = std::conditional_t<Warpgroups, CoreReader<D, Ring>, TileReader<D, Ring>>;
 
