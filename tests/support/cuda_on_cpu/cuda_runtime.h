@@ -43,6 +43,8 @@ T __ldg(const T* p) {
   return *p;
 }
 
+inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
+
 inline unsigned __float_as_uint(float v) {
   unsigned bits;
   std::memcpy(&bits, &v, sizeof bits);
