@@ -155,13 +155,14 @@ struct Tail {
   Memory memory;
   pm_block_tail_params params{};
   CrossArgs scan{};
+  Device device;
   Floats u, z, residual, vectors, position, out_proj, fc1, fc2, in_proj, head;
   const void* kept_z = nullptr;
   void* work = nullptr;
   std::size_t rows;
   int d;
 
-  explicit Tail(const Shape& s, const Device& device) : d(s.width) {
+  Tail(const Shape& s, const Device& on) : device(on), d(s.width) {
     rows = static_cast<std::size_t>(s.batch) * s.frames * s.joints;
     const int inner = 2 * d, rank = d / 16, columns = 4 * (rank + 2 * kState);
     u = draw(rows * inner, 1, 1, true), z = draw(rows * 2 * inner, 1, 2, true);
@@ -214,7 +215,10 @@ struct Tail {
   }
 
   std::size_t next_width() const { return params.next.xz != nullptr ? 4 * d : 3; }
+  // The scan too, for a tail may leave its rows where the directions were.
   void poison() const {
+    CrossArgs again;
+    CHECK(launch_cross_scan(params.scan, nullptr, work, device, nullptr, &again));
     CHECK(cudaMemset(params.stream, 0xff, rows * d * 4));
     if (params.next.xz != nullptr) CHECK(cudaMemset(params.next.xz, 0xff, rows * 8 * d));
     const auto* inputs = static_cast<const __half*>(params.z) - 2 * d;

@@ -325,7 +325,6 @@ int time_all(int only_batch) {
         s.width = d_inner;
         print_times("tail", s, 20.0 * d_inner * static_cast<double>(c.rows), bandwidth, times);
       }
-      if (d_inner == 512) continue;  // the persistent convolution has no such width
       s.width = d_inner / 2;
       time_prepared(s, device, launches);
       time_block(s, device, launches);
@@ -335,9 +334,11 @@ int time_all(int only_batch) {
       times.single = time_of(launches, [&](cudaStream_t stream) {
         return launch_conv_proj_single(c.params, device, stream);
       });
-      times.persistent = time_of(launches, [&](cudaStream_t stream) {
-        return launch_conv_proj_persistent(c.params, device, stream);
-      });
+      if (d_inner < 512) {  // the persistent convolution has no such width
+        times.persistent = time_of(launches, [&](cudaStream_t stream) {
+          return launch_conv_proj_persistent(c.params, device, stream);
+        });
+      }
       print_times("conv_proj", s, (4.0 * d_inner + 2.0 * s.columns) * static_cast<double>(c.rows),
                   bandwidth, times);
     }

@@ -139,6 +139,7 @@ WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's m
         {"batch": 2, "frames": 81},
         {"batch": 8, "frames": 27},
         {"batch": 8, "frames": 243},  # the convolution for batches, then a preparing kernel
+        {"d_model": 256, "batch": 3, "frames": 243},  # the tail for batches
         {"d_model": 64, "batch": 5, "frames": 27},
         {"frames": 13, "joints": 13, "directions": NO_LIMBS},
         {"frames": 141, "joints": 1, "directions": replace(BIDIRECTIONAL, limb_index=(0,))},

@@ -53,6 +53,8 @@ T __ldcs(const T* p) {
 
 inline int __ffs(int v) { return __builtin_ffs(v); }
 
+inline float rsqrtf(float v) { return 1.0f / std::sqrt(v); }
+
 inline unsigned __float_as_uint(float v) {
   unsigned bits;
   std::memcpy(&bits, &v, sizeof bits);

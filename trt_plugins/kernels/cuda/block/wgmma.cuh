@@ -6,6 +6,8 @@
 // `k8 * outputs + n`th.
 #pragma once
 
+#include <cuda_fp16.h>
+
 #include "cuda/device/device.cuh"
 
 namespace posemamba::cuda {
@@ -69,7 +71,8 @@ __device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
 template <int Tiles>
 __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const uint32_t (&a)[4],
                                                   uint64_t from) {
-  static_assert(Tiles == 2 || Tiles == 4 || Tiles == 8 || Tiles == 16, "has no instruction");
+  static_assert(Tiles == 2 || Tiles == 4 || Tiles == 8 || Tiles == 16 || Tiles == 32,
+                "has no instruction");
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   if constexpr (Tiles == 2) {
     asm volatile(
@@ -92,6 +95,22 @@ __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const ui
         "{%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
         : POSEMAMBA_EIGHT(0)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
+  } else if constexpr (Tiles == 32) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n256k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, "
+        "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, "
+        "%111, "
+        "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, "
+        "%127}, "
+        "{%128, %129, %130, %131}, %132, 1, 1, 1, 0;"
+        : POSEMAMBA_EIGHT(0), POSEMAMBA_EIGHT(8), POSEMAMBA_EIGHT(16), POSEMAMBA_EIGHT(24)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
   } else {
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 "
@@ -105,8 +124,31 @@ __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const ui
   }
 #endif
 }
+
+// The same with 64 rows in shared memory, `rows` as `from` describes core matrices.
+__device__ __forceinline__ void warpgroup_product(float (&c)[8][4], uint64_t rows, uint64_t from) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile(
+      "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
+      "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+      "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+      "%32, %33, 1, 1, 1, 0, 0;"
+      : POSEMAMBA_EIGHT(0)
+      : "l"(rows), "l"(from));
+#endif
+}
 #undef POSEMAMBA_EIGHT
 #undef POSEMAMBA_FOUR
+
+// The low word of a descriptor, in units of 16 bytes: where core matrices lie, and how far it is
+// from one to the next along the inputs; `kCoreRow`: along the outputs, or rows. Taken from one
+// lane: the compiler sees that all have it, and does the sums of a loop over k beside the other
+// instructions.
+__device__ __forceinline__ uint32_t descriptor_of(const void* cores, int outputs) {
+  return __shfl_sync(
+      ~0u, (shared_address(cores) & 0x3ffff) >> 4 | static_cast<uint32_t>(outputs) << 16, 0);
+}
+constexpr uint64_t kCoreRow = uint64_t{8} << 32;
 
 // Starts c += a * the core matrices of `outputs` outputs from `weights` on, all four warps of a
 // warpgroup together. Neither operand may be touched before products_wait and products_end.
@@ -114,14 +156,26 @@ template <int Tiles, int Steps>
 __device__ __forceinline__ void start_products(float (&c)[Tiles][4], uint32_t (&a)[Steps][4],
                                                const unsigned char* weights, int outputs) {
   products_begin(c, a);
-  // In units of 16 bytes: where they lie, and how far it is from core matrix to core matrix along
-  // the inputs, then along the outputs. Taken from one lane: the compiler sees that all have it,
-  // and does the sums of a loop over k beside the other instructions.
-  const uint32_t low = __shfl_sync(
-      ~0u, (shared_address(weights) & 0x3ffff) >> 4 | static_cast<uint32_t>(outputs) << 16, 0);
+  const uint32_t low = descriptor_of(weights, outputs);
 #pragma unroll
   for (int k = 0; k < Steps; ++k) {
-    warpgroup_product(c, a[k], low + static_cast<uint32_t>(k * outputs * 2) | uint64_t{8} << 32);
+    warpgroup_product(c, a[k], low + static_cast<uint32_t>(k * outputs * 2) | kCoreRow);
+  }
+  products_under_way();
+}
+
+// Starts c += 64 rows of 16 Steps inputs (core matrices, rows fastest) * those of 64 outputs.
+template <int Steps>
+__device__ __forceinline__ void start_products(float (&c)[8][4], const __half* rows,
+                                               const unsigned char* weights) {
+  uint32_t none[1][4] = {};
+  products_begin(c, none);
+  const uint32_t left = descriptor_of(rows, 64);
+  const uint32_t right = descriptor_of(weights, 64);
+#pragma unroll
+  for (int k = 0; k < Steps; ++k) {
+    warpgroup_product(c, left + static_cast<uint32_t>(k * 128) | kCoreRow,
+                      right + static_cast<uint32_t>(k * 128) | kCoreRow);
   }
   products_under_way();
 }

@@ -14,7 +14,7 @@ namespace posemamba::cuda {
 // of their own. 0 where there is no such tail.
 constexpr std::size_t scan_front_bytes(int32_t d_inner) {
   const auto inner = static_cast<std::size_t>(d_inner);
-  return d_inner == 128 || d_inner == 256 ? 5 * inner * inner : 0;
+  return d_inner == 128 || d_inner == 256 || d_inner == 512 ? 5 * inner * inner : 0;
 }
 
 // Enqueues the scan launches and fills `args`, which then holds what a merge needs; `workspace` is

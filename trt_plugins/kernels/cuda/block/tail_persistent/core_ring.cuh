@@ -1,5 +1,6 @@
 // Weights for warpgroup products: stages that lie ready in global memory (core_stages.cuh) come in
-// by bulk copies, which one matrix thread starts whenever it asks for a stage and others are free.
+// by bulk copies. One matrix thread starts them whenever it asks for a stage and others are free;
+// or a warp that does nothing else does.
 #pragma once
 
 #include "cuda/block/tail_persistent/weight_stage.cuh"
@@ -20,29 +21,35 @@ struct CoreRing {
     }
     bulk_barriers_ready();
   }
+
+  // One thread's part where it does nothing else: all `count` stages of a tile, `tiles` times.
+  __device__ __forceinline__ void run_copies(const unsigned char* stages, int count, int tiles) {
+    constexpr int kBytes = WeightStage<D>::kBytes;
+    int slot = 0;
+    uint32_t phase = 0;
+#pragma unroll 1
+    for (int tile = 0; tile < tiles; ++tile) {
+#pragma unroll 1
+      for (int number = 0; number < count; ++number) {
+        // A slot's first wait is for the phase before the barrier's first: complete already.
+        barrier_wait(empty + slot, phase ^ 1);
+        bulk_copy(stage[slot], stages + number * kBytes, kBytes, full + slot);
+        if (++slot == Ring) slot = 0, phase ^= 1;
+      }
+    }
+  }
 };
 
-// A matrix warp's place in the ring; the first warp's first lane also fills it.
+// A matrix warp's place in a ring that somebody else fills.
 template <int D, int Ring>
-class CoreReader {
-  static constexpr int kBytes = WeightStage<D>::kBytes;
-
+class StageReader {
  public:
-  // `stages`: of a tile, which are read `tiles` times. Starts the first copies.
-  __device__ __forceinline__ CoreReader(CoreRing<D, Ring>& ring, const unsigned char* stages,
-                                        int count, int tiles, int warp, int lane)
-      : ring_(ring), stages_(stages), count_(count), fills_(warp == 0 && lane == 0) {
-    left_ = count * tiles;
-    if (fills_) fill();
-  }
+  __device__ __forceinline__ explicit StageReader(CoreRing<D, Ring>& ring) : ring_(ring) {}
 
   // The next stage; several may be held at once.
   __device__ __forceinline__ const unsigned char* acquire() {
-    if (fills_) fill();
-    __syncwarp();
     barrier_wait(ring_.full + slot_, phase_);
     const unsigned char* stage = ring_.stage[slot_];
-    --ready_;
     if (++slot_ == Ring) slot_ = 0, phase_ ^= 1;
     return stage;
   }
@@ -50,6 +57,38 @@ class CoreReader {
   __device__ __forceinline__ void release() {
     barrier_arrive(ring_.empty + oldest_);
     if (++oldest_ == Ring) oldest_ = 0;
+  }
+
+ protected:
+  CoreRing<D, Ring>& ring_;
+
+ private:
+  int slot_ = 0;
+  uint32_t phase_ = 0;
+  int oldest_ = 0;
+};
+
+// A matrix warp's place in the ring; the first warp's first lane also fills it.
+template <int D, int Ring>
+class CoreReader : public StageReader<D, Ring> {
+  static constexpr int kBytes = WeightStage<D>::kBytes;
+  using Reader = StageReader<D, Ring>;
+  using Reader::ring_;
+
+ public:
+  // `stages`: of a tile, which are read `tiles` times. Starts the first copies.
+  __device__ __forceinline__ CoreReader(CoreRing<D, Ring>& ring, const unsigned char* stages,
+                                        int count, int tiles, int warp, int lane)
+      : Reader(ring), stages_(stages), count_(count), fills_(warp == 0 && lane == 0) {
+    left_ = count * tiles;
+    if (fills_) fill();
+  }
+
+  __device__ __forceinline__ const unsigned char* acquire() {
+    if (fills_) fill();
+    __syncwarp();
+    --ready_;
+    return Reader::acquire();
   }
 
  private:
@@ -71,13 +110,9 @@ class CoreReader {
     }
   }
 
-  CoreRing<D, Ring>& ring_;
   const unsigned char* stages_;
   int count_;
   bool fills_;
-  int slot_ = 0;
-  uint32_t phase_ = 0;
-  int oldest_ = 0;
   int ready_ = 0;   // stages filled, less those acquired
   int left_;        // to fill
   int number_ = 0;  // of the next one, in its tile

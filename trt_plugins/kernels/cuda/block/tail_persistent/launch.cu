@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cuda/block/tail.h"
+#include "cuda/block/tail_persistent/apart.h"
 #include "cuda/block/tail_persistent/core_stages.cuh"
 #include "cuda/block/tail_persistent/gate_warps.cuh"
 #include "cuda/block/tail_persistent/matrix_warps.cuh"
@@ -70,22 +71,12 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
     run_tail<Config>(c, a, positions, tiles, stages);
 }
 
-template <int D>
-cudaError_t write_stages(const pm_block_tail_params& params, void* to, const Device& device,
-                         cudaStream_t stream) {
-  pm_block_tail_params copy = params;
-  void* args[] = {&copy, &to};
-  return launch(reinterpret_cast<const void*>(&core_stages_kernel<D>),
-                dim3(static_cast<unsigned>(WeightStage<D>::count(params))), dim3(kCoreThreads),
-                args, true, device, stream);
-}
-
 // `stages`: of the workspace, where the products want core matrices.
 template <class Config>
 cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, void* stages,
                 const Device& device, cudaStream_t stream) {
   if constexpr (Config::kWarpgroups) {
-    const cudaError_t error = write_stages<Config::kWidth>(params, stages, device, stream);
+    const cudaError_t error = write_core_stages<Config::kWidth>(params, stages, device, stream);
     if (error != cudaSuccess) return error;
   }
   pm_block_tail_params copy = params;
@@ -120,6 +111,7 @@ Limits limits_of(int32_t d_model, const Device& device) {
   if (d_model == 128 && warpgroups) return {sizeof(Wide::Shared), 62};
   if (d_model == 64 && warpgroups) return {sizeof(Narrow::Shared), 54};
   if (d_model == 64) return {sizeof(NarrowTiles::Shared), 68};
+  if (d_model == 256 && warpgroups) return {tail_apart_shared_bytes(), 41};
   return {0, 0};
 }
 
@@ -134,6 +126,7 @@ cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const Cro
                                   : run<NarrowTiles>(params, scan, nullptr, device, stream);
   }
   if (params.d_model == 128) return run<Wide>(params, scan, workspace, device, stream);
+  if (params.d_model == 256) return launch_tail_apart(params, scan, workspace, device, stream);
   return cudaErrorNotSupported;
 }
 

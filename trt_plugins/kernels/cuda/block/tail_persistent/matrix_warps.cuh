@@ -15,8 +15,9 @@ struct RowPair {
   int64_t row;  // g
   bool exists[2];
 
-  __device__ __forceinline__ RowPair(int tile, int rows, int warp, int lane) {
-    const int first = tile * kTileRows + warp * 16 + lane / 4;
+  // `first_row`: of the warp's sixteen.
+  __device__ __forceinline__ RowPair(int first_row, int rows, int lane) {
+    const int first = first_row + lane / 4;
     row = first;
     exists[0] = first < rows, exists[1] = first + 8 < rows;
   }
@@ -176,6 +177,26 @@ __device__ __forceinline__ void write_poses(const pm_next_params& next, const Fr
   }
 }
 
+// From the MLP's sum on: the shared norm, the position, and the stream, which is stored.
+template <int D>
+__device__ __forceinline__ void finish_stream(FragmentRows<D>& stream,
+                                              const TailVectors<D, true>& v, const CrossArgs& c,
+                                              const pm_block_tail_params& a, const RowPair& at,
+                                              int rows, int p) {
+  stream.normalize(v.shared_norm, a.shared_epsilon, p, [&](int t, float2 x, float2 y) {
+    stream.sum[t][0] = x.x, stream.sum[t][1] = x.y;
+    stream.sum[t][2] = y.x, stream.sum[t][3] = y.y;
+  });
+  if (a.position != nullptr) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const int frame = min(static_cast<int>(at.row) + 8 * r, rows - 1) / c.joints % c.frames;
+      stream.add(r, a.position + int64_t{frame} * D, p);
+    }
+  }
+  stream.store(a.stream + at.row * D + 2 * p, at.exists);
+}
+
 template <class Config>
 __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared,
                                                  typename Config::Weights& weights,
@@ -188,7 +209,7 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
   int buffer = 0;
 #pragma unroll 1
   for (int tile = static_cast<int>(blockIdx.x); tile < tiles; tile += static_cast<int>(gridDim.x)) {
-    const RowPair at(tile, rows, warp, lane);
+    const RowPair at(tile * kTileRows + warp * 16, rows, lane);
     FragmentRows<D> stream;
     stream.load(a.residual + at.row * D + 2 * p, at.exists);
     barrier_wait(shared.gated_full + buffer, phase);
@@ -206,18 +227,7 @@ __device__ __forceinline__ void run_matrix_warps(typename Config::Shared& shared
     const auto keep = [&](int t, float2 x, float2 y) { operand.put(t, x, y); };
     stream.normalize(v.norm2, a.norm2_epsilon, p, keep);
     add_mlp<Config>(stream, operand, weights, v, lane);
-    stream.normalize(v.shared_norm, a.shared_epsilon, p, [&](int t, float2 x, float2 y) {
-      stream.sum[t][0] = x.x, stream.sum[t][1] = x.y;
-      stream.sum[t][2] = y.x, stream.sum[t][3] = y.y;
-    });
-    if (a.position != nullptr) {
-#pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        const int frame = min(static_cast<int>(at.row) + 8 * r, rows - 1) / c.joints % c.frames;
-        stream.add(r, a.position + int64_t{frame} * D, p);
-      }
-    }
-    stream.store(a.stream + at.row * D + 2 * p, at.exists);
+    finish_stream(stream, v, c, a, at, rows, p);
     if (a.next.xz == nullptr) {
       write_poses(a.next, stream, v.next_norm, at, lane);
     } else {
