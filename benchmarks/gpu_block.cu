@@ -112,15 +112,24 @@ bool check_tail(const Shape& s, const Device& device) {
                     [&](Floats(&to)[2]) { to[0] = c.stream(), to[1] = c.next(); });
 }
 
+// The design of conv_proj for batches that a width has.
+cudaError_t launch_conv_batch(const pm_conv_proj_params& params, const Device& device,
+                              cudaStream_t stream) {
+  return params.channels < 512 ? launch_conv_proj_persistent(params, device, stream)
+                               : launch_conv_proj_parted(params, device, stream);
+}
+
 bool check_conv(const Shape& s, const Device& device) {
   const Conv c(s);
   std::vector<Design> designs = {
-      {"single", {[&] { return launch_conv_proj_single(c.params, device, nullptr); }}},
-      {"persistent", {}}};
-  for (const int blocks : {0, 1, 3}) {
-    designs[1].grids.push_back([&, blocks] {
-      return launch_conv_proj_persistent(c.params, with_blocks(device, blocks), nullptr);
-    });
+      {"single", {[&] { return launch_conv_proj_single(c.params, device, nullptr); }}}};
+  if (s.width < 512 || conv_proj_can_part(c.params, device)) {
+    designs.push_back({s.width < 512 ? "persistent" : "parted", {}});
+    for (const int blocks : {0, 1, 3}) {
+      designs[1].grids.push_back([&, blocks] {
+        return launch_conv_batch(c.params, with_blocks(device, blocks), nullptr);
+      });
+    }
   }
   return check_case("conv_proj", s, c, designs, [&](Floats(&to)[2]) {
     to[0] = read_halves(c.params.u, c.rows * c.params.channels);
@@ -152,7 +161,6 @@ int check(bool small) {
     for (const int d_model : {64, 128, 256}) {
       s.width = d_model;
       bad += check_tail(s, device) ? 0 : 1;
-      if (d_model == 256) continue;  // the persistent convolution has no such width
       s.width = 2 * d_model;
       for (const int columns : {4 * (d_model / 16 + 32), 16, 48}) {
         Shape conv{s.batch, s.frames, s.joints, s.width, columns, no, no, no, no};
@@ -334,9 +342,9 @@ int time_all(int only_batch) {
       times.single = time_of(launches, [&](cudaStream_t stream) {
         return launch_conv_proj_single(c.params, device, stream);
       });
-      if (d_inner < 512) {  // the persistent convolution has no such width
+      if (d_inner < 512 || conv_proj_can_part(c.params, device)) {
         times.persistent = time_of(launches, [&](cudaStream_t stream) {
-          return launch_conv_proj_persistent(c.params, device, stream);
+          return launch_conv_batch(c.params, device, stream);
         });
       }
       print_times("conv_proj", s, (4.0 * d_inner + 2.0 * s.columns) * static_cast<double>(c.rows),

@@ -68,12 +68,17 @@ def relative(found: Tensor, expected: Tensor) -> float:
         (1, 33, 1, 128, 16),  # no neighbouring joint
         (1, 4, 3, 256, 80),
         (2, 129, 17, 512, 192),  # more than one thread block an SM: 8 warps each
-        # On 132 SMs the design for batches, where 512 channels have none.
+        # On 132 SMs the designs for batches.
         (9, 243, 17, 256, 160),
         (373, 1, 17, 128, 144),  # no neighbouring frame
         (7001, 1, 1, 256, 16),  # neither
         (33, 13, 17, 128, 48),  # tiles of columns: two and an odd one
         (500, 2, 7, 256, 80),
+        (7, 243, 17, 512, 192),
+        (1601, 1, 17, 512, 192),  # no neighbouring frame
+        (27001, 1, 1, 512, 192),  # neither
+        (1501, 3, 7, 512, 192),
+        (7, 243, 17, 512, 48),  # not as many columns as the network's: the small design
     ],
 )
 def test_conv_proj(batch: int, frames: int, joints: int, channels: int, columns: int) -> None:

@@ -25,7 +25,8 @@ cudaError_t launch_tail_warpgroups(const pm_block_tail_params& params, const Cro
 bool tail_has_warpgroups(const pm_block_tail_params& params, const Device& device);
 
 // One thread block a multiprocessor, which walks over tiles of 128 positions. `workspace` is the
-// scan's: its front (scan_front_bytes) holds weights in another order, made while the scan runs.
+// scan's: its front (scan_front_bytes) holds weights in another order, made while the scan runs. At
+// d_model 256 the gated rows replace the outputs of direction 0.
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    void* workspace, const Device& device, cudaStream_t stream);
 

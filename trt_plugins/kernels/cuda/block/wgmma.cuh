@@ -71,7 +71,7 @@ __device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
 template <int Tiles>
 __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const uint32_t (&a)[4],
                                                   uint64_t from) {
-  static_assert(Tiles == 2 || Tiles == 4 || Tiles == 8 || Tiles == 16 || Tiles == 32,
+  static_assert(Tiles == 2 || Tiles == 4 || Tiles == 8 || Tiles == 16 || Tiles == 24 || Tiles == 32,
                 "has no instruction");
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   if constexpr (Tiles == 2) {
@@ -94,6 +94,18 @@ __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const ui
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
         "{%32, %33, %34, %35}, %36, 1, 1, 1, 0;"
         : POSEMAMBA_EIGHT(0)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
+  } else if constexpr (Tiles == 24) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n192k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, "
+        "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, "
+        "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95}, "
+        "{%96, %97, %98, %99}, %100, 1, 1, 1, 0;"
+        : POSEMAMBA_EIGHT(0), POSEMAMBA_EIGHT(8), POSEMAMBA_EIGHT(16)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
   } else if constexpr (Tiles == 32) {
     asm volatile(

@@ -19,6 +19,13 @@ cudaError_t launch_conv_proj_persistent(const pm_conv_proj_params& params, const
 // Whether the persistent design runs these sizes on this device, and is the faster one.
 bool conv_proj_persists(const pm_conv_proj_params& params, const Device& device);
 
+// 512 channels and 192 columns on sm_90a: a launch for the convolution, one for the product.
+// Whether this device runs it at these sizes; and whether it is the faster one.
+cudaError_t launch_conv_proj_parted(const pm_conv_proj_params& params, const Device& device,
+                                    cudaStream_t stream);
+bool conv_proj_can_part(const pm_conv_proj_params& params, const Device& device);
+bool conv_proj_parts(const pm_conv_proj_params& params, const Device& device);
+
 // A thread block for whole frames, which writes u and, instead of x_dbl, what a split-channel scan
 // reads of both; `scan` says how it walks. Whether it has a grid for these sizes, and the launch.
 bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device);

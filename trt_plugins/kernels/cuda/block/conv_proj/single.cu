@@ -1,5 +1,5 @@
-// A thread block for every 32 positions of a batch item: for small grids, and for widths whose
-// weights fill a multiprocessor.
+// A thread block for every 32 positions of a batch item: for small grids, and for GPUs and
+// sizes that no design for batches fits.
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/taps.cuh"
 #include "cuda/device/mma.cuh"

@@ -3,9 +3,9 @@
 // made (gated_rows.cuh), come from global memory straight into the operand's registers.
 #pragma once
 
+#include "cuda/block/gathered.cuh"
 #include "cuda/block/tail_persistent/core_ring.cuh"
 #include "cuda/block/tail_persistent/gated_rows.cuh"
-#include "cuda/block/tail_persistent/gathered.cuh"
 #include "cuda/block/tail_persistent/matrix_warps.cuh"
 
 namespace posemamba::cuda {

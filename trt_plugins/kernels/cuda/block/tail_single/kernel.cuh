@@ -1,6 +1,6 @@
 // A thread block for every 16 or 32 positions of a batch item: out_norm to the next in_proj in one
 // launch. fp16 operands on the tensor cores, float32 everywhere else. For grids of few blocks,
-// where latency counts, and for widths whose rows and weights fill a multiprocessor.
+// where latency counts, and for GPUs that no design for batches fits.
 #pragma once
 
 #include "cuda/block/gate.cuh"
