@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-import kernel_v2
 import oracle
 import pytest
 import torch
@@ -112,26 +111,6 @@ def test_workspace_limit_covers_every_tuning(lib: ctypes.CDLL) -> None:
             for config in range(11):
                 tuning = Tuning(0, 0, config)
                 assert size(op._address, ctypes.addressof(tuning)) <= most
-
-
-@pytest.mark.parametrize("d_state", [16, 40, 100])
-@pytest.mark.parametrize("d_inner", [21, 128, 512])
-def test_indexed_workspace_limit_covers_both_designs(
-    lib: ctypes.CDLL, d_inner: int, d_state: int
-) -> None:
-    size, limit = lib.pm_cuda_indexed_scan_workspace, lib.pm_cuda_indexed_scan_workspace_limit
-    limit.restype, limit.argtypes = ctypes.c_size_t, [ctypes.c_void_p]
-    case = kernel_v2.indexed_case(d_inner=d_inner, d_state=d_state)
-    params = kernel_v2.indexed_params(case)
-    params.batch, params.positions, params.steps = 64, 4131, 5000
-    most = limit(ctypes.addressof(params))
-    for batch in (1, 2, 4, 8, 16, 32, 64):
-        for positions, steps in ((17, 5000), (4131, 5000), (4131, 40)):
-            params.batch, params.positions, params.steps = batch, positions, steps
-            for config in range(5):
-                tuning = Tuning(0, 0, config)
-                assert size(ctypes.addressof(params), ctypes.addressof(tuning)) <= most
-            assert size(ctypes.addressof(params), None) > 0
 
 
 def test_null_params(lib: ctypes.CDLL) -> None:

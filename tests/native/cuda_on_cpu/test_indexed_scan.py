@@ -73,8 +73,11 @@ ROWS: dict[str, dict[str, object]] = v2.CROSS_ROWS | {
     "dt_rank=16": {"dt_rank": 16},
     "d_state=17": {"d_state": 17},
     "d_state=64": {"d_state": 64},
+    # So many that a thread of the merge takes eight; in float32 channels come in two parts.
+    "many positions": {"tables": v2.anywhere(2, 40, 399), "positions": 399, "batch": 16,
+                       "d_inner": 512},
     "d_state=200, any d_inner": {"d_state": 200, "d_inner": 21, "reset": (5, 0)},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -164,3 +167,25 @@ def test_no_such_tuning(library: ctypes.CDLL) -> None:
     for tuning in (Tuning(3, 0, 0), Tuning(0, -1, 0), Tuning(0, 0, 6)):
         call = (ctypes.byref(params), ctypes.byref(tuning))
         assert library.pm_cuda_indexed_scan_workspace(*call) == 0
+
+
+@pytest.mark.parametrize("d_state", [16, 40, 100])
+@pytest.mark.parametrize("d_inner", [21, 128, 512])
+def test_the_workspace_limit_covers_both_designs(
+    library: ctypes.CDLL, d_inner: int, d_state: int
+) -> None:
+    """Of fewer steps, positions and items too, whatever the configuration."""
+    params = v2.indexed_params(v2.indexed_case(d_inner=d_inner, d_state=d_state))
+    params.batch, params.positions, params.steps = 64, 4131, 5000
+    most = library.pm_cuda_indexed_scan_workspace_limit(ctypes.byref(params))
+    for batch in (1, 2, 4, 8, 16, 32, 64):
+        for positions, steps in ((17, 5000), (4131, 5000), (4131, 40)):
+            params.batch, params.positions, params.steps = batch, positions, steps
+            sizes = [
+                library.pm_cuda_indexed_scan_workspace(
+                    ctypes.byref(params), ctypes.byref(Tuning(0, 0, config))
+                )
+                for config in range(5)
+            ]
+            assert sizes[0] > 0
+            assert max(sizes) <= most

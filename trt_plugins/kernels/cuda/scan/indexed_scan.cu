@@ -13,8 +13,9 @@
 namespace posemamba::cuda {
 namespace {
 
-constexpr int kManyPositions = 4;
 constexpr std::size_t kMostPartial = std::size_t{1} << 40;  // bytes of outputs in step order
+constexpr int kMergeEach = 8;                               // positions a thread of the merge takes
+constexpr int64_t kMergeLanes = 3072;                       // an SM, from which on it takes so many
 
 int64_t rows_of(const pm_indexed_scan_params& p) { return p.batch * p.directions; }
 
@@ -81,12 +82,11 @@ cudaError_t link(const pm_indexed_scan_params& p, const TableArgs& a, const Devi
 
 cudaError_t merge(const pm_indexed_scan_params& p, TableArgs& a, const Device& device,
                   cudaStream_t stream) {
-  dim3 block = merge_block(p.d_inner, p.dtype, kTableMergeLanes);
-  block.y = std::min(kMergeThreads / block.x, kTableMergePositions / 2u);
-  // Four positions a thread amortise what a block finds first; two spread a small problem over more
-  // SMs.
-  const int64_t threads = p.batch * p.positions * int64_t{block.x};
-  const int each = threads >= int64_t{device.multiprocessors} * 8192 ? kManyPositions : 2;
+  const unsigned lanes = merge_block(p.d_inner, p.dtype, kTableMergeLanes).x;
+  const dim3 block(lanes, std::min(kMergeThreads / lanes, kTableMergePositions / 2u));
+  // Many amortise what a block finds first; two spread a small problem over more SMs.
+  const bool many = p.batch * p.positions * lanes >= kMergeLanes * device.multiprocessors;
+  const int each = many ? kMergeEach : 2;
   a.merge_positions = std::min(static_cast<int>(block.y) * each, kTableMergePositions);
   const auto across =
       static_cast<unsigned>((p.positions + a.merge_positions - 1) / a.merge_positions);

@@ -11,14 +11,14 @@ constexpr int kTableMergeLanes = 64;      // threads across channels, at most
 constexpr int kTableMergePositions = 64;  // of a block, at most
 
 // A visit of a position by a direction.
-struct VisitOf {
+struct TableVisit {
   int step;  // kNoStep: there is none
   int limb;  // -1: none
   int next;  // the next step of the direction that visits the same position, -1: none
 };
 
 struct TableMergeShared {
-  VisitOf first[PM_MAX_DIRECTIONS][kTableMergePositions];
+  TableVisit first[PM_MAX_DIRECTIONS][kTableMergePositions];
   alignas(16) float skip[PM_MAX_DIRECTIONS][kTableMergeLanes * 8];
 };
 
@@ -61,7 +61,7 @@ class TableMerge {
       const int step = position < a_.positions
                            ? __ldcg(a_.first + int64_t{k} * a_.positions + position)
                            : kNoStep;
-      shared_.first[k][p] = step == kNoStep ? VisitOf{kNoStep, -1, -1} : visit(k, step);
+      shared_.first[k][p] = step == kNoStep ? TableVisit{kNoStep, -1, -1} : visit(k, step);
     }
   }
 
@@ -77,7 +77,7 @@ class TableMerge {
  private:
   static constexpr int kAhead = 4;  // directions whose reads are in flight at once
 
-  __device__ __forceinline__ VisitOf visit(int k, int step) const {
+  __device__ __forceinline__ TableVisit visit(int k, int step) const {
     const int64_t at = int64_t{k} * a_.steps + step;
     const int limb = a_.neighbour_index == nullptr ? -1 : __ldg(a_.neighbour_index + at);
     const bool real = static_cast<unsigned>(limb) < static_cast<unsigned>(a_.positions);
@@ -104,12 +104,12 @@ class TableMerge {
     for (int c = 0; c < kChannels; ++c) sum_.v[c] = 0.0f;
 #pragma unroll 1
     for (int k = 0; k < a_.directions; k += kAhead) {
-      VisitOf visits[kAhead];
+      TableVisit visits[kAhead];
       uint4 part[kAhead];
       uint4 limb[kAhead];
 #pragma unroll
       for (int q = 0; q < kAhead; ++q) {
-        visits[q] = k + q < a_.directions ? shared_.first[k + q][p] : VisitOf{kNoStep, -1, -1};
+        visits[q] = k + q < a_.directions ? shared_.first[k + q][p] : TableVisit{kNoStep, -1, -1};
         if (visits[q].step != kNoStep) part[q] = output(k + q, visits[q].step);
         if (visits[q].limb >= 0) limb[q] = input(visits[q].limb);
       }
@@ -119,9 +119,10 @@ class TableMerge {
         add(k + q, part[q], own, visits[q].limb >= 0, limb[q]);
 #pragma unroll 1
         for (int next = visits[q].next; next >= 0;) {
-          const VisitOf again = visit(k + q, next);
-          const bool joined = again.limb >= 0;
-          add(k + q, output(k + q, next), own, joined, input(joined ? again.limb : first_ + p));
+          const TableVisit again = visit(k + q, next);
+          const uint4 more = output(k + q, next);
+          if (again.limb >= 0) limb[q] = input(again.limb);
+          add(k + q, more, own, again.limb >= 0, limb[q]);
           next = again.next;
         }
       }

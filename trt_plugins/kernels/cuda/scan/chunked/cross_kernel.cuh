@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
     const int steps = min(C::kTile, end - first_step);
     ring.wait_full(i);  // the tile is complete
     if (outputs) {
-      const auto sink = [&](int step, const float(&y)[C::kCpt]) {
+      const auto sink = [&](int step, const float (&y)[C::kCpt]) {
         if (step >= steps || !owned) return;
         T* at = out + int64_t{step} * a.d_inner;
         if constexpr (C::kCpt == 2) {
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
       out += int64_t{C::kTile} * a.d_inner;
     } else {
       walk.template scan<false>(scan, stages[s], first_step, steps,
-                                [](int, const float(&)[C::kCpt]) {});
+                                [](int, const float (&)[C::kCpt]) {});
     }
     ring.signal_empty(i);
   }

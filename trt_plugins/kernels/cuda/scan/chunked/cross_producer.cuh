@@ -35,7 +35,7 @@ class CrossProducer {
   static constexpr int kRaw = Rank ? (kRawWords + 31) / 32 : 1;  // per lane
   // More registers would cost the second thread block per SM; the others read shared memory.
   static constexpr bool kKeepWeights = Rank > 0 && Rank <= 8;
-  static constexpr int kSharedWeights = Rank > 8 ? Rank* C::kChannels : 0;
+  static constexpr int kSharedWeights = Rank > 8 ? Rank * C::kChannels : 0;
   using Scratch = ProducerScratch<kSteps, Rank>;
   using Args = typename Walk::Args;
   static_assert(kPairLanes <= 32 && kQuads >= 1 && kSteps <= 32, "producer layout");
