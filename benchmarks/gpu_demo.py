@@ -8,14 +8,16 @@
 
 ``benchmarks/gpu_run.sh build demo`` builds the libraries first and sets the paths to them.
 
-Each call makes what clip sets are missing, trains the networks named side by side, measures those
-that are finished, and writes into ``--out``:
+Each call makes what clip sets are missing, trains the networks named side by side (each on a GPU of
+its own, where there are several), measures those that are finished, and writes into ``--out``:
 
     data/               clip sets; the first demonstrations' three held-out sets are among them
     NAME/run/           of posemamba train; an unfinished one is resumed by the next call
     NAME/card/          report.json, curves.svg, MODEL_CARD.md of NAME/demo_NAME.safetensors
-    back/               all that must come back, in few small files: cards.tar.gz, weights up to 16
-                        MiB whole and larger ones in pieces, NAME.state.N of unfinished networks
+    back/               all that must come back, in few small files (elsewhere with ``--back``):
+                        cards.tar.gz, weights up to 16 MiB whole and larger ones in pieces,
+                        NAME.state.N of unfinished networks. It is written when training ends, after
+                        every card, and when the script is told to end (SIGTERM)
 
 A later call on a bare machine goes on from ``--state``, a folder with the NAME.state.N that came
 back. ``--minutes`` is a network's whole training and shapes its learning rate: give the same each
@@ -26,7 +28,9 @@ minutes. To bundle a network, copy its weights to posemamba/assets and its card 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -65,7 +69,8 @@ FRAMES = 243
 WHOLE = 16 * 2**20
 """Bytes of the largest file that comes back whole."""
 
-#: Of every network. Cameras and noise are those that tools/data_trial.py found to help.
+#: Of every network. Cameras and noise are those that tools/data_trial.py found to help; half the
+#: clips have centred cameras, which costs nothing on varied ones and helps on others of their kind.
 SETTINGS: dict[str, object] = {
     "schedule": "cosine", "epochs": 1000, "noise": 0.004, "drop-joints": 0.02, "jitter": 0.01,
     "offset": 0.012, "save-every": 100, "seed": 0,
@@ -88,11 +93,13 @@ class Network:
 
 
 _S = {"variant": "S", "batch": 4, "learning-rate": 7e-4}
-BOTH = ("train_pybullet", "train_climbs")
+_STREAMING = _S | {"depth": 6, "frames": 81, "batch": 8, "learning-rate": 1e-3}
+PYBULLET = ("train_varied", "train_centred")
+BOTH = (*PYBULLET, "train_climbs")
 NETWORKS = {
     "S": Network(_S, BOTH, {"without the climbs": "S_pybullet"}),
-    "S_pybullet": Network(_S, BOTH[:1], {"with the climbs": "S"}),
-    "streaming": Network(_S | {"depth": 6, "frames": 81, "batch": 8}, BOTH, {}),
+    "S_pybullet": Network(_S, PYBULLET, {"with the climbs": "S"}),
+    "streaming": Network(_STREAMING, BOTH, {}),
     "L": Network({"variant": "L", "batch": 4, "learning-rate": 5e-4}, BOTH, {"S": "S"}),
 }
 
@@ -111,6 +118,7 @@ class Call:
     held_out: int
     extra: tuple[str, ...]
     device: str
+    back: Path
 
     def run(self, name: str) -> Path:
         return self.out / name / "run"
@@ -131,7 +139,8 @@ class Call:
 #: Clip set: motions, whether the held-out ones, cameras, whether the held-out ones, seed. Seeds of
 #: the first three held-out sets are those of the first demonstrations, whose errors they repeat.
 _SOURCES: dict[str, tuple[str, bool, str, bool, int]] = {
-    "train_pybullet": ("pybullet", False, "varied", False, 10),
+    "train_varied": ("pybullet", False, "varied", False, 10),
+    "train_centred": ("pybullet", False, "centred", False, 15),
     "train_climbs": ("climbs", False, "varied", False, 11),
     "fit": ("both", False, "varied", False, 12),
     "val_motions": ("pybullet", True, "centred", False, 1),
@@ -152,7 +161,8 @@ def make_sets(call: Call) -> None:
         "climbs": split_motions(read_climbs(call.climb), HELD_OUT_CLIMBS),
     }
     sources["both"] = (sources["pybullet"][0] + sources["climbs"][0], [])
-    counts = {"train_pybullet": call.clips, "train_climbs": call.clips // 2, "fit": call.clips // 8}
+    shares = {"train_varied": 2, "train_centred": 2, "train_climbs": 4, "fit": 8}
+    counts = {name: call.clips // share for name, share in shares.items()}
     (call.out / "data").mkdir(parents=True, exist_ok=True)
     for name, (source, held, cameras, other, seed) in _SOURCES.items():
         count = counts.get(name, call.held_out)
@@ -163,27 +173,41 @@ def make_sets(call: Call) -> None:
 
 def train(call: Call) -> None:
     """The networks named, side by side, until their time or this call's is over."""
-    running = {}
-    for name in call.networks:
-        if call.finished(name) is None:
-            call.run(name).mkdir(parents=True, exist_ok=True)
-            with (call.out / name / "train.log").open("a", encoding="utf-8") as log:
-                running[name] = subprocess.Popen(_command(call, name), stdout=log, stderr=log)
+    running, gpus = {}, visible_gpus()
     start, failed = time.monotonic(), []
-    for name, process in running.items():
-        left = None
-        if call.this_call is not None:
-            left = max(0.1, start + 60.0 * call.this_call - time.monotonic())
-        try:
-            if process.wait(left) != 0:
-                failed.append(name)
-            click.echo(f"{name}: {'FAILED' if name in failed else 'finished'}")
-        except subprocess.TimeoutExpired:  # it goes on from its last save
+    try:
+        for number, name in enumerate(call.networks):
+            if call.finished(name) is None:
+                call.run(name).mkdir(parents=True, exist_ok=True)
+                sees = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+                with (call.out / name / "train.log").open("a", encoding="utf-8") as log:
+                    running[name] = subprocess.Popen(
+                        _command(call, name), stdout=log, stderr=log, env=os.environ | sees
+                    )
+        for name, process in running.items():
+            left = None
+            if call.this_call is not None:
+                left = max(0.1, start + 60.0 * call.this_call - time.monotonic())
+            try:
+                if process.wait(left) != 0:
+                    failed.append(name)
+                click.echo(f"{name}: {'FAILED' if name in failed else 'finished'}")
+            except subprocess.TimeoutExpired:
+                click.echo(f"{name}: unfinished")
+    finally:  # what still runs goes on from its last save
+        for process in running.values():
             process.kill()
             process.wait()
-            click.echo(f"{name}: unfinished")
     if failed:
         raise InputError(f"{call.out / failed[0] / 'train.log'}: says why {failed[0]} failed")
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` names them."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen:
+        return chosen.split(",")
+    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def _command(call: Call, name: str) -> list[str]:
@@ -199,11 +223,15 @@ def _command(call: Call, name: str) -> list[str]:
 
 
 def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
-    """``pmexport check`` of the exports in both precisions: in ONNX Runtime wherever it runs."""
+    """``pmexport check`` of the exports in both precisions, in every runtime that runs here.
+
+    Runtimes on a GPU may end the whole process: then the one on the CPU is checked alone.
+    """
     runtimes = ["ort-cpu"]
     if call.device.startswith("cuda"):
         import onnxruntime
 
+        runtimes.append("torch-cuda")
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             runtimes.append("ort-cuda")
     reports = {}
@@ -214,11 +242,14 @@ def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
         of = ["--ckpt", str(weights)]
         export = [*command, "onnx", *of, "-o", str(model), "--precision", precision, "--no-check"]
         check = [*command, "check", str(model), *of, "--json", str(report)]
-        for runtime in runtimes:
-            check += ["--runtime", runtime]
+        report.unlink(missing_ok=True)  # of an earlier call
         with (call.out / name / "export.log").open("a", encoding="utf-8") as log:
             subprocess.run(export, stdout=log, stderr=log, check=True)
-            code = subprocess.run(check, stdout=log, stderr=log, check=False).returncode
+            for tried in dict.fromkeys((tuple(runtimes), ("ort-cpu",))):
+                of_runtimes = [word for runtime in tried for word in ("--runtime", runtime)]
+                code = subprocess.run([*check, *of_runtimes], stdout=log, stderr=log).returncode
+                if report.exists():
+                    break
         if not report.exists():
             raise InputError(f"{log.name}: says why the check of {model.name} stopped ({code})")
         reports[precision] = report
@@ -270,16 +301,16 @@ def _told(call: Call, name: str) -> dict[str, object]:
 
 def pack(call: Call) -> None:
     """All that must come back, in at most eight files of at most 16 MiB for one L or the rest."""
-    back = call.out / "back"
-    back.mkdir(exist_ok=True)
-    for file in back.iterdir():
-        file.unlink()
+    back = call.back
+    back.mkdir(parents=True, exist_ok=True)
+    for name in call.networks:  # of an earlier call
+        for file in (*back.glob(f"{name}.state.?"), *back.glob(f"demo_{name}.safetensors*")):
+            file.unlink()
     with tarfile.open(back / "cards.tar.gz", "w:gz") as archive:
         for name in NETWORKS:
-            for file in sorted((call.out / name).glob("card/*")):
-                archive.add(file, f"{name}/{file.name}")
-            for file in sorted((call.out / name).glob("*.log")):
-                archive.add(file, f"{name}/{file.name}")
+            for pattern in ("card/*", "*.log", "*.json", "run/*.csv"):
+                for file in sorted((call.out / name).glob(pattern)):
+                    archive.add(file, f"{name}/{file.name}")
     for name in call.networks:
         weights, state = call.finished(name), call.run(name) / STATE
         if weights is None:
@@ -310,24 +341,24 @@ _path = click.Path(path_type=Path)
 @click.option("--climb", required=True, type=_path, help="holosoma-retargeting 0.1.0, or unpacked.")
 @click.option("--real", required=True, type=_path, help="pose2sim 0.4.0, or unpacked.")
 @click.option("--out", default="out/demo_networks", show_default=True, type=_path)
+@click.option("--back", type=_path, help="Folder of what must come back.  [default: OUT/back]")
 @click.option("--state", type=_path, help="Folder of the NAME.state.N that came back.")
 @click.option("--networks", default="S,S_pybullet,streaming", show_default=True)
 @click.option("--minutes", default=7.0, show_default=True, help="Of training, of each network.")
 @click.option("--this-call", type=float, help="At most so many minutes of training in this call.")
-@click.option(
-    "--clips", default=4096, show_default=True, help="Of pybullet's; half as many climbs."
-)
+@click.option("--clips", default=4096, show_default=True, help="Of pybullet; a quarter climb.")
 @click.option("--held-out", default=48, show_default=True, help="Clips of each held-out set.")
 @click.option("--extra", default="--scan fused --cuda-graph", show_default=True,
               help="Further options of posemamba train.")  # fmt: skip
 @click.option("--device", default="cuda", show_default=True)
 def main(
-    climb: Path, real: Path, out: Path, state: Path | None, networks: str, minutes: float,
-    this_call: float | None, clips: int, held_out: int, extra: str, device: str,
+    climb: Path, real: Path, out: Path, back: Path | None, state: Path | None, networks: str,
+    minutes: float, this_call: float | None, clips: int, held_out: int, extra: str, device: str,
 ) -> None:  # fmt: skip
     names = tuple(networks.split(","))
     call = Call(climb, real, out, names, minutes, this_call, clips, held_out,
-                tuple(extra.split()), device)  # fmt: skip
+                tuple(extra.split()), device, back or out / "back")  # fmt: skip
+    signal.signal(signal.SIGTERM, _stop)
     if device.startswith("cuda"):
         torch.set_float32_matmul_precision("high")  # as posemamba.training.run does on CUDA
     try:
@@ -335,18 +366,31 @@ def main(
             raise InputError(f"no network '{unknown[0]}': use {', '.join(NETWORKS)}")
         if state is not None:
             unpack(call, state)
-        packing = partial(pack, call)  # before measuring too, which may fail or take too long
-        steps = [partial(make_sets, call), partial(train, call), packing]
-        steps += [partial(measure, call, name) for name in names]
-        for step in (*steps, packing):
-            start = time.monotonic()
-            step()
-            what = " ".join([step.func.__name__, *map(str, step.args[1:])])
-            click.echo(f"{what}: {time.monotonic() - start:.0f} s")
-    except (InputError, OSError, subprocess.CalledProcessError) as error:
-        if out.is_dir():
-            pack(call)  # what has finished all the same
+        _timed(partial(make_sets, call))
+    except (InputError, OSError) as error:
         fail(describe(error), BAD_REQUEST)
+    failures = []
+    for step in (partial(train, call), *(partial(measure, call, name) for name in names)):
+        try:
+            _timed(step)
+        except (InputError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            failures.append(describe(error))  # the other networks may be whole
+            click.echo(failures[-1], err=True)
+        finally:
+            pack(call)
+    if failures:
+        fail(failures[0], BAD_REQUEST)
+
+
+def _timed(step: partial[None]) -> None:
+    start = time.monotonic()
+    step()
+    what = " ".join([step.func.__name__, *map(str, step.args[1:])])
+    click.echo(f"{what}: {time.monotonic() - start:.0f} s")
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit("told to end (SIGTERM): what is finished is packed")
 
 
 if __name__ == "__main__":

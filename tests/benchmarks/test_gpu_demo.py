@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +43,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     monkeypatch.setattr(gpu_demo, "read_trial", lambda _: trial)
     wheel = write_wheel(tmp_path / "climb.whl", monkeypatch)
     networks = ("S", "S_pybullet")
-    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, None, 16, 2, TINY, "cpu")
+    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, None, 16, 2, TINY, "cpu",
+                tmp_path / "out" / "back")  # fmt: skip
 
 
 def invoke(call: Call, *more: str, code: int = 0) -> str:
@@ -155,3 +159,58 @@ def test_a_network_that_fails_is_named(call: Call) -> None:
     wrong = dataclasses.replace(call, networks=("S",), extra=("--depth", "0"))
     assert "says why S failed" in invoke(wrong, code=2)
     assert "depth is 0" in (call.out / "S" / "train.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_network_that_fails_leaves_the_others_whole(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def measure(_: Call, name: str) -> None:
+        measured.append(name)
+        if name == "S":
+            raise RuntimeError("the GPU is lost")
+
+    monkeypatch.setattr(gpu_demo, "measure", measure)
+    assert "RuntimeError: the GPU is lost" in invoke(call, code=2)
+    assert measured == ["S", "S_pybullet"]
+    assert (call.back / "demo_S.safetensors").exists()
+
+
+def test_networks_have_gpus_of_their_own(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that CUDA_VISIBLE_DEVICES leaves, in turn."""
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    monkeypatch.setattr(gpu_demo, "_command", lambda *_: [sys.executable, "-c", show])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    names = ("S", "S_pybullet", "streaming")
+    gpu_demo.train(dataclasses.replace(call, networks=names))
+    told = [(call.out / name / "train.log").read_text().strip() for name in names]
+    assert told == ["2", "5", "2"]
+
+
+def test_a_script_told_to_end_packs_first(call: Call, tmp_path: Path) -> None:
+    """A caller's time limit ends it: what is there comes back, and no training goes on alone."""
+    pid = tmp_path / "pid"
+    script = tmp_path / "ended.py"
+    script.write_text(
+        "import sys, time\n"
+        f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\n"
+        "import gpu_demo\n"
+        "gpu_demo.make_sets = lambda call: None\n"
+        'sleep = \'import os, sys, time; open(sys.argv[1], "w").write(str(os.getpid()));'
+        " time.sleep(600)'\n"
+        f"gpu_demo._command = lambda *_: [sys.executable, '-c', sleep, {str(pid)!r}]\n"
+        "gpu_demo.main()\n"
+    )
+    options = ["--climb", "x", "--real", "x", "--networks", "S", "--device", "cpu"]
+    command = [sys.executable, str(script), "--out", str(call.out), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (pid.exists() and pid.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert "told to end (SIGTERM)" in process.communicate()[1]
+    assert (call.back / "cards.tar.gz").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
