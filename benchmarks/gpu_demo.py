@@ -36,7 +36,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -46,31 +46,22 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from demo_report import Request, write_card  # noqa: E402
+from demo_report import Request, named_paths, write_card  # noqa: E402
+from demo_sets import HELD_OUT, REAL, make_sets, set_paths  # noqa: E402
 from environment import environment  # noqa: E402
 from pieces import cut, join, light_state  # noqa: E402
 
 from posemamba.checkpoint.bundled import NAMES, demo_checkpoint  # noqa: E402
+from posemamba.checkpoint.read import read_checkpoint  # noqa: E402
 from posemamba.cli.tool import BAD_REQUEST, describe, fail  # noqa: E402
-from posemamba.data.clip_set import load_clip_set, save_clip_set  # noqa: E402
-from posemamba.data.pose2sim import read_trial  # noqa: E402
-from posemamba.data.synthetic.cameras import CAMERAS  # noqa: E402
-from posemamba.data.synthetic.climbing import HELD_OUT_CLIMBS, read_climbs  # noqa: E402
-from posemamba.data.synthetic.humanoid import Motion  # noqa: E402
-from posemamba.data.synthetic.motion_clips import (  # noqa: E402
-    bundled_motions,
-    make_clips,
-    split_motions,
-)
+from posemamba.data.clip_set import load_clip_set  # noqa: E402
 from posemamba.errors import InputError  # noqa: E402
 from posemamba.training.run import LOG, STATE, WEIGHTS  # noqa: E402
 
-FRAMES = 243
 WHOLE = 16 * 2**20
 """Bytes of the largest file that comes back whole."""
 
-#: Of every network. Cameras and noise are those that tools/data_trial.py found to help; half the
-#: clips have centred cameras, which costs nothing on varied ones and helps on others of their kind.
+#: Of every network. The noise is that which tools/data_trial.py found to do no harm.
 SETTINGS: dict[str, object] = {
     "schedule": "cosine", "epochs": 1000, "noise": 0.004, "drop-joints": 0.02, "jitter": 0.01,
     "offset": 0.012, "save-every": 100, "seed": 0,
@@ -79,7 +70,7 @@ SETTINGS: dict[str, object] = {
 
 @dataclass(frozen=True)
 class Network:
-    """A demonstration network.
+    """A demonstration network. S and streaming go on from those that are bundled.
 
     Attributes:
         settings: of ``posemamba train``.
@@ -92,8 +83,10 @@ class Network:
     beside: Mapping[str, str]
 
 
-_S = {"variant": "S", "batch": 4, "learning-rate": 7e-4}
-_STREAMING = _S | {"depth": 6, "frames": 81, "batch": 8, "learning-rate": 1e-3}
+_S = {"variant": "S", "batch": 4, "learning-rate": 7e-4, "init": "demo"}
+_STREAMING = {
+    "depth": 6, "frames": 81, "batch": 8, "learning-rate": 1e-3, "init": "demo-streaming",
+}  # fmt: skip
 PYBULLET = ("train_varied", "train_centred")
 BOTH = (*PYBULLET, "train_climbs")
 NETWORKS = {
@@ -119,6 +112,12 @@ class Call:
     extra: tuple[str, ...]
     device: str
     back: Path
+    init: Mapping[str, Path] = field(default_factory=dict)
+
+    def settings(self, name: str) -> dict[str, object]:
+        """Options of ``posemamba train``; what is None is left out."""
+        given = {"init": self.init[name]} if name in self.init else {}
+        return {**SETTINGS, **NETWORKS[name].settings, **given}
 
     def run(self, name: str) -> Path:
         return self.out / name / "run"
@@ -133,42 +132,7 @@ class Call:
 
     @cached_property
     def sets(self) -> dict[str, Path]:
-        return {name: self.out / "data" / f"{name}.npz" for name in (*_SOURCES, "pose2sim")}
-
-
-#: Clip set: motions, whether the held-out ones, cameras, whether the held-out ones, seed. Seeds of
-#: the first three held-out sets are those of the first demonstrations, whose errors they repeat.
-_SOURCES: dict[str, tuple[str, bool, str, bool, int]] = {
-    "train_varied": ("pybullet", False, "varied", False, 10),
-    "train_centred": ("pybullet", False, "centred", False, 15),
-    "train_climbs": ("climbs", False, "varied", False, 11),
-    "fit": ("both", False, "varied", False, 12),
-    "val_motions": ("pybullet", True, "centred", False, 1),
-    "val_cameras": ("pybullet", False, "centred", True, 2),
-    "val_both": ("pybullet", True, "centred", True, 3),
-    "val_varied": ("pybullet", True, "varied", True, 13),
-    "val_climbs": ("climbs", True, "varied", True, 14),
-}
-HELD_OUT = tuple(name for name in _SOURCES if name.startswith("val_"))
-
-
-def make_sets(call: Call) -> None:
-    """The clip sets that are missing. Baselines are fitted on an eighth as many, ``fit``."""
-    if all(path.exists() for path in call.sets.values()):
-        return
-    sources: dict[str, tuple[list[Motion], list[Motion]]] = {
-        "pybullet": split_motions(bundled_motions()),
-        "climbs": split_motions(read_climbs(call.climb), HELD_OUT_CLIMBS),
-    }
-    sources["both"] = (sources["pybullet"][0] + sources["climbs"][0], [])
-    shares = {"train_varied": 2, "train_centred": 2, "train_climbs": 4, "fit": 8}
-    counts = {name: call.clips // share for name, share in shares.items()}
-    (call.out / "data").mkdir(parents=True, exist_ok=True)
-    for name, (source, held, cameras, other, seed) in _SOURCES.items():
-        count = counts.get(name, call.held_out)
-        clips = make_clips(sources[source][held], CAMERAS[cameras][other], count, FRAMES, seed)
-        save_clip_set(call.sets[name], clips)
-    save_clip_set(call.sets["pose2sim"], read_trial(call.real).triangulated)
+        return set_paths(self.out / "data")
 
 
 def train(call: Call) -> None:
@@ -216,9 +180,8 @@ def _command(call: Call, name: str) -> list[str]:
     command += ["--val", str(call.sets["val_motions"]), "--device", call.device]
     for clips in network.train:
         command += ["--data", str(call.sets[clips])]
-    settings = SETTINGS | network.settings | {"minutes": call.minutes}
-    for option, value in settings.items():
-        command += [f"--{option}", str(value)]
+    for option, value in (call.settings(name) | {"minutes": call.minutes}).items():
+        command += [] if value is None else [f"--{option}", str(value)]
     return [*command, *call.extra, *(["--resume"] if (folder / STATE).exists() else [])]
 
 
@@ -272,7 +235,7 @@ def measure(call: Call, name: str) -> None:
         weights,
         call.sets["fit"],
         tuple(call.sets[held] for held in HELD_OUT),
-        (call.sets["pose2sim"],),
+        (call.sets[REAL],),
         call.run(name) / LOG,
         facts,
         beside,
@@ -285,8 +248,10 @@ def measure(call: Call, name: str) -> None:
 def _told(call: Call, name: str) -> dict[str, object]:
     """What a training log does not tell."""
     machine = environment()
-    options = SETTINGS | NETWORKS[name].settings
+    options = call.settings(name)
+    start = options.pop("init", None)
     return {
+        "goes on from": _named(start),
         "hardware": machine.get("gpu", machine["processor"]),
         "settings": ", ".join(f"{option} {value}" for option, value in options.items()),
         "further settings": " ".join(call.extra) or "none",
@@ -297,6 +262,12 @@ def _told(call: Call, name: str) -> dict[str, object]:
         "note": "baselines are fitted on 'fit'; validated on val_motions during training, no "
         "checkpoint was picked by it; held-out sets have no 2D noise and no lost joints",
     }
+
+
+def _named(start: object) -> str:
+    if start is None:
+        return "nothing"
+    return f"{Path(str(start)).name}, SHA-256 {read_checkpoint(str(start)).sha256}"
 
 
 def pack(call: Call) -> None:
@@ -346,6 +317,7 @@ _path = click.Path(path_type=Path)
 @click.option("--networks", default="S,S_pybullet,streaming", show_default=True)
 @click.option("--minutes", default=7.0, show_default=True, help="Of training, of each network.")
 @click.option("--this-call", type=float, help="At most so many minutes of training in this call.")
+@click.option("--init", multiple=True, help="NAME=CKPT that a network goes on from; repeatable.")
 @click.option("--clips", default=4096, show_default=True, help="Of pybullet; a quarter climb.")
 @click.option("--held-out", default=48, show_default=True, help="Clips of each held-out set.")
 @click.option("--extra", default="--scan fused --cuda-graph", show_default=True,
@@ -353,20 +325,22 @@ _path = click.Path(path_type=Path)
 @click.option("--device", default="cuda", show_default=True)
 def main(
     climb: Path, real: Path, out: Path, back: Path | None, state: Path | None, networks: str,
-    minutes: float, this_call: float | None, clips: int, held_out: int, extra: str, device: str,
+    minutes: float, this_call: float | None, init: tuple[str, ...], clips: int, held_out: int,
+    extra: str, device: str,
 ) -> None:  # fmt: skip
     names = tuple(networks.split(","))
-    call = Call(climb, real, out, names, minutes, this_call, clips, held_out,
-                tuple(extra.split()), device, back or out / "back")  # fmt: skip
     signal.signal(signal.SIGTERM, _stop)
     if device.startswith("cuda"):
         torch.set_float32_matmul_precision("high")  # as posemamba.training.run does on CUDA
     try:
         if unknown := [name for name in names if name not in NETWORKS]:
             raise InputError(f"no network '{unknown[0]}': use {', '.join(NETWORKS)}")
+        call = Call(climb, real, out, names, minutes, this_call, clips, held_out,
+                    tuple(extra.split()), device, back or out / "back",
+                    named_paths(init, "--init"))  # fmt: skip
         if state is not None:
             unpack(call, state)
-        _timed(partial(make_sets, call))
+        _timed(partial(make_sets, out / "data", climb, real, clips, held_out))
     except (InputError, OSError) as error:
         fail(describe(error), BAD_REQUEST)
     failures = []
@@ -385,7 +359,8 @@ def main(
 def _timed(step: partial[None]) -> None:
     start = time.monotonic()
     step()
-    what = " ".join([step.func.__name__, *map(str, step.args[1:])])
+    names = [word for word in step.args if isinstance(word, str)]
+    what = " ".join([step.func.__name__, *names])
     click.echo(f"{what}: {time.monotonic() - start:.0f} s")
 
 
