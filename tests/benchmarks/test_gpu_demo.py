@@ -235,7 +235,7 @@ def test_a_network_goes_on_from_another(call: Call) -> None:
     for name, start in (("L", str(weights)), ("S", None)):
         command = gpu_demo._command(given, name)
         assert (command[command.index("--init") + 1] if "--init" in command else None) == start
-    assert "--init 'L': give NAME=CKPT" in invoke(call, "--init", "L", code=2)
+    assert "--init 'L': give NAME=PATH" in invoke(call, "--init", "L", code=2)
 
 
 def test_cards_name_what_a_network_goes_on_from() -> None:
