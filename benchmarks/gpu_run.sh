@@ -10,7 +10,7 @@
 #   train      the scans' gradients by size of chunk, then training steps of S and L: clips a second, memory
 #   cost       L against batch and frames, and its plot
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
-#   demo       the demonstration networks: gpu_demo.py with the options in $DEMO
+#   demo       the demonstration networks: gpu_demo.py with the options in $DEMO, into $OUT/demo
 #   host       the tests that need no GPU, with this machine's Python
 # Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
 #   benchmarks/gpu_run.sh build verify forward cost bench block
@@ -151,12 +151,7 @@ train() {
 energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
 
 # shellcheck disable=SC2086  # several words
-demo() {
-  local code=0
-  "$PYTHON" benchmarks/gpu_demo.py --out out/demo_networks $DEMO || code=$?
-  cp out/demo_networks/back/* "$OUT/" || true # of a call that failed, what has finished
-  return "$code"
-}
+demo() { "$PYTHON" benchmarks/gpu_demo.py --out out/demo_networks --back "$OUT/demo" $DEMO; }
 
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
 

@@ -152,6 +152,7 @@ def make_report(request: Request) -> dict[str, Any]:
     from posemamba.data.clip_set import load_clip_set
 
     log, training = request.log, request.training
+    on_gpu = request.device.startswith("cuda")
     facts = (logged_facts(log) if log else {}) | (read_json(training) if training else {})
     precision = {name: read_check(path) for name, path in request.checks.items()}
     checkpoint = read_checkpoint(request.ckpt)
@@ -169,6 +170,7 @@ def make_report(request: Request) -> dict[str, Any]:
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
             "python": platform.python_version(),
             "torch": torch.__version__,
+            "device": torch.cuda.get_device_name() if on_gpu else "cpu",
             "machine": platform.machine(),
             "cpus": str(os.cpu_count()),
         },

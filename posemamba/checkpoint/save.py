@@ -13,6 +13,8 @@ from posemamba.text import problem
 
 #: Where the configuration stands in the header, as JSON.
 CONFIG_KEY = "config"
+#: Where it says what the network was trained on.
+DATA_KEY = "data"
 
 
 def save_checkpoint(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--d-model", type=int, help="Channels, instead of the variant's.")
 @click.option("--frames", type=int, help="Frames per clip.")
 @click.option("--scan-order", help="Scan order of the network.")
+@click.option("--init", help="Checkpoint of the same network to go on from; 'demo' too.")
 @click.option("--scan", type=NearChoice(("auto", "fused", "chunked", "mamba-ssm", "generic")),
               help="Differentiable scan; auto: fused, on the CPU and on CUDA.")  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the clips.")

@@ -54,6 +54,7 @@ class TrainConfig:
         variant: ``S``, ``B``, ``L`` or ``X``; depth and d_model, where given, take its place.
         frames: of a training clip, and rows of the temporal position embedding.
         scan_order: a name of :data:`posemamba.scan_order.SCAN_ORDERS`.
+        init: checkpoint of the same network to start from, instead of the seed's weights.
         drop_path: stochastic depth of the last pair of blocks.
         scan: a differentiable back end, or ``auto`` for the device's, see
             :func:`posemamba.training.devices.choose_scan`.
@@ -88,6 +89,7 @@ class TrainConfig:
     d_model: int | None = None
     frames: int = MAX_FRAMES
     scan_order: str = "global-local"
+    init: str | None = None
     drop_path: float = 0.2
     scan: str = AUTO
     official_limb_gradient: bool = False

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from posemamba.checkpoint.save import save_checkpoint
+from posemamba.checkpoint.save import DATA_KEY, save_checkpoint
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.clip_sets import clip_errors
@@ -32,6 +32,7 @@ from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig
 from posemamba.training.devices import check_device, choose_scan
 from posemamba.training.processes import Processes
+from posemamba.training.start import read_start
 from posemamba.training.state import load_state, save_state
 from posemamba.training.stepper import Stepper
 
@@ -110,15 +111,18 @@ class Run:
             check_validation(val, "the validation set")
         # Before the network, which may take long to build: wrong clips are refused here.
         self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
-        self._origins = sorted(
-            {part or "not recorded" for clips in train for part in clips.origin.split("; ")}
-        )
+        origins = {part or "not recorded" for clips in train for part in clips.origin.split("; ")}
         self._clips = [clips.sha256 for clips in train]
+        start = None if config.init is None else read_start(config.init, config.model_config())
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")
         torch.manual_seed(config.seed)
         model = PoseMamba(config.model_config(), scan=choose_scan(config, device))
+        self._origins = sorted(origins | set(() if start is None else start.origins))
+        self._begun = "" if start is None else f", from weights with SHA-256 {start.sha256}"
+        if start is not None:
+            model.load_state_dict(start.state)
         self.model = model.set_official_limb_gradient(config.official_limb_gradient).to(device)
         network: nn.Module = self.processes.wrap(self.model, device)
         self.stepper = Stepper(network, self.model, config)
@@ -275,9 +279,9 @@ class Run:
         if self.processes.leads:
             self._log(self._last_rate, self._loss, seconds, val)
             steps, clips = plural(self.step, "step"), plural(self.config.batch_size, "clip")
-            note = f"{steps} of {clips}, seed {self.config.seed}"
+            note = f"{steps} of {clips}, seed {self.config.seed}{self._begun}"
             with self.stepper.averaged():
                 # Whoever passes the weights on should know what they were made of.
                 data = "; ".join(self._origins)
-                save_checkpoint(self.model, path, metadata={"training": note, "data": data})
+                save_checkpoint(self.model, path, metadata={"training": note, DATA_KEY: data})
         return RunResult(self.step, self._loss, val, seconds, path)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,13 +21,16 @@ from places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import demo_sets
 import gpu_demo
 import torch
 from gpu_demo import Call
 from pieces import cut, join, light_state
 
-from posemamba.checkpoint.read import load_checkpoint
+from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
 from posemamba.data.clip_set import ClipSet, load_clip_set
+from posemamba.training.config import train_config
+from posemamba.training.start import read_start
 
 TINY = ("--frames", "9", "--depth", "1", "--d-model", "8", "--steps", "4", "--batch", "2",
         "--save-every", "2", "--scan", "chunked")  # fmt: skip
@@ -33,14 +39,24 @@ TINY = ("--frames", "9", "--depth", "1", "--d-model", "8", "--steps", "4", "--ba
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Tiny networks on stand-ins for both wheels."""
-    monkeypatch.setattr(gpu_demo, "FRAMES", 18)
+    monkeypatch.setattr(demo_sets, "FRAMES", 18)
+    from_nothing = {
+        name: dataclasses.replace(network, settings={**network.settings, "init": None})
+        for name, network in gpu_demo.NETWORKS.items()
+    }
+    monkeypatch.setattr(gpu_demo, "NETWORKS", from_nothing)
     swing = np.random.default_rng(0).normal(0, 0.2, (1, 30, 17, 3)).astype(np.float32)
     real = ClipSet(swing[..., :2].copy(), swing, np.ones(1, np.float32), ("real/0/0",), "real")
     trial = SimpleNamespace(triangulated=real)
-    monkeypatch.setattr(gpu_demo, "read_trial", lambda _: trial)
+    monkeypatch.setattr(demo_sets, "read_trial", lambda _: trial)
     wheel = write_wheel(tmp_path / "climb.whl", monkeypatch)
     networks = ("S", "S_pybullet")
-    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, None, 16, 2, TINY, "cpu")
+    return Call(wheel, wheel, tmp_path / "out", networks, 60.0, None, 16, 2, TINY, "cpu",
+                tmp_path / "out" / "back")  # fmt: skip
+
+
+def make_sets(call: Call) -> None:
+    demo_sets.make_sets(call.out / "data", call.climb, call.real, call.clips, call.held_out)
 
 
 def invoke(call: Call, *more: str, code: int = 0) -> str:
@@ -89,7 +105,7 @@ def test_from_motions_to_cards(call: Call) -> None:
 def test_an_unfinished_network_goes_on_elsewhere(call: Call) -> None:
     """Killed before its time is over, brought back in pieces, resumed on a bare machine."""
     call = dataclasses.replace(call, networks=("L",))
-    gpu_demo.make_sets(call)
+    make_sets(call)
     endless = tuple("1000000" if word == "4" else word for word in call.extra)
     here = dataclasses.replace(call, extra=endless, this_call=0.25)
     state = call.run("L") / gpu_demo.STATE
@@ -151,7 +167,89 @@ def test_unknown_networks_are_one_line(call: Call) -> None:
 
 
 def test_a_network_that_fails_is_named(call: Call) -> None:
-    gpu_demo.make_sets(call)
+    make_sets(call)
     wrong = dataclasses.replace(call, networks=("S",), extra=("--depth", "0"))
     assert "says why S failed" in invoke(wrong, code=2)
     assert "depth is 0" in (call.out / "S" / "train.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_network_that_fails_leaves_the_others_whole(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def measure(_: Call, name: str) -> None:
+        measured.append(name)
+        if name == "S":
+            raise RuntimeError("the GPU is lost")
+
+    monkeypatch.setattr(gpu_demo, "measure", measure)
+    assert "RuntimeError: the GPU is lost" in invoke(call, code=2)
+    assert measured == ["S", "S_pybullet"]
+    assert (call.back / "demo_S.safetensors").exists()
+
+
+def test_networks_have_gpus_of_their_own(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that CUDA_VISIBLE_DEVICES leaves, in turn."""
+    show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    monkeypatch.setattr(gpu_demo, "_command", lambda *_: [sys.executable, "-c", show])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    names = ("S", "S_pybullet", "streaming")
+    gpu_demo.train(dataclasses.replace(call, networks=names))
+    told = [(call.out / name / "train.log").read_text().strip() for name in names]
+    assert told == ["2", "5", "2"]
+
+
+def test_a_script_told_to_end_packs_first(call: Call, tmp_path: Path) -> None:
+    """A caller's time limit ends it: what is there comes back, and no training goes on alone."""
+    pid = tmp_path / "pid"
+    script = tmp_path / "ended.py"
+    script.write_text(
+        "import sys, time\n"
+        f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\n"
+        "import gpu_demo\n"
+        "gpu_demo.make_sets = lambda *_: None\n"
+        'sleep = \'import os, sys, time; open(sys.argv[1], "w").write(str(os.getpid()));'
+        " time.sleep(600)'\n"
+        f"gpu_demo._command = lambda *_: [sys.executable, '-c', sleep, {str(pid)!r}]\n"
+        "gpu_demo.main()\n"
+    )
+    options = ["--climb", "x", "--real", "x", "--networks", "S", "--device", "cpu"]
+    command = [sys.executable, str(script), "--out", str(call.out), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while not (pid.exists() and pid.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert "told to end (SIGTERM)" in process.communicate()[1]
+    assert (call.back / "cards.tar.gz").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_a_network_goes_on_from_another(call: Call) -> None:
+    """By its settings, or by --init; the card names the file."""
+    weights = Path(__file__).resolve()
+    given = dataclasses.replace(call, init={"L": weights})
+    for name, start in (("L", str(weights)), ("S", None)):
+        command = gpu_demo._command(given, name)
+        assert (command[command.index("--init") + 1] if "--init" in command else None) == start
+    assert "--init 'L': give NAME=PATH" in invoke(call, "--init", "L", code=2)
+
+
+def test_cards_name_what_a_network_goes_on_from() -> None:
+    digest = read_checkpoint("demo").sha256
+    assert gpu_demo._named("demo") == f"demo, SHA-256 {digest}"
+    assert gpu_demo._named(None) == "nothing"
+
+
+def test_the_recipes_are_runs_that_posemamba_train_takes(tmp_path: Path) -> None:
+    """Their networks fit what they go on from."""
+    for name, network in gpu_demo.NETWORKS.items():
+        settings = {option.replace("-", "_"): value for option, value in
+                    (gpu_demo.SETTINGS | dict(network.settings)).items()}  # fmt: skip
+        settings["batch_size"] = settings.pop("batch")
+        config = train_config(**settings)
+        if config.init is not None:
+            assert read_start(config.init, config.model_config()).origins, name
