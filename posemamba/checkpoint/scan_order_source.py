@@ -22,8 +22,6 @@ from posemamba.errors import InputError
 from posemamba.scan_order import SCAN_ORDERS, SHARED_NAMES, get_scan_order, orders_with
 from posemamba.text import plural
 
-DEFAULT_SCAN_ORDER = "global-local"
-
 
 class OrderSource(NamedTuple):
     """Name of a scan order, what decided it, and whether nothing did."""

@@ -286,3 +286,15 @@ def test_3d_poses_are_no_clip(tmp_path: Path) -> None:
     np.savez(tmp_path / "k.npz", poses_3d=np.ones((12, 17, 3), np.float32))
     with pytest.raises(InputError, match="holds 3D poses alone"):
         read(tmp_path / "k.npz")
+
+
+def test_what_lies_beside_labels_is_no_frame(tmp_path: Path) -> None:
+    files.write_yolo_labels(tmp_path, files.film("coco17", 5))
+    (tmp_path / "classes.txt").write_text("person\n")
+    recording = read(tmp_path, size=SIZE)
+    assert recording.summary.frames == 5
+    assert recording.summary.left_out == {"text files that are no labels": 1}
+    for path in tmp_path.glob("video_*"):
+        path.unlink()
+    with pytest.raises(InputError, match="begin with no YOLO label"):
+        read(tmp_path, size=SIZE)

@@ -216,6 +216,33 @@ def test_fractions_and_text_ids() -> None:
     assert intake.settled.layout == "mediapipe33"
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "rate"), [(None, 15, 15), (50, 15, 50), (50, None, 50), (None, None, 25)]
+)
+def test_the_rate_is_the_streams_where_nobody_says_another(
+    asked: float | None, said: float | None, rate: float
+) -> None:
+    points = files.triples(files.film("coco17", 1)[0, 0])
+    intake = _intake(rate=asked, default_rate=25.0)
+    assert not list(intake.take({"size": list(SIZE), **({"rate": said} if said else {})}))
+    (seen,) = intake.take({"frame": 30, "keypoints": points})
+    assert intake.settled is not None
+    assert intake.settled.rate == rate
+    assert seen.timestamp == 30 / rate
+
+
+def test_what_the_first_frame_settled_is_not_changed() -> None:
+    """Keypoints of another layout would be cut to the first one's, and mean other joints."""
+    film, other = files.film("coco17", 1)[0, 0], files.film("body25", 1)[0, 0]
+    intake = _intake()
+    assert list(intake.take({"keypoints": files.triples(film)}))
+    with pytest.raises(InputError, match="25 keypoints a person, where the frames before have 17"):
+        list(intake.take({"keypoints": files.triples(other)}))
+    with pytest.raises(InputError, match=f"images of {SIZE[0]}x{SIZE[1]} and of 640x360"):
+        list(intake.take({"size": [640, 360]}))
+    assert list(intake.take({"size": list(SIZE), "keypoints": files.triples(film)}))
+
+
 def test_an_empty_room_is_waited_out() -> None:
     """A detector that guesses at first; one that never finds anything is a mistake in the end."""
     film = files.film("coco17", 1)[0, 0]

@@ -88,6 +88,8 @@ WORDS: dict[str, tuple[list[str], str]] = {
     "a port of 0": (["lift", "m.onnx", "--udp", "0"], "is no port"),
     "an avatar without a height": (["lift", "m.onnx", "-", "--vmc", "localhost"], "--height-m"),
     "an avatar at port 0": (["lift", "m.onnx", "-", "--vmc", "localhost:0"], "--vmc"),
+    "a latency of a recording": (
+        ["lift", "m.onnx", "good.json", "-o", "o.npz", "--latency-ms", "50"], "is for --live"),
     "a latency and a window": (
         ["lift", "m.onnx", "-", "--live", "--latency-ms", "50", "--window", "9"], "leave --window"),
 }  # fmt: skip

@@ -57,7 +57,7 @@ def test_every_camera_gets_its_own_poses_in_order(lifter: Lifter, hop: int) -> N
     frames, cameras = 60, 6
     got: list[list[dict[str, Any]]] = [[] for _ in range(cameras)]
     hub = Hub(lifter, limits(), Lifting(WINDOW, hop, 0.0), Metrics())
-    opened = [hub.open(f"c{n}", intake(), 30.0, got[n].extend) for n in range(cameras)]
+    opened = [hub.open(f"c{n}", intake(), got[n].extend) for n in range(cameras)]
     for number in range(frames):
         for camera, one in enumerate(opened):
             assert hub.submit(one, frame(camera, number)) == ""
@@ -98,7 +98,7 @@ class Held:
 def test_what_does_not_fit_is_refused_in_a_sentence(lifter: Lifter) -> None:
     held, metrics, got = Held(lifter), Metrics(), []
     hub = Hub(held, limits(queue=5, batch=1), Lifting(WINDOW, 1, 0.0), metrics)  # type: ignore[arg-type]
-    camera = hub.open("door", intake(), 30.0, got.extend)
+    camera = hub.open("door", intake(), got.extend)
     said = [hub.submit(camera, frame(0, number)) for number in range(20)]
     assert set(said[:5]) == {""}
     assert said[-1].startswith("5 frames wait already, as many as --queue allows")
@@ -114,8 +114,8 @@ def test_a_camera_that_sends_a_film_at_once_stops_no_other(lifter: Lifter) -> No
     held = Held(lifter)
     got: list[dict[str, Any]] = []
     hub = Hub(held, limits(queue=20, batch=1), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
-    film = hub.open("film", intake(), 30.0, lambda messages: None)
-    others = [hub.open(f"c{n}", intake(), 30.0, got.extend) for n in range(3)]
+    film = hub.open("film", intake(), lambda messages: None)
+    others = [hub.open(f"c{n}", intake(), got.extend) for n in range(3)]
     said = [hub.submit(film, frame(0, number)) for number in range(100)]
     assert said[-1].startswith("10 frames of this camera wait already, its share of --queue")
     assert said.count("") <= 11, "half of the queue, and the frame that is being lifted"
@@ -131,7 +131,7 @@ def test_a_camera_that_sends_a_film_at_once_stops_no_other(lifter: Lifter) -> No
 def test_what_has_waited_too_long_is_passed_over(lifter: Lifter) -> None:
     held, got = Held(lifter), []
     hub = Hub(held, limits(batch=1, max_latency_ms=50), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
-    camera = hub.open("door", intake(), 30.0, got.extend)
+    camera = hub.open("door", intake(), got.extend)
     for number in range(4):
         hub.submit(camera, frame(0, number))
     time.sleep(0.2)
@@ -146,13 +146,13 @@ def test_what_has_waited_too_long_is_passed_over(lifter: Lifter) -> None:
 
 def test_who_may_not_come_in(lifter: Lifter) -> None:
     hub = Hub(lifter, limits(cameras=2), Lifting(WINDOW, 1, 0.0), Metrics())
-    first = hub.open("a", intake(), 30.0, lambda messages: None)
-    hub.open("b", intake(), 30.0, lambda messages: None)
+    first = hub.open("a", intake(), lambda messages: None)
+    hub.open("b", intake(), lambda messages: None)
     with pytest.raises(BadArgument, match="2 cameras connected, as many as --cameras"):
-        hub.open("c", intake(), 30.0, lambda messages: None)
+        hub.open("c", intake(), lambda messages: None)
     hub.close(first)
     assert hub.cameras == ["b"]
-    hub.open("a", intake(), 30.0, lambda messages: None)
+    hub.open("a", intake(), lambda messages: None)
     hub.end()
 
 
@@ -160,8 +160,8 @@ def test_a_camera_that_comes_again_takes_its_place(lifter: Lifter) -> None:
     """Its old connection may hang for long; what waits of it gives no pose of the new one."""
     hub = Hub(lifter, limits(cameras=1), Lifting(WINDOW, 1, 0.0), Metrics())
     got: dict[str, list[dict[str, Any]]] = {"old": [], "new": []}
-    old = hub.open("a", intake(), 30.0, got["old"].extend)
-    new = hub.open("a", intake(), 30.0, got["new"].extend)
+    old = hub.open("a", intake(), got["old"].extend)
+    new = hub.open("a", intake(), got["new"].extend)
     assert old.closed
     assert [message["refused"] for message in got["old"]] == [TAKEN]
     hub.submit(old, frame(0, 5))
@@ -177,9 +177,7 @@ def test_a_camera_that_comes_again_takes_its_place(lifter: Lifter) -> None:
 def test_a_bad_frame_stops_neither_its_camera_nor_others(lifter: Lifter) -> None:
     got: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
     hub = Hub(lifter, limits(), Lifting(WINDOW, 1, 0.0), Metrics())
-    cameras: dict[str, Camera] = {
-        name: hub.open(name, intake(), 30.0, got[name].extend) for name in got
-    }
+    cameras: dict[str, Camera] = {name: hub.open(name, intake(), got[name].extend) for name in got}
     bad = [{"frame": 1, "people": [{"id": 0, "keypoints": [1, 2, 3]}]}, {"frame": 1}, 7, None]
     for document in (frame(0, 0), *bad, frame(0, 0), frame(0, 2)):
         hub.submit(cameras["a"], document)
@@ -197,7 +195,7 @@ def test_a_fault_of_ours_in_a_frame_stops_no_other_camera(lifter: Lifter) -> Non
     faulty = intake()
     faulty.take = lambda document: 1 / 0  # type: ignore[method-assign, assignment]
     hub.submit(hub.open("a", faulty, 30.0, got["a"].extend), frame(0, 0))
-    hub.submit(hub.open("b", intake(), 30.0, got["b"].extend), frame(1, 0))
+    hub.submit(hub.open("b", intake(), got["b"].extend), frame(1, 0))
     wait_for(lambda: got["b"])
     hub.end()
     assert [message["refused"] for message in got["a"]] == ["ZeroDivisionError in its frame"]
@@ -208,7 +206,7 @@ def test_a_lifter_that_fails_ends_the_hub_with_its_sentence(lifter: Lifter) -> N
     held.fails = True
     held.go.set()
     hub = Hub(held, limits(), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
-    hub.submit(hub.open("a", intake(), 30.0, lambda messages: None), frame(0, 0))
+    hub.submit(hub.open("a", intake(), lambda messages: None), frame(0, 0))
     wait_for(lambda: not hub.alive)
     assert hub.failure == "the GPU is gone"
 

@@ -216,6 +216,7 @@ WORDS = {
     "standard output": (["in", "-o", "-", "--ray"], "-o is missing"),
     "the folder as address": (["--ray", "in", "-o", "o"], "--ray last"),
     "live": (["in", "-o", "o", "--live", "--ray"], "--live"),
+    "a video": (["in", "-o", "o", "--detector", "mediapipe", "--ray"], "leave --detector out"),
     "lengths": (["in", "-o", "o", "--to", "bvh", "--ray"], "--height-m"),
     "another format": (["in", "-o", "o", "--to", "nzp", "--ray"], "did you mean 'npz'?"),
     "workers without ray": (["in", "-o", "o.npz", "--workers", "2"], "give --ray"),

@@ -67,6 +67,8 @@ def _check(arguments: argparse.Namespace, options: LiftOptions) -> str:
     """Refuse what cannot be; the suffix of the outputs."""
     if arguments.live or arguments.udp or arguments.vmc or arguments.latency_ms:
         raise InputError("--ray lifts recordings: leave --live, --udp, --vmc and --latency-ms out")
+    if arguments.detector or arguments.detector_python:
+        raise InputError("--ray reads keypoint files: leave --detector out, or lift one video")
     if arguments.keypoints is None:
         raise InputError(
             "KEYPOINTS is missing: name a folder of recordings, @LIST or Parquet, and --ray last: "

@@ -141,6 +141,8 @@ def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
         raise InputError("KEYPOINTS is missing: name a file or folder a detector wrote, or '-'")
     if arguments.output is None:
         raise InputError("-o is missing: name the file to write, such as -o out.html")
+    if arguments.latency_ms is not None:
+        raise InputError("--latency-ms is for --live: give both, or leave it out")
     _check_detector(arguments)
     check_model(arguments.model)
     if arguments.output == STANDARD_OUTPUT:

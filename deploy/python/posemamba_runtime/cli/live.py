@@ -26,6 +26,11 @@ from posemamba_runtime.recordings import LiftOptions
 from posemamba_runtime.stream import Pose, Stream
 
 _MM = 1000.0
+_NOBODY = "no frame shows anybody"
+_NOT_WHOLE = (
+    "people were seen and nobody whole: a joint that no frame has shown yet, as feet under a desk, "
+    "is not made up in a live stream"
+)
 
 
 def live(arguments: argparse.Namespace) -> None:
@@ -36,7 +41,6 @@ def live(arguments: argparse.Namespace) -> None:
     """
     _check(arguments)
     options = lift_options(arguments)
-    rate = arguments.rate or DEFAULT_RATE
     check_model(arguments.model)
     model = model_path(arguments.model)
     intake = Intake(
@@ -44,12 +48,12 @@ def live(arguments: argparse.Namespace) -> None:
         size=arguments.size,
         layout=arguments.layout,
         min_confidence=arguments.min_confidence,
-        rate=rate,
+        rate=arguments.rate,
     )
     with open_lifter(
         model, arguments.backend, arguments.threads, _tell, tf32=arguments.tf32
     ) as lifter:
-        chosen = _plan(lifter, arguments, rate)
+        chosen = _plan(lifter, arguments, arguments.rate or DEFAULT_RATE)
         sinks = Sinks()
         if arguments.output or not arguments.vmc:
             sinks.append(_lines(options.units))
@@ -57,13 +61,13 @@ def live(arguments: argparse.Namespace) -> None:
             lifter,
             _items(arguments),
             intake,
-            _opener(lifter, options, arguments, chosen, rate, sinks),
+            _opener(lifter, options, arguments, chosen, sinks),
             sinks,
             _tell,
         )
     _tell(f"{counted(counts.frames, 'frame')} in, {counted(counts.poses, 'pose')} out")
     if counts.frames > counts.refused and not counts.poses:
-        _tell("no frame shows anybody")
+        _tell(_NOBODY if intake.settled is None else _NOT_WHOLE)
     if counts.frames and counts.refused == counts.frames:
         raise InputError("no frame could be read: see the lines above")
 
@@ -106,11 +110,13 @@ def _opener(
     lifter: Lifter,
     options: LiftOptions,
     arguments: argparse.Namespace,
-    chosen: Plan | None,
-    rate: float,
+    planned: Plan | None,
     sinks: Sinks,
 ) -> Callable[[Settled], Stream]:
     def open_stream(settled: Settled) -> Stream:
+        chosen = planned
+        if settled.rate != (arguments.rate or DEFAULT_RATE):  # the stream says another one
+            chosen = _plan(lifter, arguments, settled.rate)
         stream = lifter.stream(
             settled.layout,
             settled.size,
@@ -118,7 +124,7 @@ def _opener(
             hop=max(1, options.hop),
             policy="lag" if chosen else arguments.policy or "last",
             lag=chosen.lag if chosen else 0,
-            rate=rate,
+            rate=settled.rate,
             min_confidence=arguments.min_confidence,
             flip=options.flip,
             smoothing=options.smoothing,

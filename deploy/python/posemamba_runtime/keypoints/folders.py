@@ -84,7 +84,10 @@ def _read_labels(folder: Path, names: Sequence[str], wanted: str | None) -> tupl
     if wanted not in (None, "yolo"):
         raise problem(folder, f"holds YOLO label files, not --format {wanted}: leave --format out")
     found = Detections(layout="coco17", units="fractions")
-    for number, name in _in_order(folder, names, found):
+    frames = [name for name in names if not _is_companion(folder / name)]
+    if len(frames) < len(names):
+        found.left_out["text files that are no labels"] = len(names) - len(frames)
+    for number, name in _in_order(folder, frames, found):
         path = folder / name
         content = b"" if not path.stat().st_size else read_bytes(path)  # empty: nobody there
         refuse_other_kinds(content, path)
@@ -110,6 +113,8 @@ def _with_frames(folder: Path) -> Path:
         )
     if any(name.lower().endswith(".npz") for name in names):
         raise problem(folder, "holds .npz files: name one of them")
+    if _labels(names):
+        raise problem(folder, "its .txt files begin with no YOLO label, 'class x y ...' in numbers")
     raise problem(folder, "no .json or .txt file in it: give the folder the detector wrote")
 
 
@@ -136,11 +141,19 @@ def _has_json(folder: Path) -> bool:
 
 def _has_labels(folder: Path) -> bool:
     """A text file that begins as a label does: other tools leave texts of their own."""
-    for name in _labels(_files(folder)):
-        with (folder / name).open("rb") as stream:
-            if _LABEL.match(stream.read(64)):
-                return True
-    return False
+    return any(_is_label(folder / name) for name in _labels(_files(folder)))
+
+
+def _is_label(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return _LABEL.match(stream.read(64)) is not None
+
+
+def _is_companion(path: Path) -> bool:
+    """What lies beside labels, such as ``classes.txt``; a file of a frame has its number, or is
+    empty where nobody was seen."""
+    numbered = any(letter.isdigit() for letter in path.stem)
+    return not numbered and path.stat().st_size > 0 and not _is_label(path)
 
 
 def _files(folder: Path) -> list[str]:

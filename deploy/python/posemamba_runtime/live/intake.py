@@ -18,6 +18,7 @@ from posemamba_runtime.keypoints.judge import confident, judge, placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.keypoints.times import DEFAULT_RATE
 from posemamba_runtime.keypoints.tracker import Tracker
 
 _PATIENCE = 300
@@ -43,11 +44,19 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Settled:
-    """What the first frame with somebody decided."""
+    """What the first frame with somebody decided.
+
+    Attributes:
+        scale: of x and y, to pixels.
+        rate: frames a second.
+        keypoints: that a person has; the layout's, or more behind them.
+    """
 
     layout: str
     size: tuple[int, int]
     scale: tuple[float, float]
+    rate: float
+    keypoints: int
 
 
 class Intake:
@@ -56,7 +65,8 @@ class Intake:
     Args:
         wanted: format; None looks.
         size: of the image in pixels, where the stream does not tell.
-        rate: frames a second for timestamps, where the stream has none.
+        rate: frames a second; None: what the stream says of itself.
+        default_rate: where it does not say either.
     """
 
     def __init__(
@@ -66,13 +76,15 @@ class Intake:
         size: tuple[int, int] | None,
         layout: str | None,
         min_confidence: float,
-        rate: float,
+        rate: float | None,
+        default_rate: float = DEFAULT_RATE,
     ) -> None:
         self._reader = FrameReader(wanted)
         self._size = size
         self._layout = layout
         self._limit = min_confidence
         self._rate = rate
+        self._default_rate = default_rate
         self._tracker = Tracker()
         self._names: dict[str, int] = {}
         self._highest = -1
@@ -101,7 +113,7 @@ class Intake:
                 self._waited += 1  # an empty room is no reason to stop
                 return
             self.settled = self._settle(people)
-        seconds = frame / self._rate if timestamp is None else timestamp
+        seconds = frame / self.settled.rate if timestamp is None else timestamp
         if timestamp is not None:
             self._judge_time(frame, timestamp)
         rows = [self._values(person, self.settled) for person in people]
@@ -138,13 +150,16 @@ class Intake:
         judged = judge(one, size=self._size, min_confidence=self._limit, layout=self._layout)
         width, height = judged.canvas
         scale = (float(width), float(height)) if judged.fractions else (1.0, 1.0)
-        return Settled(judged.layout, judged.canvas, scale)
+        found.size = judged.canvas  # a header or frame that says another one is refused from now on
+        rate = self._rate or found.rate or self._default_rate
+        return Settled(judged.layout, judged.canvas, scale, rate, len(people[0].values))
 
     def _values(self, person: Detection, settled: Settled) -> Floats:
         joints = len(LAYOUTS[settled.layout].joints)
-        if len(person.values) < joints:
+        if len(person.values) != settled.keypoints:
             raise InputError(
-                f"{len(person.values)} keypoints a person, where the frames before have {joints}"
+                f"{len(person.values)} keypoints a person, where the frames before have "
+                f"{settled.keypoints}"
             )
         values = np.ones((joints, 3))
         values[:, : person.values.shape[1]] = person.values[:joints]

@@ -90,7 +90,6 @@ class _App:
         if not name.isprintable() or len(name) > _LONGEST_NAME:
             raise InputError(f"a camera's name has 1 to {_LONGEST_NAME} printable characters")
         size, rate = _shape(socket)
-        rate = rate or self._options.rate
 
         def sink(messages: list[dict[str, Any]]) -> None:
             outbox.put(messages)
@@ -98,7 +97,7 @@ class _App:
                 for message in messages:
                     watcher.show(message)
 
-        return self._server.hub.open(name, self._options.intake(size, rate), rate, sink)
+        return self._server.hub.open(name, self._options.intake(size, rate), sink)
 
     async def _read(self, camera: Any, socket: WebSocket, outbox: Outbox) -> None:  # noqa: ANN401
         async for text in _texts(socket):

@@ -65,10 +65,9 @@ class Lifting:
 class Camera:
     """One camera's stream; made by :meth:`Hub.open`."""
 
-    def __init__(self, name: str, intake: Intake, rate: float, phase: int, sink: Sink) -> None:
+    def __init__(self, name: str, intake: Intake, phase: int, sink: Sink) -> None:
         self.name = name
         self.intake = intake
-        self.rate = rate
         self.sink = sink
         self.stream: Stream | None = None
         self.arrivals: dict[int, float] = {}
@@ -108,7 +107,7 @@ class Hub:
         """Whether the lifting thread works."""
         return self._thread.is_alive()
 
-    def open(self, name: str, intake: Intake, rate: float, sink: Sink) -> Camera:
+    def open(self, name: str, intake: Intake, sink: Sink) -> Camera:
         """Let a camera in.
 
         One of a name that is there takes its place, for a camera whose network was cut comes back
@@ -129,7 +128,7 @@ class Hub:
                 )
             # Cameras that start together shall not be due together.
             phase = len(self._cameras) * self._lifting.hop // self._limits.cameras
-            camera = self._cameras[name] = Camera(name, intake, rate, phase, sink)
+            camera = self._cameras[name] = Camera(name, intake, phase, sink)
         self._metrics.cameras.set(len(self._cameras))
         return camera
 
@@ -248,7 +247,7 @@ class Hub:
             settled.size,
             window=self._lifting.window,
             hop=self._lifting.hop,
-            rate=camera.rate,
+            rate=settled.rate,
             height_m=self._lifting.height_m,
         )
 

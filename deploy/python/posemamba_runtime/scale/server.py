@@ -51,7 +51,7 @@ class ServeOptions:
     layout: str | None
     height_m: float
 
-    def intake(self, size: tuple[int, int] | None, rate: float) -> Intake:
+    def intake(self, size: tuple[int, int] | None, rate: float | None) -> Intake:
         """A reader of one camera's frames."""
         return Intake(
             wanted=None,
@@ -59,6 +59,7 @@ class ServeOptions:
             layout=self.layout,
             min_confidence=MIN_CONFIDENCE,
             rate=rate,
+            default_rate=self.rate,
         )
 
 
