@@ -122,6 +122,20 @@ def test_poses_are_not_taken_for_keypoints(
     assert not again.exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "what"), [(1, "1 person without body"), (2, "2 people without")]
+)
+def test_what_was_left_out_is_told(
+    number: int, what: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = [files.openpose_frame(people) for people in files.film("body25", 5)]
+    for frame in film[:number]:
+        frame["people"].append({"person_id": [-1], "pose_keypoints_2d": []})
+    path = files.dump(tmp_path / "k.json", film)
+    assert main(["lift", str(model), str(path), "-o", str(tmp_path / "o.npz"), *SIZE]) == 0
+    assert f"Left out: {what}" in capsys.readouterr().out
+
+
 def test_any_length_without_a_seam(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

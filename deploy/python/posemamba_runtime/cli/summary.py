@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posemamba_runtime.keypoints.errors import counted
+from posemamba_runtime.keypoints.errors import counted, left_out
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.recordings import Lifted
 
@@ -30,7 +30,7 @@ def what_was_read(recording: Recording) -> list[str]:
         f"Read: {summary.format}, {frames}{' (' + ', '.join(details) + ')' if details else ''}, "
         f"{tracks}, {recording.layout}, {size}, {recording.rate:g} frames a second"
     ]
-    lines += [f"Left out: {count} {what}" for what, count in summary.left_out.items()]
+    lines += [f"Left out: {left_out(count, what)}" for what, count in summary.left_out.items()]
     lines += [f"Remark: {note}" for note in summary.notes]
     return lines
 
