@@ -9,6 +9,13 @@ from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.recordings import Lifted
 
 _PERCENT = 100.0
+_FEW = 10.0  # a second
+
+
+def speed(poses: int, seconds: float) -> str:
+    """Poses a second: whole ones, of a few two digits."""
+    pace = poses / max(seconds, 1e-9)
+    return f"{pace:,.0f} a second" if pace >= _FEW else f"{pace:.2g} a second"
 
 
 def what_was_read(recording: Recording) -> list[str]:
