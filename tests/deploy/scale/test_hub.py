@@ -194,7 +194,7 @@ def test_a_fault_of_ours_in_a_frame_stops_no_other_camera(lifter: Lifter) -> Non
     hub = Hub(lifter, limits(), Lifting(WINDOW, 1, 0.0), Metrics())
     faulty = intake()
     faulty.take = lambda document: 1 / 0  # type: ignore[method-assign, assignment]
-    hub.submit(hub.open("a", faulty, 30.0, got["a"].extend), frame(0, 0))
+    hub.submit(hub.open("a", faulty, got["a"].extend), frame(0, 0))
     hub.submit(hub.open("b", intake(), got["b"].extend), frame(1, 0))
     wait_for(lambda: got["b"])
     hub.end()
