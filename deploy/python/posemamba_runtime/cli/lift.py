@@ -131,7 +131,7 @@ def lift_options(arguments: argparse.Namespace) -> LiftOptions:
         flip=arguments.flip,
         smoothing=arguments.smoothing,
         height_m=arguments.height_m,
-        units=(arguments.units or "m") if arguments.height_m else "network",
+        units=arguments.units or "",
     )
 
 
