@@ -66,7 +66,10 @@ class LiftOptions:
         hop: frames from one window to the next; 0: three quarters of a window where they are
             blended, else 1.
         height_m: a person's height, for poses in metres; 0: the network's units.
-        units: "m" or "mm" with a height, else "network".
+        units: "m" or "mm" with a height, "network" without; "" takes the first that fits.
+
+    Raises:
+        BadArgument: units that the poses would not have.
     """
 
     window: int = 0
@@ -75,7 +78,14 @@ class LiftOptions:
     flip: bool = False
     smoothing: float = 0.0
     height_m: float = 0.0
-    units: str = "network"
+    units: str = ""
+
+    def __post_init__(self) -> None:
+        fitting = ("m", "mm") if self.height_m else ("network",)
+        if self.units not in ("", *fitting):
+            given = f"height_m={self.height_m:g}" if self.height_m else "no height_m"
+            raise BadArgument(f"units is '{self.units}' with {given}: give {' or '.join(fitting)}")
+        object.__setattr__(self, "units", self.units or fitting[0])
 
 
 @dataclass(frozen=True)
@@ -282,7 +292,7 @@ def _room(canvas: tuple[int, int], whole: Completed) -> tuple[tuple[int, int], f
 def _windows(lifter: Lifts, options: LiftOptions) -> tuple[int, int]:
     """Window and hop as the stream takes them."""
     if options.hop or options.policy != "blend":
-        return options.window, max(1, options.hop)
+        return options.window, options.hop or 1
     return options.window, max(1, int(_HOP * (options.window or longest_window(lifter))))
 
 

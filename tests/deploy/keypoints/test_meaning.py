@@ -344,3 +344,10 @@ def test_normalised_clips_that_exceed_the_size_that_is_given(tmp_path: Path) -> 
     np.savez(tmp_path / "n.npz", a=clip)
     recording = read(tmp_path / "n.npz", size=SIZE)
     assert any("lie outside the image" in note for note in recording.summary.notes)
+
+
+@pytest.mark.parametrize("size", [(1280,), (1280, 720, 3), "1280x720", (1280.5, 720), (1280, None)])
+def test_a_size_is_two_whole_numbers(size: object, tmp_path: Path) -> None:
+    path = _results(tmp_path / "k.json", files.film("coco17", 2))
+    with pytest.raises(InputError, match=r"it must be \(width, height\) in whole pixels"):
+        read(path, size=size)  # type: ignore[arg-type]

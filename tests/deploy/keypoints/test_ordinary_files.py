@@ -293,7 +293,7 @@ def test_what_lies_beside_labels_is_no_frame(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("person\n")
     recording = read(tmp_path, size=SIZE)
     assert recording.summary.frames == 5
-    assert recording.summary.left_out == {"text files that are no labels": 1}
+    assert recording.summary.left_out == {"texts that are no labels": 1}
     for path in tmp_path.glob("video_*"):
         path.unlink()
     with pytest.raises(InputError, match="begin with no YOLO label"):

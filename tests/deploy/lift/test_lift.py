@@ -19,7 +19,8 @@ from posemamba import load_checkpoint
 from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
 from posemamba_runtime.cli import cache, demo, main
-from posemamba_runtime.errors import Missing
+from posemamba_runtime.errors import BadArgument, Missing
+from posemamba_runtime.recordings import LiftOptions
 
 SIZE = ["--size", f"{files.WIDTH}x{files.HEIGHT}"]
 TOLERANCE = 2e-5  # network units: what ONNX Runtime and PyTorch differ by on this checkpoint
@@ -120,6 +121,35 @@ def test_poses_are_not_taken_for_keypoints(
     assert main(["lift", str(model), str(out), "-o", str(again), *SIZE]) == 2
     assert says in capsys.readouterr().err
     assert not again.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "what"), [(1, "1 person without body"), (2, "2 people without")]
+)
+def test_what_was_left_out_is_told(
+    number: int, what: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    film = [files.openpose_frame(people) for people in files.film("body25", 5)]
+    for frame in film[:number]:
+        frame["people"].append({"person_id": [-1], "pose_keypoints_2d": []})
+    path = files.dump(tmp_path / "k.json", film)
+    assert main(["lift", str(model), str(path), "-o", str(tmp_path / "o.npz"), *SIZE]) == 0
+    assert f"Left out: {what}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("height", "units", "told"),
+    [
+        (0.0, "", "network"), (0.0, "network", "network"), (1.7, "", "m"), (1.7, "mm", "mm"),
+        (0.0, "m", None), (0.0, "mm", None), (1.7, "network", None), (1.7, "ft", None),
+    ],
+)  # fmt: skip
+def test_units_are_those_of_the_poses(height: float, units: str, told: str | None) -> None:
+    if told is None:
+        with pytest.raises(BadArgument, match=f"units is '{units}' with"):
+            LiftOptions(height_m=height, units=units)
+    else:
+        assert LiftOptions(height_m=height, units=units).units == told
 
 
 def test_any_length_without_a_seam(

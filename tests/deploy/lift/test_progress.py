@@ -8,6 +8,7 @@ import pytest
 
 from posemamba_runtime.cli import progress
 from posemamba_runtime.cli.progress import Bar
+from posemamba_runtime.cli.summary import speed
 
 
 class _Terminal(io.StringIO):
@@ -40,3 +41,11 @@ def test_it_is_drawn_ten_times_a_second_at_most() -> None:
         for done in range(10_000):
             bar(done, 10_000)
     assert stream.getvalue().count("Lifting") < 30
+
+
+@pytest.mark.parametrize(
+    ("poses", "seconds", "told"),
+    [(40, 88.5, "0.45"), (243, 26.0, "9.3"), (24_000, 10.0, "2,400"), (0, 0.0, "0")],
+)
+def test_a_slow_network_has_a_speed_too(poses: int, seconds: float, told: str) -> None:
+    assert speed(poses, seconds) == f"{told} a second"

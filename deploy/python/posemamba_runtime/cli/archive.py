@@ -11,7 +11,7 @@ from pathlib import Path
 from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.cli.lift import STANDARD_OUTPUT, lift_options
 from posemamba_runtime.cli.progress import Bar
-from posemamba_runtime.cli.summary import remarks
+from posemamba_runtime.cli.summary import remarks, speed
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
 from posemamba_runtime.outputs import FORMATS
@@ -136,10 +136,9 @@ def _job(arguments: argparse.Namespace, options: LiftOptions, suffix: str) -> Jo
 
 
 def _report(outcome: Outcome, output: Path, seconds: float) -> None:
-    pace = outcome.poses / max(seconds, 1e-9)
     _tell(
         f"Lifted: {counted(outcome.lifted, 'recording')}, {counted(outcome.poses, 'pose')} in "
-        f"{seconds:.1f} s ({pace:,.0f} a second)"
+        f"{seconds:.1f} s ({speed(outcome.poses, seconds)})"
     )
     if outcome.there:
         _tell(f"There already: {counted(outcome.there, 'recording')}")

@@ -15,7 +15,7 @@ from posemamba_runtime import long_arrays, outputs
 from posemamba_runtime.cli.demo import DEMO, check_model, model_path
 from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.cli.progress import Bar
-from posemamba_runtime.cli.summary import people, size_text, what_was_lifted, what_was_read
+from posemamba_runtime.cli.summary import people, size_text, speed, what_was_lifted, what_was_read
 from posemamba_runtime.detectors.video import check_video, read_video
 from posemamba_runtime.keypoints.errors import InputError, counted
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
@@ -65,7 +65,7 @@ def lift(arguments: argparse.Namespace) -> None:
     poses = sum(len(track.frames) for track in motion.tracks)
     done = (
         f"Lifted: {counted(poses, 'pose')} of {people(len(motion.tracks))} in {seconds:.1f} s "
-        f"({poses / max(seconds, 1e-9):,.0f} a second), {backend}, units: {motion.units}"
+        f"({speed(poses, seconds)}), {backend}, units: {motion.units}"
     )
     _tell(report, [done])
     if arguments.root:
@@ -131,7 +131,7 @@ def lift_options(arguments: argparse.Namespace) -> LiftOptions:
         flip=arguments.flip,
         smoothing=arguments.smoothing,
         height_m=arguments.height_m,
-        units=(arguments.units or "m") if arguments.height_m else "network",
+        units=arguments.units or "",
     )
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posemamba_runtime.keypoints.errors import counted
+from posemamba_runtime.keypoints.errors import counted, left_out
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.recordings import Lifted
 
 _PERCENT = 100.0
+_FEW = 10.0  # a second
+
+
+def speed(poses: int, seconds: float) -> str:
+    """Poses a second: whole ones, of a few two digits."""
+    pace = poses / max(seconds, 1e-9)
+    return f"{pace:,.0f} a second" if pace >= _FEW else f"{pace:.2g} a second"
 
 
 def what_was_read(recording: Recording) -> list[str]:
@@ -30,7 +37,7 @@ def what_was_read(recording: Recording) -> list[str]:
         f"Read: {summary.format}, {frames}{' (' + ', '.join(details) + ')' if details else ''}, "
         f"{tracks}, {recording.layout}, {size}, {recording.rate:g} frames a second"
     ]
-    lines += [f"Left out: {count} {what}" for what, count in summary.left_out.items()]
+    lines += [f"Left out: {left_out(count, what)}" for what, count in summary.left_out.items()]
     lines += [f"Remark: {note}" for note in summary.notes]
     return lines
 

@@ -39,6 +39,21 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
+_ONE = {
+    "people ": "person ",
+    "detections ": "detection ",
+    "entries ": "entry ",
+    "texts that are ": "text that is ",
+}
+"""How reasons for leaving things out begin, of many and of one."""
+
+
+def left_out(number: int, what: str) -> str:
+    """``1 person without a body``, of ``people without a body``."""
+    one = next((one + what[len(many) :] for many, one in _ONE.items() if what.startswith(many)), "")
+    return f"{number} {one if one and number == 1 else what}"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 frame``, ``2 frames``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -86,7 +86,7 @@ def _read_labels(folder: Path, names: Sequence[str], wanted: str | None) -> tupl
     found = Detections(layout="coco17", units="fractions")
     frames = [name for name in names if not _is_companion(folder / name)]
     if len(frames) < len(names):
-        found.left_out["text files that are no labels"] = len(names) - len(frames)
+        found.left_out["texts that are no labels"] = len(names) - len(frames)
     for number, name in _in_order(folder, frames, found):
         path = folder / name
         content = b"" if not path.stat().st_size else read_bytes(path)  # empty: nobody there

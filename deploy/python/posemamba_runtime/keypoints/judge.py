@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError, counted, left_out
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.order import settle_layout
 from posemamba_runtime.keypoints.people import Floats32, Ints, Persons
@@ -72,7 +72,9 @@ def judge(
         InputError: nobody, or numbers that cannot be what they claim; without the file's name.
     """
     if not len(found.people):
-        reasons = "".join(f"; {count} {what} left out" for what, count in found.left_out.items())
+        reasons = "".join(
+            f"; {left_out(count, what)} left out" for what, count in found.left_out.items()
+        )
         looked_at = counted(len(found.people.frames()), "frame")
         raise InputError(f"no person in {looked_at}: nothing to lift{reasons}")
     _refuse_mixed_people(found)

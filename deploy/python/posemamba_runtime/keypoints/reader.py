@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Iterator
 from os import PathLike
@@ -175,12 +176,21 @@ def check_numbers(size: tuple[int, int] | None, min_confidence: float, rate: flo
     Raises:
         InputError: names the option.
     """
-    if size is not None and not all(1 <= side < 2**20 for side in size):
-        raise InputError(f"--size {size[0]}x{size[1]}: give width and height in pixels")
+    if size is not None:
+        _check_size(size)
     if not 0 <= min_confidence < 1:
         raise InputError(f"--min-confidence {min_confidence:g}: give a number from 0 to below 1")
     if rate is not None and not (math.isfinite(rate) and 0 < rate <= 10_000):
         raise InputError(f"--rate {rate:g}: give frames a second, above 0")
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    try:
+        width, height = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise InputError(f"size is {size!r}, it must be (width, height) in whole pixels") from None
+    if not all(1 <= side < 2**20 for side in (width, height)):
+        raise InputError(f"--size {width}x{height}: give width and height in pixels")
 
 
 def _detections(

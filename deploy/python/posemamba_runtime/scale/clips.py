@@ -67,9 +67,7 @@ class Clips:
                 recording = read(path, size=size or options.size, layout=options.layout, rate=rate)
             except Error as error:  # without the name of a file that nobody knows
                 raise InputError(str(error).replace(str(path), _NAME)) from None
-            lifting = LiftOptions(
-                height_m=options.height_m, units="m" if options.height_m else "network"
-            )
+            lifting = LiftOptions(height_m=options.height_m)
             recording = dataclasses.replace(recording, source=_NAME)
             lifted = lift_recording(self._lifter, recording, lifting)
             written = Path(folder) / "poses.json"
