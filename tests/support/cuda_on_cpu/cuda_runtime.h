@@ -68,8 +68,14 @@ inline void __syncwarp(int line = __builtin_LINE()) { cuda_on_cpu::exchange(0.0f
 inline float __shfl_xor_sync(unsigned, float v, int offset, int line = __builtin_LINE()) {
   return cuda_on_cpu::exchange(v, offset, line);
 }
-inline float __shfl_sync(unsigned, float v, int source, int line = __builtin_LINE()) {
-  return cuda_on_cpu::exchange(v, static_cast<int>(threadIdx.x) % 32 ^ source, line);
+template <class T>
+T __shfl_sync(unsigned, T v, int source, int line = __builtin_LINE()) {
+  static_assert(sizeof(T) == sizeof(float), "a word");
+  float bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  bits = cuda_on_cpu::exchange(bits, static_cast<int>(threadIdx.x) % 32 ^ source, line);
+  std::memcpy(&v, &bits, sizeof v);
+  return v;
 }
 inline float __shfl_up_sync(unsigned all, float v, int delta, int line = __builtin_LINE()) {
   const int lane = static_cast<int>(threadIdx.x) % 32;

@@ -55,13 +55,15 @@ extern "C" cudaError_t pm_cuda_block(const pm_conv_proj_params* conv,
   }
   const Device device = current_device();
   if (device.multiprocessors == 0) return cudaErrorNoDevice;
+  const bool few = conv_proj_prepares(*conv, device);
   PreparedScan plan;
-  if (!conv_proj_prepares(*conv, device) ||
+  if ((!few && !conv_proj_walks(tail->scan, device)) ||
       !plan_prepared_scan(tail->scan, workspace, device, &plan)) {
     error = pm_cuda_conv_proj(conv, stream);
     return error != cudaSuccess ? error : pm_cuda_block_tail(tail, workspace, stream);
   }
-  error = launch_conv_proj_prepared(*conv, plan.args, plan.prepared, device, stream);
+  error = few ? launch_conv_proj_prepared(*conv, plan.args, plan.prepared, device, stream)
+              : launch_conv_proj_walked(*conv, plan.args, plan.prepared, device, stream);
   if (error != cudaSuccess) return error;
   error = launch_prepared_scan(tail->scan, device, stream, &plan);
   return error != cudaSuccess ? error : launch_tail(*tail, plan.args, workspace, device, stream);

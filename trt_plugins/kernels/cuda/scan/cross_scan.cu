@@ -45,7 +45,9 @@ Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
           align_up(rows * positions * static_cast<std::size_t>(p.d_inner) * size_of(p.dtype)),
           align_up(carried * static_cast<std::size_t>(plan.states) * sizeof(float)),
           align_up(carried * sizeof(float)),
-          splits_channels(choice.one_pass) ? split_channel::prepared_bytes(p) : 0};
+          splits_channels(choice.one_pass) || choice.prepared >= 0
+              ? split_channel::prepared_bytes(p)
+              : 0};
 }
 
 void* prepared_part(void* workspace, const Layout& layout) {
@@ -189,9 +191,9 @@ bool plan_prepared_scan(const pm_cross_scan_params& p, void* workspace, const De
                         PreparedScan* plan) {
   if (!supported(p) || workspace == nullptr) return false;
   const Choice choice = choose(p, nullptr, device);
-  if (!choice.valid || !splits_channels(choice.one_pass)) return false;
+  if (!choice.valid || choice.prepared < 0) return false;
   const Layout layout = layout_of(p, choice);
-  plan->config = static_cast<OnePass>(choice.one_pass);
+  plan->config = static_cast<OnePass>(choice.prepared);
   plan->prepared = split_channel::prepared_in(prepared_part(workspace, layout), p);
   plan->args = args_of(p, choice.chunked, layout, workspace);
   return true;
@@ -218,7 +220,7 @@ extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params*
   using namespace posemamba::cuda;
   if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
   Choice none{};
-  none.one_pass = -1;
+  none.one_pass = none.prepared = -1;
   const Layout layout = layout_of(*largest, none);
   return layout.front + layout.partial + carry_limit(problem_of(*largest)) +
          prepared_limit(*largest);
