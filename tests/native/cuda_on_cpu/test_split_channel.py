@@ -23,7 +23,7 @@ SOURCES = (
     SHIM / "emulator.cc",
 )
 #: By its number in `OnePass`: the channels of a thread block, and every dt rank it has kernels for.
-CONFIGS = {1: (64, (4, 8)), 2: (32, (8,)), 3: (16, (4, 8, 16)), 4: (8, (4, 8, 16))}
+CONFIGS = {1: (64, (4, 8, 16)), 2: (32, (8,)), 3: (16, (4, 8, 16)), 4: (8, (4, 8, 16))}
 #: Relative to the root mean square: two independent roundings to float16 of at most 2^-11 each, one
 #: of the output and one of u's limb sum. What is seen is 2.1e-4 but for the shortest cases.
 LIMIT = 2**-11 * 2**0.5

@@ -23,10 +23,10 @@ __device__ __forceinline__ void load_matrices(const __half* row, uint32_t (&to)[
 // The way back: lane i gives the address of row i % 8 of matrix i / 8.
 __device__ __forceinline__ void store_matrices(void* row, const uint4& bits) {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
-                   shared_address(row)),
-               "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
-               : "memory");
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+      "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
+      : "memory");
 #else
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};

@@ -54,9 +54,11 @@ constexpr int64_t kLeastSteps = 128;
 constexpr int64_t kLeastWhole = 180;
 constexpr int64_t kBalance = 93;
 
-// Where whoever computes the rows prepares them, four states a lane may also make two rounds of
-// blocks, if those are nearly whole: percent.
-constexpr int64_t kLeastRounds = 186;
+// Where whoever computes the rows prepares them, four states a lane pay on fewer SMs too, and up to
+// rank 8 in two rounds of blocks. Not in nearly whole ones: there the chunked design has no idle
+// SMs either, and writing what is prepared costs what the scan gains.
+constexpr int64_t kLeastPrepared = 54;
+constexpr int64_t kMostRounds = 180;
 
 int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& device) {
   const int64_t sms = device.multiprocessors;
@@ -80,7 +82,8 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
     if (!usable(config)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
-    if (prepared && config == kFourStatesWide && percent >= kLeastRounds && percent <= 2 * kFull) {
+    if (prepared && config == kFourStatesWide && percent >= kLeastPrepared &&
+        percent <= (p.dt_rank <= 8 ? kMostRounds : kFull)) {
       return config;
     }
     if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {

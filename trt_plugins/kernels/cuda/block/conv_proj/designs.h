@@ -20,8 +20,10 @@ cudaError_t launch_conv_proj_persistent(const pm_conv_proj_params& params, const
 bool conv_proj_persists(const pm_conv_proj_params& params, const Device& device);
 
 // Two that write u and, instead of x_dbl, what a split-channel scan reads of both; `scan` says how
-// it walks. A thread block for few whole frames, if it has a grid for these sizes:
+// it walks. A thread block for a few whole frames, if it has room for one:
 bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device);
+// and if every block gets a multiprocessor at once.
+bool conv_proj_prepares_at_once(const pm_conv_proj_params& params, const Device& device);
 cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const CrossArgs& scan,
                                       const split_channel::Prepared& to, const Device& device,
                                       cudaStream_t stream);

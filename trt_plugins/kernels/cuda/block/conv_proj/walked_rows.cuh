@@ -57,8 +57,7 @@ struct ColumnBlocks {
     const int k = column / (rank + 2 * kStates);
     const int at = column - k * (rank + 2 * kStates);
     const int state = at - rank;
-    const int in = at < rank ? at
-                             : 8 * RankBlocks + state / 8 * 8 + state % 4 * 2 + state / 4 % 2;
+    const int in = at < rank ? at : 8 * RankBlocks + state / 8 * 8 + state % 4 * 2 + state / 4 % 2;
     return k * kWidth + in;
   }
 };
@@ -82,9 +81,8 @@ __device__ __forceinline__ void multiply(float (&sum)[Blocks][4], uint32_t (&ope
       for (int n = 0; n < Blocks; n += 2) {
         const int pair = n + 1 < Blocks ? n : n - 1;
         uint32_t b[4];
-        load_matrices(reinterpret_cast<const __half*>(
-                          from + (k * 2 * outputs + (pair + block) * 8) * 16),
-                      b);
+        load_matrices(
+            reinterpret_cast<const __half*>(from + (k * 2 * outputs + (pair + block) * 8) * 16), b);
         if (pair == n) mma(sum[pair], operand[k], b[0], b[1]);
         mma(sum[pair + 1], operand[k], b[2], b[3]);
       }
@@ -189,8 +187,7 @@ __device__ __forceinline__ void write_walks(const CrossArgs& c, const Prepared& 
     for (int k = 0; k < c.directions; ++k) {
       if (to.walk[k] != walk) continue;
       float sum[Columns::kBlocks][4] = {};
-      multiply<Columns::kBlocks, kSteps, Warpgroups>(sum, operand,
-                                                     cores + k * Columns::kWidth * 16,
+      multiply<Columns::kBlocks, kSteps, Warpgroups>(sum, operand, cores + k * Columns::kWidth * 16,
                                                      c.directions * Columns::kWidth, lane);
       write_direction<RankBlocks>(c, to, k, pair, sum, lane);
     }

@@ -26,10 +26,13 @@ struct Config {
   static constexpr int kPanels = Channels / kPanel;
   static constexpr int kWarpsOfPanel = Converters / kPanels;  // a warp keeps one panel's weights
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
+  // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
+  static constexpr bool kSharedWeights = Rank > 8 && kThreads == 512;
   // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
   static constexpr int kRow = Tile + 4;
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
   static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
+  static_assert(!kSharedWeights || kWarpsOfPanel == 1, "each of one warp");
   static_assert(kUnits >= 1 && kScanThreads % 128 == 0, "warps for every scheduler");
 };
 
@@ -46,6 +49,7 @@ struct Shared {
   Stage<C> stages[C::kStages];
   uint64_t full[C::kStages];
   uint64_t empty[C::kStages];
+  alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
 };
 
 // Floats (B, then C) of a step.

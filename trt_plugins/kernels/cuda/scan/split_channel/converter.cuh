@@ -14,7 +14,7 @@ class Converter {
 
  public:
   __device__ __forceinline__ Converter(const CrossArgs& args, const Prepared& from, int row,
-                                       int first, int warp)
+                                       int first, int warp, float* weights)
       : a_(args), warp_(warp) {
     lane_ = static_cast<int>(threadIdx.x) % 32;
     panel_ = warp / C::kWarpsOfPanel * kPanel;
@@ -30,12 +30,19 @@ class Converter {
     steps4_ = from.steps4;
     y_ = static_cast<__half*>(args.partial) + int64_t{row} * args.steps * args.d_inner + first;
     const int64_t at = int64_t{direction} * args.d_inner + channel;
+    const float* weights_of_panel = args.dt_weight + at * C::kRank;
 #pragma unroll
-    for (int c = 0; c < kPanel; ++c) {
-      bias_[c] = __ldg(args.dt_bias + at + c);
+    for (int c = 0; c < kPanel; ++c) bias_[c] = __ldg(args.dt_bias + at + c);
+    if constexpr (C::kSharedWeights) {
+      shared_ = weights + panel_ * C::kRank;
+      for (int i = lane_; i < kPanel * C::kRank; i += 32) {
+        weights[panel_ * C::kRank + i] = __ldg(weights_of_panel + i);
+      }
+      __syncwarp();  // this warp alone reads them
+    } else {
 #pragma unroll
-      for (int r = 0; r < C::kRank; ++r) {
-        weight_[c][r] = __ldg(args.dt_weight + (at + c) * C::kRank + r);
+      for (int i = 0; i < kPanel * C::kRank; ++i) {
+        weight_[i / C::kRank][i % C::kRank] = __ldg(weights_of_panel + i);
       }
     }
   }
@@ -78,8 +85,8 @@ class Converter {
         float dt[2] = {bias_[c], bias_[c + 1]};
 #pragma unroll
         for (int r = 0; r < C::kRank; ++r) {
-          dt[0] = fmaf(raw[r], weight_[c][r], dt[0]);
-          dt[1] = fmaf(raw[r], weight_[c + 1][r], dt[1]);
+          dt[0] = fmaf(raw[r], weight(c, r), dt[0]);
+          dt[1] = fmaf(raw[r], weight(c + 1, r), dt[1]);
         }
         dt[0] = softplus_for<__half>(dt[0]);
         dt[1] = softplus_for<__half>(dt[1]);
@@ -107,6 +114,10 @@ class Converter {
   }
 
  private:
+  __device__ __forceinline__ float weight(int c, int r) const {
+    return C::kSharedWeights ? shared_[c * C::kRank + r] : weight_[c][r];
+  }
+
   // First step, inside a tile, of this warp's unit i.
   __device__ __forceinline__ int unit_step(int i) const {
     return (warp_ % C::kWarpsOfPanel + i * C::kWarpsOfPanel) * 32;
@@ -124,7 +135,8 @@ class Converter {
   int owned_;  // channels from the block's first to the end
   bool reverse_;
   float bias_[kPanel];
-  float weight_[kPanel][C::kRank];
+  float weight_[kPanel][C::kRank];  // of dt,
+  const float* shared_ = nullptr;   // or these
   uint4 u_bits_[C::kUnits];
   float4 raw_quads_[C::kUnits][kRankQuads];
 };

@@ -16,7 +16,7 @@ template <class C>
 __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from, Shared<C>& shared,
                                         int row, int first, int tiles) {
   const int warp = (static_cast<int>(threadIdx.x) - C::kScanThreads) / 32;
-  Converter<C> converter(a, from, row, first, warp);
+  Converter<C> converter(a, from, row, first, warp, shared.weights);
   dependency_wait();  // what is prepared comes from the previous launch
   dependency_release();
   converter.load(0);
