@@ -7,6 +7,7 @@
 #include "block_cases.h"
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/scan/split_channel/launch.h"
+#include "prepared_check.h"
 
 namespace posemamba::bench {
 namespace {
@@ -137,6 +138,15 @@ bool check_conv(const Shape& s, const Device& device) {
   });
 }
 
+bool check_prepared(const Shape& s, const Device& device) {
+  PreparedCase c(s, device);
+  std::string said;
+  const bool good = c.check(device, &said);
+  std::printf("%s inputs    %d %d x %d x %d%s: off%s\n", good ? "ok  " : "BAD ", s.width, s.batch,
+              s.frames, s.joints, s.limbs ? " limbs" : "", said.c_str());
+  return good;
+}
+
 int check(bool small) {
   const Device device = current_device();
   const bool no = false, yes = true;
@@ -161,6 +171,9 @@ int check(bool small) {
     for (const int d_model : {64, 128, 256}) {
       s.width = d_model;
       bad += check_tail(s, device) ? 0 : 1;
+      bad += check_prepared({s.batch, s.frames, s.joints, d_model, 0, no, no, s.limbs, no}, device)
+                 ? 0
+                 : 1;
       s.width = 2 * d_model;
       for (const int columns : {4 * (d_model / 16 + 32), 16, 48}) {
         Shape conv{s.batch, s.frames, s.joints, s.width, columns, no, no, no, no};
@@ -231,7 +244,7 @@ void print_times(const char* kernel, const Shape& s, double bytes, double bandwi
   std::fflush(stdout);
 }
 
-// conv_proj and the preparing kernel, against the convolution that writes the same by itself.
+// conv_proj and the preparing kernel, against the convolutions that write the same by themselves.
 void time_prepared(Shape s, const Device& device, int launches) {
   const Tail tail(s, device);
   pm_cross_scan_params scan = tail.params.scan;
@@ -240,24 +253,30 @@ void time_prepared(Shape s, const Device& device, int launches) {
   scan.x = c.params.u, scan.x_dbl = c.params.x_dbl;
   void* work = c.memory.bytes(pm_cuda_cross_scan_workspace(&scan, nullptr));
   PreparedScan plan;
-  if (!conv_proj_prepares(c.params, device) || !plan_prepared_scan(scan, work, device, &plan)) {
-    return;
-  }
+  if (!plan_prepared_scan(scan, work, device, &plan)) return;
   const Time two = time_of(launches, [&](cudaStream_t stream) {
     const cudaError_t error = pm_cuda_conv_proj(&c.params, stream);
     if (error != cudaSuccess) return error;
     return split_channel::launch_prepare(scan, plan.prepared, plan.args, device, stream);
   });
-  const Time one = time_of(launches, [&](cudaStream_t stream) {
-    return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, device, stream);
-  });
+  Time few = {}, all = {};
+  if (conv_proj_prepares(c.params, device)) {
+    few = time_of(launches, [&](cudaStream_t stream) {
+      return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, device, stream);
+    });
+  }
+  if (conv_proj_walks(scan, device)) {
+    all = time_of(launches, [&](cudaStream_t stream) {
+      return launch_conv_proj_walked(c.params, plan.args, plan.prepared, device, stream);
+    });
+  }
   const Time rest = time_of(launches, [&](cudaStream_t stream) {
     return launch_prepared_scan(scan, device, stream, &plan);
   });
   std::printf(
       "{\"kernel\": \"scan inputs\", \"d_inner\": %d, \"batch\": %d, \"frames\": %d, "
-      "\"two_launches\": %.2f, \"one\": %.2f, \"scan\": %.2f}\n",
-      s.width, s.batch, s.frames, two.median, one.median, rest.median);
+      "\"two_launches\": %.2f, \"few_frames\": %.2f, \"all_frames\": %.2f, \"scan\": %.2f}\n",
+      s.width, s.batch, s.frames, two.median, few.median, all.median, rest.median);
   std::fflush(stdout);
 }
 

@@ -77,7 +77,7 @@ def test_bad_tuning(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
         (6, {"dt_rank": 5}),
         (6, {"x_stride": 132}),
         (6, {"x_dbl_stride": 146}),
-        (7, {"dt_rank": 16}),
+        (7, {"dt_rank": 12}),
         (8, {"dt_rank": 4}),
         (10, {"dtype": 0}),
         (10, {"batch": 600}),

@@ -21,7 +21,7 @@ HALF, SINGLE = torch.float16, torch.float32
 #: Configurations of the one-pass designs, with every type and dt rank they have kernels for.
 ONE_PASS = [
     *((6, dtype, rank) for dtype in (HALF, SINGLE) for rank in (4, 8, 16)),
-    *((7, HALF, rank) for rank in (4, 8)),
+    *((7, HALF, rank) for rank in (4, 8, 16)),
     (8, HALF, 8),
     *((config, HALF, rank) for config in (9, 10, 11) for rank in (4, 8, 16)),
 ]

@@ -1,7 +1,8 @@
 """``block``, convolution to the next in_proj in one call, on a GPU: against float64, as the ops it
 joins are (``test_fused_ops``), and against those two.
 
-On 132 SMs the convolution writes what the scan reads in small grids: some rows are on either side.
+On 132 SMs the convolution writes what the scan reads, in one of two designs, where the scan chosen
+reads prepared rows: some rows are on either side.
 """
 
 from __future__ import annotations
@@ -138,8 +139,10 @@ WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's m
         {"frames": 1},  # too short for a preparing design
         {"batch": 2, "frames": 81},
         {"batch": 8, "frames": 27},
-        {"batch": 8, "frames": 243},  # the convolution for batches, then a preparing kernel
+        {"batch": 8, "frames": 243},  # all frames of the batch, by a block an SM
         {"d_model": 256, "batch": 3, "frames": 243},  # the tail for batches
+        {"d_model": 64, "batch": 12, "frames": 81, "directions": FOUR},
+        {"d_model": 256, "batch": 4, "frames": 81},  # too wide for that: blocks of two frames take turns
         {"d_model": 64, "batch": 5, "frames": 27},
         {"frames": 13, "joints": 13, "directions": NO_LIMBS},
         {"frames": 141, "joints": 1, "directions": replace(BIDIRECTIONAL, limb_index=(0,))},

@@ -24,7 +24,7 @@ SOURCES = (
 )
 #: By its number in `OnePass`: the channels of a thread block, and every dt rank it has kernels for.
 CONFIGS = {
-    1: (64, (4, 8)),
+    1: (64, (4, 8, 16)),
     2: (32, (8,)),
     3: (16, (4, 8, 16)),
     4: (8, (4, 8, 16)),

@@ -71,7 +71,8 @@ __device__ __forceinline__ void products_end(float (&c)[Tiles][4]) {
 template <int Tiles>
 __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const uint32_t (&a)[4],
                                                   uint64_t from) {
-  static_assert(Tiles == 2 || Tiles == 4 || Tiles == 8 || Tiles == 16 || Tiles == 24 || Tiles == 32,
+  static_assert(Tiles == 2 || (Tiles >= 4 && Tiles <= 6) || Tiles == 8 || Tiles == 16 ||
+                    Tiles == 24 || Tiles == 32,
                 "has no instruction");
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   if constexpr (Tiles == 2) {
@@ -86,6 +87,22 @@ __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const ui
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
         "{%16, %17, %18, %19}, %20, 1, 1, 1, 0;"
         : POSEMAMBA_FOUR(0), POSEMAMBA_FOUR(1), POSEMAMBA_FOUR(2), POSEMAMBA_FOUR(3)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
+  } else if constexpr (Tiles == 5) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n40k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19}, {%20, %21, %22, %23}, %24, 1, 1, 1, 0;"
+        : POSEMAMBA_FOUR(0), POSEMAMBA_FOUR(1), POSEMAMBA_FOUR(2), POSEMAMBA_FOUR(3),
+          POSEMAMBA_FOUR(4)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
+  } else if constexpr (Tiles == 6) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n48k16.f32.f16.f16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23}, {%24, %25, %26, %27}, %28, 1, 1, 1, 0;"
+        : POSEMAMBA_FOUR(0), POSEMAMBA_FOUR(1), POSEMAMBA_FOUR(2), POSEMAMBA_FOUR(3),
+          POSEMAMBA_FOUR(4), POSEMAMBA_FOUR(5)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(from));
   } else if constexpr (Tiles == 8) {
     asm volatile(

@@ -20,6 +20,25 @@ __device__ __forceinline__ void load_matrices(const __half* row, uint32_t (&to)[
                : "r"(shared_address(row)));
 }
 
+// The way back: lane i gives the address of row i % 8 of matrix i / 8.
+__device__ __forceinline__ void store_matrices(void* row, const uint4& bits) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
+      "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
+      : "memory");
+#else
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+    const uint64_t to =
+        __shfl_sync(~0u, reinterpret_cast<unsigned long long>(row), m * 8 + lane / 4);
+    reinterpret_cast<uint32_t*>(to)[lane % 4] = words[m];
+  }
+#endif
+}
+
 // The 16x16 tile of A at `row0`, `k0` as the four registers of an mma operand. Rows start on 16
 // bytes.
 __device__ __forceinline__ void load_a(const __half* a, int stride, int row0, int k0, int lane,

@@ -57,7 +57,13 @@ constexpr int64_t kLeastSteps = 128;
 constexpr int64_t kLeastWhole = 180;
 constexpr int64_t kBalance = 93;
 
-int32_t automatic(const pm_cross_scan_params& p, const Device& device) {
+// Where whoever computes the rows prepares them, four states a lane pay on fewer SMs too, and up to
+// rank 8 in two rounds of blocks. Not in nearly whole ones: there the chunked design has no idle
+// SMs either, and writing what is prepared costs what the scan gains.
+constexpr int64_t kLeastPrepared = 54;
+constexpr int64_t kMostRounds = 180;
+
+int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& device) {
   const int64_t sms = device.multiprocessors;
   const auto fill = [&](int32_t config) { return 100 * blocks_of(config, p) / sms; };
   const auto usable = [&](int32_t config) { return takes(config, p, device); };
@@ -79,6 +85,10 @@ int32_t automatic(const pm_cross_scan_params& p, const Device& device) {
     if (!usable(config) || (config == kTwoStreams && !kStreamsPay)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
+    if (prepared && config == kFourStatesWide && percent >= kLeastPrepared &&
+        percent <= (p.dt_rank <= 8 ? kMostRounds : kFull)) {
+      return config;
+    }
     if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {
       return config;
     }
@@ -117,7 +127,7 @@ Problem problem_of(const pm_cross_scan_params& p) {
 Choice choose(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const Device& device) {
   const pm_cuda_tuning ask = tuning == nullptr ? pm_cuda_tuning{} : *tuning;
   Choice choice{};
-  choice.one_pass = -1;
+  choice.one_pass = choice.prepared = -1;
   if (ask.config > kConfigs) {  // one-pass, by name
     choice.one_pass = ask.config - kConfigs - 1;
     choice.forced = true;
@@ -130,7 +140,11 @@ Choice choose(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const
   choice.chunked = make_plan(problem_of(p), &ask, device.multiprocessors);
   choice.valid = choice.chunked.config >= 0;
   const bool free = ask.config == 0 && ask.variant == PM_CUDA_AUTO && ask.chunks == 0;
-  if (free && choice.valid) choice.one_pass = automatic(p, device);
+  if (free && choice.valid) {
+    choice.one_pass = automatic(p, false, device);
+    const int32_t prepared = automatic(p, true, device);
+    choice.prepared = splits_channels(prepared) ? prepared : -1;
+  }
   return choice;
 }
 

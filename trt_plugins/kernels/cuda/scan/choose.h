@@ -12,6 +12,7 @@ struct Choice {
   bool valid;        // false: the tuning asks for the impossible
   bool forced;       // the tuning names the one-pass configuration
   int32_t one_pass;  // OnePass, or -1
+  int32_t prepared;  // the same, of those that read prepared rows, where these cost nothing more
   // What runs where `one_pass` is -1 or an address is not aligned for it; the workspace serves
   // both, for a host asks for its size before it has addresses.
   Plan chunked;

@@ -34,7 +34,9 @@ Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
   return {p.dtype == PM_FLOAT16 ? scan_front_bytes(p.d_inner) : 0,
           chunked_layout(p.batch * p.directions, p.frames * p.joints, p.d_inner, p.dtype,
                          choice.chunked),
-          splits_channels(choice.one_pass) ? split_channel::prepared_bytes(p) : 0};
+          splits_channels(choice.one_pass) || choice.prepared >= 0
+              ? split_channel::prepared_bytes(p)
+              : 0};
 }
 
 void* prepared_part(void* workspace, const Layout& layout) {
@@ -143,9 +145,9 @@ bool plan_prepared_scan(const pm_cross_scan_params& p, void* workspace, const De
                         PreparedScan* plan) {
   if (!supported(p) || workspace == nullptr) return false;
   const Choice choice = choose(p, nullptr, device);
-  if (!choice.valid || !splits_channels(choice.one_pass)) return false;
+  if (!choice.valid || choice.prepared < 0) return false;
   const Layout layout = layout_of(p, choice);
-  plan->config = static_cast<OnePass>(choice.one_pass);
+  plan->config = static_cast<OnePass>(choice.prepared);
   plan->prepared = split_channel::prepared_in(prepared_part(workspace, layout), p);
   plan->args = args_of(p, choice.chunked, layout, workspace);
   return true;
@@ -172,7 +174,7 @@ extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params*
   using namespace posemamba::cuda;
   if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
   Choice none{};
-  none.one_pass = -1;
+  none.one_pass = none.prepared = -1;
   const Layout layout = layout_of(*largest, none);
   return layout.front + layout.chunked.partial + carry_limit(problem_of(*largest)) +
          prepared_limit(*largest);

@@ -8,7 +8,7 @@
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/project_cores.cuh"
 #include "cuda/block/conv_proj/project_tiles.cuh"
-#include "cuda/block/conv_proj/taps.cuh"
+#include "cuda/block/conv_proj/runs.cuh"
 
 namespace posemamba::cuda {
 namespace {
@@ -42,42 +42,18 @@ __device__ __forceinline__ void convolve(const Shared<Channels>& shared, __half*
   constexpr int kAtOnce = 32 / kLanes;  // runs of a warp
   static_assert(kLanes <= 32, "a position in one warp");
   const int channel = lane % kLanes * 8;
-  const int frames = static_cast<int>(a.frames);
-  const __half* x = static_cast<const __half*>(a.x) + channel;
   __half* u = static_cast<__half*>(a.u) + channel;
 #pragma unroll 1
   for (int part = 0; part < kGroup; part += kAtOnce * kRun) {
     const int row = part + lane / kLanes * kRun;
     const int position = first + row;
-    int joint = position % a.joints;
-    int frame = position / a.joints % frames;
-    Edge edge[kRun];
-    bool none[3][kRun] = {};
-    float sum[kRun][8];
-#pragma unroll
-    for (int i = 0; i < kRun; ++i) {
-      edge[i] = {joint == 0, joint == a.joints - 1};
-      none[0][i] = frame == 0, none[2][i] = frame == frames - 1;
-      if (++joint == a.joints) {
-        joint = 0;
-        if (++frame == frames) frame = 0;
-      }
-      read_floats(shared.bias + channel, sum[i]);
-    }
-#pragma unroll
-    for (int tap_row = 0; tap_row < 3; ++tap_row) {
-      add_taps<kRun>(x, a.x_stride, position + (tap_row - 1) * a.joints, positions,
-                     shared.taps + tap_row * 3 * Channels + channel, Channels, edge, none[tap_row],
-                     sum);
-    }
-#pragma unroll
-    for (int i = 0; i < kRun; ++i) {
-      const uint4 bits = silu_bits(sum[i]);
-      *reinterpret_cast<uint4*>(rows + (row + i) * Shared<Channels>::kStride + channel) = bits;
-      if (position + i < positions) {
-        *reinterpret_cast<uint4*>(u + int64_t{position + i} * Channels) = bits;
-      }
-    }
+    convolve_run<Channels, kRun>(
+        a, shared.taps, shared.bias, positions, position, channel, [&](int i, const uint4& bits) {
+          *reinterpret_cast<uint4*>(rows + (row + i) * Shared<Channels>::kStride + channel) = bits;
+          if (position + i < positions) {
+            *reinterpret_cast<uint4*>(u + int64_t{position + i} * Channels) = bits;
+          }
+        });
   }
 }
 

@@ -173,7 +173,7 @@ struct Projection {
     products += lane / 4 * kColumn + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2 * Pairs; ++i) {
-      const float (&v)[4] = sum[i / 2][i % 2];
+      const float(&v)[4] = sum[i / 2][i % 2];
       *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
       *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
     }
@@ -328,10 +328,13 @@ std::size_t shared_of(const pm_conv_proj_params& p) {
 }  // namespace
 
 bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device) {
-  constexpr int64_t kRounds = 2;  // of blocks: measured, 3 are sometimes too many and 4 always
+  return frames_of_block(params, device) > 0 && shared_of(params) <= device.shared_bytes;
+}
+
+bool conv_proj_prepares_at_once(const pm_conv_proj_params& params, const Device& device) {
+  if (!conv_proj_prepares(params, device)) return false;
   const int64_t frames = frames_of_block(params, device);
-  return frames > 0 && shared_of(params) <= device.shared_bytes &&
-         (params.frames + frames - 1) / frames * params.batch <= kRounds * device.multiprocessors;
+  return (params.frames + frames - 1) / frames * params.batch <= device.multiprocessors;
 }
 
 cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const CrossArgs& scan,

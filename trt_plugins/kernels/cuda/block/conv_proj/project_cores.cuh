@@ -1,21 +1,11 @@
 // x_proj of a warpgroup's 64 rows by warpgroup products (sm_90a): the weights are read from shared
-// memory once for four warps. On their way there they become core matrices (wgmma.cuh).
+// memory once for four warps.
 #pragma once
 
+#include "cuda/block/conv_proj/cores.cuh"
 #include "cuda/block/conv_proj/rows16.cuh"
-#include "cuda/block/wgmma.cuh"
 
 namespace posemamba::cuda {
-
-// Four 8x8 matrices in fragment order; lane i gives the address of row i % 8 of matrix i / 8.
-__device__ __forceinline__ void store_matrices(void* row, uint4 bits) {
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(shared_address(row)),
-      "r"(bits.x), "r"(bits.y), "r"(bits.z), "r"(bits.w)
-      : "memory");
-#endif
-}
 
 template <int Channels>
 struct CoreProjection {
@@ -33,15 +23,8 @@ struct CoreProjection {
   // This thread's share of the weights; all threads arrive at `full`.
   static __device__ __forceinline__ void load(unsigned char* to, const pm_conv_proj_params& a,
                                               uint64_t* full, int thread, int threads) {
-    const auto* packed = static_cast<const uint4*>(a.projection);
-    const int lane = thread % 32;
-    const int tiles = a.columns / 16 * kSteps;
-#pragma unroll 5
-    for (int tile = thread / 32; tile < tiles; tile += threads / 32) {
-      const int n = place_of(tile / kSteps * 16 + lane / 16 * 8 + lane % 8, a.columns);
-      const int k8 = tile % kSteps * 2 + lane / 8 % 2;
-      store_matrices(to + (k8 * a.columns + n) * 16, __ldg(packed + tile * 32 + lane));
-    }
+    load_cores<Channels>(to, a.projection, a.columns, a.columns, thread, threads,
+                         [&](int column) { return place_of(column, a.columns); });
     writes_before_products();  // other warps' too, once they have seen this arrival
     barrier_arrive(full);
   }

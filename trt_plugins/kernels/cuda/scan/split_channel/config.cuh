@@ -30,10 +30,13 @@ struct Config {
   static constexpr int kPanels = Channels / kPart;
   static constexpr int kWarpsOfPanel = Converters / kPanels;  // a warp keeps one panel's weights
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
+  // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
+  static constexpr bool kSharedWeights = Rank > 8 && kThreads == 512;
   // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
   static constexpr int kRow = Tile + 4;
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
   static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
+  static_assert(!kSharedWeights || (kWarpsOfPanel == 1 && Streams == 1), "each of one warp");
   static_assert(kUnits >= 1 && Streams * kScanThreads % 128 == 0, "warps for every scheduler");
   static_assert(Streams == 1 || Spl == 1, "a lane has one state to hand on");
 };
@@ -51,6 +54,7 @@ struct Ring {
   Stage<C> stages[C::kStages];
   uint64_t full[C::kStages];
   uint64_t empty[C::kStages];
+  alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
 };
 
 // What the second of two streams needs: the first's states where the second began, and its own sums

@@ -17,7 +17,8 @@ class Converter {
 
  public:
   __device__ __forceinline__ Converter(const CrossArgs& args, const Prepared& from,
-                                       const Span& span, int row, int first, int warp)
+                                       const Span& span, int row, int first, int warp,
+                                       float* weights)
       : a_(args), span_(span), warp_(warp) {
     lane_ = static_cast<int>(threadIdx.x) % 32;
     panel_ = warp / C::kWarpsOfPanel * C::kPart;
@@ -34,13 +35,22 @@ class Converter {
     steps4_ = from.steps4;
     y_ = static_cast<__half*>(args.partial) + int64_t{row} * args.steps * args.d_inner + first;
     const int64_t at = int64_t{direction} * args.d_inner + channel;
+    const float* weights_of_panel = args.dt_weight + at * C::kRank;
 #pragma unroll
     for (int c = 0; c < C::kPart; ++c) {
       sum_[c] = 0.0f;
       bias_[c] = __ldg(args.dt_bias + at + c);
+    }
+    if constexpr (C::kSharedWeights) {
+      shared_ = weights + panel_ * C::kRank;
+      for (int i = lane_; i < C::kPart * C::kRank; i += 32) {
+        weights[panel_ * C::kRank + i] = __ldg(weights_of_panel + i);
+      }
+      __syncwarp();  // this warp alone reads them
+    } else {
 #pragma unroll
-      for (int r = 0; r < C::kRank; ++r) {
-        weight_[c][r] = __ldg(args.dt_weight + (at + c) * C::kRank + r);
+      for (int i = 0; i < C::kPart * C::kRank; ++i) {
+        weight_[i / C::kRank][i % C::kRank] = __ldg(weights_of_panel + i);
       }
     }
   }
@@ -87,8 +97,8 @@ class Converter {
         float dt[2] = {bias_[c], bias_[c + 1]};
 #pragma unroll
         for (int r = 0; r < C::kRank; ++r) {
-          dt[0] = fmaf(raw[r], weight_[c][r], dt[0]);
-          dt[1] = fmaf(raw[r], weight_[c + 1][r], dt[1]);
+          dt[0] = fmaf(raw[r], weight(c, r), dt[0]);
+          dt[1] = fmaf(raw[r], weight(c + 1, r), dt[1]);
         }
         dt[0] = softplus_for<__half>(dt[0]);
         dt[1] = softplus_for<__half>(dt[1]);
@@ -132,6 +142,10 @@ class Converter {
   }
 
  private:
+  __device__ __forceinline__ float weight(int c, int r) const {
+    return C::kSharedWeights ? shared_[c * C::kRank + r] : weight_[c][r];
+  }
+
   // First step, inside a tile, of this warp's unit i.
   __device__ __forceinline__ int unit_step(int i) const {
     return (warp_ % C::kWarpsOfPanel + i * C::kWarpsOfPanel) * 32;
@@ -151,7 +165,8 @@ class Converter {
   bool reverse_;
   float sum_[C::kPart];  // of dt; unused, and gone, with one stream
   float bias_[C::kPart];
-  float weight_[C::kPart][C::kRank];
+  float weight_[C::kPart][C::kRank];  // of dt,
+  const float* shared_ = nullptr;     // or these
   Word u_bits_[C::kUnits];
   float4 raw_quads_[C::kUnits][kRankQuads];
 };

@@ -18,7 +18,7 @@ __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from
   Ring<C>& ring = shared.rings[stream];
   const Span span = span_of<C>(a.steps, stream);
   const int tiles = tiles_of<C>(span);
-  Converter<C> converter(a, from, span, row, first, warp);
+  Converter<C> converter(a, from, span, row, first, warp, ring.weights);
   dependency_wait();  // what is prepared comes from the previous launch
   dependency_release();
   converter.load(0);

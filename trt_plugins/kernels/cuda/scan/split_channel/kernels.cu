@@ -17,9 +17,7 @@ Kernel entry() {
 
 template <int Rank>
 Kernel of_config(OnePass config) {
-  if constexpr (Rank <= 8) {  // more weights would not fit the registers of 16 warps
-    if (config == kFourStatesWide) return entry<kFourStatesWide, Rank, 4, 32, 3, 8>();
-  }
+  if (config == kFourStatesWide) return entry<kFourStatesWide, Rank, 4, 32, 3, 8>();
   if constexpr (Rank == 8) {  // elsewhere two blocks of two states a lane are faster
     if (config == kFourStates) return entry<kFourStates, Rank, 4, 64, 2, 4>();
   }

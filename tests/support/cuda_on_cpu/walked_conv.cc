@@ -1,0 +1,73 @@
+// The convolution that writes what the split-channel scan reads, on the emulator, for
+// tests/native/cuda_on_cpu.
+#include <algorithm>
+
+#include "cuda/block/conv_proj/designs.h"
+#include "cuda/scan/split_channel/launch.h"
+
+namespace posemamba::cuda {
+namespace {
+
+using Function = void (*)(pm_conv_proj_params, CrossArgs, split_channel::Prepared, int);
+
+struct Call {
+  Function function;
+  void** args;
+};
+
+CrossArgs args_of(const pm_cross_scan_params& p) {
+  CrossArgs a{};
+  a.steps = static_cast<int>(p.frames * p.joints);
+  a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.d_inner = p.d_inner;
+  a.d_state = p.d_state, a.dt_rank = p.dt_rank, a.directions = p.directions;
+  std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
+  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
+  std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
+  std::copy_n(p.limb_index, p.joints, a.limb_index);
+  return a;
+}
+
+}  // namespace
+
+cudaError_t launch(const void* function, dim3 grid, dim3 block, void** args, bool, const Device&,
+                   cudaStream_t, std::size_t shared) {
+  const Call call{reinterpret_cast<Function>(const_cast<void*>(function)), args};
+  return cuda_on_cpu::run(
+      grid, static_cast<int>(block.x), shared,
+      [](const void* c) {
+        const Call& one = *static_cast<const Call*>(c);
+        one.function(*static_cast<const pm_conv_proj_params*>(one.args[0]),
+                     *static_cast<const CrossArgs*>(one.args[1]),
+                     *static_cast<const split_channel::Prepared*>(one.args[2]),
+                     *static_cast<const int*>(one.args[3]));
+      },
+      &call);
+}
+
+// The launcher asks for it; the scan itself is not here.
+Kernel split_channel_kernel(OnePass, int32_t, int32_t) { return {nullptr, 0}; }
+namespace split_channel {
+const void* prepare_kernel_of(int32_t) { return nullptr; }
+}  // namespace split_channel
+
+}  // namespace posemamba::cuda
+
+// What is prepared, in `memory`, and where B and C and the dt inputs begin in it.
+extern "C" std::size_t cuda_on_cpu_prepared(const pm_cross_scan_params* p, std::size_t* bc,
+                                            std::size_t* raw) {
+  using namespace posemamba::cuda::split_channel;
+  const posemamba::cuda::split_channel::Prepared to = prepared_in(nullptr, *p);
+  *bc = reinterpret_cast<std::size_t>(to.bc), *raw = reinterpret_cast<std::size_t>(to.raw);
+  return prepared_bytes(*p);
+}
+
+extern "C" int cuda_on_cpu_walked_conv(const pm_conv_proj_params* conv,
+                                       const pm_cross_scan_params* scan, int multiprocessors,
+                                       void* memory) {
+  using namespace posemamba::cuda;
+  Device device = current_device();
+  device.multiprocessors = multiprocessors, device.major = 8;
+  if (!conv_proj_walks(*scan, device)) return cudaErrorNotSupported;
+  return launch_conv_proj_walked(*conv, args_of(*scan), split_channel::prepared_in(memory, *scan),
+                                 device, nullptr);
+}
