@@ -142,7 +142,7 @@ WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's m
         {"batch": 8, "frames": 243},  # all frames of the batch, by a block an SM
         {"d_model": 256, "batch": 3, "frames": 243},  # the tail for batches
         {"d_model": 64, "batch": 12, "frames": 81, "directions": FOUR},
-        {"d_model": 256, "batch": 4, "frames": 81},  # too wide for that: blocks of two frames take turns
+        {"d_model": 256, "batch": 4, "frames": 81},  # too wide: blocks take turns
         {"d_model": 64, "batch": 5, "frames": 27},
         {"frames": 13, "joints": 13, "directions": NO_LIMBS},
         {"frames": 141, "joints": 1, "directions": replace(BIDIRECTIONAL, limb_index=(0,))},

@@ -23,7 +23,6 @@ struct Shared {
   alignas(16) float taps[9 * Channels];
   alignas(16) float bias[Channels];
   alignas(16) __half rows[kRows * kStride];
-  alignas(16) uint64_t weights_full;
 
   static constexpr std::size_t bytes(int outputs) {
     return sizeof(Shared) + static_cast<std::size_t>(outputs) * Channels * sizeof(__half);
@@ -84,14 +83,12 @@ __device__ __forceinline__ void run_block(const pm_conv_proj_params& a, const Cr
   // From one lane: the compiler sees that all have it.
   const int warp = Warpgroups ? __shfl_sync(~0u, thread / 32, 0) : thread / 32;
   const int lane = thread % 32;
-  if (thread == 0) barrier_init(&shared.weights_full, kThreads);
   for (int i = thread; i < 9 * Channels; i += kThreads) shared.taps[i] = __ldg(a.weight + i);
   for (int i = thread; i < Channels; i += kThreads) shared.bias[i] = __ldg(a.bias + i);
-  __syncthreads();  // the barrier, taps and bias are there
+  __syncthreads();  // taps and bias are there
   load_cores<Channels>(cores, a.projection, a.columns, c.directions * Columns::kWidth, thread,
                        kThreads, [&](int column) { return Columns::place_of(column, c.dt_rank); });
-  if constexpr (Warpgroups) writes_before_products();  // other warps' too, behind this arrival
-  barrier_arrive(&shared.weights_full);
+  if constexpr (Warpgroups) writes_before_products();  // other warps' too, behind the next barrier
   dependency_wait();  // x comes from the previous launch; the weights do not
   dependency_release();
 
@@ -103,8 +100,7 @@ __device__ __forceinline__ void run_block(const pm_conv_proj_params& a, const Cr
     const FrameTile tile{t * frames, min(frames, all - t * frames)};
     convolve<Channels>(shared, a, tile, all * a.joints, warp, lane);
     pad(c, to, tile, thread);
-    __syncthreads();  // the rows are complete
-    barrier_wait(&shared.weights_full, 0);
+    __syncthreads();  // rows and weights are complete
     if (warp / kTogether * kTogether * 16 < tile.frames * a.joints) {
       write_walks<Channels, RankBlocks, Warpgroups>(
           c, to, tile, shared.rows, Shared<Channels>::kStride, cores, warp * 16, lane);
