@@ -172,7 +172,7 @@ SESSIONS: dict[str, tuple[int, str]] = {
     "channels=3": (BAD_MODEL, "reads 3 numbers of each joint, this library gives it x and y alone"),
     "channels=5": (BAD_MODEL, "reads 5 numbers of each joint"),
     "joints=16": (BAD_MODEL, "joints 16"),
-    "type=10": (BAD_MODEL, "type 10"),
+    "type=10": (BAD_MODEL, "type float16"),
     "rank=3": (BAD_MODEL, "3 dimensions"),
     "no_tensor=1": (BAD_MODEL, "is no tensor"),
     "fail=CreateSession;code=7": (BAD_MODEL, "is no ONNX model, or is truncated"),

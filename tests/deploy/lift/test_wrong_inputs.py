@@ -250,7 +250,7 @@ INPUTS: dict[str, tuple[Make, str]] = {
     "image_id negative": (_json(_changed(image_id=-4)), "no frame number"),
     "image_id huge": (_json(_changed(image_id=10**30)), "no frame number"),
     "no keypoints at all": (_json([{"image_id": 1, "bbox": [1, 2, 3, 4], "score": 1}]),
-                            "1 entries without keypoints left out"),
+                            "1 entry without keypoints left out"),
     "only a dog": (_json([{**e, "category_id": 18} for e in files.coco_results(FILM)]),
                    "of other categories"),
     "an entry is a text": (_json([*files.coco_results(FILM), "x"]), "k.json"),
