@@ -140,9 +140,15 @@ class Run:
         """Go on where the folder's checkpoint stands.
 
         Raises:
-            InputError: as :func:`posemamba.training.state.load_state`.
+            InputError: as :func:`posemamba.training.state.load_state`, or the file that the run
+                went on from holds other weights now.
         """
         content = load_state(self.folder / STATE, self.config, self._clips)
+        if content.get("begun", self._begun) != self._begun:
+            raise InputError(
+                f"'{self.folder / STATE}' did not begin with the weights that "
+                f"'{self.config.init}' holds now: put the former file back"
+            )
         self.model.load_state_dict(content["model_pos"])
         self.stepper.load_optimizer(content["optimizer"])
         self.stepper.scaler.load_state_dict(content["scaler"])
@@ -261,6 +267,7 @@ class Run:
             "step": self.step,
             "log": self.rows,
             "clips": self._clips,
+            "begun": self._begun,
             "seconds": elapsed,
         }
         self.folder.mkdir(parents=True, exist_ok=True)

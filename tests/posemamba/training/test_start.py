@@ -123,3 +123,12 @@ def test_it_resumes_with_the_same_start_alone(here: Path) -> None:
     assert "was trained with init 'before.safetensors', not None" in train(*rest, code=2)
     train(*begun, *rest)
     assert "from weights with SHA-256" in header("run/final.safetensors")["training"]
+
+
+def test_it_does_not_resume_where_the_start_has_changed(here: Path) -> None:
+    """The weights' header would name what they never came from."""
+    begun = ("--init", "before.safetensors")
+    train(*begun, *STANDS, "-o", "run")
+    save("before.safetensors", data="another")
+    told = train(*begun, "--learning-rate", "1e-30", "-o", "run", "--resume", code=2)
+    assert "did not begin with the weights that 'before.safetensors' holds now" in told
