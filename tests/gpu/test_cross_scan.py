@@ -23,7 +23,7 @@ ONE_PASS = [
     *((6, dtype, rank) for dtype in (HALF, SINGLE) for rank in (4, 8, 16)),
     *((7, HALF, rank) for rank in (4, 8, 16)),
     (8, HALF, 8),
-    *((config, HALF, rank) for config in (9, 10, 11) for rank in (4, 8, 16)),
+    *((config, HALF, rank) for config in (9, 10) for rank in (4, 8, 16)),
 ]
 #: One row of each configuration, where the type and rank do not matter.
 ONE_OF_EACH = [
@@ -33,7 +33,6 @@ ONE_OF_EACH = [
     (8, HALF, 8),
     (9, HALF, 16),
     (10, HALF, 4),
-    (11, HALF, 4),
 ]
 
 
@@ -180,28 +179,14 @@ def test_same_bits_twice(lib: ctypes.CDLL, config: int, chunks: int) -> None:
 def test_one_pass(
     lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int, d_inner: int
 ) -> None:
-    batch = 1 if config == 11 else 2  # a block of few channels: else too many for a small GPU
-    inputs = oracle.make_cross(batch=batch, d_inner=d_inner, rank=rank, dtype=dtype)
+    inputs = oracle.make_cross(batch=2, d_inner=d_inner, rank=rank, dtype=dtype)
     check(lib, inputs, Tuning(0, 0, config))
 
 
 @pytest.mark.parametrize(
     ("frames", "joints"),
-    [
-        (1, 1),
-        (1, 17),
-        (2, 1),
-        (16, 2),
-        (3, 11),
-        (13, 5),
-        (43, 3),
-        (81, 17),
-        (243, 17),
-        (96, 4),
-        (64, 3),
-        (193, 1),
-    ],
-    ids=["1", "17", "2", "32", "33", "65", "129", "1377", "4131", "384", "192", "193"],
+    [(1, 1), (1, 17), (2, 1), (16, 2), (3, 11), (13, 5), (43, 3), (81, 17), (243, 17), (96, 4)],
+    ids=["1", "17", "2", "32", "33", "65", "129", "1377", "4131", "384"],
 )
 @pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
 def test_one_pass_length(

@@ -46,9 +46,6 @@ constexpr int64_t kFull = 100;
 // is not short.
 constexpr int64_t kLeastTwice = 140;
 constexpr int64_t kLeastTwiceSteps = 256;
-// Two streams a block, where even 8 channels a block leave SMs without one. Predicted, not
-// measured: false leaves such problems to the chunked design.
-constexpr bool kStreamsPay = true;
 // Up to so many steps the chunked design's second launch costs more than idle SMs do, and from so
 // many on a preparing kernel pays.
 constexpr int64_t kShort = 512;
@@ -81,8 +78,8 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
   }
   const int64_t steps = p.frames * p.joints;
   if (steps < kLeastSteps) return -1;
-  for (const int32_t config : {kFourStatesWide, kFourStates, kTwoStates, kTwoStreams, kOneState}) {
-    if (!usable(config) || (config == kTwoStreams && !kStreamsPay)) continue;
+  for (const int32_t config : {kFourStatesWide, kFourStates, kTwoStates, kOneState}) {
+    if (!usable(config)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
     if (prepared && config == kFourStatesWide && percent >= kLeastPrepared &&

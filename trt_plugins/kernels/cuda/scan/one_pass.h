@@ -20,12 +20,11 @@ enum OnePass : int32_t {
   kFourStates = 2,      // the same, 32 channels
   kTwoStates = 3,       // 2 states a lane, 16 channels
   kOneState = 4,        // 1 state a lane, 8 channels
-  kTwoStreams = 5,      // the same, 4 channels, two parts of the sequence at once
-  kOnePassConfigs = 6
+  kOnePassConfigs = 5
 };
 
-constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {{128, 128}, {64, 512}, {32, 256},
-                                                          {16, 256},  {8, 256},  {4, 384}};
+constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
+    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 256}};
 
 constexpr bool splits_channels(int32_t config) { return config > kWholeChannel; }
 

@@ -11,9 +11,7 @@ namespace posemamba::cuda::split_channel {
 // Tile        steps of a shared-memory stage
 // Stages      stages of the ring
 // Converters  warps that read, convert and project the tiles ahead and store the outputs behind
-// Streams     1, or 2 parts of the sequence that a block walks at once (streams.cuh), each with a
-//             ring, scan warps and converters of its own
-template <int Rank, int Spl, int Channels, int Tile, int Stages, int Converters, int Streams = 1>
+template <int Rank, int Spl, int Channels, int Tile, int Stages, int Converters>
 struct Config {
   static constexpr int kRank = Rank;
   static constexpr int kSpl = Spl;
@@ -21,13 +19,11 @@ struct Config {
   static constexpr int kTile = Tile;
   static constexpr int kStages = Stages;
   static constexpr int kConverters = Converters;
-  static constexpr int kStreams = Streams;
   static constexpr int kLanes = kOnePassStates / Spl;
-  static constexpr int kGroups = 32 / kLanes;             // channels of a scan warp
-  static constexpr int kScanThreads = Channels * kLanes;  // of a stream
-  static constexpr int kThreads = Streams * (kScanThreads + 32 * Converters);
-  static constexpr int kPart = Channels < kPanel ? Channels : kPanel;  // channels of a panel here
-  static constexpr int kPanels = Channels / kPart;
+  static constexpr int kGroups = 32 / kLanes;  // channels of a scan warp
+  static constexpr int kScanThreads = Channels * kLanes;
+  static constexpr int kThreads = kScanThreads + 32 * Converters;
+  static constexpr int kPanels = Channels / kPanel;
   static constexpr int kWarpsOfPanel = Converters / kPanels;  // a warp keeps one panel's weights
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
   // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
@@ -36,9 +32,8 @@ struct Config {
   static constexpr int kRow = Tile + 4;
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
   static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
-  static_assert(!kSharedWeights || (kWarpsOfPanel == 1 && Streams == 1), "each of one warp");
-  static_assert(kUnits >= 1 && Streams * kScanThreads % 128 == 0, "warps for every scheduler");
-  static_assert(Streams == 1 || Spl == 1, "a lane has one state to hand on");
+  static_assert(!kSharedWeights || kWarpsOfPanel == 1, "each of one warp");
+  static_assert(kUnits >= 1 && kScanThreads % 128 == 0, "warps for every scheduler");
 };
 
 template <class C>
@@ -50,26 +45,11 @@ struct Stage {
 };
 
 template <class C>
-struct Ring {
+struct Shared {
   Stage<C> stages[C::kStages];
   uint64_t full[C::kStages];
   uint64_t empty[C::kStages];
   alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
-};
-
-// What the second of two streams needs: the first's states where the second began, and its own sums
-// of dt since, by converter warp.
-template <class C>
-struct Meeting {
-  float state[C::kStreams > 1 ? C::kScanThreads : 1];
-  float sums[C::kConverters][C::kPart];
-  uint64_t known;  // the states are there
-};
-
-template <class C>
-struct Shared {
-  Ring<C> rings[C::kStreams];
-  Meeting<C> meeting;
 };
 
 // Floats (B, then C) of a step.

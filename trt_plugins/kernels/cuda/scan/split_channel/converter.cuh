@@ -4,32 +4,27 @@
 // registers while the ring is full.
 #pragma once
 
-#include <type_traits>
-
-#include "cuda/scan/split_channel/streams.cuh"
+#include "cuda/scan/split_channel/config.cuh"
 
 namespace posemamba::cuda::split_channel {
 
 template <class C>
 class Converter {
   static constexpr int kRankQuads = C::kRank / 4;
-  using Word = typename std::conditional<C::kPart == kPanel, uint4, uint2>::type;  // of channels
 
  public:
-  __device__ __forceinline__ Converter(const CrossArgs& args, const Prepared& from,
-                                       const Span& span, int row, int first, int warp,
-                                       float* weights)
-      : a_(args), span_(span), warp_(warp) {
+  __device__ __forceinline__ Converter(const CrossArgs& args, const Prepared& from, int row,
+                                       int first, int warp, float* weights)
+      : a_(args), warp_(warp) {
     lane_ = static_cast<int>(threadIdx.x) % 32;
-    panel_ = warp / C::kWarpsOfPanel * C::kPart;
+    panel_ = warp / C::kWarpsOfPanel * kPanel;
     owned_ = args.d_inner - first;
     const int direction = row % args.directions;
     const int64_t walk = int64_t{row / args.directions} * from.walks + from.walk[direction];
     reverse_ = args.reverse[direction] != 0;
     // d_inner is a multiple of 8: a panel is all inside, or repeats the last one and is not stored.
-    const int channel = min(first + panel_, args.d_inner - C::kPart);
-    const int inside = channel % kPanel;
-    u_ = from.u + (walk * args.d_inner + channel - inside) * from.steps4 + inside;
+    const int channel = min(first + panel_, args.d_inner - kPanel);
+    u_ = from.u + (walk * args.d_inner + channel) * from.steps4;
     raw_ = from.raw + int64_t{row} * from.steps4 * C::kRank;
     bc_ = from.bc + int64_t{row} * from.steps4 * kStates2;
     steps4_ = from.steps4;
@@ -37,32 +32,27 @@ class Converter {
     const int64_t at = int64_t{direction} * args.d_inner + channel;
     const float* weights_of_panel = args.dt_weight + at * C::kRank;
 #pragma unroll
-    for (int c = 0; c < C::kPart; ++c) {
-      sum_[c] = 0.0f;
-      bias_[c] = __ldg(args.dt_bias + at + c);
-    }
+    for (int c = 0; c < kPanel; ++c) bias_[c] = __ldg(args.dt_bias + at + c);
     if constexpr (C::kSharedWeights) {
       shared_ = weights + panel_ * C::kRank;
-      for (int i = lane_; i < C::kPart * C::kRank; i += 32) {
+      for (int i = lane_; i < kPanel * C::kRank; i += 32) {
         weights[panel_ * C::kRank + i] = __ldg(weights_of_panel + i);
       }
       __syncwarp();  // this warp alone reads them
     } else {
 #pragma unroll
-      for (int i = 0; i < C::kPart * C::kRank; ++i) {
+      for (int i = 0; i < kPanel * C::kRank; ++i) {
         weight_[i / C::kRank][i % C::kRank] = __ldg(weights_of_panel + i);
       }
     }
   }
 
-  // Starts the reads of tile `t` of the span. Steps past the end repeat the last one.
-  __device__ __forceinline__ void load(int t) {
-    const int step = span_.first + t * C::kTile;
+  // Starts the reads of the tile that begins at `step`. Steps past the end repeat the last one.
+  __device__ __forceinline__ void load(int step) {
 #pragma unroll
     for (int i = 0; i < C::kUnits; ++i) {
       const int s = min(step + unit_step(i) + lane_, a_.steps - 1);
-      const int at = reverse_ ? a_.steps - 1 - s : s;
-      u_bits_[i] = __ldg(reinterpret_cast<const Word*>(u_ + int64_t{at} * kPanel));
+      u_bits_[i] = __ldg(reinterpret_cast<const uint4*>(u_) + (reverse_ ? a_.steps - 1 - s : s));
 #pragma unroll
       for (int r = 0; r < kRankQuads; ++r) {
         raw_quads_[i][r] = __ldg(reinterpret_cast<const float4*>(raw_) + s * kRankQuads + r);
@@ -71,15 +61,14 @@ class Converter {
   }
 
   // Starts the copy of the tile's B and C, which `full` counts.
-  __device__ __forceinline__ void copy(Stage<C>& stage, int t, uint64_t* full) const {
-    const int step = span_.first + t * C::kTile;
+  __device__ __forceinline__ void copy(Stage<C>& stage, int step, uint64_t* full) const {
     const int steps = min(C::kTile, steps4_ - step);
     const float* from = bc_ + int64_t{step} * kStates2;
     copy_states<C>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
   }
 
   // Converts what load() read.
-  __device__ __forceinline__ void store(Stage<C>& stage) {
+  __device__ __forceinline__ void store(Stage<C>& stage) const {
 #pragma unroll
     for (int i = 0; i < C::kUnits; ++i) {
       float raw[C::kRank];
@@ -88,11 +77,10 @@ class Converter {
         const float4 v = raw_quads_[i][r];
         raw[4 * r] = v.x, raw[4 * r + 1] = v.y, raw[4 * r + 2] = v.z, raw[4 * r + 3] = v.w;
       }
-      uint32_t bits[C::kPart / 2];
-      *reinterpret_cast<Word*>(bits) = u_bits_[i];
+      const uint32_t bits[4] = {u_bits_[i].x, u_bits_[i].y, u_bits_[i].z, u_bits_[i].w};
       const int to = panel_ * C::kRow + unit_step(i) + lane_;
 #pragma unroll
-      for (int c = 0; c < C::kPart; c += 2) {
+      for (int c = 0; c < kPanel; c += 2) {
         const float2 u = Io<__half>::value2(bits[c / 2]);
         float dt[2] = {bias_[c], bias_[c + 1]};
 #pragma unroll
@@ -102,7 +90,6 @@ class Converter {
         }
         dt[0] = softplus_for<__half>(dt[0]);
         dt[1] = softplus_for<__half>(dt[1]);
-        sum_[c] += dt[0], sum_[c + 1] += dt[1];
         stage.dt[to + c * C::kRow] = dt[0];
         stage.dt[to + (c + 1) * C::kRow] = dt[1];
         stage.du[to + c * C::kRow] = dt[0] * u.x;
@@ -111,32 +98,17 @@ class Converter {
     }
   }
 
-  // The sums over the steps converted so far of a part of the channels.
-  __device__ __forceinline__ void put_sums(float (&to)[C::kPart]) const {
-#pragma unroll
-    for (int c = 0; c < C::kPart; ++c) {
-      float sum = sum_[c];
-#pragma unroll
-      for (int distance = 16; distance > 0; distance /= 2) {
-        sum += __shfl_xor_sync(~0u, sum, distance);
-      }
-      if (lane_ == 0) to[c] = sum;
-    }
-  }
-
-  // Stores the outputs of tile `t`, a word of channels at a time.
-  __device__ __forceinline__ void flush(const Stage<C>& stage, int t) const {
-    const int step = span_.first + t * C::kTile;
+  // Stores the outputs of the tile that begins at `step`, 16 bytes of channels at a time.
+  __device__ __forceinline__ void flush(const Stage<C>& stage, int step) const {
     constexpr int kTurns = C::kTile * C::kPanels / (32 * C::kConverters);
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
       const int piece = (i * C::kConverters + warp_) * 32 + lane_;
       const int s = piece / C::kPanels;
-      const int channel = piece % C::kPanels * C::kPart;
-      if (step + s < span_.end && (C::kStreams == 1 || step + s >= span_.from) &&
-          channel < owned_) {
-        *reinterpret_cast<Word*>(y_ + int64_t{step + s} * a_.d_inner + channel) =
-            *reinterpret_cast<const Word*>(stage.y + s * C::kOutRow + channel);
+      const int channel = piece % C::kPanels * kPanel;
+      if (step + s < a_.steps && channel < owned_) {
+        *reinterpret_cast<uint4*>(y_ + int64_t{step + s} * a_.d_inner + channel) =
+            *reinterpret_cast<const uint4*>(stage.y + s * C::kOutRow + channel);
       }
     }
   }
@@ -152,7 +124,6 @@ class Converter {
   }
 
   const CrossArgs& a_;
-  const Span span_;
   const __half* u_;
   const float* raw_;
   const float* bc_;
@@ -163,11 +134,10 @@ class Converter {
   int panel_;  // first channel of this warp's panel, inside the block
   int owned_;  // channels from the block's first to the end
   bool reverse_;
-  float sum_[C::kPart];  // of dt; unused, and gone, with one stream
-  float bias_[C::kPart];
-  float weight_[C::kPart][C::kRank];  // of dt,
-  const float* shared_ = nullptr;     // or these
-  Word u_bits_[C::kUnits];
+  float bias_[kPanel];
+  float weight_[kPanel][C::kRank];  // of dt,
+  const float* shared_ = nullptr;   // or these
+  uint4 u_bits_[C::kUnits];
   float4 raw_quads_[C::kUnits][kRankQuads];
 };
 

@@ -14,68 +14,50 @@ namespace posemamba::cuda::split_channel {
 // that each is ordered.
 template <class C>
 __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from, Shared<C>& shared,
-                                        int stream, int row, int first, int warp) {
-  Ring<C>& ring = shared.rings[stream];
-  const Span span = span_of<C>(a.steps, stream);
-  const int tiles = tiles_of<C>(span);
-  Converter<C> converter(a, from, span, row, first, warp, ring.weights);
+                                        int row, int first, int tiles, int warp) {
+  Converter<C> converter(a, from, row, first, warp, shared.weights);
   dependency_wait();  // what is prepared comes from the previous launch
   dependency_release();
   converter.load(0);
   Cursor<C> at;
 #pragma unroll 1
   for (int t = 0; t < tiles + C::kStages; ++t, at.next()) {
-    Stage<C>& stage = ring.stages[at.stage];
+    Stage<C>& stage = shared.stages[at.stage];
     if (t >= C::kStages) {
-      barrier_wait(ring.empty + at.stage, at.parity ^ 1);
-      converter.flush(stage, t - C::kStages);
+      barrier_wait(shared.empty + at.stage, at.parity ^ 1);
+      converter.flush(stage, (t - C::kStages) * C::kTile);
     }
     if (t < tiles) {
-      converter.copy(stage, t, ring.full + at.stage);
+      converter.copy(stage, t * C::kTile, shared.full + at.stage);
       converter.store(stage);
-      if (C::kStreams > 1 && stream == 1 && t == span.meeting - 1) {
-        converter.put_sums(shared.meeting.sums[warp]);
-      }
-      barrier_arrive(ring.full + at.stage);
-      if (t + 1 < tiles) converter.load(t + 1);
+      barrier_arrive(shared.full + at.stage);
+      if (t + 1 < tiles) converter.load((t + 1) * C::kTile);
     }
   }
 }
 
 template <class C>
-__device__ __forceinline__ void scan(const CrossArgs& a, Shared<C>& shared, int stream,
-                                     int direction, int first, int thread) {
-  Ring<C>& ring = shared.rings[stream];
-  const Span span = span_of<C>(a.steps, stream);
-  const int tiles = tiles_of<C>(span);
-  if (C::kStreams > 1 && tiles == 0) return;  // a short sequence is the first stream's
-  Scanner<C> scanner(a, direction, first, thread);
+__device__ __forceinline__ void scan(const CrossArgs& a, Shared<C>& shared, int direction,
+                                     int first, int tiles) {
+  Scanner<C> scanner(a, direction, first);
   Cursor<C> at;
-  barrier_wait(ring.full, 0);
+  barrier_wait(shared.full, 0);
   if constexpr (C::kSpl <= 2) {
-    scanner.prepare(ring.stages[0], 0);
+    scanner.prepare(shared.stages[0], 0);
 #pragma unroll 1
     for (int t = 0; t < tiles; ++t) {
       const int now = at.stage;
       at.next();
-      if (t + 1 < tiles) barrier_wait(ring.full + at.stage, at.parity);
-      if constexpr (C::kStreams > 1) {
-        if (t == span.meeting && stream == 0) scanner.tell(shared.meeting, thread);
-        if (t == span.meeting && stream == 1) scanner.listen(shared.meeting, thread);
-      }
-      if (C::kStreams > 1 && stream == 1 && t < span.meeting) {
-        scanner.states(ring.stages[now], ring.stages[at.stage]);
-      } else {
-        scanner.pipelined(ring.stages[now], ring.stages[at.stage]);
-      }
-      barrier_arrive(ring.empty + now);
+      if (t + 1 < tiles) barrier_wait(shared.full + at.stage, at.parity);
+      scanner.pipelined(shared.stages[now], shared.stages[at.stage]);
+      barrier_arrive(shared.empty + now);
     }
   } else {
 #pragma unroll 1
     for (int t = 0; t < tiles; ++t, at.next()) {
-      barrier_wait(ring.full + at.stage, at.parity);
-      scanner.blocked(ring.stages[at.stage]);
-      barrier_arrive(ring.empty + at.stage);
+      barrier_wait(shared.full + at.stage, at.parity);
+      scanner.blocked(shared.stages[at.stage]);
+      barrier_arrive(shared.empty + at.stage);
     }
   }
 }
@@ -93,22 +75,20 @@ __global__ void __launch_bounds__(C::kThreads, 1)
   const int warp = __shfl_sync(~0u, thread / 32, 0);
   const int first = static_cast<int>(blockIdx.x) % a.blocks_per_row * C::kChannels;
   const int row = static_cast<int>(blockIdx.x) / a.blocks_per_row;  // batch * directions + k
-  if (thread < C::kStreams) {
-    Ring<C>& ring = shared.rings[thread];
+  const int tiles = (a.steps + C::kTile - 1) / C::kTile;
+  if (thread == 0) {
 #pragma unroll
     for (int s = 0; s < C::kStages; ++s) {
-      barrier_init(ring.full + s, full_arrivals<C>());
-      barrier_init(ring.empty + s, C::kScanThreads);
+      barrier_init(shared.full + s, full_arrivals<C>());
+      barrier_init(shared.empty + s, C::kScanThreads);
     }
-    if (C::kStreams > 1 && thread == 0) barrier_init(&shared.meeting.known, C::kScanThreads);
     barriers_ready();
   }
-  __syncthreads();  // the rings are ready
-  if (warp < C::kStreams * kScanWarps) {
-    scan<C>(a, shared, warp / kScanWarps, row % a.directions, first, thread % C::kScanThreads);
+  __syncthreads();  // the ring is ready
+  if (warp < kScanWarps) {
+    scan<C>(a, shared, row % a.directions, first, tiles);
   } else {
-    const int converter = warp - C::kStreams * kScanWarps;
-    convert<C>(a, from, shared, converter / C::kConverters, row, first, converter % C::kConverters);
+    convert<C>(a, from, shared, row, first, tiles, warp - kScanWarps);
   }
 }
 

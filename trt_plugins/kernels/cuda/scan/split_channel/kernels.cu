@@ -6,10 +6,10 @@
 namespace posemamba::cuda {
 namespace {
 
-template <OnePass Config, int Rank, int Spl, int Tile, int Stages, int Converters, int Streams = 1>
+template <OnePass Config, int Rank, int Spl, int Tile, int Stages, int Converters>
 Kernel entry() {
   constexpr OnePassShape kShape = kOnePassShapes[Config];
-  using C = split_channel::Config<Rank, Spl, kShape.channels, Tile, Stages, Converters, Streams>;
+  using C = split_channel::Config<Rank, Spl, kShape.channels, Tile, Stages, Converters>;
   static_assert(C::kThreads == kShape.threads, "as one_pass.h says");
   return {reinterpret_cast<const void*>(&split_channel::split_channel_kernel<C>),
           sizeof(split_channel::Shared<C>)};
@@ -23,7 +23,6 @@ Kernel of_config(OnePass config) {
   }
   if (config == kTwoStates) return entry<kTwoStates, Rank, 2, 64, 4, 4>();
   if (config == kOneState) return entry<kOneState, Rank, 1, 128, 3, 4>();
-  if (config == kTwoStreams) return entry<kTwoStreams, Rank, 1, 128, 3, 4, 2>();
   return {nullptr, 0};
 }
 

@@ -15,8 +15,8 @@ class Scanner {
  public:
   // A 16-byte shared read is served at full rate only if neighbouring lanes share addresses: bit 0
   // of the lane chooses between channels, bit 1 between states.
-  __device__ __forceinline__ Scanner(const CrossArgs& a, int direction, int first, int thread) {
-    const int l = thread % 32;
+  __device__ __forceinline__ Scanner(const CrossArgs& a, int direction, int first) {
+    const int l = static_cast<int>(threadIdx.x) % 32;
     int group;
     if constexpr (C::kLanes == 16) {
       lane_ = l >> 1;
@@ -29,8 +29,7 @@ class Scanner {
       lane_ = (l >> 1 & 1) | (l >> 4 & 1) << 1;
       group = (l & 1) | (l >> 2 & 3) << 1;
     }
-    group += thread / 32 * C::kGroups;
-    group_ = group;
+    group += static_cast<int>(threadIdx.x) / 32 * C::kGroups;
     row_ = group * C::kRow;
     out_ = lane_ * C::kOutRow + group;
     // A lane without a channel repeats the last one; the converters store nothing of it.
@@ -107,38 +106,6 @@ class Scanner {
     }
   }
 
-  // A tile whose outputs do not count: states alone, the same way.
-  __device__ __forceinline__ void states(const Stage<C>& stage, const Stage<C>& next) {
-    constexpr int kGroups = C::kTile / kSum;
-#pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
-#pragma unroll
-      for (int t = 0; t < kSum; ++t) {
-#pragma unroll
-        for (int i = 0; i < kSpl; ++i) h_[i] = fmaf(decay_[t][i], h_[i], input_[t][i]);
-      }
-      if (g + 1 < kGroups) {
-        prepare(stage, (g + 1) * kSum);
-      } else {
-        prepare(next, 0);
-      }
-    }
-  }
-
-  // Where two streams meet, between two tiles: the first tells its states, the second adds what has
-  // become of them.
-  __device__ __forceinline__ void tell(Meeting<C>& meeting, int thread) const {
-    meeting.state[thread] = h_[0];
-    barrier_arrive(&meeting.known);
-  }
-  __device__ __forceinline__ void listen(Meeting<C>& meeting, int thread) {
-    float dt = 0.0f;
-#pragma unroll
-    for (int w = 0; w < C::kConverters; ++w) dt += meeting.sums[w][group_];
-    barrier_wait(&meeting.known, 0);
-    h_[0] = fmaf(exp2_fast(dt * a_[0]), meeting.state[thread], h_[0]);
-  }
-
   // A tile in bodies of kBlock steps, for two warps on a scheduler: the compiler's own order wins.
   __device__ __forceinline__ void blocked(Stage<C>& stage) {
 #pragma unroll 1
@@ -209,10 +176,9 @@ class Scanner {
   float input_[kSum][kSpl];
   int b_[kSpl];  // where this lane's states of B and C lie in four steps
   int c_[kSpl];
-  int row_;    // of the lane's channel in Stage::dt and du
-  int out_;    // of its output in Stage::y, in a group of kSum steps
-  int lane_;   // among the channel's lanes: states lane + kLanes * i
-  int group_;  // the lane's channel, in the block
+  int row_;   // of the lane's channel in Stage::dt and du
+  int out_;   // of its output in Stage::y, in a group of kSum steps
+  int lane_;  // among the channel's lanes: states lane + kLanes * i
 };
 
 }  // namespace posemamba::cuda::split_channel
