@@ -62,9 +62,6 @@ def check_case(library: ctypes.CDLL, case: v2.IndexedCase, tuning: Tuning | None
     check_directions(found, v2.indexed_scan(case), v2.indexed_scan(case, np.float32))
 
 
-#: Each position twice, most of them far apart.
-THERE_AND_BACK = np.concatenate([np.arange(153), np.arange(153)[::-1]]).astype(np.int32)
-
 ROWS: dict[str, dict[str, object]] = v2.CROSS_ROWS | {
     "reset at every step": {"reset": (1, 33)},
     "one step": {"tables": {"scan_index": np.array([[4]], np.int32)}},
@@ -76,9 +73,6 @@ ROWS: dict[str, dict[str, object]] = v2.CROSS_ROWS | {
     "dt_rank=16": {"dt_rank": 16},
     "d_state=17": {"d_state": 17},
     "d_state=64": {"d_state": 64},
-    "there and back": {"tables": {"scan_index": THERE_AND_BACK[None]}},
-    "more positions than threads": {"tables": v2.anywhere(2, 60, 2500), "positions": 2500,
-                                    "d_inner": 8},
     # So many that a thread of the merge takes eight; in float32 channels come in two parts.
     "many positions": {"tables": v2.anywhere(2, 40, 399), "positions": 399, "batch": 16,
                        "d_inner": 512},

@@ -76,9 +76,14 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
 }
 
 // Threads take turns, so nothing comes between.
-inline int atomicAdd(int* at, int v) {
+inline int atomicMin(int* at, int v) {
   const int old = *at;
-  *at += v;
+  *at = min(old, v);
+  return old;
+}
+inline int atomicMax(int* at, int v) {
+  const int old = *at;
+  *at = max(old, v);
   return old;
 }
 

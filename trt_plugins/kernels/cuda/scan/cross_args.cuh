@@ -2,6 +2,8 @@
 #ifndef POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
 #define POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
 
+#include <limits>
+
 #include "cuda/scan/chunked/scan_core.cuh"
 #include "posemamba/scan.h"
 
@@ -56,14 +58,15 @@ struct TableArgs : CommonArgs {
   const int32_t* scan_index;       // [directions][steps]
   const int32_t* neighbour_index;  // as scan_index; may be null
   const int32_t* reset_length;     // [directions]; may be null
-  // Found on the device: the steps that visit a position, ascending, and where those of the next
-  // position begin.
-  int* visits;      // [directions][steps]
-  int* visits_end;  // [directions][positions]
-  int* unsorted;    // as visits
+  // Found on the device, of every direction: the first step that visits a position and the last
+  // (kNoStep, -1: none does), and of a step the next that visits the same (-1: none).
+  int* first;  // [directions][positions]
+  int* last;
+  int* next;  // [directions][steps]
   int positions;
   int merge_positions;  // of a block of the merge
 };
+constexpr int kNoStep = std::numeric_limits<int>::max();
 
 struct GridPoint {
   int frame;

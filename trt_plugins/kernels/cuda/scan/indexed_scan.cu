@@ -6,8 +6,8 @@
 #include "cuda/scan/chunked/kernels.h"
 #include "cuda/scan/chunked/launch.h"
 #include "cuda/scan/indexed/launch.h"
+#include "cuda/scan/table_links.cuh"
 #include "cuda/scan/table_merge.cuh"
-#include "cuda/scan/table_visits.cuh"
 #include "posemamba/scan_cuda.h"
 
 namespace posemamba::cuda {
@@ -28,8 +28,8 @@ std::size_t partial_bytes(const pm_indexed_scan_params& p) {
   return many ? kMostPartial : std::min(kMostPartial, static_cast<std::size_t>(outputs));
 }
 
-std::size_t visits_bytes(const pm_indexed_scan_params& p) {
-  const auto entries = static_cast<std::size_t>(p.positions + 2 * p.steps);
+std::size_t links_bytes(const pm_indexed_scan_params& p) {
+  const auto entries = static_cast<std::size_t>(2 * p.positions + p.steps);
   return align_up(sizeof(int) * entries * static_cast<std::size_t>(p.directions));
 }
 
@@ -68,16 +68,16 @@ TableArgs args_of(const pm_indexed_scan_params& p, const Plan& plan, void* works
   a.steps = static_cast<int>(p.steps), a.positions = static_cast<int>(p.positions);
   a.scan_index = p.scan_index, a.neighbour_index = p.neighbour_index;
   a.reset_length = p.reset_length;
-  a.visits = reinterpret_cast<int*>(static_cast<unsigned char*>(workspace) + layout.total());
-  a.unsorted = a.visits + p.directions * p.steps;
-  a.visits_end = a.unsorted + p.directions * p.steps;
+  a.first = reinterpret_cast<int*>(static_cast<unsigned char*>(workspace) + layout.total());
+  a.last = a.first + p.directions * p.positions;
+  a.next = a.last + p.directions * p.positions;
   return a;
 }
 
-cudaError_t find_visits(const pm_indexed_scan_params& p, const TableArgs& a, const Device& device,
-                        cudaStream_t stream) {
-  return start(&table_visits_kernel, dim3(static_cast<unsigned>(p.directions)), dim3(kVisitThreads),
-               a, true, device, stream);
+cudaError_t link(const pm_indexed_scan_params& p, const TableArgs& a, const Device& device,
+                 cudaStream_t stream) {
+  return start(&table_link_kernel, dim3(static_cast<unsigned>(p.directions)), dim3(kLinkThreads), a,
+               true, device, stream);
 }
 
 cudaError_t merge(const pm_indexed_scan_params& p, TableArgs& a, const Device& device,
@@ -102,7 +102,7 @@ cudaError_t run_chunked(const pm_indexed_scan_params& p, const Plan& plan, void*
   const Kernel kernel = p.dtype == PM_FLOAT16 ? table_kernel_f16(plan.config, p.dt_rank)
                                               : table_kernel_f32(plan.config, p.dt_rank);
   cudaError_t error = launch_chunked(kernel, plan, rows_of(p), device, stream, &a);
-  if (error == cudaSuccess) error = find_visits(p, a, device, stream);
+  if (error == cudaSuccess) error = link(p, a, device, stream);
   return error == cudaSuccess ? merge(p, a, device, stream) : error;
 }
 
@@ -120,7 +120,7 @@ extern "C" size_t pm_cuda_indexed_scan_workspace(const pm_indexed_scan_params* p
   if (!choice.valid) return 0;
   if (!choice.chunked) return indexed::workspace_bytes(p);
   return chunked_layout(rows_of(p), p.steps, p.d_inner, p.dtype, choice.plan).total() +
-         visits_bytes(p);
+         links_bytes(p);
 }
 
 // Smaller sizes may be another design's.
@@ -131,7 +131,7 @@ extern "C" size_t pm_cuda_indexed_scan_workspace_limit(const pm_indexed_scan_par
   if (!chunkable(p) && !indexed::supported(p)) return 0;
   if (p.d_state > PM_MAX_STATE || p.d_inner % 8 != 0) return indexed::workspace_bytes(p);
   const std::size_t chunked =
-      align_up(partial_bytes(p)) + carry_limit(problem_of(p)) + visits_bytes(p);
+      align_up(partial_bytes(p)) + carry_limit(problem_of(p)) + links_bytes(p);
   return std::max(indexed::workspace_bytes(p), chunked);
 }
 

@@ -10,12 +10,11 @@ namespace posemamba::cuda {
 constexpr int kTableMergeLanes = 64;      // threads across channels, at most
 constexpr int kTableMergePositions = 64;  // of a block, at most
 
-// The first visit of a position by a direction, and where its others lie in TableArgs::visits.
+// A visit of a position by a direction.
 struct TableVisit {
-  int step;  // -1: there is none
+  int step;  // kNoStep: there is none
   int limb;  // -1: none
-  int next;
-  int end;
+  int next;  // the next step of the direction that visits the same position, -1: none
 };
 
 struct TableMergeShared {
@@ -59,11 +58,10 @@ class TableMerge {
     for (int i = thread_; i < a_.directions * a_.merge_positions; i += threads_) {
       const int k = i / a_.merge_positions, p = i - k * a_.merge_positions;
       const int position = first_ + p;
-      const int* end = a_.visits_end + int64_t{k} * a_.positions + position;
-      const int from = position == 0 || position >= a_.positions ? 0 : __ldcg(end - 1);
-      const int to = position < a_.positions ? __ldcg(end) : 0;
-      const int step = from < to ? visit(k, from) : -1;
-      shared_.first[k][p] = {step, step < 0 ? -1 : limb_of(k, step), from + 1, to};
+      const int step = position < a_.positions
+                           ? __ldcg(a_.first + int64_t{k} * a_.positions + position)
+                           : kNoStep;
+      shared_.first[k][p] = step == kNoStep ? TableVisit{kNoStep, -1, -1} : visit(k, step);
     }
   }
 
@@ -79,13 +77,11 @@ class TableMerge {
  private:
   static constexpr int kAhead = 4;  // directions whose reads are in flight at once
 
-  __device__ __forceinline__ int visit(int k, int i) const {
-    return __ldcg(a_.visits + int64_t{k} * a_.steps + i);
-  }
-  __device__ __forceinline__ int limb_of(int k, int step) const {
-    if (a_.neighbour_index == nullptr) return -1;
-    const int limb = __ldg(a_.neighbour_index + int64_t{k} * a_.steps + step);
-    return static_cast<unsigned>(limb) < static_cast<unsigned>(a_.positions) ? limb : -1;
+  __device__ __forceinline__ TableVisit visit(int k, int step) const {
+    const int64_t at = int64_t{k} * a_.steps + step;
+    const int limb = a_.neighbour_index == nullptr ? -1 : __ldg(a_.neighbour_index + at);
+    const bool real = static_cast<unsigned>(limb) < static_cast<unsigned>(a_.positions);
+    return {step, real ? limb : -1, __ldcg(a_.next + at)};
   }
 
   __device__ __forceinline__ uint4 input(int position) const {
@@ -113,20 +109,21 @@ class TableMerge {
       uint4 limb[kAhead];
 #pragma unroll
       for (int q = 0; q < kAhead; ++q) {
-        visits[q] = k + q < a_.directions ? shared_.first[k + q][p] : TableVisit{-1, -1, 0, 0};
-        if (visits[q].step >= 0) part[q] = output(k + q, visits[q].step);
+        visits[q] = k + q < a_.directions ? shared_.first[k + q][p] : TableVisit{kNoStep, -1, -1};
+        if (visits[q].step != kNoStep) part[q] = output(k + q, visits[q].step);
         if (visits[q].limb >= 0) limb[q] = input(visits[q].limb);
       }
 #pragma unroll
       for (int q = 0; q < kAhead; ++q) {
-        if (visits[q].step < 0) continue;
+        if (visits[q].step == kNoStep) continue;
         add(k + q, part[q], own, visits[q].limb >= 0, limb[q]);
 #pragma unroll 1
-        for (int i = visits[q].next; i < visits[q].end; ++i) {
-          const int step = visit(k + q, i), other = limb_of(k + q, step);
-          const uint4 more = output(k + q, step);
-          if (other >= 0) limb[q] = input(other);
-          add(k + q, more, own, other >= 0, limb[q]);
+        for (int next = visits[q].next; next >= 0;) {
+          const TableVisit again = visit(k + q, next);
+          const uint4 more = output(k + q, next);
+          if (again.limb >= 0) limb[q] = input(again.limb);
+          add(k + q, more, own, again.limb >= 0, limb[q]);
+          next = again.next;
         }
       }
     }
@@ -168,7 +165,7 @@ __global__ void __launch_bounds__(kMergeThreads, sizeof(T) == 2 ? 2 : 3)
     if (channel0 > 0) __syncthreads();  // nobody reads the previous channels' D any more
     merge.share_skip(channel0, width);
     if (channel0 == 0) {
-      dependency_wait();  // the outputs and the visits come from earlier launches
+      dependency_wait();  // the outputs and the links come from the previous launches
       merge.find_visits();
     }
     __syncthreads();
