@@ -155,7 +155,9 @@ __device__ __forceinline__ void warpgroup_product(float (&c)[Tiles][4], const ui
 }
 
 // The same with 64 rows in shared memory, `rows` as `from` describes core matrices.
-__device__ __forceinline__ void warpgroup_product(float (&c)[8][4], uint64_t rows, uint64_t from) {
+__device__ __forceinline__ void warpgroup_product([[maybe_unused]] float (&c)[8][4],
+                                                  [[maybe_unused]] uint64_t rows,
+                                                  [[maybe_unused]] uint64_t from) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile(
       "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 "
