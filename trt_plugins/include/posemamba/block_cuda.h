@@ -20,7 +20,7 @@ extern "C" {
  * of d_model channels has 2 * d_model inner and 2 * d_model MLP channels; d_model is a
  * pm_fused_width (cudaErrorNotSupported otherwise). Matrices are packed: a row-major [outputs,
  * inputs] matrix in float16, cut into 16x16 tiles in the order the tensor cores read
- * (docs/design/kernels.md). Activations, packed matrices, taps, biases and vectors start on 16
+ * (docs/design/block.md). Activations, packed matrices, taps, biases and vectors start on 16
  * bytes. */
 
 /* Whether the fused path is compiled for a width. */

@@ -14,7 +14,7 @@ using Tensors = std::vector<BlockTensor>;
 constexpr DataType kSingle = DataType::kFLOAT;
 constexpr DataType kHalf = DataType::kHALF;
 
-// A packed matrix, as docs/design/kernels.md lays it out.
+// A packed matrix, as docs/design/block.md lays it out.
 BlockTensor packed(const char* name, int64_t outputs, int64_t inputs) {
   return {name, kHalf, {outputs / 16, inputs / 16, 32, 8}};
 }

@@ -100,7 +100,7 @@ static_assert(kCoreBytes<Narrow::kWidth> <= scan_front_bytes(2 * Narrow::kWidth)
 bool has_warpgroups(const Device& device) { return kHasWarpgroups && device.major == 9; }
 
 // What a width needs, and from which percentage of busy multiprocessors on it is the faster design
-// (docs/design/kernels.md). No shared memory: there is none for it.
+// (docs/design/block.md). No shared memory: there is none for it.
 struct Limits {
   std::size_t shared;
   int percent;
