@@ -46,7 +46,7 @@ for step in "${@:-all}"; do
     all) "$0" build export test run report motionbert runtime ;;
     build) build ;;
     export) export_models ;;
-    test) "$PYTHON" -m pytest -q -m gpu -p no:cacheprovider tests/gpu/test_ort_cuda.py tests/gpu/test_ort_version_2.py ;;
+    test) "$PYTHON" -m pytest -v -m gpu -p no:cacheprovider tests/gpu/test_ort_cuda.py tests/gpu/test_ort_version_2.py ;;
     run) "$PYTHON" benchmarks/gpu_ort.py run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
     report) "$PYTHON" benchmarks/gpu_ort_report.py "$OUT/ort.json" --out "$OUT" ;;
     runtime) "$PYTHON" benchmarks/gpu_runtime.py run --models "$MODELS" --out "$OUT" ;;
