@@ -104,6 +104,13 @@ def compile_library(folder: Path, sources: Sequence[Path]) -> Path:
     return library
 
 
+def compile_text(folder: Path, text: str, sources: Sequence[Path] = ()) -> ctypes.CDLL:
+    """Compile C++ that a test wrote, with ``sources`` and the emulator; open it."""
+    written = folder / "text_of_test.cc"
+    written.write_text(text)
+    return ctypes.CDLL(str(compile_library(folder, (written, *sources, SHIM / "emulator.cc"))))
+
+
 def compile_kernels(folder: Path, sources: Sequence[Path] = SOURCES) -> Emulation:
     """Compile into ``folder`` and open."""
     return Emulation(compile_library(folder, sources))

@@ -13,9 +13,8 @@ import kernel_cases as cases
 import kernel_oracle as oracle
 import numpy as np
 import pytest
-from cuda_emulation import FLAGS, KERNELS, SHIM
+from cuda_emulation import KERNELS, compile_text
 from kernel_tolerance import check
-from native_build import run
 
 #: 1,152: from 8 an SM on a lane has 4 steps, not 8.
 MANY: dict[str, object] = {"batch": 8, "channels": 72, "d_state": 2}
@@ -55,12 +54,8 @@ extern "C" int along_time(const pm_scan_params* params) {
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("along_time")
-    source, built = folder / "along_time.cc", folder / "libalong_time.so"
-    source.write_text(SOURCE)
     launcher = KERNELS / "cuda" / "scan" / "along_time" / "launch.cu"
-    run("c++", *FLAGS, "-shared", source, "-x", "c++", launcher, SHIM / "emulator.cc", "-o", built)
-    return ctypes.CDLL(str(built))
+    return compile_text(tmp_path_factory.mktemp("along_time"), SOURCE, (launcher,))
 
 
 def scanned(library: ctypes.CDLL, case: kernel_api.ScanCase, order: int = 0) -> np.ndarray:

@@ -10,8 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from cuda_emulation import FLAGS, SHIM
-from native_build import run
+from cuda_emulation import compile_text
 
 from posemamba.native.structs import ConvProjParams
 
@@ -49,11 +48,7 @@ extern "C" int convolve_rows(const pm_conv_proj_params* a, int positions, int bl
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("convolve_rows")
-    source, built = folder / "convolve_rows.cc", folder / "libconvolve_rows.so"
-    source.write_text(SOURCE)
-    run("c++", *FLAGS, "-shared", source, SHIM / "emulator.cc", "-o", built)
-    return ctypes.CDLL(str(built))
+    return compile_text(tmp_path_factory.mktemp("convolve_rows"), SOURCE)
 
 
 def convolved(

@@ -6,8 +6,7 @@ import ctypes
 from pathlib import Path
 
 import pytest
-from cuda_emulation import FLAGS, SHIM
-from native_build import run
+from cuda_emulation import SHIM, compile_text
 
 #: A kernel over 64 threads that reverses what each wrote, in several wrong ways.
 SOURCE = """
@@ -40,11 +39,8 @@ RIGHT, NO_BARRIER, DIVERGED, OVERRUN, LEFT = range(5)
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("emulator")
-    source, built = folder / "reverse.cc", folder / "libreverse.so"
-    source.write_text(SOURCE.replace("return start", "return posemamba::cuda::start"))
-    run("c++", *FLAGS, "-shared", source, SHIM / "emulator.cc", "-o", built)
-    return ctypes.CDLL(str(built))
+    text = SOURCE.replace("return start", "return posemamba::cuda::start")
+    return compile_text(tmp_path_factory.mktemp("emulator"), text)
 
 
 def reversed_by(library: ctypes.CDLL, fault: int, order: int) -> tuple[int, list[float]]:

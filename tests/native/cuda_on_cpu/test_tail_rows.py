@@ -12,9 +12,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from cuda_emulation import FLAGS, SHIM
+from cuda_emulation import compile_text
 from kernel_oracle import step_positions
-from native_build import run
 
 from posemamba.native.structs import BlockTailParams
 
@@ -85,11 +84,7 @@ extern "C" int stream_poses(const pm_block_tail_params* a, int rows) {
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    folder = tmp_path_factory.mktemp("tail_rows")
-    source, built = folder / "tail_rows.cc", folder / "libtail_rows.so"
-    source.write_text(SOURCE)
-    run("c++", *FLAGS, "-shared", source, SHIM / "emulator.cc", "-o", built)
-    return ctypes.CDLL(str(built))
+    return compile_text(tmp_path_factory.mktemp("tail_rows"), SOURCE)
 
 
 @dataclass

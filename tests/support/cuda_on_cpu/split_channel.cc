@@ -1,10 +1,9 @@
 // The split-channel design's launcher and kernels on the emulator, for tests/native/cuda_on_cpu.
-#include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "cuda/scan/cross_args.cuh"
 #include "cuda/scan/split_channel/launch.h"
+#include "walk_args.h"
 
 namespace posemamba::cuda {
 namespace {
@@ -19,17 +18,10 @@ struct Call {
 };
 
 CrossArgs args_of(const pm_cross_scan_params& p, void* outputs) {
-  CrossArgs a{};
+  CrossArgs a = walk_args_of(p);
   a.x = p.x, a.x_dbl = p.x_dbl, a.dt_weight = p.dt_weight, a.dt_bias = p.dt_bias, a.A = p.A;
   a.partial = outputs;
   a.x_stride = p.x_stride, a.x_dbl_stride = p.x_dbl_stride;
-  a.steps = static_cast<int>(p.frames * p.joints);
-  a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.d_inner = p.d_inner;
-  a.d_state = p.d_state, a.dt_rank = p.dt_rank, a.directions = p.directions;
-  std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
-  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
-  std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
-  std::copy_n(p.limb_index, p.joints, a.limb_index);
   return a;
 }
 

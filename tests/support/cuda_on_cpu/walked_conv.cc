@@ -1,9 +1,8 @@
 // The convolution that writes what the split-channel scan reads, on the emulator, for
 // tests/native/cuda_on_cpu.
-#include <algorithm>
-
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/scan/split_channel/launch.h"
+#include "walk_args.h"
 
 namespace posemamba::cuda {
 namespace {
@@ -14,18 +13,6 @@ struct Call {
   Function function;
   void** args;
 };
-
-CrossArgs args_of(const pm_cross_scan_params& p) {
-  CrossArgs a{};
-  a.steps = static_cast<int>(p.frames * p.joints);
-  a.frames = static_cast<int>(p.frames), a.joints = p.joints, a.d_inner = p.d_inner;
-  a.d_state = p.d_state, a.dt_rank = p.dt_rank, a.directions = p.directions;
-  std::copy_n(p.order, PM_MAX_DIRECTIONS, a.order);
-  std::copy_n(p.reverse, PM_MAX_DIRECTIONS, a.reverse);
-  std::copy_n(p.limb_mask, PM_MAX_DIRECTIONS, a.limb_mask);
-  std::copy_n(p.limb_index, p.joints, a.limb_index);
-  return a;
-}
 
 }  // namespace
 
@@ -68,6 +55,6 @@ extern "C" int cuda_on_cpu_walked_conv(const pm_conv_proj_params* conv,
   Device device = current_device();
   device.multiprocessors = multiprocessors, device.major = 8;
   if (!conv_proj_walks(*scan, device)) return cudaErrorNotSupported;
-  return launch_conv_proj_walked(*conv, args_of(*scan), split_channel::prepared_in(memory, *scan),
-                                 device, nullptr);
+  return launch_conv_proj_walked(*conv, walk_args_of(*scan),
+                                 split_channel::prepared_in(memory, *scan), device, nullptr);
 }
