@@ -194,30 +194,6 @@ void Tail::point_common(const void* const* inputs, void* const* outputs, Params*
   point_tail(inputs[kXz], inputs[kResidual], inputs + kFirstWeight, outputs[0], params);
 }
 
-bool BlockTail::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                      Reason* reason) {
-  return shape_common(attributes, inputs, params, reason) &&
-         shape_next(inputs.from(kRest), *params, reason);
-}
-
-void BlockTail::Point(const Attribute*, const void* const* inputs, int32_t count,
-                      void* const* outputs, Params* params) {
-  point_common(inputs, outputs, params);
-  point_next(inputs + kRest, count - kRest, outputs[1], params);
-}
-
-bool LastBlockTail::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                          Reason* reason) {
-  return shape_common(attributes, inputs, params, reason) &&
-         shape_head(inputs.from(kRest), *params, reason);
-}
-
-void LastBlockTail::Point(const Attribute*, const void* const* inputs, int32_t,
-                          void* const* outputs, Params* params) {
-  point_common(inputs, outputs, params);
-  point_head(inputs + kRest, outputs[1], params);
-}
-
 bool WholeBlock::shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
                               Reason* reason) {
   const Input names[] = {kCommon[kXz], kCommon[kConvWeight], kCommon[kConvBias],
@@ -240,30 +216,6 @@ void WholeBlock::point_common(const void* const* inputs, void* const* outputs, P
   conv.bias = floats(inputs[kConvBias]);
   conv.projection = inputs[kProjection];
   point_tail(inputs[kXz], inputs[kResidual], inputs + kFirstWeight, outputs[0], &params->tail);
-}
-
-bool Block::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                  Reason* reason) {
-  return shape_common(attributes, inputs, params, reason) &&
-         shape_next(inputs.from(kRest), params->tail, reason);
-}
-
-void Block::Point(const Attribute*, const void* const* inputs, int32_t count, void* const* outputs,
-                  Params* params) {
-  point_common(inputs, outputs, params);
-  point_next(inputs + kRest, count - kRest, outputs[1], &params->tail);
-}
-
-bool LastBlock::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                      Reason* reason) {
-  return shape_common(attributes, inputs, params, reason) &&
-         shape_head(inputs.from(kRest), params->tail, reason);
-}
-
-void LastBlock::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
-                      Params* params) {
-  point_common(inputs, outputs, params);
-  point_head(inputs + kRest, outputs[1], &params->tail);
 }
 
 }  // namespace posemamba::trt

@@ -153,36 +153,7 @@ struct Tail : TailBase {
   static bool shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
                            Reason* reason);
   static void point_common(const void* const* inputs, void* const* outputs, Params* params);
-};
-
-// Then the next block's norm and in_proj.
-struct BlockTail : Tail {
-  static constexpr const char* kName = "BlockTail";
-  static constexpr auto kInputs = joined(kCommon, kNextInputs);
-  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kRest + kPosition;
-  static constexpr Output kOutputs[] = {
-      // stream, xz
-      like(Type::kFloat, kResidual, 4), like(Type::kHalf, kXz, 4)};
-
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                    Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
-                    void* const* outputs, Params* params);
-};
-
-// The last block, then the head.
-struct LastBlockTail : Tail {
-  static constexpr const char* kName = "LastBlockTail";
-  static constexpr auto kInputs = joined(kCommon, kHeadInputs);
-  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kInputCount;
-  static constexpr Output kOutputs[] = {
-      // stream, poses_3d
-      like(Type::kFloat, kResidual, 4), on_grid(Type::kFloat, kResidual, {kFixed, 0, 3})};
-
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                    Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
-                    void* const* outputs, Params* params);
+  static pm_block_tail_params* tail_of(Params* params) { return params; }
 };
 
 // A whole block. u and x_dbl lie in the workspace.
@@ -229,36 +200,66 @@ struct WholeBlock : TailBase {
   static bool shape_common(const Attribute* attributes, const Shapes& inputs, Params* params,
                            Reason* reason);
   static void point_common(const void* const* inputs, void* const* outputs, Params* params);
+  static pm_block_tail_params* tail_of(Params* params) { return &params->tail; }
 };
 
-// Then the next block's norm and in_proj.
-struct Block : WholeBlock {
-  static constexpr const char* kName = "Block";
-  static constexpr auto kInputs = joined(kCommon, kNextInputs);
-  static constexpr int32_t kInputCount = kInputs.size(), kRequired = kRest + kPosition;
+// Then the next block's norm and in_proj. `Start`: Tail or WholeBlock.
+template <class Start>
+struct WithInProj : Start {
+  using typename Start::Params;
+  static constexpr auto kInputs = joined(Start::kCommon, Start::kNextInputs);
+  static constexpr int32_t kInputCount = kInputs.size();
+  static constexpr int32_t kRequired = Start::kRest + Start::kPosition;
   static constexpr Output kOutputs[] = {
       // stream, xz
-      like(Type::kFloat, kResidual, 4), like(Type::kHalf, kXz, 4)};
+      like(Type::kFloat, Start::kResidual, 4), like(Type::kHalf, Start::kXz, 4)};
 
   static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                    Reason* reason);
+                    Reason* reason) {
+    return Start::shape_common(attributes, inputs, params, reason) &&
+           Start::shape_next(inputs.from(Start::kRest), *Start::tail_of(params), reason);
+  }
   static void Point(const Attribute*, const void* const* inputs, int32_t count,
-                    void* const* outputs, Params* params);
+                    void* const* outputs, Params* params) {
+    Start::point_common(inputs, outputs, params);
+    Start::point_next(inputs + Start::kRest, count - Start::kRest, outputs[1],
+                      Start::tail_of(params));
+  }
 };
 
 // The last block, then the head.
-struct LastBlock : WholeBlock {
-  static constexpr const char* kName = "LastBlock";
-  static constexpr auto kInputs = joined(kCommon, kHeadInputs);
+template <class Start>
+struct WithHead : Start {
+  using typename Start::Params;
+  static constexpr auto kInputs = joined(Start::kCommon, Start::kHeadInputs);
   static constexpr int32_t kInputCount = kInputs.size(), kRequired = kInputCount;
-  static constexpr Output kOutputs[] = {
-      // stream, poses_3d
-      like(Type::kFloat, kResidual, 4), on_grid(Type::kFloat, kResidual, {kFixed, 0, 3})};
+  static constexpr Output kOutputs[] = {// stream, poses_3d
+                                        like(Type::kFloat, Start::kResidual, 4),
+                                        on_grid(Type::kFloat, Start::kResidual, {kFixed, 0, 3})};
 
   static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
-                    Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
-                    void* const* outputs, Params* params);
+                    Reason* reason) {
+    return Start::shape_common(attributes, inputs, params, reason) &&
+           Start::shape_head(inputs.from(Start::kRest), *Start::tail_of(params), reason);
+  }
+  static void Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+                    Params* params) {
+    Start::point_common(inputs, outputs, params);
+    Start::point_head(inputs + Start::kRest, outputs[1], Start::tail_of(params));
+  }
+};
+
+struct BlockTail : WithInProj<Tail> {
+  static constexpr const char* kName = "BlockTail";
+};
+struct LastBlockTail : WithHead<Tail> {
+  static constexpr const char* kName = "LastBlockTail";
+};
+struct Block : WithInProj<WholeBlock> {
+  static constexpr const char* kName = "Block";
+};
+struct LastBlock : WithHead<WholeBlock> {
+  static constexpr const char* kName = "LastBlock";
 };
 
 }  // namespace posemamba::trt
