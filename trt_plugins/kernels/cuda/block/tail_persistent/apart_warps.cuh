@@ -70,11 +70,7 @@ __device__ __forceinline__ void add_mlp_of_shared(FragmentRows<TailApart::kWidth
 #pragma unroll 1
   for (int part = 0; part < TailApart::kQuarters; ++part) {
     FragmentRows<64> hidden;
-#pragma unroll
-    for (int t = 0; t < 8; ++t) {
-      const float2 b = read_pair(v.fc1_bias + part * 64 + 8 * t + 2 * p);
-      hidden.sum[t][0] = hidden.sum[t][2] = b.x, hidden.sum[t][1] = hidden.sum[t][3] = b.y;
-    }
+    begin_hidden(hidden, v.fc1_bias + part * 64, p);
     start_products<D / 16>(hidden.sum, rows, weights.acquire());
     if (part > 0) {
       products_wait<1>();
@@ -84,11 +80,7 @@ __device__ __forceinline__ void add_mlp_of_shared(FragmentRows<TailApart::kWidth
     products_end(hidden.sum);
     products_end(stream.sum);
     weights.release();
-#pragma unroll
-    for (int t = 0; t < 8; ++t) {
-      const float (&h)[4] = hidden.sum[t];
-      active.put(t, make_float2(gelu(h[0]), gelu(h[1])), make_float2(gelu(h[2]), gelu(h[3])));
-    }
+    activate(active, hidden);
     start_products(stream.sum, active.a, weights.acquire(), D);
   }
   products_wait<0>();

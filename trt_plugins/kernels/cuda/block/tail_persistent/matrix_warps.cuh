@@ -37,6 +37,25 @@ __device__ __forceinline__ void multiply(FragmentRows<D>& rows, typename Config:
   weights.release();  // nothing reads the stage any more: products have ended
 }
 
+// 64 hidden channels of a warp's rows: the bias, before fc1 is added,
+__device__ __forceinline__ void begin_hidden(FragmentRows<64>& hidden, const float* bias, int p) {
+#pragma unroll
+  for (int t = 0; t < 8; ++t) {
+    const float2 b = read_pair(bias + 8 * t + 2 * p);
+    hidden.sum[t][0] = hidden.sum[t][2] = b.x, hidden.sum[t][1] = hidden.sum[t][3] = b.y;
+  }
+}
+
+// and fc2's operand, made of them.
+__device__ __forceinline__ void activate(FragmentOperand<64>& active,
+                                         const FragmentRows<64>& hidden) {
+#pragma unroll
+  for (int t = 0; t < 8; ++t) {
+    const float (&h)[4] = hidden.sum[t];
+    active.put(t, make_float2(gelu(h[0]), gelu(h[1])), make_float2(gelu(h[2]), gelu(h[3])));
+  }
+}
+
 // rows += gelu(operand * fc1^T + bias) * fc2^T + bias, 64 hidden channels at a time.
 template <class Config>
 __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
@@ -47,18 +66,10 @@ __device__ __forceinline__ void add_mlp(FragmentRows<Config::kWidth>& rows,
 #pragma unroll 1
   for (int part = 0; part < Config::kQuarters; ++part) {
     FragmentRows<64> hidden;
-#pragma unroll
-    for (int t = 0; t < 8; ++t) {
-      const float2 b = read_pair(v.fc1_bias + part * 64 + 8 * t + 2 * p);
-      hidden.sum[t][0] = hidden.sum[t][2] = b.x, hidden.sum[t][1] = hidden.sum[t][3] = b.y;
-    }
+    begin_hidden(hidden, v.fc1_bias + part * 64, p);
     multiply<Config>(hidden, weights, operand, lane);
     FragmentOperand<64> active;
-#pragma unroll
-    for (int t = 0; t < 8; ++t) {
-      const float (&h)[4] = hidden.sum[t];
-      active.put(t, make_float2(gelu(h[0]), gelu(h[1])), make_float2(gelu(h[2]), gelu(h[3])));
-    }
+    activate(active, hidden);
     multiply<Config>(rows, weights, active, lane);
   }
   rows.add(0, v.fc2_bias, p);
