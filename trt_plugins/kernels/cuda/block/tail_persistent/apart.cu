@@ -21,7 +21,7 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
-  const int warp = __shfl_sync(~0u, thread / 32, 0);  // from one lane: the same in all
+  const int warp = warp_of_thread();
   if (thread == 0) {
     for (uint64_t& group : shared.group) barrier_init(&group, 4 * kWarpArrivals);
     shared.weights.init();
@@ -54,9 +54,9 @@ __global__ void __launch_bounds__(Config::kThreads, 1)
 #endif
 }
 
-dim3 grid_of(int units, int most) { return dim3(static_cast<unsigned>(std::min(units, most))); }
-
-int divide_up(int a, int b) { return (a + b - 1) / b; }
+dim3 grid_of(int64_t units, int64_t most) {
+  return dim3(static_cast<unsigned>(std::min(units, most)));
+}
 
 }  // namespace
 
@@ -64,8 +64,8 @@ cudaError_t launch_tail_apart(const pm_block_tail_params& params, const CrossArg
                               void* workspace, const Device& device, cudaStream_t stream) {
   pm_block_tail_params a = params;
   CrossArgs c = scan;
-  Positions positions(static_cast<int>(params.scan.batch) * scan.steps, scan.steps, scan.joints);
-  int tiles = divide_up(positions.rows, kTileRows);
+  Positions positions = positions_of(params, scan);
+  int tiles = static_cast<int>(divide_up(positions.rows, kTileRows));
   cudaError_t error = write_core_stages<D>(params, workspace, device, stream);
   if (error != cudaSuccess) return error;
 
@@ -82,7 +82,7 @@ cudaError_t launch_tail_apart(const pm_block_tail_params& params, const CrossArg
   if (error != cudaSuccess || params.next.xz != nullptr) return error;
 
   void* pose_args[] = {&a, &positions.rows};
-  const int blocks = divide_up(positions.rows, kPoseWarps);
+  const int64_t blocks = divide_up(positions.rows, kPoseWarps);
   return launch(reinterpret_cast<const void*>(&stream_poses_kernel<D>), grid_of(blocks, blocks),
                 dim3(32 * kPoseWarps), pose_args, true, device, stream);
 }

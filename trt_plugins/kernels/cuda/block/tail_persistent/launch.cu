@@ -22,8 +22,7 @@ __device__ __forceinline__ void run_tail(const CrossArgs& c, const pm_block_tail
   extern __shared__ __align__(128) unsigned char memory[];
   auto& shared = *reinterpret_cast<typename Config::Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
-  // From one lane: the compiler sees that a warp does not part where roles do.
-  const int warp = __shfl_sync(~0u, thread / 32, 0);
+  const int warp = warp_of_thread();
   const int lane = thread % 32;
   if (thread == 0) {
     shared.weights.init();
@@ -81,8 +80,8 @@ cudaError_t run(const pm_block_tail_params& params, const CrossArgs& scan, void*
   }
   pm_block_tail_params copy = params;
   CrossArgs args_of_scan = scan;
-  Positions positions(static_cast<int>(params.scan.batch) * scan.steps, scan.steps, scan.joints);
-  int tiles = (positions.rows + kTileRows - 1) / kTileRows;
+  Positions positions = positions_of(params, scan);
+  int tiles = static_cast<int>(divide_up(positions.rows, kTileRows));
   void* args[] = {&args_of_scan, &copy, &positions, &tiles, &stages};
   return launch(reinterpret_cast<const void*>(&block_tail_persistent_kernel<Config>),
                 dim3(static_cast<unsigned>(std::min(tiles, device.multiprocessors))),
@@ -114,8 +113,6 @@ Limits limits_of(int32_t d_model, const Device& device) {
   if (d_model == 256 && warpgroups) return {tail_apart_shared_bytes(), 41};
   return {0, 0};
 }
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
 

@@ -5,12 +5,11 @@
 
 #include "cuda/block/tail_persistent/core_ring.cuh"
 #include "cuda/block/tail_persistent/tile_ring.cuh"
+#include "cuda/block/tail_persistent/tiles.cuh"
 #include "cuda/block/tail_vectors.cuh"
 #include "cuda/device/mma.cuh"
 
 namespace posemamba::cuda {
-
-constexpr int kTileRows = 16 * kMatrixWarps;  // positions of a tile
 
 // Warpgroups: products of sm_90a; elsewhere such a kernel has no code. Without them a gate warp
 // less makes room for one that copies.
