@@ -1,4 +1,4 @@
-"""PoseMamba (AAAI 2025): the model, its checkpoints, preprocessing and metrics; PyTorch only.
+"""PoseMamba (AAAI 2025): the network, its kernels, checkpoints, data, training and evaluation.
 
 Names are imported when first used, so that the command-line tools answer ``--help`` without
 waiting for torch.

@@ -19,7 +19,6 @@ from posemamba.native.structs import (
 
 OK, NULL_POINTER, BAD_SHAPE, BAD_STRIDE, BAD_ORDER, BAD_DTYPE, UNSUPPORTED, BAD_STRUCT = range(8)
 FRAME_MAJOR, JOINT_MAJOR, FRAME_MAJOR_FLIPPED, JOINT_MAJOR_FLIPPED = range(4)
-MAX_STATE, MAX_DT_RANK = 64, 128
 H36M_LIMB = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)
 ISAS = ("avx512", "avx2", "neon", "baseline")
 

@@ -48,7 +48,6 @@ class Detections:
         rate: frames a second, where the file tells.
         notes: remarks for the user, a sentence each.
         left_out: reason to the number of people or entries that were left out for it.
-        separate: every id is a clip of its own: ids are no people in one picture.
         names: of such clips, by id.
         origins: the files that frames came from, where frames are files.
         order: for each joint of ``layout`` its place among the file's keypoints, -1 where it has
@@ -64,7 +63,6 @@ class Detections:
     rate: float | None = None
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
-    separate: bool = False
     names: dict[int, str] = field(default_factory=dict)
     origins: Origins | None = None
     order: list[int] | None = None

@@ -44,7 +44,7 @@ def read_clips(
     Raises:
         InputError: without the file's name.
     """
-    found = Detections(layout="h36m17", separate=True)
+    found = Detections(layout="h36m17")
     arrays = dict(members)
     if {"poses_3d", "rotations", "rest_offsets"} <= arrays.keys():
         raise InputError("holds the poses that 'lift' wrote: give the keypoints they were made of")

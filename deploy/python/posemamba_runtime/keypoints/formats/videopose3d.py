@@ -42,7 +42,7 @@ def read_videopose3d(members: Mapping[str, Member], clip: str | None, at_once: i
     metadata = objects(members, "metadata") or {}
     if not isinstance(positions, Mapping) or not isinstance(metadata, Mapping):
         raise InputError("'positions_2d' and 'metadata' are no dictionaries: not VideoPose3D's")
-    found = Detections(units="pixels", separate=True)
+    found = Detections(units="pixels")
     found.layout = _layout(metadata)
     chosen = choose(dict(_cameras(positions)), clip, at_once)
     videos = metadata.get("video_metadata")
