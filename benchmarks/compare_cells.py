@@ -50,10 +50,7 @@ def plan() -> list[Cell]:
         for frames in WINDOWS
     ]
     sizes = [
-        Cell(network, batch, way)
-        for way in (TORCH, ORT)
-        for network in SIZES
-        for batch in BATCHES
+        Cell(network, batch, way) for way in (TORCH, ORT) for network in SIZES for batch in BATCHES
     ]
     sums = [Cell(network, 1, TORCH, SUMS) for network in SIZES]
     flow = [Cell(network, batch, FLOW) for network, each in FLOW_SIZES.items() for batch in each]

@@ -64,8 +64,8 @@ def markdown(report: dict[str, Any]) -> str:
         "medians. MiB: what the device lacks beyond the weights. Weights are random; drift is "
         "MPJPE against float32 on the CPU at 1,000 mm a unit.",
         "",
-        "| network | frames | clips | way | wall ms | GPU ms | wall ms a clip | beside PyTorch | MiB "
-        "| drift mm |",
+        "| network | frames | clips | way | wall ms | GPU ms | wall ms a clip | beside PyTorch | "
+        "MiB | drift mm |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_line(row, beside(row, rows)) for row in report["rows"]),
         "",
@@ -134,4 +134,6 @@ def _compared(rows: dict[tuple[Any, ...], Row]) -> list[str]:
 def _verdict(what: str, most: float, found: float | None, form: str) -> str:
     if found is None:
         return f"| {what} | {form.format(most)} | not measured | |"
-    return f"| {what} | {form.format(most)} | {form.format(found)} | {'' if found <= most else 'no '}|"
+    return (
+        f"| {what} | {form.format(most)} | {form.format(found)} | {'' if found <= most else 'no '}|"
+    )

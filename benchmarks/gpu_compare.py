@@ -23,7 +23,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from compare_cells import COMPILED, MOTIONBERT, Cell, plan
+from compare_cells import COMPILED, Cell, plan
 from compare_table import markdown
 from environment import environment
 

@@ -205,22 +205,23 @@ def markdown(entries: list[Entry]) -> str:
 TEMPLATE = """\
 # Registers and spills of the CUDA kernels, 2026-11-30
 
-Registers a thread, CUDA 13.0 (`benchmarks/kernel_resources.py`); `pip install` builds for 8.0, 8.7 and 9.0, with
-PTX for the last. For source lines in Nsight Compute build with `-DCMAKE_CUDA_FLAGS=-lineinfo`; it more than doubles
-the libraries.
+Registers a thread, CUDA 13.0 (`benchmarks/kernel_resources.py`); `pip install` builds for 8.0, 8.7
+and 9.0, with PTX for the last. For source lines in Nsight Compute build with
+`-DCMAKE_CUDA_FLAGS=-lineinfo`; it more than doubles the libraries.
 
 {scans}
 
-Names of scans are `<states, channels per lane, channels, producer warps, blocks per SM; type, dt rank>`, rank 0
-standing for any; of `block_tail` `<d_model, warps, positions>`; of `conv_proj_prepared` `<channels,
-positions of a thread>`; of `lane_channel` `<type, dt rank>`; of `split_channel` `<dt rank, states per lane, channels, tile,
-stages, converter warps>`. A `-`: no code for that architecture; `*`: spills, below.
+Names of scans are `<states, channels per lane, channels, producer warps, blocks per SM; type, dt
+rank>`, rank 0 standing for any; of `block_tail` `<d_model, warps, positions>`; of
+`conv_proj_prepared` `<channels, positions of a thread>`; of `lane_channel` `<type, dt rank>`; of
+`split_channel` `<dt rank, states per lane, channels, tile, stages, converter warps>`. A `-`: no
+code for that architecture; `*`: spills, below.
 
 {table}
 
 ## Spilled
 
-Bytes of stores and loads together. Nothing but Hopper (sm_90a) has been run.
+Bytes of stores and loads together. Nothing but Hopper's code (sm_90a) has been run.
 
 {spills}
 """
