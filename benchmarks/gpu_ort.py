@@ -76,7 +76,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     export = commands.add_parser("export", help="write one ONNX model")
     export.add_argument("--variant", required=True)
-    export.add_argument("--precision", required=True, choices=("fp32", "fp16"))
+    export.add_argument("--precision", required=True, choices=("fp32", "fp16", "fp16-sums"))
     run = commands.add_parser("run", help="time everything")
     run.add_argument("--variants", default="L,S,B,X")
     run.add_argument("--batches", default="1,32,8")

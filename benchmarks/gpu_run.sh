@@ -6,10 +6,13 @@
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
 #   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
 #   compare    one table: ours in PyTorch and, with $ORT_DIR, in ONNX Runtime, the authors' flow with mamba-ssm,
-#              MotionBERT; memory of each. `prepare` before `build` exports and compiles beside it
+#              MotionBERT; memory of each. Rows begin for $BUDGET seconds (300), on the cores $QUIET (0,1,2,3).
+#              `prepare` before `build` exports, and compiles MotionBERT, beside it; else $AFTER names a file that
+#              is there once all is built
 #   train      the scans' gradients by size of chunk, then training steps of S and L: clips a second, memory
 #   cost       L against batch and frames, and its plot
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
+#   drift      how far trained networks ($TRAINED: demo) are off on this GPU in each precision: a JSON file each
 #   demo       the demonstration networks: gpu_demo.py with the options in $DEMO, into $OUT/demo
 #   host       the tests that need no GPU, with this machine's Python
 # Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
@@ -120,21 +123,28 @@ composed() {
 
 # What needs no library of ours, while those are built: ONNX files on the cores, MotionBERT's kernels on the GPU.
 models=${MODELS:-out/models}
-prepared=()
+exports=()
+comparison=
 prepare() {
+  rm -f "$OUT/ready"
   BUILD=build/gpu MODELS=$models PRECISIONS=fp16 benchmarks/gpu_ort.sh export >"$OUT/export.log" 2>&1 &
-  prepared+=($!)
-  "$PYTHON" benchmarks/gpu_compare.py prepare >"$OUT/compile.log" 2>&1 &
-  prepared+=($!)
+  exports+=($!)
+  BUILD=build/gpu MODELS=$models PRECISIONS=fp16-sums VARIANTS=L benchmarks/gpu_ort.sh export >"$OUT/export-sums.log" 2>&1 &
+  exports+=($!)
+  (
+    source benchmarks/ort_path.sh
+    exec "$PYTHON" benchmarks/gpu_compare.py --models "$models" --out "$OUT" --after "$OUT/ready" \
+      --budget "${BUDGET:-300}" ${QUIET:+--cores "$QUIET"}
+  ) &
+  comparison=$!
 }
 
 compare() {
-  if ((${#prepared[@]} == 0)); then prepare; fi
-  for job in "${prepared[@]}"; do wait "$job" || tail -5 "$OUT/export.log" "$OUT/compile.log"; done
-  (
-    source benchmarks/ort_path.sh
-    "$PYTHON" benchmarks/gpu_compare.py run --models "$models" --out "$OUT"
-  )
+  if [[ -z $comparison ]]; then prepare; fi
+  for job in "${exports[@]}"; do wait "$job" || tail -n 3 "$OUT"/export*.log; done
+  while [[ -n ${AFTER:-} && ! -e $AFTER ]]; do sleep 0.5; done
+  touch "$OUT/ready"
+  wait "$comparison"
 }
 
 cost() {
@@ -149,6 +159,18 @@ train() {
 }
 
 energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
+
+drift() (
+  source benchmarks/ort_path.sh
+  for network in ${TRAINED:-demo}; do
+    for precision in fp16 fp16-sums fp32; do
+      name=$(basename "$network" .safetensors).$precision
+      "$PYTHON" -m pmexport onnx --ckpt "$network" --precision "$precision" --no-check -o "$OUT/$name.onnx" &&
+        "$PYTHON" -m pmexport check "$OUT/$name.onnx" --ckpt "$network" --runtime torch-cuda --runtime ort-cuda \
+          --json "$OUT/drift-$name.json" || echo "$name: FAILED"
+    done
+  done
+)
 
 # shellcheck disable=SC2086  # several words
 demo() { "$PYTHON" benchmarks/gpu_demo.py --out out/demo_networks --back "$OUT/demo" $DEMO; }
@@ -171,6 +193,7 @@ for step in "$@"; do
     cost) cost ;;
     train) train ;;
     energy) energy ;;
+    drift) drift ;;
     demo) demo ;;
     host) host ;;
     *)
