@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
 import importlib
 import json
 import os
@@ -24,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
+from environment import environment
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
@@ -220,10 +220,12 @@ def markdown(report: dict[str, object]) -> str:
     def us(value: object) -> str:
         return "-" if value is None else f"{value:.1f}"
 
+    facts = report["environment"]
+    assert isinstance(facts, dict)
     lines = [
-        f"# CUDA scan kernels, {report['date']}",
+        f"# CUDA scan kernels, {facts['date']}",
         "",
-        f"{report['gpu']}, driver {report['driver']}, PyTorch {report['torch']}, fp16 I/O,"
+        f"{facts['nvidia_smi']}; CUDA {facts['cuda']}, PyTorch {facts['torch']}, fp16 I/O,"
         f" {FRAMES} frames (L={FRAMES * 17}), K=4, N={STATES}. Median microseconds per launch in a"
         " CUDA graph, merge included; chunked: the best of that design in the same run;"
         " errors: of the last batch item; floor: exponentials"
@@ -276,18 +278,15 @@ def main() -> None:
     if args.profile:
         profile()
         return
-    date = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
+    facts = environment()
     report: dict[str, object] = {
-        "date": date,
-        "gpu": torch.cuda.get_device_name(),
-        "driver": os.environ.get("GPU_DRIVER", "unknown"),
-        "torch": torch.__version__,
+        "environment": facts,
         "clock_ghz": args.clock_ghz,
         "rows": measure(load_mamba(), args.clock_ghz * 1e9),
         "counters": read_counters(args.counters) if args.counters else [],
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    stem = args.out / f"{date}-cuda-scan"
+    stem = args.out / f"{facts['date']}-cuda-scan"
     stem.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
     stem.with_suffix(".md").write_text(markdown(report))
     sys.stdout.write(markdown(report))

@@ -22,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "gpu"))
 
 import oracle
+from environment import environment
 from gpu_bench import load_mamba, microseconds
 from pmcuda import Op, library
 
@@ -94,7 +95,7 @@ def main() -> None:
                 f"{row['mamba_us']:8.1f} us, {row['ratio']:.2f}\n"
             )
     if asked.json is not None:
-        report = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "rows": rows}
+        report = {"environment": environment(), "rows": rows}
         asked.json.write_text(json.dumps(report, indent=2) + "\n")
     sys.exit(int(any(row["ratio"] > SLOWER for row in rows)))
 

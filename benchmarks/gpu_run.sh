@@ -95,8 +95,6 @@ time_block() {
 
 bench() {
   local counters=()
-  GPU_DRIVER=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader)
-  export GPU_DRIVER
   if command -v ncu >/dev/null; then
     ncu --clock-control none --cache-control none -k "regex:cross_|lane_channel|split_channel|prepare" -f -o "$OUT/scan" \
       --section SpeedOfLight --section ComputeWorkloadAnalysis --section Occupancy \
