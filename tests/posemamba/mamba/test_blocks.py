@@ -189,7 +189,10 @@ def test_outer_projections_stored_as_convolutions_load() -> None:
     state = block.state_dict()
     for name in ("in_proj.weight", "out_proj.weight"):
         state[name] = state[name][:, :, None, None]
-    SS2D(12).load_state_dict(state)
+    loaded = SS2D(12)
+    loaded.load_state_dict(state)
+    for name, weight in block.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight), name
 
 
 @pytest.mark.parametrize("norm", [nn.LayerNorm, RMSNorm])
