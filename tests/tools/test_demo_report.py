@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 import demo_report
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from demo_card import render
 from places import ROOT
 from places import TINY as GOLDEN
+from swings import swings
 
 from posemamba.checkpoint.bundled import NAMES, demo_checkpoint
 from posemamba.checkpoint.read import load_checkpoint
@@ -25,17 +25,9 @@ FRAMES = 30  # more than the golden checkpoint's 27: clips are cut
 
 
 def clips(seed: int, count: int) -> ClipSet:
-    """Poses that swing and are seen from the front, so that a linear map finds x and y."""
-    rng = np.random.default_rng(seed)
-    poses = np.cumsum(rng.normal(size=(count, FRAMES, 17, 3)), axis=1) * 0.05
-    poses -= poses[:, :, :1]
-    return ClipSet(
-        keypoints_2d=(poses[..., :2] + 0.1).astype(np.float32),
-        poses_3d=poses.astype(np.float32),
-        mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
-        names=tuple(f"swing/{seed}/{index}" for index in range(count)),
-        origin="our own swings (Apache-2.0)" if seed else "swings of others (zlib licence)",
-    )
+    """The first set is of others, the rest are ours."""
+    origin = "our own swings (Apache-2.0)" if seed else "swings of others (zlib licence)"
+    return swings(seed, count, FRAMES, origin)
 
 
 @pytest.fixture

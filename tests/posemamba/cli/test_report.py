@@ -13,13 +13,14 @@ import torch
 from click.testing import CliRunner
 from data_set_files import human36m, mpi_test, save_object_npz, save_pickle
 from places import TINY as GOLDEN
+from swings import swings
 
 from posemamba.ablation.cell import run_cell
 from posemamba.ablation.settings import Settings
 from posemamba.ablation.table import FULL, Cell
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.cli.main import cli
-from posemamba.data.clip_set import ClipSet, save_clip_set
+from posemamba.data.clip_set import save_clip_set
 from posemamba.errors import InputError
 from posemamba.evaluation import evaluate_3dhp, evaluate_h36m
 from posemamba.model.lift import as_lift
@@ -27,23 +28,11 @@ from posemamba.model.lift import as_lift
 TINY = ("--depth", "1", "--d-model", "8", "--frames", "4", "--batch", "2", "--scan", "chunked")
 
 
-def clips(seed: int, count: int, frames: int = 12) -> ClipSet:
-    rng = np.random.default_rng(seed)
-    poses = rng.normal(size=(count, frames, 17, 3)).cumsum(axis=1) * 0.05
-    poses -= poses[:, :, :1]
-    return ClipSet(
-        keypoints_2d=(poses[..., :2] + 0.1).astype(np.float32),
-        poses_3d=poses.astype(np.float32),
-        mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
-        names=tuple(f"swing/{seed}/{index}" for index in range(count)),
-    )
-
-
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(GOLDEN, tmp_path / "tiny.pth.tr")
     for seed, name in enumerate(("train", "val_motions", "val_cameras")):
-        save_clip_set(tmp_path / f"{name}.npz", clips(seed, 6))
+        save_clip_set(tmp_path / f"{name}.npz", swings(seed, 6, frames=12))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -195,7 +184,7 @@ def test_wrong_requests_are_one_line(here: Path, arguments: tuple[str, ...], mes
     with np.load("train.npz") as arrays:
         cut = {name: arrays[name][:, :, :16] for name in ("keypoints_2d", "poses_3d")}
         np.savez(here / "coco.npz", **{**arrays, **cut})
-    save_clip_set(here / "still.npz", clips(4, 6, frames=1))
+    save_clip_set(here / "still.npz", swings(4, 6, frames=1))
     (here / "junk.npz").write_text("no archive")
     line = invoke(*arguments, code=2)
     assert message in line

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import os
 import subprocess
@@ -17,14 +16,16 @@ import torch
 from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file
+from swings import swings
 
 from posemamba.cli.main import cli
-from posemamba.data.clip_set import ClipSet, save_clip_set
+from posemamba.data.clip_set import save_clip_set
 from posemamba.errors import InputError
 from posemamba.training.config import TrainConfig
 from posemamba.training.state import load_state, save_state
 
 TINY = ("--depth", "2", "--d-model", "8", "--frames", "6")
+FRAMES = 9  # longer than a window
 
 # 'posemamba train' that dies by SIGKILL: in the forward pass of its n-th step, or with its n-th
 # checkpoint half written.
@@ -53,22 +54,10 @@ cli(sys.argv[3:])
 """
 
 
-def clips(count: int, frames: int = 9, seed: int = 0) -> ClipSet:
-    rng = np.random.default_rng(seed)
-    poses = rng.normal(size=(count, frames, 17, 3)).cumsum(axis=1) * 0.05
-    poses -= poses[:, :, :1]
-    return ClipSet(
-        keypoints_2d=(poses[..., :2] + 0.1).astype(np.float32),
-        poses_3d=poses.astype(np.float32),
-        mm_per_unit=np.full(count, 1000.0, dtype=np.float32),
-        names=tuple(f"swing/{seed}/{index}" for index in range(count)),
-    )
-
-
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    save_clip_set(tmp_path / "train.npz", clips(10))
-    save_clip_set(tmp_path / "val.npz", clips(3, seed=1))
+    save_clip_set(tmp_path / "train.npz", swings(0, 10, FRAMES))
+    save_clip_set(tmp_path / "val.npz", swings(1, 3, FRAMES))
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # tensors this small only wait for other threads
@@ -244,7 +233,7 @@ def test_other_settings_do_not_resume(here: Path) -> None:
 def test_other_clips_do_not_resume(here: Path) -> None:
     """A step's clips depend on its number: others would be another run, and nobody would know."""
     run = ("train", "--out", "run", *TINY, "--batch", "4", "--steps", "1")
-    save_clip_set(here / "more.npz", clips(10, seed=2))
+    save_clip_set(here / "more.npz", swings(2, 10, FRAMES))
     invoke(*run, "--data", "train.npz", "--data", "more.npz")
     for data in (("train",), ("more", "train"), ("train", "val"), ("train", "more", "val")):
         words = [word for name in data for word in ("--data", f"{name}.npz")]
@@ -278,7 +267,7 @@ def test_a_run_resumes_with_whichever_scan_is_chosen(here: Path, before: str) ->
 
 def test_weights_name_what_they_were_made_of(here: Path) -> None:
     for name, origin in (("a", "one (MIT); two (zlib)"), ("b", "two (zlib)"), ("c", "")):
-        save_clip_set(here / f"{name}.npz", dataclasses.replace(clips(4), origin=origin))
+        save_clip_set(here / f"{name}.npz", swings(0, 4, FRAMES, origin))
     data = [word for name in "abc" for word in ("--data", f"{name}.npz")]
     invoke("train", *data, *TINY, "--steps", "1", "-o", "run")
     with safe_open(here / "run" / "final.safetensors", "pt") as file:
