@@ -126,7 +126,7 @@ def test_no_hop_is_one(stand_in_lifter: Lifter) -> None:
 
 
 def test_a_crowd(stand_in_lifter: Lifter) -> None:
-    """40 persons of ids all over the range, each with a length of his own."""
+    """40 persons of ids all over the range, each with a length of their own."""
     chosen = Settings(window=9, policy="center", flip=1)
     ids = [int(i) for i in np.random.default_rng(0).choice(2**31 - 1, 40, replace=False)]
     people = {who: with_holes(turn, recording(turn, 11 + turn)) for turn, who in enumerate(ids)}
@@ -150,7 +150,7 @@ def _take(lifter: Lifter, stream: Stream, first: int) -> dict[int, Any]:
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
 @pytest.mark.parametrize("leave", ["end", "flush", "away"])
 def test_an_id_is_given_again(leave: str, policy: dict[str, Any], stand_in_lifter: Lifter) -> None:
-    """Nothing of the first person is in the second one's poses, nor in his height."""
+    """Nothing of the first person is in the second one's poses, nor in their height."""
     chosen = Settings(**{"window": 9, "height_m": 1.7, **policy})
     stream = stand_in_lifter.stream(**chosen.options())
     first, second = recording(1, 20), recording(2, 20)

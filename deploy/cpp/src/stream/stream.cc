@@ -178,7 +178,7 @@ Track* Stream::open_track(int32_t person, const Observation& first) {
   return tracks_.back().get();
 }
 
-// Where all places are taken, whoever has been away longest gives his up.
+// Where all places are taken, whoever has been away longest gives theirs up.
 void Stream::make_room(int32_t person, const Observation& first) {
   int count = 0;
   Track* oldest = nullptr;
@@ -215,11 +215,12 @@ pm_result Stream::poll(pm_pose* out) {
     return report(PM_NOT_READY, "no pose is due: push frames and call pm_lifter_step");
   }
   if (reason_.joint < 0) {
-    return report(PM_NOT_READY,
-                  "no pose of person %d: no keypoint of him was found so far (all are NaN, (0, 0) "
-                  "or of confidence 0 or below %g): leave the third column out if the detector "
-                  "gives no confidence",
-                  reason_.person, static_cast<double>(plan_.min_confidence));
+    return report(
+        PM_NOT_READY,
+        "no pose of person %d: no keypoint of theirs was found so far (all are NaN, (0, 0) "
+        "or of confidence 0 or below %g): leave the third column out if the detector "
+        "gives no confidence",
+        reason_.person, static_cast<double>(plan_.min_confidence));
   }
   return report(
       PM_NOT_READY,

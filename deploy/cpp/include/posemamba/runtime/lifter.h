@@ -142,9 +142,9 @@ PM_RUNTIME_API void pm_stream_default_options(pm_stream_options* options);
  *   no such frame shows is replaced by the one opposite. `filled` marks all of it.
  * - A frame whose window never shows a joint that is needed has no pose; pm_stream_poll says which.
  * - A person who was away for more than max_gap frames starts anew: what was pending becomes due.
- * - The output in metres scales the network's pose by one factor a person: his height over the
- *   median of the poses' own height (head top to ankle along the bones, taken as 0.96 of a person's
- *   height) of the first 256 poses.
+ * - The output in metres scales the network's pose by one factor a person: the height given over
+ *   the median of the poses' own height (head top to ankle along the bones, taken as 0.96 of a
+ *   person's height) of the first 256 poses.
  */
 PM_RUNTIME_API pm_result pm_stream_open(pm_lifter* lifter, const pm_stream_options* options,
                                         pm_stream** out);
