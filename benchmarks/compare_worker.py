@@ -65,6 +65,7 @@ def serve(connection: Connection, models: Path, log: Path, cores: set[int] | Non
             question, cell = connection.recv()
             if question == "time" and cores:
                 os.sched_setaffinity(0, cores)
+            answer: tuple[str, object]
             try:
                 answer = ("row", QUESTIONS[question](cell, models))
             except Exception as error:  # the next cell may be better

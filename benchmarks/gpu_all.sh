@@ -11,7 +11,7 @@
 #   MAMBA      folder with mamba_ssm and selective_scan_cuda.so
 #   TRAINED    networks whose drift is measured, names or files (demo)
 #   BUDGET     seconds in which rows of the comparison begin (240)
-#   STEPS      some of: compare block cost tests ort trt sanitize drift resources (all)
+#   STEPS      some of: compare block cost tests ort trt sanitize drift resources orin (all)
 # The four first cores are for what is timed, where there are more than eight; all else keeps off them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ export PYTHON=${PYTHON:-python3} PYTHONUNBUFFERED=1 BUDGET=${BUDGET:-240} MODELS
 to=${OUT:-out/gpu}
 export OUT=$PWD/build/gpu-all # of every step
 LIMIT=${LIMIT:-570}
-STEPS=${STEPS:-compare block cost tests ort trt sanitize drift resources}
+STEPS=${STEPS:-compare block cost tests ort trt sanitize drift resources orin}
 gpus=$(nvidia-smi -L | wc -l)
 TIME_GPU=${TIME_GPU:-0}
 CHECK_GPU=${CHECK_GPU:-$((gpus - 1))}
@@ -72,7 +72,7 @@ timings() {
   await built
   if wanted block; then
     for batch in 1 32 8; do
-      step "block-$batch" 40 "${quiet[@]}" build/gpu/trt_plugins/kernels/cuda/posemamba_block_bench time "$batch"
+      step "block-$batch" 60 build/gpu/trt_plugins/kernels/cuda/posemamba_block_bench time "$batch"
     done
   fi
   if wanted cost; then step cost 90 "${quiet[@]}" benchmarks/gpu_run.sh cost; fi
@@ -90,6 +90,7 @@ checks() {
     step trt "$LIMIT" env "OUT=$OUT/trt" nice benchmarks/gpu_trt.sh test sanitize &
   fi
   if wanted sanitize; then step sanitize "$LIMIT" nice benchmarks/gpu_run.sh sanitize & fi
+  if wanted orin; then step orin "$LIMIT" nice -n 19 benchmarks/gpu_run.sh orin & fi
   if wanted resources; then
     step resources "$LIMIT" nice -n 19 "$PYTHON" benchmarks/kernel_resources.py --jobs "$(nproc)" &
   fi
@@ -105,7 +106,7 @@ pack() {
 summary() {
   local log
   tail -n 20 "$OUT/tests.log" | cut -c1-160
-  for log in ort trt sanitize drift resources; do
+  for log in ort trt sanitize drift resources orin; do
     echo "-- $log"
     tail -n 9 "$OUT/$log.log" | cut -c1-160
   done

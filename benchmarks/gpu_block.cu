@@ -1,10 +1,12 @@
 // The block's kernels around the scan on a GPU, each design by itself: every row against float64 on
-// the host (`check`), and timings of all designs in one run (`time`), a JSON object a line.
+// the host (`check`), and timings of all designs in one run (`time`), a JSON object a line; and
+// which of them a device gets (`plan`).
 //   cmake --build build/gpu --target posemamba_block_bench
 #include <cstring>
 #include <string>
 
 #include "block_cases.h"
+#include "block_plan.h"
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/scan/split_channel/launch.h"
 #include "prepared_check.h"
@@ -381,6 +383,11 @@ int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "check") return check(argc > 2);
   if (mode == "time") return time_all(argc > 2 ? std::atoi(argv[2]) : 0);
-  std::fprintf(stderr, "usage: posemamba_block_bench check [small] | time [batch]\n");
+  if (mode == "plan" && argc == 5) {
+    return plan(std::atoi(argv[2]), std::atoi(argv[3]), std::strtoul(argv[4], nullptr, 10));
+  }
+  std::fprintf(stderr,
+               "usage: posemamba_block_bench check [small] | time [batch] |\n"
+               "  plan MULTIPROCESSORS MAJOR SHARED_BYTES (needs no GPU)\n");
   return 2;
 }

@@ -29,7 +29,7 @@ from environment import environment
 
 from posemamba.files.output import replacing
 
-#: Seconds until a process has been started: MotionBERT compiles for about 40.
+#: Seconds until a process has been started.
 COMPILE_SECONDS, START_SECONDS = 240.0, 90.0
 ROW_SECONDS = 60.0
 Serve = Callable[[Connection, Path, Path, "set[int] | None"], None]
@@ -78,12 +78,15 @@ class Worker:
         except OSError as error:
             raise Failed(self._lost()) from error
 
+    def answers(self) -> bool:
+        return self._end is not None and self._end.poll(0.0)
+
     def answer(self, seconds: float) -> dict[str, Any]:
         """What it says within so many seconds."""
         assert self._end is not None
-        if not self._end.poll(max(seconds, 0.0)):
+        if not self._end.poll(seconds):
             self.stop()
-            raise Failed(f"no answer in {seconds:.0f} seconds")
+            raise Failed("no answer in time")
         try:
             kind, value = self._end.recv()
         except (EOFError, OSError) as error:
@@ -162,23 +165,26 @@ def run_all(
 def start(cells: list[Cell], workers: dict[str, Worker], after: Path | None) -> dict[str, Any]:
     """All processes: what compiles at once, the others when ``after`` is there. Their facts."""
     first = {cell.process: cell for cell in reversed(cells)}
+    begun = time.monotonic()
     waits: dict[str, float] = {}
     facts: dict[str, Any] = {}
-    for compiles in (True, False):
-        if not compiles and after is not None:
-            end = time.monotonic() + COMPILE_SECONDS
-            while not after.exists() and time.monotonic() < end:
-                time.sleep(0.2)
-        for name, cell in first.items():
-            if (cell.way == COMPILED) == compiles:
-                workers[name].send("prepare", cell)
-                waits[name] = time.monotonic() + (COMPILE_SECONDS if compiles else START_SECONDS)
-    for name, end in waits.items():
-        try:
-            facts |= workers[name].answer(end - time.monotonic())
-            say(f"{name}: ready")
-        except Failed as error:  # its rows will say why, or work
-            say(f"{name}: {error}")
+    while first or waits:
+        now = time.monotonic()
+        free = after is None or after.exists() or now > begun + COMPILE_SECONDS
+        for name, cell in list(first.items()):
+            if free or cell.way == COMPILED:
+                workers[name].send("prepare", first.pop(name))
+                waits[name] = now + (COMPILE_SECONDS if cell.way == COMPILED else START_SECONDS)
+        for name, end in list(waits.items()):
+            if not workers[name].answers() and now < end:
+                continue
+            del waits[name]
+            try:
+                facts |= workers[name].answer(0.0)
+                say(f"{name}: ready after {now - begun:.0f} s")
+            except Failed as error:  # its rows will say why, or work
+                say(f"{name}: {error}")
+        time.sleep(0.1)
     return facts
 
 

@@ -6,13 +6,15 @@
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
 #   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
 #   compare    one table: ours in PyTorch and, with $ORT_DIR, in ONNX Runtime, the authors' flow with mamba-ssm,
-#              MotionBERT; memory of each. Rows begin for $BUDGET seconds (300), on the cores $QUIET (0,1,2,3).
+#              MotionBERT; memory of each. Rows begin for $BUDGET seconds (300), on the cores $QUIET (0,1,2,3),
+#              of $NETWORKS (S,B,L,X,MotionBERT).
 #              `prepare` before `build` exports, and compiles MotionBERT, beside it; else $AFTER names a file that
 #              is there once all is built
 #   train      the scans' gradients by size of chunk, then training steps of S and L: clips a second, memory
 #   cost       L against batch and frames, and its plot
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
 #   drift      how far trained networks ($TRAINED: demo) are off on this GPU in each precision: a JSON file each
+#   orin       what a Jetson's block is predicted from: its machine code and designs; needs no GPU
 #   demo       the demonstration networks: gpu_demo.py with the options in $DEMO, into $OUT/demo
 #   host       the tests that need no GPU, with this machine's Python
 # Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
@@ -132,7 +134,7 @@ prepare() {
   (
     source benchmarks/ort_path.sh
     exec "$PYTHON" benchmarks/gpu_compare.py --models "$models" --out "$OUT" --after "$OUT/ready" \
-      --budget "${BUDGET:-300}" ${QUIET:+--cores "$QUIET"}
+      --budget "${BUDGET:-300}" ${QUIET:+--cores "$QUIET"} ${NETWORKS:+--networks "$NETWORKS"}
   ) &
   comparison=$!
 }
@@ -170,6 +172,16 @@ drift() (
   done
 )
 
+# 16 multiprocessors, and the shared memory that a thread block may have there.
+orin() {
+  cmake -S . -B build/orin -G Ninja -DPOSEMAMBA_CUDA=ON -DPOSEMAMBA_TENSORRT=OFF -DPOSEMAMBA_RUNTIME=OFF \
+    "-DCMAKE_CUDA_ARCHITECTURES=87-real;90-real" >/dev/null
+  cmake --build build/orin --target posemamba_block_bench posemamba_cuda_shared | tail -1
+  local kernels=build/orin/trt_plugins/kernels/cuda
+  "$PYTHON" benchmarks/issue_slots.py "$kernels/libposemamba_cuda.so" --json "$OUT/issue-slots.json"
+  "$kernels/posemamba_block_bench" plan 16 8 166912 >"$OUT/orin-plan.jsonl"
+}
+
 # shellcheck disable=SC2086  # several words
 demo() { "$PYTHON" benchmarks/gpu_demo.py --out out/demo_networks --back "$OUT/demo" $DEMO; }
 
@@ -192,6 +204,7 @@ for step in "$@"; do
     train) train ;;
     energy) energy ;;
     drift) drift ;;
+    orin) orin ;;
     demo) demo ;;
     host) host ;;
     *)

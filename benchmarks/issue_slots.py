@@ -63,7 +63,8 @@ def _split(rank: int, states: int, channels: int, tail: str) -> Design:
 
 
 def _chunked(rank: int) -> Design:
-    name = f"cross_scan_kernel<posemamba::cuda::Config<16, 2, 64, 4, 2>, __half, {rank}>"
+    name = f"cross_scan_kernel<posemamba::cuda::Config<16, 2, 64, 4, 2>, __half, {rank}, "
+    name += "posemamba::cuda::GridWalk>"
     return Design(name, 64, 4, 8, costly=True)
 
 
@@ -78,13 +79,16 @@ DESIGNS: dict[tuple[int, int], Design] = {
     (10, 8): _split(8, 1, 8, "128, 3, 4"),
 }
 """By configuration and dt rank."""
+_TAIL = "block_tail_persistent_kernel<posemamba::cuda::TailPersistentConfig"
 AROUND = {
     "tail 64 single": "block_tail_kernel<64, 8, 32>",
-    "tail 64 persistent": "block_tail_persistent_kernel<posemamba::cuda::TailPersistentConfig<64,",
+    "tail 64 persistent": f"{_TAIL}<64, false",
     "tail 128 single": "block_tail_kernel<128, 8, 32>",
     "tail 256 single": "block_tail_kernel<256, 8, 32>",
     "conv_proj 64 single": "conv_proj_kernel<128, 8>",
-    "conv_proj 64 persistent": "conv_proj_persistent_kernel<128>",
+    "conv_proj 64 persistent": "conv_proj_persistent_kernel<posemamba::cuda::TileProjection<128>",
+    "conv_proj 64 all_frames": "conv_proj_walked_kernel<128, 1, false>",
+    "conv_proj 128 all_frames": "conv_proj_walked_kernel<256, 1, false>",
     "conv_proj 128 single": "conv_proj_kernel<256, 8>",
     "conv_proj 256 single": "conv_proj_kernel<512, 8>",
     "prepare 4": "prepare_kernel<4>",

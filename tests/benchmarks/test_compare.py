@@ -45,7 +45,11 @@ def ran(cells: list[Cell], to: Path, budget: float = 100.0) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("network", "why", "answered"),
-    [("fails", "why", 4), ("dies", "its process ended with 3", 1), ("hangs", "no answer in 2", 1)],
+    [
+        ("fails", "why", 4),
+        ("dies", "its process ended with 3", 1),
+        ("hangs", "no answer in time", 1),
+    ],
 )
 def test_a_lost_row_costs_no_other(
     network: str, why: str, answered: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

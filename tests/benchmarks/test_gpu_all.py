@@ -30,6 +30,7 @@ EVERYTHING = {
     "trt": "tests/native/tensorrt",
     "sanitize": "compute-sanitizer --tool racecheck",
     "resources": "kernel_resources.py",
+    "orin": "-B build/orin",
 }
 TIMED = ("compare", "cost", "export")
 
