@@ -4,9 +4,9 @@
 // functions call the implementation's virtual ones. TensorRT 11 took deprecated functions out of
 // those tables, so a library compiled against the headers of 10.x calls the wrong functions in
 // 11.x. One build serves both because the places are listed here, one column a release, and the
-// column is chosen by the library found. tests/trt_places.cc verifies each column against the
-// headers of its release (10.3, 10.14 and 11.1), and tests call the real lean runtimes of 10.16,
-// 11.0 and 11.4.
+// column is chosen by the library found. deploy/cpp/tests/trt_places.cc verifies each column
+// against the headers of its release (10.3, 10.14 and 11.1), and tests call the real lean runtimes
+// of 10.16, 11.0 and 11.4.
 #pragma once
 
 #include <cstddef>
