@@ -1,6 +1,5 @@
 // Device helpers shared by the CUDA kernels: barriers, dependent launches, and the math.
-#ifndef POSEMAMBA_KERNELS_CUDA_DEVICE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_DEVICE_CUH_
+#pragma once
 
 #include <cuda_runtime.h>
 
@@ -66,4 +65,3 @@ __device__ __forceinline__ void dependency_release() {
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_DEVICE_CUH_

@@ -1,6 +1,5 @@
 // Activation functions and typed loads.
-#ifndef POSEMAMBA_KERNELS_CUDA_MATH_CUH_
-#define POSEMAMBA_KERNELS_CUDA_MATH_CUH_
+#pragma once
 
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -98,4 +97,3 @@ struct Io<float> {
 };
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_MATH_CUH_

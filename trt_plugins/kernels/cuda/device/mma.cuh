@@ -1,10 +1,9 @@
 // A warp's share of C = A * W^T on the tensor cores: fp16 operands, fp32 sums (mma.sync, sm_80 on).
 //
 // A sits in shared memory, row-major. W comes straight from global memory in fragment order
-// (pack_weight in posemamba/block_ops.py): a warp reads its 16 columns by 16 inputs as one
+// (pack_weight in posemamba/native/packing.py): a warp reads its 16 columns by 16 inputs as one
 // coalesced 512-byte load, several steps ahead, so weights need no shared memory and no barrier.
-#ifndef POSEMAMBA_KERNELS_CUDA_MMA_CUH_
-#define POSEMAMBA_KERNELS_CUDA_MMA_CUH_
+#pragma once
 
 #include "cuda/device/device.cuh"
 
@@ -141,4 +140,3 @@ __device__ __forceinline__ void put_half2(__half* to, float2 v) {
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_MMA_CUH_

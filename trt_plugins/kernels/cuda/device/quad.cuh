@@ -1,6 +1,5 @@
 // Four neighbouring channels at a time: 8-byte (fp16) or 16-byte (fp32) accesses, float math.
-#ifndef POSEMAMBA_KERNELS_CUDA_QUAD_CUH_
-#define POSEMAMBA_KERNELS_CUDA_QUAD_CUH_
+#pragma once
 
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -44,4 +43,3 @@ __device__ __forceinline__ float4 fma4(float4 a, float4 b, float4 c) {
 __device__ __forceinline__ float sum4(float4 v) { return (v.x + v.y) + (v.z + v.w); }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_QUAD_CUH_

@@ -1,7 +1,6 @@
 // Rows of channels in a warp's registers, several at a time: the shuffles of one row's sum wait for
 // each other, those of four rows do not.
-#ifndef POSEMAMBA_KERNELS_CUDA_ROWS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_ROWS_CUH_
+#pragma once
 
 #include "cuda/device/quad.cuh"
 
@@ -94,4 +93,3 @@ struct RowBits {
 };
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_ROWS_CUH_

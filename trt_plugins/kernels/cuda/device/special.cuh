@@ -1,7 +1,6 @@
 // What has no name in CUDA C++ that one instruction would answer to. Nothing but such wrappers:
 // tests compile the kernels for a CPU with others in their place (tests/support/cuda_on_cpu).
-#ifndef POSEMAMBA_KERNELS_CUDA_SPECIAL_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SPECIAL_CUH_
+#pragma once
 
 #include <cuda_runtime.h>
 
@@ -37,4 +36,3 @@ __device__ __forceinline__ unsigned char* dynamic_shared() {
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_SPECIAL_CUH_
