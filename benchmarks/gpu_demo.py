@@ -23,7 +23,8 @@ finished, and writes into ``--out``:
                         after every card, and when the script is told to end (SIGTERM)
 
 A later call on a bare machine goes on from ``--state``, a folder that came back: unfinished
-networks are trained on, and finished ones get their card, which needs no GPU (``--device cpu``).
+networks are trained on, new ones go on from what is there, and finished ones get their card, which
+needs no GPU (``--device cpu``).
 ``--minutes`` is a network's whole training and shapes its learning rate: give the same each time.
 Beside other work on an H200 the clip sets took 17 s and a start 29; no card has been finished there
 yet: leave all that three minutes. To bundle a network, copy its weights to posemamba/assets and its
@@ -100,32 +101,33 @@ class Call:
     def sets(self) -> dict[str, Path]:
         return set_paths(self.out / "data")
 
-    def check_starts(self) -> None:
-        """Refuse a network that goes on from another one which is neither here nor asked for.
+    def check_start(self, name: str, coming: Sequence[str] = ()) -> None:
+        """Refuse a network that goes on from another one which is not here.
+
+        Args:
+            coming: networks that will be trained before it.
 
         Raises:
             InputError: names both.
         """
-        for name in self.networks:
-            after = NETWORKS[name].after
-            if (
-                after is not None
-                and name not in self.init
-                and after not in self.networks
-                and finished(self.out, after) is None
-                and finished(self.out, name) is None
-            ):
-                raise InputError(
-                    f"{name} goes on from {after}, which '{self.out}' does not hold finished: "
-                    f"train that first, or name its weights with --init {name}=CKPT"
-                )
+        after = NETWORKS[name].after
+        if after is None or name in self.init or after in coming:
+            return
+        if finished(self.out, after) is None and finished(self.out, name) is None:
+            raise InputError(
+                f"{name} goes on from {after}, which '{self.out}' does not hold finished: "
+                f"train that first, or name its weights with --init {name}=CKPT"
+            )
 
 
 def train(call: Call) -> None:
     """The networks named, until their time or this call's is over."""
     end = None if call.this_call is None else time.monotonic() + 60.0 * call.this_call
     for names in stages(call.networks):
-        train_side_by_side(call, names, end)
+        if end is None or time.monotonic() < end:
+            train_side_by_side(call, names, end)
+        else:
+            click.echo(f"{', '.join(names)}: not begun")
 
 
 def train_side_by_side(call: Call, names: Sequence[str], end: float | None) -> None:
@@ -139,7 +141,7 @@ def train_side_by_side(call: Call, names: Sequence[str], end: float | None) -> N
         for number, name in enumerate(names):
             if finished(call.out, name) is not None:
                 continue
-            call.check_starts()
+            call.check_start(name)
             call.run(name).mkdir(parents=True, exist_ok=True)
             write_facts(call, name)
             sees = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
@@ -325,8 +327,10 @@ def main(
                     tuple(extra.split()), device, back or out / "back",
                     dict(named_paths(init, "--init")))  # fmt: skip
         if state is not None:
-            unpack(out, state, names)
-        call.check_starts()
+            starts = (NETWORKS[name].after for name in names)
+            unpack(out, state, [*names, *(after for after in starts if after is not None)])
+        for name in names:
+            call.check_start(name, names)
         _timed(partial(make_sets, out / "data", climb, real, clips, held_out))
     except (InputError, OSError) as error:
         fail(describe(error), BAD_REQUEST)

@@ -34,6 +34,7 @@ from pieces import cut, join, light_state
 
 from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
 from posemamba.data.clip_set import ClipSet, load_clip_set
+from posemamba.errors import InputError
 from posemamba.training.config import train_config
 from posemamba.training.start import read_start
 
@@ -270,6 +271,20 @@ def test_a_network_without_what_it_goes_on_from_is_refused(call: Call) -> None:
     assert not call.out.exists()
 
 
+def test_nothing_goes_on_from_what_is_unfinished(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would begin with the seed's weights, and nobody would know."""
+    monkeypatch.setattr(gpu_demo, "write_facts", lambda *_: None)
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr(gpu_demo, "_command", lambda *_: sleep)
+    both = dataclasses.replace(call, networks=("L", "L_27"), this_call=0.01)
+    gpu_demo.train(both)
+    assert capsys.readouterr().out == "L_27: unfinished\nL: not begun\n"
+    with pytest.raises(InputError, match="L goes on from L_27, which"):
+        gpu_demo.train_side_by_side(both, ["L"], None)
+
+
 @pytest.mark.slow
 def test_two_stages_and_their_card_elsewhere(call: Call) -> None:
     """The second goes on from the first's weights; what comes back is enough for the card."""
@@ -303,6 +318,15 @@ def test_two_stages_and_their_card_elsewhere(call: Call) -> None:
     assert found["training"] == steps | {"hardware": "one GPU"}
     assert set(found["precision"]["fp16"]) == {"torch-cuda", "ort-cpu"}
     assert found["precision"]["fp16"]["torch-cuda"] == {"max_abs": 0.5, "mpjpe_mm": 0.25}
+
+    # A machine that has the first stage alone: the second goes on from that.
+    (call.back / "demo_L.safetensors").unlink()
+    later = dataclasses.replace(there, out=call.out.with_name("later"), networks=("L",))
+    shutil.copytree(call.out / "data", later.out / "data")
+    assert "L: finished" in invoke(later, "--state", str(call.back))
+    again = json.loads((later.out / "L" / "card" / "report.json").read_text())
+    assert again["training"]["goes on from"] == here["training"]["goes on from"]
+    assert again["results"] == here["results"]
 
 
 def test_what_there_is_is_packed_while_it_trains(

@@ -112,7 +112,7 @@ def test_branches_begin_smaller(here: Path) -> None:
     assert len(scaled) == 2 * 2 * len(ends)  # depth 2, blocks of two kinds
     for name, weight in seed.items():
         wanted = weight * 0.25 if name in scaled else weight
-        assert (wanted - small[name]).abs().max() <= 1.1e-30, name
+        assert (wanted - small[name]).abs().max() <= 2.2e-30, name  # both took a step
 
     network = load_checkpoint("seed/final.safetensors")
     scale_branches(network, 0.0)
