@@ -34,8 +34,9 @@ _STREAMING = {
     "depth": 6, "frames": 81, "batch": 8, "learning-rate": 1e-3, "init": "demo-streaming",
 }  # fmt: skip
 #: With the authors' recipe, 20 pairs of blocks stay at the mean pose for thousands of steps.
-_L = {
-    "variant": "L", "learning-rate": 5e-4, "drop-path": 0.0, "clip-norm": 1.0, "warmup": 200,
+_L = {"variant": "L", "drop-path": 0.0, "clip-norm": 1.0, "warmup": 200}
+_L_27 = _L | {
+    "frames": 27, "batch": 16, "learning-rate": 7e-4, "branch-scale": 0.1, "val-every": 8,
 }  # fmt: skip
 PYBULLET = ("train_varied", "train_centred")
 BOTH = (*PYBULLET, "train_climbs")
@@ -44,8 +45,13 @@ NETWORKS = {
     "S_pybullet": Network(_S, PYBULLET, {"with the climbs": "S"}),
     "streaming": Network(_STREAMING, BOTH, {}),
     # From nothing, L learns in short clips first: about four times the steps in the same time.
-    "L_27": Network(_L | {"frames": 27, "batch": 16, "branch-scale": 0.1}, BOTH, {}),
-    "L": Network(_L | {"batch": 4}, BOTH, {"first stage, 27 frames": "L_27"}, after="L_27"),
+    "L_27": Network(_L_27, BOTH, {}),
+    "L": Network(
+        _L | {"batch": 4, "learning-rate": 5e-4},
+        BOTH,
+        {"first stage, 27 frames": "L_27"},
+        after="L_27",
+    ),
 }
 
 

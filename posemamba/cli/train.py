@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--data", "data", multiple=True, required=True, type=PATH,
               help="Clip set to train on (NPZ); repeatable.")  # fmt: skip
-@click.option("--val", type=PATH, help="Clip set to validate on, each epoch.")
+@click.option("--val", type=PATH, help="Clip set to validate on, each epoch and at the end.")
 @click.option("-o", "--output", "out", cls=Renamed, former=("--out",), required=True, type=PATH,
               help="Folder of the run; made if missing.")  # fmt: skip
 @click.option("--config", "config_file", type=PATH,
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 @click.option("--cuda-graph", is_flag=True, default=None, help="Capture the step in a CUDA graph.")
 @click.option("--official-limb-gradient", is_flag=True, default=None,
               help="Drop the limb gather's gradient, as the authors' code does.")  # fmt: skip
+@click.option("--val-every", type=int, help="Epochs between validations.")
 @click.option("--save-every", type=int, help="Steps between checkpoints.")
 @click.option("--seed", type=int, help="Of everything random.")
 @DEVICE

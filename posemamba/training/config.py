@@ -81,6 +81,7 @@ class TrainConfig:
             then use; or None.
         amp: matrix products in half precision; the scan stays in float32.
         cuda_graph: capture the step; same kernels, no launch gaps.
+        val_every: epochs between validations; the end is validated whatever it is.
         save_every: steps between checkpoints a run can be resumed from.
         seed: of weights, order, augmentation and stochastic depth.
 
@@ -119,6 +120,7 @@ class TrainConfig:
     ema: float | None = None
     amp: str = "none"
     cuda_graph: bool = False
+    val_every: int = 1
     save_every: int = 1000
     seed: int = 0
     lambda_3d: float = 1.0
@@ -131,7 +133,7 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value is None or 1 <= value <= most, self, name, f"from 1 to {most}")
         self.model_config()
-        for name in ("epochs", "batch_size", "accumulate", "save_every"):
+        for name in ("epochs", "batch_size", "accumulate", "val_every", "save_every"):
             value = getattr(self, name)
             _require(isinstance(value, int) and value >= 1, self, name, "a whole number from 1")
         warmup = self.warmup

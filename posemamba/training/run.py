@@ -64,7 +64,7 @@ class Progress:
     Attributes:
         step: of ``steps``.
         loss: mean since the last one told; None between, for asking makes a GPU wait.
-        val_mpjpe_mm: where an epoch ended and there are clips to validate on.
+        val_mpjpe_mm: where clips were validated on after an epoch.
     """
 
     step: int
@@ -185,7 +185,9 @@ class Run:
             if self.step < self.steps and (ends_epoch or saves):  # the end is _finish's
                 self._loss = self._mean(recent)
                 recent = []
-                val_mpjpe = self._validate() if ends_epoch else None
+                epoch = self.step // self.batches.steps_per_epoch
+                validates = ends_epoch and epoch % self.config.val_every == 0
+                val_mpjpe = self._validate() if validates else None
                 elapsed = self._before + time.perf_counter() - start
                 self._log(rate, self._loss, elapsed, val_mpjpe)
                 if saves:

@@ -107,6 +107,7 @@ def test_our_names_and_number_spellings(tmp_path: Path) -> None:
         ("branch_scale: 1.5", "branch_scale is 1.5: it must be from 0 to 1"),
         ("branch_scale: .nan", "branch_scale"),
         ("branch_scale: 0.1\ninit: demo", "branch_scale is of the seed's weights"),
+        ("val_every: 0", "val_every is 0: it must be a whole number from 1"),
         ("warmup: -1", "warmup is -1: it must be a whole number from 0"),
         ("warmup: 0.5", "warmup is 0.5, not int"),
         ("minutes: .nan", "minutes"),

@@ -177,6 +177,18 @@ def test_validation_is_of_the_averaged_weights(here: Path) -> None:
     assert errors["mpjpe_mm"] == pytest.approx(float(long[1]["val_mpjpe_mm"]), rel=1e-6)
 
 
+def test_validations_can_be_rarer(here: Path) -> None:
+    """The last is at the end, in whatever epoch that is."""
+    run = ("train", "--data", "train.npz", "--val", "val.npz", *TINY, "--batch", "5")
+    invoke(*run, "--epochs", "5", "--out", "each")
+    invoke(*run, "--epochs", "5", "--val-every", "2", "--out", "second")
+    each, second = (
+        [row["val_mpjpe_mm"] for row in read_log(here / name)] for name in ("each", "second")
+    )
+    assert all(each)
+    assert second == ["", each[1], "", each[3], each[4]]
+
+
 def test_train_evaluate_and_go_on(here: Path) -> None:
     run = ("train", "--data", "train.npz", "--val", "val.npz", "--out", "run", *TINY,
            "--batch-size", "5", "--amp", "bf16")  # fmt: skip
