@@ -6,6 +6,8 @@ import multiprocessing
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from posemamba.data.clip_set import save_clip_set
 from posemamba.data.pose2sim import read_trial
 from posemamba.data.synthetic.cameras import CAMERAS
@@ -55,6 +57,12 @@ def make_sets(folder: Path, climb: Path, real: Path, clips: int, held_out: int) 
     counts = {name: clips // SHARES[name] if name in SHARES else held_out for name in missing}
     with multiprocessing.get_context("fork").Pool() as pool:
         pool.map(partial(_make, motions, counts, folder), missing, chunksize=1)
+
+
+def clip_count(path: Path) -> int:
+    """Of a clip set, without reading its clips."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return len(arrays["names"])
 
 
 def _make(

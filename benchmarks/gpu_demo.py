@@ -4,39 +4,42 @@
     python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
         --networks S,S_pybullet,streaming --minutes 7
     python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
-        --networks L --minutes 20 --this-call 8    # twice, then without --this-call, to the end
+        --networks L_27 --minutes 7
+    python benchmarks/gpu_demo.py --climb motion --real pose2sim-0.4.0-py3-none-any.whl \\
+        --networks L --minutes 13 --this-call 8    # again without --this-call, to the end
 
 ``benchmarks/gpu_run.sh build demo`` builds the libraries first and sets the paths to them.
 
 Each call makes what clip sets are missing, trains the networks named side by side (each on a GPU of
-its own, where there are several), measures those that are finished, and writes into ``--out``:
+its own, where there are several; one that goes on from another after that), measures those that are
+finished, and writes into ``--out``:
 
     data/               clip sets; the first demonstrations' three held-out sets are among them
     NAME/run/           of posemamba train; an unfinished one is resumed by the next call
     NAME/card/          report.json, curves.svg, MODEL_CARD.md of NAME/demo_NAME.safetensors
     back/               all that must come back, in few small files (elsewhere with ``--back``):
                         cards.tar.gz, weights up to 16 MiB whole and larger ones in pieces,
-                        NAME.state.N of unfinished networks. It is written when training ends, after
-                        every card, and when the script is told to end (SIGTERM)
+                        NAME.state.N of unfinished networks. It is written each minute of training,
+                        after every card, and when the script is told to end (SIGTERM)
 
-A later call on a bare machine goes on from ``--state``, a folder with the NAME.state.N that came
-back. ``--minutes`` is a network's whole training and shapes its learning rate: give the same each
-time. Beside other work on an H200 the clip sets took 17 s and a start 29; no card has been finished
-there yet: leave all that three minutes. To bundle a network, copy its weights to posemamba/assets
-and its card to reports/.
+A later call on a bare machine goes on from ``--state``, a folder that came back: unfinished
+networks are trained on, new ones go on from what is there, and finished ones get their card, which
+needs no GPU (``--device cpu``).
+``--minutes`` is a network's whole training and shapes its learning rate: give the same each time.
+Beside other work on an H200 the clip sets took 17 s and a start 29; no card has been finished there
+yet: leave all that three minutes. To bundle a network, copy its weights to posemamba/assets and its
+card to reports/.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -47,55 +50,21 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from demo_back import ELSEWHERE, FACTS, check_names, finished, pack, unpack  # noqa: E402
+from demo_networks import NETWORKS, SETTINGS, stages  # noqa: E402
 from demo_report import Request, named_paths, write_card  # noqa: E402
-from demo_sets import HELD_OUT, REAL, make_sets, set_paths  # noqa: E402
+from demo_sets import HELD_OUT, REAL, clip_count, make_sets, set_paths  # noqa: E402
 from environment import environment  # noqa: E402
-from pieces import cut, join, light_state  # noqa: E402
 
 from posemamba.checkpoint.bundled import NAMES, demo_checkpoint  # noqa: E402
 from posemamba.checkpoint.read import read_checkpoint  # noqa: E402
 from posemamba.cli.tool import BAD_REQUEST, describe, fail  # noqa: E402
-from posemamba.data.clip_set import load_clip_set  # noqa: E402
+from posemamba.config import MAX_FRAMES  # noqa: E402
 from posemamba.errors import InputError  # noqa: E402
-from posemamba.training.run import LOG, STATE, WEIGHTS  # noqa: E402
+from posemamba.training.run import LOG, STATE  # noqa: E402
+from posemamba.training.start import interpolation_note  # noqa: E402
 
-WHOLE = 16 * 2**20
-"""Bytes of the largest file that comes back whole."""
-
-#: Of every network. The noise is that which tools/data_trial.py found to do no harm.
-SETTINGS: dict[str, object] = {
-    "schedule": "cosine", "epochs": 1000, "noise": 0.004, "drop-joints": 0.02, "jitter": 0.01,
-    "offset": 0.012, "save-every": 100, "seed": 0,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Network:
-    """A demonstration network. S and streaming go on from those that are bundled.
-
-    Attributes:
-        settings: of ``posemamba train``.
-        train: clip sets it is trained on.
-        beside: networks of this run that its card shows too, by their name there.
-    """
-
-    settings: Mapping[str, object]
-    train: tuple[str, ...]
-    beside: Mapping[str, str]
-
-
-_S = {"variant": "S", "batch": 4, "learning-rate": 7e-4, "init": "demo"}
-_STREAMING = {
-    "depth": 6, "frames": 81, "batch": 8, "learning-rate": 1e-3, "init": "demo-streaming",
-}  # fmt: skip
-PYBULLET = ("train_varied", "train_centred")
-BOTH = (*PYBULLET, "train_climbs")
-NETWORKS = {
-    "S": Network(_S, BOTH, {"without the climbs": "S_pybullet"}),
-    "S_pybullet": Network(_S, PYBULLET, {"with the climbs": "S"}),
-    "streaming": Network(_STREAMING, BOTH, {}),
-    "L": Network({"variant": "L", "batch": 4, "learning-rate": 5e-4}, BOTH, {"S": "S"}),
-}
+PACK_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -117,54 +86,94 @@ class Call:
 
     def settings(self, name: str) -> dict[str, object]:
         """Options of ``posemamba train``; what is None is left out."""
-        given = {"init": self.init[name]} if name in self.init else {}
-        return {**SETTINGS, **NETWORKS[name].settings, **given}
+        network = NETWORKS[name]
+        given: dict[str, object] = {}
+        if name in self.init:
+            given["init"] = self.init[name]
+        elif network.after is not None:
+            given["init"] = finished(self.out, network.after)
+        return {**SETTINGS, **network.settings, **given}
 
     def run(self, name: str) -> Path:
         return self.out / name / "run"
-
-    def finished(self, name: str) -> Path | None:
-        """The weights of a finished run, under the name they would be bundled by."""
-        final, named = self.run(name) / WEIGHTS, self.out / name / f"demo_{name}.safetensors"
-        if not final.exists():
-            return None
-        shutil.copyfile(final, named)
-        return named
 
     @cached_property
     def sets(self) -> dict[str, Path]:
         return set_paths(self.out / "data")
 
+    def check_start(self, name: str, coming: Sequence[str] = ()) -> None:
+        """Refuse a network that goes on from another one which is not here.
+
+        Args:
+            coming: networks that will be trained before it.
+
+        Raises:
+            InputError: names both.
+        """
+        after = NETWORKS[name].after
+        if after is None or name in self.init or after in coming:
+            return
+        if finished(self.out, after) is None and finished(self.out, name) is None:
+            raise InputError(
+                f"{name} goes on from {after}, which '{self.out}' does not hold finished: "
+                f"train that first, or name its weights with --init {name}=CKPT"
+            )
+
 
 def train(call: Call) -> None:
-    """The networks named, side by side, until their time or this call's is over."""
-    running, gpus = {}, visible_gpus()
-    start, failed = time.monotonic(), []
+    """The networks named, until their time or this call's is over."""
+    end = None if call.this_call is None else time.monotonic() + 60.0 * call.this_call
+    for names in stages(call.networks):
+        if end is None or time.monotonic() < end:
+            train_side_by_side(call, names, end)
+        else:
+            click.echo(f"{', '.join(names)}: not begun")
+
+
+def train_side_by_side(call: Call, names: Sequence[str], end: float | None) -> None:
+    """Networks of one stage, each in a process of its own, until ``end``.
+
+    Raises:
+        InputError: one of them failed, or what it goes on from is unfinished.
+    """
+    running, gpus, failed = {}, visible_gpus(), []
     try:
-        for number, name in enumerate(call.networks):
-            if call.finished(name) is None:
-                call.run(name).mkdir(parents=True, exist_ok=True)
-                sees = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
-                with (call.out / name / "train.log").open("a", encoding="utf-8") as log:
-                    running[name] = subprocess.Popen(
-                        _command(call, name), stdout=log, stderr=log, env=os.environ | sees
-                    )
+        for number, name in enumerate(names):
+            if finished(call.out, name) is not None:
+                continue
+            call.check_start(name)
+            call.run(name).mkdir(parents=True, exist_ok=True)
+            write_facts(call, name)
+            sees = {"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {}
+            with (call.out / name / "train.log").open("a", encoding="utf-8") as log:
+                running[name] = subprocess.Popen(
+                    _command(call, name), stdout=log, stderr=log, env=os.environ | sees
+                )
         for name, process in running.items():
-            left = None
-            if call.this_call is not None:
-                left = max(0.1, start + 60.0 * call.this_call - time.monotonic())
-            try:
-                if process.wait(left) != 0:
-                    failed.append(name)
-                click.echo(f"{name}: {'FAILED' if name in failed else 'finished'}")
-            except subprocess.TimeoutExpired:
+            if (code := _wait(call, process, end)) is None:
                 click.echo(f"{name}: unfinished")
+            else:
+                click.echo(f"{name}: {'finished' if code == 0 else 'FAILED'}")
+                failed += [name] if code else []
     finally:  # what still runs goes on from its last save
         for process in running.values():
             process.kill()
             process.wait()
     if failed:
         raise InputError(f"{call.out / failed[0] / 'train.log'}: says why {failed[0]} failed")
+
+
+def _wait(call: Call, process: subprocess.Popen[bytes], end: float | None) -> int | None:
+    """The exit code of a training, None where it goes on after ``end``. What there is, is packed
+    each minute: a machine may be taken away without a word."""
+    while True:
+        left = PACK_EVERY_S if end is None else min(PACK_EVERY_S, end - time.monotonic())
+        try:
+            return process.wait(max(0.1, left))
+        except subprocess.TimeoutExpired:
+            if left < PACK_EVERY_S:
+                return None
+            pack(call.out, call.back, call.networks)
 
 
 def visible_gpus() -> list[str]:
@@ -186,10 +195,13 @@ def _command(call: Call, name: str) -> list[str]:
     return [*command, *call.extra, *(["--resume"] if (folder / STATE).exists() else [])]
 
 
-def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
+def drift(call: Call, name: str, weights: Path) -> list[tuple[str, Path]]:
     """``pmexport check`` of the exports in both precisions, in every runtime that runs here.
 
     Runtimes on a GPU may end the whole process: then the one on the CPU is checked alone.
+
+    Returns:
+        Precision and report: first those that came from another machine.
     """
     runtimes = ["ort-cpu"]
     if call.device.startswith("cuda"):
@@ -198,16 +210,18 @@ def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
         runtimes.append("torch-cuda")
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
             runtimes.append("ort-cuda")
-    reports = {}
-    for precision in ("fp32", "fp16"):
-        model = call.out / name / f"{name}.{precision}.onnx"
-        report = model.with_suffix(".json")
+    folder, reports = call.out / name, []
+    for file, precision in check_names(name).items():
+        if (folder / ELSEWHERE / file).exists():
+            reports.append((precision, folder / ELSEWHERE / file))
+        report = folder / file
+        model = report.with_suffix(".onnx")
         command = [sys.executable, "-m", "pmexport"]
         of = ["--ckpt", str(weights)]
         export = [*command, "onnx", *of, "-o", str(model), "--precision", precision, "--no-check"]
         check = [*command, "check", str(model), *of, "--json", str(report)]
         report.unlink(missing_ok=True)  # of an earlier call
-        with (call.out / name / "export.log").open("a", encoding="utf-8") as log:
+        with (folder / "export.log").open("a", encoding="utf-8") as log:
             subprocess.run(export, stdout=log, stderr=log, check=True)
             for tried in dict.fromkeys((tuple(runtimes), ("ort-cpu",))):
                 of_runtimes = [word for runtime in tried for word in ("--runtime", runtime)]
@@ -216,22 +230,25 @@ def drift(call: Call, name: str, weights: Path) -> dict[str, Path]:
                     break
         if not report.exists():
             raise InputError(f"{log.name}: says why the check of {model.name} stopped ({code})")
-        reports[precision] = report
+        reports.append((precision, report))
     return reports
 
 
 def measure(call: Call, name: str) -> None:
     """A finished network's card: itself, its likes, the bundled one before it, and baselines."""
-    weights = call.finished(name)
+    weights = finished(call.out, name)
     if weights is None:
         return
-    siblings = {title: call.finished(of) for title, of in NETWORKS[name].beside.items()}
+    siblings = {title: finished(call.out, of) for title, of in NETWORKS[name].beside.items()}
     beside = {title: path for title, path in siblings.items() if path is not None}
-    for network in NAMES.values():
-        if name.split("_")[0] == network:
-            beside["bundled before"] = demo_checkpoint(network)
-    facts = call.out / name / "facts.json"
-    facts.write_text(json.dumps(_told(call, name)))
+    own = name.split("_")[0]
+    if own in NAMES.values():
+        beside["bundled before"] = demo_checkpoint(own)
+    else:
+        beside["S, bundled"] = demo_checkpoint("S")
+    facts = call.out / name / FACTS
+    if not facts.exists():
+        write_facts(call, name)
     request = Request(
         weights,
         call.sets["fit"],
@@ -246,64 +263,34 @@ def measure(call: Call, name: str) -> None:
     write_card(request, call.out / name / "card")
 
 
-def _told(call: Call, name: str) -> dict[str, object]:
-    """What a training log does not tell."""
+def write_facts(call: Call, name: str) -> None:
+    """What a training log does not tell; written where the training is, when it begins."""
     machine = environment()
     options = call.settings(name)
     start = options.pop("init", None)
-    return {
-        "goes on from": _named(start),
+    facts = {
+        "goes on from": _named(start, int(str(options.get("frames", MAX_FRAMES)))),
         "hardware": machine.get("gpu", machine["processor"]),
+        "recipe": f"benchmarks/gpu_demo.py --networks {name} --minutes {call.minutes:g}",
         "settings": ", ".join(f"{option} {value}" for option, value in options.items()),
         "further settings": " ".join(call.extra) or "none",
         "trained on": ", ".join(
-            f"{clips} ({len(load_clip_set(call.sets[clips])):,} clips)"
-            for clips in NETWORKS[name].train
+            f"{clips} ({clip_count(call.sets[clips]):,} clips)" for clips in NETWORKS[name].train
         ),
         "note": "baselines are fitted on 'fit'; validated on val_motions during training, no "
         "checkpoint was picked by it; held-out sets have no 2D noise and no lost joints",
     }
+    (call.out / name / FACTS).write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def _named(start: object) -> str:
+def _named(start: object, frames: int) -> str:
+    """A file that a network of so many frames goes on from, and what was done to it."""
     if start is None:
         return "nothing"
-    return f"{Path(str(start)).name}, SHA-256 {read_checkpoint(str(start)).sha256}"
-
-
-def pack(call: Call) -> None:
-    """All that must come back, in at most eight files of at most 16 MiB for one L or the rest."""
-    back = call.back
-    back.mkdir(parents=True, exist_ok=True)
-    for name in call.networks:  # of an earlier call
-        for file in (*back.glob(f"{name}.state.?"), *back.glob(f"demo_{name}.safetensors*")):
-            file.unlink()
-    with tarfile.open(back / "cards.tar.gz", "w:gz") as archive:
-        for name in NETWORKS:
-            for pattern in ("card/*", "*.log", "*.json", "run/*.csv"):
-                for file in sorted((call.out / name).glob(pattern)):
-                    archive.add(file, f"{name}/{file.name}")
-    for name in call.networks:
-        weights, state = call.finished(name), call.run(name) / STATE
-        if weights is None:
-            if state.exists():
-                cut(light_state(state), back, f"{name}.state")
-        elif weights.stat().st_size <= WHOLE:
-            shutil.copyfile(weights, back / weights.name)
-        else:
-            cut(weights.read_bytes(), back, weights.name)
-    for file in sorted(back.iterdir()):
-        click.echo(f"{file}: {file.stat().st_size:,} bytes")
-
-
-def unpack(call: Call, state: Path) -> None:
-    """States that came back from an earlier call, for runs that are not here."""
-    for name in call.networks:
-        content = join(state, f"{name}.state")
-        file = call.run(name) / STATE
-        if content is not None and not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
+    checkpoint = read_checkpoint(str(start))
+    trained = f" ({checkpoint.training})" if checkpoint.training else ""
+    done = interpolation_note(checkpoint.config.frames, frames)
+    return f"{Path(str(start)).name}, SHA-256 {checkpoint.sha256}{trained}{done}"
 
 
 _path = click.Path(path_type=Path)
@@ -314,7 +301,7 @@ _path = click.Path(path_type=Path)
 @click.option("--real", required=True, type=_path, help="pose2sim 0.4.0, or unpacked.")
 @click.option("--out", default="out/demo_networks", show_default=True, type=_path)
 @click.option("--back", type=_path, help="Folder of what must come back.  [default: OUT/back]")
-@click.option("--state", type=_path, help="Folder of the NAME.state.N that came back.")
+@click.option("--state", type=_path, help="A --back folder to go on from, on another machine.")
 @click.option("--networks", default="S,S_pybullet,streaming", show_default=True)
 @click.option("--minutes", default=7.0, show_default=True, help="Of training, of each network.")
 @click.option("--this-call", type=float, help="At most so many minutes of training in this call.")
@@ -338,9 +325,12 @@ def main(
             raise InputError(f"no network '{unknown[0]}': use {', '.join(NETWORKS)}")
         call = Call(climb, real, out, names, minutes, this_call, clips, held_out,
                     tuple(extra.split()), device, back or out / "back",
-                    named_paths(init, "--init"))  # fmt: skip
+                    dict(named_paths(init, "--init")))  # fmt: skip
         if state is not None:
-            unpack(call, state)
+            starts = (NETWORKS[name].after for name in names)
+            unpack(out, state, [*names, *(after for after in starts if after is not None)])
+        for name in names:
+            call.check_start(name, names)
         _timed(partial(make_sets, out / "data", climb, real, clips, held_out))
     except (InputError, OSError) as error:
         fail(describe(error), BAD_REQUEST)
@@ -352,7 +342,9 @@ def main(
             failures.append(describe(error))  # the other networks may be whole
             click.echo(failures[-1], err=True)
         finally:
-            pack(call)
+            packed = pack(out, call.back, names)
+    for file in packed:
+        click.echo(f"{file}: {file.stat().st_size:,} bytes")
     if failures:
         fail(failures[0], BAD_REQUEST)
 

@@ -8,7 +8,8 @@
 (``facts.json``: what the log does not tell, such as ``{"hardware": "one H100", "seed": 0}``;
 ``check.json``: of ``pmexport check --json``)
 writes ``report.json``, ``curves.svg`` and ``MODEL_CARD.md``; the card's numbers come from the JSON
-alone, and ``--card-only`` writes it again from there.
+alone, and ``--card-only`` writes it again from there, with what ``--check`` names added: drift
+measured on another machine.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +51,8 @@ class Request:
         vals, reals: held-out clip sets; real ones count for their P-MPJPE alone.
         log, training: CSV of the run, and JSON of what it does not tell.
         beside: further checkpoints, by their name in the tables.
-        checks: reports of ``pmexport check``, by precision.
+        checks: precision and report of ``pmexport check``; several of one precision are of several
+            runtimes, and of one runtime the last counts.
     """
 
     ckpt: Path
@@ -60,7 +62,7 @@ class Request:
     log: Path | None = None
     training: Path | None = None
     beside: Mapping[str, Path] = field(default_factory=dict)
-    checks: Mapping[str, Path] = field(default_factory=dict)
+    checks: Sequence[tuple[str, Path]] = ()
     device: str = "cpu"
 
 
@@ -154,8 +156,8 @@ def make_report(request: Request) -> dict[str, Any]:
     log, training = request.log, request.training
     on_gpu = request.device.startswith("cuda")
     facts = (logged_facts(log) if log else {}) | (read_json(training) if training else {})
-    precision = {name: read_check(path) for name, path in request.checks.items()}
     checkpoint = read_checkpoint(request.ckpt)
+    precision = read_checks(request.checks, checkpoint.sha256)
     files = {path.stem: path for path in (request.train, *request.vals)}
     sets = {name: load_clip_set(path) for name, path in files.items()}
     lifts = methods(checkpoint, sets[request.train.stem], request)
@@ -193,27 +195,45 @@ def make_report(request: Request) -> dict[str, Any]:
     return report
 
 
-def read_check(path: Path) -> dict[str, dict[str, float]]:
-    """Runtime to ``max_abs`` and ``mpjpe_mm``, of a report of ``pmexport check --json``."""
+def read_checks(
+    checks: Sequence[tuple[str, Path]], sha256: str
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Precision -> runtime -> figure, of the checkpoint with that SHA-256."""
+    precision: dict[str, dict[str, dict[str, float]]] = {}
+    for name, path in checks:
+        precision.setdefault(name, {}).update(read_check(path, sha256))
+    return precision
+
+
+def read_check(path: Path, sha256: str) -> dict[str, dict[str, float]]:
+    """Runtime to ``max_abs`` and ``mpjpe_mm``, of a report of ``pmexport check --json``.
+
+    Raises:
+        InputError: no such report, one without figures, or of another checkpoint.
+    """
     try:
+        report = read_json(path)
         found = {
             runtime: {name: figures[name] for name in ("max_abs", "mpjpe_mm")}
-            for runtime, figures in read_json(path)["runtimes"].items()
+            for runtime, figures in report["runtimes"].items()
         }
+        checked = report["checkpoint"]["sha256"]
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a report of 'pmexport check --json'") from None
     for runtime, figures in found.items():
         if not all(isinstance(value, float) for value in figures.values()):
             raise InputError(f"{path}: the check in {runtime} came to no figures")
+    if checked != sha256:
+        raise InputError(f"{path}: is of the checkpoint with SHA-256 {checked}, not {sha256}")
     return found
 
 
-def named_paths(values: tuple[str, ...], option: str) -> dict[str, Path]:
+def named_paths(values: tuple[str, ...], option: str) -> list[tuple[str, Path]]:
     """``NAME=PATH`` each."""
     parts = [value.partition("=") for value in values]
     if wrong := [value for value, part in zip(values, parts, strict=True) if not part[2]]:
         raise InputError(f"{option} '{wrong[0]}': give NAME=PATH")
-    return {name: Path(path) for name, _, path in parts}
+    return [(name, Path(path)) for name, _, path in parts]
 
 
 def logged_facts(log: Path) -> dict[str, Any]:
@@ -254,6 +274,22 @@ def write_card(request: Request, out: Path) -> None:
     write_text(out / CARD, render(report))
 
 
+def write_again(out: Path, checks: Sequence[tuple[str, Path]]) -> None:
+    """The card from the folder's report, after ``checks`` of its checkpoint were added to that."""
+    report = read_json(out / REPORT)
+    if checks:
+        try:
+            sha256, precision = report["model"]["sha256"], report.setdefault("precision", {})
+            for name, found in read_checks(checks, sha256).items():
+                precision[name] = precision.get(name, {}) | found
+        except (KeyError, TypeError, AttributeError):
+            raise InputError(f"{out / REPORT}: not a report of this tool") from None
+    card = render(report)
+    if checks:
+        write_text(out / REPORT, json.dumps(report, indent=1) + "\n")
+    write_text(out / CARD, card)
+
+
 def write_text(path: Path, text: str) -> None:
     """Whole or not at all."""
     with replacing(path) as temporary:
@@ -273,7 +309,8 @@ def write_text(path: Path, text: str) -> None:
               help="PRECISION=JSON of 'pmexport check --json'; repeatable.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, help="Where networks run.")
 @click.option("--out", required=True, type=_path, help="Folder to write into.")
-@click.option("--card-only", is_flag=True, help="Write the card again from the folder's report.")
+@click.option("--card-only", is_flag=True,
+              help="Write the card again from the folder's report and each --check.")  # fmt: skip
 def main(
     ckpt: Path | None,
     train: Path | None,
@@ -289,12 +326,13 @@ def main(
 ) -> None:
     """Measure a checkpoint against its baselines and write its model card."""
     try:
+        checked = named_paths(checks, "--check")
         if card_only:
-            write_text(out / CARD, render(read_json(out / REPORT)))
+            write_again(out, checked)
         else:
             if ckpt is None or train is None or not vals:
                 raise InputError("--ckpt, --train and at least one --val are needed")
-            others, checked = named_paths(beside, "--beside"), named_paths(checks, "--check")
+            others = dict(named_paths(beside, "--beside"))
             write_card(
                 Request(ckpt, train, vals, reals, log, training, others, checked, device), out
             )

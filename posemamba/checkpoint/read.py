@@ -23,7 +23,7 @@ from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.checkpoint.containers import file_in, read_weight_file, shard_hint
 from posemamba.checkpoint.official_config import config_fields
 from posemamba.checkpoint.other_networks import name_network
-from posemamba.checkpoint.save import CONFIG_KEY, DATA_KEY
+from posemamba.checkpoint.save import CONFIG_KEY, DATA_KEY, TRAINING_KEY
 from posemamba.checkpoint.scan_order_source import OrderSource, config_beside, find_scan_order
 from posemamba.checkpoint.weight_sets import (
     WeightSet,
@@ -60,7 +60,7 @@ class Checkpoint:
         scan_order_guessed: whether nothing did: poses may be wrong, and parity cannot tell.
         epoch: epochs trained, where the file says so.
         min_loss: best evaluation error in mm, where the file says so.
-        data: what it was trained on, where the file says so.
+        data, training: what it was trained on, and how, where the file says so.
     """
 
     state: dict[str, Tensor]
@@ -72,6 +72,7 @@ class Checkpoint:
     epoch: int | None = None
     min_loss: float | None = None
     data: str | None = None
+    training: str | None = None
 
     def build(self) -> PoseMamba:
         """The network with these weights, in eval mode, on the CPU.
@@ -162,6 +163,7 @@ def read_checkpoint(
         epoch=_whole(chosen.beside.get("epoch")),
         min_loss=_number(chosen.beside.get("min_loss")),
         data=file.metadata.get(DATA_KEY),
+        training=file.metadata.get(TRAINING_KEY),
     )
 
 

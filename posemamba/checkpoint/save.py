@@ -15,6 +15,8 @@ from posemamba.text import problem
 CONFIG_KEY = "config"
 #: Where it says what the network was trained on.
 DATA_KEY = "data"
+#: Where it says how it was trained.
+TRAINING_KEY = "training"
 
 
 def save_checkpoint(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--data", "data", multiple=True, required=True, type=PATH,
               help="Clip set to train on (NPZ); repeatable.")  # fmt: skip
-@click.option("--val", type=PATH, help="Clip set to validate on, each epoch.")
+@click.option("--val", type=PATH, help="Clip set to validate on, each epoch and at the end.")
 @click.option("-o", "--output", "out", cls=Renamed, former=("--out",), required=True, type=PATH,
               help="Folder of the run; made if missing.")  # fmt: skip
 @click.option("--config", "config_file", type=PATH,
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @click.option("--d-model", type=int, help="Channels, instead of the variant's.")
 @click.option("--frames", type=int, help="Frames per clip.")
 @click.option("--scan-order", help="Scan order of the network.")
-@click.option("--init", help="Checkpoint of the same network to go on from; 'demo' too.")
+@click.option("--init", help="Checkpoint to go on from, of any number of frames; 'demo' too.")
+@click.option("--branch-scale", type=float,
+              help="Of the first weights that end a residual branch; 0.1 for L.")  # fmt: skip
 @click.option("--scan", type=NearChoice(("auto", "fused", "chunked", "mamba-ssm", "generic")),
               help="Differentiable scan; auto: fused, on the CPU and on CUDA.")  # fmt: skip
 @click.option("--epochs", type=int, help="Passes over the clips.")
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--accumulate", type=int, help="Passes that a step is split into.")
 @click.option("--learning-rate", type=float, help="Of AdamW.")
 @click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
+@click.option("--warmup", type=int, help="First steps over which the rate rises from 0.")
 @click.option("--noise", type=float, help="Noise on keypoints, standard deviation.")
 @click.option("--drop-joints", type=float, help="Share of keypoints that are lost for a while.")
 @click.option("--jitter", type=float,
@@ -52,11 +55,15 @@ if TYPE_CHECKING:
 @click.option("--offset", type=float, help="Noise that stays for the clip, a share likewise.")
 @click.option("--swap-sides", type=float, help="Share of time with legs or arms exchanged.")
 @click.option("--lose-limbs", type=float, help="Share of time with half a limb lost.")
+@click.option("--drop-path", type=float,
+              help="Stochastic depth of the last blocks; 0 for runs of a few epochs.")  # fmt: skip
+@click.option("--clip-norm", type=float, help="Largest norm of a step's gradient.")
 @click.option("--ema", type=float, help="Decay of an average of the weights.")
 @click.option("--amp", type=NearChoice(("none", "fp16", "bf16")), help="Mixed precision.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Capture the step in a CUDA graph.")
 @click.option("--official-limb-gradient", is_flag=True, default=None,
               help="Drop the limb gather's gradient, as the authors' code does.")  # fmt: skip
+@click.option("--val-every", type=int, help="Epochs between validations.")
 @click.option("--save-every", type=int, help="Steps between checkpoints.")
 @click.option("--seed", type=int, help="Of everything random.")
 @DEVICE

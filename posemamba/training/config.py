@@ -54,7 +54,10 @@ class TrainConfig:
         variant: ``S``, ``B``, ``L`` or ``X``; depth and d_model, where given, take its place.
         frames: of a training clip, and rows of the temporal position embedding.
         scan_order: a name of :data:`posemamba.scan_order.SCAN_ORDERS`.
-        init: checkpoint of the same network to start from, instead of the seed's weights.
+        init: checkpoint to start from, instead of the seed's weights: of the same network, or of
+            another number of frames, see :func:`posemamba.training.start.read_start`.
+        branch_scale: factor of each residual branch's last layer in the seed's weights. Below 1 a
+            deep network begins near its embedding, and does not settle for the mean pose.
         drop_path: stochastic depth of the last pair of blocks.
         scan: a differentiable back end, or ``auto`` for the device's, see
             :func:`posemamba.training.devices.choose_scan`.
@@ -64,6 +67,7 @@ class TrainConfig:
         accumulate: passes that make a step.
         learning_rate, weight_decay: of AdamW.
         schedule: ``exponential``, times ``lr_decay`` per epoch; or ``cosine`` over the whole run.
+        warmup: first steps over which the rate of the schedule rises from 0, linearly.
         flip: mirror clips with probability one half.
         noise: standard deviation added to keypoints, in their unit.
         drop_joints: share of keypoints that stay where they were some frames before.
@@ -77,6 +81,7 @@ class TrainConfig:
             then use; or None.
         amp: matrix products in half precision; the scan stays in float32.
         cuda_graph: capture the step; same kernels, no launch gaps.
+        val_every: epochs between validations; the end is validated whatever it is.
         save_every: steps between checkpoints a run can be resumed from.
         seed: of weights, order, augmentation and stochastic depth.
 
@@ -90,6 +95,7 @@ class TrainConfig:
     frames: int = MAX_FRAMES
     scan_order: str = "global-local"
     init: str | None = None
+    branch_scale: float = 1.0
     drop_path: float = 0.2
     scan: str = AUTO
     official_limb_gradient: bool = False
@@ -102,6 +108,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     lr_decay: float = 0.99
     schedule: str = "exponential"
+    warmup: int = 0
     flip: bool = True
     noise: float = 0.0
     drop_joints: float = 0.0
@@ -113,6 +120,7 @@ class TrainConfig:
     ema: float | None = None
     amp: str = "none"
     cuda_graph: bool = False
+    val_every: int = 1
     save_every: int = 1000
     seed: int = 0
     lambda_3d: float = 1.0
@@ -125,9 +133,11 @@ class TrainConfig:
             value = getattr(self, name)
             _require(value is None or 1 <= value <= most, self, name, f"from 1 to {most}")
         self.model_config()
-        for name in ("epochs", "batch_size", "accumulate", "save_every"):
+        for name in ("epochs", "batch_size", "accumulate", "val_every", "save_every"):
             value = getattr(self, name)
             _require(isinstance(value, int) and value >= 1, self, name, "a whole number from 1")
+        warmup = self.warmup
+        _require(type(warmup) is int and warmup >= 0, self, "warmup", "a whole number from 0")
         for name in ("steps", "minutes", "clip_norm"):
             value = getattr(self, name)
             _require(value is None or 0 < value < math.inf, self, name, "above 0 and finite")
@@ -140,6 +150,9 @@ class TrainConfig:
         _require(0 < self.lr_decay <= 1, self, "lr_decay", "above 0, at most 1")
         for name in ("drop_joints", "jitter", "offset", "swap_sides", "lose_limbs"):
             _require(0 <= getattr(self, name) < 1, self, name, "from 0, below 1")
+        _require(0 <= self.branch_scale <= 1, self, "branch_scale", "from 0 to 1")
+        if self.init is not None and self.branch_scale != 1:
+            raise InputError("branch_scale is of the seed's weights: leave it or init out")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema", "between 0 and 1")
         seed = self.seed
         _require(type(seed) is int and 0 <= seed < 2**31, self, "seed", "from 0 to 2147483647")

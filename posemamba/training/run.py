@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from posemamba.checkpoint.save import DATA_KEY, save_checkpoint
+from posemamba.checkpoint.save import DATA_KEY, TRAINING_KEY, save_checkpoint
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.clip_sets import clip_errors
@@ -32,7 +32,7 @@ from posemamba.training.clip_checks import check_validation
 from posemamba.training.config import FINAL_RATE, TrainConfig
 from posemamba.training.devices import check_device, choose_scan
 from posemamba.training.processes import Processes
-from posemamba.training.start import read_start
+from posemamba.training.start import read_start, scale_branches
 from posemamba.training.state import load_state, save_state
 from posemamba.training.stepper import Stepper
 
@@ -64,7 +64,7 @@ class Progress:
     Attributes:
         step: of ``steps``.
         loss: mean since the last one told; None between, for asking makes a GPU wait.
-        val_mpjpe_mm: where an epoch ended and there are clips to validate on.
+        val_mpjpe_mm: where clips were validated on after an epoch.
     """
 
     step: int
@@ -120,8 +120,10 @@ class Run:
         torch.manual_seed(config.seed)
         model = PoseMamba(config.model_config(), scan=choose_scan(config, device))
         self._origins = sorted(origins | set(() if start is None else start.origins))
-        self._begun = "" if start is None else f", from weights with SHA-256 {start.sha256}"
-        if start is not None:
+        self._begun = "" if start is None else f", from {start.note}"
+        if start is None:
+            scale_branches(model, config.branch_scale)
+        else:
             model.load_state_dict(start.state)
         self.model = model.set_official_limb_gradient(config.official_limb_gradient).to(device)
         network: nn.Module = self.processes.wrap(self.model, device)
@@ -183,7 +185,9 @@ class Run:
             if self.step < self.steps and (ends_epoch or saves):  # the end is _finish's
                 self._loss = self._mean(recent)
                 recent = []
-                val_mpjpe = self._validate() if ends_epoch else None
+                epoch = self.step // self.batches.steps_per_epoch
+                validates = ends_epoch and epoch % self.config.val_every == 0
+                val_mpjpe = self._validate() if validates else None
                 elapsed = self._before + time.perf_counter() - start
                 self._log(rate, self._loss, elapsed, val_mpjpe)
                 if saves:
@@ -213,6 +217,12 @@ class Run:
         return done
 
     def _rate(self, progress: float) -> float:
+        rate = self._scheduled(progress)
+        if self.step < self.config.warmup:
+            rate *= (self.step + 1) / self.config.warmup
+        return rate
+
+    def _scheduled(self, progress: float) -> float:
         config = self.config
         if config.schedule == "exponential":
             epoch = self.step // self.batches.steps_per_epoch
@@ -290,5 +300,5 @@ class Run:
             with self.stepper.averaged():
                 # Whoever passes the weights on should know what they were made of.
                 data = "; ".join(self._origins)
-                save_checkpoint(self.model, path, metadata={"training": note, DATA_KEY: data})
+                save_checkpoint(self.model, path, metadata={TRAINING_KEY: note, DATA_KEY: data})
         return RunResult(self.step, self._loss, val, seconds, path)

@@ -15,7 +15,7 @@ from posemamba.files.output import replacing
 from posemamba.training.config import AUTO, TrainConfig
 
 #: Settings that may change between a run and its continuation: they do not change the weights.
-_MAY_CHANGE = {"save_every", "minutes", "cuda_graph"}
+_MAY_CHANGE = {"val_every", "save_every", "minutes", "cuda_graph"}
 
 
 def save_state(path: Path, content: dict[str, Any], config: TrainConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -21,18 +22,23 @@ from places import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import demo_back
+import demo_networks
 import demo_sets
 import gpu_demo
 import torch
+from demo_back import finished
+from demo_networks import NETWORKS, SETTINGS, stages
 from gpu_demo import Call
 from pieces import cut, join, light_state
 
 from posemamba.checkpoint.read import load_checkpoint, read_checkpoint
 from posemamba.data.clip_set import ClipSet, load_clip_set
+from posemamba.errors import InputError
 from posemamba.training.config import train_config
 from posemamba.training.start import read_start
 
-TINY = ("--frames", "9", "--depth", "1", "--d-model", "8", "--steps", "4", "--batch", "2",
+TINY = ("--depth", "1", "--d-model", "8", "--steps", "4", "--batch", "2",
         "--save-every", "2", "--scan", "chunked")  # fmt: skip
 
 
@@ -41,10 +47,14 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
     """Tiny networks on stand-ins for both wheels."""
     monkeypatch.setattr(demo_sets, "FRAMES", 18)
     from_nothing = {
-        name: dataclasses.replace(network, settings={**network.settings, "init": None})
-        for name, network in gpu_demo.NETWORKS.items()
+        name: dataclasses.replace(
+            network,
+            settings={**network.settings, "init": None, "frames": 6 if name == "L_27" else 9},
+        )
+        for name, network in NETWORKS.items()
     }
-    monkeypatch.setattr(gpu_demo, "NETWORKS", from_nothing)
+    for module in (gpu_demo, demo_networks):
+        monkeypatch.setattr(module, "NETWORKS", from_nothing)
     swing = np.random.default_rng(0).normal(0, 0.2, (1, 30, 17, 3)).astype(np.float32)
     real = ClipSet(swing[..., :2].copy(), swing, np.ones(1, np.float32), ("real/0/0",), "real")
     trial = SimpleNamespace(triangulated=real)
@@ -104,35 +114,35 @@ def test_from_motions_to_cards(call: Call) -> None:
 @pytest.mark.slow
 def test_an_unfinished_network_goes_on_elsewhere(call: Call) -> None:
     """Killed before its time is over, brought back in pieces, resumed on a bare machine."""
-    call = dataclasses.replace(call, networks=("L",))
+    call = dataclasses.replace(call, networks=("L_27",))
     make_sets(call)
     endless = tuple("1000000" if word == "4" else word for word in call.extra)
     here = dataclasses.replace(call, extra=endless, this_call=0.25)
-    state = call.run("L") / gpu_demo.STATE
+    state = call.run("L_27") / gpu_demo.STATE
     for _ in range(20):  # a busy machine may not come to the first save in a quarter of a minute
         gpu_demo.train(here)
         if state.exists():
             break
     assert state.exists()
-    assert call.finished("L") is None
-    gpu_demo.measure(here, "L")  # what is not finished has no card yet
-    assert not (call.out / "L" / "card").exists()
-    gpu_demo.pack(here)
+    assert finished(call.out, "L_27") is None
+    gpu_demo.measure(here, "L_27")  # what is not finished has no card yet
+    assert not (call.out / "L_27" / "card").exists()
+    demo_back.pack(here.out, here.back, here.networks)
     back = call.out / "back"
-    assert {file.name for file in back.iterdir()} == {"cards.tar.gz", "L.state.0"}
+    assert {file.name for file in back.iterdir()} == {"cards.tar.gz", "L_27.state.0"}
 
     there = dataclasses.replace(here, out=call.out.with_name("bare"), this_call=None)
     shutil.copytree(call.out / "data", there.out / "data")
-    gpu_demo.unpack(there, back)
-    before, after = (load_checkpoint(c.run("L") / gpu_demo.STATE) for c in (call, there))
+    demo_back.unpack(there.out, back, there.networks)
+    before, after = (load_checkpoint(c.run("L_27") / gpu_demo.STATE) for c in (call, there))
     for name, value in before.state_dict().items():
         assert torch.equal(value, after.state_dict()[name]), name
     steps = torch.load(state, weights_only=True)["step"]
     # Its moments are gone, its step and clock are not: with no minutes left it ends at once.
     finish = dataclasses.replace(there, minutes=0.001)
     gpu_demo.train(finish)
-    assert finish.finished("L") == there.out / "L" / "demo_L.safetensors"
-    log = (finish.run("L") / "log.csv").read_text().splitlines()
+    assert finished(finish.out, "L_27") == there.out / "L_27" / "demo_L_27.safetensors"
+    log = (finish.run("L_27") / "log.csv").read_text().splitlines()
     assert log[-1].startswith(f"{steps},")
 
 
@@ -194,6 +204,7 @@ def test_networks_have_gpus_of_their_own(call: Call, monkeypatch: pytest.MonkeyP
     """Those that CUDA_VISIBLE_DEVICES leaves, in turn."""
     show = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
     monkeypatch.setattr(gpu_demo, "_command", lambda *_: [sys.executable, "-c", show])
+    monkeypatch.setattr(gpu_demo, "write_facts", lambda *_: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     names = ("S", "S_pybullet", "streaming")
     gpu_demo.train(dataclasses.replace(call, networks=names))
@@ -209,7 +220,7 @@ def test_a_script_told_to_end_packs_first(call: Call, tmp_path: Path) -> None:
         "import sys, time\n"
         f"sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\n"
         "import gpu_demo\n"
-        "gpu_demo.make_sets = lambda *_: None\n"
+        "gpu_demo.make_sets = gpu_demo.write_facts = lambda *_: None\n"
         'sleep = \'import os, sys, time; open(sys.argv[1], "w").write(str(os.getpid()));'
         " time.sleep(600)'\n"
         f"gpu_demo._command = lambda *_: [sys.executable, '-c', sleep, {str(pid)!r}]\n"
@@ -239,16 +250,107 @@ def test_a_network_goes_on_from_another(call: Call) -> None:
 
 
 def test_cards_name_what_a_network_goes_on_from() -> None:
-    digest = read_checkpoint("demo").sha256
-    assert gpu_demo._named("demo") == f"demo, SHA-256 {digest}"
-    assert gpu_demo._named(None) == "nothing"
+    demo = read_checkpoint("demo")
+    named = f"demo, SHA-256 {demo.sha256} ({demo.training})"
+    assert gpu_demo._named("demo", 243) == named
+    done = ", its temporal embedding interpolated from 243 to 81 frames"
+    assert gpu_demo._named("demo", 81) == named + done
+    assert gpu_demo._named(None, 243) == "nothing"
+
+
+def test_networks_are_trained_after_what_they_go_on_from() -> None:
+    assert stages(("L", "S", "L_27")) == [["S", "L_27"], ["L"]]
+    assert stages(("L", "S")) == [["L", "S"]]
+
+
+def test_a_network_without_what_it_goes_on_from_is_refused(call: Call) -> None:
+    alone = dataclasses.replace(call, networks=("L",))
+    said = invoke(alone, code=2)
+    assert "L goes on from L_27, which" in said
+    assert "with --init L=CKPT" in said
+    assert not call.out.exists()
+
+
+def test_nothing_goes_on_from_what_is_unfinished(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would begin with the seed's weights, and nobody would know."""
+    monkeypatch.setattr(gpu_demo, "write_facts", lambda *_: None)
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    monkeypatch.setattr(gpu_demo, "_command", lambda *_: sleep)
+    both = dataclasses.replace(call, networks=("L", "L_27"), this_call=0.01)
+    gpu_demo.train(both)
+    assert capsys.readouterr().out == "L_27: unfinished\nL: not begun\n"
+    with pytest.raises(InputError, match="L goes on from L_27, which"):
+        gpu_demo.train_side_by_side(both, ["L"], None)
+
+
+@pytest.mark.slow
+def test_two_stages_and_their_card_elsewhere(call: Call) -> None:
+    """The second goes on from the first's weights; what comes back is enough for the card."""
+    call = dataclasses.replace(call, networks=("L", "L_27"))
+    said = invoke(call)
+    assert said.index("L_27: finished") < said.index("L: finished")
+    first = call.out / "L_27" / "demo_L_27.safetensors"
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    here = json.loads((call.out / "L" / "card" / "report.json").read_text())
+    assert here["training"]["goes on from"] == (
+        f"{first.name}, SHA-256 {digest} (4 steps of 2 clips, seed 0)"
+        ", its temporal embedding interpolated from 6 to 9 frames"
+    )
+    sibling = json.loads((call.out / "L_27" / "card" / "report.json").read_text())
+    assert here["results"]["first stage, 27 frames"] == sibling["results"]["trained"]
+
+    # As if a GPU had been there, whose drift cannot be measured again.
+    check = call.out / "L" / "L.fp16.json"
+    content = json.loads(check.read_text())
+    content["runtimes"]["torch-cuda"] = {"max_abs": 0.5, "mpjpe_mm": 0.25}
+    check.write_text(json.dumps(content))
+    (call.out / "L" / "facts.json").write_text(json.dumps({"hardware": "one GPU"}))
+    demo_back.pack(call.out, call.back, call.networks)
+    there = dataclasses.replace(
+        call, out=call.out.with_name("bare"), back=call.out / "again", networks=("L",)
+    )
+    shutil.copytree(call.out / "data", there.out / "data")
+    invoke(there, "--state", str(call.back))
+    found = json.loads((there.out / "L" / "card" / "report.json").read_text())
+    for part in ("model", "results", "real", "sets"):
+        assert found[part] == here[part], part
+    steps = {name: here["training"][name] for name in ("steps", "epochs", "minutes")}
+    assert found["training"] == steps | {"hardware": "one GPU"}
+    assert set(found["precision"]["fp16"]) == {"torch-cuda", "ort-cpu"}
+    assert found["precision"]["fp16"]["torch-cuda"] == {"max_abs": 0.5, "mpjpe_mm": 0.25}
+
+    # A machine that has the first stage alone: the second goes on from that.
+    later = dataclasses.replace(there, out=call.out.with_name("later"))
+    shutil.copytree(call.out / "data", later.out / "data")
+    demo_back.unpack(later.out, call.back, ["L_27"])
+    gpu_demo.train(later)
+    facts = json.loads((later.out / "L" / "facts.json").read_text())
+    assert facts["goes on from"] == here["training"]["goes on from"]
+
+
+def test_what_there_is_is_packed_while_it_trains(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine may be taken away without a word."""
+    monkeypatch.setattr(gpu_demo, "PACK_EVERY_S", 0.1)
+    here = dataclasses.replace(call, networks=("S",))
+    (here.out / "S" / "run").mkdir(parents=True)
+    waits = (
+        "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.05)"
+    )
+    archive = str(here.back / demo_back.ARCHIVE)
+    monkeypatch.setattr(gpu_demo, "_command", lambda *_: [sys.executable, "-c", waits, archive])
+    monkeypatch.setattr(gpu_demo, "write_facts", lambda *_: None)
+    gpu_demo.train(here)  # ends because it was packed
 
 
 def test_the_recipes_are_runs_that_posemamba_train_takes(tmp_path: Path) -> None:
     """Their networks fit what they go on from."""
-    for name, network in gpu_demo.NETWORKS.items():
+    for name, network in NETWORKS.items():
         settings = {option.replace("-", "_"): value for option, value in
-                    (gpu_demo.SETTINGS | dict(network.settings)).items()}  # fmt: skip
+                    (SETTINGS | dict(network.settings)).items()}  # fmt: skip
         settings["batch_size"] = settings.pop("batch")
         config = train_config(**settings)
         if config.init is not None:

@@ -39,12 +39,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "step,epoch,learning_rate,loss,seconds,val_mpjpe_mm\n"
         "10,0.5,2e-4,2.0,60.0,210.0\n20,1.0,1e-4,1.5,90.0,\n"
     )
-    (tmp_path / "fp16.json").write_text(
-        json.dumps({"runtimes": {"ort-cpu": {"max_abs": 2.5e-3, "mpjpe_mm": 0.125, "runs": 3}}})
-    )
-    (tmp_path / "none.json").write_text(
-        json.dumps({"runtimes": {"ort-cpu": {"max_abs": None, "mpjpe_mm": None}}})
-    )
+    digest = hashlib.sha256((tmp_path / "tiny.pth.tr").read_bytes()).hexdigest()
+    for name, sha256, runtimes in (
+        ("fp16", digest, {"ort-cpu": {"max_abs": 2.5e-3, "mpjpe_mm": 0.125, "runs": 3}}),
+        ("gpu", digest, {"torch-cuda": {"max_abs": 0.5, "mpjpe_mm": 0.75}}),
+        ("other", "0" * 64, {"torch-cuda": {"max_abs": 0.5, "mpjpe_mm": 0.75}}),
+        ("none", digest, {"ort-cpu": {"max_abs": None, "mpjpe_mm": None}}),
+    ):
+        content = {"checkpoint": {"sha256": sha256}, "runtimes": runtimes}
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
     (tmp_path / "training.json").write_text(json.dumps({"seed": 54321, "hardware": "one GPU"}))
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -101,6 +104,24 @@ def test_numbers_of_the_card_come_from_the_report(here: Path) -> None:
     assert "| trained | 12345.6 |" in Path("card/MODEL_CARD.md").read_text()
 
 
+def test_drift_measured_elsewhere_is_added(here: Path) -> None:
+    """At once, or to a report that stands; a runtime keeps its figures where none are given."""
+    invoke(*USUAL, "--check", "fp16=gpu.json")
+    at_once = Path("card/report.json").read_text()
+    assert "| fp16 | torch-cuda | 5.0e-01 | 0.750 |" in Path("card/MODEL_CARD.md").read_text()
+    invoke(*USUAL)
+    invoke("--card-only", "--out", "card", "--check", "fp16=gpu.json", "--check", "fp32=gpu.json")
+    added = json.loads(Path("card/report.json").read_text())
+    assert added["precision"].pop("fp32") == {"torch-cuda": {"max_abs": 0.5, "mpjpe_mm": 0.75}}
+    assert added == json.loads(at_once)
+    card = Path("card/MODEL_CARD.md").read_text()
+    for row in ("fp16 | ort-cpu", "fp16 | torch-cuda", "fp32 | torch-cuda"):
+        assert f"| {row} |" in card
+    refused = invoke("--card-only", "--out", "card", "--check", "fp16=other.json", code=2)
+    assert f"other.json: is of the checkpoint with SHA-256 {'0' * 64}, not " in refused
+    assert Path("card/MODEL_CARD.md").read_text() == card
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -114,6 +135,7 @@ def test_numbers_of_the_card_come_from_the_report(here: Path) -> None:
         ((*USUAL, "--beside", "gone.pth"), "--beside 'gone.pth': give NAME=PATH"),
         ((*USUAL, "--beside", "old=gone.pth"), "gone.pth"),
         ((*USUAL, "--check", "fp16=training.json"), "training.json: not a report of"),
+        ((*USUAL, "--check", "fp16=other.json"), "other.json: is of the checkpoint"),
         ((*USUAL, "--check", "fp16=none.json"), "the check in ort-cpu came to no figures"),
     ],
     ids=lambda value: value[-1] if isinstance(value, tuple) else "",

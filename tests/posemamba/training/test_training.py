@@ -110,6 +110,21 @@ def test_killed_at_any_step_and_resumed_ends_with_the_same_weights(here: Path) -
     assert columns[0] == columns[1]
 
 
+@pytest.mark.parametrize("schedule", ["exponential", "cosine"])
+def test_the_rate_rises_first(here: Path, schedule: str) -> None:
+    """Step k of a warm-up of n takes (k + 1) / n of what the schedule says; later ones all."""
+    run = ("train", "--data", "train.npz", *TINY, "--batch", "2", "--steps", "6", "--save-every",
+           "1", "--schedule", schedule)  # fmt: skip
+    invoke(*run, "--out", "plain")
+    invoke(*run, "--warmup", "4", "--out", "warm")
+    plain, warm = (
+        [float(row["learning_rate"]) for row in read_log(here / name)] for name in ("plain", "warm")
+    )
+    shares = (0.25, 0.5, 0.75, 1, 1, 1)
+    wanted = [rate * share for rate, share in zip(plain, shares, strict=True)]
+    assert warm == pytest.approx(wanted, rel=1e-12)
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one(here: Path) -> None:
     # Stochastic depth draws by process, so it is off; order, cuts and mirrors are shared.
@@ -149,6 +164,18 @@ def test_validation_is_of_the_averaged_weights(here: Path) -> None:
     invoke("evaluate", "--ckpt", "long/final.safetensors", "--data", "val.npz", "--json", "e.json")
     errors = json.loads((here / "e.json").read_text())
     assert errors["mpjpe_mm"] == pytest.approx(float(long[1]["val_mpjpe_mm"]), rel=1e-6)
+
+
+def test_validations_can_be_rarer(here: Path) -> None:
+    """The last is at the end, in whatever epoch that is."""
+    run = ("train", "--data", "train.npz", "--val", "val.npz", *TINY, "--batch", "5")
+    invoke(*run, "--epochs", "5", "--out", "each")
+    invoke(*run, "--epochs", "5", "--val-every", "2", "--out", "second")
+    each, second = (
+        [row["val_mpjpe_mm"] for row in read_log(here / name)] for name in ("each", "second")
+    )
+    assert all(each)
+    assert second == ["", each[1], "", each[3], each[4]]
 
 
 def test_train_evaluate_and_go_on(here: Path) -> None:
