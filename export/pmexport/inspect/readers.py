@@ -52,7 +52,7 @@ def _onnx_sentences(model: ModelFile, facts: Mapping[str, Any]) -> Iterable[str]
     total, own = facts["nodes"]["total"], len(model.own_nodes)
     kinds = ", ".join(sorted(model.own_operators)) or "none of ours: it runs anywhere"
     yield f"{plural(total, 'node')}, {own} of this project's operators ({kinds})."
-    yield _precision_sentence(facts, model.is_optimized)
+    yield _precision_sentence(facts, model)
     if said("checkpoint"):
         yield f"It was exported from {said('checkpoint')} by pmexport {said('tool_version')}."
     if order_is_guessed(facts["metadata"]):
@@ -72,12 +72,15 @@ def _network(said: Callable[[str], Any]) -> str:
     return f"PoseMamba {said('variant')}" if said("variant") else "a network that says no size"
 
 
-def _precision_sentence(facts: Mapping[str, Any], optimized: bool) -> str:
+def _precision_sentence(facts: Mapping[str, Any], model: ModelFile) -> str:
     half, nodes = facts["fp16"]["nodes"], facts["fp16"]["of"]
     products, of = facts["fp16"]["products"], facts["fp16"]["of_products"]
     if not half:
         return "It computes in fp32 throughout."
-    inside = " Inside a fused node norms, sums and the scan's state stay fp32." * optimized
+    inside = " Inside a fused node norms, sums and the scan's state stay fp32." * model.is_optimized
+    summing = sum(node.half_sums for node in model.nodes)
+    if summing:
+        inside += f" {plural(summing, 'scan')} may also sum over the states in fp16 (fp16-sums)."
     return (
         f"{half} of {plural(nodes, 'computing node')} work on fp16, {products} of the {of} with "
         f"the products and scans; the rest stays fp32.{inside}"
