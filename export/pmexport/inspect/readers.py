@@ -40,19 +40,17 @@ def _onnx_sentences(model: ModelFile, facts: Mapping[str, Any]) -> Iterable[str]
     size = size_text(facts["file"]["bytes"])
     target = ", rewritten for a GPU" if model.is_optimized else ""
     yield f"{model.path.name} is an ONNX model of {what}{target}, {size}."
-    frames, most = said("frames"), said("max_frames")
-    if frames is not None:
-        length = f"any length up to {plural(most, 'frame')}" if frames == "dynamic" else (
-            f"{plural(frames, 'frame')}"
+    batch, frames, most = model.batch, model.frames, model.most_frames
+    if most is not None:
+        length = f"any length up to {plural(most, 'frame')}" if frames is None else (
+            plural(frames, "frame")
         )  # fmt: skip
-        clips = "any number of clips" if said("batch") == "dynamic" else (
-            plural(said("batch"), "clip")
-        )  # fmt: skip
+        clips = "any number of clips" if batch is None else plural(batch, "clip")
         yield f"It takes {clips} of {length}, {model.channels} values per joint."
     total, own = facts["nodes"]["total"], len(model.own_nodes)
     kinds = ", ".join(sorted(model.own_operators)) or "none of ours: it runs anywhere"
     yield f"{plural(total, 'node')}, {own} of this project's operators ({kinds})."
-    yield _precision_sentence(facts, model)
+    yield _precision_sentence(facts, model.is_optimized)
     if said("checkpoint"):
         yield f"It was exported from {said('checkpoint')} by pmexport {said('tool_version')}."
     if order_is_guessed(facts["metadata"]):
@@ -72,13 +70,13 @@ def _network(said: Callable[[str], Any]) -> str:
     return f"PoseMamba {said('variant')}" if said("variant") else "a network that says no size"
 
 
-def _precision_sentence(facts: Mapping[str, Any], model: ModelFile) -> str:
+def _precision_sentence(facts: Mapping[str, Any], optimized: bool) -> str:
     half, nodes = facts["fp16"]["nodes"], facts["fp16"]["of"]
     products, of = facts["fp16"]["products"], facts["fp16"]["of_products"]
     if not half:
         return "It computes in fp32 throughout."
-    inside = " Inside a fused node norms, sums and the scan's state stay fp32." * model.is_optimized
-    summing = sum(node.half_sums for node in model.nodes)
+    inside = " Inside a fused node norms, sums and the scan's state stay fp32." * optimized
+    summing = facts["fp16"]["half_sums"]
     if summing:
         inside += f" {plural(summing, 'scan')} may also sum over the states in fp16 (fp16-sums)."
     return (
