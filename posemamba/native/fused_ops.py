@@ -170,9 +170,9 @@ def block_tail(
     stream = torch.empty_like(residual)
     output = _empty_next(next_weights, stream)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    strides = (u.shape[3], x_dbl.shape[3])
+    inner, columns = u.shape[3], x_dbl.shape[3]
     scan = cross_scan_params(
-        u, strides[0], x_dbl, strides[1], scan_weights, d_state, dt_rank, walk, half_sums=half_sums
+        u, inner, x_dbl, columns, scan_weights, d_state, dt_rank, walk, half_sums=half_sums
     )
     params = tail_params(
         scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output

@@ -90,10 +90,15 @@ def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
 
 def _wrong_flags(graph: Any) -> Iterator[str]:  # noqa: ANN401
     """A runtime that does not know the attribute would not look at its value."""
+    from onnx.helper import get_attribute_value
+
     for node in graph.node:
         for entry in node.attribute if node.domain == OP_DOMAIN else ():
-            if entry.name == HALF_SUMS and entry.i not in (0, 1):
-                yield f"its node '{node.name}' has {HALF_SUMS} {entry.i}, not 0 or 1"
+            if entry.name != HALF_SUMS:
+                continue
+            value = get_attribute_value(entry)
+            if not isinstance(value, int) or value not in (0, 1):
+                yield f"its node '{node.name}' has {HALF_SUMS} {value}, not 0 or 1"
 
 
 def _wrong_sizes(graph: Any) -> Iterator[str]:  # noqa: ANN401

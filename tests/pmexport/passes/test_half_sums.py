@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pmexport.runtimes.ort_cpu import OrtCpu
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.native import scan_ops
+from posemamba.scan_order import own_scan_order
 
 FRAMES = 5
 SUMS = ExportOptions(precision="fp16-sums", frames=FRAMES)
@@ -119,13 +121,23 @@ def test_a_network_whose_scans_are_all_kept_is_refused(network: PoseMamba, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("value", [2, -1])
-def test_another_value_is_refused(model: Path, value: int, tmp_path: Path) -> None:
+def test_a_network_that_walks_tables_is_refused(tmp_path: Path) -> None:
+    order = own_scan_order({"directions": [{"order": "frame-major", "reset": True}]})
+    config = PoseMambaConfig(d_model=16, depth=1, frames=FRAMES, scan_order=order)
+    with pytest.raises(InputError, match="they walk tables or are kept fp32"):
+        export_onnx(PoseMamba(config).eval(), tmp_path / "m.onnx", SUMS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [2, -1, 1.0, [1]])
+def test_another_value_is_refused(model: Path, value: object, tmp_path: Path) -> None:
     proto = onnx.load(model)
     node = next(n for n in proto.graph.node if n.op_type == "CrossSelectiveScan")
-    next(entry for entry in node.attribute if entry.name == HALF_SUMS).i = value
+    entry = next(entry for entry in node.attribute if entry.name == HALF_SUMS)
+    entry.CopyFrom(onnx.helper.make_attribute(HALF_SUMS, value))
     onnx.save(proto, tmp_path / "m.onnx")
-    with pytest.raises(InputError, match=f"STEblocks.0.op.scan' has half_sums {value}, not 0 or 1"):
+    told = re.escape(f"STEblocks.0.op.scan' has half_sums {value}, not 0 or 1")
+    with pytest.raises(InputError, match=told):
         open_model(tmp_path / "m.onnx")
 
 
