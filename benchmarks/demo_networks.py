@@ -44,7 +44,7 @@ NETWORKS = {
     "S": Network(_S, BOTH, {"without the climbs": "S_pybullet"}),
     "S_pybullet": Network(_S, PYBULLET, {"with the climbs": "S"}),
     "streaming": Network(_STREAMING, BOTH, {}),
-    # From nothing, L learns in short clips first: about four times the steps in the same time.
+    # From nothing, L learns in short clips first: nearly twice the steps in the same time.
     "L_27": Network(_L_27, BOTH, {}),
     "L": Network(
         _L | {"batch": 4, "learning-rate": 5e-4},

@@ -57,6 +57,8 @@ def make_sets(folder: Path, climb: Path, real: Path, clips: int, held_out: int) 
     counts = {name: clips // SHARES[name] if name in SHARES else held_out for name in missing}
     with multiprocessing.get_context("fork").Pool() as pool:
         pool.map(partial(_make, motions, counts, folder), missing, chunksize=1)
+        pool.close()  # leaving the block would end workers by the signal that packs results
+        pool.join()
 
 
 def clip_count(path: Path) -> int:

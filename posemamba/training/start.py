@@ -14,6 +14,7 @@ from posemamba.checkpoint.read import read_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 from posemamba.model.network import PoseMamba
+from posemamba.text import plural
 
 TEMPORAL = "Temporal_pos_embed"
 """The one tensor of the network whose size is the number of frames: (1, frames, d_model)."""
@@ -57,7 +58,7 @@ def interpolation_note(found: int, wanted: int) -> str:
     """What was done to weights of ``found`` frames; empty where that is what is wanted."""
     if found == wanted:
         return ""
-    return f", its temporal embedding interpolated from {found} to {wanted} frames"
+    return f", its temporal embedding interpolated from {found} to {plural(wanted, 'frame')}"
 
 
 def read_start(init: str, wanted: PoseMambaConfig) -> Start:
