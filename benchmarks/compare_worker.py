@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 from compare_cells import COMPILED, FLOW, FRAMES, HALF, MOTIONBERT, ORT, SUMS, TORCH, Cell
-from gpu_forward import MM_PER_UNIT, build, milliseconds, official_flow
+from gpu_forward import build, milliseconds, official_flow, worst_clip_mm
 from gpu_ort import device_bytes, model_path, on_gpu, real_clips
+from motionbert import tuned, with_confidence
 
 from pmexport.runtimes.base import Bound, FloatArray, RuntimeOptions
 from pmexport.runtimes.ort_cuda import OrtCuda
@@ -32,7 +33,6 @@ from pmexport.runtimes.torch_cuda import TorchBound
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 from posemamba.model.inference import PoseMambaInference
-from posemamba.pose.metrics import mpjpe
 
 MIB = 2**20
 WARM_CALLS, LEAST_CALLS, MOST_CALLS, SECONDS = 3, 7, 100, 0.4
@@ -76,7 +76,7 @@ def serve(connection: Connection, models: Path, log: Path, cores: set[int] | Non
 def prepare(cell: Cell, models: Path) -> dict[str, Any]:
     """What is loaded, compiled or computed once. Facts of the library, for the report."""
     if cell.way == COMPILED:
-        compiled_network()(torch.from_numpy(with_confidence(cell)).cuda())
+        compiled_network()(torch.from_numpy(with_confidence(keypoints(cell))).cuda())
     else:
         if cell.way == TORCH:  # the others find them
             expected_poses(cell, models)
@@ -131,11 +131,6 @@ def keypoints(cell: Cell) -> FloatArray:
     return np.stack([clips[i % len(clips)][: cell.frames] for i in range(cell.batch)])
 
 
-def with_confidence(cell: Cell) -> FloatArray:
-    clips = keypoints(cell)
-    return np.concatenate((clips, np.ones_like(clips[..., :1])), -1)
-
-
 def expected_poses(cell: Cell, models: Path) -> FloatArray:
     """Float32 poses of the real clips from the CPU kernels; kept in a file for all processes."""
     path = models / f"expected-{cell.network}-{cell.frames}.npy"
@@ -151,11 +146,7 @@ def expected_poses(cell: Cell, models: Path) -> FloatArray:
 
 
 def drift_mm(cell: Cell, poses_3d: FloatArray, models: Path) -> float:
-    """Largest MPJPE of a clip of the batch that was timed."""
-    expected = expected_poses(cell, models)
-    return MM_PER_UNIT * max(
-        mpjpe(poses[None], expected[i % len(expected)][None]) for i, poses in enumerate(poses_3d)
-    )
+    return worst_clip_mm(expected_poses(cell, models), poses_3d)
 
 
 # The ways of running.
@@ -199,8 +190,6 @@ _COMPILED: list[Callable[[Any], Any]] = []
 def compiled_network() -> Callable[[Any], Any]:
     """MotionBERT for the one batch that this process has."""
     if not _COMPILED:
-        from motionbert import tuned
-
         torch.manual_seed(0)
         _COMPILED.append(tuned(compiled=True))
     return _COMPILED[0]
@@ -209,7 +198,7 @@ def compiled_network() -> Callable[[Any], Any]:
 def in_motionbert(cell: Cell, _models: Path) -> Ready:
     if cell.frames != FRAMES:
         raise InputError(f"MotionBERT is written for {FRAMES} frames")
-    return replayed(compiled_network(), with_confidence(cell))
+    return replayed(compiled_network(), with_confidence(keypoints(cell)))
 
 
 WAYS: dict[str, Callable[[Cell, Path], Ready]] = {

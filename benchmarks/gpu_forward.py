@@ -16,6 +16,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from environment import environment
 from torch import Tensor
@@ -25,6 +27,8 @@ from posemamba.model.inference import PoseMambaInference, capture
 from posemamba.model.network import PoseMamba
 from posemamba.pose.clips import bundled_clips
 from posemamba.pose.metrics import mpjpe
+
+FloatArray = npt.NDArray[np.float32]
 
 FRAMES = 243
 MM_PER_UNIT = 1000.0
@@ -83,6 +87,13 @@ def drift_mm(variant: str, lift: Callable[[Tensor], Tensor]) -> float:
     return MM_PER_UNIT * max(
         mpjpe(lift(torch.from_numpy(clip)[None].cuda()).cpu().numpy(), expected.numpy())
         for clip, expected in pairs
+    )
+
+
+def worst_clip_mm(expected: FloatArray, poses_3d: FloatArray) -> float:
+    """Largest MPJPE of a clip of a batch that was made by repeating ``len(expected)`` clips."""
+    return MM_PER_UNIT * max(
+        mpjpe(poses[None], expected[i % len(expected)][None]) for i, poses in enumerate(poses_3d)
     )
 
 

@@ -17,12 +17,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from environment import environment
 from gpu_forward import FRAMES
 from gpu_ort import EFFORT, Cell, Job, figures, keypoints, say, timed
-from motionbert import MotionBert, as_published, tuned
+from motionbert import MotionBert, as_published, tuned, with_confidence
 from torch import Tensor
 
 from pmexport.bench.measure import measure
@@ -44,9 +43,8 @@ def motionbert_row(way: str, batch: int) -> dict[str, Any]:
     make, cuda_graph = THEIRS[way]
     torch.cuda.empty_cache()
     torch.manual_seed(0)
-    clips = keypoints(batch)
-    with_confidence = np.concatenate((clips, np.ones_like(clips[..., :1])), -1)
-    bound = TorchBound(make(), with_confidence, cuda_graph, {"cuda_graph": cuda_graph})
+    clips = with_confidence(keypoints(batch))
+    bound = TorchBound(make(), clips, cuda_graph, {"cuda_graph": cuda_graph})
     measured = measure(bound, EFFORT)
     return {"network": "MotionBERT", "batch": batch, "way": way, **figures(measured)}
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 from environment import environment
-from gpu_forward import FRAMES, MM_PER_UNIT, build
+from gpu_forward import FRAMES, build, worst_clip_mm
 
 from pmexport.bench.measure import Effort, Measurement, measure
 from pmexport.check.cases import bounce
@@ -42,7 +42,6 @@ from posemamba.files.output import replacing
 from posemamba.model.inference import PoseMambaInference
 from posemamba.model.network import PoseMamba
 from posemamba.pose.clips import bundled_clips
-from posemamba.pose.metrics import mpjpe
 
 EFFORT = Effort(warmup_s=0.15, measure_s=0.4, runs=100)
 USUAL_SECONDS = 5.0  # of a cell, building included
@@ -231,11 +230,7 @@ def expected_poses(variant: str) -> FloatArray:
 
 
 def drift_mm(variant: str, poses_3d: FloatArray) -> float:
-    """Largest MPJPE of a clip of the batch that was timed."""
-    expected = expected_poses(variant)
-    return MM_PER_UNIT * max(
-        mpjpe(poses[None], expected[i % len(expected)][None]) for i, poses in enumerate(poses_3d)
-    )
+    return worst_clip_mm(expected_poses(variant), poses_3d)
 
 
 def device_bytes() -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from gpu_forward import FRAMES
 from torch import Tensor, nn
@@ -99,6 +101,11 @@ class MotionBert(nn.Module):
             share = mix(torch.cat((a, b), -1)).softmax(-1)  # (batch, frames, joints, 2)
             x = a * share[..., :1] + b * share[..., 1:]
         return self.head(torch.tanh(self.representation(self.norm(x))))  # type: ignore[no-any-return]
+
+
+def with_confidence(keypoints_2d: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """What it is fed: keypoints with a confidence of 1, (..., 3)."""
+    return np.concatenate((keypoints_2d, np.ones_like(keypoints_2d[..., :1])), -1)
 
 
 def as_published() -> Callable[[Tensor], Tensor]:

@@ -155,8 +155,8 @@ def test_where_a_camera_has_the_person() -> None:
     rolled = CameraRange(azimuth=(0, 0), roll=(30, 30), **fixed)
     keypoints, poses, _ = look(pose, rolled, np.random.default_rng(0))
     up = np.array([np.sin(np.pi / 6), -np.cos(np.pi / 6)])  # clockwise: up leans to the right
-    np.testing.assert_allclose(keypoints[0, 1] - keypoints[0, 0], 0.1 * up, atol=0.005)
-    np.testing.assert_allclose(poses[0, 1, :2] / np.linalg.norm(poses[0, 1]), up, atol=0.03)
+    np.testing.assert_allclose(keypoints[0, 1] - keypoints[0, 0], 0.1 * up, atol=1e-12)
+    np.testing.assert_allclose(poses[0, 1, :2] / np.linalg.norm(poses[0, 1]), up, atol=1e-12)
     for seed in range(5):
         aside = CameraRange(azimuth=(0, 0), aside=0.5, aspect=(0.5, 0.5), **fixed)
         keypoints, poses, mm = look(pose, aside, np.random.default_rng(seed))
@@ -165,8 +165,8 @@ def test_where_a_camera_has_the_person() -> None:
         x, y = rng.uniform(-0.5, 0.5, 2) * [1.0, 0.5]
         depth = 2 / np.sqrt(1 + (x / 2) ** 2 + (y / 2) ** 2)  # 2 m along the ray, focal length 2
         mean = keypoints[0, 0]
-        np.testing.assert_allclose(mean, [x, y], atol=0.02)  # the target is the root's mean
-        assert mm == pytest.approx(1000 * depth / 2, rel=0.02)
+        np.testing.assert_allclose(mean, [x, y], atol=1e-12)  # the target is the root's mean
+        assert mm == pytest.approx(1000 * depth / 2, rel=1e-12)
 
 
 def test_a_person_aside_is_kept_in_any_image() -> None:
