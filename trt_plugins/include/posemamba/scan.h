@@ -60,7 +60,7 @@ typedef enum pm_order {
  *
  * half_sums is an offer, of PM_FLOAT16 alone: a launcher may add an output's d_state terms h * C in
  * float16. The state is float32 all the same. Terms of at most 65504, the range of y, do not leave
- * float16 while they are added; where one is larger, that output is not finite and no other is
+ * float16 while they are added; where one is larger, that output may not be finite, and no other is
  * changed. A launcher without such a kernel adds in float32.
  */
 typedef struct pm_cross_scan_params {
