@@ -58,7 +58,7 @@ def _lane(rank: int) -> Design:
 
 
 def _split(rank: int, states: int, channels: int, tail: str) -> Design:
-    config = f"posemamba::cuda::split_channel::Config<{rank}, {states}, {channels}, {tail}>"
+    config = f"posemamba::cuda::split_channel::Config<{rank}, {states}, {channels}, {tail}, false>"
     return Design(f"split_channel_kernel<{config}", channels, channels // states // 2, states)
 
 

@@ -47,6 +47,7 @@ class PreparedCase {
                     }),
                     said);
     }
+    good = sums_agree(device, said) && good;
     if (!conv_proj_walks(scan_, device)) return good;
     Inputs first;
     for (const int blocks : {device.multiprocessors, 1, 5}) {
@@ -127,6 +128,28 @@ class PreparedCase {
     *said += text;
     // One rounding to float16 of the terms there, of their sum or none here.
     return equal && states < 1e-3 && raw < 1e-3;
+  }
+
+  // Scans of what is prepared with float16 sums over a channel's states, against float32 ones.
+  bool sums_agree(const Device& device, std::string* said) {
+    double worst = 0.0;
+    for (const OnePass config : {kTwoStates, kOneState}) {
+      Floats sums[2];
+      for (const int half : {0, 1}) {
+        scan_.half_sums = half;
+        CHECK(split_channel::launch_scan(scan_, config, to_, device, nullptr, &args_));
+        CHECK(cudaDeviceSynchronize());
+        sums[half] =
+            read_halves(args_.partial, scan_.directions * conv_.rows * std::size_t(scan_.d_inner));
+      }
+      worst = std::max(worst, off(sums[0], sums[1], false));
+    }
+    scan_.half_sums = 0;
+    char text[40];
+    std::snprintf(text, sizeof text, " half sums %.1e", worst);
+    *said += text;
+    // Four roundings of at most 2^-11, of terms that may be larger than their sum.
+    return worst > 0.0 && worst < 3e-3;
   }
 
   Tail tail_;

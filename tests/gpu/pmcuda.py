@@ -72,6 +72,7 @@ class CrossInputs:
     A: torch.Tensor  # (K, d_inner, N)
     D: torch.Tensor  # (K, d_inner)
     directions: Directions
+    half_sums: int = 0
 
     def params(self, y: torch.Tensor) -> CrossScanParams:
         batch, frames, joints, d_inner = self.x.shape
@@ -90,6 +91,7 @@ class CrossInputs:
         p.reverse[: len(d)] = d.reverse
         p.limb_mask[: len(d)] = d.limb_mask
         p.limb_index[:joints] = d.limb_index[:joints]
+        p.half_sums = self.half_sums
         return p
 
 

@@ -21,6 +21,10 @@ inline __half __ushort_as_half(unsigned short bits) {
   std::memcpy(&h, &bits, sizeof h);
   return h;
 }
+inline __half2 __hmul2(__half2 a, __half2 b) {
+  return __floats2half2_rn(__half2float(a.x) * __half2float(b.x),
+                           __half2float(a.y) * __half2float(b.y));
+}
 inline __half2 __hadd2(__half2 a, __half2 b) {
   return __floats2half2_rn(__half2float(a.x) + __half2float(b.x),
                            __half2float(a.y) + __half2float(b.y));

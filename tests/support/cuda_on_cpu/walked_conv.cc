@@ -32,7 +32,7 @@ cudaError_t launch(const void* function, dim3 grid, dim3 block, void** args, boo
 }
 
 // The launcher asks for it; the scan itself is not here.
-Kernel split_channel_kernel(OnePass, int32_t, int32_t) { return {nullptr, 0}; }
+Kernel split_channel_kernel(OnePass, const pm_cross_scan_params&) { return {nullptr, 0}; }
 namespace split_channel {
 const void* prepare_kernel_of(int32_t) { return nullptr; }
 }  // namespace split_channel

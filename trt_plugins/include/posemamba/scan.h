@@ -23,7 +23,7 @@ extern "C" {
 #define PM_API __attribute__((visibility("default")))
 #endif
 
-#define PM_ABI_VERSION 2
+#define PM_ABI_VERSION 3
 #define PM_MAX_DIRECTIONS 8
 #define PM_MAX_JOINTS 64
 #define PM_MAX_STATE 64
@@ -38,7 +38,7 @@ typedef enum pm_status {
   PM_BAD_SHAPE = 2,    /* a size is zero, negative or beyond a PM_MAX_* limit */
   PM_BAD_STRIDE = 3,   /* a position stride is smaller than the row it steps over */
   PM_BAD_ORDER = 4,    /* an order code, flag or limb index is out of range */
-  PM_BAD_DTYPE = 5,    /* not a pm_dtype */
+  PM_BAD_DTYPE = 5,    /* not a pm_dtype, or one that does not go with another parameter */
   PM_UNSUPPORTED = 6,  /* valid, but this back end cannot run it (its documentation says when) */
   PM_BAD_STRUCT = 7    /* a struct's own size is not the one this library knows */
 } pm_status;
@@ -57,6 +57,11 @@ typedef enum pm_order {
  * apart, batch items `frames * joints * *_stride` apart, so a slice of the last axis needs no copy.
  * Where limb_mask[k] is set, direction k reads x[p] + x[limb(p)] and x_dbl[p] + x_dbl[limb(p)] with
  * limb(t, j) = (t, limb_index[j]); x_proj is linear, so this equals projecting the summed x.
+ *
+ * half_sums is an offer, of PM_FLOAT16 alone: a launcher may add an output's d_state terms h * C in
+ * float16. The state is float32 all the same. Terms of at most 65504, the range of y, do not leave
+ * float16 while they are added; where one is larger, that output may not be finite, and no other is
+ * changed. A launcher without such a kernel adds in float32.
  */
 typedef struct pm_cross_scan_params {
   const void* x;     /* [batch, frames, joints, d_inner] */
@@ -81,6 +86,7 @@ typedef struct pm_cross_scan_params {
   int32_t reverse[PM_MAX_DIRECTIONS];   /* 0 or 1: walk the order backwards */
   int32_t limb_mask[PM_MAX_DIRECTIONS]; /* 0 or 1: add the limb neighbour first */
   int32_t limb_index[PM_MAX_JOINTS];
+  int32_t half_sums; /* 0 or 1: sums over d_state may be float16 */
 } pm_cross_scan_params;
 
 /* Mamba-1 scan over rows of length L; channel c = g * channels + i belongs to group g.

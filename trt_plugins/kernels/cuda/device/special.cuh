@@ -30,6 +30,10 @@ __device__ __forceinline__ float select(int which, float a, float b) {
   return r;
 }
 
+__device__ __forceinline__ uint32_t select(int which, uint32_t a, uint32_t b) {
+  return __float_as_uint(select(which, __uint_as_float(a), __uint_as_float(b)));
+}
+
 // The dynamic shared memory of a block, on 16 bytes. Kernels that want more declare `memory`.
 __device__ __forceinline__ unsigned char* dynamic_shared() {
   extern __shared__ __align__(16) unsigned char dynamic_memory[];

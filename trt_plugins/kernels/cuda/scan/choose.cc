@@ -22,9 +22,8 @@ int64_t blocks_of(int32_t config, const pm_cross_scan_params& p) {
 }
 
 Kernel kernel_of(int32_t config, const pm_cross_scan_params& p) {
-  return splits_channels(config)
-             ? split_channel_kernel(static_cast<OnePass>(config), p.dtype, p.dt_rank)
-             : lane_channel_kernel(p.dtype, p.dt_rank);
+  return splits_channels(config) ? split_channel_kernel(static_cast<OnePass>(config), p)
+                                 : lane_channel_kernel(p.dtype, p.dt_rank);
 }
 
 bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) {
@@ -49,6 +48,7 @@ constexpr int64_t kLeastTwiceSteps = 256;
 // Up to so many steps the chunked design's second launch costs more than idle SMs do, and from so
 // many on a preparing kernel pays.
 constexpr int64_t kShort = 512;
+constexpr int64_t kShortHalfSums = 1400;  // in a block
 constexpr int64_t kLeastSteps = 128;
 // The lane-channel design needs two blocks on every SM, and the same number on each: percent.
 constexpr int64_t kLeastWhole = 180;
@@ -89,7 +89,10 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
     if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {
       return config;
     }
-    if (config == kOneState && percent <= kFull && steps <= kShort) return config;
+    const bool half_sums = prepared && p.half_sums != 0;
+    if (config == kOneState && percent <= kFull && steps <= (half_sums ? kShortHalfSums : kShort)) {
+      return config;
+    }
   }
   return -1;
 }

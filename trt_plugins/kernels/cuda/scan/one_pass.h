@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cuda/device/launch.h"
+#include "posemamba/scan.h"
 
 namespace posemamba::cuda {
 
@@ -28,8 +29,9 @@ constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
 
 constexpr bool splits_channels(int32_t config) { return config > kWholeChannel; }
 
-// {nullptr, 0} where the configuration has no kernel for the type and dt rank.
+// {nullptr, 0} where the configuration has no kernel for the type and dt rank. Where there is none
+// with float16 sums, that with float32 sums does.
 Kernel lane_channel_kernel(int32_t dtype, int32_t dt_rank);
-Kernel split_channel_kernel(OnePass config, int32_t dtype, int32_t dt_rank);
+Kernel split_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 
 }  // namespace posemamba::cuda

@@ -11,6 +11,7 @@ inline float exp2_fast(float x) {
 }
 inline float reciprocal_fast(float x) { return 1.0f / x; }
 inline float select(int which, float a, float b) { return which != 0 ? b : a; }
+inline uint32_t select(int which, uint32_t a, uint32_t b) { return which != 0 ? b : a; }
 inline unsigned char* dynamic_shared() { return cuda_on_cpu::shared_memory(); }
 
 }  // namespace posemamba::cuda

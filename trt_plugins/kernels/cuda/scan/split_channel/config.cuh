@@ -11,8 +11,10 @@ namespace posemamba::cuda::split_channel {
 // Tile        steps of a shared-memory stage
 // Stages      stages of the ring
 // Converters  warps that read, convert and project the tiles ahead and store the outputs behind
-template <int Rank, int Spl, int Channels, int Tile, int Stages, int Converters>
+// HalfSums    whether the sum over a channel's lanes is float16
+template <int Rank, int Spl, int Channels, int Tile, int Stages, int Converters, bool HalfSums>
 struct Config {
+  static constexpr bool kHalfSums = HalfSums;
   static constexpr int kRank = Rank;
   static constexpr int kSpl = Spl;
   static constexpr int kChannels = Channels;
@@ -28,11 +30,14 @@ struct Config {
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
   // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
   static constexpr bool kSharedWeights = Rank > 8 && kThreads == 512;
+  // What is summed in float16 is a sixteenth: 16 terms of float16's range do not leave it.
+  static constexpr float kScale = HalfSums ? 1.0f / kOnePassStates : 1.0f;
   // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
   static constexpr int kRow = Tile + 4;
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
   static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
   static_assert(!kSharedWeights || kWarpsOfPanel == 1, "each of one warp");
+  static_assert(!HalfSums || Spl <= 2, "fewer than eight lanes gain nothing");
   static_assert(kUnits >= 1 && kScanThreads % 128 == 0, "warps for every scheduler");
 };
 
@@ -40,7 +45,7 @@ template <class C>
 struct Stage {
   alignas(16) float bc[C::kTile * 2 * kOnePassStates];  // [step / 4][B, C][step % 4]
   alignas(16) float dt[C::kChannels * C::kRow];         // [channel][step], after softplus
-  alignas(16) float du[C::kChannels * C::kRow];         // dt * u
+  alignas(16) float du[C::kChannels * C::kRow];         // dt * u * kScale
   alignas(16) __half y[C::kTile * C::kOutRow];          // [step][channel]
 };
 

@@ -92,8 +92,8 @@ class Converter {
         dt[1] = softplus_for<__half>(dt[1]);
         stage.dt[to + c * C::kRow] = dt[0];
         stage.dt[to + (c + 1) * C::kRow] = dt[1];
-        stage.du[to + c * C::kRow] = dt[0] * u.x;
-        stage.du[to + (c + 1) * C::kRow] = dt[1] * u.y;
+        stage.du[to + c * C::kRow] = dt[0] * C::kScale * u.x;
+        stage.du[to + (c + 1) * C::kRow] = dt[1] * C::kScale * u.y;
       }
     }
   }

@@ -69,7 +69,7 @@ cudaError_t launch_prepare(const pm_cross_scan_params& p, const Prepared& to, co
 cudaError_t launch_scan(const pm_cross_scan_params& p, OnePass config, const Prepared& from,
                         const Device& device, cudaStream_t stream, CrossArgs* args) {
   const OnePassShape& shape = kOnePassShapes[config];
-  const Kernel kernel = split_channel_kernel(config, p.dtype, p.dt_rank);
+  const Kernel kernel = split_channel_kernel(config, p);
   args->blocks_per_row = (p.d_inner + shape.channels - 1) / shape.channels;
   const int64_t blocks = p.batch * p.directions * int64_t{args->blocks_per_row};
   // Its blocks may start while the previous kernel drains, and go where there is room. With no more

@@ -1,6 +1,8 @@
 // Scan warps of the split-channel design: they only read, multiply and add.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/scan/split_channel/config.cuh"
 
 namespace posemamba::cuda::split_channel {
@@ -10,6 +12,8 @@ class Scanner {
   static constexpr int kSpl = C::kSpl;
   static constexpr int kSum = C::kLanes;  // steps summed over the lanes at once
   static constexpr int kBlock = 32;       // steps of a blocked() body
+  // A sum of a step, or two halves of two steps.
+  using Total = std::conditional_t<C::kHalfSums, uint32_t, float>;
   static_assert(kSum % 4 == 0 && C::kTile % kBlock == 0 && kBlock % kSum == 0, "step layout");
 
  public:
@@ -72,7 +76,7 @@ class Scanner {
   // would hold back every later read.
   __device__ __forceinline__ void pipelined(Stage<C>& stage, const Stage<C>& next) {
     constexpr int kGroups = C::kTile / kSum;
-    float y[kGroups];
+    Total y[kGroups];
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       float v[kSum];
@@ -97,12 +101,11 @@ class Scanner {
       } else {
         prepare(next, 0);
       }
-      reduce<kSum / 2>(v);
-      y[g] = v[0];
+      y[g] = total(v);
     }
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
-      stage.y[g * kSum * C::kOutRow + out_] = __float2half_rn(y[g]);
+      stage.y[g * kSum * C::kOutRow + out_] = rounded(y[g]);
     }
   }
 
@@ -134,10 +137,10 @@ class Scanner {
         }
       }
 #pragma unroll
-      for (int m = 0; m < kBlock; m += kSum) reduce<kSum / 2>(v + m);
+      for (int m = 0; m < kBlock; m += kSum) v[m] = total(v + m);
 #pragma unroll
       for (int m = 0; m < kBlock; m += kSum) {
-        stage.y[(t0 + m) * C::kOutRow + out_] = __float2half_rn(v[m]);
+        stage.y[(t0 + m) * C::kOutRow + out_] = rounded(v[m]);
       }
     }
   }
@@ -155,19 +158,58 @@ class Scanner {
     return C::kLanes == 8 && half == 2 ? 8 : 16;
   }
 
-  // Sums over the lanes of a channel, transposing as it goes: of kSum consecutive steps lane j ends
-  // with the total of step j in v[0]. kSum - 1 shuffles per kSum steps, not log2(kSum) per step.
-  template <int kHalf>
-  __device__ __forceinline__ void reduce(float* v) const {
-    const int upper = lane_ & kHalf;
+  // Sums over the lanes of a channel: of kSum consecutive steps lane j ends with the total of step
+  // j. A butterfly that transposes as it goes: kSum - 1 shuffles per kSum steps, not log2(kSum) per
+  // step. In float16 an element is two steps, and the last exchange adds both: kSum / 2 shuffles.
+  __device__ __forceinline__ Total total(float* v) const {
+    if constexpr (C::kHalfSums) {
+      uint32_t pairs[kSum / 2];
+#pragma unroll
+      for (int i = 0; i < kSum / 2; ++i) {
+        pairs[i] = bits_of(__floats2half2_rn(v[2 * i], v[2 * i + 1]));
+      }
+      reduce<kSum / 2>(pairs);
+      return sum_of(pairs[0], __shfl_xor_sync(~0u, pairs[0], distance(1)));
+    } else {
+      reduce<kSum / 2>(v);
+      return v[0];
+    }
+  }
+
+  // Of every two elements a lane keeps the one that bit `kBit` of its number tells, and adds the
+  // neighbour's; then of what is left.
+  template <int kBit, typename T>
+  __device__ __forceinline__ void reduce(T* v) const {
+    constexpr int kSteps = std::is_same_v<T, float> ? 1 : 2;  // of an element
+    constexpr int kHalf = kBit / kSteps;
+    const int upper = lane_ & kBit;
 #pragma unroll
     for (int i = 0; i < kHalf; ++i) {
-      const float low = v[i];
-      const float high = v[i + kHalf];
-      v[i] = select(upper, low, high) +
-             __shfl_xor_sync(~0u, select(upper, high, low), distance(kHalf));
+      const T low = v[i];
+      const T high = v[i + kHalf];
+      v[i] = sum_of(select(upper, low, high),
+                    __shfl_xor_sync(~0u, select(upper, high, low), distance(kBit)));
     }
-    if constexpr (kHalf > 1) reduce<kHalf / 2>(v);
+    if constexpr (kHalf > 1) reduce<kBit / 2>(v);
+  }
+
+  static __device__ __forceinline__ float sum_of(float a, float b) { return a + b; }
+  static __device__ __forceinline__ uint32_t sum_of(uint32_t a, uint32_t b) {
+    return bits_of(__hadd2(halves_of(a), halves_of(b)));
+  }
+  static __device__ __forceinline__ uint32_t bits_of(const __half2& two) {
+    return *reinterpret_cast<const uint32_t*>(&two);
+  }
+  static __device__ __forceinline__ __half2 halves_of(const uint32_t& bits) {
+    return *reinterpret_cast<const __half2*>(&bits);
+  }
+
+  // This lane's output. The last addition of float16 was exact but for the same rounding.
+  __device__ __forceinline__ __half rounded(float sum) const { return __float2half_rn(sum); }
+  __device__ __forceinline__ __half rounded(uint32_t sums) const {
+    constexpr float kBack = 1.0f / C::kScale;
+    const uint32_t two = bits_of(__hmul2(halves_of(sums), __floats2half2_rn(kBack, kBack)));
+    return __ushort_as_half(static_cast<unsigned short>(two >> (lane_ % 2 * 16)));
   }
 
   float a_[kSpl];  // A * log2(e)
