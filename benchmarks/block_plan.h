@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/tail.h"
@@ -10,6 +11,10 @@
 #include "cuda/scan/chunked/config_list.h"
 
 namespace posemamba::bench {
+
+using namespace posemamba::cuda;
+
+constexpr char kPlanArguments[] = "MULTIPROCESSORS MAJOR SHARED_BYTES (needs no GPU)";
 
 // As pm_cuda_tuning::config counts them.
 inline int config_of(const pm_cross_scan_params& scan, bool prepared, const Device& device) {
@@ -54,9 +59,10 @@ inline void print_plan(int d_inner, int frames, int batch, const Device& device)
       after);
 }
 
-// Of so many multiprocessors and bytes of shared memory a thread block.
-inline int plan(int multiprocessors, int major, std::size_t shared_bytes) {
-  const Device device{multiprocessors, major, shared_bytes, 0};
+// Shared memory: of a thread block, at most.
+inline int plan(char** arguments) {
+  const std::size_t shared_bytes = std::strtoul(arguments[2], nullptr, 10);
+  const Device device{std::atoi(arguments[0]), std::atoi(arguments[1]), shared_bytes, 0};
   for (const int d_inner : {128, 256, 512}) {
     for (const int frames : {27, 243}) {
       for (const int batch : {1, 4, 8}) print_plan(d_inner, frames, batch, device);

@@ -81,6 +81,8 @@ def markdown(report: dict[str, Any]) -> str:
         f"MotionAGFormer's L takes {MOTIONAGFORMER_MIB:,} MiB of activations for 32 clips "
         "(the paper's figure, not measured here).",
     ]
+    for note in report.get("notes", []):  # of whoever keeps it
+        lines += ["", note]
     if report["skipped"]:
         lines += ["", "## Not measured", ""]
         lines += [f"- {Cell(*key(one))}: {one['why']}" for one in report["skipped"]]
@@ -98,7 +100,7 @@ def _line(row: Row, ratio: float | None) -> str:
         f"{row['gpu_ms']:.3f}" if "gpu_ms" in row else "",
         f"{row['ms'] / row['batch']:.3f}",
         "" if ratio is None else f"{100 * (ratio - 1):+.1f} %",
-        f"{row['beyond_weights_mib']:,}",
+        f"{row['beyond_weights_mib']:,}" if "beyond_weights_mib" in row else "",
         f"{row['drift_mm']:.2f}" if "drift_mm" in row else "",
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
@@ -109,7 +111,7 @@ def _asked(goal: Goal, rows: dict[tuple[Any, ...], Row]) -> str:
     if goal.field == "gpu_ms":
         found = None if row is None else row["gpu_ms"] / goal.cell.batch
         return _verdict(f"{goal.cell}, ms", goal.most, found, "{:.3f}")
-    found = None if row is None else row[goal.field]
+    found = None if row is None else row.get(goal.field)
     return _verdict(f"{goal.cell}, MiB", goal.most, found, "{:,.0f}")
 
 

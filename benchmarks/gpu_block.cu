@@ -393,11 +393,8 @@ int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "check") return check(argc > 2);
   if (mode == "time") return time_all(argc > 2 ? std::atoi(argv[2]) : 0);
-  if (mode == "plan" && argc == 5) {
-    return plan(std::atoi(argv[2]), std::atoi(argv[3]), std::strtoul(argv[4], nullptr, 10));
-  }
-  std::fprintf(stderr,
-               "usage: posemamba_block_bench check [small] | time [batch] |\n"
-               "  plan MULTIPROCESSORS MAJOR SHARED_BYTES (needs no GPU)\n");
+  if (mode == "plan" && argc == 5) return plan(argv + 2);
+  std::fprintf(stderr, "usage: posemamba_block_bench check [small] | time [batch] | plan %s\n",
+               kPlanArguments);
   return 2;
 }

@@ -87,14 +87,15 @@ AROUND = {
     "tail 256 single": "block_tail_kernel<256, 8, 32>",
     "conv_proj 64 single": "conv_proj_kernel<128, 8>",
     "conv_proj 64 persistent": "conv_proj_persistent_kernel<posemamba::cuda::TileProjection<128>",
+    "conv_proj 64 few_frames": "conv_proj_prepared_kernel<128, 1, false>",
+    "conv_proj 128 few_frames": "conv_proj_prepared_kernel<256, 2, false>",
+    "conv_proj 256 few_frames": "conv_proj_prepared_kernel<512, 3, false>",
     "conv_proj 64 all_frames": "conv_proj_walked_kernel<128, 1, false>",
     "conv_proj 128 all_frames": "conv_proj_walked_kernel<256, 1, false>",
     "conv_proj 128 single": "conv_proj_kernel<256, 8>",
     "conv_proj 256 single": "conv_proj_kernel<512, 8>",
-    "prepare 4": "prepare_kernel<4>",
-    "prepare 8": "prepare_kernel<8>",
 }
-"""Kernels around the scan by d_model (prepare: dt rank), as their demangled names show them."""
+"""Kernels around the scan by d_model, as their demangled names show them."""
 
 
 def read_code(listing: str) -> dict[str, Code]:

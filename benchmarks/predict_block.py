@@ -53,26 +53,14 @@ BATCHES, LENGTHS, WIDTHS = (1, 4, 8), (27, FRAMES), (128, 256, 512)
 #: design (1) what the fused op took less its merge (docs/design/kernels.md).
 MEASURED = {
     (6, 8): (256, 32, 788.0), (7, 8): (256, 8, 203.6), (9, 4): (128, 8, 111.8),
-    (10, 8): (256, 1, 43.4), (1, 4): (128, 32, 521.0 - 73), (1, 16): (512, 8, 557.3 - 75),
+    (10, 8): (256, 1, 42.5), (1, 4): (128, 32, 521.0 - 73), (1, 16): (512, 8, 557.3 - 75),
 }  # fmt: skip
-#: The fused op less its scan and its merge: what prepares a split-channel scan's inputs.
+#: What prepares a split-channel scan's inputs there: the fused op less its scan and its merge.
 PREPARED = {128: (8, 152.4 - 111.8 - 17), 256: (8, 270.7 - 203.6 - 37)}
-#: The merge within the fused op that a block does not have, d_inner 512: batch, microseconds.
-MERGES = {1: 9.0, 8: 75.0}
-
-#: What ``choose.cc`` takes on 16 SMs, at both lengths, by d_inner and batch.
-CHOSEN = {
-    128: {1: 9, 4: 1, 8: 6},
-    256: {1: 7, 4: 6, 8: 6},
-    512: {1: 1, 4: 6, 8: 6},
-}
-#: And where what is around it is persistent: (kernel, d_inner, frames, batch). Elsewhere it is not,
-#: for shared memory is too small or warpgroup products are missing, or tiles are too few.
-PERSISTENT = {
-    ("tail", 128, 27, 4), ("tail", 128, 27, 8), ("tail", 128, 243, 4), ("tail", 128, 243, 8),
-    *(("conv_proj", 128, frames, batch) for frames, batch in
-      ((27, 4), (27, 8), (243, 1), (243, 4), (243, 8))),
-}  # fmt: skip
+#: Configurations whose scan reads prepared inputs.
+SPLIT = (7, 8, 9, 10)
+#: Convolutions that prepare them; a row of the bench has their times by these names.
+JOINED = ("few_frames", "all_frames")
 
 
 @dataclass(frozen=True)
@@ -107,11 +95,33 @@ def counted() -> dict[str, dict[str, dict[str, float]]]:
 
 @cache
 def block_rows() -> list[dict[str, Any]]:
-    """Times of both designs of the kernels around the scan."""
+    """Times of the kernels around the scan whose products are those that Orin has, too."""
     rows: list[dict[str, Any]] = json.loads(
         (REPORTS / "2026-11-29-block.json").read_text(encoding="utf-8")
     )["rows"]
     return rows
+
+
+def lines_of(name: str) -> list[dict[str, Any]]:
+    """A report of a JSON object a line."""
+    return [json.loads(line) for line in (REPORTS / name).read_text(encoding="utf-8").splitlines()]
+
+
+@cache
+def later_rows() -> list[dict[str, Any]]:
+    """What was not there then: 512 channels, convolutions that write what the scan reads."""
+    return lines_of("2026-11-30-block.jsonl")
+
+
+@cache
+def plans() -> dict[tuple[int, int, int], dict[str, Any]]:
+    """Which designs the launchers take on Orin, by d_inner, frames and batch."""
+    rows = lines_of("2026-11-30-orin-plan.jsonl")
+    return {(row["d_inner"], row["frames"], row["batch"]): row for row in rows}
+
+
+def plan_of(shape: Shape) -> dict[str, Any]:
+    return plans()[shape.d_inner, shape.frames, shape.batch]
 
 
 def steps(shape: Shape) -> int:
@@ -150,10 +160,18 @@ def scan(shape: Shape, config: int, device: Device, arch: str) -> Time:
     return Time(us, us / (1 + spread()), us * (1 + spread()))
 
 
-def prepare_bytes(shape: Shape) -> float:
-    """u and x_dbl in; two panels of u, and B, C and dt inputs of every direction as fp32, out."""
-    columns = DIRECTIONS * (shape.rank + 2 * STATES)
-    return 2.0 * (shape.d_inner + columns) + 4.0 * shape.d_inner + 4.0 * columns
+def columns(shape: Shape) -> int:
+    return DIRECTIONS * (shape.rank + 2 * STATES)
+
+
+def prepared_bytes(shape: Shape) -> float:
+    """Two panels of u, and B, C and dt inputs of every direction as fp32."""
+    return 4.0 * (shape.d_inner + columns(shape))
+
+
+def convolve_bytes(shape: Shape) -> float:
+    """x in, u and what is prepared out."""
+    return 4.0 * shape.d_inner + prepared_bytes(shape)
 
 
 def moved(at_equal_load: float, bytes_: float, shape: Shape, device: Device, code: str) -> Time:
@@ -182,8 +200,8 @@ def equal(shape: Shape, device: Device) -> Shape:
     return replace(shape, batch=clips, frames=FRAMES)  # type: ignore[arg-type]  # a fraction
 
 
-def interpolated(rows: Mapping[int, float], clips: float) -> float:
-    """Between measured batches a line; beyond the last in proportion, before the first its own."""
+def interpolated(rows: Mapping[float, float], clips: float) -> float:
+    """Between measured sizes a line; beyond the last in proportion, before the first its own."""
     known = sorted(rows.items())
     if clips <= known[0][0]:
         return known[0][1]
@@ -194,44 +212,35 @@ def interpolated(rows: Mapping[int, float], clips: float) -> float:
 
 
 def around(shape: Shape, device: Device) -> dict[str, Time]:
-    """What is around the scan, by kernel; of d_inner 512 only the sum is known."""
+    """What is around the scan, by kernel, in the designs of the plan."""
     clips = equal(shape, device).batch
-    d_model = shape.d_inner // 2
-    if shape.d_inner == 512:
-        rows = {batch: both_of_x(batch) for batch in MERGES}
-        bytes_ = sum(around_bytes(kernel, shape) for kernel in ("conv_proj", "tail"))
-        both = moved(interpolated(rows, clips), bytes_, shape, device, "tail 256 single")
-        return {"conv_proj and tail": both}
     found = {}
     for kernel in ("conv_proj", "tail"):
-        persists = (kernel, shape.d_inner, shape.frames, shape.batch) in PERSISTENT
-        design = "persistent" if persists else "single"
-        rows = {
-            row["batch"]: row[design] for row in block_rows()
-            if (row["kernel"], row["d_inner"], row["frames"]) == (kernel, shape.d_inner, FRAMES)
-        }  # fmt: skip
-        found[kernel] = moved(interpolated(rows, clips), around_bytes(kernel, shape), shape, device,
-                              f"{kernel} {d_model} {design}")  # fmt: skip
+        design = plan_of(shape)[kernel]
+        bytes_ = convolve_bytes(shape) if design in JOINED else around_bytes(kernel, shape)
+        us = interpolated(measured(kernel, design, shape.d_inner), clips)
+        code = f"{kernel} {shape.d_inner // 2} {design}"
+        found[kernel] = moved(us, bytes_, shape, device, code)
     return found
 
 
-def both_of_x(batch: int) -> float:
-    """conv_proj and tail of d_inner 512: what X's forward takes a block, less its scan."""
-    depth, _ = VARIANTS["X"]
-    rows = json.loads((REPORTS / "2026-11-29-cuda-scan.json").read_text(encoding="utf-8"))["rows"]
-    (fused,) = (r["fused_us"] for r in rows if (r["batch"], r["d_inner"]) == (batch, 512))
-    return 1e3 * FORWARDS["fused"]["X"][batch] / (2 * depth) - (float(fused) - MERGES[batch])
+def measured(kernel: str, design: str, d_inner: int) -> dict[float, float]:
+    """Microseconds on the H200 by positions, as clips of the longest."""
+    later = design in JOINED or d_inner == 512
+    name = "scan inputs" if design in JOINED else kernel
+    return {
+        row["batch"] * row["frames"] / FRAMES: row[design]
+        for row in (later_rows() if later else block_rows())
+        if (row.get("kernel"), row.get("d_inner")) == (name, d_inner)
+        and row[design] > 0  # 0: the design is not for these sizes
+    }
 
 
 def block(shape: Shape, device: Device = ORIN, arch: str = "sm_87") -> dict[str, Time]:
     """Every part of a block, and their sum."""
-    config = CHOSEN[shape.d_inner][shape.batch]
-    parts = {"scan": scan(shape, config, device, arch), **around(shape, device)}
-    if config in (7, 9) and shape.frames == FRAMES:  # conv_proj prepares the short one's itself
-        batch, us = PREPARED[shape.d_inner]
-        clips = equal(shape, device).batch
-        parts["prepare"] = moved(us * clips / batch, prepare_bytes(shape), shape, device,
-                                 f"prepare {shape.rank}")  # fmt: skip
+    plan = plan_of(shape)
+    parts = {"scan": scan(shape, plan["scan"], device, arch), **around(shape, device)}
+    assert plan["scan"] not in SPLIT or plan["conv_proj"] in JOINED, "something else prepares"
     return {**parts, "block": sum(parts.values(), NOTHING)}
 
 
@@ -256,19 +265,17 @@ def parts_on_the_h200() -> dict[str, float]:
 
 def block_table() -> list[str]:
     lines = [
-        "| d_inner | frames | batch | scan (config) | prepare | conv_proj | tail | block, us |",
-        "|---|---|---|---|---|---|---|---|",
+        "| d_inner | frames | batch | scan (config) | conv_proj | tail | block, us |",
+        "|---|---|---|---|---|---|---|",
     ]
     for d_inner in WIDTHS:
         for frames in LENGTHS:
             for batch in BATCHES:
-                parts = block(Shape(batch, frames, d_inner))
-                config = CHOSEN[d_inner][batch]
-                cells = [f"{parts['scan'].us:,.0f} ({config})"]
-                for name in ("prepare", "conv_proj", "tail"):
-                    cells.append(f"{parts[name].us:,.0f}" if name in parts else "-")
-                if "conv_proj and tail" in parts:
-                    cells[2:] = [f"{parts['conv_proj and tail'].us:,.0f} together", ""]
+                shape = Shape(batch, frames, d_inner)
+                parts, plan = block(shape), plan_of(shape)
+                cells = [f"{parts['scan'].us:,.0f} ({plan['scan']})"]
+                for name in ("conv_proj", "tail"):
+                    cells.append(f"{parts[name].us:,.0f} ({plan[name].replace('_', ' ')})")
                 lines.append(f"| {d_inner} | {frames} | {batch} | {' | '.join(cells)} | "
                              f"**{parts['block']}** |")  # fmt: skip
     return lines
@@ -294,7 +301,9 @@ def report() -> str:
     ratios = "; ".join(f"{config}, {rank}: {beyond((config, rank)):.2f}"
                        for config, rank in MEASURED)  # fmt: skip
     sums = ", ".join(f"{name} {100 * error:+.1f} %" for name, error in parts_on_the_h200().items())
+    codes = [counts["sm_87"] / counts["sm_90"] for counts in counted()["instructions"].values()]
     return TEMPLATE.format(
+        fewest=min(codes), most=max(codes),
         blocks="\n".join(block_table()), networks="\n".join(network_table()), ratios=ratios,
         spread=100 * spread(), sums=sums, sms=ORIN.multiprocessors, ghz=ORIN.clock_ghz,
         bandwidth=ORIN.bandwidth,
@@ -310,9 +319,10 @@ fp16. In brackets is the range that the method allows.
 
 ## A block
 
-Microseconds. The configuration is what the launcher takes on 16 multiprocessors
-(docs/design/kernels.md); the merge is in the tail. For one clip of 27 frames conv_proj prepares the
-scan's inputs itself; its time is that of the plain one.
+Microseconds, and in brackets what today's launchers take on 16 multiprocessors
+(`posemamba_block_bench plan`, `reports/2026-11-30-orin-plan.jsonl`; the scan's configuration:
+docs/design/kernels.md). The merge is in the tail. A convolution of few or all frames at once
+prepares the scan's inputs itself.
 
 {blocks}
 
@@ -334,10 +344,11 @@ code.
   which Orin does not take, left out): that is the range. Memory (every input and output once) is
   below it in every row.
 - **Around it**: the H200's time at as many positions a multiprocessor, of the design that Orin
-  takes (`reports/2026-11-29-block.json`; d_inner 512 from X's forwards, less the scan). What memory
-  accounts for moves with the bandwidth, the rest with the clock and the number of instructions
-  (sm_87 has 0.98 to 1.01 times sm_90's). At best memory hides behind the rest; at worst all of it
-  moves with the slower of both.
+  takes (`reports/2026-11-29-block.json`, products by mma.sync; d_inner 512 and the convolutions
+  that prepare from `reports/2026-11-30-block.jsonl`, of which "all frames" has Hopper's own
+  products there). What memory accounts for moves with the bandwidth, the rest with the clock and
+  the number of instructions (sm_87 has {fewest:.2f} to {most:.2f} times sm_90's). At best memory
+  hides behind the rest; at worst all of it moves with the slower of both.
 - **The method on the H200 itself**: measured parts add up to measured forwards within
   {sums}.
 - **Not known**: Orin's L2 (4 MB, where the H200 has 50), its tensor cores' pace with fp32 sums, how

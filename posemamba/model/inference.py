@@ -10,6 +10,7 @@ matrix products, the scan and four fused ops per block (:mod:`posemamba.native.b
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -295,9 +296,23 @@ def capture(lift: Callable[[Tensor], Tensor], keypoints_2d: Tensor) -> Callable[
     with torch.cuda.graph(graph):
         static_output = lift(static_input)
 
-    def replay(keypoints: Tensor) -> Tensor:
-        static_input.copy_(keypoints)
-        graph.replay()
-        return static_output
+    return _Recording(graph, static_input, static_output, lift)
 
-    return replay
+
+@dataclass(frozen=True)
+class _Recording:
+    """A CUDA graph, and everything whose memory it uses.
+
+    Attributes:
+        lift: what was recorded; the graph reads its weights where they are.
+    """
+
+    graph: torch.cuda.CUDAGraph
+    static_input: Tensor
+    static_output: Tensor
+    lift: Callable[[Tensor], Tensor]
+
+    def __call__(self, keypoints_2d: Tensor) -> Tensor:
+        self.static_input.copy_(keypoints_2d)
+        self.graph.replay()
+        return self.static_output

@@ -19,6 +19,7 @@ import compare_table
 import gpu_compare
 from compare_cells import COMPILED, FLOW, MOTIONBERT, ORT, SUMS, TORCH, Cell, plan
 
+REPORTS = ROOT / "reports"
 ROW = {"ms": 2.0, "best_ms": 1.9, "calls": 7, "gpu_ms": 1.96, "beyond_weights_mib": 500}
 
 
@@ -114,3 +115,9 @@ def test_the_page_holds_each_row_against_what_was_asked() -> None:
         "- L, 27 frames x1, PyTorch: no answer",
     ):
         assert line in text.splitlines(), line
+
+
+def test_the_committed_page_is_of_its_data() -> None:
+    report = json.loads((REPORTS / "2026-11-30-gpu-compare.json").read_text(encoding="utf-8"))
+    page = (REPORTS / "2026-11-30-gpu-compare.md").read_text(encoding="utf-8")
+    assert compare_table.markdown(report) == page

@@ -7,6 +7,8 @@ kernels' own tests ask.
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -311,3 +313,15 @@ def test_widths_without_a_kernel_are_refused() -> None:
     narrow = replace(case, residual=case.residual[..., :32].contiguous())
     with pytest.raises(Exception, match="d_model 64, 128, 256"):
         narrow.call("cuda")
+
+
+def test_a_recording_keeps_the_weights_that_it_reads() -> None:
+    network = PoseMambaInference(PoseMamba(PoseMambaConfig.from_variant("S")).eval().cuda())
+    alive = weakref.ref(network)
+    replay = capture(network, torch.zeros(1, 3, 17, 2, device="cuda"))
+    del network
+    gc.collect()
+    assert alive() is not None
+    del replay
+    gc.collect()
+    assert alive() is None

@@ -156,7 +156,7 @@ bool conv_proj_can_part(const pm_conv_proj_params& params, const Device& device)
 }
 
 bool conv_proj_parts(const pm_conv_proj_params& params, const Device& device) {
-  constexpr int64_t kPositions = 200;  // a multiprocessor
+  constexpr int64_t kPositions = 100;  // a multiprocessor: measured, 31 are too few, 111 enough
   return conv_proj_can_part(params, device) &&
          params.batch * params.frames * params.joints >= kPositions * device.multiprocessors;
 }
