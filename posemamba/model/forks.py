@@ -103,12 +103,15 @@ def fused_scan(
     weights: ScanWeights,
     d_state: int,
     limb_dbl: Tensor | None = None,
+    *,
+    half_sums: bool = False,
 ) -> Tensor:
     """A walk by the native operator: version 1 where that can, which is faster, else version 2.
 
     Args:
         limb_dbl: for the official limb gradient, ``x_dbl`` again as
             :func:`posemamba.native.official_scan.cross_selective_scan_official` takes it.
+        half_sums: of version 1, as :func:`posemamba.native.scan_ops.cross_selective_scan`.
 
     Raises:
         InputError: ``limb_dbl`` with sizes that version 1 does not take.
@@ -120,7 +123,7 @@ def fused_scan(
         given = (x, x_dbl) if limb_dbl is None else (x, x_dbl, limb_dbl)
         inputs = (*(visit.enter(t) for t in given), *weights, *sizes, *visit.walk.lists())
         if limb_dbl is None:
-            return visit.leave(scan_ops.cross_selective_scan(*inputs))
+            return visit.leave(scan_ops.cross_selective_scan(*inputs, half_sums))
         return visit.leave(official_scan.cross_selective_scan_official(*inputs))
     if limb_dbl is not None:
         raise InputError(

@@ -33,7 +33,7 @@ def _norm(layer: nn.Module) -> _Norm:
 class _Scan:
     """Parameters and walks of one block's scan and of the convolution before it."""
 
-    def __init__(self, block: PoseMambaBlock) -> None:
+    def __init__(self, block: PoseMambaBlock, half_sums: bool) -> None:
         op = block.op
         inner = op.out_norm.normalized_shape[0]
         directions = len(op.dt_projs_bias)
@@ -48,6 +48,7 @@ class _Scan:
             op.Ds.detach().float().view(directions, inner),
         )
         self.d_state = op.d_state
+        self.half_sums = half_sums
         self.walk = (op.d_state, op.dt_rank, *op.walk.lists())
         self.visits = [visit for visit in op.visits if isinstance(visit, Visit)]
         self.msm = op.msm
@@ -61,7 +62,7 @@ class _Scan:
             x_dbl, wider = self.msm.extend(x_dbl, weights.dt_weight)
             weights = weights._replace(dt_weight=wider)
         for visit, part, own in split_walks(self.visits, x_dbl, weights):
-            y = fused_scan(visit, u, part, own, self.d_state)
+            y = fused_scan(visit, u, part, own, self.d_state, half_sums=self.half_sums)
             if visit.walk.gated and self.gate is not None:
                 y = y * self.gate.to(y.dtype)
             total = y if total is None else total + y
@@ -72,9 +73,9 @@ class _Scan:
 class _Block:
     """Weights of one block for the composed path."""
 
-    def __init__(self, block: PoseMambaBlock, dtype: torch.dtype) -> None:
+    def __init__(self, block: PoseMambaBlock, dtype: torch.dtype, half_sums: bool) -> None:
         op, mlp = block.op, block.mlp
-        self.scan = _Scan(block)
+        self.scan = _Scan(block, half_sums)
         with torch.no_grad():
             self.in_proj = op.in_proj.weight.to(dtype)
             self.x_proj = op.x_proj_weight.flatten(0, 1).to(dtype)  # (K * (R + 2N), inner)
@@ -121,10 +122,10 @@ class _Network:
 class _ComposedPath:
     """Matrix products of the library, ours around them: float32, and sizes not compiled in."""
 
-    def __init__(self, model: PoseMamba, dtype: torch.dtype) -> None:
+    def __init__(self, model: PoseMamba, dtype: torch.dtype, half_sums: bool) -> None:
         self.net = _Network(model)
         self.dtype = dtype
-        self.blocks = [_Block(block, dtype) for block in self.net.modules]
+        self.blocks = [_Block(block, dtype, half_sums) for block in self.net.modules]
 
     def __call__(self, keypoints_2d: Tensor) -> Tensor:
         net = self.net
@@ -154,10 +155,10 @@ class _ComposedPath:
 class _FusedPath:
     """Three launches per block; float16 at :data:`posemamba.native.packing.WIDTHS`."""
 
-    def __init__(self, model: PoseMamba) -> None:
+    def __init__(self, model: PoseMamba, half_sums: bool) -> None:
         net = self.net = _Network(model)
         pack = packing.pack_weight
-        self.scans = [_Scan(block) for block in net.modules]
+        self.scans = [_Scan(block, half_sums) for block in net.modules]
         with torch.no_grad():
             self.projections = [pack(b.op.x_proj_weight.flatten(0, 1)) for b in net.modules]
             in_projs = [pack(block.op.in_proj.weight) for block in net.modules]
@@ -227,6 +228,7 @@ class _FusedPath:
                 net.frame_position if index == 0 else None,
                 self.epsilons[index],
                 *scan.walk,
+                scan.half_sums,
             )
         return poses_3d
 
@@ -238,23 +240,33 @@ class PoseMambaInference:
         model: the network; its weights are copied, on the device they are on.
         dtype: of the matrix products and activations, float32 or float16.
         fused: False for the composed path also where the fused one could run, to compare them.
+        half_sums: of float16: a scan's sums over its states may be float16 too, the precision
+            ``fp16-sums`` of ``pmexport``. One scan is then off by 6e-4 instead of 2e-4 of its
+            values. Kernels without such sums make them in float32, for version 2 of the scan all.
 
     Raises:
-        InputError: another dtype.
+        InputError: another dtype, or ``half_sums`` of float32.
     """
 
     def __init__(
-        self, model: PoseMamba, dtype: torch.dtype = torch.float16, *, fused: bool = True
+        self,
+        model: PoseMamba,
+        dtype: torch.dtype = torch.float16,
+        *,
+        fused: bool = True,
+        half_sums: bool = False,
     ) -> None:
         if dtype not in (torch.float32, torch.float16):
             raise InputError(f"inference runs in float32 or float16, not {dtype}")
+        if half_sums and dtype != torch.float16:
+            raise InputError(f"half_sums is for float16, not {dtype}: leave it out")
         self.config = model.config
         self.dtype = dtype
         self._path: _FusedPath | _ComposedPath
         if fused and _FusedPath.takes(model.config, dtype):
-            self._path = _FusedPath(model)
+            self._path = _FusedPath(model, half_sums)
         else:
-            self._path = _ComposedPath(model, dtype)
+            self._path = _ComposedPath(model, dtype, half_sums)
 
     @torch.no_grad()
     def __call__(self, keypoints_2d: Tensor) -> Tensor:

@@ -145,6 +145,7 @@ def block_tail(
     reverse: Sequence[int],
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
+    half_sums: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """A block from the inputs of its scan to the next block's in_proj, or to the poses.
 
@@ -161,6 +162,7 @@ def block_tail(
             weight (3, d) and bias (3,), float32.
         position: float32, a row of d for every frame, added to the stream; or None.
         epsilons: of out_norm, norm2, the shared norm and the next norm.
+        half_sums: as :func:`posemamba.native.scan_ops.cross_selective_scan`.
 
     Returns:
         The float32 stream, shaped as ``residual``, and float16 (..., 4d) or float32 (..., 3).
@@ -168,8 +170,9 @@ def block_tail(
     stream = torch.empty_like(residual)
     output = _empty_next(next_weights, stream)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
+    inner, columns = u.shape[3], x_dbl.shape[3]
     scan = cross_scan_params(
-        u, u.shape[3], x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, walk
+        u, inner, x_dbl, columns, scan_weights, d_state, dt_rank, walk, half_sums=half_sums
     )
     params = tail_params(
         scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output

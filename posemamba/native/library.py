@@ -25,7 +25,7 @@ from posemamba.native.structs import (
     StatefulScanParams,
 )
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 LIBRARY_VARIABLE = "POSEMAMBA_KERNELS_LIB"
 #: By device type: the variable that names another build, and the file installed with the package.
 _LIBRARIES = {

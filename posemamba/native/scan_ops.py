@@ -50,6 +50,7 @@ def cross_selective_scan(
     reverse: Sequence[int],
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
+    half_sums: bool = False,
 ) -> Tensor:
     """K selective scans over the (frames, joints) grid and their sum, in one pass.
 
@@ -64,6 +65,8 @@ def cross_selective_scan(
         A: (K, d_inner, d_state) float32, already ``-exp(A_log)``.
         order, reverse, limb_mask: per direction, as :class:`posemamba.scan_order.ScanOrder`.
         limb_index: limb neighbour of each joint.
+        half_sums: of float16 ``x`` alone: the sum over the states may be float16 too. A kernel
+            without such sums, as on the CPU, makes them in float32.
 
     Returns:
         (batch, frames, joints, d_inner), dtype of ``x``, accumulated in float32.
@@ -73,6 +76,11 @@ def cross_selective_scan(
             the native library is missing.
     """
     require_axes("cross_selective_scan", "x", x, 4)
+    if half_sums and x.dtype != torch.float16:
+        raise InputError(
+            f"posemamba::cross_selective_scan: half_sums is for float16, x is {x.dtype}: leave it "
+            "out"
+        )
     batch, frames, joints, inner = x.shape
     k = len(order)
     lengths = (len(reverse), len(limb_mask), len(limb_index))
@@ -97,7 +105,9 @@ def cross_selective_scan(
     weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    params = cross_scan_params(x, x_stride, x_dbl, x_dbl_stride, weights, d_state, dt_rank, walk, y)
+    params = cross_scan_params(
+        x, x_stride, x_dbl, x_dbl_stride, weights, d_state, dt_rank, walk, y, half_sums
+    )
     if y.numel():
         launch_scan("cross_scan", params, x.device)
     return y
@@ -211,7 +221,7 @@ def recomputed_gradients(
 
 
 def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
-    inputs = (*values[:7], *values[8:])  # dt_rank is the width of dt_weight
+    inputs = (*values[:7], *values[8:12])  # dt_rank is the width of dt_weight
     return reference.cross_selective_scan(*inputs, scan=chunked.selective_scan)
 
 
@@ -239,7 +249,7 @@ def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _cross_reference)
     saved = ctx.saved_tensors
-    inputs = (*saved[:6], *ctx.constants[6:])
+    inputs = (*saved[:6], *ctx.constants[6:12])  # gradients sum in float32
     return of_inputs(ctx, saved, grad, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 

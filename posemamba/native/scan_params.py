@@ -21,6 +21,7 @@ def cross_scan_params(
     dt_rank: int,
     walk: Walk,
     y: Tensor | None = None,
+    half_sums: bool = False,
 ) -> structs.CrossScanParams:
     """The launchers' parameters; arguments as
     :func:`posemamba.native.scan_ops.cross_selective_scan`.
@@ -40,6 +41,7 @@ def cross_scan_params(
         d_state=d_state,
         dt_rank=dt_rank,
         dtype=dtype_code(x, "cross_selective_scan"),
+        half_sums=int(half_sums),
         **structs.walk_fields(walk),
     )
 

@@ -44,6 +44,7 @@ class CrossScanParams(Structure):
         *_all(c_int32, "joints d_inner d_state dt_rank directions dtype"),
         *_all(_Directions, "order reverse limb_mask"),
         ("limb_index", c_int32 * MAX_JOINTS),
+        ("half_sums", c_int32),
     )
 
 

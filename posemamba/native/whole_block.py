@@ -39,6 +39,7 @@ def launch_block(
     d_state: int,
     dt_rank: int,
     walk: Walk,
+    half_sums: bool = False,
 ) -> None:
     """``block`` on a GPU with its results where the caller wants them.
 
@@ -53,7 +54,10 @@ def launch_block(
     taps, bias, projection = conv_weights
     u, x_dbl = empty_scan_inputs(x, projection)
     conv = conv_params(x, taps, bias, projection, u, x_dbl)
-    scan = cross_scan_params(u, inner, x_dbl, x_dbl.shape[3], scan_weights, d_state, dt_rank, walk)
+    columns = x_dbl.shape[3]
+    scan = cross_scan_params(
+        u, inner, x_dbl, columns, scan_weights, d_state, dt_rank, walk, half_sums=half_sums
+    )
     tail = tail_params(
         scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
     )
@@ -87,6 +91,7 @@ def block(
     reverse: Sequence[int],
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
+    half_sums: bool = False,
 ) -> None:
     """A whole block in place: ``conv_proj``, then ``block_tail``, whose rounding between them it
     may leave out.
@@ -106,7 +111,8 @@ def block(
     output = _output_of(next_weights, xz, poses_3d)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
     weights = (conv_weights, scan_weights, vectors, matrices, next_weights)
-    launch_block(xz, stream, stream, output, *weights, position, epsilons, d_state, dt_rank, walk)
+    sizes = (d_state, dt_rank)
+    launch_block(xz, stream, stream, output, *weights, position, epsilons, *sizes, walk, half_sums)
 
 
 @block.register_kernel("cpu")

@@ -33,6 +33,8 @@ BREAKS: list[tuple[str, Callable[[CrossScanParams], None], int]] = [
     ("batch", lambda p: setattr(p, "batch", 0), CUDA_INVALID_VALUE),
     ("d_state", lambda p: setattr(p, "d_state", 65), CUDA_INVALID_VALUE),
     ("dtype", lambda p: setattr(p, "dtype", 2), CUDA_INVALID_VALUE),
+    ("half_sums, float32", lambda p: setattr(p, "half_sums", 1), CUDA_INVALID_VALUE),
+    ("half_sums", lambda p: setattr(p, "half_sums", 2), CUDA_INVALID_VALUE),
     ("stride", lambda p: setattr(p, "x_stride", 64), CUDA_INVALID_VALUE),
     ("order", lambda p: p.order.__setitem__(0, 4), CUDA_INVALID_VALUE),
     ("limb", lambda p: p.limb_index.__setitem__(3, 17), CUDA_INVALID_VALUE),
@@ -181,5 +183,5 @@ def test_launches_back_to_back(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -
 
 def test_struct_sizes() -> None:
     """The mirrors in pmcuda.py have the C layout of scan.h (x86-64 and aarch64 agree)."""
-    assert ctypes.sizeof(CrossScanParams) == 7 * 8 + 5 * 8 + 6 * 4 + 3 * 32 + 256
+    assert ctypes.sizeof(CrossScanParams) == 7 * 8 + 5 * 8 + 6 * 4 + 3 * 32 + 256 + 2 * 4
     assert ctypes.sizeof(ScanParams) == 9 * 8 + 2 * 8 + 5 * 4 + 32 + 4

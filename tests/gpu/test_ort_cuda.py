@@ -42,8 +42,9 @@ OPERATORS: dict[str, tuple[Callable[..., cases.Arrays], dict[str, object], Calla
     "GatedNorm": (cases.gated_norm_inputs, NORMS, cases.gated_norm_expected),
     "AddNorm": (cases.add_norm_inputs, NORMS, cases.add_norm_expected),
 }
-#: float32 products without TF32 add in another order; float16 as test_inference.py has it.
-NETWORK_BOUNDS = {"fp32": 1e-4, "fp16": 5e-3}
+#: float32 products without TF32 add in another order; float16 as test_inference.py has it, of
+#: which a scan's own error, 2e-4 or with float16 sums 6e-4 of its values, is a small part.
+NETWORK_BOUNDS = {"fp32": 1e-4, "fp16": 5e-3, "fp16-sums": 5e-3}
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +117,7 @@ def network() -> PoseMamba:
     return PoseMamba(PoseMambaConfig(d_model=64, depth=3, frames=81)).eval()
 
 
-@pytest.fixture(scope="module", params=["fp32", "fp16"])
+@pytest.fixture(scope="module", params=list(NETWORK_BOUNDS))
 def model(
     request: pytest.FixtureRequest, network: PoseMamba, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, float]:
@@ -220,7 +221,7 @@ def test_graph_is_wholly_on_the_gpu(
     assert not {"Transpose", "Conv"} & kinds
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", NETWORK_BOUNDS)
 def test_torch_runtime(network: PoseMamba, precision: Any, tmp_path: Path) -> None:  # noqa: ANN401
     checkpoint = tmp_path / "C.safetensors"
     save_checkpoint(network, checkpoint)

@@ -86,6 +86,7 @@ class CrossScanCase:
     reverse: tuple[int, ...] = (0, 0, 1, 1)
     limb_mask: tuple[int, ...] = (1, 0, 1, 0)
     limb_index: tuple[int, ...] = H36M_LIMB
+    half_sums: int = 0
 
 
 @dataclass
@@ -159,6 +160,7 @@ def cross_scan_params(case: CrossScanCase) -> CrossScanParams:
         p.limb_mask[k] = case.limb_mask[k]
     for j in range(joints):
         p.limb_index[j] = case.limb_index[j]
+    p.half_sums = case.half_sums
     return p
 
 

@@ -19,7 +19,15 @@ Status* CrossSelectiveScan::read(const KernelInfo* info) {
       read_ints(api, info, "limb_mask", node.limb_mask, PM_MAX_DIRECTIONS, &directions));
   node.directions = static_cast<int32_t>(directions);
   limb_count = 0;
-  return read_ints(api, info, "limb_index", node.limb_index, PM_MAX_JOINTS, &limb_count);
+  PM_ORT_RETURN_IF_ERROR(
+      read_ints(api, info, "limb_index", node.limb_index, PM_MAX_JOINTS, &limb_count));
+  if (!has_int(api, info, "half_sums")) return nullptr;
+  PM_ORT_RETURN_IF_ERROR(read_int(api, info, "half_sums", &node.half_sums));
+  if (node.half_sums > 1) return invalid(api, kName, "attribute 'half_sums' takes 0 or 1");
+  if (node.half_sums == 1 && dtype != PM_FLOAT16) {
+    return invalid(api, kName, "attribute 'half_sums' is for float16 activations");
+  }
+  return nullptr;
 }
 
 Status* CrossSelectiveScan::bind(KernelContext* context, Params* params) const {

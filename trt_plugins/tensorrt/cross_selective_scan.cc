@@ -23,6 +23,10 @@ bool CrossSelectiveScan::check(const Attribute* attributes, Reason* reason) {
 
 bool CrossSelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                                Reason* reason) {
+  params->half_sums = attributes[kHalfSums].value_or(0);
+  if (params->half_sums != 0 && params->dtype != PM_FLOAT16) {
+    return reason->refuse("attribute 'half_sums' is for float16 activations");
+  }
   const nvinfer1::Dims& x = inputs[kX];
   const int64_t batch = x.d[0], frames = x.d[1], joints = x.d[2], d_inner = x.d[3];
   const int64_t directions = inputs[kA].d[0];

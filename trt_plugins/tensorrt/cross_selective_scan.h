@@ -23,6 +23,7 @@ struct CrossSelectiveScan {
     kReverse,
     kLimbMask,
     kLimbIndex,
+    kHalfSums,
     kAttributeCount
   };
   static constexpr Attribute kAttributes[kAttributeCount] = {
@@ -31,7 +32,8 @@ struct CrossSelectiveScan {
       {"order", PM_FRAME_MAJOR, PM_JOINT_MAJOR_FLIPPED, PM_MAX_DIRECTIONS},  // absent: frame-major
       {"reverse", 0, 1, PM_MAX_DIRECTIONS},                                  // absent: forwards
       {"limb_mask", 0, 1, PM_MAX_DIRECTIONS},                                // absent: no limb sum
-      {"limb_index", 0, PM_MAX_JOINTS - 1, PM_MAX_JOINTS}};  // needed where limb_mask has a 1
+      {"limb_index", 0, PM_MAX_JOINTS - 1, PM_MAX_JOINTS},  // needed where limb_mask has a 1
+      {"half_sums", 0, 1, 1}};  // absent: float32 sums, and no field in a plan
 
   using Params = pm_cross_scan_params;
   static bool check(const Attribute* attributes, Reason* reason);

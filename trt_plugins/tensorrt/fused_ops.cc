@@ -112,6 +112,7 @@ bool TailBase::shape_tail(const Attribute* attributes, const Grids& grids, const
   const int64_t d = grid.d[3];
   const nvinfer1::Dims of_scan[CrossSelectiveScan::kInputCount] = {
       grids.u, grids.x_dbl, weights[kDtWeight], weights[kDtBias], weights[kA], weights[kD]};
+  params->scan.dtype = PM_FLOAT16;
   constexpr Input kXz{"xz", Type::kHalf, 4}, kU{"u", Type::kHalf, 4};
   if (!countable(grid, reason) || !known_width(d, reason) ||
       !match(kXz, grids.xz, {grid.d[0], grid.d[1], grid.d[2], 4 * d}, reason) ||
@@ -124,7 +125,6 @@ bool TailBase::shape_tail(const Attribute* attributes, const Grids& grids, const
                                  &params->scan, reason)) {
     return false;
   }
-  params->scan.dtype = PM_FLOAT16;
   params->z_stride = 4 * d;
   params->d_model = static_cast<int32_t>(d);
   params->out_epsilon = attributes[kOutEpsilon].real;

@@ -6,7 +6,8 @@
 //   kAttributes        its attributes, without values
 //   Params             the launcher's parameters
 //   check(attributes, reason)   whether the attributes agree with each other
-//   Shape(...)         everything of Params but pointers and dtype, or the reason why not
+//   Shape(...)         everything of Params but pointers and dtype, which is there already, or the
+//                      reason why not
 //   Point(...)         the pointers
 //   dtype(params)      where Params holds the type of the activations; only with an input of that
 //   Launcher           TunedLauncher, PlainLauncher, or what has their members

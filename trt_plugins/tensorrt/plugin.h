@@ -326,13 +326,13 @@ class Plugin final : public nvinfer1::IPluginV3,
     for (int32_t i = 0; i < shapes.count; ++i) {
       if (!rank_fits(i, shapes[i].nbDims)) return false;
     }
+    if constexpr (kActivation != kFixed) {
+      Operator::dtype(*params) = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
+    }
     Reason reason;
     if (!Operator::Shape(attributes_.data(), shapes, params, &reason)) {
       fail("%s", reason.text);
       return false;
-    }
-    if constexpr (kActivation != kFixed) {
-      Operator::dtype(*params) = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
     }
     if (!Launcher::takes(*params)) {
       fail("the kernels do not take these sizes; posemamba/scan_cuda.h states their limits");

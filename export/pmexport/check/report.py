@@ -7,6 +7,8 @@ from pmexport.check.run import CheckReport
 from pmexport.format.metadata import guess_warning
 from posemamba.text import plural, table
 
+_ON_CPU = ("ort-cpu", "torch")
+
 
 def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     """The parity table and what belongs to it; the last line is the verdict."""
@@ -17,6 +19,7 @@ def check_lines(report: CheckReport, *, per_joint: bool = False) -> list[str]:
     lines = [
         f"Check: {report.model['path']} ({_precision(report)}) against {_against(report)}",
         *_baseline_lines(report),
+        *_sums_lines(report),
         f"  {plural(runs, 'run')} on {clips} of {_span(lengths)} "
         f"{'frame' if lengths == {1} else 'frames'}, batch {_span(batches)}; "
         f"{report.mm_per_unit:g} mm per network unit",
@@ -72,6 +75,17 @@ def _baseline_lines(report: CheckReport) -> list[str]:
         off = "NaN or infinite" if apart is None else f"{apart:.1e} from the plain scan"
         scan = f"native scan ({baseline.detail}; {off} on {_frames(baseline.plain_scan_frames)})"
     return [f"  PyTorch {report.versions['torch']} fp32, {scan}"]
+
+
+def _sums_lines(report: CheckReport) -> list[str]:
+    """Which runtimes do not show what ``fp16-sums`` adds."""
+    exact = [name for name in report.runtimes if name in _ON_CPU]
+    if report.model["precision"] != "fp16-sums" or not exact:
+        return []
+    return [
+        f"  {' and '.join(exact)}: sums in fp32, so this is fp16's drift; what fp16-sums adds "
+        "shows on a GPU alone: --runtime ort-cuda, --runtime torch-cuda"
+    ]
 
 
 def _row(name: str, result: RuntimeResult) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def onnx(
     scan_order: str,
     output: Path | None,
     no_check: bool,
-    precision: str | None,
+    precision: Precision | None,
     fp16: bool,
     keep: Path | None,
     **options: Any,  # noqa: ANN401 (fields of ExportOptions)

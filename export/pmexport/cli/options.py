@@ -140,18 +140,19 @@ def runtime_option(text: str) -> Callable[[Command], Command]:
     )
 
 
-def one_precision(precision: str | None, fp32: bool, fp16: bool) -> Precision | None:
+def one_precision(precision: Precision | None, fp32: bool, fp16: bool) -> Precision | None:
     """What ``--precision``, ``--fp32`` and ``--fp16`` say together.
 
     Raises:
         click.UsageError: two of them contradict each other.
     """
     said: dict[str, Precision] = {}
-    for name, given in (("--fp32", fp32), ("--fp16", fp16)):
-        if given:
-            said[name] = "fp32" if name == "--fp32" else "fp16"
+    if fp32:
+        said["--fp32"] = "fp32"
+    if fp16:
+        said["--fp16"] = "fp16"
     if precision is not None:
-        said[f"--precision {precision}"] = "fp16" if precision == "fp16" else "fp32"
+        said[f"--precision {precision}"] = precision
     if len(set(said.values())) > 1:
         raise click.UsageError(f"{' and '.join(said)} are both given: choose one, a file each")
     return next(iter(said.values()), None)

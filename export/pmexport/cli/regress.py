@@ -20,7 +20,7 @@ from posemamba.config import MAX_FRAMES
 @click.command()
 @click.argument("checkpoints", nargs=-1, required=True, type=PATH)
 @click.option("--precision", "precisions", type=NearChoice(get_args(Precision)), multiple=True,
-              default=get_args(Precision), show_default=True, help="May be repeated.")  # fmt: skip
+              default=("fp32", "fp16"), show_default=True, help="May be repeated.")  # fmt: skip
 @click.option("--runtime", "runtimes", type=NearChoice(tuple(RUNTIMES)), multiple=True,
               default=("ort-cpu",), show_default=True, help="May be repeated.")  # fmt: skip
 @click.option("--frames", type=Whole(1, MAX_FRAMES),

@@ -75,7 +75,9 @@ class Size(_Size):
     help="Checkpoint file or unpacked folder, exported on the way.",
 )
 @click.option("--onnx", type=OnnxPath(), help="Model written by 'pmexport onnx'.")
-@click.option("--precision", type=NearChoice(get_args(Precision)), help="As the two below.")
+@click.option(
+    "--precision", type=NearChoice(get_args(Precision)), help="As the two below, or fp16-sums."
+)
 @click.option("--fp32", is_flag=True, help="Everything in fp32.")
 @TF32
 @click.option("--fp16", is_flag=True, help="fp16; docs/guide/tensorrt.md lists what stays fp32.")
@@ -111,7 +113,7 @@ class Size(_Size):
 @click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
 @click.option("--dry-run", is_flag=True, help="Print the trtexec line that builds the same.")
 def trt(
-    precision: str | None,
+    precision: Precision | None,
     fp32: bool,
     fp16: bool,
     scan_order: str,
@@ -161,7 +163,7 @@ def trt(
         sys.exit(CHECK_FAILED)
 
 
-def _found(precision: str | None, *, exports: bool, say: bool) -> dict[str, Path | None]:
+def _found(precision: Precision | None, *, exports: bool, say: bool) -> dict[str, Path | None]:
     """What is built from where neither ``--ckpt`` nor ``--onnx`` is given."""
     from pmexport.trt.find import find_origin
 

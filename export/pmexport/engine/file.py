@@ -65,8 +65,12 @@ class EngineFile:
 
     @property
     def precision(self) -> Precision:
-        """``fp16`` where any layer gives it: what was got, not what was asked."""
-        return "fp16" if self.sidecar["precision"]["layer_share_fp16"] > 0 else "fp32"
+        """``fp16`` where any layer gives it: what was got, not what was asked; ``fp16-sums`` where
+        its scans were also given those sums."""
+        found = self.sidecar["precision"]
+        if found["layer_share_fp16"] == 0:
+            return "fp32"
+        return "fp16-sums" if found["asked"] == "fp16-sums" else "fp16"
 
     @property
     def whole_sha256(self) -> str:

@@ -24,7 +24,7 @@ def rebuild(engine: EngineFile, more: str = "") -> str:
     # An engine built from a checkpoint had its ONNX model for as long as the build took.
     origin = f"--onnx {shlex.quote(str(model))}"
     if checkpoint is not None and not model.is_file():
-        origin = f"--ckpt {shlex.quote(checkpoint)} --{engine.precision}"
+        origin = f"--ckpt {shlex.quote(checkpoint)} --precision {engine.precision}"
     rtx = f" --backend {TENSORRT_RTX}" if engine.flavour == TENSORRT_RTX else ""
     return f"'pmexport trt {origin}{rtx}{more} -o {shlex.quote(str(engine.path))}'"
 

@@ -22,7 +22,8 @@ def inspect_onnx(file: Path | ModelFile) -> dict[str, Any]:
     Returns:
         ``file`` (path, bytes, external data), ``inputs``, ``outputs``, ``opsets``, ``nodes`` (total
         and by type), ``precision`` (by type, how many nodes work on fp32 and fp16, and the
-        share of fp16), ``fp16`` (of all nodes, and of those with the products and scans),
+        share of fp16), ``fp16`` (of all nodes, and of those with the products and scans;
+        ``half_sums``: scans whose sums may be fp16 too),
         ``constants`` (numbers by type), ``parameters`` and ``metadata``.
 
     Raises:
@@ -73,7 +74,8 @@ def _precision(model: ModelFile) -> dict[str, dict[str, Any]]:
 
 
 def _share(model: ModelFile) -> dict[str, int]:
-    """Nodes on fp16 ``of`` those that compute, and of those the ones that hold the work."""
+    """Nodes on fp16 ``of`` those that compute, of those the ones that hold the work, and the scans
+    whose sums may be fp16 too."""
     kinds = [(node, model.computes_in(node)) for node in model.nodes if node.op_type != "Cast"]
     computing = [(node, kind) for node, kind in kinds if kind is not None]
     heavy = [kind for node, kind in computing if node.op_type in _PRODUCTS]
@@ -82,6 +84,7 @@ def _share(model: ModelFile) -> dict[str, int]:
         "of": len(computing),
         "products": heavy.count("fp16"),
         "of_products": len(heavy),
+        "half_sums": sum(node.half_sums for node in model.nodes),
     }
 
 

@@ -18,7 +18,7 @@ from pmexport.format.files import file_sha256
 from pmexport.format.integrity import fault
 from pmexport.format.metadata import parse_metadata
 from pmexport.format.names import OP_DOMAIN, TARGET, TARGET_KEY
-from pmexport.format.operators import OPERATORS, inputs_by_name
+from pmexport.format.operators import HALF_SUMS, OPERATORS, inputs_by_name
 from pmexport.format.options import Precision
 from pmexport.format.schemas import register_schemas
 from posemamba.errors import InputError
@@ -53,7 +53,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the main graph; inputs and outputs by name, ``plugin_version`` empty if none."""
+    """A node of the main graph; inputs and outputs by name, ``plugin_version`` empty if none.
+
+    ``half_sums``: whether its scan's sums over the states may be fp16.
+    """
 
     name: str
     op_type: str
@@ -61,6 +64,7 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     plugin_version: str
+    half_sums: bool = False
 
     @property
     def kind(self) -> str:
@@ -209,7 +213,10 @@ class ModelFile:
 
     @property
     def precision(self) -> Precision:
-        """``fp16`` if any node computes in it, whatever the metadata says."""
+        """``fp16`` if any node computes in it, ``fp16-sums`` if one sums in it too, whatever the
+        metadata says."""
+        if any(node.half_sums for node in self.nodes):
+            return "fp16-sums"
         return "fp16" if any(self.computes_in(node) == "fp16" for node in self.nodes) else "fp32"
 
     @cached_property
@@ -288,7 +295,14 @@ def open_model(file: Path | ModelFile) -> ModelFile:
     except InputError as error:
         raise InputError(f"'{path}': {error}") from None
     nodes = tuple(_node(node) for node in proto.graph.node)
-    return ModelFile(path, proto, metadata, nodes, _values(proto.graph))
+    model = ModelFile(path, proto, metadata, nodes, _values(proto.graph))
+    for node in nodes:
+        if node.half_sums and model.computes_in(node) != "fp16":
+            raise InputError(
+                f"'{path}': node '{node.name}' has {HALF_SUMS}, which is for fp16, and works on "
+                f"{model.computes_in(node)}: export it again with 'pmexport onnx'"
+            )
+    return model
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
@@ -322,6 +336,7 @@ def _instead(data: bytes) -> str:
 
 def _node(node: Any) -> Node:  # noqa: ANN401
     version = next((a.s for a in node.attribute if a.name == "plugin_version"), b"")
+    ours = node.domain == OP_DOMAIN
     return Node(
         name=node.name,
         op_type=node.op_type,
@@ -329,6 +344,7 @@ def _node(node: Any) -> Node:  # noqa: ANN401
         inputs=tuple(node.input),
         outputs=tuple(node.output),
         plugin_version=version.decode(errors="replace"),
+        half_sums=ours and any(a.name == HALF_SUMS and a.i for a in node.attribute),
     )
 
 

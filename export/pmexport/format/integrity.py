@@ -12,7 +12,8 @@ from pathlib import PurePath
 from typing import Any
 
 from pmexport.format.limits import MAX_BATCH
-from pmexport.format.names import INPUT_NAME
+from pmexport.format.names import INPUT_NAME, OP_DOMAIN
+from pmexport.format.operators import HALF_SUMS
 from posemamba.config import MAX_FRAMES
 
 _WHOLE_BYTES = range(1, 17)
@@ -29,6 +30,7 @@ def _faults(graph: Any) -> Iterator[str]:  # noqa: ANN401
     yield from _wrong_constants(graph)
     yield from _wrong_places(graph)
     yield from _wrong_sizes(graph)
+    yield from _wrong_flags(graph)
     known = {"", *(value.name for value in graph.input)}  # "": an optional input left out
     known |= {tensor.name for tensor in graph.initializer}
     known |= {tensor.values.name for tensor in graph.sparse_initializer}
@@ -84,6 +86,19 @@ def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
                     f"its tensor '{tensor.name}' keeps its numbers in '{entry.value}', which is "
                     "no file in the model's folder"
                 )
+
+
+def _wrong_flags(graph: Any) -> Iterator[str]:  # noqa: ANN401
+    """A runtime that does not know the attribute would not look at its value."""
+    from onnx.helper import get_attribute_value
+
+    for node in graph.node:
+        for entry in node.attribute if node.domain == OP_DOMAIN else ():
+            if entry.name != HALF_SUMS:
+                continue
+            value = get_attribute_value(entry)
+            if not isinstance(value, int) or value not in (0, 1):
+                yield f"its node '{node.name}' has {HALF_SUMS} {value}, not 0 or 1"
 
 
 def _wrong_sizes(graph: Any) -> Iterator[str]:  # noqa: ANN401

@@ -47,9 +47,12 @@ def check_options(options: ExportOptions, config: PoseMambaConfig) -> None:
         value = getattr(options, name)
         if value not in get_args(allowed):
             raise InputError(f"--{name} {value!r}: use one of {', '.join(get_args(allowed))}")
-    if options.keep and options.precision != "fp16":
+    if options.keep and options.precision == "fp32":
+        raise InputError("--keep: all of an fp32 model stays fp32: leave it out, or add --fp16")
+    if options.precision == "fp16-sums" and options.ops != "fused":
         raise InputError(
-            f"--keep: all of an {options.precision} model stays fp32: leave it out, or add --fp16"
+            f"--precision fp16-sums: the scan of --ops {options.ops} has no such sums: leave --ops "
+            "out, or use --precision fp16"
         )
     check_kernels(options.ops, config)
 

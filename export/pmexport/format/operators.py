@@ -35,6 +35,7 @@ class Operator:
         further: inputs that version 2 adds after these, all optional, for which the attributes of
             :attr:`int_lists` may be left out.
         integers: those of the inputs that are int32.
+        optional_ints: attributes that may be left out of version 1, 0 then.
         further_ints: optional attributes of version 2.
         further_outputs: float32 outputs of version 2 after ``y``, optional.
     """
@@ -43,6 +44,7 @@ class Operator:
     activations: tuple[str, ...]
     optional: tuple[str, ...] = ()
     ints: tuple[str, ...] = ()
+    optional_ints: tuple[str, ...] = ()
     int_lists: tuple[str, ...] = ()
     floats: tuple[str, ...] = ()
     further: tuple[str, ...] = ()
@@ -59,6 +61,8 @@ class Operator:
 _SCAN_WEIGHTS = ("dt_weight", "dt_bias", "A", "D")
 _SIZES = ("d_state", "dt_rank")
 _WALK = ("order", "reverse", "limb_mask", "limb_index")
+HALF_SUMS = "half_sums"
+"""1: the sum over a channel's states may be float16, where the activations are."""
 _CONV_WEIGHTS = ("conv_weight", "conv_bias", "projection")
 _TAIL_WEIGHTS = (*_SCAN_WEIGHTS, "vectors", "out_proj", "fc1", "fc2")
 _BLOCK_INPUTS = ("xz", "residual", *_CONV_WEIGHTS, *_TAIL_WEIGHTS)
@@ -73,7 +77,7 @@ def _block(
 ) -> Operator:
     """A block or its tail, with the attributes of its scan."""
     kinds = {"ints": _SIZES, "int_lists": _WALK, "floats": _TAIL_EPSILONS}
-    return Operator(inputs, activations, optional, **kinds)
+    return Operator(inputs, activations, optional, optional_ints=(HALF_SUMS,), **kinds)
 
 
 SCANS: dict[str, Operator] = {
@@ -81,6 +85,7 @@ SCANS: dict[str, Operator] = {
         inputs=("x", "x_dbl", *_SCAN_WEIGHTS),
         activations=("x", "x_dbl"),
         ints=_SIZES,
+        optional_ints=(HALF_SUMS,),
         int_lists=_WALK,
         further=("scan_index", "neighbour_index", "reset_length"),
         integers=("scan_index", "neighbour_index", "reset_length"),

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 OpsMode = Literal["fused", "generic", "standard"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "fp16-sums"]
+"""``fp16-sums``: fp16, and a scan's sums over its states may be fp16 too. It lives in the nodes
+(``half_sums``): a kernel without such sums makes them in fp32."""
 Fusion = Literal["auto", "fused", "composed"]
 """``fused``: one node per block, float16 and the paper's widths. ``composed``: standard matrix
 products with our nodes between them, any type and size. ``auto``: the first where it fits."""
@@ -30,7 +32,7 @@ class ExportOptions:
         opset: version of the standard operators, see :data:`OPSETS`.
         ops: ``fused``: one ``CrossSelectiveScan`` per block. ``generic``: ``SelectiveScan``, the op
             of any Mamba-1 network. ``standard``: ONNX ``Scan``, portable and slow.
-        precision: types inside the graph; inputs and outputs are float32 in both.
+        precision: types inside the graph; inputs and outputs are float32 in all.
         keep: modules or nodes that stay fp32 in an fp16 model, such as ``STEblocks.0.mlp``.
     """
 

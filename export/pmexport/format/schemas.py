@@ -41,7 +41,7 @@ def _schema(name: str, version: int) -> Any:  # noqa: ANN401 (onnx has no types)
             (_KIND.INT, operator.ints, True),
             # In version 2 a table says what the lists of a walk would.
             (_KIND.INTS, operator.int_lists, not (second and operator.integers)),
-            (_KIND.INT, operator.further_ints if second else (), False),
+            (_KIND.INT, operator.further_ints if second else operator.optional_ints, False),
             (_KIND.STRING, tuple(PLUGIN_ATTRIBUTES), True),
         )
         for attribute in names

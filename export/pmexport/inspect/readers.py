@@ -40,14 +40,12 @@ def _onnx_sentences(model: ModelFile, facts: Mapping[str, Any]) -> Iterable[str]
     size = size_text(facts["file"]["bytes"])
     target = ", rewritten for a GPU" if model.is_optimized else ""
     yield f"{model.path.name} is an ONNX model of {what}{target}, {size}."
-    frames, most = said("frames"), said("max_frames")
-    if frames is not None:
-        length = f"any length up to {plural(most, 'frame')}" if frames == "dynamic" else (
-            f"{plural(frames, 'frame')}"
+    batch, frames, most = model.batch, model.frames, model.most_frames
+    if most is not None:
+        length = f"any length up to {plural(most, 'frame')}" if frames is None else (
+            plural(frames, "frame")
         )  # fmt: skip
-        clips = "any number of clips" if said("batch") == "dynamic" else (
-            plural(said("batch"), "clip")
-        )  # fmt: skip
+        clips = "any number of clips" if batch is None else plural(batch, "clip")
         yield f"It takes {clips} of {length}, {model.channels} values per joint."
     total, own = facts["nodes"]["total"], len(model.own_nodes)
     kinds = ", ".join(sorted(model.own_operators)) or "none of ours: it runs anywhere"
@@ -78,6 +76,9 @@ def _precision_sentence(facts: Mapping[str, Any], optimized: bool) -> str:
     if not half:
         return "It computes in fp32 throughout."
     inside = " Inside a fused node norms, sums and the scan's state stay fp32." * optimized
+    summing = facts["fp16"]["half_sums"]
+    if summing:
+        inside += f" {plural(summing, 'scan')} may also sum over the states in fp16 (fp16-sums)."
     return (
         f"{half} of {plural(nodes, 'computing node')} work on fp16, {products} of the {of} with "
         f"the products and scans; the rest stays fp32.{inside}"

@@ -15,6 +15,7 @@ from pmexport.format.names import (
     SECOND_OP_VERSION,
     SECOND_PLUGIN_VERSION,
 )
+from pmexport.format.operators import HALF_SUMS
 from pmexport.format.schemas import register_schemas
 
 _OPSET = values.Opset(OP_DOMAIN, OP_VERSION)
@@ -57,6 +58,7 @@ def _cross_selective_scan(
     reverse: Sequence[int],
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
+    half_sums: bool = False,
 ) -> Any:  # noqa: ANN401
     return _OPSET.CrossSelectiveScan(
         *(x, x_dbl, dt_weight, dt_bias, A, D),
@@ -66,6 +68,7 @@ def _cross_selective_scan(
         reverse=reverse,
         limb_mask=limb_mask,
         limb_index=limb_index,
+        **({HALF_SUMS: 1} if half_sums else {}),
         **PLUGIN_ATTRIBUTES,
     )
 

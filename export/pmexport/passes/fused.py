@@ -106,22 +106,24 @@ class _Emitter:
         }
         del inputs["x"], inputs["x_dbl"]  # they are computed here
         scan = OPERATORS[CROSS_SELECTIVE_SCAN]
-        attributes = {key: attribute(mixer.scan, key) for key in (*scan.ints, *scan.int_lists)} | {
+        given = [key for key in scan.optional_ints if key in mixer.scan.attributes]
+        names = (*scan.ints, *scan.int_lists, *given)
+        attributes = {key: attribute(mixer.scan, key) for key in names} | {
             "out_epsilon": layer.out_norm.epsilon,
             "norm2_epsilon": layer.norm2.epsilon,
             "shared_epsilon": layer.shared_norm.epsilon,
             "next_epsilon": layer.next_norm.epsilon,
         }
         if following is None:
-            kind, given = LAST_BLOCK, (_SINGLE, 3)
+            kind, made = LAST_BLOCK, (_SINGLE, 3)
             inputs["head_weight"] = self._single("head.weight", self.network.head.T)
             inputs["head_bias"] = self._single("head.bias", self.network.head_bias)
         else:
-            kind, given = BLOCK, (_HALF, 4 * width)
+            kind, made = BLOCK, (_HALF, 4 * width)
             inputs["in_proj"] = self._in_proj(following)
             if layer.position is not None:
                 inputs["position"] = self._single("frame_position", layer.position)
-        return self._node(kind, inputs, attributes, f"{name}.{kind}", [(_SINGLE, width), given])
+        return self._node(kind, inputs, attributes, f"{name}.{kind}", [(_SINGLE, width), made])
 
     def _in_proj(self, layer: Layer) -> ir.Value:
         return self._packed(f"{layer.mixer.name}.in_proj", layer.mixer.in_proj)

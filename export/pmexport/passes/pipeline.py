@@ -11,6 +11,7 @@ from pmexport.format.options import ExportOptions
 from pmexport.passes.clean import Dimensions, clean, complete_types
 from pmexport.passes.fp16 import to_fp16
 from pmexport.passes.graph import prune
+from pmexport.passes.half_sums import ask_half_sums
 from pmexport.passes.lower_cross_scan import lower_cross_scans
 from pmexport.passes.lower_indexed_scan import lower_indexed_scans
 from pmexport.passes.lower_scan import lower_scans
@@ -33,5 +34,6 @@ def export_stages(
     if options.ops == "standard":
         lowered.append(lower_scans)
     yield "clean", [partial(clean, dimensions=dimensions), *lowered, prune, complete_types]
-    if options.precision == "fp16":
-        yield "fp16", [partial(to_fp16, keep=options.keep)]
+    if options.precision != "fp32":
+        sums: list[Pass] = [ask_half_sums] if options.precision == "fp16-sums" else []
+        yield options.precision, [partial(to_fp16, keep=options.keep), *sums]

@@ -15,6 +15,7 @@ from pmexport.format.operators import (
     BLOCK_TAIL,
     CONV_PROJ,
     EMBED,
+    HALF_SUMS,
     LAST_BLOCK,
     LAST_BLOCK_TAIL,
     OPERATORS,
@@ -100,6 +101,7 @@ def _block_tail(node: ir.Node, given: Inputs) -> tuple[Tensor, Tensor]:
         given.get("position"),
         [attribute(node, name) for name in operator.floats],
         *(attribute(node, name) for name in (*operator.ints, *operator.int_lists)),
+        bool(HALF_SUMS in node.attributes and attribute(node, HALF_SUMS)),
     )
     return made
 

@@ -72,10 +72,11 @@ class TorchCuda:
 
         assert isinstance(file, Path)
         torch.backends.cuda.matmul.allow_tf32 = self.options.tf32
-        dtype = torch.float16 if self.options.precision == "fp16" else torch.float32
         given = self.options
+        dtype = torch.float32 if given.precision == "fp32" else torch.float16
+        sums = given.precision == "fp16-sums"
         model = load_checkpoint(file, scan_order=given.scan_order, weights=given.weights)
-        return PoseMambaInference(model.cuda(), dtype)
+        return PoseMambaInference(model.cuda(), dtype, half_sums=sums)
 
 
 class TorchBound:

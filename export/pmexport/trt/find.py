@@ -51,8 +51,8 @@ def find_origin(
         )
     if exports and models and not fitting and not weights:
         raise InputError(
-            f"'{models[0].path.name}' here is {models[0].precision}: --{precision} needs another "
-            f"export, 'pmexport onnx --ckpt C --precision {precision}', or --ckpt C"
+            f"'{models[0].path.name}' here is {models[0].precision}: --precision {precision} "
+            f"needs another export, 'pmexport onnx --ckpt C --precision {precision}', or --ckpt C"
         )
     names = ", ".join(f"'{printable(path.name)}'" for path in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

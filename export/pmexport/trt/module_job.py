@@ -96,7 +96,7 @@ def _refuse_idle_options(request: TrtRequest, source: ModelFile) -> None:
     given = {
         "--batch": request.batch or None,
         "--frames": request.frames or None,
-        "--fp16": True if request.precision == "fp16" else None,
+        f"--precision {request.precision}": request.precision not in (None, "fp32") or None,
         "--tf32": request.options.tf32 or None,
     }
     source.refuse_options(

@@ -30,6 +30,7 @@ REASONS: dict[str, str] = {
     "norm": "sums of squares",
     "residual": "residual stream: every block adds to it",
     "inside": "inside alone, with fp16 in and out: constants, state and sums",
+    "sums": "; the scan's sums over its states may be fp16",
     "block": "inside alone: norms, taps, scan, sums and the residual stream; its products are fp16",
     "follows": "moves fp32 values, computes nothing",
     "rule": "kept fp32 by rule",
@@ -63,7 +64,7 @@ class PrecisionTable:
     """All layers, and what was asked.
 
     Attributes:
-        asked: ``fp16`` or ``fp32``.
+        asked: ``fp16``, ``fp16-sums`` or ``fp32``.
         witness: ``onnx``, ``network`` or ``engine``.
         sizes: ``batch`` and ``frames`` the MACs are of.
         problems: what was asked and not got, one line each; none if all is well.
@@ -154,14 +155,16 @@ def precision_table(
         if layer.reason is None:
             problems.append(f"'{node.name}' ({node.op_type}) is {dtype}, {asked} was asked")
         layers.append(layer)
-    if asked == HALF and not any(layer.dtype == HALF for layer in layers):
-        problems.append("no layer is fp16, fp16 was asked")
+    if asked != SINGLE and not any(layer.dtype == HALF for layer in layers):
+        problems.append(f"no layer is fp16, {asked} was asked")
+    if asked == "fp16-sums" and not any(node.half_sums for node in source.nodes):
+        problems.append(f"no scan may sum in fp16, {asked} was asked")
     witness = "onnx" if network is None else "network"
     if engine is not None:
         witness = "engine"
         # An engine fused into fewer layers than there are plugins hides what is inside of them.
         telling = asked == SINGLE or engine["layers"] >= len(source.own_nodes)
-        if telling and (engine["fp16"] > 0) != (asked == HALF):
+        if telling and (engine["fp16"] > 0) != (asked != SINGLE):
             problems.append(
                 f"{engine['fp16']} of the engine's {plural(engine['layers'], 'layer')} in fp16, "
                 f"{asked} was asked"
@@ -209,7 +212,8 @@ def _reason(node: Node, source: ModelFile, asked: str, dtype: str) -> str | None
     if node.domain == OP_DOMAIN:
         if dtype != HALF:
             return REASONS["keep"] if kept else None
-        return REASONS["block" if node.op_type in _FUSED else "inside"]
+        inside = REASONS["block" if node.op_type in _FUSED else "inside"]
+        return inside + REASONS["sums"] * node.half_sums
     if dtype == HALF:
         return ""
     if kept:

@@ -227,8 +227,8 @@ def check_source(source: ModelFile, request: TrtRequest, precision: str) -> tupl
     check_operators(source, precision)
     if precision != source.precision:
         raise InputError(
-            f"--{precision}: '{source.path}' is {source.precision}, and TensorRT builds what the "
-            f"model's types say: export it with 'pmexport onnx --precision {precision}'"
+            f"--precision {precision}: '{source.path}' is {source.precision}, and TensorRT builds "
+            f"what the model says: export it with 'pmexport onnx --precision {precision}'"
         )
     profiles = build_profiles(
         request.batch,

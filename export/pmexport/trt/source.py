@@ -65,7 +65,7 @@ def check_operators(model: ModelFile, precision: str) -> None:
         if node.op_type not in known:
             raise InputError(
                 f"'{model.path}': node '{node.name}' has type {node.kind}, which 'pmexport onnx' "
-                f"does not write and --{precision} has no rule for: export the checkpoint again"
+                f"does not write and {precision} has no rule for: export the checkpoint again"
             )
         if node.domain == OP_DOMAIN and node.plugin_version not in PLUGIN_VERSIONS:
             raise InputError(

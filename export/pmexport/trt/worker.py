@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pmexport.engine.module import Log, plugin_creators
+from pmexport.format.operators import OPERATORS
 from posemamba.errors import InputError
 
 #: Called with an event's name and its fields.
@@ -27,6 +28,15 @@ Emit = Callable[..., None]
 _STEP_SECONDS = 0.05
 #: What the inspector calls a tensor's type: one field up to TensorRT 10, two from 11.
 _TYPE_KEYS = ("Format/Datatype", "DataType", "Format")
+
+
+def _is_of_an_option(warning: str) -> bool:
+    """Whether TensorRT's parser warns that a node lacks an attribute which it may lack."""
+    return any(
+        f"Attribute {name} not found in plugin node" in warning
+        for operator in OPERATORS.values()
+        for name in (*operator.optional_ints, *operator.further_ints)
+    )
 
 
 class Failure(Exception):
@@ -59,7 +69,7 @@ class Session:
             def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
                 if severity.name in ("ERROR", "INTERNAL_ERROR"):
                     session.log.errors.append(message)
-                if severity.name == "WARNING":
+                if severity.name == "WARNING" and not _is_of_an_option(message):
                     session.emit("warning", text=message)
 
         return Logger()

@@ -51,6 +51,9 @@ CROSS_SCAN_MISTAKES = [
     ("x_stride", -40, BAD_STRIDE),
     ("dtype", 2, BAD_DTYPE),
     ("dtype", -1, BAD_DTYPE),
+    ("half_sums", 1, BAD_DTYPE),  # of a float32 case
+    ("half_sums", 2, BAD_ORDER),
+    ("half_sums", -1, BAD_ORDER),
     (("order", 3), 4, BAD_ORDER),
     (("order", 0), -1, BAD_ORDER),
     (("reverse", 1), 2, BAD_ORDER),

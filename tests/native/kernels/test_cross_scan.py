@@ -102,6 +102,13 @@ def test_a_batch_item_does_not_depend_on_its_neighbours(lib: ctypes.CDLL, isa: s
         assert every[b].tobytes() == kernel_api.run_cross_scan(lib, one)[0].tobytes()
 
 
+def test_half_sums_are_an_offer(lib: ctypes.CDLL, isa: str) -> None:
+    """The CPU sums in float32 either way."""
+    case, _, _ = problem("float16")
+    offered = kernel_api.run_cross_scan(lib, replace(case, half_sums=1))
+    assert offered.tobytes() == kernel_api.run_cross_scan(lib, case).tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_slices_need_no_copy(lib: ctypes.CDLL, dtype: str, isa: str) -> None:
     """x and x_dbl as slices of a wider last axis, y with a gap after every row."""

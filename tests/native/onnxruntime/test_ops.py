@@ -112,6 +112,31 @@ def test_bad_attributes_are_refused(change: dict[str, object]) -> None:
         session("CrossSelectiveScan", inputs, CROSS_ATTRIBUTES | change).run(None, inputs)
 
 
+def test_half_sums_may_be_float32_sums() -> None:
+    """The CPU has none in float16: the bits are those without the attribute."""
+    inputs = cross_inputs(np.float16)
+    usual, zero, asked = (
+        session("CrossSelectiveScan", inputs, CROSS_ATTRIBUTES | more).run(None, inputs)[0]
+        for more in ({}, {"half_sums": 0}, {"half_sums": 1})
+    )
+    assert np.array_equal(usual, zero)
+    assert np.array_equal(usual, asked)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "words"),
+    [
+        (np.float16, 2, "'half_sums' takes 0 or 1"),
+        (np.float16, -1, "half_sums: attribute out of range"),
+        (np.float32, 1, "'half_sums' is for float16 activations"),
+    ],
+)
+def test_wrong_half_sums_are_refused(dtype: type, value: int, words: str) -> None:
+    inputs = cross_inputs(dtype)
+    with pytest.raises(Exception, match=words):
+        session("CrossSelectiveScan", inputs, CROSS_ATTRIBUTES | {"half_sums": value})
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -357,7 +357,7 @@ OTHERS: dict[str, tuple[tuple[str, ...], str]] = {
     "optimize": (("optimize", "vim.onnx"), "there is no CrossSelectiveScan"),
     "lift": (("lift", "vim.onnx", str(ROOT / "posemamba" / "assets" / "pose2sim_balancing.npz"),
               "-o", "o.npz"), "the first named 'image'"),
-    "trt": (("trt", "--onnx", "vim.onnx", "--fp16"), "--fp16"),
+    "trt": (("trt", "--onnx", "vim.onnx", "--fp16"), "--precision fp16"),
     "trt frames": (("trt", "--onnx", "vim.onnx", "--frames", "1:1:8"), "--frames"),
 }  # fmt: skip
 

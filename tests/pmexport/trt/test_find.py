@@ -62,7 +62,7 @@ def test_the_one_that_fits(
     ("files", "precision", "words"),
     [
         ((), "fp16", "no checkpoint and no export"),
-        (("tiny.fp32.onnx",), "fp16", "'tiny.fp32.onnx' here is fp32: --fp16 needs"),
+        (("tiny.fp32.onnx",), "fp16", "'tiny.fp32.onnx' here is fp32: --precision fp16 needs"),
         (("tiny.fp32.onnx", "tiny.fp16.onnx"), None, "'tiny.fp16.onnx', 'tiny.fp32.onnx'"),
         (("a.pth", "b.pth"), "fp16", "--onnx or --ckpt: 'a.pth', 'b.pth'"),
     ],

@@ -96,7 +96,7 @@ REQUESTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "model of a newer tool": (("--onnx", "inputs/newer.onnx"), ("schema version 2",)),
     "model of standard operators": (("--onnx", "inputs/standard.onnx"), ("--ops fused",)),
     "an operator without an fp16 rule": (
-        ("--onnx", "inputs/softmax.onnx", "--fp16"), ("Softmax", "--fp16 has no rule")),
+        ("--onnx", "inputs/softmax.onnx", "--fp16"), ("Softmax", "fp16 has no rule")),
     "an operator the plugin lacks": (
         ("--onnx", "inputs/tomorrow.onnx"), ("posemamba:ScanOfTomorrow",)),
     "another plugin version in the model": (

@@ -52,7 +52,7 @@ def pmexport(*arguments: str, cwd: Path, tool: str = "pmexport", code: int = 0) 
         cwd=cwd, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return done.stdout + done.stderr if code == 0 else done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,8 @@ def fp16_macs(config: PoseMambaConfig, form: str) -> int:
         ("S", "fp16", "auto", "fused"),
         ("S", "fp16", "composed", "composed"),
         ("S", "fp16", "off", "as exported"),
+        ("S", "fp16-sums", "off", "as exported"),
+        ("S", "fp16-sums", "auto", "fused"),
         ("L", "fp32", "auto", "composed"),
         ("L", "fp16", "auto", "fused"),
     ],
@@ -115,8 +117,8 @@ def test_engine_for_three_gpus(
     # Random weights drift in fp16: parity is of trained ones, and is tested elsewhere.
     arguments = ("--backend", "tensorrt-rtx", "--target", TARGETS, "--no-cache", "--no-check",
                  "--fusion", fusion)  # fmt: skip
-    output = pmexport("trt", "--ckpt", f"{variant}.safetensors", f"--{precision}", *arguments,
-                      cwd=checkpoints)  # fmt: skip
+    output = pmexport("trt", "--ckpt", f"{variant}.safetensors", "--precision", precision,
+                      *arguments, cwd=checkpoints)  # fmt: skip
     assert time.perf_counter() - start < _SECONDS
     engine = checkpoints / f"{variant}.{precision}.engine"
     known = json.loads(engine.with_name(f"{engine.name}.json").read_text())
@@ -133,11 +135,13 @@ def test_engine_for_three_gpus(
     config = PoseMambaConfig(d_model=d_model, depth=depth)
     macs = true_macs(config)
     assert sum(group["macs"] for group in found["groups"]) == macs.total
-    if precision == "fp16":
+    if precision != "fp32":
         assert found["mac_share_fp16"] == round(fp16_macs(config, form) / macs.total, 4)
         assert all(row["reason"] for row in found["groups"] if row["dtype"] == "fp32")
     else:
         assert found["layer_share_fp16"] == 0.0
+    assert (b"half_sums" in engine.read_bytes()) == (precision == "fp16-sums")
+    assert "half_sums" not in output, "its parser warns of every node that lacks it"
     assert f"Precision: {precision} asked, {precision} got" in output
     assert "the engine itself was not opened" in output
 

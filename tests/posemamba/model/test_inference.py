@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from golden_cases import CASES, CHECKPOINT
 from posemamba import PoseMamba, PoseMambaConfig, load_checkpoint
 from posemamba.errors import InputError
 from posemamba.model.inference import PoseMambaInference
+from posemamba.native import scan_ops
 
 
 def test_fp32_reproduces_the_official_output() -> None:
@@ -37,3 +40,23 @@ def test_other_dtypes_are_refused() -> None:
     model = PoseMamba(PoseMambaConfig(d_model=32, depth=1, frames=9))
     with pytest.raises(InputError, match="bfloat16"):
         PoseMambaInference(model, torch.bfloat16)
+    with pytest.raises(InputError, match="half_sums is for float16, not torch"):
+        PoseMambaInference(model, torch.float32, half_sums=True)
+
+
+@pytest.mark.parametrize("d_model", [32, 64])  # the composed path, the fused one
+@pytest.mark.parametrize("half_sums", [False, True])
+def test_half_sums_reach_every_launch(
+    d_model: int, half_sums: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    launch = scan_ops.launch_scan
+
+    def spy(name: str, params: Any, device: torch.device) -> None:  # noqa: ANN401
+        told.append(params.half_sums)
+        launch(name, params, device)
+
+    monkeypatch.setattr(scan_ops, "launch_scan", spy)
+    model = PoseMamba(PoseMambaConfig(d_model=d_model, depth=2, frames=9)).eval()
+    PoseMambaInference(model, torch.float16, half_sums=half_sums)(torch.zeros(1, 2, 17, 2))
+    assert told == [int(half_sums)] * 4

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from posemamba.errors import InputError
 from posemamba.native import fused_ops, packing, whole_block
+from posemamba.native.structs import BlockTailParams
+from posemamba.scan_order import Walk
 
 D, RANK, STATES, DIRECTIONS = 64, 4, 16, 4
 BATCH, FRAMES, JOINTS = 2, 3, 5
@@ -78,6 +80,24 @@ def test_xz_stays_as_it_is_before_the_head() -> None:
     before = xz.clone()
     whole_block.block(xz, stream, torch.empty(*stream.shape[:-1], 3), conv, *shared)
     assert torch.equal(xz, before)
+
+
+@pytest.mark.parametrize("half_sums", [False, True])
+def test_half_sums_reach_the_launcher(half_sums: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU; here the last call before it is watched."""
+    told = []
+
+    def launch(name: str, _conv: object, _device: object, _limits: str, *middle: int) -> None:
+        assert name == "block"
+        told.append(BlockTailParams.from_address(middle[0]).scan.half_sums)
+
+    monkeypatch.setattr(whole_block, "launch_cuda", launch)
+    monkeypatch.setattr(whole_block, "cuda_workspace", lambda *_: torch.empty(1))
+    xz, stream, conv, shared = arguments(head=False)
+    walk = Walk(*shared[8:])  # type: ignore[arg-type]
+    given = (*shared[:8], walk, half_sums)
+    whole_block.launch_block(xz, stream, stream, xz, conv, *given)  # type: ignore[arg-type]
+    assert told == [int(half_sums)]
 
 
 @pytest.mark.parametrize("head", [False, True])

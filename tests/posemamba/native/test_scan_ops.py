@@ -206,6 +206,27 @@ def test_an_order_code_out_of_range_is_refused() -> None:
         ops.cross_selective_scan(*arguments)
 
 
+def test_half_sums_are_for_float16() -> None:
+    """A kernel without such sums, as here, gives the bits of float32 sums."""
+    arguments = cross_arguments()
+    with pytest.raises(InputError, match="half_sums is for float16, x is torch"):
+        ops.cross_selective_scan(*arguments, half_sums=True)
+    halves = (arguments[0].half(), arguments[1].half(), *arguments[2:])
+    got = ops.cross_selective_scan(*halves, half_sums=True)
+    assert torch.equal(got, ops.cross_selective_scan(*halves))
+
+
+def test_gradients_with_half_sums_are_those_without() -> None:
+    tensors = [t.half() if i < 2 else t for i, t in enumerate(cross_arguments()[:6])]
+    rest = cross_arguments()[6:]
+    found = []
+    for half_sums in (False, True):
+        given = [t.clone().requires_grad_() for t in tensors]
+        ops.cross_selective_scan(*given, *rest, half_sums=half_sums).sum().backward()
+        found.append([t.grad for t in given])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
 CROSS_NAMES = ("x", "x_dbl", "dt_weight", "dt_bias", "A", "D", "d_state", "dt_rank", "order",
                "reverse", "limb_mask", "limb_index")  # fmt: skip
 SCAN_NAMES = ("u", "delta", "A", "B", "C", "D", "delta_bias", "z", "delta_softplus", "reverse")

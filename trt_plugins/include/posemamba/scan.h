@@ -23,7 +23,7 @@ extern "C" {
 #define PM_API __attribute__((visibility("default")))
 #endif
 
-#define PM_ABI_VERSION 2
+#define PM_ABI_VERSION 3
 #define PM_MAX_DIRECTIONS 8
 #define PM_MAX_JOINTS 64
 #define PM_MAX_STATE 64
@@ -38,7 +38,7 @@ typedef enum pm_status {
   PM_BAD_SHAPE = 2,    /* a size is zero, negative or beyond a PM_MAX_* limit */
   PM_BAD_STRIDE = 3,   /* a position stride is smaller than the row it steps over */
   PM_BAD_ORDER = 4,    /* an order code, flag or limb index is out of range */
-  PM_BAD_DTYPE = 5,    /* not a pm_dtype */
+  PM_BAD_DTYPE = 5,    /* not a pm_dtype, or one that does not go with another parameter */
   PM_UNSUPPORTED = 6,  /* valid, but this back end cannot run it (its documentation says when) */
   PM_BAD_STRUCT = 7    /* a struct's own size is not the one this library knows */
 } pm_status;
@@ -81,6 +81,7 @@ typedef struct pm_cross_scan_params {
   int32_t reverse[PM_MAX_DIRECTIONS];   /* 0 or 1: walk the order backwards */
   int32_t limb_mask[PM_MAX_DIRECTIONS]; /* 0 or 1: add the limb neighbour first */
   int32_t limb_index[PM_MAX_JOINTS];
+  int32_t half_sums; /* 0 or 1: a channel's sum over its states may be float16; PM_FLOAT16 alone */
 } pm_cross_scan_params;
 
 /* Mamba-1 scan over rows of length L; channel c = g * channels + i belongs to group g.

@@ -63,6 +63,8 @@ pm_status validate_layout(const pm_cross_scan_params* params) {
   if (params == nullptr) return PM_NULL_POINTER;
   const pm_cross_scan_params& p = *params;
   if (!is_dtype(p.dtype)) return PM_BAD_DTYPE;
+  if (!is_flag(p.half_sums)) return PM_BAD_ORDER;
+  if (p.half_sums != 0 && p.dtype != PM_FLOAT16) return PM_BAD_DTYPE;
   if (p.batch < 1 || p.frames < 1 || p.d_inner < 1 || !in_range(p.joints, 1, PM_MAX_JOINTS) ||
       !in_range(p.d_state, 1, PM_MAX_STATE) || !in_range(p.dt_rank, 1, PM_MAX_DT_RANK) ||
       !in_range(p.directions, 1, PM_MAX_DIRECTIONS)) {
@@ -174,7 +176,7 @@ extern "C" const char* pm_status_string(pm_status status) {
     case PM_BAD_ORDER:
       return "an order code, flag, index of a table or reset length is out of range";
     case PM_BAD_DTYPE:
-      return "the dtype is neither float32 nor float16";
+      return "the dtype is neither float32 nor float16, or half_sums was asked of float32";
     case PM_UNSUPPORTED:
       return "this back end cannot run these parameters";
     case PM_BAD_STRUCT:

@@ -24,7 +24,7 @@ struct Sizes {
 struct ModelFacts {
   std::string path;
   Sizes sizes;            // frames_max 0: the file does not say
-  std::string precision;  // "fp32", "fp16"
+  std::string precision;  // "fp32", "fp16", "fp16-sums"
   std::string variant, scan_order, ops, tool_version, checkpoint;
 };
 

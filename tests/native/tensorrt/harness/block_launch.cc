@@ -118,6 +118,7 @@ pm_cross_scan_params scan_of(const Call& c, int64_t columns) {
                   : one.name == "reverse"    ? p.reverse
                   : one.name == "limb_mask"  ? p.limb_mask
                   : one.name == "limb_index" ? p.limb_index
+                  : one.name == "half_sums"  ? &p.half_sums
                                              : nullptr;
     if (to != nullptr) std::copy(one.values.begin(), one.values.end(), to);
   }

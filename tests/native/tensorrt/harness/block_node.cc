@@ -106,8 +106,13 @@ std::vector<BlockNode> fused(const BlockSizes& s) {
   BlockNode positioned = tail;
   positioned.what += " with a position";
   positioned.inputs.push_back({"position", kSingle, {s.frames + 2, d}});  // of a longer clip
-  std::vector<BlockNode> all = {embed, conv, tail, positioned, last};
-  for (const BlockNode* one : {&tail, &positioned, &last}) all.push_back(whole(*one, conv));
+  BlockNode summed = tail;
+  summed.what += " with half sums";
+  summed.ints.back().values = {1};
+  std::vector<BlockNode> all = {embed, conv, tail, positioned, summed, last};
+  for (const BlockNode* one : {&tail, &positioned, &summed, &last}) {
+    all.push_back(whole(*one, conv));
+  }
   return all;
 }
 

@@ -210,6 +210,34 @@ CASE(fields_that_must_agree) {
   }
 }
 
+// In a plan, too: a field that a plugin of before does not know is refused by name (above), and a
+// plan of before has no such field.
+CASE(half_sums_are_for_float16) {
+  const Library library;
+  Node node = cross_node();
+  node.attribute("half_sums") = {2};
+  std::string errors;
+  EXPECT(create(library, node) == nullptr, "");
+  EXPECT(one_error_saying("'half_sums' holds 2, it takes 0 to 1", &errors), errors);
+  node.attribute("half_sums") = {1};
+  const PluginPointer plugin = create(library, node);
+  REQUIRE(plugin != nullptr, "");
+  EXPECT(change_shape(*plugin, node) != 0, "float32");
+  EXPECT(one_error_saying("'half_sums' is for float16", &errors), errors);
+  node.type = DataType::kHALF;
+  EXPECT(change_shape(*plugin, node) == 0, "float16");
+  EXPECT(change_shape(*reload(library, node, *plugin), node) == 0, "from a plan");
+  node.drop("half_sums");
+  const PluginPointer before = create(library, node);
+  REQUIRE(before != nullptr, "");
+  EXPECT(Runtime(*before).getFieldsToSerialize()->nbFields ==
+             Runtime(*plugin).getFieldsToSerialize()->nbFields - 1,
+         "no field unless asked");
+  EXPECT(std::strcmp(build(*plugin).getTimingCacheID(), build(*before).getTimingCacheID()) != 0,
+         "another timing");
+  EXPECT(take_log().empty(), "");
+}
+
 // The parser's own attributes, and 64-bit integers as a network built by hand may give.
 CASE(fields_of_other_origins) {
   const Library library;

@@ -86,6 +86,27 @@ CASE(gpu_outputs_equal_the_launchers) {
   EXPECT(take_log().empty(), "");
 }
 
+// Where the launcher has such sums its results tell; the twin's always do.
+CASE(gpu_half_sums_reach_the_launcher) {
+  const Library library;
+  const Launcher launcher;
+  REQUIRE(launcher.ready(), cuda_path);
+  const Stream stream;
+  for (const Sizes& sizes : {Sizes{1, 27, 17, 256, 16, 8}, Sizes{1, 9, 17, 64, 16, 4}}) {
+    Problem problem = make_problem("CrossSelectiveScan", sizes, DataType::kHALF, 8);
+    problem.node.attribute("half_sums") = {1};
+    const Bytes wanted = launcher.run(problem, {});
+    REQUIRE(!wanted.empty(), "");
+    const PluginPointer plugin = in_context(library, problem.node, 0);
+    Buffer output(problem.output_bytes());
+    const Buffer workspace(workspace_of(*plugin, problem.node, problem.node));
+    EXPECT(enqueue(*plugin, problem, output, workspace, stream.stream) == 0, "");
+    synchronize(stream.stream);
+    EXPECT(output.Bytes() == wanted, std::to_string(sizes.d_inner));
+  }
+  EXPECT(take_log().empty(), "");
+}
+
 CASE(gpu_graph) {
   const Library library;
   const Launcher launcher;

@@ -98,6 +98,7 @@ pm_cross_scan_params cross_params(const Node& node) {
   };
   copy("order", p.order), copy("reverse", p.reverse);
   copy("limb_mask", p.limb_mask), copy("limb_index", p.limb_index);
+  copy("half_sums", &p.half_sums);
   return p;
 }
 

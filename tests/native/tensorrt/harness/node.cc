@@ -37,7 +37,8 @@ Node cross_node(const Sizes& s) {
                      {"order", {0, 1, 2, 3}},
                      {"reverse", {0, 0, 1, 1}},
                      {"limb_mask", {1, 0, 1, 0}},
-                     {"limb_index", limbs}};
+                     {"limb_index", limbs},
+                     {"half_sums", {0}}};
   node.inputs = {{"x", true, {s.batch, s.frames, s.joints, s.d_inner}},
                  {"x_dbl", true, {s.batch, s.frames, s.joints, row}},
                  {"dt_weight", false, {4, s.d_inner, s.dt_rank}},

@@ -123,6 +123,7 @@ cudaError_t pm_cuda_block_tail(const pm_block_tail_params* p, void* workspace, c
   Digest d;
   d.number(static_cast<double>(s.batch)).number(static_cast<double>(s.frames)).number(s.joints);
   d.number(s.d_inner).number(s.d_state).number(s.dt_rank).number(s.directions).number(s.dtype);
+  d.number(s.half_sums);
   d.number(p->d_model).number(p->out_epsilon).number(p->norm2_epsilon);
   d.number(p->shared_epsilon).number(p->next.epsilon);
   for (const int32_t* list : {s.order, s.reverse, s.limb_mask}) {

@@ -48,7 +48,11 @@ size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* params,
 cudaError_t pm_cuda_cross_scan(const pm_cross_scan_params* params, const pm_cuda_tuning* tuning,
                                void* workspace, cudaStream_t) {
   const pm_status status = pm_cpu_cross_scan(params, workspace, nullptr);
-  if (status == PM_OK) mark(params->y, params->frames * params->d_inner, params->dtype, tuning);
+  const int64_t elements = params->frames * params->d_inner;
+  if (status == PM_OK) mark(params->y, elements, params->dtype, tuning);
+  if (status == PM_OK && params->half_sums != 0) {  // it arrived
+    static_cast<unsigned char*>(params->y)[2 * (elements - 1)] ^= 1;
+  }
   return error_of(status);
 }
 
