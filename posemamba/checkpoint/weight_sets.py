@@ -41,6 +41,8 @@ _COUNTER = re.compile(
     r"(?:^|_)(?:lr|epochs?|steps?|iters?|iterations?|loss|best|decay|averaged|updates|mpjpe|score)(?:$|_)"
 )
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # of modelEMA, EMAModel
+#: What stands in names of buffers where a parameter's has dots.
+_DOTLESS = ("", "_", "-")
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 #: A dictionary nested deeper, or more of them, is no checkpoint of any trainer.
 _MAX_DEPTH = 8
@@ -72,8 +74,11 @@ class WeightSet:
 
     @property
     def of_optimizer(self) -> bool:
-        """Whether its name says that an optimizer keeps it."""
-        return _OPTIMIZER.search(self._words) is not None
+        """Whether its name says that an optimizer keeps it, and not that it is the average that
+        some optimizers keep among their states."""
+        last = self._words.strip("/").rpartition("/")[2]
+        is_average = _AVERAGED.search(last) is not None and _OPTIMIZER.search(last) is None
+        return not is_average and _OPTIMIZER.search(self._words) is not None
 
     @property
     def _words(self) -> str:
@@ -94,8 +99,14 @@ def find_weight_sets(content: object) -> list[WeightSet]:
         for prefix, raw in _by_prefix(mapping).items():
             own = _WRAPPERS.sub("", prefix)
             found.append(WeightSet("/".join(path), _plain(raw), around, own))
+    if found and not any(each.tensors for each in found):
+        raise InputError(
+            f"its values under PoseMamba's names are no tensors, but {_kinds(content)}"
+            ": save model.state_dict()"
+        )
     if found:
-        found += _lists_like(content, found[0])
+        named = max(found, key=lambda each: len(each.tensors))
+        found += [*_lists_like(content, named), *_undotted_like(content, named)]
         found = [each for each in found if not each.of_optimizer] or found
     if found and not any(tensor.numel() for each in found for tensor in each.tensors.values()):
         raise InputError(
@@ -246,6 +257,37 @@ def _what_to_do(tensor: Tensor) -> str:
     if tensor.is_quantized or (tensor.element_size() == 1 and tensor.dtype != torch.bool):
         return ": a quantised network, pass the one it was made from"
     return ""
+
+
+def _kinds(content: object) -> str:
+    """Types of what stands under PoseMamba's names."""
+    values = [
+        value
+        for _, mapping, _ in _dictionaries(content)
+        for key, value in mapping.items()
+        if isinstance(key, str) and _OWN_KEY.match(key)
+    ]
+    return " and ".join(sorted({type(value).__name__ for value in values}))
+
+
+def _undotted_like(content: object, named: WeightSet) -> Iterator[WeightSet]:
+    """Sets of a set's tensors under names without dots: PyTorch allows a buffer none, so that
+    averaging classes that keep buffers (latent diffusion's LitEma) take them out."""
+    for mark in _DOTLESS:
+        keys = {key.replace(".", mark): key for key in named.tensors if key != LIMB_BUFFER}
+        telling = next((dotless for dotless in keys if dotless.startswith("STEblocks")), None)
+        for path, mapping, around in _dictionaries(content):
+            for text in [text for text in mapping if isinstance(text, str)]:
+                if telling is None or not text.endswith(telling):
+                    continue
+                prefix = text.removesuffix(telling)
+                raw = {key: mapping.get(prefix + dotless) for dotless, key in keys.items()}
+                if all(
+                    isinstance(value, Tensor) and value.shape == named.tensors[key].shape
+                    for key, value in raw.items()
+                ):
+                    raw |= {k: v for k, v in named.tensors.items() if k == LIMB_BUFFER}
+                    yield WeightSet("/".join(path), _plain(raw), around, prefix)
 
 
 def _lists_like(content: object, named: WeightSet) -> Iterator[WeightSet]:

@@ -5,13 +5,17 @@ The checks change nothing and leave nothing behind.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posemamba.errors import InputError
+
+LONGEST_NAME = 255
+"""Bytes of a file's name, on Linux's file systems."""
 
 
 @contextmanager
@@ -28,8 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     _check_replaceable(target)
     place = _place(target)
     _check_exists(place.parent, f"'{target}': its")
-    # The process id keeps two writers apart; the name's end is kept, writers look at it.
-    temporary = place.with_name(f".{os.getpid()}.{place.name}")
+    temporary = place.with_name(temporary_name(place.name))
     try:
         yield temporary
         temporary.replace(place)
@@ -37,7 +40,21 @@ def replacing(path: str | Path) -> Iterator[Path]:
         reason = error.strerror or str(error)
         raise InputError(f"'{target}' cannot be written ({reason}): name another place") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason why there is none was told
+            temporary.unlink()
+
+
+def temporary_name(name: str) -> str:
+    """A name for a file that takes the place of ``name`` when it is whole.
+
+    The process id keeps two writers apart; the name's end is kept, writers look at it. A name as
+    long as a file system takes is shortened to its hash.
+    """
+    longer = f".{os.getpid()}.{name}"
+    if len(os.fsencode(longer)) <= LONGEST_NAME:
+        return longer
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return f".{os.getpid()}.{digest}{Path(name).suffix}"
 
 
 def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> None:
@@ -126,6 +143,11 @@ def why_unwritable(folder: Path) -> str | None:
 
 
 def _check_replaceable(path: Path, suffix: str = "") -> None:
+    if (length := len(os.fsencode(path.name))) > LONGEST_NAME:
+        raise InputError(
+            f"the name of '{path}' has {length} bytes, a file's has at most {LONGEST_NAME}: "
+            "name a shorter one"
+        )
     if path.is_dir():
         example = f", such as '{path}/M{suffix}'" if suffix else ""
         raise InputError(f"'{path}' is a directory: name another file{example}")

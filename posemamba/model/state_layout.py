@@ -47,6 +47,13 @@ _ADDITIONS: tuple[tuple[str, str], ...] = (
     (r"^action_embedding_layer\.", f"it is of an embedding of the action: {_OTHER}"),
     (r"\.conv_[dp]w\.", f"it is of ASGM-Pose's two convolutions: {_OTHER}"),
     (r"\.conv2d_z\.", f"it is of STAMPose's second convolution: {_OTHER}"),
+    (r"\.lora_|\.base_layer\.",
+     "it is of a LoRA adapter: merge it before saving, with PEFT's merge_and_unload()"),
+    (r"\.parametrizations\.|\.weight_[gv]$",
+     "it is a part of a parametrised weight: call remove_parametrizations or remove_weight_norm "
+     "before saving"),
+    (r"\.weight_(?:orig|mask)$",
+     "it is a part of a pruned weight: call torch.nn.utils.prune.remove before saving"),
     (r"\.gatingConv\.", f"it is of a causal lifter of few joints: {_OTHER}"),
 )  # fmt: skip
 
@@ -211,9 +218,9 @@ def infer_sizes(shapes: Mapping[str, Shape], *, bones: bool = False) -> Sizes:
     bones = bones or (LIMB_BUFFER in shapes and seen["embedded"] > 3)
     channels = seen["embedded"] - (2 if bones else 0)
     if not 2 <= channels <= MAX_CHANNELS:
-        raise _misfit(
-            shapes, _EMBEDDING, (d, 2), f"the input has 2 to {MAX_CHANNELS} channels, x and y first"
-        )
+        why = f"the input has 2 to {MAX_CHANNELS} channels, x and y first"
+        why += ", and two more are made of the bones" if bones else ""
+        raise _misfit(shapes, _EMBEDDING, (d, 4 if bones else 2), why)
     return Sizes(
         d_model=d,
         depth=depth,

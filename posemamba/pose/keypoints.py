@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.pose.arrays import real_numbers
 from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
 from posemamba.text import plural
 from posemamba_runtime.keypoints.judge import placed
@@ -52,7 +53,7 @@ def to_h36m(points: npt.ArrayLike, source_format: str) -> Array:
         InputError: unknown format, or a shape that is not the format's.
     """
     source = get_format(source_format)
-    values = np.asarray(points)
+    values = real_numbers(points, "keypoints")
     _check_shape(values, source)
     exact = values.astype(np.float64)
     columns = {name: exact[..., index, :] for index, name in enumerate(source.joints)}
@@ -87,7 +88,7 @@ def fill_missing(
     Raises:
         InputError: wrong shape, or a joint that no frame shows.
     """
-    values = np.asarray(points, dtype=np.float64)
+    values = real_numbers(points, "keypoints").astype(np.float64)
     if values.ndim != 3 or values.shape[-1] not in (2, 3) or values.shape[0] == 0:
         raise InputError(
             f"keypoints have shape {values.shape}: expected (frames, joints, 2 or 3) with a frame"
@@ -130,7 +131,7 @@ def detections_to_h36m(
         InputError: as :func:`to_h36m` and :func:`fill_missing`.
     """
     source = get_format(source_format)
-    values = np.array(points, dtype=np.float64)  # a copy: stand-ins are written into it
+    values = real_numbers(points, "keypoints").astype(np.float64)  # a copy, to be written into
     _check_shape(values, source)
     values[~placed(values, normalised=False)] = np.nan
     for name, others in source.stand_ins.items():
@@ -161,5 +162,3 @@ def _check_shape(values: Array, source: Layout) -> None:
         raise InputError(
             f"keypoints have shape {values.shape}: {source.title} needs (..., {count}, 2 or 3)"
         )
-    if values.dtype.kind not in "fiu":
-        raise InputError(f"keypoints are of type {values.dtype}: give real numbers")

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba.errors import InputError
+from posemamba.pose.arrays import real_numbers
 from posemamba.text import plural
 
 Array = npt.NDArray[np.float64]
@@ -83,7 +84,7 @@ def procrustes_align(predicted: Poses, target: Poses) -> Array:
 
 def p_mpjpe(predicted: Poses, target: Poses) -> float:
     """MPJPE after :func:`procrustes_align` of every frame (protocol 2)."""
-    return float(_distance(procrustes_align(predicted, target), _array(target)).mean())
+    return float(_distance(procrustes_align(predicted, target), _array(target, "target")).mean())
 
 
 def n_mpjpe(predicted: Poses, target: Poses) -> float:
@@ -115,7 +116,13 @@ def velocity_error(predicted: Poses, target: Poses) -> float:
 
 
 def pck(predicted: Poses, target: Poses, threshold: float = PCK_THRESHOLD) -> float:
-    """Percentage of joints nearer to their target than ``threshold`` mm."""
+    """Percentage of joints nearer to their target than ``threshold`` mm.
+
+    Raises:
+        InputError: as :func:`joint_errors`, or a threshold that is no number.
+    """
+    if np.isnan(threshold):
+        raise InputError("the threshold of PCK is NaN: give millimetres")
     return float((joint_errors(predicted, target) < threshold).mean() * 100.0)
 
 
@@ -128,14 +135,12 @@ def auc(predicted: Poses, target: Poses) -> float:
     return float(np.mean([(errors < limit).mean() for limit in AUC_THRESHOLDS]) * 100.0)
 
 
-def _array(poses: Poses) -> Array:
-    if hasattr(poses, "detach"):  # a torch tensor, which NumPy reads neither from a GPU nor a graph
-        poses = poses.detach().cpu().double().numpy()
-    return np.asarray(poses, dtype=np.float64)
+def _array(poses: Poses, label: str) -> Array:
+    return real_numbers(poses, f"{label} poses").astype(np.float64)
 
 
 def _checked(predicted: Poses, target: Poses) -> tuple[Array, Array]:
-    pose, goal = _array(predicted), _array(target)
+    pose, goal = _array(predicted, "predicted"), _array(target, "target")
     if pose.shape != goal.shape:
         raise InputError(
             f"predicted poses have shape {pose.shape}, targets {goal.shape}: they must be the same"

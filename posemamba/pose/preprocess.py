@@ -8,6 +8,7 @@ NumPy arrays, or PyTorch tensors, which index and negate alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral, Real
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -15,8 +16,9 @@ import numpy.typing as npt
 
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import InputError
+from posemamba.pose.arrays import real_numbers
 from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, RIGHT_JOINTS, ROOT
-from posemamba.text import plural
+from posemamba.text import plural, printable
 
 Array = npt.NDArray[Any]
 
@@ -56,16 +58,16 @@ def normalize_2d(points_px: npt.ArrayLike, width: float, height: float) -> Array
     Raises:
         InputError: an image without area, or a last dimension that is not 2.
     """
-    values = _floats(points_px, 2)
+    given = _points(points_px, 2)
     _check_image(width, height)
-    return _like(values / width * 2.0 - np.array([1.0, height / width]), points_px)
+    return _like(_exact(given) / width * 2.0 - np.array([1.0, height / width]), given)
 
 
 def denormalize_2d(keypoints_2d: npt.ArrayLike, width: float, height: float) -> Array:
     """The network's units to pixels, the inverse of :func:`normalize_2d`."""
-    values = _floats(keypoints_2d, 2)
+    given = _points(keypoints_2d, 2)
     _check_image(width, height)
-    return _like((values + np.array([1.0, height / width])) * (width / 2.0), keypoints_2d)
+    return _like((_exact(given) + np.array([1.0, height / width])) * (width / 2.0), given)
 
 
 def denormalize_3d(poses_3d: npt.ArrayLike, width: float, height: float) -> Array:
@@ -85,9 +87,9 @@ def denormalize_3d(poses_3d: npt.ArrayLike, width: float, height: float) -> Arra
     Raises:
         InputError: an image without area, or a last dimension that is not 3.
     """
-    values = _floats(poses_3d, 3)
+    given = _points(poses_3d, 3)
     _check_image(width, height)
-    return _like((values + np.array([1.0, height / width, 0.0])) * (width / 2.0), poses_3d)
+    return _like((_exact(given) + np.array([1.0, height / width, 0.0])) * (width / 2.0), given)
 
 
 def resample(sequence: npt.ArrayLike, frames: int, *, linear: bool = True) -> Array:
@@ -106,16 +108,17 @@ def resample(sequence: npt.ArrayLike, frames: int, *, linear: bool = True) -> Ar
     Raises:
         InputError: no frame in the sequence, or fewer than one wanted.
     """
-    values = np.asarray(sequence, dtype=np.float64)
+    given = real_numbers(sequence, "frames")
+    values = _exact(given)
     old = _count_frames(values)
     _check_frames(frames)
     if not linear:
-        return _like(values[np.arange(frames) * old // frames], sequence)
+        return _like(values[np.arange(frames) * old // frames], given)
     place = np.linspace(0.0, old - 1.0, frames)  # (frames,) position in the old sequence
     before = np.floor(place).astype(np.int64)
     after = np.minimum(before + 1, old - 1)
     share = (place - before).reshape(-1, *[1] * (values.ndim - 1))
-    return _like(values[before] * (1.0 - share) + values[after] * share, sequence)
+    return _like(values[before] * (1.0 - share) + values[after] * share, given)
 
 
 def clip_starts(total: int, frames: int = MAX_FRAMES) -> list[int]:
@@ -126,8 +129,7 @@ def clip_starts(total: int, frames: int = MAX_FRAMES) -> list[int]:
     than ``frames`` is one clip of its own length: the network needs no padding.
     """
     _check_frames(frames)
-    if total < 1:
-        raise InputError("the sequence has no frames: give at least one")
+    _check_frames(total)
     if total <= frames:
         return [0]
     starts = list(range(0, total - frames + 1, frames))
@@ -149,8 +151,9 @@ def split_clips(sequence: npt.ArrayLike, frames: int = MAX_FRAMES) -> Array:
     Raises:
         InputError: no frame in the sequence, or fewer than one per clip.
     """
-    values = np.asarray(sequence)
+    values = real_numbers(sequence, "frames")
     total = _count_frames(values)
+    _check_frames(frames)
     length = min(frames, total)
     return np.stack([values[start : start + length] for start in clip_starts(total, frames)])
 
@@ -171,7 +174,8 @@ def merge_clips(clips: npt.ArrayLike, total: int) -> Array:
     Raises:
         InputError: a number of clips that ``total`` frames do not give.
     """
-    values = np.asarray(clips, dtype=np.float64)
+    given = real_numbers(clips, "clips")
+    values = _exact(given)
     length = values.shape[1] if values.ndim >= 2 else 0
     if length < 1 or length > total or len(clip_starts(total, length)) != values.shape[0]:
         raise InputError(
@@ -185,7 +189,7 @@ def merge_clips(clips: npt.ArrayLike, total: int) -> Array:
     for clip, start in zip(values, clip_starts(total, length), strict=True):
         merged[start : start + length] += clip * weight
         weights[start : start + length] += weight
-    return _like(merged / weights, clips)
+    return _like(merged / weights, given)
 
 
 def flip(values: _Values) -> _Values:
@@ -200,6 +204,11 @@ def flip(values: _Values) -> _Values:
     """
     if len(values.shape) < 2 or values.shape[-2] != NUM_JOINTS:
         raise InputError(f"cannot flip shape {tuple(values.shape)}: expected (..., 17, channels)")
+    if not values.shape[-1] or "uint" in str(getattr(values, "dtype", "")):  # which wrap
+        raise InputError(
+            f"cannot flip {getattr(values, 'dtype', '')} of shape {values.shape}: "
+            "expected floats, (..., 17, channels)"
+        )
     mirrored: _Values = values[..., list(MIRROR), :]  # indexing by a list copies
     mirrored[..., 0] = -mirrored[..., 0]
     return mirrored
@@ -215,30 +224,37 @@ def flip_tta(fn: Callable[[_Values], Any], keypoints_2d: _Values) -> Any:  # noq
     Returns:
         (batch, frames, 17, 3): mean of f(x) and unflip(f(flip(x))), then root := 0.
     """
-    poses = (fn(keypoints_2d) + flip(fn(flip(keypoints_2d)))) / 2
+    # Halved before the second call, which may write into the array that the first one gave.
+    straight = fn(keypoints_2d) / 2
+    poses = straight + flip(fn(flip(keypoints_2d))) / 2
     poses[..., ROOT, :] = 0.0
     return poses
 
 
-def _floats(values: npt.ArrayLike, channels: int) -> npt.NDArray[np.float64]:
-    result = np.asarray(values, dtype=np.float64)
+def _points(values: npt.ArrayLike, channels: int) -> Array:
+    result = real_numbers(values, "points")
     if result.ndim == 0 or result.shape[-1] != channels:
         raise InputError(f"points have shape {result.shape}: expected (..., {channels})")
     return result
 
 
-def _like(result: Array, source: npt.ArrayLike) -> Array:
-    return result.astype(np.float32) if np.asarray(source).dtype == np.float32 else result
+def _exact(values: Array) -> npt.NDArray[np.float64]:
+    return values.astype(np.float64)
+
+
+def _like(result: Array, given: Array) -> Array:
+    return result.astype(np.float32) if given.dtype == np.float32 else result
 
 
 def _check_image(width: float, height: float) -> None:
-    if not (0 < width < np.inf and 0 < height < np.inf):
+    sizes = (width, height)
+    if not all(isinstance(s, Real) and type(s) is not bool and 0 < s < np.inf for s in sizes):
         raise InputError(f"image size is {width} x {height}: give width and height in pixels")
 
 
 def _check_frames(frames: int) -> None:
-    if frames < 1:
-        raise InputError(f"{plural(frames, 'frame')} wanted: give at least 1")
+    if not isinstance(frames, Integral) or frames < 1:
+        raise InputError(f"{printable(frames)} frames wanted: give a whole number, at least 1")
 
 
 def _count_frames(values: Array) -> int:

@@ -221,7 +221,7 @@ def write_model(model: ir.Model, output: Path) -> tuple[int, bool]:
     weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
     data = f"{output.name}.data" if weights > EXTERNAL_DATA_BYTES else None
     try:
-        with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
+        with TemporaryDirectory(prefix=f".{output.name[:40]}.", dir=output.parent) as folder:
             ir.save(model, Path(folder, output.name), external_data=data)
             names = [output.name] if data is None else [data, output.name]  # the model last
             size = sum(Path(folder, name).stat().st_size for name in names)

@@ -20,6 +20,7 @@ from pmexport.engine.gpu import current_architecture
 from pmexport.trt.backends import Backend, library_folder, unversioned_links
 from pmexport.trt.options import HARDWARE_LEVELS, Options
 from posemamba.errors import InputError
+from posemamba.files.output import temporary_name
 from posemamba.text import one_line
 
 _PATIENCE_SECONDS = 3.0
@@ -227,6 +228,6 @@ def worker_spec(
         "timing_cache": None if timing is None else str(timing),
         "timing_cache_out": None
         if timing is None
-        else str(timing.with_name(f".{os.getpid()}.{timing.name}")),
+        else str(timing.with_name(temporary_name(timing.name))),
         "open_engine": current_architecture() in targets and not options.strip_weights,
     }

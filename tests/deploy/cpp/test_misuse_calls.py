@@ -34,6 +34,7 @@ STREAMS: dict[str, tuple[dict[str, Any], str]] = {
     "rate": ({"rate": -30.0}, "rate is -30"),
     "rate NaN": ({"rate": float("nan")}, "rate is nan"),
     "model_rate": ({"model_rate": float("inf")}, "model_rate is inf"),
+    "model_rate stretched": ({"rate": 0.02, "model_rate": 30.0}, "model_rate is 30, and rate 0.02"),
     "min_confidence": ({"min_confidence": float("nan")}, "min_confidence is nan"),
     "smoothing": ({"smoothing": -1.0}, "smoothing is -1"),
     "height_m": ({"height_m": 180.0}, "height_m is 180"),
@@ -112,6 +113,17 @@ def test_times_that_are_needed(
     stream = stand_in_lifter.stream(**SIZE, **options)
     stream.push(0, PIXELS, 0, 1.0)
     fails(lambda: stream.push(1, PIXELS, 0, time), BAD_ARGUMENT, part)
+    stream.close()
+
+
+def test_times_run_forwards_past_one_that_is_unknown(stand_in_lifter: Lifter) -> None:
+    stream = stand_in_lifter.stream(**SIZE)
+    for frame, time in enumerate((float("nan"), 5.0, float("nan"), float("nan"))):
+        stream.push(frame, PIXELS, 0, time)
+    fails(lambda: stream.push(4, PIXELS, 0, 3.0), BAD_ARGUMENT, "is not after 5.000000")
+    stream.push(4, PIXELS, 0, 5.0)
+    stream.reset()
+    stream.push(0, PIXELS, 0, 3.0)  # another recording
     stream.close()
 
 

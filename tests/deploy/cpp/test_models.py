@@ -131,6 +131,16 @@ def other_lifter(path: Path, **changed: Any) -> Path:  # noqa: ANN401
     return path
 
 
+@pytest.mark.parametrize("beside", ['{"passed": true}', "no JSON"])
+def test_a_report_beside_a_model_makes_no_engine_of_it(
+    beside: str, opened: Open, tmp_path: Path
+) -> None:
+    """`pmexport check M.onnx --json M.onnx.json` writes one there, where engines have a sidecar."""
+    path = other_lifter(tmp_path / "M.onnx")
+    path.with_name("M.onnx.json").write_text(beside)
+    assert opened(path).info["backend"] == "onnxruntime-cpu"
+
+
 @pytest.mark.parametrize("sizes", [("b", "t"), (1, "t"), (3, 9)], ids=str)
 def test_another_tools_model(sizes: tuple[Any, Any], opened: Open, tmp_path: Path) -> None:
     """It says nothing of frames: the window has to be given."""

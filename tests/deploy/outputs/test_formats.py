@@ -195,7 +195,13 @@ def test_a_folder_that_cannot_be_written(suffix: str) -> None:
         assert one_line(str(caught.value))
 
 
-@pytest.mark.parametrize("length", [250, 300])  # with the temporary name, and without
+def test_the_longest_name(tmp_path: Path) -> None:
+    place = tmp_path / f"{'a' * 251}.csv"  # the temporary name beside it would be longer
+    write(place, motion())
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("length", [252, 300])
 def test_a_name_that_is_too_long(length: int, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="cannot be written"):
         write(tmp_path / f"{'a' * length}.csv", motion())

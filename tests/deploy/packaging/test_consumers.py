@@ -231,6 +231,45 @@ def test_without_exceptions(
     assert "no.onnx" in done.stderr
 
 
+WITH_EXCEPTIONS = """
+#include <cstdio>
+#include <posemamba/runtime/lifter.hpp>
+int without(int, char** argv);
+int main(int count, char** argv) {
+  posemamba::Lifter lifter(argv[1]);
+  posemamba::StreamOptions options;
+  options.width = 1920, options.height = 1080;
+  auto stream = lifter.stream(options);
+  float values[17][2];
+  for (auto& point : values) point[0] = 300.0F, point[1] = 400.0F;
+  stream.push(0, 0.0, 0, values);
+  try {
+    stream.push(0, 0.0, 0, values);
+    return 1;
+  } catch (const posemamba::Error&) {
+  }
+  return without(count, argv);
+}
+"""
+
+
+def test_files_with_and_without_exceptions_in_one_program(
+    prefix: Path, environment: Mapping[str, str], model: Path, tmp_path: Path
+) -> None:
+    """Not inlined, both would be one function for the linker, and one kind called the other's."""
+    (tmp_path / "with.cc").write_text(WITH_EXCEPTIONS)
+    without = WITHOUT_EXCEPTIONS.replace(
+        "int main(", "int without(int, char** argv);\nint without("
+    )
+    (tmp_path / "without.cc").write_text("#define POSEMAMBA_NO_EXCEPTIONS\n" + without)
+    found = pkg_config(prefix, "--cflags", "--libs")
+    sources = (tmp_path / "with.cc", tmp_path / "without.cc")
+    folder = pkg_config(prefix, "--variable=libdir")[0]
+    program = tmp_path / "both"
+    run("c++", *CPP_FLAGS, "-O0", *sources, *found, f"-Wl,-rpath,{folder}", "-o", program)
+    output(program, environment, model)
+
+
 STRICT_C = ("-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow",
             "-Wstrict-prototypes")  # fmt: skip
 

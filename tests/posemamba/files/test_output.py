@@ -40,6 +40,7 @@ REFUSALS = [
     ("pipe.npz", "'pipe.npz' is a pipe or a device: name another file"),
     ("gone/a.npz", "'gone/a.npz': its folder 'gone' does not exist: create it with 'mkdir -p'"),
     ("loop.npz", "'loop.npz' is a link that leads to itself: remove it, or name another"),
+    (f"{'a' * 252}.npz", r"has 256 bytes, a file's has at most 255: name a shorter one"),
     ("file.npz/a.npz", "'file.npz/a.npz': its folder 'file.npz' is a file: name another folder"),
 ]
 
@@ -124,3 +125,29 @@ def test_two_outputs_of_one_name(here: Path) -> None:
     check_distinct({"--json": Path("a"), "--csv": None, "--svg": Path("b")})
     with pytest.raises(InputError, match="--json and --svg both name 'a': name two"):
         check_distinct({"--json": Path("a"), "--csv": None, "--svg": Path("./a")})
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e9"])  # one byte, and two
+def test_the_longest_name(letter: str, here: Path) -> None:
+    """The temporary name beside it would be longer than a name may be."""
+    name = letter * (251 // len(letter.encode()))
+    place = here / f"{name}.npz"
+    with replacing(place) as temporary:
+        assert temporary.suffix == ".npz"
+        temporary.write_text("new")
+    assert place.read_text() == "new"
+    assert [path for path in here.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_was_told_is_not_hidden_by_what_is_left(here: Path) -> None:
+    """Where the folder has gone there is nothing to remove, and the first reason counts."""
+
+    def lose_the_folder() -> None:
+        with replacing(here / "going" / "a.npz") as temporary:
+            (here / "going").rmdir()
+            (here / "going").write_text("a file")
+            temporary.write_text("new")
+
+    (here / "going").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        lose_the_folder()

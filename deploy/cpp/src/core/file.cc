@@ -18,6 +18,9 @@ namespace {
 
 using File = std::unique_ptr<FILE, int (*)(FILE*)>;
 
+// Field 1 of onnx.ModelProto, a number: the tag that protobuf writes before it.
+constexpr char kIrVersionField = 0x08;
+
 // The first bytes of files people pass by mistake, and what to do about each.
 struct Mistake {
   const char* start;
@@ -106,8 +109,10 @@ FileKind file_kind(const std::string& path) {
     }
   }
   const std::string_view begin(start, std::min<size_t>(bytes, 4));
-  const bool plan = begin == kPlanStart || begin == kRtxPlanStart;
-  return plan || file_exists(path + ".json") ? FileKind::kEngine : FileKind::kOnnx;
+  if (begin == kPlanStart || begin == kRtxPlanStart) return FileKind::kEngine;
+  // A report may lie beside a model by that name too: ONNX begins with the version of its format.
+  const bool onnx = bytes >= 2 && start[0] == kIrVersionField && start[1] > 0 && start[1] < 64;
+  return !onnx && file_exists(path + ".json") ? FileKind::kEngine : FileKind::kOnnx;
 }
 
 std::vector<char> read_file(const std::string& path) {

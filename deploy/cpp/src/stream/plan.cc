@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kLargestImage = 1 << 16;
 constexpr double kHighestRate = 10000.0;
+constexpr double kMostStretched = 1000.0;
 
 template <class Options>
 Options read(const Options* options, size_t first_version, const char* type, const char* filler) {
@@ -99,8 +100,15 @@ void resolve_policy(const pm_stream_options& options, Plan& plan) {
   }
 }
 
-// A window that spans more frames than may wait would never be due.
+// A window that spans more frames than may wait would never be due; and a frame that spans many of
+// the model's is followed by as many windows, all between the same two.
 void check_span(const Plan& plan) {
+  if (plan.resampled && plan.model_rate > kMostStretched * plan.rate) {
+    fail(PM_BAD_ARGUMENT,
+         "model_rate is %g, and rate %g: a frame of the input would be stretched to more than %g "
+         "of the model's; give both in frames a second",
+         plan.model_rate, plan.rate, kMostStretched);
+  }
   const double span = plan.window * (plan.resampled ? plan.rate / plan.model_rate : 1.0);
   if (span <= static_cast<double>(kMostWaiting)) return;
   fail(PM_BAD_ARGUMENT,

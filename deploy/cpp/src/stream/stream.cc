@@ -152,7 +152,7 @@ void Stream::check_order(const Track& track, const Observation& next) const {
          static_cast<long long>(track.last_frame()));
   }
   const bool needed = plan_.resampled || plan_.beta > 0.0;
-  const double last = track.last_timestamp();
+  const double last = track.latest();
   if (next.timestamp < last || (needed && next.timestamp - last < kShortestStep)) {
     fail(PM_BAD_ARGUMENT,
          "timestamp %.6f of frame %lld of person %d is not after %.6f: push frames in order of "

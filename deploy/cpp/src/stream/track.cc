@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace posemamba::runtime {
 namespace {
@@ -34,6 +35,7 @@ void Track::start(const Plan& plan, int32_t person, uint64_t serial) {
   ended_ = anything_seen_ = false;
   missing_joint_ = -1;
   history_.clear();
+  latest_ = std::numeric_limits<double>::quiet_NaN();
   next_ = cursor_ = next_output_ = horizon_ = 0;
   closing_ = false;
   filter_.reset();
@@ -59,6 +61,7 @@ void Track::append(const Plan& plan, const Observation& observation) {
     }
   }
   push_entry(plan, observation);
+  if (!std::isnan(observation.timestamp)) latest_ = observation.timestamp;
 }
 
 void Track::push_entry(const Plan& plan, const Observation& observation) {

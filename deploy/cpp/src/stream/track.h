@@ -46,6 +46,8 @@ class Track {
   bool empty() const { return history_.empty(); }
   int64_t last_frame() const { return history_.back().frame; }
   double last_timestamp() const { return history_.back().timestamp; }
+  // The last timestamp that was a number; NaN before the first.
+  double latest() const { return latest_; }
 
   // Whether an observation follows the last one closely enough; if not it begins a new track.
   bool continues(const Plan& plan, const Observation& next) const;
@@ -94,6 +96,7 @@ class Track {
   bool anything_seen_ = false;
   int missing_joint_ = -1;
   History history_;
+  double latest_ = 0.0;
   // In entries; policy blend: in windows, each `hop` after the one before.
   int64_t next_ = 0, cursor_ = 0;
   int64_t next_output_ = 0;  // first entry whose pose is still to come

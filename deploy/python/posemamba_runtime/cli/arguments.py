@@ -224,3 +224,14 @@ def refuse_without_ray(arguments: argparse.Namespace) -> None:
     for option in ("to", "workers"):
         if getattr(arguments, option) is not None:
             raise InputError(f"--{option} is for archives: give --ray, or leave it out")
+
+
+def refuse_shut_output(arguments: argparse.Namespace) -> None:
+    """Refuse poses for standard output where the process has none.
+
+    Raises:
+        InputError: says where else they can go.
+    """
+    lines_alone = (arguments.live or arguments.udp) and not arguments.vmc
+    if arguments.output == "-" or (arguments.output is None and lines_alone):
+        raise InputError("standard output is closed, and poses go there: name a file with -o")

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from posemamba_runtime.errors import Missing
+from posemamba_runtime.outputs.files import temporary_name
 
 _DIGITS = 12
 """Of a SHA-256, in a name."""
@@ -40,7 +41,7 @@ def make(path: Path, words: Sequence[str], failed: str) -> None:
     Raises:
         Missing: it fails, and its own line is told, or the cache cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary = path.with_name(temporary_name(path.name))
     command = [sys.executable, "-m", "pmexport", *words, "-o", str(temporary)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

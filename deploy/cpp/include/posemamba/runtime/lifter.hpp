@@ -30,6 +30,14 @@
 
 namespace posemamba {
 
+// A program may mix files of both kinds: what differs has names of its own for the linker, which
+// would else take one body for both.
+#if defined(POSEMAMBA_NO_EXCEPTIONS)
+inline namespace no_exceptions {
+#else
+inline namespace exceptions {
+#endif
+
 using Pose = pm_pose;
 
 // Options are plain values: set what matters. Texts are kept by whoever sets them.
@@ -281,4 +289,5 @@ class Lifter {
   pm_lifter* handle_;
 };
 
+}  // inline namespace
 }  // namespace posemamba
