@@ -56,8 +56,8 @@ def _place(variable: str, name: str) -> Path:
 
     The last is for an import from a checkout's root, whose sources have no libraries.
     """
-    if variable in os.environ:
-        return Path(os.environ[variable])
+    if named := os.environ.get(variable):  # empty is as good as unset
+        return Path(named)
     from posemamba.files.installed import built_file  # slow to import, and not for every command
 
     return built_file(Path(__file__).parent, f"lib/{name}")

@@ -43,6 +43,8 @@ def test_the_first_place_that_has_it(
 ) -> None:
     installed = checkout / "site" / "pmexport" / "lib" / name
     assert ask() == str(installed)
+    monkeypatch.setenv(variable, "")  # as good as unset
+    assert ask() == str(installed)
     beside = checkout / "checkout" / "pmexport" / "lib" / name
     beside.parent.mkdir()
     beside.write_text("built in place")

@@ -19,7 +19,7 @@ bool in_norms(int64_t channels, Reason* reason) {
 
 }  // namespace
 
-bool ConvSilu::Shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason) {
+bool ConvSilu::shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason) {
   const nvinfer1::Dims& xz = inputs[kXz];
   const int64_t channels = inputs[kBias].d[0], width = xz.d[3];
   if (!match(kInputs[kWeight], inputs[kWeight], {kTaps, channels}, reason) ||
@@ -38,7 +38,7 @@ bool ConvSilu::Shape(const Attribute*, const Shapes& inputs, Params* params, Rea
   return true;
 }
 
-void ConvSilu::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+void ConvSilu::point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
                      Params* params) {
   params->x = inputs[kXz];
   params->weight = floats(inputs[kWeight]);
@@ -46,7 +46,7 @@ void ConvSilu::Point(const Attribute*, const void* const* inputs, int32_t, void*
   params->y = outputs[0];
 }
 
-bool GatedNorm::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+bool GatedNorm::shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                       Reason* reason) {
   const nvinfer1::Dims &y = inputs[kY], &xz = inputs[kXz];
   const int64_t channels = y.d[3], width = xz.d[3];
@@ -64,7 +64,7 @@ bool GatedNorm::Shape(const Attribute* attributes, const Shapes& inputs, Params*
   return true;
 }
 
-void GatedNorm::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+void GatedNorm::point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
                       Params* params) {
   const size_t element = params->dtype == PM_FLOAT16 ? kHalfBytes : sizeof(float);
   const auto before = static_cast<size_t>(params->z_stride - params->channels);
@@ -75,7 +75,7 @@ void GatedNorm::Point(const Attribute*, const void* const* inputs, int32_t, void
   params->out = outputs[0];
 }
 
-bool AddNorm::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+bool AddNorm::shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason) {
   const nvinfer1::Dims& stream = inputs[kResidual];
   const int64_t channels = stream.d[3];
@@ -97,7 +97,7 @@ bool AddNorm::Shape(const Attribute* attributes, const Shapes& inputs, Params* p
   return true;
 }
 
-void AddNorm::Point(const Attribute*, const void* const* inputs, int32_t count,
+void AddNorm::point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params) {
   params->residual = floats(inputs[kResidual]);
   params->branch = inputs[kBranch];

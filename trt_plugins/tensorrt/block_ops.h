@@ -23,8 +23,8 @@ struct ConvSilu {
 
   using Params = pm_conv_silu_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static bool shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason);
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
   using Launcher = PlainLauncher<Params, &pm_cuda_conv_silu>;
@@ -48,9 +48,9 @@ struct GatedNorm {
 
   using Params = pm_gated_norm_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
   using Launcher = PlainLauncher<Params, &pm_cuda_gated_norm>;
@@ -84,9 +84,9 @@ struct AddNorm {
 
   using Params = pm_add_norm_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
   using Launcher = PlainLauncher<Params, &pm_cuda_add_norm>;

@@ -21,7 +21,7 @@ bool CrossSelectiveScan::check(const Attribute* attributes, Reason* reason) {
   return true;
 }
 
-bool CrossSelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+bool CrossSelectiveScan::shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                                Reason* reason) {
   params->half_sums = attributes[kHalfSums].value_or(0);
   if (params->half_sums != 0 && params->dtype != PM_FLOAT16) {
@@ -64,7 +64,7 @@ bool CrossSelectiveScan::Shape(const Attribute* attributes, const Shapes& inputs
   return true;
 }
 
-void CrossSelectiveScan::Point(const Attribute*, const void* const* inputs, int32_t,
+void CrossSelectiveScan::point(const Attribute*, const void* const* inputs, int32_t,
                                void* const* outputs, Params* params) {
   params->x = inputs[kX];
   params->x_dbl = inputs[kXDbl];

@@ -37,9 +37,9 @@ struct CrossSelectiveScan {
 
   using Params = pm_cross_scan_params;
   static bool check(const Attribute* attributes, Reason* reason);
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
 

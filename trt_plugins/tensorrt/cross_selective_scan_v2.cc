@@ -2,7 +2,7 @@
 
 namespace posemamba::trt {
 
-bool CrossSelectiveScanV2::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+bool CrossSelectiveScanV2::shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                                  Reason* reason) {
   const nvinfer1::Dims& x = inputs[kX];
   const int64_t batch = x.d[0], frames = x.d[1], joints = x.d[2], d_inner = x.d[3];
@@ -40,7 +40,7 @@ bool CrossSelectiveScanV2::Shape(const Attribute* attributes, const Shapes& inpu
   return true;
 }
 
-void CrossSelectiveScanV2::Point(const Attribute*, const void* const* inputs, int32_t count,
+void CrossSelectiveScanV2::point(const Attribute*, const void* const* inputs, int32_t count,
                                  void* const* outputs, Params* params) {
   params->x = inputs[kX];
   params->x_dbl = inputs[kXDbl];

@@ -57,7 +57,7 @@ bool shape_conv(const Input (&names)[4], const nvinfer1::Dims (&dims)[4],
 
 }  // namespace
 
-bool Embed::Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+bool Embed::shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                   Reason* reason) {
   const nvinfer1::Dims& grid = inputs[kKeypoints];
   const int64_t d = inputs[kWeight].d[0];
@@ -79,7 +79,7 @@ bool Embed::Shape(const Attribute* attributes, const Shapes& inputs, Params* par
   return true;
 }
 
-void Embed::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+void Embed::point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
                   Params* params) {
   params->keypoints_2d = floats(inputs[kKeypoints]);
   params->weight = floats(inputs[kWeight]);
@@ -91,12 +91,12 @@ void Embed::Point(const Attribute*, const void* const* inputs, int32_t, void* co
   params->next.xz = outputs[1];
 }
 
-bool ConvProj::Shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason) {
+bool ConvProj::shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason) {
   return shape_conv(kInputs, {inputs[kXz], inputs[kWeight], inputs[kBias], inputs[kProjection]},
                     params, reason);
 }
 
-void ConvProj::Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+void ConvProj::point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
                      Params* params) {
   params->x = inputs[kXz];
   params->weight = floats(inputs[kWeight]);
@@ -121,7 +121,7 @@ bool TailBase::shape_tail(const Attribute* attributes, const Grids& grids, const
       !packed(kWeightInputs[kOutProj], weights[kOutProj], d, 2 * d, reason) ||
       !packed(kWeightInputs[kFc1], weights[kFc1], 2 * d, d, reason) ||
       !packed(kWeightInputs[kFc2], weights[kFc2], d, 2 * d, reason) ||
-      !CrossSelectiveScan::Shape(attributes, {of_scan, CrossSelectiveScan::kInputCount},
+      !CrossSelectiveScan::shape(attributes, {of_scan, CrossSelectiveScan::kInputCount},
                                  &params->scan, reason)) {
     return false;
   }

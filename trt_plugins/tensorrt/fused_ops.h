@@ -35,9 +35,9 @@ struct Embed {
 
   using Params = pm_embed_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   using Launcher = PlainLauncher<Params, &pm_cuda_embed>;
 };
@@ -62,8 +62,8 @@ struct ConvProj {
 
   using Params = pm_conv_proj_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static bool shape(const Attribute*, const Shapes& inputs, Params* params, Reason* reason);
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   using Launcher = PlainLauncher<Params, &pm_cuda_conv_proj>;
 };
@@ -214,12 +214,12 @@ struct WithInProj : Start {
       // stream, xz
       like(Type::kFloat, Start::kResidual, 4), like(Type::kHalf, Start::kXz, 4)};
 
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason) {
     return Start::shape_common(attributes, inputs, params, reason) &&
            Start::shape_next(inputs.from(Start::kRest), *Start::tail_of(params), reason);
   }
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params) {
     Start::point_common(inputs, outputs, params);
     Start::point_next(inputs + Start::kRest, count - Start::kRest, outputs[1],
@@ -237,12 +237,12 @@ struct WithHead : Start {
                                         like(Type::kFloat, Start::kResidual, 4),
                                         on_grid(Type::kFloat, Start::kResidual, {kFixed, 0, 3})};
 
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason) {
     return Start::shape_common(attributes, inputs, params, reason) &&
            Start::shape_head(inputs.from(Start::kRest), *Start::tail_of(params), reason);
   }
-  static void Point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
+  static void point(const Attribute*, const void* const* inputs, int32_t, void* const* outputs,
                     Params* params) {
     Start::point_common(inputs, outputs, params);
     Start::point_head(inputs + Start::kRest, outputs[1], Start::tail_of(params));

@@ -6,9 +6,9 @@
 //   kAttributes        its attributes, without values
 //   Params             the launcher's parameters
 //   check(attributes, reason)   whether the attributes agree with each other
-//   Shape(...)         everything of Params but pointers and dtype, which is there already, or the
+//   shape(...)         everything of Params but pointers and dtype, which is there already, or the
 //                      reason why not
-//   Point(...)         the pointers
+//   point(...)         the pointers
 //   dtype(params)      where Params holds the type of the activations; only with an input of that
 //   Launcher           TunedLauncher, PlainLauncher, or what has their members
 #pragma once
@@ -118,7 +118,7 @@ struct TunedLauncher {
   }
 };
 
-// A launcher with one way to run and no workspace, whose sizes Shape() judges.
+// A launcher with one way to run and no workspace, whose sizes shape() judges.
 template <class Params, auto kLaunch>
 struct PlainLauncher {
   static bool takes(const Params&) { return true; }

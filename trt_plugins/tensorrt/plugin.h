@@ -222,7 +222,7 @@ class Plugin final : public nvinfer1::IPluginV3,
     if (all_empty) return kOk;
     Params params{};
     if (!bind(input_descriptions, input_count_, &params)) return kFailed;
-    Operator::Point(attributes_.data(), inputs, input_count_, outputs, &params);
+    Operator::point(attributes_.data(), inputs, input_count_, outputs, &params);
     const cudaError_t error = Launcher::launch(params, tuning_, workspace, stream);
     if (error != cudaSuccess) return fail("the launch failed: %s", cudaGetErrorString(error));
     return kOk;
@@ -330,7 +330,7 @@ class Plugin final : public nvinfer1::IPluginV3,
       Operator::dtype(*params) = type == DataType::kHALF ? PM_FLOAT16 : PM_FLOAT32;
     }
     Reason reason;
-    if (!Operator::Shape(attributes_.data(), shapes, params, &reason)) {
+    if (!Operator::shape(attributes_.data(), shapes, params, &reason)) {
       fail("%s", reason.text);
       return false;
     }

@@ -35,7 +35,7 @@ bool SelectiveScan::shape_up_to(int32_t states, const Attribute* attributes, con
   return true;
 }
 
-void SelectiveScan::Point(const Attribute*, const void* const* inputs, int32_t count,
+void SelectiveScan::point(const Attribute*, const void* const* inputs, int32_t count,
                           void* const* outputs, Params* params) {
   params->u = inputs[kU];
   params->delta = inputs[kDelta];

@@ -24,14 +24,14 @@ struct SelectiveScan {
 
   using Params = pm_scan_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason) {
     return shape_up_to(PM_MAX_STATE, attributes, inputs, params, reason);
   }
   // The same with as many states as a version takes.
   static bool shape_up_to(int32_t states, const Attribute* attributes, const Shapes& inputs,
                           pm_scan_params* params, Reason* reason);
-  static void Point(const Attribute*, const void* const* inputs, int32_t count,
+  static void point(const Attribute*, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.dtype; }
 

@@ -24,9 +24,9 @@ struct SelectiveScanV2 {
 
   using Params = pm_stateful_scan_params;
   static bool check(const Attribute*, Reason*) { return true; }
-  static bool Shape(const Attribute* attributes, const Shapes& inputs, Params* params,
+  static bool shape(const Attribute* attributes, const Shapes& inputs, Params* params,
                     Reason* reason);
-  static void Point(const Attribute* attributes, const void* const* inputs, int32_t count,
+  static void point(const Attribute* attributes, const void* const* inputs, int32_t count,
                     void* const* outputs, Params* params);
   static int32_t& dtype(Params& params) { return params.scan.dtype; }
 

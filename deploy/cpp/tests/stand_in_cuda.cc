@@ -1,5 +1,5 @@
 // A libcuda.so.1 whose GPU is the host: memory is memory, a stream does things at once, and a graph
-// is the one call that was captured.
+// is the one call that was captured. A call that fails leaves nonsense where its result would be.
 //
 // STAND_IN_CUDA holds words separated by ';': fail=NAME, devices=N, architecture=87.
 #include <cstdlib>
@@ -27,7 +27,20 @@ int number(const char* key, int otherwise) {
   return found == nullptr ? otherwise : std::atoi(found);
 }
 
-int contexts = 0;  // pushed on this process; a run that leaves one behind is found by the test
+constexpr unsigned long long kNonsense = 0xbad;
+// Contexts that are retained or pushed, memory, streams and graphs; see drive.cc.
+int held = 0;
+
+// As many more are held, unless the call is to fail.
+int taking(const char* name, int error = 700) {
+  if (failing(name) != 0) return error;
+  ++held;
+  return 0;
+}
+int giving_back() {
+  --held;
+  return 0;
+}
 
 }  // namespace
 
@@ -37,7 +50,7 @@ __attribute__((visibility("default"))) void (*stand_in_captured)(void*) = nullpt
 __attribute__((visibility("default"))) int stand_in_capturing = 0;
 __attribute__((visibility("default"))) int stand_in_graph_launches = 0;
 }
-EXPORT int stand_in_contexts() { return contexts; }
+EXPORT int stand_in_held() { return held; }
 
 EXPORT int cuInit(unsigned) { return failing("cuInit"); }
 EXPORT int cuDriverGetVersion(int* version) {
@@ -62,37 +75,32 @@ EXPORT int cuDeviceGetAttribute(int* value, int attribute, int) {
   return failing("cuDeviceGetAttribute");
 }
 EXPORT int cuDevicePrimaryCtxRetain(void** context, int) {
-  *context = &contexts;
-  return failing("cuDevicePrimaryCtxRetain");
+  *context = &held;
+  return taking("cuDevicePrimaryCtxRetain");
 }
-EXPORT int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
-EXPORT int cuCtxPushCurrent_v2(void*) {
-  if (failing("cuCtxPushCurrent_v2") != 0) return 700;
-  ++contexts;
-  return 0;
-}
+EXPORT int cuDevicePrimaryCtxRelease_v2(int) { return giving_back(); }
+EXPORT int cuCtxPushCurrent_v2(void*) { return taking("cuCtxPushCurrent_v2"); }
 EXPORT int cuCtxPopCurrent_v2(void** context) {
   *context = nullptr;
-  --contexts;
-  return 0;
+  return giving_back();
 }
 EXPORT int cuMemAlloc_v2(unsigned long long* address, size_t bytes) {
-  if (failing("cuMemAlloc_v2") != 0) return 2;
-  *address = reinterpret_cast<unsigned long long>(std::malloc(bytes));
-  return 0;
+  const int error = taking("cuMemAlloc_v2", 2);
+  *address = error != 0 ? kNonsense : reinterpret_cast<unsigned long long>(std::malloc(bytes));
+  return error;
 }
 EXPORT int cuMemFree_v2(unsigned long long address) {
   std::free(reinterpret_cast<void*>(address));
-  return 0;
+  return giving_back();
 }
 EXPORT int cuMemHostAlloc(void** pointer, size_t bytes, unsigned) {
-  if (failing("cuMemHostAlloc") != 0) return 2;
-  *pointer = std::malloc(bytes);
-  return 0;
+  const int error = taking("cuMemHostAlloc", 2);
+  *pointer = error != 0 ? reinterpret_cast<void*>(kNonsense) : std::malloc(bytes);
+  return error;
 }
 EXPORT int cuMemFreeHost(void* pointer) {
   std::free(pointer);
-  return 0;
+  return giving_back();
 }
 EXPORT int cuMemcpyHtoDAsync_v2(unsigned long long to, const void* from, size_t bytes, void*) {
   std::memcpy(reinterpret_cast<void*>(to), from, bytes);
@@ -103,10 +111,10 @@ EXPORT int cuMemcpyDtoHAsync_v2(void* to, unsigned long long from, size_t bytes,
   return failing("cuMemcpyDtoHAsync_v2");
 }
 EXPORT int cuStreamCreate(void** stream, unsigned) {
-  *stream = &contexts;
-  return failing("cuStreamCreate");
+  *stream = &held;
+  return taking("cuStreamCreate");
 }
-EXPORT int cuStreamDestroy_v2(void*) { return 0; }
+EXPORT int cuStreamDestroy_v2(void*) { return giving_back(); }
 EXPORT int cuStreamSynchronize(void*) { return failing("cuStreamSynchronize"); }
 EXPORT int cuStreamBeginCapture_v2(void*, int) {
   stand_in_capturing = 1;
@@ -115,11 +123,11 @@ EXPORT int cuStreamBeginCapture_v2(void*, int) {
 EXPORT int cuStreamEndCapture(void*, void** graph) {
   stand_in_capturing = 0;
   *graph = &stand_in_capturing;
-  return failing("cuStreamEndCapture");
+  return taking("cuStreamEndCapture");
 }
 EXPORT int cuGraphInstantiateWithFlags(void** exec, void*, unsigned long long) {
   *exec = &stand_in_graph_launches;
-  return failing("cuGraphInstantiateWithFlags");
+  return taking("cuGraphInstantiateWithFlags");
 }
 EXPORT int cuGraphLaunch(void*, void*) {
   if (failing("cuGraphLaunch") != 0) return 700;
@@ -127,5 +135,5 @@ EXPORT int cuGraphLaunch(void*, void*) {
   stand_in_captured(nullptr);
   return 0;
 }
-EXPORT int cuGraphExecDestroy(void*) { return 0; }
-EXPORT int cuGraphDestroy(void*) { return 0; }
+EXPORT int cuGraphExecDestroy(void*) { return giving_back(); }
+EXPORT int cuGraphDestroy(void*) { return giving_back(); }

@@ -44,6 +44,7 @@ _TENTHS = 10
 _LEAST_BLOCK = 3  # runs whose best says something
 _SIGMA_OF_MAD = 1.4826  # of a normal distribution
 _ERROR_OF_MEDIAN = 1.2533
+_KIND = ("variant", "scan_order", "ops", "precision", "max_frames")  # what a model's time is of
 _NEEDED = ("median", "best", "mad")
 
 CANNOT_TELL = "cannot tell"
@@ -185,7 +186,13 @@ def read_report(path: Path) -> dict[str, Any]:
             path, f"lacks the shape or {', '.join(_NEEDED)} of its runtimes: measure again with "
             "'pmexport bench M --json'"
         ) from None  # fmt: skip
-    return {"path": path, "shape": shape, "runtimes": samples, "machine": machine}
+    return {
+        "path": path,
+        "shape": shape,
+        "runtimes": samples,
+        "machine": machine,
+        "model": report.get("model"),
+    }
 
 
 def measured_on(environment: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,6 +254,29 @@ def checked_sample(
     if not finite or not 0 <= (spread or 0.0) < math.inf or not 0 <= (waited or 0.0) <= 1:
         raise ValueError
     return Sample(median, best, mad, runs, spread, waited)
+
+
+def another_model(old: Mapping[str, Any], model: object) -> str | None:
+    """What to say of a report that measured another kind of model; None where it did not.
+
+    Args:
+        old: of :func:`read_report`.
+        model: as a report describes it.
+    """
+    was = old["model"]
+    if not isinstance(was, Mapping) or not isinstance(model, Mapping):
+        return None
+    differs = [
+        f"{key.replace('_', ' ')} {one_line(was[key])} there, {model[key]} here"
+        for key in _KIND
+        if key in was and key in model and was[key] != model[key]
+    ]
+    if not differs:
+        return None
+    return (
+        f"{old['path']} measured another model ({'; '.join(differs)}): what is faster or slower "
+        "may be that"
+    )
 
 
 def compare_reports(old: dict[str, Any], new: dict[str, Any]) -> list[Comparison]:

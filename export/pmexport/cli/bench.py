@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,6 +29,7 @@ from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import Fusion, Precision
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
+from posemamba.errors import Caution
 
 if TYPE_CHECKING:
     from pmexport.bench.run import BenchRequest
@@ -95,7 +97,7 @@ def bench(
 def _measure(
     asked: dict[str, Any], gate: str | None, compare: Path | None, outputs: dict[str, Path | None]
 ) -> None:
-    from pmexport.bench.compare import compare_reports, read_report
+    from pmexport.bench.compare import another_model, compare_reports, read_report
     from pmexport.bench.draw import bench_csv, bench_svg
     from pmexport.bench.gates import judge, parse_gates
     from pmexport.bench.measure import Effort
@@ -119,6 +121,8 @@ def _measure(
     found = report.to_dict()
     judged = judge(gates, report.runtimes)
     compared = [] if old is None else compare_reports(old, found)
+    if old is not None and (doubt := another_model(old, found["model"])) is not None:
+        warnings.warn(doubt, Caution, stacklevel=2)
     found |= {
         "gates": [asdict(each) for each in judged],
         "comparison": [asdict(each) for each in compared],

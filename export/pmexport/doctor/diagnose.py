@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pmexport.doctor.jobs import Job, jobs
+from pmexport.doctor.jobs import Job, jobs, mend
 from pmexport.doctor.self_test import SelfTest, test_onnx_op, test_torch_op
 from pmexport.doctor.tensorrt import flavours
 from pmexport.format.environment import has_module, package_versions
@@ -197,12 +197,16 @@ def _findings(
     for name in ("onnx", "onnxruntime", "numpy"):
         if packages[name] is None:
             yield Finding("the main job", f"{name} is not installed", "pip install .", True)
-    for key, what in (
-        ("kernels", "the native scan in PyTorch (a slow plain one is used)"),
-        ("onnxruntime_ops", "exported models in ONNX Runtime (--ops standard still runs, slowly)"),
+    for key, test, what in (
+        ("kernels", "PyTorch op", "the native scan in PyTorch (a slow plain one is used)"),
+        (
+            "onnxruntime_ops",
+            "ONNX Runtime op",
+            "exported models in ONNX Runtime (--ops standard still runs, slowly)",
+        ),
     ):
         if not native[key]["usable"]:
-            yield Finding(what, str(native[key]["problem"]), "pip install .", True)
+            yield Finding(what, str(native[key]["problem"]), mend(test), True)
     if gpu["gpus"]:
         yield from _cuda_findings(native["onnxruntime_ops"], providers)
     for name, (what, extra) in _OPTIONAL.items():

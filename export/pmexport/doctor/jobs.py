@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,20 @@ from pmexport.doctor.self_test import SelfTest
 from pmexport.engine.gpu import current_architecture
 from pmexport.format.environment import has_module
 from pmexport.format.failures import reason
+from pmexport.libraries import ORT_LIBRARY_VARIABLE, TRT_LIBRARY_VARIABLE
 from pmexport.runtimes.base import DEFAULT_OPTIONS
 from pmexport.runtimes.registry import RUNTIMES
 from pmexport.trt.backends import BACKENDS
+from posemamba.native.library import LIBRARY_VARIABLE
 
 _REINSTALL = "pip install ."
 _NEEDS_TORCH = ("torch", "onnx", "onnxscript", "numpy")
+#: The library behind what fails here, and the variable that puts another in its place.
+_NAMED_BY = {
+    "PyTorch op": LIBRARY_VARIABLE,
+    "ONNX Runtime op": ORT_LIBRARY_VARIABLE,
+    "plugin": TRT_LIBRARY_VARIABLE,
+}
 _COMMAND = re.compile(r"pip install (?:'[^']+'|[^\s',;]+)(?: [^\s',;]+)*")
 
 
@@ -69,19 +78,32 @@ def _export(packages: Mapping[str, str | None], tests: Sequence[SelfTest]) -> Jo
 
 
 def _failed(tests: Sequence[SelfTest]) -> tuple[str, str]:
-    bad = [f"the self test of the {test.name} failed" for test in tests if not test.passed]
-    return (bad[0], _REINSTALL) if bad else ("", "")
+    bad = [test.name for test in tests if not test.passed]
+    return (f"the self test of the {bad[0]} failed", mend(bad[0])) if bad else ("", "")
+
+
+def mend(name: str) -> str:
+    """The command that puts our library right: what a variable names was not installed by us.
+
+    Args:
+        name: of a self test, or ``plugin``.
+    """
+    variable = _NAMED_BY.get(name, "")
+    return f"unset {variable}" if os.environ.get(variable) else _REINSTALL
 
 
 def _lift() -> Job:
     if not has_module("posemamba_runtime"):
         return Job("lift", "the package posemamba_runtime is not installed", _REINSTALL)
     from posemamba_runtime import Error, version
+    from posemamba_runtime._library import LIBRARY_VARIABLE as RUNTIME_VARIABLE
 
     try:
         version()
     except (Error, OSError) as error:
-        return Job("lift", reason(error), _REINSTALL)
+        named = os.environ.get(RUNTIME_VARIABLE)
+        fix = f"unset {RUNTIME_VARIABLE}" if named else _REINSTALL
+        return Job("lift", reason(error), fix)
     return Job("lift")
 
 
@@ -106,7 +128,7 @@ def _engines(tensorrt: Mapping[str, Mapping[str, Any]]) -> Job:
     """``trt`` works where one flavour can build, with our plugin."""
     plugin = tensorrt["plugin"]
     if not plugin["found"]:
-        return Job("trt", str(plugin["problem"]), _REINSTALL)
+        return Job("trt", str(plugin["problem"]), mend("plugin"))
     problems = []
     for name in BACKENDS:
         row = tensorrt[name]

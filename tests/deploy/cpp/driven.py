@@ -14,11 +14,13 @@ class Driven:
     sentence: str
     info: dict[str, Any] | None
     difference: float
+    held: int
 
 
 def assert_lifted(result: Driven) -> None:
     assert (result.code, result.sentence) == (SUCCESS, "")
     assert result.difference == 0  # the stand-in network in the same process
+    assert result.held == 0
 
 
 def assert_refused(result: Driven, code: int, *parts: str) -> None:
@@ -26,3 +28,4 @@ def assert_refused(result: Driven, code: int, *parts: str) -> None:
     for part in parts:
         assert part in result.sentence, result.sentence
     assert ":" in result.sentence
+    assert result.held == 0, "something was not given back after the failure"

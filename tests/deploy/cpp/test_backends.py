@@ -277,6 +277,13 @@ def test_graph_failures(name: str, engine: Path, plugin: Path, drive: Any) -> No
     assert_refused(drive(engine, "tensorrt", *words, cuda=f"fail={name}"), BACKEND_FAILED)
 
 
+def test_a_run_that_cannot_be_captured(engine: Path, plugin: Path, drive: Any) -> None:  # noqa: ANN401
+    """What was recorded until then is given back."""
+    words = (f"op_library={plugin}", "cuda_graph=1")
+    refused = drive(engine, "tensorrt", *words, trt="fail=captured_enqueue")
+    assert_refused(refused, BACKEND_FAILED, "cannot be captured as a CUDA graph")
+
+
 def test_no_silent_fallback(any_model: Path, drive: Any) -> None:  # noqa: ANN401
     """A GPU that is not there is named; only on request, and said so, the CPU takes over."""
     refused = drive(any_model, "onnxruntime-cuda", ort="providers=cuda", cuda="devices=0")

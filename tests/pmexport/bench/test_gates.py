@@ -14,6 +14,7 @@ from pmexport.bench.compare import (
     CANNOT_TELL,
     Comparison,
     Sample,
+    another_model,
     best_spread,
     compare_reports,
     compare_samples,
@@ -226,6 +227,30 @@ def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
 def write(path: Path, content: object) -> Path:
     path.write_text(json.dumps(content), encoding="utf-8")
     return path
+
+
+MODEL = {"variant": "S", "precision": "fp32", "max_frames": 243, "sha256": "0"}
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (MODEL | {"sha256": "1"}, None),
+        (MODEL | {"variant": "L"}, "variant S there, L here"),
+        (MODEL | {"precision": "fp16", "max_frames": 81}, "fp16 here; max frames 243 there, 81"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_times_of_another_model_are_doubted(
+    tmp_path: Path, model: dict[str, Any] | None, says: str | None
+) -> None:
+    old = read_report(write(tmp_path / "old.json", report(model=model)))
+    doubt = another_model(old, MODEL)
+    assert (doubt is None) == (says is None)
+    assert says is None or doubt is None or ("old.json" in doubt and says.split()[0] in doubt)
+    older = read_report(write(tmp_path / "older.json", report()))  # from before it said
+    assert another_model(older, MODEL) is None
 
 
 def test_a_report_against_itself(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from places import ROOT
 
 from pmexport.cli.main import cli
 from pmexport.doctor import diagnose as doctor
-from pmexport.doctor.jobs import _engines, command_in
+from pmexport.doctor.jobs import _engines, command_in, mend
 from pmexport.doctor.report import doctor_lines
 from pmexport.format.environment import package_versions
 from pmexport.runtimes.registry import RUNTIMES
@@ -79,7 +79,7 @@ def test_missing_kernels_fail_with_one_fix(no_kernels: Path) -> None:
     found = [line for line in result.stdout.splitlines() if line.startswith("Missing: ")]
     assert len(found) == 1
     assert str(no_kernels) in found[0]
-    assert found[0].endswith("fix: pip install .")
+    assert found[0].endswith("fix: unset POSEMAMBA_KERNELS_LIB")  # which names what is not there
     assert result.stdout.splitlines()[-1] == "Doctor: the main job does not work yet"
 
 
@@ -91,7 +91,22 @@ def test_broken_custom_op_library_is_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert not diagnosis.ok
     assert diagnosis.native["onnxruntime_ops"]["found"]
     assert not diagnosis.native["onnxruntime_ops"]["usable"]
-    assert [finding.fix for finding in diagnosis.missing if finding.required] == ["pip install ."]
+    fixes = [finding.fix for finding in diagnosis.missing if finding.required]
+    assert fixes == ["unset POSEMAMBA_ORT_LIB"]
+    assert {job.fix for job in diagnosis.jobs if "self test" in job.why} == set(fixes)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("PyTorch op", "KERNELS"), ("ONNX Runtime op", "ORT"), ("plugin", "TRT")],
+)
+def test_what_was_installed_is_installed_again(
+    name: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"POSEMAMBA_{variable}_LIB", "")
+    assert mend(name) == "pip install ."
+    monkeypatch.setenv(f"POSEMAMBA_{variable}_LIB", "mine.so")
+    assert mend(name) == f"unset POSEMAMBA_{variable}_LIB"
 
 
 def test_gpu_tools_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -152,7 +167,7 @@ def test_engines_cannot_be_built_and_that_is_said(
     assert lines[-2].startswith("Doctor: does not work here: ")
     assert lines[-2].endswith(", trt")
     (line,) = [line for line in lines if line.startswith("  trt: ")]
-    assert line.endswith("; fix: pip install .")
+    assert line.endswith("; fix: unset POSEMAMBA_TRT_LIB")
 
 
 @pytest.mark.parametrize(

@@ -88,15 +88,21 @@ bool CudaBuffers::reserve(int64_t frames) {
   const Cuda::Scope scope(*cuda_);
   wait();
   release();
+  // A call that fails may leave anything where its result would be.
   const auto host = [&](float** pointer, int64_t floats) {
     void* memory = nullptr;
     cuda_->check(cuda_->cuMemHostAlloc(&memory, bytes_of(frames, floats), 0), "cuMemHostAlloc");
     *pointer = static_cast<float*>(memory);
   };
+  const auto device = [&](cuda::Address* address, int64_t floats) {
+    cuda::Address memory = 0;
+    cuda_->check(cuda_->cuMemAlloc_v2(&memory, bytes_of(frames, floats)), "cuMemAlloc");
+    *address = memory;
+  };
   host(&host_input_, kInputFloats);
   host(&host_output_, kOutputFloats);
-  cuda_->check(cuda_->cuMemAlloc_v2(&input_, bytes_of(frames, kInputFloats)), "cuMemAlloc");
-  cuda_->check(cuda_->cuMemAlloc_v2(&output_, bytes_of(frames, kOutputFloats)), "cuMemAlloc");
+  device(&input_, kInputFloats);
+  device(&output_, kOutputFloats);
   frames_ = frames;
   return true;
 }

@@ -301,10 +301,14 @@ class TensorRt : public Backend {
     const bool enqueued = enqueue();
     cuda::Graph* graph = nullptr;
     const int ended = gpu_->cuStreamEndCapture(buffers_->stream(), &graph);
-    check(enqueued && ended == 0 && graph != nullptr, "cannot be captured as a CUDA graph");
-    const int made = gpu_->cuGraphInstantiateWithFlags(&graph_, graph, 0);
-    gpu_->cuGraphDestroy(graph);
-    gpu_->check(made, "cuGraphInstantiate");
+    const bool recorded = ended == 0 && graph != nullptr;
+    const bool captured = enqueued && recorded;
+    cuda::GraphExec* made = nullptr;  // a call that fails may leave anything in it
+    const int result = captured ? gpu_->cuGraphInstantiateWithFlags(&made, graph, 0) : 0;
+    if (recorded) gpu_->cuGraphDestroy(graph);
+    check(captured, "cannot be captured as a CUDA graph");
+    gpu_->check(result, "cuGraphInstantiate");
+    graph_ = made;
   }
 
   void forget_graph() {

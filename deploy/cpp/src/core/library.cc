@@ -99,9 +99,9 @@ Library Library::search(const char* given, const char* stem, const std::vector<s
        refused.empty() ? "" : ")", fix);
 }
 
-void* Library::address(const char* name, bool required) const {
+void* Library::address(const char* name) const {
   void* found = dlsym(handle_, name);
-  if (found == nullptr && required) {
+  if (found == nullptr) {
     fail(PM_MISMATCH, "'%s' has no function '%s': it is another library, or of another release",
          path_.c_str(), name);
   }

@@ -25,17 +25,12 @@ class Library {
   // Address of a function; throws Failure(PM_MISMATCH) if the library has none of that name.
   template <class Function>
   Function symbol(const char* name) const {
-    return reinterpret_cast<Function>(address(name, true));
-  }
-  // As symbol, but null if there is none.
-  template <class Function>
-  Function optional_symbol(const char* name) const {
-    return reinterpret_cast<Function>(address(name, false));
+    return reinterpret_cast<Function>(address(name));
   }
 
  private:
   Library(void* handle, std::string path) : handle_(handle), path_(std::move(path)) {}
-  void* address(const char* name, bool required) const;
+  void* address(const char* name) const;
 
   void* handle_;
   std::string path_;

@@ -33,9 +33,6 @@ struct Plan {
   int max_gap;      // frames of the input
   double reach;     // max_gap in positions: how far back a window looks, and a person may be away
   int shortest;     // frames the model takes at least; shorter clips are padded in front
-
-  // Seconds between frames, or 0 where nobody said.
-  double frame_seconds() const { return rate > 0.0 ? 1.0 / rate : 0.0; }
 };
 
 // Throws Failure(PM_BAD_ARGUMENT or PM_BAD_MODEL).

@@ -33,7 +33,6 @@ void Track::start(const Plan& plan, int32_t person, uint64_t serial) {
   person_ = person;
   serial_ = serial;
   ended_ = anything_seen_ = false;
-  missing_joint_ = -1;
   history_.clear();
   latest_ = std::numeric_limits<double>::quiet_NaN();
   next_ = cursor_ = next_output_ = horizon_ = 0;

@@ -73,9 +73,6 @@ class Track {
   // Everything was lifted, and no more comes.
   bool finished() const { return ended_ && waiting() == 0; }
 
-  // The used joint that the last window without a pose never showed; -1: none.
-  int missing_joint() const { return missing_joint_; }
-  void set_missing_joint(int joint) { missing_joint_ = joint; }
   bool anything_seen() const { return anything_seen_; }
   const History& history() const { return history_; }
 
@@ -94,7 +91,6 @@ class Track {
   uint64_t serial_ = 0;
   bool ended_ = false;
   bool anything_seen_ = false;
-  int missing_joint_ = -1;
   History history_;
   double latest_ = 0.0;
   // In entries; policy blend: in windows, each `hop` after the one before.

@@ -227,7 +227,7 @@ std::vector<std::vector<unsigned char>> BlockData::results() const {
   std::vector<std::vector<unsigned char>> all;
   for (const auto& one : outputs) {
     EXPECT(one->guards_intact(), "what lies around an output");
-    all.push_back(one->Bytes());
+    all.push_back(one->bytes());
   }
   return all;
 }

@@ -96,7 +96,7 @@ CASE(block_output_types_and_shapes) {
     std::vector<nvinfer1::DimsExprs> shapes, made(node.outputs.size());
     for (const BlockTensor& t : node.inputs) {
       inputs.push_back(t.type);
-      shapes.push_back(builder.Of(t.dims));
+      shapes.push_back(builder.of(t.dims));
     }
     EXPECT(build(*plugin).getOutputDataTypes(outputs.data(), node.made(), inputs.data(),
                                              node.count()) == 0,

@@ -100,7 +100,7 @@ CASE(output_shapes) {
       const PluginPointer plugin = create(library, node);
       Expressions builder;
       std::vector<nvinfer1::DimsExprs> inputs;
-      for (const Tensor& t : node.inputs) inputs.push_back(builder.Of(t.dims));
+      for (const Tensor& t : node.inputs) inputs.push_back(builder.of(t.dims));
       nvinfer1::DimsExprs output{};
       EXPECT(build(*plugin).getOutputShapes(inputs.data(), node.count(), nullptr, 0, &output, 1,
                                             builder) == 0,

@@ -75,7 +75,7 @@ CASE(gpu_outputs_equal_the_launchers) {
           const Buffer workspace(workspace_of(*plugin, problem.node, problem.node));
           EXPECT(enqueue(*plugin, problem, output, workspace, stream.stream) == 0, what);
           synchronize(stream.stream);
-          EXPECT(output.Bytes() == wanted, what);
+          EXPECT(output.bytes() == wanted, what);
           EXPECT(output.guards_intact() && workspace.guards_intact(), what);
           const double error = error_of(problem, wanted);
           EXPECT(error < bound_of(type), what + " error " + std::to_string(error));
@@ -102,7 +102,7 @@ CASE(gpu_half_sums_reach_the_launcher) {
     const Buffer workspace(workspace_of(*plugin, problem.node, problem.node));
     EXPECT(enqueue(*plugin, problem, output, workspace, stream.stream) == 0, "");
     synchronize(stream.stream);
-    EXPECT(output.Bytes() == wanted, std::to_string(sizes.d_inner));
+    EXPECT(output.bytes() == wanted, std::to_string(sizes.d_inner));
   }
   EXPECT(take_log().empty(), "");
 }
@@ -131,7 +131,7 @@ CASE(gpu_graph) {
           output.poison(), workspace.poison();
           EXPECT(cudaGraphLaunch(ready, stream.stream) == cudaSuccess, what);
           synchronize(stream.stream);
-          EXPECT(output.Bytes() == wanted, what);
+          EXPECT(output.bytes() == wanted, what);
         }
         EXPECT(output.guards_intact() && workspace.guards_intact(), what);
         cudaGraphExecDestroy(ready);
@@ -157,7 +157,7 @@ CASE(gpu_workspace_of_the_profile) {
       for (int64_t frames = 1; frames <= 81; ++frames) {
         const Node node = make_node(op, {batch, frames, 17, 32});
         for (const int32_t tactic : tactics) {
-          const size_t needed = launcher.Workspace(node, tuning_of_tactic(tactic));
+          const size_t needed = launcher.workspace(node, tuning_of_tactic(tactic));
           EXPECT(needed > 0 && needed <= reserved, op + " " + std::to_string(batch) + "x" +
                                                        std::to_string(frames) + " tactic " +
                                                        std::to_string(tactic));
@@ -174,7 +174,7 @@ CASE(gpu_workspace_of_the_profile) {
         const Buffer output(problem.output_bytes());
         EXPECT(enqueue(*plugin, problem, output, workspace, stream.stream) == 0, op);
         synchronize(stream.stream);
-        EXPECT(output.Bytes() == launcher.run(problem, tuning_of_tactic(tactic)), op);
+        EXPECT(output.bytes() == launcher.run(problem, tuning_of_tactic(tactic)), op);
         EXPECT(workspace.guards_intact(), op);
       }
     }
@@ -206,7 +206,7 @@ CASE(gpu_contexts_on_streams_of_their_own) {
     }
     for (size_t i = 0; i < 2; ++i) {
       synchronize(streams[i].stream);
-      EXPECT(outputs[i]->Bytes() == launcher.run(problem, tuning_of_tactic(chosen[i])), op);
+      EXPECT(outputs[i]->bytes() == launcher.run(problem, tuning_of_tactic(chosen[i])), op);
     }
   }
 }
@@ -232,7 +232,7 @@ CASE(gpu_refusals_leave_nothing_behind) {
     EXPECT(cudaGetLastError() == cudaSuccess, op);
     EXPECT(enqueue(*plugin, problem, output, workspace, stream.stream) == 0, op);
     synchronize(stream.stream);
-    const double error = error_of(problem, output.Bytes());
+    const double error = error_of(problem, output.bytes());
     EXPECT(error < bound_of(DataType::kFLOAT), std::to_string(error));
   }
 }

@@ -72,7 +72,7 @@ std::vector<std::vector<float>> run(nvinfer1::IPluginV3& plugin, const Tensors& 
   EXPECT(workspace.guards_intact(), "");
   std::vector<std::vector<float>> found;
   for (size_t i = count; i < all.buffers.size(); ++i) {
-    const std::vector<unsigned char> bytes = all.buffers[i]->Bytes();
+    const std::vector<unsigned char> bytes = all.buffers[i]->bytes();
     const auto* values = reinterpret_cast<const float*>(bytes.data());
     found.emplace_back(values, values + bytes.size() / sizeof(float));
     EXPECT(all.buffers[i]->guards_intact(), "");

@@ -132,7 +132,7 @@ Buffer::~Buffer() { cudaFree(base_); }
 
 void Buffer::poison() { fill_with_nan(data(), bytes_); }
 
-std::vector<unsigned char> Buffer::Bytes() const {
+std::vector<unsigned char> Buffer::bytes() const {
   std::vector<unsigned char> bytes(bytes_);
   must(cudaMemcpy(bytes.data(), data(), bytes_, cudaMemcpyDeviceToHost));
   return bytes;
@@ -183,7 +183,7 @@ Launcher::Launcher() : handle_(dlopen(cuda_path.c_str(), RTLD_NOW | RTLD_LOCAL))
   find("pm_cuda_scan_workspace", &scan_workspace_);
 }
 
-size_t Launcher::Workspace(const Node& node, const pm_cuda_tuning& tuning) const {
+size_t Launcher::workspace(const Node& node, const pm_cuda_tuning& tuning) const {
   if (node.op == "CrossSelectiveScan") {
     const pm_cross_scan_params p = cross_params(node);
     return cross_workspace_(&p, &tuning);
@@ -195,7 +195,7 @@ size_t Launcher::Workspace(const Node& node, const pm_cuda_tuning& tuning) const
 std::vector<unsigned char> Launcher::run(const Problem& problem,
                                          const pm_cuda_tuning& tuning) const {
   const Buffer output(problem.output_bytes());
-  const Buffer workspace(Workspace(problem.node, tuning));
+  const Buffer room(workspace(problem.node, tuning));
   const std::vector<const void*> in = problem.pointers();
   const auto floats = [&in](size_t i) { return static_cast<const float*>(in[i]); };
   cudaError_t error;
@@ -203,15 +203,15 @@ std::vector<unsigned char> Launcher::run(const Problem& problem,
     pm_cross_scan_params p = cross_params(problem.node);
     p.x = in[0], p.x_dbl = in[1], p.dt_weight = floats(2), p.dt_bias = floats(3);
     p.A = floats(4), p.D = floats(5), p.y = output.data();
-    error = cross_(&p, &tuning, workspace.data(), nullptr);
+    error = cross_(&p, &tuning, room.data(), nullptr);
   } else {
     pm_scan_params p = plain_params(problem.node);
     p.u = in[0], p.delta = in[1], p.A = floats(2), p.B = in[3], p.C = in[4], p.D = floats(5);
     p.delta_bias = floats(6), p.z = in.size() > 7 ? in[7] : nullptr, p.y = output.data();
-    error = scan_(&p, &tuning, workspace.data(), nullptr);
+    error = scan_(&p, &tuning, room.data(), nullptr);
   }
   must(cudaDeviceSynchronize());
-  return error == cudaSuccess ? output.Bytes() : std::vector<unsigned char>();
+  return error == cudaSuccess ? output.bytes() : std::vector<unsigned char>();
 }
 
 pm_cuda_tuning tuning_of_tactic(int32_t tactic) {

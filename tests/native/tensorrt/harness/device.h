@@ -23,7 +23,7 @@ class Buffer {
   void* data() const { return base_ + kGuard; }
   size_t size() const { return bytes_; }
   void poison();
-  std::vector<unsigned char> Bytes() const;
+  std::vector<unsigned char> bytes() const;
   bool guards_intact() const;
 
  private:
@@ -53,7 +53,7 @@ class Launcher {
   bool ready() const { return cross_ != nullptr && scan_ != nullptr; }
   // The output's bytes, or nothing if the launcher refuses.
   std::vector<unsigned char> run(const Problem& problem, const pm_cuda_tuning& tuning) const;
-  size_t Workspace(const Node& node, const pm_cuda_tuning& tuning) const;
+  size_t workspace(const Node& node, const pm_cuda_tuning& tuning) const;
 
  private:
   void* handle_;

@@ -29,7 +29,7 @@ class Expressions final : public nvinfer1::IExprBuilder, nvinfer1::apiv::VExprBu
   Expressions() { mImpl = this; }
 
   // A tensor's dimensions: batch and the one after it unknown to the builder, the rest constant.
-  nvinfer1::DimsExprs Of(const std::vector<int64_t>& dims) {
+  nvinfer1::DimsExprs of(const std::vector<int64_t>& dims) {
     nvinfer1::DimsExprs out{};
     out.nbDims = static_cast<int32_t>(dims.size());
     for (size_t i = 0; i < dims.size(); ++i) out.d[i] = make(dims[i], i > 1);
