@@ -14,7 +14,7 @@ import click
 from posemamba.cli.options import DEVICE, PATH, SIZE
 from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
-from posemamba.text import plural, table
+from posemamba.text import plural, problem, table
 
 if TYPE_CHECKING:
     from posemamba.training.run import Progress
@@ -186,9 +186,11 @@ def evaluate(
     lift = as_lift(model)
     if protocol == "clips":
         from posemamba.data.clip_set import load_clip_set
-        from posemamba.evaluation.clip_sets import detailed_errors
+        from posemamba.evaluation.clip_sets import detailed_errors, why_unmeasurable
 
         clips = load_clip_set(data)
+        if (reason := why_unmeasurable(clips)) is not None:
+            raise problem(data, reason)
         means, joints = detailed_errors(with_flip(lift) if flip else lift, clips)
         rows = [(name, f"{value:.2f}") for name, value in (means | joints).items()]
         figures: dict[str, Any] = {

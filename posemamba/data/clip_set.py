@@ -15,6 +15,7 @@ import numpy.typing as npt
 from posemamba.errors import InputError
 from posemamba.files.input import require_no_device
 from posemamba.files.output import replacing
+from posemamba.pose.preprocess import MOST_NORMALISED
 from posemamba.skeleton import NUM_JOINTS
 from posemamba.text import plural
 
@@ -36,7 +37,8 @@ class ClipSet:
             with "; " between them, empty where nobody said.
 
     Raises:
-        InputError: shapes that do not belong together, NaN or infinity, an origin of several lines.
+        InputError: shapes that do not belong together, NaN, infinity, pixels, an origin of several
+            lines.
     """
 
     keypoints_2d: FloatArray
@@ -62,6 +64,11 @@ class ClipSet:
                 raise InputError(f"{name} is {values.dtype}, not float32")
             if not np.isfinite(values).all():
                 raise InputError(f"{name} holds NaN or infinity")
+        if (most := float(np.abs(self.keypoints_2d).max())) > MOST_NORMALISED:
+            raise InputError(
+                f"keypoints_2d reaches {most:g}, as pixels do: normalise by p / width * 2 - "
+                "[1, height / width]"
+            )
         if not self.origin.isprintable():
             raise InputError("origin holds a character that cannot be printed: give one line")
         if not (self.mm_per_unit > 0).all():

@@ -7,12 +7,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from posemamba.errors import InputError
 from posemamba.pose.metrics import Array, mpjpe, mpjpe_per_joint, n_mpjpe, p_mpjpe, velocity_error
 from posemamba.skeleton import JOINT_NAMES, ROOT
+from posemamba.text import printable
 
 if TYPE_CHECKING:
     from posemamba.data.clip_set import ClipSet
     from posemamba.pose.lift import Lift
+
+
+def why_unmeasurable(clips: ClipSet) -> str | None:
+    """Why errors over these clips mean nothing, with what to do; None where they do.
+
+    A truth of no extent is one: aligned with it, any pose has no error at all.
+    """
+    if clips.frames < 2:
+        return "clips of one frame have no velocity to measure: make longer ones"
+    extent = np.ptp(clips.poses_3d, axis=2).max(axis=-1)  # (clips, frames)
+    for clip, frame in np.argwhere(extent <= 0.0):
+        return (
+            f"poses_3d of clip '{printable(clips.names[clip])}', frame {frame}, has all joints at "
+            "one place: leave such frames out"
+        )
+    return None
 
 
 def clip_errors(lift: Lift, clips: ClipSet) -> dict[str, float]:
@@ -54,12 +72,16 @@ def detailed_errors(lift: Lift, clips: ClipSet) -> tuple[dict[str, float], dict[
 
 
 def _pairs(lift: Lift, clips: ClipSet) -> Iterator[tuple[Array, Array]]:
-    """Prediction and truth of each clip: (frames, joints, 3) root-relative, in millimetres."""
+    """Prediction and truth of each clip: (frames, joints, 3) root-relative, in millimetres.
+
+    Raises:
+        InputError: :func:`why_unmeasurable`.
+    """
+    if (reason := why_unmeasurable(clips)) is not None:
+        raise InputError(reason)
     for keypoints_2d, truth, scale in zip(
         clips.keypoints_2d, clips.poses_3d, clips.mm_per_unit, strict=True
     ):
-        pair = [lift(keypoints_2d[None])[0], truth]
-        pose, goal = (
-            (part - part[:, ROOT : ROOT + 1]).astype(np.float64) * float(scale) for part in pair
-        )
+        pair = (part.astype(np.float64) for part in (lift(keypoints_2d[None])[0], truth))
+        pose, goal = ((part - part[:, ROOT : ROOT + 1]) * float(scale) for part in pair)
         yield pose, goal

@@ -254,7 +254,7 @@ def _check_image(width: float, height: float) -> None:
 
 def _check_frames(frames: int) -> None:
     if not isinstance(frames, Integral) or frames < 1:
-        raise InputError(f"{printable(frames)} frames wanted: give a whole number, at least 1")
+        raise InputError(f"frames is {printable(frames)}: give a whole number, at least 1")
 
 
 def _count_frames(values: Array) -> int:

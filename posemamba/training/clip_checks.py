@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
+from posemamba.evaluation.clip_sets import why_unmeasurable
+from posemamba.skeleton import ROOT
 from posemamba.text import plural
 from posemamba.training.config import TrainConfig
+
+ROOT_OFFSET = 1e-3
+"""Units: more than rounding, less than a joint's error."""
 
 
 def check_training(clips: ClipSet, frames: int, name: str) -> None:
@@ -17,8 +24,15 @@ def check_training(clips: ClipSet, frames: int, name: str) -> None:
         name: of the clips, for the message.
 
     Raises:
-        InputError: clips that are too short.
+        InputError: clips that are too short, or poses that are not root-relative: the network would
+            learn where people stand.
     """
+    offset = float(np.abs(clips.poses_3d[:, :, ROOT]).max())
+    if offset > ROOT_OFFSET:
+        raise InputError(
+            f"{name}: poses_3d are not root-relative, joint {ROOT} is up to {offset:g} units from "
+            "the origin: subtract it from each pose"
+        )
     if clips.frames < frames:
         raise InputError(
             f"{name}: clips of {plural(clips.frames, 'frame')} cannot train a network on "
@@ -30,12 +44,10 @@ def check_validation(clips: ClipSet, name: str) -> None:
     """Refuse clips whose errors cannot be measured; any length from two frames can be.
 
     Raises:
-        InputError: clips of one frame.
+        InputError: :func:`posemamba.evaluation.clip_sets.why_unmeasurable`.
     """
-    if clips.frames < 2:
-        raise InputError(
-            f"{name}: clips of one frame have no velocity to measure: make longer ones"
-        )
+    if (reason := why_unmeasurable(clips)) is not None:
+        raise InputError(f"{name}: {reason}")
 
 
 def check_batches(sets: Sequence[ClipSet], config: TrainConfig, processes: int = 1) -> None:

@@ -230,7 +230,8 @@ def test_a_closed_pipe_is_not_a_failed_check() -> None:
 
 
 def test_integers_in_a_clip_set_become_floats(here: Path) -> None:
-    arrays = clip_arrays(keypoints_2d=np.zeros((2, 9, 17, 2), np.int64))
+    poses = np.arange(2 * 9 * 17 * 3, dtype=np.float32).reshape(2, 9, 17, 3) % 7 / 7
+    arrays = clip_arrays(keypoints_2d=np.zeros((2, 9, 17, 2), np.int64), poses_3d=poses)
     np.savez(here / "set.npz", **arrays)
     result = CliRunner().invoke(cli, ["evaluate", "--ckpt", "tiny.pth.tr", "--data", "set.npz"])
     assert result.exit_code == 0, result.output

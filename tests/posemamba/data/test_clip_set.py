@@ -44,6 +44,7 @@ BAD = [
     ("keypoints_2d", lambda v: v[..., :1], "keypoints_2d has shape"),
     ("keypoints_2d", lambda v: v[:0], "keypoints_2d has shape"),
     ("keypoints_2d", with_nan, "keypoints_2d holds"),
+    ("keypoints_2d", lambda v: v * 480 + 480, "keypoints_2d reaches .*, as pixels do: normalise"),
     ("poses_3d", lambda v: v[:, :2], "poses_3d has shape"),
     ("poses_3d", with_nan, "poses_3d holds"),
     ("mm_per_unit", lambda v: v[:1], r"2 clips: mm_per_unit has shape \(1,\)"),
