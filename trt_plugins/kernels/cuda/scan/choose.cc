@@ -41,10 +41,8 @@ bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) 
 // SMs beats the chunked one; below, too many SMs idle.
 constexpr int64_t kLeastFill = 72;
 constexpr int64_t kFull = 100;
-// Two states a lane may put two blocks on an SM, where four states have no kernel and the sequence
-// is not short.
+// Two states a lane may put two blocks on an SM, where four states have no kernel.
 constexpr int64_t kLeastTwice = 140;
-constexpr int64_t kLeastTwiceSteps = 256;
 // Up to so many steps the chunked design's second launch costs more than idle SMs do, and from so
 // many on a preparing kernel pays.
 constexpr int64_t kShort = 512;

@@ -1,6 +1,5 @@
 // Kernel arguments of CrossSelectiveScan, and how a direction walks the grid or a table.
-#ifndef POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_
+#pragma once
 
 #include <limits>
 
@@ -86,4 +85,3 @@ __device__ __forceinline__ GridPoint point_of_step(const CrossArgs& a, int order
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_CROSS_ARGS_CUH_

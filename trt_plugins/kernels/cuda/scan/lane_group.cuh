@@ -2,8 +2,7 @@
 //
 // Made to be right for every size: up to 256 states, any number of channels, any steps. Four to
 // sixteen channels a block, walked from the first step to the last.
-#ifndef POSEMAMBA_KERNELS_CUDA_LANE_GROUP_CUH_
-#define POSEMAMBA_KERNELS_CUDA_LANE_GROUP_CUH_
+#pragma once
 
 #include <cstddef>
 
@@ -86,4 +85,3 @@ struct GroupLaunch {
 };
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_LANE_GROUP_CUH_

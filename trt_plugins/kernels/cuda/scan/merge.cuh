@@ -1,6 +1,5 @@
 // Sum of the directional outputs, back in position order, plus the skip term D * u.
-#ifndef POSEMAMBA_KERNELS_CUDA_MERGE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_MERGE_CUH_
+#pragma once
 
 #include "cuda/scan/cross_args.cuh"
 
@@ -163,4 +162,3 @@ __global__ void __launch_bounds__(kMergeThreads, sizeof(T) == 2 ? 2 : 3)
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_MERGE_CUH_

@@ -1,8 +1,7 @@
 // Kernel arguments and the kernel of the generic SelectiveScan. The same ring of tiles and the same
 // recurrence as CrossSelectiveScan; rows are contiguous along the sequence, so a producer lane
 // stands for one step, and outputs pass through shared memory to be stored along the sequence.
-#ifndef POSEMAMBA_KERNELS_CUDA_SELECTIVE_SCAN_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SELECTIVE_SCAN_CUH_
+#pragma once
 
 #include "cuda/scan/chunked/phase.h"
 #include "cuda/scan/chunked/scan_core.cuh"
@@ -222,4 +221,3 @@ __global__ void __launch_bounds__(C::kThreads, C::kCpt > 1 ? 1 : C::kMinBlocks)
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_SELECTIVE_SCAN_CUH_

@@ -1,6 +1,5 @@
 // Which steps of a table visit a position: what a merge needs to read outputs in step order.
-#ifndef POSEMAMBA_KERNELS_CUDA_TABLE_LINKS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_TABLE_LINKS_CUH_
+#pragma once
 
 #include "cuda/scan/cross_args.cuh"
 
@@ -60,4 +59,3 @@ __global__ void __launch_bounds__(kLinkThreads)
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_TABLE_LINKS_CUH_

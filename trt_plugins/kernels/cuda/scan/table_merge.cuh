@@ -1,7 +1,6 @@
 // Sum of the outputs of every step that visits a position, plus the skip terms D * u of those
 // steps. Version 2 of merge.cuh.
-#ifndef POSEMAMBA_KERNELS_CUDA_TABLE_MERGE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_TABLE_MERGE_CUH_
+#pragma once
 
 #include "cuda/scan/merge.cuh"
 
@@ -175,4 +174,3 @@ __global__ void __launch_bounds__(kMergeThreads, sizeof(T) == 2 ? 2 : 3)
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_TABLE_MERGE_CUH_

@@ -8,8 +8,7 @@
 // tile; a state's scan over the lanes is then one shuffle, one exponential and one addition a
 // level. No shared memory and no barrier: other warps hide what one waits for. Nothing is added in
 // an order that depends on anything but the lane, so results repeat bit for bit.
-#ifndef POSEMAMBA_KERNELS_CUDA_SCAN_ALONG_TIME_KERNEL_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SCAN_ALONG_TIME_KERNEL_CUH_
+#pragma once
 
 #include "cuda/device/math.cuh"
 #include "cuda/scan/sequence_args.h"
@@ -192,4 +191,3 @@ __global__ void __launch_bounds__(32 * kWarps, (kSteps == 4 ? 24 : 16) / kWarps)
 }
 
 }  // namespace posemamba::cuda::along_time
-#endif  // POSEMAMBA_KERNELS_CUDA_SCAN_ALONG_TIME_KERNEL_CUH_

@@ -1,8 +1,7 @@
 // CrossSelectiveScan: how a chunk of a direction comes into shared memory, and where its gradients
 // go. Nothing is copied for each direction: x, x_dbl and dy are read where a step stands on the
 // grid. What the directions give back is in the order of their steps; `merge.cuh` adds it up.
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_CROSS_ROWS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_CROSS_ROWS_CUH_
+#pragma once
 
 #include "cuda/device/math.cuh"
 #include "cuda/scan/backward/problem.cuh"
@@ -291,4 +290,3 @@ class CrossRows {
 };
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_CROSS_ROWS_CUH_

@@ -1,6 +1,5 @@
 // The two kernels over chunks, a thread block takes some channels of a chunk; and their launches.
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_KERNELS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_KERNELS_CUH_
+#pragma once
 
 #include "cuda/device/start.h"
 #include "cuda/scan/backward/around.h"
@@ -50,4 +49,3 @@ cudaError_t launch_chunks(const typename Rows::Args& a, const Plan& plan, int64_
 }
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_KERNELS_CUH_

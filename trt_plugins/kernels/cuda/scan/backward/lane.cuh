@@ -4,8 +4,7 @@
 // g_s = C_s dy_s + a_(s+1) g_(s+1) are two recurrences, one in each direction (scan_backward.h).
 // Both are linear, so chunks run side by side: first each alone, from zero (`carry`); then what
 // enters it from both sides is known, and the gradients follow (`gradients`).
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_LANE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_LANE_CUH_
+#pragma once
 
 #include "cuda/device/math.cuh"
 #include "cuda/scan/backward/problem.cuh"
@@ -321,4 +320,3 @@ class Lane {
 };
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_LANE_CUH_

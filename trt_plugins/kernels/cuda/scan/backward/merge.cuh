@@ -1,7 +1,6 @@
 // The gradients of x, x_dbl, B and C from the parts that blocks left in the workspace, each added
 // in one order.
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_
+#pragma once
 
 #include "cuda/scan/backward/cross_rows.cuh"
 #include "cuda/scan/backward/plan.h"
@@ -105,4 +104,3 @@ __global__ void __launch_bounds__(kThreads) states_kernel(const __grid_constant_
 }
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_MERGE_CUH_

@@ -1,6 +1,5 @@
 // What every backward kernel knows of its problem, whatever the operator.
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_PROBLEM_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_PROBLEM_CUH_
+#pragma once
 
 #include <cuda_runtime.h>
 
@@ -57,4 +56,3 @@ __device__ __forceinline__ Place place_of(const Problem& p) {
 }
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_PROBLEM_CUH_

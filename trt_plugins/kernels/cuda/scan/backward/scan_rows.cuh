@@ -1,7 +1,6 @@
 // SelectiveScan: how a chunk of a group comes into shared memory, and where its gradients go. Rows
 // run along the steps, so neighbouring threads take neighbouring steps.
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_SCAN_ROWS_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_SCAN_ROWS_CUH_
+#pragma once
 
 #include "cuda/device/math.cuh"
 #include "cuda/scan/backward/problem.cuh"
@@ -156,4 +155,3 @@ class ScanRows {
 };
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_SCAN_ROWS_CUH_

@@ -1,7 +1,6 @@
 // Global memory to shared memory with many loads on their way at once. One by one, each loop waits
 // for memory as often as it turns: that was most of the kernels' time.
-#ifndef POSEMAMBA_KERNELS_CUDA_BACKWARD_STAGED_CUH_
-#define POSEMAMBA_KERNELS_CUDA_BACKWARD_STAGED_CUH_
+#pragma once
 
 #include <cuda_runtime.h>
 
@@ -32,4 +31,3 @@ __device__ __forceinline__ void staged(int first, int count, int stride, const L
 }
 
 }  // namespace posemamba::cuda::backward
-#endif  // POSEMAMBA_KERNELS_CUDA_BACKWARD_STAGED_CUH_

@@ -2,8 +2,7 @@
 // one (batch item, direction, chunk); producer warps gather, convert and project the next tile
 // while scan warps work on this one. Outputs go out in step order, one buffer per direction, in the
 // type of x.
-#ifndef POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
-#define POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_
+#pragma once
 
 #include "cuda/scan/chunked/cross_producer.cuh"
 #include "cuda/scan/chunked/phase.h"
@@ -128,4 +127,3 @@ __global__ void __launch_bounds__(C::kThreads, sizeof(T) == 4 && Rank > 8 ? 1 : 
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_CROSS_SCAN_CUH_

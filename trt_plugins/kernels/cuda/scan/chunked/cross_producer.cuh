@@ -1,6 +1,5 @@
 // Producer warps of CrossSelectiveScan for any type and dt rank: the dt projection on the FMA pipe.
-#ifndef POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
-#define POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_
+#pragma once
 
 #include "cuda/scan/chunked/scan_core.cuh"
 #include "cuda/scan/chunked/walk.cuh"
@@ -364,4 +363,3 @@ class CrossProducer {
 };
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_CROSS_PRODUCER_CUH_

@@ -1,6 +1,5 @@
 // Instantiates the kernels of one type over every configuration.
-#ifndef POSEMAMBA_KERNELS_CUDA_KERNEL_TABLE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_KERNEL_TABLE_CUH_
+#pragma once
 
 #include <utility>
 
@@ -54,4 +53,3 @@ Kernel scan_of(int32_t config, std::index_sequence<I...>) {
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_KERNEL_TABLE_CUH_

@@ -1,7 +1,6 @@
 // The recurrence h <- exp(dt A) h + dt u B, y = C.h over one shared-memory tile. Both operators use
 // it; they differ in who fills the tile and where y goes.
-#ifndef POSEMAMBA_KERNELS_CUDA_SCAN_CORE_CUH_
-#define POSEMAMBA_KERNELS_CUDA_SCAN_CORE_CUH_
+#pragma once
 
 #include <limits>
 
@@ -265,4 +264,3 @@ __device__ __forceinline__ void load_carry(Scanner<C>& s, const Carry& carry, in
 }
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_SCAN_CORE_CUH_

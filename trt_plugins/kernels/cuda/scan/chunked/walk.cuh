@@ -1,7 +1,6 @@
 // Where a direction's steps lie: on the grid of version 1, or in the tables of version 2. A
 // producer warp asks for a tile's steps, a lane for one of them.
-#ifndef POSEMAMBA_KERNELS_CUDA_WALK_CUH_
-#define POSEMAMBA_KERNELS_CUDA_WALK_CUH_
+#pragma once
 
 #include "cuda/scan/chunked/scan_core.cuh"
 #include "cuda/scan/cross_args.cuh"
@@ -154,4 +153,3 @@ class TableWalk {
 };
 
 }  // namespace posemamba::cuda
-#endif  // POSEMAMBA_KERNELS_CUDA_WALK_CUH_

@@ -3,8 +3,7 @@
 // A block walks a direction of a batch item for some channels. What it writes is its own: it adds
 // to the positions of its table in the order of the steps, so that repeats need no atomics and
 // every launch gives the same bits.
-#ifndef POSEMAMBA_KERNELS_CUDA_INDEXED_KERNEL_CUH_
-#define POSEMAMBA_KERNELS_CUDA_INDEXED_KERNEL_CUH_
+#pragma once
 
 #include "cuda/scan/lane_group.cuh"
 
@@ -268,4 +267,3 @@ __global__ void __launch_bounds__(kGroupThreads) merge_kernel(const __grid_const
 }
 
 }  // namespace posemamba::cuda::indexed
-#endif  // POSEMAMBA_KERNELS_CUDA_INDEXED_KERNEL_CUH_

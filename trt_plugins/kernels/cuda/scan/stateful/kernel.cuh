@@ -1,7 +1,6 @@
 // SelectiveScan, version 2: a block walks a group of a batch item for some channels, from the state
 // it is given to the one it gives back.
-#ifndef POSEMAMBA_KERNELS_CUDA_STATEFUL_KERNEL_CUH_
-#define POSEMAMBA_KERNELS_CUDA_STATEFUL_KERNEL_CUH_
+#pragma once
 
 #include "cuda/scan/lane_group.cuh"
 #include "cuda/scan/sequence_args.h"
@@ -167,4 +166,3 @@ __global__ void __launch_bounds__(kGroupThreads) scan_kernel(const __grid_consta
 }
 
 }  // namespace posemamba::cuda::stateful
-#endif  // POSEMAMBA_KERNELS_CUDA_STATEFUL_KERNEL_CUH_
