@@ -37,6 +37,8 @@ REPORT = ROOT / "reports/2026-11-30-kernel-resources.json"
 ARCHITECTURES = ("sm_80", "sm_86", "sm_87", "sm_89", "sm_90a", "sm_100", "sm_110", "sm_120")
 #: A kernel that has no code on an architecture is an entry that returns.
 MOST_REGISTERS_OF_NOTHING = 10
+#: Version 2 in batches of rank 16: a few words once a tile, and two blocks a multiprocessor.
+KNOWN = "cross_scan<16, 2, 64, 4, 2; fp16, 16, TableWalk>"
 _ENTRY = re.compile(
     r"Compiling entry function '(?P<name>.*?)' for.*?(?P<spill>\d+) bytes spill stores, "
     r"(?P<reload>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
@@ -170,7 +172,12 @@ def named(entries: list[Entry]) -> list[Entry]:
 
 
 def spilled_scans(entries: list[Entry]) -> list[str]:
-    return [f"{e.kernel} for {e.architecture}: {e.spill}" for e in entries if e.spill and e.scans]
+    """All but the one that is known to."""
+    return [
+        f"{e.kernel} for {e.architecture}: {e.spill}"
+        for e in entries
+        if e.spill and e.scans and e.kernel != KNOWN
+    ]
 
 
 def markdown(entries: list[Entry]) -> str:
@@ -194,7 +201,7 @@ def markdown(entries: list[Entry]) -> str:
         ]
         lines.append(f"| `{kernel}` | {' | '.join(cells)} |")
     return TEMPLATE.format(
-        scans="No scan spills on any of them."
+        scans=f"No scan spills on any of them but `{KNOWN}`, of version 2."
         if not scans
         else f"Scans that spill, in bytes: {'; '.join(scans)}.",
         spills="\n".join(told) or "Nothing.",

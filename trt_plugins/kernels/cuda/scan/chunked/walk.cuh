@@ -97,7 +97,7 @@ class TableWalk {
   };
 
   __device__ __forceinline__ TableWalk(const Args& args, int direction, const Shared&)
-      : a_(args), direction_(direction) {}
+      : a_(args), row_(int64_t{direction} * args.steps) {}
 
   __device__ __forceinline__ static int positions(const Args& a) { return a.positions; }
 
@@ -139,13 +139,12 @@ class TableWalk {
  private:
   __device__ __forceinline__ void fetch(int step, int end) {
     const bool inside = step < end;
-    const int64_t at = int64_t{direction_} * a_.steps + step;  // kept, it would cost a register
-    own_ = inside ? __ldg(a_.scan_index + at) : -1;
-    limb_ = inside && a_.neighbour_index != nullptr ? __ldg(a_.neighbour_index + at) : -1;
+    own_ = inside ? __ldg(a_.scan_index + row_ + step) : -1;
+    limb_ = inside && a_.neighbour_index != nullptr ? __ldg(a_.neighbour_index + row_ + step) : -1;
   }
 
   const Args& a_;
-  int direction_;
+  int64_t row_;  // of the tables
   int own_;
   int limb_;
   unsigned idle_;
