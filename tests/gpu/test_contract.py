@@ -27,13 +27,17 @@ def cross(lib: ctypes.CDLL, tuning: Tuning | None = None) -> Op:
     return Op(lib, inputs, torch.empty_like(inputs.x), tuning)
 
 
+def half_sums_of_float32(p: CrossScanParams) -> None:
+    p.dtype, p.half_sums = 0, 1  # PM_FLOAT32
+
+
 BREAKS: list[tuple[str, Callable[[CrossScanParams], None], int]] = [
     ("x", lambda p: setattr(p, "x", None), CUDA_INVALID_VALUE),
     ("y", lambda p: setattr(p, "y", None), CUDA_INVALID_VALUE),
     ("batch", lambda p: setattr(p, "batch", 0), CUDA_INVALID_VALUE),
     ("d_state", lambda p: setattr(p, "d_state", 65), CUDA_INVALID_VALUE),
     ("dtype", lambda p: setattr(p, "dtype", 2), CUDA_INVALID_VALUE),
-    ("half_sums, float32", lambda p: setattr(p, "half_sums", 1), CUDA_INVALID_VALUE),
+    ("half_sums, float32", half_sums_of_float32, CUDA_INVALID_VALUE),
     ("half_sums", lambda p: setattr(p, "half_sums", 2), CUDA_INVALID_VALUE),
     ("stride", lambda p: setattr(p, "x_stride", 64), CUDA_INVALID_VALUE),
     ("order", lambda p: p.order.__setitem__(0, 4), CUDA_INVALID_VALUE),

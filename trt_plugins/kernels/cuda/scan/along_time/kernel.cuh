@@ -11,6 +11,7 @@
 #pragma once
 
 #include "cuda/device/math.cuh"
+#include "cuda/device/occupancy.cuh"
 #include "cuda/scan/sequence_args.h"
 
 namespace posemamba::cuda::along_time {
@@ -136,9 +137,9 @@ __device__ __forceinline__ float scan_state(const Times<kSteps>& t, const float 
 }
 
 // kAligned: every row's runs of a lane's steps can be read at once. Registers: 4 steps leave 24
-// warps an SM, 8 leave 16.
+// warps an SM, 8 leave 16; a block less from sm_100 on.
 template <typename T, int kSteps, bool kAligned>
-__global__ void __launch_bounds__(32 * kWarps, (kSteps == 4 ? 24 : 16) / kWarps)
+__global__ void __launch_bounds__(32 * kWarps, blocks_of_sm((kSteps == 4 ? 24 : 16) / kWarps))
     along_time_kernel(const __grid_constant__ Args a) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int64_t row =

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cuda/device/math.cuh"
+#include "cuda/device/occupancy.cuh"
 #include "cuda/device/start.h"
 #include "cuda/scan/backward/around.h"
 #include "cuda/scan/backward/staged.cuh"
@@ -18,7 +19,7 @@ constexpr int kAhead = 8;  // chunks read at once
 
 // A thread is four states of a channel of a row. blockIdx.y 0 walks the states forwards, 1 what is
 // asked of them backwards: what enters a chunk takes the place of what the chunk gives by itself.
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, blocks_of_sm(4))
     hand_over_kernel(const __grid_constant__ HandOverArgs a) {
   const Problem& p = a.problem;
   const int64_t i = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kPerLane;
