@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from places import ROOT
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import kernel_resources as resources
-from kernel_resources import Entry, Job
+from kernel_resources import ARCHITECTURES, Entry, Job
 
 SAID = """
 ptxas info    : 0 bytes gmem
@@ -77,3 +78,23 @@ def test_a_page_names_spills_and_leaves_out_what_has_no_code() -> None:
     assert f"| `only` | - | {' | '.join(nothing)} | 168 | {' | '.join(nothing)} |" in lines
     assert "- `about`: 8 on sm_80" in lines
     assert "Scans that spill, in bytes: about for sm_80: 8." in lines
+
+
+def committed() -> list[Entry]:
+    return [Entry(**row) for row in json.loads(resources.REPORT.read_text(encoding="utf-8"))]
+
+
+def test_no_scan_but_the_known_ones_spills_on_any_architecture() -> None:
+    entries = committed()
+    assert resources.spilled_scans(entries) == []
+    scans = {e.architecture for e in entries if e.scans}
+    assert scans == set(ARCHITECTURES)
+
+
+def test_the_committed_page_is_of_its_data_and_has_every_file_with_kernels() -> None:
+    entries = committed()
+    page = resources.REPORT.with_suffix(".md").read_text(encoding="utf-8")
+    assert resources.markdown(entries) == page
+    kernels = resources.KERNELS / "cuda"
+    sources = {str(path.relative_to(kernels)) for path in kernels.rglob("*.cu")}
+    assert {e.source for e in entries} <= sources
