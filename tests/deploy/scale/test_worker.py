@@ -118,7 +118,8 @@ def test_names_in_any_letters(job: Job, tmp_path: Path, name: bytes) -> None:
 
 
 def test_what_cannot_be_written_is_named_by_its_place(job: Job) -> None:
-    item = Item(f"{'n' * 250}.json", items(job)[0].source)
+    """A name longer than file systems take."""
+    item = Item(f"{'n' * 256}.json", items(job)[0].source)
     ((status, entry),) = answers(job, (item,), [None])
     assert status == "failed"
     assert job.staging not in entry.failed
