@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 from compare_cells import COMPILED, FLOW, FRAMES, HALF, MOTIONBERT, ORT, SUMS, TORCH, Cell
-from gpu_forward import build, milliseconds, official_flow, worst_clip_mm
+from gpu_forward import build, milliseconds, worst_clip_mm
 from gpu_ort import device_bytes, model_path, on_gpu, real_clips
-from motionbert import tuned, with_confidence
+from motionbert import compiled, with_confidence
+from torch import Tensor
 
 from pmexport.runtimes.base import Bound, FloatArray, RuntimeOptions
 from pmexport.runtimes.ort_cuda import OrtCuda
@@ -33,6 +34,7 @@ from pmexport.runtimes.torch_cuda import TorchBound
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 from posemamba.model.inference import PoseMambaInference
+from posemamba.model.network import PoseMamba
 
 MIB = 2**20
 WARM_CALLS, LEAST_CALLS, MOST_CALLS, SECONDS = 3, 7, 100, 0.4
@@ -184,6 +186,19 @@ def in_ort(cell: Cell, models: Path) -> Ready:
     return Ready(bound, before + path.stat().st_size)
 
 
+def official_flow(model: PoseMamba) -> Callable[[Tensor], Tensor]:
+    """The published data flow: mamba-ssm's scan between gathers and merges, fp16 autocast."""
+    model.set_scan("mamba-ssm")
+
+    @torch.no_grad()
+    def lift(keypoints: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.float16):
+            poses: Tensor = model(keypoints)
+        return poses
+
+    return lift
+
+
 _COMPILED: list[Callable[[Any], Any]] = []
 
 
@@ -191,7 +206,7 @@ def compiled_network() -> Callable[[Any], Any]:
     """MotionBERT for the one batch that this process has."""
     if not _COMPILED:
         torch.manual_seed(0)
-        _COMPILED.append(tuned(compiled=True))
+        _COMPILED.append(compiled())
     return _COMPILED[0]
 
 

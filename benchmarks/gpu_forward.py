@@ -1,4 +1,4 @@
-"""Time the whole forward on a GPU: ours beside the mamba-ssm data flow, with a breakdown by kernel.
+"""Time our whole forward on a GPU, with a breakdown by kernel (others: :mod:`gpu_compare`).
 
 One run measures every size and batch; medians of CUDA-graph replays, and the drift in millimetres
 against the float32 network on real clips. Weights are seeded random: speed does not depend on them.
@@ -97,23 +97,8 @@ def worst_clip_mm(expected: FloatArray, poses_3d: FloatArray) -> float:
     )
 
 
-def official_flow(model: PoseMamba) -> Callable[[Tensor], Tensor]:
-    """The published data flow: mamba-ssm's scan between gathers and merges, fp16 autocast."""
-    model.set_scan("mamba-ssm")
-
-    @torch.no_grad()
-    def lift(keypoints: Tensor) -> Tensor:
-        with torch.autocast("cuda", torch.float16):
-            poses: Tensor = model(keypoints)
-        return poses
-
-    return lift
-
-
-def measure(
-    variant: str, batch: int, frames: int, *, fused_only: bool, baseline: bool
-) -> list[dict[str, Any]]:
-    """Rows for one size, batch and window: ours in fp16, fp32 and with TF32, the mamba-ssm flow."""
+def measure(variant: str, batch: int, frames: int, *, fused_only: bool) -> list[dict[str, Any]]:
+    """Rows for one size, batch and window: fp16, and unless ``fused_only`` the composed paths."""
     model = build(variant).cuda()
     keypoints = torch.rand(batch, frames, 17, 2, device="cuda") * 2 - 1
     runs: dict[str, Callable[[Tensor], Tensor]] = {
@@ -123,8 +108,6 @@ def measure(
         runs["composed fp16"] = PoseMambaInference(model, torch.float16, fused=False)
         runs["composed fp32"] = PoseMambaInference(model, torch.float32)
         runs["composed tf32"] = runs["composed fp32"]
-    if baseline:
-        runs["mamba-ssm flow fp16"] = official_flow(build(variant).cuda())
     rows = []
     for name, lift in runs.items():
         torch.backends.cuda.matmul.allow_tf32 = name == "composed tf32"
@@ -152,31 +135,12 @@ def measure(
     return rows
 
 
-def motionbert(batch: int) -> dict[str, Any]:
-    """What a user would run instead of L, as fast as PyTorch makes it; timed as ours."""
-    from motionbert import tuned
-
-    keypoints = torch.rand(batch, FRAMES, 17, 3, device="cuda") * 2 - 1
-    graph = capture(tuned(compiled=True), keypoints)
-    ms = milliseconds(lambda: graph(keypoints))
-    return {
-        "variant": "MotionBERT",
-        "batch": batch,
-        "frames": FRAMES,
-        "run": "half weights, fused attention, compiled",
-        "ms": round(ms, 3),
-        "ms_per_clip": round(ms / batch, 3),
-    }
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", default="S,B,L,X")
     parser.add_argument("--batches", default="1,8,32")
     parser.add_argument("--frames", default=str(FRAMES), help="lengths of the window")
     parser.add_argument("--fused-only", action="store_true", help="not the composed paths")
-    parser.add_argument("--baseline", action="store_true", help="also time the mamba-ssm flow")
-    parser.add_argument("--motionbert", action="store_true", help="also time MotionBERT compiled")
     parser.add_argument("--json", type=Path, required=True, help="where to write the rows")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
@@ -190,12 +154,8 @@ def main() -> int:
     batches = [int(batch) for batch in options.batches.split(",")]
     frames = [int(length) for length in options.frames.split(",")]
     for variant, batch, length in product(options.variants.split(","), batches, frames):
-        for row in measure(
-            variant, batch, length, fused_only=options.fused_only, baseline=options.baseline
-        ):
+        for row in measure(variant, batch, length, fused_only=options.fused_only):
             keep(row)
-    for batch in batches if options.motionbert else []:
-        keep(motionbert(batch))
     options.json.write_text(json.dumps({"environment": environment(), "rows": rows}, indent=1))
     return 0
 

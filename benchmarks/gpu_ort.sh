@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: build the libraries, export the models, test ONNX Runtime's CUDA
 # provider and time every way of running the network.
-#   benchmarks/gpu_ort.sh [build|export|test|run|report|motionbert|runtime]...   (default: all, in this order)
+#   benchmarks/gpu_ort.sh [build|export|test|run|report|runtime]...   (default: all, in this order)
 # ORT_DIR: a folder with onnxruntime's CUDA build (benchmarks/gpu_unpack_ort.sh), where it is not installed.
 # BUDGET: seconds for `run` (1200; all 216 cells took an H100 700).
 # VARIANTS, PRECISIONS: what is exported (S B L X, fp16 fp32).
@@ -43,14 +43,13 @@ export_models() {
 
 for step in "${@:-all}"; do
   case $step in
-    all) "$0" build export test run report motionbert runtime ;;
+    all) "$0" build export test run report runtime ;;
     build) build ;;
     export) export_models ;;
     test) "$PYTHON" -m pytest -v -m gpu -p no:cacheprovider tests/gpu/test_ort_cuda.py tests/gpu/test_ort_version_2.py ;;
     run) "$PYTHON" benchmarks/gpu_ort.py run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
     report) "$PYTHON" benchmarks/gpu_ort_report.py "$OUT/ort.json" --out "$OUT" ;;
     runtime) "$PYTHON" benchmarks/gpu_runtime.py run --models "$MODELS" --out "$OUT" ;;
-    motionbert) "$PYTHON" benchmarks/gpu_motionbert.py --models "$MODELS" --out "$OUT" ;;
     *)
       echo "gpu_ort.sh: unknown step '$step'; see its first lines" >&2
       exit 2

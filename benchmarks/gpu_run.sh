@@ -4,7 +4,7 @@
 #   build      the libraries and posemamba_block_bench, for this GPU
 #   test       tests/gpu; sanitize: four checkers at once; verify: test and sanitize at once
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
-#   forward    whole networks, fused, with MotionBERT compiled; composed: also the composed paths
+#   forward    whole networks, fused; composed: also the composed paths
 #   compare    one table: ours in PyTorch and, with $ORT_DIR, in ONNX Runtime, the authors' flow with mamba-ssm,
 #              MotionBERT; memory of each. Rows begin for $BUDGET seconds (300), on the cores $QUIET (0,1,2,3),
 #              of $NETWORKS (S,B,L,X,MotionBERT).
@@ -109,17 +109,9 @@ bench() {
   "$PYTHON" benchmarks/gpu_version_2.py | tee "$OUT/version-2.md"
 }
 
-forward() {
-  "$PYTHON" benchmarks/gpu_forward.py --fused-only --motionbert --json "$OUT/forward.json"
-}
+forward() { "$PYTHON" benchmarks/gpu_forward.py --fused-only --json "$OUT/forward.json"; }
 
-composed() {
-  local baseline=()
-  if "$PYTHON" -c 'import mamba_ssm.ops.selective_scan_interface' 2>/dev/null; then
-    baseline=(--baseline)
-  fi
-  "$PYTHON" benchmarks/gpu_forward.py "${baseline[@]}" --json "$OUT/composed.json"
-}
+composed() { "$PYTHON" benchmarks/gpu_forward.py --json "$OUT/composed.json"; }
 
 # What needs no library of ours, while those are built: ONNX files on the cores, MotionBERT's kernels on the GPU.
 models=${MODELS:-out/models}

@@ -23,9 +23,9 @@ Axis = Literal["joints", "frames"]
 class Attention(nn.Module):
     """Self-attention among the joints of a frame or the frames of a joint."""
 
-    def __init__(self, axis: Axis, published: bool) -> None:
+    def __init__(self, axis: Axis) -> None:
         super().__init__()
-        self.axis, self.published = axis, published
+        self.axis = axis
         self.qkv = nn.Linear(CHANNELS, 3 * CHANNELS)
         self.out = nn.Linear(CHANNELS, CHANNELS)
 
@@ -33,11 +33,7 @@ class Attention(nn.Module):
         parts = self.qkv(x).unflatten(-1, (3, HEADS, -1))  # (batch, frames, joints, 3, heads, c)
         order = (3, 0, 1, 4, 2, 5) if self.axis == "joints" else (3, 0, 2, 4, 1, 5)
         q, k, v = parts.permute(order).flatten(1, 2)  # each (batch * other axis, heads, axis, c)
-        if self.published:
-            weights = ((q @ k.mT) * q.shape[-1] ** -0.5).softmax(-1)
-            mixed = weights @ v
-        else:
-            mixed = scaled_dot_product_attention(q, k, v)
+        mixed = scaled_dot_product_attention(q, k, v)
         mixed = mixed.transpose(1, 2).flatten(2).unflatten(0, (x.shape[0], -1))
         return self.out(mixed if self.axis == "joints" else mixed.transpose(1, 2))  # type: ignore[no-any-return]
 
@@ -55,12 +51,12 @@ class Mlp(nn.Module):
 class Stream(nn.Module):
     """Attention and MLP along one axis, then along the other, each behind a norm, all residual."""
 
-    def __init__(self, axes: tuple[Axis, Axis], published: bool) -> None:
+    def __init__(self, axes: tuple[Axis, Axis]) -> None:
         super().__init__()
         self.steps = nn.ModuleList(
             nn.Sequential(nn.LayerNorm(CHANNELS), step)
             for axis in axes
-            for step in (Attention(axis, published), Mlp())
+            for step in (Attention(axis), Mlp())
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,23 +66,15 @@ class Stream(nn.Module):
 
 
 class MotionBert(nn.Module):
-    """Layers of two streams (space first, time first), mixed by weights learnt for each joint.
+    """Layers of two streams (space first, time first), mixed by weights learnt for each joint."""
 
-    Args:
-        published: attention in three steps, as in the authors' code, else in one kernel.
-    """
-
-    def __init__(self, published: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.embed = nn.Linear(3, CHANNELS)
         self.joint_embedding = nn.Parameter(0.02 * torch.randn(JOINTS, CHANNELS))
         self.frame_embedding = nn.Parameter(0.02 * torch.randn(FRAMES, 1, CHANNELS))
-        self.space_first = nn.ModuleList(
-            Stream(("joints", "frames"), published) for _ in range(LAYERS)
-        )
-        self.time_first = nn.ModuleList(
-            Stream(("frames", "joints"), published) for _ in range(LAYERS)
-        )
+        self.space_first = nn.ModuleList(Stream(("joints", "frames")) for _ in range(LAYERS))
+        self.time_first = nn.ModuleList(Stream(("frames", "joints")) for _ in range(LAYERS))
         self.mix = nn.ModuleList(nn.Linear(2 * CHANNELS, 2) for _ in range(LAYERS))
         self.norm = nn.LayerNorm(CHANNELS)
         self.representation = nn.Linear(CHANNELS, CHANNELS)
@@ -108,23 +96,11 @@ def with_confidence(keypoints_2d: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
     return np.concatenate((keypoints_2d, np.ones_like(keypoints_2d[..., :1])), -1)
 
 
-def as_published() -> Callable[[Tensor], Tensor]:
-    model = MotionBert(published=True).cuda().eval()
-
-    @torch.no_grad()
-    def network(keypoints: Tensor) -> Tensor:
-        with torch.autocast("cuda", torch.float16):
-            poses: Tensor = model(keypoints)
-        return poses.float()
-
-    return network
-
-
-def tuned(*, compiled: bool = False) -> Callable[[Tensor], Tensor]:
-    model = MotionBert(published=False).cuda().half().eval()
-    if compiled:
-        torch.compiler.reset()  # or another batch would be compiled for any batch, and slower
-        model.compile()
+def compiled() -> Callable[[Tensor], Tensor]:
+    """As fast as PyTorch makes it: half-precision weights, attention in one kernel, compiled."""
+    model = MotionBert().cuda().half().eval()
+    torch.compiler.reset()  # or another batch would be compiled for any batch, and slower
+    model.compile()
 
     @torch.no_grad()
     def network(keypoints: Tensor) -> Tensor:
