@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 
 from pmexport.format.files import file_sha256
-from pmexport.format.integrity import fault
+from pmexport.format.integrity import every_tensor, fault
 from pmexport.format.metadata import parse_metadata
 from pmexport.format.names import OP_DOMAIN, TARGET, TARGET_KEY
 from pmexport.format.operators import HALF_SUMS, OPERATORS, inputs_by_name
@@ -230,7 +230,7 @@ class ModelFile:
         return sorted(
             {
                 entry.value
-                for tensor in self.proto.graph.initializer
+                for tensor in every_tensor(self.proto.graph)
                 for entry in tensor.external_data
                 if entry.key == "location"
             }
