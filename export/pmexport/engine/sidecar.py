@@ -18,7 +18,7 @@ from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 from posemamba.files.input import ABSENT, why_no_file
 from posemamba.files.signatures import ENGINES, HEAD, TEXT, what_it_is
-from posemamba.text import printable
+from posemamba.text import json_text, printable
 
 SCHEMA_VERSION = 1
 
@@ -39,7 +39,7 @@ def to_text(sidecar: Mapping[str, Any]) -> str:
     problem = schema_problem(sidecar)
     if problem is not None:
         raise ValueError(f"sidecar: {problem}")
-    return json.dumps(sidecar, indent=2) + "\n"
+    return json_text(sidecar) + "\n"
 
 
 def schema_problem(sidecar: object) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +76,7 @@ def write(path: str | Path, motion: Motion) -> list[Path]:
     target = Path(path)
     chosen = check_target(target, motion.units)
     _check_motion(motion)
+    motion = replace(motion, source=_as_text(motion.source), model=_as_text(motion.model))
     groups: Sequence[tuple[Track, ...]] = (motion.tracks,)
     if chosen.one_person:
         groups = [(track,) for track in motion.tracks]
@@ -112,6 +114,11 @@ def check_target(path: Path, units: str | None = None) -> Format:
         name, install = chosen.needs
         raise Missing(f"'{path}': {chosen.suffix} needs {name}: pip install {install}")
     return chosen
+
+
+def _as_text(name: str) -> str:
+    """Of a file's name, which is bytes: U+FFFD where these are no UTF-8, as each format asks."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", name)
 
 
 def _beside(target: Path, track: Track) -> Path:
