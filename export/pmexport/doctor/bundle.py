@@ -32,7 +32,9 @@ like a secret <secret>. Look into it before you send it: no list of patterns kno
 """
 
 
-def write_bundle(path: Path, diagnosis: Diagnosis, scrubber: Scrubber | None = None) -> None:
+def write_bundle(
+    path: str | os.PathLike[str], diagnosis: Diagnosis, scrubber: Scrubber | None = None
+) -> None:
     """Write the archive, whole or not at all.
 
     Args:
@@ -41,6 +43,7 @@ def write_bundle(path: Path, diagnosis: Diagnosis, scrubber: Scrubber | None = N
     Raises:
         InputError: it cannot be written.
     """
+    path = Path(path)
     clean = scrubber or Scrubber.of_this_machine()
     texts = {
         "about.txt": _ABOUT,

@@ -6,6 +6,7 @@ Only ``onnx`` is needed, neither PyTorch nor a runtime.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -279,7 +280,7 @@ class ModelFile:
         }
 
 
-def open_model(file: Path | ModelFile) -> ModelFile:
+def open_model(file: str | os.PathLike[str] | ModelFile) -> ModelFile:
     """Read and judge an ONNX file; one that is open already is returned as it is.
 
     Raises:

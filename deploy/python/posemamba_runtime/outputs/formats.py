@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def write(path: str | Path, motion: Motion) -> list[Path]:
+def write(path: str | os.PathLike[str], motion: Motion) -> list[Path]:
     """Write everybody in a motion, in the format that the name ends in.
 
     Of a format whose files hold one person, the first person's is ``path``; each other's has the
@@ -88,7 +89,7 @@ def write(path: str | Path, motion: Motion) -> list[Path]:
     return paths
 
 
-def check_target(path: Path, units: str | None = None) -> Format:
+def check_target(path: str | os.PathLike[str], units: str | None = None) -> Format:
     """What :func:`write` refuses about a name, before there is a motion.
 
     Args:
@@ -97,6 +98,7 @@ def check_target(path: Path, units: str | None = None) -> Format:
     Raises:
         BadArgument, Missing: as :func:`write`.
     """
+    path = Path(path)
     chosen = FORMATS.get(path.suffix.lower())
     if chosen is None:
         near = difflib.get_close_matches(path.suffix.lower(), FORMATS, n=1)
