@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
+import re
 from collections.abc import Sequence
 
 from posemamba.errors import InputError
 
 _NAME_LIMIT = 160
 _TEXT_LIMIT = 230
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def one_line(text: object) -> str:
@@ -21,6 +24,16 @@ def printable(text: object, limit: int = 60) -> str:
     """Text from an untrusted file as one bounded, printable piece of a message."""
     line = one_line(text)
     return line if len(line) <= limit else line[: limit - 3] + "..."
+
+
+def json_text(value: object, indent: int = 2) -> str:
+    """JSON that every reader takes: what is no character gives way to U+FFFD.
+
+    Python holds each byte of a file's name that is no UTF-8 as half of a surrogate pair, and would
+    write that.
+    """
+    text = _LONE_SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False))
+    return json.dumps(json.loads(text), indent=indent)
 
 
 def problem(path: str | os.PathLike[str], text: str) -> InputError:

@@ -79,7 +79,7 @@ def custom_op_providers() -> list[str]:
         ) from None
 
 
-def plugin_architectures(library: str | Path) -> str | None:
+def plugin_architectures(library: str | os.PathLike[str]) -> str | None:
     """The GPUs a plugin's kernels are compiled for, such as ``sm87 sm90 ptx90``.
 
     No GPU is needed. None for a library that cannot be loaded or does not say.
@@ -90,7 +90,7 @@ def plugin_architectures(library: str | Path) -> str | None:
         return None
 
 
-def _ask(library: str | Path, question: str) -> str:
+def _ask(library: str | os.PathLike[str], question: str) -> str:
     """What a function of a library, ``const char* f(void)``, returns."""
     import ctypes
 

@@ -31,7 +31,7 @@ SETTINGS, RUNS = "settings.json", "runs"
 
 def run(
     settings: Settings,
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     jobs: int,
     rows: Sequence[Row] = ROWS,
@@ -50,6 +50,7 @@ def run(
         InputError: the folder holds other settings or cannot be written, a file is missing or
             wrong, or a setting no run can have.
     """
+    folder = Path(folder)
     check_folder(folder, (SETTINGS, "ablation.json", "ablation.md", "ablation.svg"))
     check_folder(folder / RUNS)
     settings = settings.with_digests()
@@ -87,8 +88,11 @@ def _report(
     return AblationReport(settings.to_dict(), tuple(rows), figures, environments)
 
 
-def write_report(report: AblationReport, folder: Path, *, plot: bool = False) -> bool:
+def write_report(
+    report: AblationReport, folder: str | os.PathLike[str], *, plot: bool = False
+) -> bool:
     """Write ``ablation.json``, ``.md`` and, if asked, ``.svg``; False if matplotlib is missing."""
+    folder = Path(folder)
     texts = {"json": json.dumps(report.to_dict(), indent=1) + "\n", "md": report.markdown()}
     for ending, text in texts.items():
         with replacing(folder / f"ablation.{ending}") as temporary:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -49,12 +50,13 @@ class WeightFile:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def read_weight_file(path: Path) -> WeightFile:
+def read_weight_file(path: str | os.PathLike[str]) -> WeightFile:
     """Read a checkpoint file, an unpacked folder, or shards by their index.
 
     Raises:
         InputError: no such path, unreadable, not a checkpoint, truncated, corrupt or unsafe.
     """
+    path = Path(path)
     path = file_in(path)
     try:
         if path.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ def untrained_network(config: PoseMambaConfig, seed: int) -> PoseMamba:
         return PoseMamba(config).eval()
 
 
-def save_untrained(path: Path, *, variant: str, frames: int, seed: int) -> int:
+def save_untrained(path: str | os.PathLike[str], *, variant: str, frames: int, seed: int) -> int:
     """Write a freshly initialised network; the file's header says that it is untrained.
 
     Args:
@@ -33,6 +34,7 @@ def save_untrained(path: Path, *, variant: str, frames: int, seed: int) -> int:
     Raises:
         InputError: as :func:`posemamba.checkpoint.save.save_checkpoint`.
     """
+    path = Path(path)
     network = untrained_network(PoseMambaConfig.from_variant(variant, frames=frames), seed)
     note = f"UNTRAINED: random weights, seed {seed}"
     save_checkpoint(network, path, metadata={"training": note})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import click
 from posemamba.cli.options import COUNTED_FRAMES, FRAMES, PATH, SCAN_ORDER, SIZE
 from posemamba.cli.tool import Decimal, NearChoice, Renamed, Whole
 from posemamba.config import MAX_D_MODEL, MAX_DEPTH, VARIANTS
-from posemamba.text import plural
+from posemamba.text import json_text, plural
 
 if TYPE_CHECKING:
     from posemamba.ablation.table import AblationReport
@@ -44,7 +43,7 @@ def tables(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | 
         measured = [measure(ckpt, h36m=h36m, mpi=mpi, scan_order=scan_order) for ckpt in ckpts]
     found = PaperTables(frames, tuple(count_table(frames)), tuple(measured))
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=1))
+        click.echo(json_text(found.to_dict(), indent=1))
     else:
         click.echo(found.markdown() if markdown else found.text())
 

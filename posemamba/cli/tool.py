@@ -67,6 +67,16 @@ def _painted(text: str, colour: str) -> str:
     return text if plain else click.style(text, fg=colour)
 
 
+def _drop_unwritten() -> None:
+    """Of an output that takes no more: what is buffered would be tried again, and complained of
+    with an exit code of Python's own, at the very end."""
+    try:
+        if sys.stdout is not None:  # closed by whoever started the process
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _is_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl-C is behind it: compiled modules that are being imported make an ImportError of
     it."""
@@ -93,8 +103,7 @@ class Tool(click.Group):
         try:
             code: object = run()
         except _PipeClosed:
-            # What is still buffered would be written, and complained of, at the very end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_unwritten()
             sys.exit(CLOSED_PIPE)
         except (click.Abort, _Interrupted):
             fail("interrupted", INTERRUPTED)
@@ -103,6 +112,7 @@ class Tool(click.Group):
                 fail("interrupted", INTERRUPTED)
             if os.environ.get(TRACEBACK_VARIABLE):
                 raise
+            _drop_unwritten()
             fail(describe(error), BAD_REQUEST)
         sys.exit(code if isinstance(code, int) else SUCCESS)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import click
 from posemamba.cli.options import DEVICE, PATH, SIZE
 from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
-from posemamba.text import plural, problem, table
+from posemamba.text import json_text, plural, problem, table
 
 if TYPE_CHECKING:
     from posemamba.training.run import Progress
@@ -216,4 +215,4 @@ def evaluate(
     click.echo(text)
     if json_path is not None:
         with replacing(json_path) as temporary:
-            temporary.write_text(json.dumps({"schema": 1, **figures}, indent=1) + "\n")
+            temporary.write_text(json_text({"schema": 1, **figures}, indent=1) + "\n")

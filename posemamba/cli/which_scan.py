@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import click
 
 from posemamba.cli.options import PATH
 from posemamba.cli.tool import CHECK_FAILED
-from posemamba.text import table
+from posemamba.text import json_text, table
 
 
 @click.command("which-scan")
@@ -28,7 +27,7 @@ def which(ckpt: Path, reference: Path, as_json: bool) -> None:
 
     found = which_scan(ckpt, reference)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=1))
+        click.echo(json_text(found.to_dict(), indent=1))
     else:
         rows = [(name, f"{error:.1e}") for name, error in found.max_abs.items()]
         click.echo(table(("scan order", "max-abs"), rows))

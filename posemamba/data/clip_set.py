@@ -6,6 +6,7 @@ Every reader and generator ends here, and training, evaluation and reports start
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +91,9 @@ class ClipSet:
         return int(self.keypoints_2d.shape[1])
 
 
-def save_clip_set(path: Path, clips: ClipSet) -> None:
+def save_clip_set(path: str | os.PathLike[str], clips: ClipSet) -> None:
     """Write a compressed NPZ, whole or not at all."""
+    path = Path(path)
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(
             stream,
@@ -103,12 +105,13 @@ def save_clip_set(path: Path, clips: ClipSet) -> None:
         )
 
 
-def load_clip_set(path: Path) -> ClipSet:
+def load_clip_set(path: str | os.PathLike[str]) -> ClipSet:
     """Read what :func:`save_clip_set` wrote.
 
     Raises:
         InputError: no such file, not an NPZ, an array missing or wrong.
     """
+    path = Path(path)
     require_no_device(path)
     try:
         # np.load leaves a damaged file open that it has opened itself.

@@ -8,6 +8,7 @@ obtained from its owners.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,28 +81,31 @@ class TestSplit(Split):
     poses_mm: Array
 
 
-def read_human36m(path: Path) -> tuple[Split, TestSplit]:
+def read_human36m(path: str | os.PathLike[str]) -> tuple[Split, TestSplit]:
     """Both splits of the file.
 
     Raises:
         InputError: not that file; it is read without running anything of it.
     """
+    path = Path(path)
     content = load_array_pickle(path)
     return _split(content, "train", path), _test_split(content, path)
 
 
-def read_test_split(path: Path) -> TestSplit:
+def read_test_split(path: str | os.PathLike[str]) -> TestSplit:
     """The test split alone; as :func:`read_human36m`."""
+    path = Path(path)
     return _test_split(load_array_pickle(path), path)
 
 
-def clip_sets(path: Path, frames: int = TEST_STRIDE) -> tuple[ClipSet, ClipSet]:
+def clip_sets(path: str | os.PathLike[str], frames: int = TEST_STRIDE) -> tuple[ClipSet, ClipSet]:
     """Clips to train on (a third of a clip apart) and to test on (one after another).
 
     The training split has no millimetres. Its ``mm_per_unit`` is an estimate, from the sum of the
     bones' lengths in the image against the test split's median in millimetres: for a look at the
     training error, not to report.
     """
+    path = Path(path)
     train, test = read_human36m(path)
     factors = test.mm_per_px * test.sizes[:, 0] / 2.0  # mm of a unit, by frame
     rows = clip_rows(test.sources, frames, frames)

@@ -13,6 +13,7 @@ own order. The data set itself must be obtained from its owners.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +68,13 @@ class Recording:
     valid: npt.NDArray[np.bool_]
 
 
-def read_test(path: Path) -> list[Recording]:
+def read_test(path: str | os.PathLike[str]) -> list[Recording]:
     """The test sequences.
 
     Raises:
         InputError: not that file; it is read without running anything of it.
     """
+    path = Path(path)
     found = []
     for name, part in _sequences(path).items():
         if not isinstance(part, Mapping) or "valid" not in part:
@@ -81,8 +83,9 @@ def read_test(path: Path) -> list[Recording]:
     return found
 
 
-def read_train(path: Path) -> list[Recording]:
+def read_train(path: str | os.PathLike[str]) -> list[Recording]:
     """The training sequences, each from every camera; as :func:`read_test`."""
+    path = Path(path)
     found = []
     for name, part in _sequences(path).items():
         cameras = part[0] if isinstance(part, list | tuple) and part else None

@@ -17,6 +17,7 @@ places Human3.6M's markers have, which lie some centimetres off.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,12 +84,13 @@ class Trial:
     figures: Mapping[str, float]
 
 
-def read_trial(wheel_or_folder: Path) -> Trial:
+def read_trial(wheel_or_folder: str | os.PathLike[str]) -> Trial:
     """Build the clip sets from the wheel, or from a folder it was unpacked to.
 
     Raises:
         InputError: not pose2sim 0.4.0, or a part of it that cannot be read.
     """
+    wheel_or_folder = Path(wheel_or_folder)
     if not wheel_or_folder.exists():
         raise InputError(
             f"{wheel_or_folder}: no such file; get it with 'pip download --no-deps pose2sim==0.4.0'"
@@ -99,12 +101,13 @@ def read_trial(wheel_or_folder: Path) -> Trial:
 
 
 @contextmanager
-def demo_folder(wheel_or_folder: Path) -> Iterator[Path]:
+def demo_folder(wheel_or_folder: str | os.PathLike[str]) -> Iterator[Path]:
     """The demonstration trial in pose2sim 0.4.0, unpacked while the block runs.
 
     Raises:
         InputError: it is not there.
     """
+    wheel_or_folder = Path(wheel_or_folder)
     if wheel_or_folder.is_dir():
         yield _demo(wheel_or_folder)
         return
@@ -118,7 +121,7 @@ def demo_folder(wheel_or_folder: Path) -> Iterator[Path]:
         yield _demo(Path(folder), wheel_or_folder)
 
 
-def read_people(demo: Path, sizes: Sequence[tuple[int, int]]) -> Array:
+def read_people(demo: str | os.PathLike[str], sizes: Sequence[tuple[int, int]]) -> Array:
     """The largest person before each camera, as the runtime's reader and tracker find them.
 
     Args:
@@ -130,6 +133,7 @@ def read_people(demo: Path, sizes: Sequence[tuple[int, int]]) -> Array:
     Raises:
         InputError: a folder that cannot be read, or a camera that loses the person for long.
     """
+    demo = Path(demo)
     people = []
     for number, size in enumerate(sizes, 1):
         folder = demo / "pose" / f"cam{number}_json"
@@ -161,12 +165,13 @@ def _demo(root: Path, said: Path | None = None) -> Path:
     return demo
 
 
-def read_cameras(file: Path) -> list[Camera]:
+def read_cameras(file: str | os.PathLike[str]) -> list[Camera]:
     """Cameras of a Qualisys calibration file (XML; millimetres, 64ths of a pixel).
 
     Raises:
         InputError: another format.
     """
+    file = Path(file)
     try:
         found = [
             _camera(entry)
@@ -180,12 +185,13 @@ def read_cameras(file: Path) -> list[Camera]:
     return found
 
 
-def read_trc(file: Path) -> dict[str, Array]:
+def read_trc(file: str | os.PathLike[str]) -> dict[str, Array]:
     """Point name to (frames, 3) metres, y up, of a .trc file.
 
     Raises:
         InputError: another format, or another unit.
     """
+    file = Path(file)
     lines = file.read_text("utf-8").splitlines()
     try:
         header = dict(zip(lines[1].split("\t"), lines[2].split("\t"), strict=True))

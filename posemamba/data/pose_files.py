@@ -9,6 +9,7 @@ in the same axes and unit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,12 +29,13 @@ Array = npt.NDArray[np.float64]
 _TALLEST = 10.0  # metres from a pose's lowest joint to its highest: beyond, the unit is another
 
 
-def read_poses(path: Path) -> list[tuple[str, Array]]:
+def read_poses(path: str | os.PathLike[str]) -> list[tuple[str, Array]]:
     """Names and (frames, 17, 3) metres, z up, of a .pkl, .npy or .npz file.
 
     Raises:
         InputError: another kind of file, another shape, NaN, or a unit that cannot be metres.
     """
+    path = Path(path)
     if path.suffix == ".pkl":
         content = load_array_pickle(path)
         if not isinstance(content, list) or not content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 (matplotlib 
     return figure
 
 
-def picture_format(path: Path, also: str = "") -> str:
+def picture_format(path: str | os.PathLike[str], also: str = "") -> str:
     """``png``, ``svg`` or ``pdf``, by the ending; png where there is none.
 
     Args:
@@ -40,13 +41,14 @@ def picture_format(path: Path, also: str = "") -> str:
     Raises:
         InputError: another ending. What else matplotlib knows needs programs that may not be here.
     """
+    path = Path(path)
     kind = path.suffix.lstrip(".").lower() or "png"
     if kind not in ("png", "svg", "pdf"):
         raise InputError(f"{path}: cannot draw a .{kind}; use .png, .svg or .pdf{also}")
     return kind
 
 
-def save_figure(figure: Any, path: str | Path) -> None:  # noqa: ANN401
+def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:  # noqa: ANN401
     """Write a picture, whole or not at all; the name's ending sets the format.
 
     An SVG of the same figure is the same file each time: no date, and names from a fixed salt.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,9 @@ class Clip:
     truth_3d: Array | None = None
 
 
-def read_clip(path: Path | None, name: str | None, reading: Reading = DEFAULT_READING) -> Clip:
+def read_clip(
+    path: str | os.PathLike[str] | None, name: str | None, reading: Reading = DEFAULT_READING
+) -> Clip:
     """A clip of a file, or of the bundled ones; the first unless named.
 
     Args:
@@ -57,7 +60,7 @@ def read_clip(path: Path | None, name: str | None, reading: Reading = DEFAULT_RE
     truth: dict[str, Array] = {}
     if path is None:
         clips: dict[str, Array] = dict(bundled_clips())
-    elif _is_clip_set(path):
+    elif _is_clip_set(Path(path)):
         from posemamba.data.clip_set import load_clip_set
 
         clip_set = load_clip_set(path)
@@ -85,9 +88,9 @@ def _is_clip_set(path: Path) -> bool:
 
 
 def plot_skeleton(
-    ckpt: Path,
+    ckpt: str | os.PathLike[str],
     clip: Clip,
-    output: Path,
+    output: str | os.PathLike[str],
     *,
     scan_order: str | None = None,
     frames: Sequence[int] | None = None,
@@ -99,6 +102,7 @@ def plot_skeleton(
         InputError: see :mod:`posemamba.draw.skeleton`; a bad checkpoint; frames given for an
             animation.
     """
+    ckpt, output = Path(ckpt), Path(output)
     if output.suffix.lower() != ".gif":
         picture_format(output, ", or .gif for a moving one")
     checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
@@ -113,13 +117,20 @@ def plot_skeleton(
 
 
 def plot_scan_maps(
-    ckpt: Path, clip: Clip, output: Path, *, stack: Stack, index: int, scan_order: str | None = None
+    ckpt: str | os.PathLike[str],
+    clip: Clip,
+    output: str | os.PathLike[str],
+    *,
+    stack: Stack,
+    index: int,
+    scan_order: str | None = None,
 ) -> None:
     """Draw the scan maps of one block for the clip's first frames, as many as the network takes.
 
     Raises:
         InputError: see :mod:`posemamba.model.scan_maps` and :mod:`posemamba.draw.scan_maps`.
     """
+    ckpt, output = Path(ckpt), Path(output)
     picture_format(output)
     checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
     model = checkpoint.build()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ _WALKS = {
 }
 
 
-def draw_scan_maps(maps: ScanMaps, path: str | Path, title: str) -> None:
+def draw_scan_maps(maps: ScanMaps, path: str | os.PathLike[str], title: str) -> None:
     """Draw the sum of the spatial directions and of the temporal ones, then each direction.
 
     Every row is divided by its sum, so that it reads as a share of what reaches the output.

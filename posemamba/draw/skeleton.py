@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ _VIEW = (14, -40)
 def draw_comparison(
     keypoints_2d: Array,
     poses_3d: Array,
-    path: str | Path,
+    path: str | os.PathLike[str],
     title: str,
     frame_indices: Sequence[int] | None = None,
     truth_3d: Array | None = None,
@@ -67,7 +68,7 @@ def draw_comparison(
 def animate_comparison(
     keypoints_2d: Array,
     poses_3d: Array,
-    path: str | Path,
+    path: str | os.PathLike[str],
     title: str,
     truth_3d: Array | None = None,
     fps: int = 25,

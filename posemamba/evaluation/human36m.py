@@ -7,6 +7,7 @@ recordings of subject 9 whose ground truth is shifted are left out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ class H36MReport:
 
 def evaluate_h36m(
     lift: Lift,
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     use_ground_truth_2d: bool = False,
     flip: bool = True,
@@ -120,6 +121,7 @@ def evaluate_h36m(
     Raises:
         InputError: not that file, or no frame of it counts.
     """
+    path = Path(path)
     test = read_test_split(path)
     rows = clip_rows(test.sources, frames, frames)
     rows = rows[[test.sources[row[0]][:-_CAMERA_SUFFIX] not in SKIPPED for row in rows]]

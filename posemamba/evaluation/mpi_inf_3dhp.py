@@ -7,6 +7,7 @@ PCK at 150 mm and AUC are over the 14 joints of the test-set release's joint gro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ class MpiReport:
 
 def evaluate_3dhp(
     lift: Lift,
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     frames: int = 27,
     flip: bool = True,
@@ -110,6 +111,7 @@ def evaluate_3dhp(
     Raises:
         InputError: not that file, or no valid frame in it.
     """
+    path = Path(path)
     lift_both = with_flip(lift) if flip else lift
     predicted, truth = {}, {}
     for recording in read_test(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -15,13 +16,14 @@ from posemamba.text import problem
 from posemamba_runtime.plain_pickle import Refused, load_plain
 
 
-def load_array_pickle(path: Path) -> Any:  # noqa: ANN401
+def load_array_pickle(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
     """Read a pickle of plain data; arrays of objects become lists.
 
     Raises:
         InputError: no such file, a pickle that asks for anything else (nothing of it is run), or
             one that cannot be decoded.
     """
+    path = Path(path)
     require_no_device(path)
     try:
         with path.open("rb") as stream:
@@ -30,12 +32,13 @@ def load_array_pickle(path: Path) -> Any:  # noqa: ANN401
         raise problem(path, f"cannot be read ({error.strerror})") from None
 
 
-def load_object_array(path: Path, key: str) -> Any:  # noqa: ANN401
+def load_object_array(path: str | os.PathLike[str], key: str) -> Any:  # noqa: ANN401
     """The one object in array ``key`` of an NPZ, as ``np.load(allow_pickle=True)[key].item()``.
 
     Raises:
         InputError: as :func:`load_array_pickle`; not an NPZ, or no such array of one object.
     """
+    path = Path(path)
     require_no_device(path)
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:

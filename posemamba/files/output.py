@@ -19,7 +19,7 @@ LONGEST_NAME = 255
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary name beside ``path``, which takes its place when the block ends well.
 
     A link stays one: what it leads to is written. An error inside leaves what was at ``path`` as it

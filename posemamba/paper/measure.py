@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from posemamba.paper.tables import Measured
 
 
 def measure(
-    ckpt: Path, *, h36m: Path | None, mpi: Path | None, scan_order: str | None = None
+    ckpt: str | os.PathLike[str],
+    *,
+    h36m: str | os.PathLike[str] | None,
+    mpi: str | os.PathLike[str] | None,
+    scan_order: str | None = None,
 ) -> Measured:
     """Run the official protocols, with flip augmentation as the authors do.
 
@@ -28,8 +33,9 @@ def measure(
     """
     from tqdm import tqdm
 
+    ckpt = Path(ckpt)
     for path in (h36m, mpi):
-        if path is not None and not path.is_file():
+        if path is not None and not Path(path).is_file():
             raise InputError(f"{path}: no such file; check the path")
     checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
     lift = as_lift(checkpoint.build())

@@ -9,6 +9,7 @@ too: what it fills, scales or refuses is so here. Our own are ``.npz`` of arrays
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -50,7 +51,7 @@ class Reading:
 DEFAULT_READING = Reading()
 
 
-def load_clips(path: str | Path, reading: Reading = DEFAULT_READING) -> Clips:
+def load_clips(path: str | os.PathLike[str], reading: Reading = DEFAULT_READING) -> Clips:
     """Read clips for the network.
 
     Args:
@@ -91,12 +92,13 @@ def load_clips(path: str | Path, reading: Reading = DEFAULT_READING) -> Clips:
     return clips
 
 
-def save_clips(path: Path, clips: Clips) -> None:
+def save_clips(path: str | os.PathLike[str], clips: Clips) -> None:
     """Write clips that :func:`load_clips` reads.
 
     Raises:
         InputError: a place that takes no file.
     """
+    path = Path(path)
     with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **clips)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,13 +194,14 @@ def _require(fine: bool, config: TrainConfig, name: str, wanted: str) -> None:
         raise InputError(f"{name} is {getattr(config, name)!r}: it must be {wanted}")
 
 
-def read_train_config(path: Path, **overrides: Any) -> TrainConfig:  # noqa: ANN401
+def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:  # noqa: ANN401
     """Read a YAML file, ours or the authors'; ``overrides`` that are not None go first.
 
     Raises:
         InputError: unreadable, a name that means nothing here, a value of the wrong type, or an
             official option that this trainer does not have.
     """
+    path = Path(path)
     fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     values: dict[str, Any] = {}
     raw = read_official_config(path)

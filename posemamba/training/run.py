@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,12 +43,13 @@ _TOLD_AT_ONCE = 3
 _LOG_FIELDS = ("step", "epoch", "learning_rate", "loss", "seconds", "val_mpjpe_mm")
 
 
-def check_run_folder(folder: Path, *, resume: bool) -> None:
+def check_run_folder(folder: str | os.PathLike[str], *, resume: bool) -> None:
     """Refuse a folder that a run could not write, or must not.
 
     Raises:
         InputError: not a folder, not writable, or an earlier run that is not to be resumed.
     """
+    folder = Path(folder)
     check_folder(folder, (STATE, WEIGHTS, LOG))
     for name in (STATE, WEIGHTS):
         if not resume and (folder / name).exists():
@@ -97,12 +99,12 @@ class Run:
         config: TrainConfig,
         train: Sequence[ClipSet],
         val: ClipSet | None,
-        folder: Path,
+        folder: str | os.PathLike[str],
         device: torch.device,
         processes: Processes | None = None,
         on_step: Callable[[Progress], Any] = lambda _: None,
     ) -> None:
-        self.config, self.val, self.folder, self.device = config, val, folder, device
+        self.config, self.val, self.folder, self.device = config, val, Path(folder), device
         self.processes = processes or Processes()
         if config.cuda_graph and self.processes.count > 1:
             raise InputError("cuda_graph is for one process: leave it out under torchrun")

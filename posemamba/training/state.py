@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,17 @@ from posemamba.training.config import AUTO, TrainConfig
 _MAY_CHANGE = {"val_every", "save_every", "minutes", "cuda_graph"}
 
 
-def save_state(path: Path, content: dict[str, Any], config: TrainConfig) -> None:
+def save_state(path: str | os.PathLike[str], content: dict[str, Any], config: TrainConfig) -> None:
     """Write ``content`` (``model_pos``, ``optimizer``, ``step``, ...), whole or not at all."""
+    path = Path(path)
     settings = json.dumps(dataclasses.asdict(config))
     with replacing(path) as temporary:
         torch.save({**content, "train_config": settings}, temporary)
 
 
-def load_state(path: Path, config: TrainConfig, clips: Sequence[str]) -> dict[str, Any]:
+def load_state(
+    path: str | os.PathLike[str], config: TrainConfig, clips: Sequence[str]
+) -> dict[str, Any]:
     """Read what :func:`save_state` wrote; nothing in the file is executed.
 
     Args:
@@ -34,6 +38,7 @@ def load_state(path: Path, config: TrainConfig, clips: Sequence[str]) -> dict[st
     Raises:
         InputError: no such file, not one of ours, or of a run with other settings or clips.
     """
+    path = Path(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         settings = json.loads(content["train_config"])

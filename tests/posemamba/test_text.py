@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import pytest
 
-from posemamba.text import markdown_table, one_line, plural, printable, problem, suggestion, table
+from posemamba.text import (
+    json_text,
+    markdown_table,
+    one_line,
+    plural,
+    printable,
+    problem,
+    suggestion,
+    table,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +33,23 @@ from posemamba.text import markdown_table, one_line, plural, printable, problem,
 )
 def test_plural(count: int, words: tuple[str, ...], expected: str) -> None:
     assert plural(count, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (os.fsdecode(b"caf\xe9.onnx"), "caf\ufffd.onnx"),
+        ("\ud83d half of a pair", "\ufffd half of a pair"),
+        ("\U0001f9cd caf\xe9", "\U0001f9cd caf\xe9"),
+        ("\\udce9 spelled out", "\\udce9 spelled out"),
+    ],
+)
+def test_json_is_text(name: str, expected: str) -> None:
+    text = json_text({name: [name, 1, None, 0.1]})
+    assert text.isascii(), "a terminal may take no more"
+    found = json.loads(text)
+    assert found == {expected: [expected, 1, None, 0.1]}
+    expected.encode()
 
 
 def test_messages_are_one_printable_line() -> None:

@@ -17,6 +17,7 @@ than that without them, and :data:`UNSEEN` times what is left for caches and clo
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -170,12 +171,13 @@ def _judged(runtime: str, witness: Witness, old: float, new: float, noise: float
     return Comparison(runtime, witness, old, new, change, noise, verdict)
 
 
-def read_report(path: Path) -> dict[str, Any]:
+def read_report(path: str | os.PathLike[str]) -> dict[str, Any]:
     """An older report.
 
     Raises:
         InputError: no report of ``pmexport bench``, or one from before it kept what is needed.
     """
+    path = Path(path)
     report = read_report_json(path, "pmexport bench M --json")
     try:
         shape = {key: int(report["shape"][key]) for key in ("batch", "frames", "joints")}

@@ -7,6 +7,7 @@ largest number. Nothing here needs PyTorch: :mod:`pmexport.check.module_cases` a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,12 +172,15 @@ def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
     return run_module_check(model, read_module_reference(request.reference), request.atol)
 
 
-def write_module_reference(path: Path, model: Path, cases: Sequence[ModuleCase]) -> None:
+def write_module_reference(
+    path: str | os.PathLike[str], model: str | os.PathLike[str], cases: Sequence[ModuleCase]
+) -> None:
     """Keep inputs and PyTorch's outputs, so that a device checks without PyTorch.
 
     Raises:
         InputError: the file cannot be written.
     """
+    path, model = Path(path), Path(model)
     arrays: dict[str, Any] = {}
     for index, case in enumerate(cases):
         arrays |= {f"in_{index}_{name}": value for name, value in case.inputs.items()}
@@ -187,8 +191,9 @@ def write_module_reference(path: Path, model: Path, cases: Sequence[ModuleCase])
         np.savez_compressed(stream, **arrays)
 
 
-def inspect_module_reference(path: Path) -> dict[str, Any] | None:
+def inspect_module_reference(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """What is in a reference of ``pmexport export-module``, for people; None for other files."""
+    path = Path(path)
     try:
         # NumPy leaves a damaged file open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -210,12 +215,13 @@ def inspect_module_reference(path: Path) -> dict[str, Any] | None:
     }
 
 
-def read_module_reference(path: Path) -> list[ModuleCase]:
+def read_module_reference(path: str | os.PathLike[str]) -> list[ModuleCase]:
     """Undo :func:`write_module_reference`.
 
     Raises:
         InputError: one line on the file and what is wrong with it.
     """
+    path = Path(path)
     require_file(path, "'pmexport export-module' writes it beside the model")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:

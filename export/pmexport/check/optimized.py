@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,10 @@ class OptimizeReport:
 
 
 def optimize_file(
-    path: Path, output: Path | None, fusion: Fusion = "auto", threads: int | None = None
+    path: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None,
+    fusion: Fusion = "auto",
+    threads: int | None = None,
 ) -> OptimizeReport:
     """Rewrite a model, hold the result against it, and write that.
 
@@ -62,8 +66,9 @@ def optimize_file(
         InputError: as :func:`pmexport.passes.optimize.optimize_model`, one of the two does not run,
             or ``output`` cannot be written; what was there stays.
     """
+    path = Path(path)
     model = open_model(path)
-    output = output or path.with_suffix(".cuda.onnx")
+    output = Path(output or path.with_suffix(".cuda.onnx"))
     check_file(output, suffix=".onnx", inputs=[path])
     optimized = optimize_model(model, fusion)
     data = optimized.serialised()

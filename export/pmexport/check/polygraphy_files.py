@@ -6,6 +6,7 @@ do: JSON with arrays in it, written and read by Polygraphy itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,12 +29,13 @@ _BYTES_A_NUMBER = 64
 _MAKE = "'polygraphy run M --load-inputs IN.json --save-outputs {}', with IN.json of --save-inputs"
 
 
-def save_inputs(path: Path, cases: Sequence[Case]) -> None:
+def save_inputs(path: str | os.PathLike[str], cases: Sequence[Case]) -> None:
     """Write the keypoints of every run, in order.
 
     Raises:
         InputError: the file cannot be written.
     """
+    path = Path(path)
     from polygraphy.json import save_json
 
     feeds = [{INPUT_NAME: case.keypoints_2d} for case in cases]
@@ -41,12 +43,13 @@ def save_inputs(path: Path, cases: Sequence[Case]) -> None:
         save_json(feeds, stream)
 
 
-def save_poses(path: Path, poses: Sequence[FloatArray], runner: str) -> None:
+def save_poses(path: str | os.PathLike[str], poses: Sequence[FloatArray], runner: str) -> None:
     """Write the poses of every run, in order, as the results of one runner.
 
     Raises:
         InputError: the file cannot be written.
     """
+    path = Path(path)
     from polygraphy.comparator import RunResults
 
     results = RunResults()
@@ -55,7 +58,7 @@ def save_poses(path: Path, poses: Sequence[FloatArray], runner: str) -> None:
         results.save(stream)
 
 
-def read_poses(path: Path, cases: Sequence[Case]) -> dict[str, Lift]:
+def read_poses(path: str | os.PathLike[str], cases: Sequence[Case]) -> dict[str, Lift]:
     """What each runner of a file gave for some inputs, as runtimes that can be asked for these.
 
     Args:
@@ -64,6 +67,7 @@ def read_poses(path: Path, cases: Sequence[Case]) -> dict[str, Lift]:
     Raises:
         InputError: no such file, or its poses are not of these inputs.
     """
+    path = Path(path)
     require_file(path, f"write it with {_MAKE.format(path.name)}")
     numbers = sum(case.keypoints_2d.size for case in cases)
     if path.stat().st_size > max(_LEAST_LIMIT, _BYTES_A_NUMBER * numbers):

@@ -10,6 +10,7 @@ poses of the authors' code, the only proof of a scan order.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,19 +51,24 @@ class Reference:
     sha256: str
 
 
-def reference_path(model: Path) -> Path:
+def reference_path(model: str | os.PathLike[str]) -> Path:
     """``M.reference.npz`` beside ``M.onnx``."""
+    model = Path(model)
     return model.with_name(model.stem + SUFFIX)
 
 
 def write_reference(
-    path: Path, cases: Sequence[Case], poses: Sequence[FloatArray], facts: Mapping[str, str]
+    path: str | os.PathLike[str],
+    cases: Sequence[Case],
+    poses: Sequence[FloatArray],
+    facts: Mapping[str, str],
 ) -> None:
     """Write inputs and poses, whole or not at all.
 
     Raises:
         InputError: the file cannot be written.
     """
+    path = Path(path)
     arrays: dict[str, Any] = {}
     for index, (case, pose) in enumerate(zip(cases, poses, strict=True)):
         arrays[f"{_INPUT}_{index:03}"], arrays[f"{_OUTPUT}_{index:03}"] = case.keypoints_2d, pose
@@ -72,12 +78,13 @@ def write_reference(
         np.savez_compressed(stream, **arrays)
 
 
-def inspect_reference(path: Path) -> dict[str, Any]:
+def inspect_reference(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What is in a reference file, for people.
 
     Raises:
         InputError: as :func:`read_reference`.
     """
+    path = Path(path)
     reference = read_reference(path)
     shapes = {case.name: case.keypoints_2d.shape for case in reference.cases}
     return {
@@ -107,12 +114,13 @@ def keep_users_file(path: Path) -> None:
         )
 
 
-def read_reference(path: Path) -> Reference:
+def read_reference(path: str | os.PathLike[str]) -> Reference:
     """Read and judge a reference file.
 
     Raises:
         InputError: one line naming the file, the array and what is wrong with it.
     """
+    path = Path(path)
     arrays = _read_arrays(path)
     facts, names = _read_facts(arrays.pop(_FACTS, None), path)
     endings = [key.removeprefix(_INPUT) for key in arrays if key.startswith(_INPUT)]

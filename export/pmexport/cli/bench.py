@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +29,7 @@ from pmexport.format.options import Fusion, Precision
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution
+from posemamba.text import json_text
 
 if TYPE_CHECKING:
     from pmexport.bench.run import BenchRequest
@@ -130,7 +130,7 @@ def _measure(
     verdicts = [each.line for each in judged] + [each.line for each in compared]
     click.echo("\n".join([*bench_lines(report), *verdicts]))
     texts = {
-        ".json": lambda: json.dumps(found, indent=2) + "\n",
+        ".json": lambda: json_text(found) + "\n",
         ".md": lambda: bench_markdown(report),
         ".csv": lambda: bench_csv(report),
         ".svg": lambda: bench_svg(report),
@@ -167,7 +167,7 @@ def _predict(
     ]
     click.echo("\n".join(prediction_lines(found)))
     if json_path is not None:
-        write_text(json_path, json.dumps(to_dict(found), indent=2) + "\n")
+        write_text(json_path, json_text(to_dict(found)) + "\n")
 
 
 def _bench_own(
@@ -184,7 +184,7 @@ def _bench_own(
     found = run_module_bench(request, model)
     click.echo("\n".join(module_bench_lines(found)))
     if json_path is not None:
-        write_text(json_path, json.dumps(found, indent=2) + "\n")
+        write_text(json_path, json_text(found) + "\n")
 
 
 @contextmanager

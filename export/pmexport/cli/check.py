@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from pmexport.cli.options import (
 from pmexport.format.options import Fusion
 from posemamba.cli.options import reading_options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
+from posemamba.text import json_text
 
 if TYPE_CHECKING:
     from pmexport.check.request import CheckRequest
@@ -123,7 +123,7 @@ def check(
     if html_path is not None:
         write_text(html_path, html_report(outcome, found))
     if json_path is not None:
-        write_text(json_path, json.dumps(told, indent=2) + "\n")
+        write_text(json_path, json_text(told) + "\n")
     if not outcome.report.passed:
         sys.exit(CHECK_FAILED)
 
@@ -170,7 +170,7 @@ def _check_own(request: CheckRequest, model: ModelFile, json_path: Path | None) 
     report = check_kept_outputs(request, model)
     click.echo("\n".join(report.lines()))
     if json_path is not None:
-        write_text(json_path, json.dumps(report.to_dict(), indent=2) + "\n")
+        write_text(json_path, json_text(report.to_dict()) + "\n")
     if not report.passed:
         sys.exit(CHECK_FAILED)
 

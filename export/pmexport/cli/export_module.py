@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from pmexport.cli.options import JSON_REPORT, PATH, Positive, write_text
 from pmexport.format.options import OpsMode
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.errors import InputError
-from posemamba.text import plural, size_text
+from posemamba.text import json_text, plural, size_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -108,7 +107,7 @@ def export_module(
     found = run_module_check(open_model(output), cases, atol)
     click.echo("\n".join(found.lines()))
     if json_path is not None:
-        write_text(json_path, json.dumps(found.to_dict(), indent=2) + "\n")
+        write_text(json_path, json_text(found.to_dict()) + "\n")
     if not found.passed:
         sys.exit(CHECK_FAILED)
     write_module_reference(reference, output, cases)

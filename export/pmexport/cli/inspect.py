@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from pmexport.cli.options import PATH, write_text
 from posemamba.cli.tool import CHECK_FAILED
+from posemamba.text import json_text
 
 
 @click.command()
@@ -25,7 +25,7 @@ def inspect(file: Path, as_json: bool, html_path: Path | None) -> None:
     if html_path is not None:
         check_file(html_path, suffix=".html", inputs=[file])
     found = inspect_file(file)
-    click.echo(json.dumps(found.to_dict(), indent=2) if as_json else text_of(found))
+    click.echo(json_text(found.to_dict()) if as_json else text_of(found))
     if html_path is not None:
         from pmexport.inspect.page import page_of
 
@@ -45,7 +45,7 @@ def doctor(as_json: bool, bundle_path: Path | None) -> None:
     if bundle_path is not None:
         check_file(bundle_path, suffix=".zip")
     diagnosis = diagnose()
-    text = json.dumps(diagnosis.to_dict(), indent=2) if as_json else "\n".join(
+    text = json_text(diagnosis.to_dict()) if as_json else "\n".join(
         doctor_lines(diagnosis)
     )  # fmt: skip
     click.echo(text)

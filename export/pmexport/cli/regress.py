@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
+from posemamba.text import json_text
 
 
 @click.command()
@@ -68,7 +68,7 @@ def regress(
     click.echo("\n".join(regress_lines(report, found)))
     if json_path is not None:
         record = report.to_dict() | {"changes": [asdict(each) for each in found]}
-        write_text(json_path, json.dumps(record, indent=2) + "\n")
+        write_text(json_path, json_text(record) + "\n")
     if markdown_path is not None:
         write_text(markdown_path, regress_markdown(report, found))
     if not report.passed or any(each.worse for each in found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from importlib import metadata
@@ -12,6 +11,7 @@ from pmexport.doctor.diagnose import Diagnosis
 from pmexport.doctor.report import doctor_lines
 from pmexport.doctor.scrub import Scrubber
 from posemamba.files.output import replacing
+from posemamba.text import json_text
 
 #: Variables that change what this project does; no other is written.
 VARIABLES = (
@@ -32,7 +32,9 @@ like a secret <secret>. Look into it before you send it: no list of patterns kno
 """
 
 
-def write_bundle(path: Path, diagnosis: Diagnosis, scrubber: Scrubber | None = None) -> None:
+def write_bundle(
+    path: str | os.PathLike[str], diagnosis: Diagnosis, scrubber: Scrubber | None = None
+) -> None:
     """Write the archive, whole or not at all.
 
     Args:
@@ -41,11 +43,12 @@ def write_bundle(path: Path, diagnosis: Diagnosis, scrubber: Scrubber | None = N
     Raises:
         InputError: it cannot be written.
     """
+    path = Path(path)
     clean = scrubber or Scrubber.of_this_machine()
     texts = {
         "about.txt": _ABOUT,
         "doctor.txt": clean.text("\n".join(doctor_lines(diagnosis))) + "\n",
-        "doctor.json": json.dumps(clean.values(diagnosis.to_dict()), indent=2) + "\n",
+        "doctor.json": json_text(clean.values(diagnosis.to_dict())) + "\n",
         "packages.txt": clean.text("\n".join(_packages())) + "\n",
         "environment.txt": clean.text("\n".join(_environment())) + "\n",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ class EngineFile:
         return sizes.pop() if len(sizes) == 1 else None
 
 
-def open_engine(file: Path | EngineFile) -> EngineFile:
+def open_engine(file: str | os.PathLike[str] | EngineFile) -> EngineFile:
     """Read and judge an engine; one that is open already is returned as it is.
 
     Raises:

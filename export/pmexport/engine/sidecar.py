@@ -7,6 +7,7 @@ fields.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -18,15 +19,16 @@ from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 from posemamba.files.input import ABSENT, why_no_file
 from posemamba.files.signatures import ENGINES, HEAD, TEXT, what_it_is
-from posemamba.text import printable
+from posemamba.text import json_text, printable
 
 SCHEMA_VERSION = 1
 
 _SCHEMA_FILE = Path(__file__).parent / "engine.schema.json"
 
 
-def sidecar_path(engine: Path) -> Path:
+def sidecar_path(engine: str | os.PathLike[str]) -> Path:
     """``E.engine.json`` for ``E.engine``."""
+    engine = Path(engine)
     return engine.with_name(f"{engine.name}.json")
 
 
@@ -39,7 +41,7 @@ def to_text(sidecar: Mapping[str, Any]) -> str:
     problem = schema_problem(sidecar)
     if problem is not None:
         raise ValueError(f"sidecar: {problem}")
-    return json.dumps(sidecar, indent=2) + "\n"
+    return json_text(sidecar) + "\n"
 
 
 def schema_problem(sidecar: object) -> str | None:
@@ -61,12 +63,13 @@ def _validator() -> Any:  # noqa: ANN401
     return jsonschema.Draft202012Validator(schema)
 
 
-def read_sidecar(engine: Path) -> dict[str, Any]:
+def read_sidecar(engine: str | os.PathLike[str]) -> dict[str, Any]:
     """What is known of an engine, of the schema this tool reads.
 
     Raises:
         InputError: no engine, no sidecar, or one that is damaged or of a newer tool.
     """
+    engine = Path(engine)
     why = why_no_file(engine)
     if why is not None:
         absent = why == ABSENT
@@ -116,13 +119,14 @@ def _something_else(engine: Path) -> str | None:
     return None if what in (*ENGINES, TEXT) else what  # text: its sidecar tells more
 
 
-def read_engine(engine: Path) -> dict[str, Any]:
+def read_engine(engine: str | os.PathLike[str]) -> dict[str, Any]:
     """The sidecar of an engine that is still the one it was written for.
 
     Raises:
         InputError: as :func:`read_sidecar`; the engine has other bytes, or it needs a plugin of
             another version than this tool's.
     """
+    engine = Path(engine)
     sidecar = read_sidecar(engine)
     told, found = sidecar["engine"]["sha256"], file_sha256(engine)
     if found != told:
@@ -152,12 +156,13 @@ def refuse_engine(path: Path) -> NoReturn:
     )
 
 
-def inspect_engine(engine: Path) -> dict[str, Any]:
+def inspect_engine(engine: str | os.PathLike[str]) -> dict[str, Any]:
     """What ``pmexport inspect`` shows: the sidecar, and whether its plugin library is here.
 
     Raises:
         InputError: as :func:`read_engine`.
     """
+    engine = Path(engine)
     sidecar = read_engine(engine)
     try:
         library = Path(tensorrt_plugin_library())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any, get_args
 
 from pmexport.format.limits import check_kernels
@@ -12,7 +12,7 @@ from posemamba.config import PoseMambaConfig
 from posemamba.errors import InputError
 
 
-def inspect_checkpoint(file: Path | Checkpoint) -> dict[str, Any]:
+def inspect_checkpoint(file: str | os.PathLike[str] | Checkpoint) -> dict[str, Any]:
     """Everything about a checkpoint that the file and what lies beside it tell.
 
     Raises:

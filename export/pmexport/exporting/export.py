@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,7 +78,7 @@ class Stages:
 
 def export_onnx(
     model: PoseMamba,
-    output: Path,
+    output: str | os.PathLike[str],
     options: ExportOptions = ExportOptions(),  # noqa: B008 (frozen)
     *,
     source: Mapping[str, str] | None = None,
@@ -216,8 +217,9 @@ def onnx_of(
     return model
 
 
-def write_model(model: ir.Model, output: Path) -> tuple[int, bool]:
+def write_model(model: ir.Model, output: str | os.PathLike[str]) -> tuple[int, bool]:
     """Write in a hidden folder beside the target, then move; returns bytes and external data."""
+    output = Path(output)
     weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
     data = f"{output.name}.data" if weights > EXTERNAL_DATA_BYTES else None
     try:

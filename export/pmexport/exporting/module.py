@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from posemamba.text import one_line
 def export_module(
     network: nn.Module,
     inputs: Sequence[InputSpec],
-    output: Path,
+    output: str | os.PathLike[str],
     options: ExportOptions = ExportOptions(ops="generic"),  # noqa: B008 (frozen)
     *,
     dynamic: Sequence[FreeSize] = (),
@@ -60,6 +61,7 @@ def export_module(
         InputError: the network cannot be traced or translated, is larger than the kernels take, or
             the output cannot be written; nothing is written.
     """
+    output = Path(output)
     if options.opset not in OPSETS:
         raise InputError(f"--opset {options.opset}: use {OPSETS.start} to {OPSETS.stop - 1}")
     if options.precision != "fp32":

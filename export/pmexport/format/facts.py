@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -16,7 +16,7 @@ _NO_PRODUCTS = (ADD_NORM, GATED_NORM, CONV_SILU)
 _PRODUCTS = {"MatMul", "Gemm", "Conv", "FusedMatMul", "Scan", *OPERATORS} - {*_NO_PRODUCTS}
 
 
-def inspect_onnx(file: Path | ModelFile) -> dict[str, Any]:
+def inspect_onnx(file: str | os.PathLike[str] | ModelFile) -> dict[str, Any]:
     """Everything about a model that its file tells.
 
     Returns:

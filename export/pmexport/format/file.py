@@ -6,6 +6,7 @@ Only ``onnx`` is needed, neither PyTorch nor a runtime.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any
 import onnx
 
 from pmexport.format.files import file_sha256
-from pmexport.format.integrity import fault
+from pmexport.format.integrity import every_tensor, fault
 from pmexport.format.metadata import parse_metadata
 from pmexport.format.names import OP_DOMAIN, TARGET, TARGET_KEY
 from pmexport.format.operators import HALF_SUMS, OPERATORS, inputs_by_name
@@ -230,7 +231,7 @@ class ModelFile:
         return sorted(
             {
                 entry.value
-                for tensor in self.proto.graph.initializer
+                for tensor in every_tensor(self.proto.graph)
                 for entry in tensor.external_data
                 if entry.key == "location"
             }
@@ -279,7 +280,7 @@ class ModelFile:
         }
 
 
-def open_model(file: Path | ModelFile) -> ModelFile:
+def open_model(file: str | os.PathLike[str] | ModelFile) -> ModelFile:
     """Read and judge an ONNX file; one that is open already is returned as it is.
 
     Raises:

@@ -12,8 +12,9 @@ from posemamba.files.input import why_no_file
 from posemamba.text import problem
 
 
-def is_utf8(path: Path) -> bool:
+def is_utf8(path: str | os.PathLike[str]) -> bool:
     """Whether a file's name is text, which most native libraries want; Linux takes any bytes."""
+    path = Path(path)
     return printable_name(str(path)) == str(path)
 
 
@@ -22,8 +23,9 @@ def printable_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: str | os.PathLike[str]) -> str:
     """Of the file's bytes; external data of a model above 2 GB is not part of it."""
+    path = Path(path)
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -31,7 +33,7 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_report_json(path: Path, command: str) -> Any:  # noqa: ANN401
+def read_report_json(path: str | os.PathLike[str], command: str) -> Any:  # noqa: ANN401
     """What a report that one of our commands wrote holds; its shape is the caller's to judge.
 
     Args:
@@ -40,6 +42,7 @@ def read_report_json(path: Path, command: str) -> Any:  # noqa: ANN401
     Raises:
         InputError: it cannot be read, or is no JSON.
     """
+    path = Path(path)
     # What a shell puts in a command's place, <(...), has a writer; another pipe may never have.
     is_shells = path.is_fifo() and str(path).startswith(("/dev/fd/", "/dev/stdin"))
     why = None if is_shells else why_no_file(path)

@@ -6,7 +6,9 @@ package, onnx or a runtime happens to stumble over it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from math import prod
 from pathlib import PurePath
 from typing import Any
@@ -22,7 +24,37 @@ _WHOLE_BYTES = range(1, 17)
 
 def fault(model: Any) -> str | None:  # noqa: ANN401
     """What is wrong with an ``onnx.ModelProto``, or None."""
-    return next(_faults(model.graph), None)
+    return next(chain(_repeated(model), _faults(model.graph)), None)
+
+
+def every_tensor(graph: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Each ``onnx.TensorProto`` of a graph, of its nodes' attributes and of the graphs in these."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for entry in node.attribute:
+            yield from (*(entry.t,) * entry.HasField("t"), *entry.tensors)
+            for inner in (*(entry.g,) * entry.HasField("g"), *entry.graphs):
+                yield from every_tensor(inner)
+
+
+def _repeated(model: Any) -> Iterator[str]:  # noqa: ANN401
+    """Names that ONNX allows once: of two values each reader would take its own."""
+    graph = model.graph
+    named: list[tuple[str, Iterable[str]]] = [
+        ("its metadata", (entry.key for entry in model.metadata_props)),
+        ("its graph", (tensor.name for tensor in graph.initializer)),
+        *((f"its node '{node.name}'", (a.name for a in node.attribute)) for node in graph.node),
+        *(
+            (f"its tensor '{tensor.name}'", (entry.key for entry in tensor.external_data))
+            for tensor in every_tensor(graph)
+        ),
+    ]
+    for whose, names in named:
+        for name, times in Counter(names).items():
+            if times > 1:
+                yield f"{whose} has '{name}' {times} times"
 
 
 def _faults(graph: Any) -> Iterator[str]:  # noqa: ANN401
@@ -76,7 +108,11 @@ def _wrong_constants(graph: Any) -> Iterator[str]:  # noqa: ANN401
 
 def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
     """Weights beside the model must be there: a path that leaves its folder is never followed."""
-    for tensor in graph.initializer:
+    for tensor in every_tensor(graph):
+        if tensor.data_location == tensor.EXTERNAL and not any(
+            entry.key == "location" for entry in tensor.external_data
+        ):
+            yield f"its tensor '{tensor.name}' keeps its numbers in another file and names none"
         for entry in tensor.external_data:
             place = PurePath(entry.value)
             if entry.key == "location" and (

@@ -6,6 +6,7 @@ alone is understood as well.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,12 +22,13 @@ _LARGEST = 10**6  # bytes; the longest sensible list has a few thousand
 _EXAMPLE = f"write '{KEY}: [STEblocks.0.mlp]'"
 
 
-def read_keep(path: Path) -> tuple[str, ...]:
+def read_keep(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """The entries of a keep list, in order.
 
     Raises:
         InputError: one line naming the file and what is wrong with it.
     """
+    path = Path(path)
     require_file(path, "'pmexport check --bisect --max-drift-mm MM' writes a keep list")
     if path.stat().st_size > _LARGEST:
         raise problem(path, f"too large for a keep list: {_EXAMPLE}")
@@ -53,7 +55,9 @@ def read_keep(path: Path) -> tuple[str, ...]:
     return tuple(told)
 
 
-def write_keep(path: Path, entries: Sequence[str], comment: Sequence[str] = ()) -> None:
+def write_keep(
+    path: str | os.PathLike[str], entries: Sequence[str], comment: Sequence[str] = ()
+) -> None:
     """Write a keep list, whole or not at all.
 
     Args:
@@ -62,6 +66,7 @@ def write_keep(path: Path, entries: Sequence[str], comment: Sequence[str] = ()) 
     Raises:
         InputError: the file cannot be written.
     """
+    path = Path(path)
     lines = [f"# {line}" for line in comment]
     lines += [f"{KEY}:", *(f"  - {entry}" for entry in entries)]
     with replacing(path) as partial:

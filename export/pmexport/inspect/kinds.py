@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,12 +23,13 @@ _BY_ENDING: dict[str, Callable[[Path], Inspection]] = {
 _ONNX_ENDINGS = (".onnx", ".ort")
 
 
-def inspect_file(path: Path) -> Inspection:
+def inspect_file(path: str | os.PathLike[str]) -> Inspection:
     """Look into a file of any kind this tool reads or writes.
 
     Raises:
         InputError: as the reader of its kind.
     """
+    path = Path(path)
     return _reader(path)(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -26,8 +27,9 @@ _PARTS = {"STEblocks": "Spatial block", "TTEblocks": "Temporal block"}
 _BEFORE, _AFTER, _OUTSIDE = "Embedding", "Head", "Embedding, norms and head"
 
 
-def look_at_onnx(path: Path) -> Inspection:
+def look_at_onnx(path: str | os.PathLike[str]) -> Inspection:
     """An ONNX model: ours, rewritten by ``pmexport optimize`` or ONNX Runtime, or anybody's."""
+    path = Path(path)
     model = open_model(path)
     facts = inspect_onnx(model)
     kind = "optimised ONNX model" if model.is_optimized else "ONNX model"
@@ -108,8 +110,9 @@ def _place(name: str) -> str:
     return f"{_PARTS[part]} {number}" if part in _PARTS and number.isdigit() else ""
 
 
-def look_at_checkpoint(path: Path) -> Inspection:
+def look_at_checkpoint(path: str | os.PathLike[str]) -> Inspection:
     """Weights, as the authors' trainer or ours writes them."""
+    path = Path(path)
     from pmexport.exporting.describe import inspect_checkpoint
     from posemamba.checkpoint.read import read_checkpoint  # needs PyTorch, other kinds do not
 
@@ -165,8 +168,9 @@ def _checkpoint_sentences(path: Path, facts: Mapping[str, Any]) -> Iterable[str]
     yield f"It can be exported with --ops {', '.join(ops) or 'nothing of ours'}."
 
 
-def look_at_reference(path: Path) -> Inspection:
+def look_at_reference(path: str | os.PathLike[str]) -> Inspection:
     """Inputs and the poses somebody trusts, or the outputs of a network of one's own."""
+    path = Path(path)
     own = inspect_module_reference(path)
     if own is not None:
         return _module_reference(path, own)
@@ -204,8 +208,9 @@ def _module_reference(path: Path, facts: Mapping[str, Any]) -> Inspection:
     return Inspection("reference", facts, sentences, (Block("Runs", items),))
 
 
-def look_at_engine(path: Path) -> Inspection:
+def look_at_engine(path: str | os.PathLike[str]) -> Inspection:
     """An engine and the sidecar beside it."""
+    path = Path(path)
     facts = inspect_engine(path)
     lines = (*engine_lines(facts), f"Plugin: {facts['plugin_here']}")
     items = tuple(
@@ -215,13 +220,15 @@ def look_at_engine(path: Path) -> Inspection:
     return Inspection("engine", facts, lines, (Block("Layers", items),), details={})
 
 
-def look_at_sidecar(path: Path) -> Inspection:
+def look_at_sidecar(path: str | os.PathLike[str]) -> Inspection:
     """The sidecar itself: its engine is looked at."""
+    path = Path(path)
     return look_at_engine(path.with_name(path.name[: -len(".json")]))
 
 
-def look_at_ort(path: Path) -> Inspection:
+def look_at_ort(path: str | os.PathLike[str]) -> Inspection:
     """A model in ONNX Runtime's own format."""
+    path = Path(path)
     facts = inspect_ort(path)
     said = facts["metadata"].get
     what = f"PoseMamba {said('variant')}" if said("variant") else "a network that says no size"

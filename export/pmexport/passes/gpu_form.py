@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmexport.format.environment import has_module
@@ -34,7 +34,7 @@ class GpuForm:
         return f"{self.name} ({self.reason})" if self.reason else self.name
 
 
-def gpu_form(file: Path | ModelFile, rewrite: Rewrite = "auto") -> GpuForm:
+def gpu_form(file: str | os.PathLike[str] | ModelFile, rewrite: Rewrite = "auto") -> GpuForm:
     """Rewrite a model as a GPU runs it fastest; with ``auto`` its own nodes where nothing fits.
 
     Raises:

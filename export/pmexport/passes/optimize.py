@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from onnxscript import ir
 
@@ -29,7 +28,7 @@ class Optimized:
         return data
 
 
-def optimize_model(file: Path | ModelFile, fusion: Fusion = "auto") -> Optimized:
+def optimize_model(file: str | os.PathLike[str] | ModelFile, fusion: Fusion = "auto") -> Optimized:
     """The rewritten model of a file; the file stays as it is.
 
     Raises:

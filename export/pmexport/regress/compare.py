@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -38,12 +39,13 @@ class Change:
         return f"Compare: {self.cell}: {self.what}"
 
 
-def read_cells(path: Path) -> dict[str, Any]:
+def read_cells(path: str | os.PathLike[str]) -> dict[str, Any]:
     """An older report: its cells by name, ``frames`` and ``machine``.
 
     Raises:
         InputError: no report of ``pmexport regress``.
     """
+    path = Path(path)
     report = read_report_json(path, "pmexport regress --json")
     try:
         cells = {cell.key: cell for cell in map(_cell, report["cells"])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pmexport.engine.file import EngineFile, open_engine
@@ -11,13 +12,14 @@ from pmexport.runtimes.base import File, Runnable, Runtime
 from posemamba.errors import InputError
 
 
-def open_runnable(path: Path) -> Runnable:
+def open_runnable(path: str | os.PathLike[str]) -> Runnable:
     """Open what a runtime can run: an engine by its ending, else an ONNX model.
 
     Raises:
         InputError: as :func:`pmexport.engine.file.open_engine` and
             :func:`pmexport.format.file.open_model`.
     """
+    path = Path(path)
     return open_engine(path) if path.suffix.lower() == ENGINE_SUFFIX else open_model(path)
 
 

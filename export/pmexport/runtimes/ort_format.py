@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from pmexport.runtimes.session import load_session
 from posemamba.errors import InputError
 
 
-def inspect_ort(path: Path) -> dict[str, Any]:
+def inspect_ort(path: str | os.PathLike[str]) -> dict[str, Any]:
     """File, inputs, outputs and metadata of a model in ONNX Runtime's format.
 
     Raises:
         InputError: it is damaged, of another version, or needs what is missing here.
     """
+    path = Path(path)
     session = load_session(path, [CPU_PROVIDER])
     about = session.get_modelmeta()
     try:

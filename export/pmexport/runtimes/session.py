@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,13 @@ def open_any_session(
     return session
 
 
-def load_session(path: Path, providers: list[Any]) -> Any:  # noqa: ANN401
+def load_session(path: str | os.PathLike[str], providers: list[Any]) -> Any:  # noqa: ANN401
     """A session of a file in ONNX Runtime's own format, whatever its name.
 
     Raises:
         InputError: it cannot be loaded.
     """
+    path = Path(path)
     import onnxruntime as ort
 
     options = _quiet_options()

@@ -6,6 +6,7 @@ message, and run the ONNX model in it with the settings it names.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -58,7 +59,10 @@ class _Plan:
 
 
 def write_repository(
-    model: Path, repository: Path, settings: Settings, served_at: str | None
+    model: str | os.PathLike[str],
+    repository: str | os.PathLike[str],
+    settings: Settings,
+    served_at: str | None,
 ) -> Repository:
     """Write ``repository/<name>`` whole or not at all.
 
@@ -69,6 +73,7 @@ def write_repository(
     Raises:
         InputError: a model that Triton cannot serve, or a folder that is there already.
     """
+    model, repository = Path(model), Path(repository)
     if not _NAME.fullmatch(settings.name):
         raise InputError(
             f"--name '{one_line(settings.name)[:60]}': use letters, digits, '_', '.' and '-'"

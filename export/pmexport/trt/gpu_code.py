@@ -5,6 +5,7 @@ A plugin built for other GPUs loads, and fails at its first launch on the target
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +53,9 @@ class GpuCode:
         return [f"sm{n}" for n in self.cubins] + [f"ptx{n}" for n in self.ptx]
 
 
-def gpu_code(library: Path) -> GpuCode | None:
+def gpu_code(library: str | os.PathLike[str]) -> GpuCode | None:
     """What a library says that it holds; None if it does not say."""
+    library = Path(library)
     entries = [_ENTRY.fullmatch(part) for part in (plugin_architectures(library) or "").split()]
     found = [(entry[1], int(entry[2]), bool(entry[3])) for entry in entries if entry]
     if not found or len(found) < len(entries):

@@ -6,7 +6,6 @@ with. The sidecar tells the origin and the sizes; what the numbers mean only the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from pmexport.trt.source import plugin_version
 from pmexport.trt.targets import parse_targets
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
-from posemamba.text import plural, size_text
+from posemamba.text import json_text, plural, size_text
 
 MODULE_SCHEMA = 1
 Sizes = dict[str, dict[str, list[int]]]
@@ -67,7 +66,7 @@ def build_module_engine(request: TrtRequest, source: ModelFile, on_event: OnEven
         sidecar["engine"] = {
             "file": output.name, "sha256": file_sha256(plan), "bytes": plan.stat().st_size,
         }  # fmt: skip
-        sidecar_file.write_text(json.dumps(sidecar, indent=2) + "\n", encoding="utf-8")
+        sidecar_file.write_text(json_text(sidecar) + "\n", encoding="utf-8")
     return [
         f"Engine: {output} ({size_text(output.stat().st_size)}), {backend.name} "
         f"{outcome.version}, for {', '.join(targets)}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 from pmexport.format.file import ModelFile, open_model
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME, PLUGIN_VERSIONS, PRODUCER
@@ -13,7 +13,7 @@ from posemamba.errors import InputError
 _REQUIRED = ("config", "joint_names", "max_frames", "normalisation", "ops", "precision", "units")
 
 
-def read_source(file: Path | ModelFile) -> ModelFile:
+def read_source(file: str | os.PathLike[str] | ModelFile) -> ModelFile:
     """Open and judge an ONNX model.
 
     Raises:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from pmexport.format.names import INPUT_NAME
 from pmexport.trt.backends import Backend
@@ -15,8 +15,8 @@ from pmexport.trt.targets import architecture_number
 
 def trtexec_line(
     backend: Backend,
-    onnx: Path,
-    engine: Path,
+    onnx: str | os.PathLike[str],
+    engine: str | os.PathLike[str],
     plugin: str,
     targets: Sequence[str],
     profiles: Sequence[Profile],
@@ -55,7 +55,7 @@ def trtexec_line(
     return shlex.join(words)
 
 
-def load_line(backend: Backend, engine: Path, plugin: str) -> str:
+def load_line(backend: Backend, engine: str | os.PathLike[str], plugin: str) -> str:
     """The command that opens and times an engine where its GPU is."""
     return shlex.join([backend.tool, f"--loadEngine={engine}", f"--staticPlugins={plugin}"])
 

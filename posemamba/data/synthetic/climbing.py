@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ NOSE = 0.10
 front of its neck."""
 
 
-def read_climbs(wheel_or_folder: Path) -> list[Motion]:
+def read_climbs(wheel_or_folder: str | os.PathLike[str]) -> list[Motion]:
     """The five clips at :data:`~posemamba.data.synthetic.humanoid.RATE`.
 
     Args:
@@ -119,6 +120,7 @@ def read_climbs(wheel_or_folder: Path) -> list[Motion]:
     Raises:
         InputError: not that wheel, or a clip that differs from the one known by its SHA-256.
     """
+    wheel_or_folder = Path(wheel_or_folder)
     if not wheel_or_folder.exists():
         raise InputError(f"{wheel_or_folder}: no such file; get it with '{GET}'")
     require_no_device(wheel_or_folder)

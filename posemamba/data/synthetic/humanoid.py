@@ -9,6 +9,7 @@ elbows as one angle about z. Offsets are those of its ``humanoid.urdf`` in metre
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,12 +90,13 @@ class Motion:
     origin: str = ""
 
 
-def read_motion(path: Path) -> Motion:
+def read_motion(path: str | os.PathLike[str]) -> Motion:
     """Read and resample one motion file.
 
     Raises:
         InputError: not such a file.
     """
+    path = Path(path)
     try:
         content = json.loads(path.read_text())
         rows = np.asarray(content["Frames"], dtype=np.float64)

@@ -9,6 +9,7 @@ transitions nobody performed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -36,8 +37,9 @@ _ASSET = Path(__file__).parents[2] / "assets" / "pybullet_motions.npz"
 _STEP = 1e-4  # metres; the asset holds integers
 
 
-def save_motions(path: Path, motions: Sequence[Motion]) -> None:
+def save_motions(path: str | os.PathLike[str], motions: Sequence[Motion]) -> None:
     """Positions in tenths of a millimetre, one array per motion."""
+    path = Path(path)
     arrays = {m.name: np.rint(m.positions / _STEP).astype(np.int16) for m in motions}
     looping = np.array([m.name for m in motions if m.loops])
     with path.open("wb") as stream:
@@ -55,12 +57,13 @@ def bundled_motions() -> list[Motion]:
         ]
 
 
-def read_motions(folder: Path) -> list[Motion]:
+def read_motions(folder: str | os.PathLike[str]) -> list[Motion]:
     """Motions of a folder of ``humanoid3d_*.txt``, as pybullet_data/data/motions is.
 
     Raises:
         InputError: no such file in it, or one that cannot be read.
     """
+    folder = Path(folder)
     files = sorted(folder.glob("humanoid3d_*.txt"))
     if not files:
         raise InputError(f"{folder}: no humanoid3d_*.txt; give pybullet_data/data/motions")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from posemamba.pose.keypoints import detections_to_h36m
 from posemamba.pose.preprocess import normalize_2d
 from posemamba_runtime.cli import cache, demo, main
 from posemamba_runtime.errors import BadArgument, Missing
+from posemamba_runtime.outputs import FORMATS
 from posemamba_runtime.recordings import LiftOptions
 
 SIZE = ["--size", f"{files.WIDTH}x{files.HEIGHT}"]
@@ -268,11 +270,18 @@ def test_names_that_are_no_text(model: Path, tmp_path: Path) -> None:
     name = tmp_path / b"caf\xe9.json".decode(errors="surrogateescape")
     files.dump(name, [files.yolo_frame(people) for people in files.film("coco17", 3)])
     command = [sys.executable, "-m", "posemamba_runtime", "lift", str(model)]
-    for output, code in ((tmp_path / "o.npz", 0), (name, 2)):
-        words = [str(name), "-o", str(output), *SIZE]
+    outputs = [(tmp_path / f"o{suffix}", 0) for suffix in outputs_here()]
+    for output, code in (*outputs, (name, 2)):
+        words = [str(name), "-o", str(output), "--height-m", "1.8", *SIZE]
         done = subprocess.run([*command, *words], capture_output=True, check=False)
         assert done.returncode == code, done.stderr
         assert b"Traceback" not in done.stderr
+    assert json.loads((tmp_path / "o.json").read_text("utf-8"))["source"].endswith("caf\ufffd.json")
+
+
+def outputs_here() -> list[str]:
+    """Endings of what can be written with the packages that are installed."""
+    return [row.suffix for row in FORMATS.values() if not row.needs or find_spec(row.needs[0])]
 
 
 def test_no_standard_input(model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,16 @@ def inspect(name: str) -> dict[str, Any]:
     assert first.startswith(f"{name} is a")
     assert first.endswith(".")
     return result
+
+
+@pytest.mark.parametrize("name", ["tiny.pth.tr", "tiny.onnx", "tiny.reference.npz"])
+def test_names_that_are_no_text(name: str, here: Path) -> None:
+    """A file name is bytes; JSON is Unicode, of which half a surrogate pair is none."""
+    odd = os.fsdecode(b"caf\xe9.") + name
+    shutil.copy(here / name, here / odd)
+    shown = run("inspect", odd, "--json")
+    json.dumps(json.loads(shown), ensure_ascii=False).encode()
+    assert "caf\\ufffd" in shown
 
 
 def test_a_checkpoint(here: Path) -> None:

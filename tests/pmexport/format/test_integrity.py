@@ -23,6 +23,11 @@ def weight(model: onnx.ModelProto) -> onnx.TensorProto:
     return next(t for t in model.graph.initializer if len(t.raw_data) > 1000)
 
 
+def weight_elsewhere(model: onnx.ModelProto) -> onnx.TensorProto:
+    """What :func:`kept_elsewhere` changed."""
+    return next(t for t in model.graph.initializer if t.data_location == t.EXTERNAL)
+
+
 def without_outputs(model: onnx.ModelProto) -> None:
     del model.graph.node[3].output[:]
 
@@ -63,6 +68,49 @@ def kept_nowhere(model: onnx.ModelProto) -> None:
     kept_elsewhere(model, "")
 
 
+def kept_who_knows_where(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "")
+    del weight_elsewhere(model).external_data[:]
+
+
+def kept_in_a_file_of_no_name(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "")
+    weight_elsewhere(model).external_data[0].key = "offset"
+
+
+def attribute_who_knows_where(model: onnx.ModelProto) -> None:
+    attribute = model.graph.node[0].attribute.add(name="numbers", type=onnx.AttributeProto.TENSOR)
+    attribute.t.name, attribute.t.data_location = "inner", onnx.TensorProto.EXTERNAL
+
+
+def inner_graph_who_knows_where(model: onnx.ModelProto) -> None:
+    attribute = model.graph.node[0].attribute.add(name="body", type=onnx.AttributeProto.GRAPH)
+    attribute.g.initializer.add(name="inner", data_location=onnx.TensorProto.EXTERNAL)
+
+
+def kept_in_two_files(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "a.data")
+    weight_elsewhere(model).external_data.add(key="location", value="b.data")
+
+
+def of_two_lengths(model: onnx.ModelProto) -> None:
+    model.metadata_props.add(key="posemamba.max_frames", value="9")
+
+
+def of_two_makers(model: onnx.ModelProto) -> None:
+    for maker in ("one", "other"):
+        model.metadata_props.add(key="maker", value=maker)
+
+
+def with_one_constant_twice(model: onnx.ModelProto) -> None:
+    model.graph.initializer.add().CopyFrom(weight(model))
+
+
+def with_one_attribute_twice(model: onnx.ModelProto) -> None:
+    for number in (1, 2):
+        model.graph.node[0].attribute.add(name="axis", type=onnx.AttributeProto.INT, i=number)
+
+
 def shortened(model: onnx.ModelProto) -> None:
     weight(model).raw_data = weight(model).raw_data[:-8]
 
@@ -100,6 +148,15 @@ ALTERED: dict[Callable[[onnx.ModelProto], None], str] = {
     kept_above: "'../../../../etc/passwd'",
     kept_at_the_root: "'/etc/passwd'",
     kept_nowhere: "no file in the model's folder",
+    kept_who_knows_where: "in another file and names none",
+    kept_in_a_file_of_no_name: "in another file and names none",
+    attribute_who_knows_where: "tensor 'inner' keeps its numbers in another file and names none",
+    inner_graph_who_knows_where: "tensor 'inner' keeps its numbers in another file and names none",
+    kept_in_two_files: "has 'location' 2 times",
+    of_two_lengths: "its metadata has 'posemamba.max_frames' 2 times",
+    of_two_makers: "its metadata has 'maker' 2 times",
+    with_one_constant_twice: "2 times",
+    with_one_attribute_twice: "has 'axis' ",
     shortened: "bytes, not",
     enlarged: "bytes, not",
     negative: "has size -5",

@@ -64,8 +64,8 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         sys.stderr.write(f"Error: {' '.join(str(error).split())}\n")
         return BAD_REQUEST
     except OSError as error:
+        _drop_unwritten()
         if isinstance(error, BrokenPipeError):  # the reader of our output has gone, as 'head' does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         sys.stderr.write(f"Error: {_told(error)}\n")
         return BAD_REQUEST
@@ -73,6 +73,15 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
         sys.stderr.write("\nstopped\n")
         return INTERRUPTED
     return 0
+
+
+def _drop_unwritten() -> None:
+    """Of an output that takes no more: what is buffered would be tried again, and complained of
+    with an exit code of Python's own, at the very end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(error: OSError) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
+import sys
+from typing import Any, NoReturn
 
 from posemamba_runtime.cli.common_arguments import (
     add_backend,
@@ -29,6 +30,12 @@ UNITS = ("m", "mm")
 
 class _Parser(argparse.ArgumentParser):
     """Errors are exceptions of one line, with the near miss where there is one."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401
+        """As argparse does, which takes a help that could not be written for one that was."""
+        stream = file or sys.stderr
+        stream.write(message)
+        stream.flush()
 
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"unrecognized arguments: (\S+)", message)

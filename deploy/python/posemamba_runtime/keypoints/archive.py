@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,12 +32,13 @@ class Member(NamedTuple):
     pickled: bytes
 
 
-def read_archive(path: Path) -> dict[str, Member]:
+def read_archive(path: str | os.PathLike[str]) -> dict[str, Member]:
     """The arrays of an NPZ by name.
 
     Raises:
         InputError: no NPZ, one that is damaged, or one whose arrays claim more than is there.
     """
+    path = Path(path)
     try:
         with path.open("rb") as stream:
             head = stream.read(256)

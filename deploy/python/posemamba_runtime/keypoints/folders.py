@@ -20,7 +20,7 @@ _LABEL = re.compile(rb"\s*[0-9]+(\s+-?[0-9.][0-9.eE+-]*){2}")
 _DEEPEST = 6
 
 
-def read_folder(folder: Path, wanted: str | None) -> tuple[Detections, str]:
+def read_folder(folder: str | os.PathLike[str], wanted: str | None) -> tuple[Detections, str]:
     """The frames of a folder, ordered by the numbers in their names; and the format's name.
 
     Files whose names begin with a dot are passed over. A folder that holds nothing but one folder
@@ -29,6 +29,7 @@ def read_folder(folder: Path, wanted: str | None) -> tuple[Detections, str]:
     Raises:
         InputError: no frames, or a file that is none, named.
     """
+    folder = Path(folder)
     inner = _with_frames(folder)
     files = _files(inner)
     jsons = [name for name in files if name.lower().endswith(".json")]

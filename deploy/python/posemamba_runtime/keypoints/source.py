@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import re
 import stat
 import sys
@@ -65,12 +66,13 @@ class Lines(Protocol):
     def readline(self, limit: int, /) -> bytes: ...
 
 
-def require_readable(path: Path) -> bool:
+def require_readable(path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` is a folder; what can be neither listed nor read is refused.
 
     Raises:
         InputError: nothing there, no right to look, a pipe or a device.
     """
+    path = Path(path)
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -89,12 +91,13 @@ def require_readable(path: Path) -> bool:
     return False
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """A whole regular file.
 
     Raises:
         InputError: one that cannot be read, is empty or too large.
     """
+    path = Path(path)
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -192,13 +195,14 @@ def _one_after_another(content: bytes, path: Path | str) -> Iterator[Any]:
         yield document
 
 
-def held_lines(path: Path) -> Iterator[Any] | None:
+def held_lines(path: str | os.PathLike[str]) -> Iterator[Any] | None:
     """The documents of a file with one in each line, read as they are asked for; None for others,
     and for a file whose first line does not tell.
 
     Raises:
         InputError: a file that cannot be read; later, a line that is no JSON.
     """
+    path = Path(path)
     try:
         with path.open("rb") as stream:
             first = stream.readline(MAX_LINE + 1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +61,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def write(path: str | Path, motion: Motion) -> list[Path]:
+def write(path: str | os.PathLike[str], motion: Motion) -> list[Path]:
     """Write everybody in a motion, in the format that the name ends in.
 
     Of a format whose files hold one person, the first person's is ``path``; each other's has the
@@ -75,6 +77,7 @@ def write(path: str | Path, motion: Motion) -> list[Path]:
     target = Path(path)
     chosen = check_target(target, motion.units)
     _check_motion(motion)
+    motion = replace(motion, source=_as_text(motion.source), model=_as_text(motion.model))
     groups: Sequence[tuple[Track, ...]] = (motion.tracks,)
     if chosen.one_person:
         groups = [(track,) for track in motion.tracks]
@@ -86,7 +89,7 @@ def write(path: str | Path, motion: Motion) -> list[Path]:
     return paths
 
 
-def check_target(path: Path, units: str | None = None) -> Format:
+def check_target(path: str | os.PathLike[str], units: str | None = None) -> Format:
     """What :func:`write` refuses about a name, before there is a motion.
 
     Args:
@@ -95,6 +98,7 @@ def check_target(path: Path, units: str | None = None) -> Format:
     Raises:
         BadArgument, Missing: as :func:`write`.
     """
+    path = Path(path)
     chosen = FORMATS.get(path.suffix.lower())
     if chosen is None:
         near = difflib.get_close_matches(path.suffix.lower(), FORMATS, n=1)
@@ -112,6 +116,11 @@ def check_target(path: Path, units: str | None = None) -> Format:
         name, install = chosen.needs
         raise Missing(f"'{path}': {chosen.suffix} needs {name}: pip install {install}")
     return chosen
+
+
+def _as_text(name: str) -> str:
+    """Of a file's name, which is bytes: U+FFFD where these are no UTF-8, as each format asks."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", name)
 
 
 def _beside(target: Path, track: Track) -> Path:

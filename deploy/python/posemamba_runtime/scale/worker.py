@@ -223,12 +223,13 @@ class _Content:
             raise type(error)(str(error).replace(str(self._path), self._name)) from None
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, or of a folder's files with their relative names.
 
     Raises:
         InputError: nothing there, or a pipe or a device, which would be waited for.
     """
+    path = Path(path)
     if not require_readable(path):
         with path.open("rb") as stream:
             return _sha256(stream)
