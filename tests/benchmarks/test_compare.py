@@ -37,6 +37,12 @@ def serve(connection: Connection, _models: Path, _log: Path, _cores: set[int] | 
         connection.send(("failed", "why") if failed else ("row", ROW | {"calls": answered}))
 
 
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own imports this file again, by its name below the repository."""
+    monkeypatch.syspath_prepend(ROOT)
+
+
 def ran(cells: list[Cell], to: Path, budget: float = 100.0) -> dict[str, Any]:
     assert gpu_compare.run_all(cells, gpu_compare.Places(to, to), budget, None, serve) == 0
     report: dict[str, Any] = json.loads((to / "compare.json").read_text(encoding="utf-8"))
