@@ -98,7 +98,7 @@ checks() {
 }
 
 pack() {
-  cp reports/2026-11-30-kernel-resources.* build/kernel-resources.json "$OUT" 2>/dev/null
+  cp reports/*-kernel-resources.* build/kernel-resources.json "$OUT" 2>/dev/null
   tar -czf "$to/.all.tgz" -C "$OUT" --exclude='*.onnx' --exclude='*.part' . 2>/dev/null
   mv "$to/.all.tgz" "$to/all.tgz"
 }

@@ -56,8 +56,7 @@ def read_weight_file(path: str | os.PathLike[str]) -> WeightFile:
     Raises:
         InputError: no such path, unreadable, not a checkpoint, truncated, corrupt or unsafe.
     """
-    path = Path(path)
-    path = file_in(path)
+    path = file_in(Path(path))
     try:
         if path.is_dir():
             return _read_folder(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from posemamba.checkpoint.save import save_checkpoint
+from posemamba.checkpoint.save import TRAINING_KEY, save_checkpoint
 from posemamba.config import PoseMambaConfig
 from posemamba.model.network import PoseMamba
 
@@ -37,5 +37,5 @@ def save_untrained(path: str | os.PathLike[str], *, variant: str, frames: int, s
     path = Path(path)
     network = untrained_network(PoseMambaConfig.from_variant(variant, frames=frames), seed)
     note = f"UNTRAINED: random weights, seed {seed}"
-    save_checkpoint(network, path, metadata={"training": note})
+    save_checkpoint(network, path, metadata={TRAINING_KEY: note})
     return sum(parameter.numel() for parameter in network.parameters())

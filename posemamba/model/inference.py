@@ -242,7 +242,7 @@ class PoseMambaInference:
         dtype: of the matrix products and activations, float32 or float16.
         fused: False for the composed path also where the fused one could run, to compare them.
         half_sums: of float16: a scan's sums over its states may be float16 too, the precision
-            ``fp16-sums`` of ``pmexport``. One scan is then off by 6e-4 instead of 2e-4 of its
+            ``fp16-sums`` of ``pmexport``. One direction is then off by 5e-4 instead of 2e-4 of its
             values. Kernels without such sums make them in float32, for version 2 of the scan all.
 
     Raises:
