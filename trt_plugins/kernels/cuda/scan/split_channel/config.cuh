@@ -57,6 +57,27 @@ struct Shared {
   alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
 };
 
+// How a sequence is cut into tiles. A step past the end costs as much as any other, so what whole
+// tiles leave over comes first: a short tile, scanned while the converters make the next one. With
+// four states a lane tiles are short enough.
+template <class C>
+struct Tiles {
+  // Of a short tile, at most: a whole one, in one straight line, takes no longer than more.
+  static constexpr int kMostHead = C::kTile / 4 * 3;
+  int head;   // steps of the first tile, a multiple of four as B and C lie
+  int count;
+
+  __device__ __forceinline__ explicit Tiles(int steps) {
+    const int rest = ((steps - 1) % C::kTile + 4) / 4 * 4;
+    head = C::kSpl <= 2 && rest <= kMostHead ? rest : C::kTile;
+    count = 1 + (max(steps - head, 0) + C::kTile - 1) / C::kTile;
+  }
+  __device__ __forceinline__ int start(int tile) const {
+    return tile == 0 ? 0 : head + (tile - 1) * C::kTile;
+  }
+  __device__ __forceinline__ int size(int tile) const { return tile == 0 ? head : C::kTile; }
+};
+
 // Floats (B, then C) of a step.
 constexpr int kStates2 = 2 * kOnePassStates;
 

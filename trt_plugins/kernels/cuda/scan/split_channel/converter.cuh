@@ -31,18 +31,19 @@ class Converter {
     y_ = static_cast<__half*>(args.partial) + int64_t{row} * args.steps * args.d_inner + first;
     const int64_t at = int64_t{direction} * args.d_inner + channel;
     const float* weights_of_panel = args.dt_weight + at * C::kRank;
+    // They come from no earlier launch.
 #pragma unroll
-    for (int c = 0; c < kPanel; ++c) bias_[c] = __ldg(args.dt_bias + at + c);
+    for (int c = 0; c < kPanel; ++c) bias_[c] = load_here(args.dt_bias + at + c);
     if constexpr (C::kSharedWeights) {
       shared_ = weights + panel_ * C::kRank;
       for (int i = lane_; i < kPanel * C::kRank; i += 32) {
-        weights[panel_ * C::kRank + i] = __ldg(weights_of_panel + i);
+        weights[panel_ * C::kRank + i] = load_here(weights_of_panel + i);
       }
       __syncwarp();  // this warp alone reads them
     } else {
 #pragma unroll
       for (int i = 0; i < kPanel * C::kRank; ++i) {
-        weight_[i / C::kRank][i % C::kRank] = __ldg(weights_of_panel + i);
+        weight_[i / C::kRank][i % C::kRank] = load_here(weights_of_panel + i);
       }
     }
   }
@@ -98,15 +99,17 @@ class Converter {
     }
   }
 
-  // Stores the outputs of the tile that begins at `step`, 16 bytes of channels at a time.
-  __device__ __forceinline__ void flush(const Stage<C>& stage, int step) const {
+  // Stores the outputs of the tile of `size` steps that begins at `step`, 16 bytes of channels at a
+  // time.
+  __device__ __forceinline__ void flush(const Stage<C>& stage, int step, int size) const {
+    const int there = min(size, a_.steps - step);
     constexpr int kTurns = C::kTile * C::kPanels / (32 * C::kConverters);
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
       const int piece = (i * C::kConverters + warp_) * 32 + lane_;
       const int s = piece / C::kPanels;
       const int channel = piece % C::kPanels * kPanel;
-      if (step + s < a_.steps && channel < owned_) {
+      if (s < there && channel < owned_) {
         *reinterpret_cast<uint4*>(y_ + int64_t{step + s} * a_.d_inner + channel) =
             *reinterpret_cast<const uint4*>(stage.y + s * C::kOutRow + channel);
       }
