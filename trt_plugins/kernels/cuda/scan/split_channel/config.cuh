@@ -63,8 +63,8 @@ struct Shared {
 template <class C>
 struct Tiles {
   // Of a short tile, at most: a whole one, in one straight line, takes no longer than more.
-  static constexpr int kMostHead = C::kTile / 4 * 3;
-  int head;   // steps of the first tile, a multiple of four as B and C lie
+  static constexpr int kMostHead = 48;
+  int head;  // steps of the first tile, a multiple of four as B and C lie
   int count;
 
   __device__ __forceinline__ explicit Tiles(int steps) {

@@ -14,8 +14,7 @@ namespace posemamba::cuda::split_channel {
 // that each is ordered.
 template <class C>
 __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from, Shared<C>& shared,
-                                        int row, int first, const Tiles<C>& tiles,
-                                        int warp) {
+                                        int row, int first, const Tiles<C>& tiles, int warp) {
   Converter<C> converter(a, from, row, first, warp, shared.weights);
   dependency_wait();  // what is prepared comes from the previous launch
   dependency_release();
@@ -56,11 +55,17 @@ __device__ __forceinline__ void scan(const CrossArgs& a, Shared<C>& shared, int 
     scanner.prepare(shared.stages[at.stage], 0);
 #pragma unroll 1
     for (; t < tiles.count; ++t) {
+      const bool alone = t == 0;  // scanned before the next tile is there
+      const bool last = t + 1 == tiles.count;
       const int now = at.stage;
       at.next();
-      if (t + 1 < tiles.count) barrier_wait(shared.full + at.stage, at.parity);
-      scanner.pipelined(shared.stages[now], shared.stages[at.stage]);
+      if (!alone && !last) barrier_wait(shared.full + at.stage, at.parity);
+      scanner.pipelined(shared.stages[now], shared.stages[alone ? now : at.stage]);
       barrier_arrive(shared.empty + now);
+      if (alone && !last) {
+        barrier_wait(shared.full + at.stage, at.parity);
+        scanner.prepare(shared.stages[at.stage], 0);
+      }
     }
   } else {
 #pragma unroll 1
