@@ -55,17 +55,11 @@ __device__ __forceinline__ void scan(const CrossArgs& a, Shared<C>& shared, int 
     scanner.prepare(shared.stages[at.stage], 0);
 #pragma unroll 1
     for (; t < tiles.count; ++t) {
-      const bool alone = t == 0;  // scanned before the next tile is there
-      const bool last = t + 1 == tiles.count;
       const int now = at.stage;
       at.next();
-      if (!alone && !last) barrier_wait(shared.full + at.stage, at.parity);
-      scanner.pipelined(shared.stages[now], shared.stages[alone ? now : at.stage]);
+      if (t + 1 < tiles.count) barrier_wait(shared.full + at.stage, at.parity);
+      scanner.pipelined(shared.stages[now], shared.stages[at.stage]);
       barrier_arrive(shared.empty + now);
-      if (alone && !last) {
-        barrier_wait(shared.full + at.stage, at.parity);
-        scanner.prepare(shared.stages[at.stage], 0);
-      }
     }
   } else {
 #pragma unroll 1
