@@ -48,15 +48,17 @@ class Converter {
     }
   }
 
-  // Starts the reads of the tile that begins at `step`. Steps past the end repeat the last one.
-  __device__ __forceinline__ void load(int step) {
+  // Starts the reads of the tile that begins at `step`, `ahead` of the one that store() converts.
+  // Steps past the end repeat the last one.
+  __device__ __forceinline__ void load(int step, int ahead) {
 #pragma unroll
     for (int i = 0; i < C::kUnits; ++i) {
       const int s = min(step + unit_step(i) + lane_, a_.steps - 1);
-      u_bits_[i] = __ldg(reinterpret_cast<const uint4*>(u_) + (reverse_ ? a_.steps - 1 - s : s));
+      u_bits_[ahead][i] =
+          __ldg(reinterpret_cast<const uint4*>(u_) + (reverse_ ? a_.steps - 1 - s : s));
 #pragma unroll
       for (int r = 0; r < kRankQuads; ++r) {
-        raw_quads_[i][r] = __ldg(reinterpret_cast<const float4*>(raw_) + s * kRankQuads + r);
+        raw_quads_[ahead][i][r] = __ldg(reinterpret_cast<const float4*>(raw_) + s * kRankQuads + r);
       }
     }
   }
@@ -68,17 +70,18 @@ class Converter {
     copy_states<C>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
   }
 
-  // Converts what load() read.
+  // Converts the nearest tile that load() read.
   __device__ __forceinline__ void store(Stage<C>& stage) const {
 #pragma unroll
     for (int i = 0; i < C::kUnits; ++i) {
       float raw[C::kRank];
 #pragma unroll
       for (int r = 0; r < kRankQuads; ++r) {
-        const float4 v = raw_quads_[i][r];
+        const float4 v = raw_quads_[0][i][r];
         raw[4 * r] = v.x, raw[4 * r + 1] = v.y, raw[4 * r + 2] = v.z, raw[4 * r + 3] = v.w;
       }
-      const uint32_t bits[4] = {u_bits_[i].x, u_bits_[i].y, u_bits_[i].z, u_bits_[i].w};
+      const uint4 u_bits = u_bits_[0][i];
+      const uint32_t bits[4] = {u_bits.x, u_bits.y, u_bits.z, u_bits.w};
       const int to = panel_ * C::kRow + unit_step(i) + lane_;
 #pragma unroll
       for (int c = 0; c < kPanel; c += 2) {
@@ -95,6 +98,19 @@ class Converter {
         stage.dt[to + (c + 1) * C::kRow] = dt[1];
         stage.du[to + c * C::kRow] = dt[0] * C::kScale * u.x;
         stage.du[to + (c + 1) * C::kRow] = dt[1] * C::kScale * u.y;
+      }
+    }
+  }
+
+  // The tiles behind the converted one move up.
+  __device__ __forceinline__ void next() {
+#pragma unroll
+    for (int n = 1; n < C::kAhead; ++n) {
+#pragma unroll
+      for (int i = 0; i < C::kUnits; ++i) {
+        u_bits_[n - 1][i] = u_bits_[n][i];
+#pragma unroll
+        for (int r = 0; r < kRankQuads; ++r) raw_quads_[n - 1][i][r] = raw_quads_[n][i][r];
       }
     }
   }
@@ -140,8 +156,8 @@ class Converter {
   float bias_[kPanel];
   float weight_[kPanel][C::kRank];  // of dt,
   const float* shared_ = nullptr;   // or these
-  uint4 u_bits_[C::kUnits];
-  float4 raw_quads_[C::kUnits][kRankQuads];
+  uint4 u_bits_[C::kAhead][C::kUnits];
+  float4 raw_quads_[C::kAhead][C::kUnits][kRankQuads];
 };
 
 }  // namespace posemamba::cuda::split_channel

@@ -18,7 +18,8 @@ __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from
   Converter<C> converter(a, from, row, first, warp, shared.weights);
   dependency_wait();  // what is prepared comes from the previous launch
   dependency_release();
-  converter.load(0);
+#pragma unroll
+  for (int n = 0; n < C::kAhead; ++n) converter.load(tiles.start(n), n);
   Cursor<C> at;
 #pragma unroll 1
   for (int t = 0; t < tiles.count + C::kStages; ++t, at.next()) {
@@ -32,7 +33,10 @@ __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from
       converter.copy(stage, tiles.start(t), shared.full + at.stage);
       converter.store(stage);
       barrier_arrive(shared.full + at.stage);
-      if (t + 1 < tiles.count) converter.load(tiles.start(t + 1));
+      converter.next();
+      if (t + C::kAhead < tiles.count) {
+        converter.load(tiles.start(t + C::kAhead), C::kAhead - 1);
+      }
     }
   }
 }
@@ -45,7 +49,7 @@ __device__ __forceinline__ void scan(const CrossArgs& a, Shared<C>& shared, int 
   barrier_wait(shared.full, 0);
   if constexpr (C::kSpl <= 2) {
     int t = 0;
-    if (tiles.head < C::kTile) {
+    if (C::kShortTile && tiles.head < C::kTile) {
       scanner.shortened(shared.stages[0], tiles.head);
       barrier_arrive(shared.empty);
       if (tiles.count == 1) return;
