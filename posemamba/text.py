@@ -7,8 +7,12 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from posemamba.errors import InputError
+
+Json: TypeAlias = Any
+"""What a JSON document holds; a reader asks what it is before it takes it for anything."""
 
 _NAME_LIMIT = 160
 _TEXT_LIMIT = 230

@@ -81,12 +81,12 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--layout", metavar="NAME", help="Order of the joints, where unknown.")
     @wraps(command)
     def with_reading(
-        *given: Any,  # noqa: ANN401
+        *given: Any,
         file_format: str | None,
         size: tuple[int, int] | None,
         layout: str | None,
-        **options: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        **options: Any,
+    ) -> object:
         from posemamba.pose.clips import DEFAULT_READING, Reading
 
         reading = Reading(file_format, size, layout)

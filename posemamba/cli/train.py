@@ -73,7 +73,7 @@ def train(
     config_file: Path | None,
     resume: bool,
     device: str,
-    **settings: Any,  # noqa: ANN401
+    **settings: Any,
 ) -> None:
     """Train a network on clip sets (see 'posemamba data').
 

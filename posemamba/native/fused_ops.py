@@ -194,7 +194,7 @@ def _(
     next_weights: Sequence[Tensor],
     position: Tensor | None,
     epsilons: Sequence[float],
-    *sizes_and_walk: Any,  # noqa: ANN401
+    *sizes_and_walk: Any,
 ) -> tuple[Tensor, Tensor]:
     w = TailVectors.unpack(vectors)
     out_proj, fc1, fc2 = (unpack_weight(matrix) for matrix in matrices)

@@ -22,7 +22,7 @@ from posemamba.scan_order import Walk
 NATIVE_GRADIENTS = ("cpu", "cuda")
 
 
-def _sized(struct: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:  # noqa: ANN401
+def _sized(struct: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:
     return struct(size=ctypes.sizeof(struct), **fields)
 
 
@@ -89,7 +89,7 @@ def _rows_like(tensor: Tensor) -> Tensor:
 
 
 @cross_selective_scan_backward.register_fake
-def _(_dy: Tensor, x: Tensor, x_dbl: Tensor, *rest: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+def _(_dy: Tensor, x: Tensor, x_dbl: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     weights = [t.new_empty(t.shape, dtype=torch.float32) for t in rest[:4]]
     limb = x_dbl.new_empty(x_dbl.shape if rest[-1] else 0)
     return x.new_empty(x.shape), x_dbl.new_empty(x_dbl.shape), *weights, limb
@@ -136,7 +136,7 @@ def selective_scan_backward(
 
 
 @selective_scan_backward.register_fake
-def _(_dy: Tensor, *inputs: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+def _(_dy: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
     u, weights = inputs[0], (2, 5, 6)
     return tuple(
         u.new_empty(0)

@@ -29,7 +29,7 @@ from posemamba.native.launch import (
 )
 from posemamba.native.scan_params import cross_scan_params, scan_params
 from posemamba.scan import chunked, reference
-from posemamba.scan.once import taken_once
+from posemamba.scan.once import Context, taken_once
 from posemamba.scan_order import Walk
 from posemamba.text import plural
 
@@ -114,7 +114,7 @@ def cross_selective_scan(
 
 
 @cross_selective_scan.register_fake
-def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return x.new_empty(x.shape)
 
 
@@ -175,11 +175,11 @@ def selective_scan(
 
 
 @selective_scan.register_fake
-def _(u: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+def _(u: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return u.new_empty(u.shape)
 
 
-def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+def save_inputs(ctx: Context, inputs: tuple[Any, ...], output: object) -> None:
     """Keep what a backward pass reads: tensors in ``saved_tensors``, the rest in ``constants``."""
     tensors = [v if isinstance(v, Tensor) else None for v in inputs]
     ctx.save_for_backward(*tensors)
@@ -187,7 +187,7 @@ def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # n
 
 
 def recomputed_gradients(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     grads: Sequence[Tensor | None],
     function: Callable[..., Tensor | tuple[Tensor, ...]],
 ) -> tuple[Any, ...]:
@@ -220,12 +220,12 @@ def recomputed_gradients(
     return taken_once(gradients, [*tensors, *grads])
 
 
-def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
+def _cross_reference(*values: Any) -> Tensor:
     inputs = (*values[:7], *values[8:12])  # dt_rank is the width of dt_weight
     return reference.cross_selective_scan(*inputs, scan=chunked.selective_scan)
 
 
-def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
+def _scan_reference(*values: Any) -> Tensor:
     u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse = values
     return chunked.selective_scan(
         u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse)
@@ -233,7 +233,7 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
 
 
 def of_inputs(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     saved: Sequence[Any],
     grad: Tensor,
     found: Sequence[Tensor],
@@ -245,7 +245,7 @@ def of_inputs(
     return *taken_once(gradients, [*saved, grad]), *rest
 
 
-def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+def _cross_backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _cross_reference)
     saved = ctx.saved_tensors
@@ -253,7 +253,7 @@ def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     return of_inputs(ctx, saved, grad, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 
-def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+def _scan_backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _scan_reference)
     saved = ctx.saved_tensors

@@ -25,6 +25,7 @@ from posemamba.native.launch import (
 )
 from posemamba.native.scan_ops import recomputed_gradients
 from posemamba.scan import chunked, indexed, reference
+from posemamba.scan.once import Context
 from posemamba.text import plural
 
 _CROSS, _SCAN = "cross_selective_scan_v2", "selective_scan_v2"
@@ -128,7 +129,7 @@ def _table(name: str, table: Tensor | None) -> Tensor | None:
 
 
 @cross_selective_scan_v2.register_fake
-def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return x.new_empty(x.shape)
 
 
@@ -215,7 +216,7 @@ def selective_scan_v2(
 
 
 @selective_scan_v2.register_fake
-def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor]:
     state = u.new_empty((u.shape[0], u.shape[1], A.shape[1]), dtype=torch.float32)
     return u.new_empty(u.shape), state
 
@@ -244,14 +245,13 @@ def stateless_scan(
     return y
 
 
-def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+def _save_inputs(ctx: Context, inputs: tuple[Any, ...], output: object) -> None:
     ctx.set_materialize_grads(False)  # None of an output that nobody used
-    ctx.save_for_backward(*(v if isinstance(v, Tensor) else None for v in inputs))
-    ctx.constants = [None if isinstance(v, Tensor) else v for v in inputs]
+    scan_ops.save_inputs(ctx, inputs, output)
 
 
-def _cross_backward(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:  # noqa: ANN401
-    def plain(*values: Any) -> Tensor:  # noqa: ANN401
+def _cross_backward(ctx: Context, grad: Tensor | None) -> tuple[Any, ...]:
+    def plain(*values: Any) -> Tensor:
         *inputs, _d_state, _dt_rank = values
         return indexed.cross_selective_scan(*inputs, scan=chunked.selective_scan)
 
@@ -259,11 +259,11 @@ def _cross_backward(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:  # noqa: 
 
 
 def _scan_backward(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     grad: Tensor | None,
     state_grad: Tensor | None,
 ) -> tuple[Any, ...]:
-    def plain(*values: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+    def plain(*values: Any) -> tuple[Tensor, ...]:
         u, delta, A, B, C, D, delta_bias, z, initial_state, delta_softplus, reverse = values
         inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
         if initial_state is None:  # in chunks: much faster

@@ -125,7 +125,7 @@ def _(
     vectors: Tensor,
     matrices: Sequence[Tensor],
     next_weights: Sequence[Tensor],
-    *rest: Any,  # noqa: ANN401
+    *rest: Any,
 ) -> None:
     output = _output_of(next_weights, xz, poses_3d)
     inner = xz.shape[3] // 2

@@ -92,19 +92,19 @@ def profile_layers(
     return layers_of(events, module_names(graph, {node.name for node in file.nodes}))
 
 
-def module_names(graph: Any, exported: set[str]) -> dict[str, str]:  # noqa: ANN401
+def module_names(graph: onnx.GraphProto, exported: set[str]) -> dict[str, str]:
     """The module of every node that the runtime ran, by the node's name.
 
     Args:
-        graph: as it was run, ``onnx.GraphProto``.
+        graph: as it was run.
         exported: names of the file's nodes.
     """
-    readers: dict[str, Any] = {}
+    readers: dict[str, onnx.NodeProto] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, node)
 
-    def origin(node: Any, steps: int = 3) -> str:  # noqa: ANN401
+    def origin(node: onnx.NodeProto, steps: int = 3) -> str:
         own = node.name.partition("/")[0].removesuffix(_BLOCKED)
         for name in (own, *node.output):
             if name in exported:

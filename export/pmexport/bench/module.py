@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pmexport.bench.measure import HostBound, measure
 from pmexport.bench.run import BenchRequest
@@ -83,7 +84,7 @@ def module_bench_lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _numbers(shape: list[int], dtype: str) -> Any:  # noqa: ANN401
+def _numbers(shape: list[int], dtype: str) -> npt.NDArray[Any]:
     """Normal numbers, or zeros where they are whole: row 0 of an embedding is always there."""
     if dtype == "float32":
         return np.random.default_rng(0).standard_normal(shape).astype(np.float32)

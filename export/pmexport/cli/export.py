@@ -62,7 +62,7 @@ def onnx(
     precision: Precision | None,
     fp16: bool,
     keep: Path | None,
-    **options: Any,  # noqa: ANN401 (fields of ExportOptions)
+    **options: Any,
 ) -> None:
     """Write a checkpoint as one ONNX model, and check it."""
     from pmexport.check.reference import keep_users_file, reference_path

@@ -122,7 +122,7 @@ def trt(
     no_cache: bool,
     no_check: bool,
     dry_run: bool,
-    **asked: Any,  # noqa: ANN401 (fields of TrtRequest and of Options)
+    **asked: Any,
 ) -> None:
     """Build a TensorRT engine from a checkpoint or an ONNX model.
 

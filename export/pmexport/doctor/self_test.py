@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pmexport.doctor.vectors import Vector, vectors
 from pmexport.format.failures import reason
@@ -27,7 +27,7 @@ class SelfTest:
     detail: str
 
 
-def _verdict(name: str, got: Any, vector: Vector, detail: str) -> SelfTest:  # noqa: ANN401
+def _verdict(name: str, got: npt.ArrayLike, vector: Vector, detail: str) -> SelfTest:
     """Relative to the largest value, which is above 1 after 51 steps."""
     error = float(np.abs(np.asarray(got, np.float64) - vector.y).max() / np.abs(vector.y).max())
     return SelfTest(name, error <= _SELF_TEST_LIMIT, error, detail)

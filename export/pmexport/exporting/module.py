@@ -146,7 +146,7 @@ def _trace(
         ) from None
 
 
-def _as_signature(network: nn.Module, shapes: list[Any]) -> Any:  # noqa: ANN401
+def _as_signature(network: nn.Module, shapes: list[Any]) -> tuple[Any, ...]:
     """One entry a parameter of ``forward``; those of ``*inputs`` share one."""
     parameters = list(inspect.signature(network.forward).parameters.values())
     if parameters and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:

@@ -102,7 +102,7 @@ def stand_in_lifter(runtime: Runtime, stand_ins: Path, any_model: Path) -> Lifte
 
 
 @pytest.fixture
-def drive(built: Path, stand_ins: Path) -> Any:  # noqa: ANN401
+def drive(built: Path, stand_ins: Path) -> Any:
     def run(model: Path, backend: str, *words: str, trt: str = "", cuda: str = "", ort: str = "",
             folder: Path | None = None) -> Driven:  # fmt: skip
         environment = {

@@ -36,7 +36,7 @@ def cross_arguments(grad: bool = False) -> dict[str, Any]:
     }
 
 
-def scan_arguments(grad: bool = False, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def scan_arguments(grad: bool = False, **changes: Any) -> dict[str, Any]:
     torch.manual_seed(1)
     rows, length = 4, 5
 

@@ -31,7 +31,7 @@ UNITS = ("m", "mm")
 class _Parser(argparse.ArgumentParser):
     """Errors are exceptions of one line, with the near miss where there is one."""
 
-    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401 (argparse's type has no flush)
         """As argparse does, which takes a help that could not be written for one that was."""
         stream = file or sys.stderr
         stream.write(message)

@@ -101,7 +101,7 @@ def read_video(
     *,
     python: str | None = None,
     progress: Progress = lambda done, total: None,
-    **reading: Any,  # noqa: ANN401
+    **reading: Any,
 ) -> Recording:
     """Detect, and read what was detected.
 

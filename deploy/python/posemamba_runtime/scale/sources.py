@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
@@ -18,6 +18,9 @@ LIST_MARK = "@"
 PARQUET = ".parquet"
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".npz", ".txt")
 """Of files that may be a recording; others in a folder are counted and passed over."""
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
 
 _LOOKED_AT = 3  # files of a folder, before it is taken for one of recordings
 _PATH, _BYTES = "path", "bytes"  # columns, named as Ray's read_binary_files(include_paths=True)
@@ -218,7 +221,7 @@ def table_bytes(path: str, group: int, row: int) -> bytes:
 
 
 @lru_cache(maxsize=1)  # a process gets rows one after the other, and Parquet gives whole groups
-def _contents(path: str, group: int, _changed: int) -> Any:  # noqa: ANN401 (Arrow's)
+def _contents(path: str, group: int, _changed: int) -> ChunkedArray:
     from posemamba_runtime.scale.require import pyarrow_parquet
 
     return pyarrow_parquet().ParquetFile(path).read_row_group(group, columns=[_BYTES])[_BYTES]
