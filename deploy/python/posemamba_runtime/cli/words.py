@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from posemamba_runtime.errors import BadArgument
-from posemamba_runtime.keypoints.errors import nearest, printable
+from posemamba_runtime.text import nearest, printable
 
 T = TypeVar("T")
 

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.source import MAX_BYTES, refuse_other_kinds
 from posemamba_runtime.plain_pickle import Plain, Refused, load_plain
+from posemamba_runtime.text import printable
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,

@@ -6,7 +6,7 @@ import json
 from array import array
 from collections.abc import Iterable, Mapping
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.alphapose import is_alphapose_entry
 from posemamba_runtime.keypoints.formats.coco import (
     is_results,
@@ -27,6 +27,7 @@ from posemamba_runtime.keypoints.numbering import image_of, number_of, several_f
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
 from posemamba_runtime.keypoints.formats.coco import numbers_by_names
@@ -29,6 +29,7 @@ from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _FPS_KEYS = ("fps", "frame_rate")
 _RATE_KEYS = ("rate", *_FPS_KEYS)

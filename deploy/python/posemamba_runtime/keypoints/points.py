@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.layouts import BY_COUNT
 from posemamba_runtime.keypoints.order import place_named
 from posemamba_runtime.keypoints.recording import Floats
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 MAX_KEYPOINTS = 1000
 _CONFIDENCE = (

@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
-from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
+from posemamba_runtime.text import counted, printable
 
 Json: TypeAlias = Any
 """What a JSON document holds: a reader asks what it is before it takes it for anything."""

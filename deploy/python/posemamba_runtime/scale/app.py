@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.scale.access import why_refused
 from posemamba_runtime.scale.clips import LARGEST_BYTES, Busy, Clips
 from posemamba_runtime.scale.hub import TAKEN, Camera, Hub, refusal
@@ -26,6 +26,7 @@ from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.scale.options import ServeOptions
 from posemamba_runtime.scale.outbox import Outbox, Watcher
 from posemamba_runtime.scale.page import live_page
+from posemamba_runtime.text import printable
 
 _POLICY = 1008  # of RFC 6455: refused for what the client did
 _LIST_EVERY_S = 1.0

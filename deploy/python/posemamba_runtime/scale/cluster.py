@@ -13,8 +13,8 @@ from typing import Any
 
 from posemamba_runtime import _library
 from posemamba_runtime.errors import BadArgument, Missing
-from posemamba_runtime.keypoints.errors import counted, printable
 from posemamba_runtime.scale import require
+from posemamba_runtime.text import counted, printable
 
 _STORE_BYTES = 256 << 20
 """Of a Ray of our own: recordings travel by name, so little is stored."""

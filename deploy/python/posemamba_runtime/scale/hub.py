@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from posemamba_runtime.errors import BadArgument, Error
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.intake import Intake
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.stream import Pose, Stream
+from posemamba_runtime.text import counted
 
 Sink = Callable[[list[dict[str, Json]]], None]
 """Takes messages for one camera's client; called on the lifting thread."""

@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 
 from posemamba_runtime.errors import BackendFailed, BadArgument, Error
-from posemamba_runtime.keypoints.errors import printable
 from posemamba_runtime.scale import cluster, require
 from posemamba_runtime.scale.options import ServeOptions
 from posemamba_runtime.scale.server import Server
+from posemamba_runtime.text import printable
 
 APPLICATION = "posemamba"
 _HEALTH_EVERY_S = 2.0

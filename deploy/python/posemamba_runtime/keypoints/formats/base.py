@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import person_id, to_points, with_confidences
 from posemamba_runtime.keypoints.recording import Detections
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 ID_KEYS = ("person", "track_id", "track", "idx", "person_id", "id")
 

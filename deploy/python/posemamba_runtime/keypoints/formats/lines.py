@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from array import array
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, take_size
 from posemamba_runtime.keypoints.layouts import BY_COUNT
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, to_points
 from posemamba_runtime.keypoints.recording import Detections
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 ABOUT = ("metadata", "meta", "info", "video_info", "video")
 """Where an object may hold what is known of the recording."""

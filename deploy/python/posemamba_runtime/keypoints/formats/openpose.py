@@ -8,7 +8,7 @@ same: AlphaPose (``--format open``), and nodes for image generation, with the ca
 
 from __future__ import annotations
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import (
     FrameFormat,
     detection,
@@ -20,6 +20,7 @@ from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _BODY = ("pose_keypoints_2d", "pose_keypoints")
 _NOT_BODY = ("hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")

@@ -13,11 +13,12 @@ from contextlib import suppress
 import numpy as np
 
 from posemamba_runtime.keypoints.archive import Member, objects
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import set_size
 from posemamba_runtime.keypoints.formats.clips import add_clip, choose
 from posemamba_runtime.keypoints.recording import Detections, Floats
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _LAYOUTS = {"h36m": "h36m17", "coco": "coco17"}
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Floats
 from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _JOINTS = 17
 _BEFORE = 5  # class and box
