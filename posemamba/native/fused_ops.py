@@ -96,7 +96,7 @@ def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor
 
 
 @conv_proj.register_fake
-def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, _taps: Tensor, _bias: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
     return empty_scan_inputs(x, projection)
 
 

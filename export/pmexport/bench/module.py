@@ -14,6 +14,7 @@ from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.base import FloatArray
+from pmexport.runtimes.files import other_runtimes
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 from posemamba.text import plural
@@ -36,8 +37,7 @@ def run_module_bench(request: BenchRequest, model: ModelFile) -> dict[str, Any]:
         "--batch": request.batch,
         "--frames": request.frames,
         "--precision": request.precision,
-        f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
-        or None,
+        **other_runtimes(request.runtimes),
     }
     model.refuse_options(given, ", timed with --runtime ort-cpu at the shapes it was exported with")
     session = open_any_session(model, request.threads, [CPU_PROVIDER])

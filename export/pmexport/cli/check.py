@@ -210,7 +210,7 @@ def check_progress(runs: list[Any], side: str) -> Iterable[Any]:
 @MODEL
 @click.option("-o", "--output", type=PATH, help="ONNX file  [default: as M.cuda.onnx, beside it]")
 @click.option("--fusion", type=NearChoice(get_args(Fusion)), default="auto", show_default=True,
-              help="Two nodes per block; standard products between ours; what fits.")  # fmt: skip
+              help="One node per block; standard products between ours; what fits.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads of the check.")
 def optimize(
     model: Path,

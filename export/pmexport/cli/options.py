@@ -11,7 +11,7 @@ import click
 
 from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
-from pmexport.format.options import Precision
+from pmexport.format.options import DEFAULT_OPSET, Precision
 from pmexport.runtimes.registry import RUNTIMES
 from posemamba.cli.options import ScanOrderType
 from posemamba.cli.tool import FilePath, NearChoice, Whole
@@ -27,11 +27,11 @@ else:  # click 8.1 has no generic ParamType
 
 
 class CountOrDynamic(_Count):
-    """``dynamic`` (None) or a whole number from 1."""
+    """``dynamic`` (None) or a whole number from 1 to ``most``; ``what`` says why no more."""
 
     name = "count"
 
-    def __init__(self, most: int | None = None, what: str = "") -> None:
+    def __init__(self, most: int, what: str) -> None:
         self.most = most
         self.what = what
 
@@ -53,7 +53,7 @@ class CountOrDynamic(_Count):
             self.fail(f"'{value}' is neither 'dynamic' nor a whole number{near}", param, ctx)
         if count < 1:
             self.fail(f"{count} is too small: use 'dynamic' or a number from 1", param, ctx)
-        if self.most is not None and count > self.most:
+        if count > self.most:
             self.fail(f"{count} is too large: {self.what} at most {self.most}", param, ctx)
         return count
 
@@ -115,6 +115,9 @@ SCAN_ORDER = click.option(
     show_default=True,
     help="Scan order, where the checkpoint does not tell it; also an official name, or FILE.yaml "
     "with a table.",
+)
+OPSET = click.option(
+    "--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="ONNX operator set."
 )
 KEEP = click.option(
     "--keep", type=PATH, help="YAML list of modules that stay fp32 in an fp16 model."

@@ -138,7 +138,7 @@ def parse(session: Session, onnx: str) -> tuple[Trt, Trt]:
     return network, parser
 
 
-def describe(session: Session, network: Trt) -> dict[str, Any]:
+def describe(network: Trt) -> dict[str, Any]:
     """Layers, plugin layers, boundary tensors, and the type of every floating-point tensor."""
     types = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}
     tensors: dict[str, str] = {}
@@ -245,7 +245,7 @@ def run(spec: Mapping[str, Any], session: Session) -> None:
         return
     session.log.begin()
     network, _parser = parse(session, spec["onnx"])  # kept: it must outlive the build
-    emit("network", **describe(session, network))
+    emit("network", **describe(network))
     session.log.begin()
     config = configure(session, spec)
     plan = session.builder.build_serialized_network(network, config)
