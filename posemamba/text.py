@@ -1,4 +1,7 @@
-"""Text for people: one-line messages about a file, counted nouns, near misses, tables."""
+"""Text for people: one-line messages about a file, counted nouns, near misses, tables.
+
+How foreign text is made fit for a message is the runtime's, and handed on from here.
+"""
 
 from __future__ import annotations
 

@@ -125,13 +125,17 @@ def export_onnx(
 
 
 def write_export(
-    model: ir.Model, output: Path, properties: Mapping[str, str], stages: Stages
+    model: ir.Model,
+    output: str | os.PathLike[str],
+    properties: Mapping[str, str],
+    stages: Stages,
 ) -> ExportReport:
     """The last stage: the finished graph, with what is known of it, as a file."""
+    output = Path(output)
     model.metadata_props.clear()
     model.metadata_props.update(properties)
     with stages("write"):
-        size_bytes, external = write_model(model, output)
+        size_bytes, external = _write_model(model, output)
     return ExportReport(
         path=output,
         seconds=stages.seconds,
@@ -233,9 +237,8 @@ def onnx_of(
     return model
 
 
-def write_model(model: ir.Model, output: str | os.PathLike[str]) -> tuple[int, bool]:
+def _write_model(model: ir.Model, output: Path) -> tuple[int, bool]:
     """Write in a hidden folder beside the target, then move; returns bytes and external data."""
-    output = Path(output)
     weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
     data = f"{output.name}.data" if weights > EXTERNAL_DATA_BYTES else None
     try:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,8 +31,8 @@ from posemamba.model.counts import true_macs
 TARGETS = "sm86,sm89,sm120"
 #: What the forms have in common is seen on two pairs of blocks; L is what a user builds.
 NETWORKS = {"small": PoseMambaConfig(d_model=64, depth=2), "L": PoseMambaConfig.from_variant("L")}
-_SECONDS = 120.0
-"""What the issue allows for L on 2 cores, export included."""
+_CPU_SECONDS = 240.0
+"""Two minutes of two cores for L, export included: other load on the machine does not count."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -57,6 +57,12 @@ def pmexport(*arguments: str, cwd: Path, code: int = 0) -> str:
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr if code == 0 else done.stderr
+
+
+def cpu_seconds() -> float:
+    """Of the processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +122,13 @@ def fp16_macs(config: PoseMambaConfig, form: str) -> int:
 def test_engine_for_three_gpus(
     name: str, precision: str, fusion: str, form: str, checkpoints: Path
 ) -> None:
-    start = time.perf_counter()
+    start = cpu_seconds()
     # Random weights drift in fp16: parity is of trained ones, and is tested elsewhere.
     arguments = ("--backend", "tensorrt-rtx", "--target", TARGETS, "--no-cache", "--no-check",
                  "--fusion", fusion)  # fmt: skip
     output = pmexport("trt", "--ckpt", f"{name}.safetensors", "--precision", precision,
                       *arguments, cwd=checkpoints)  # fmt: skip
-    assert time.perf_counter() - start < _SECONDS
+    assert cpu_seconds() - start < _CPU_SECONDS
     engine = checkpoints / f"{name}.{precision}.engine"
     known = json.loads(engine.with_name(f"{engine.name}.json").read_text())
     assert schema_problem(known) is None
