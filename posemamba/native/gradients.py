@@ -15,7 +15,7 @@ from torch import Tensor
 
 from posemamba.native import structs
 from posemamba.native.launch import addresses, launch_scan, position_rows
-from posemamba.native.scan_params import cross_scan_params, scan_params
+from posemamba.native.scan_params import CrossInputs, ScanInputs, cross_scan_params, scan_params
 from posemamba.scan_order import Walk
 
 #: Device types whose gradients are native kernels; on others the scan is recomputed in PyTorch.
@@ -70,11 +70,10 @@ def cross_selective_scan_backward(
         return dx, dx_dbl, *(torch.zeros_like(t) for t in weights), limb  # type: ignore[return-value]
     d_weight, d_bias, dA, dD = (torch.empty_like(t) for t in weights)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
+    inputs = CrossInputs(x, x_stride, x_dbl, x_dbl_stride, weights)
     params = _sized(
         structs.CrossScanBackwardParams,
-        forward=cross_scan_params(
-            x, x_stride, x_dbl, x_dbl_stride, weights, d_state, dt_rank, walk
-        ),
+        forward=cross_scan_params(inputs, d_state, dt_rank, walk),
         **addresses(dy=dy, dx=dx, dx_dbl=dx_dbl, dx_dbl_limb=limb, dA=dA, dD=dD),
         **addresses(d_dt_weight=d_weight, d_dt_bias=d_bias),
         dy_stride=dy_stride,
@@ -121,14 +120,14 @@ def selective_scan_backward(
     z = None if z is None else z.contiguous()
     A = _weight(A)
     D, delta_bias = (None if t is None else _weight(t) for t in (D, delta_bias))
-    inputs = (u, delta, A, B, C, D, delta_bias, z)
+    inputs = ScanInputs(u, delta, A, B, C, D, delta_bias, z)
     if not u.numel():
         return tuple(u.new_empty(0) if t is None else torch.zeros_like(t) for t in inputs)  # type: ignore[return-value]
     found = tuple(u.new_empty(0) if t is None else torch.empty_like(t) for t in inputs)
     names = ("du", "ddelta", "dA", "dB", "dC", "dD", "d_delta_bias", "dz")
     params = _sized(
         structs.ScanBackwardParams,
-        forward=scan_params(*inputs, delta_softplus, reverse),
+        forward=scan_params(inputs, delta_softplus, reverse),
         **addresses(dy=dy, **dict(zip(names, found, strict=True))),
     )
     launch_scan("scan_backward", params, u.device)

@@ -159,7 +159,7 @@ def selective_scan_v2(
         initial_state = initial_state.to(torch.float32).contiguous()
     y = torch.empty_like(inputs.u)
     final_state = torch.empty(state_shape, dtype=torch.float32, device=u.device)
-    scan = scan_params(*inputs, delta_softplus, reverse, y)
+    scan = scan_params(inputs, delta_softplus, reverse, y)
     params = structs.StatefulScanParams(
         scan=scan, **addresses(initial_state=initial_state, final_state=final_state)
     )

@@ -37,7 +37,7 @@ class CrossInputs(NamedTuple):
     x_stride: int
     x_dbl: Tensor
     x_dbl_stride: int
-    weights: list[Tensor]
+    weights: Sequence[Tensor]
 
 
 def cross_inputs(
@@ -128,11 +128,7 @@ def scan_inputs(op: str, given: ScanInputs, reverse: Sequence[int]) -> ScanInput
 
 
 def cross_scan_params(
-    x: Tensor,
-    x_stride: int,
-    x_dbl: Tensor,
-    x_dbl_stride: int,
-    weights: Sequence[Tensor],
+    given: CrossInputs,
     d_state: int,
     dt_rank: int,
     walk: Walk,
@@ -140,13 +136,8 @@ def cross_scan_params(
     half_sums: bool = False,
 ) -> structs.CrossScanParams:
     """The launchers' parameters; arguments as
-    :func:`posemamba.native.scan_ops.cross_selective_scan`.
-
-    Args:
-        x_stride, x_dbl_stride: distance between positions in elements.
-        weights: ``dt_weight, dt_bias, A, D``, float32 and contiguous.
-    """
-    dt_weight, dt_bias, A, D = weights
+    :func:`posemamba.native.scan_ops.cross_selective_scan`."""
+    x, x_stride, x_dbl, x_dbl_stride, (dt_weight, dt_bias, A, D) = given
     return structs.CrossScanParams(
         **addresses(x=x, x_dbl=x_dbl, dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D, y=y),
         **grid(x),
@@ -163,31 +154,19 @@ def cross_scan_params(
 
 
 def scan_params(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    z: Tensor | None,
-    delta_softplus: bool,
-    reverse: Sequence[int],
-    y: Tensor | None = None,
+    given: ScanInputs, delta_softplus: bool, reverse: Sequence[int], y: Tensor | None = None
 ) -> structs.ScanParams:
-    """The launchers' parameters; arguments as :func:`posemamba.native.scan_ops.selective_scan`.
-
-    All tensors are contiguous; ``A``, ``D`` and ``delta_bias`` float32.
-    """
-    batch, rows, length = u.shape
+    """The launchers' parameters; arguments as
+    :func:`posemamba.native.scan_ops.selective_scan`."""
+    batch, rows, length = given.u.shape
     return structs.ScanParams(
-        **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),
+        **addresses(**given._asdict(), y=y),
         batch=batch,
         length=length,
         groups=len(reverse),
         channels=rows // len(reverse),
-        d_state=A.shape[1],
+        d_state=given.A.shape[1],
         delta_softplus=int(delta_softplus),
-        dtype=dtype_code(u, "selective_scan"),
+        dtype=dtype_code(given.u, "selective_scan"),
         reverse=structs.directions(reverse),
     )
