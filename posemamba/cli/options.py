@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from posemamba.cli.tool import FilePath, NearChoice, Whole
+from posemamba.cli.tool import FilePath, NearChoice, OptionType, Whole
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.errors import InputError
 from posemamba.scan_order import SCAN_ORDERS, get_scan_order, is_known_scan
-
-if TYPE_CHECKING:
-    _Size = click.ParamType[tuple[int, int]]
-else:  # click 8.1 has no generic ParamType
-    _Size = click.ParamType
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -46,7 +41,7 @@ class ScanOrderType(NearChoice):
             return super().convert(value, param, ctx)
 
 
-class ImageSizeType(_Size):
+class ImageSizeType(OptionType[tuple[int, int]]):
     """``1920x1080``."""
 
     name = "size"

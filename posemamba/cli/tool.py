@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import click
 
@@ -182,8 +182,14 @@ class _PipeClosed(Exception):
 
 
 if TYPE_CHECKING:
+    OptionType = click.ParamType
     _Choice = click.Choice[str]
-else:  # click 8.1 has no generic Choice
+else:  # click 8.1 has neither a generic ParamType nor a generic Choice
+    _T = TypeVar("_T")
+
+    class OptionType(click.ParamType, Generic[_T]):
+        pass
+
     _Choice = click.Choice
 
 

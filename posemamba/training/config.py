@@ -15,10 +15,9 @@ from posemamba.config import MAX_D_MODEL, MAX_DEPTH, MAX_FRAMES, VARIANTS, PoseM
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.training.choices import AMP_TYPES, SCHEDULES
 from posemamba.training.losses import PoseLoss
 
-AMP_TYPES = ("none", "fp16", "bf16")
-SCHEDULES = ("exponential", "cosine")
 FINAL_RATE = 0.01
 """Where the cosine schedule ends, over the learning rate."""
 _MOST = 1e30

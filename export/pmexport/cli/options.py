@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -14,19 +14,13 @@ from pmexport.format.names import ENGINE_SUFFIX
 from pmexport.format.options import DEFAULT_OPSET, Precision
 from pmexport.runtimes.registry import RUNTIMES
 from posemamba.cli.options import ScanOrderType
-from posemamba.cli.tool import FilePath, NearChoice, Whole
+from posemamba.cli.tool import FilePath, NearChoice, OptionType, Whole
 from posemamba.text import suggestion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-if TYPE_CHECKING:
-    _Count = click.ParamType[int | None]
-    _Number = click.ParamType[float]
-else:  # click 8.1 has no generic ParamType
-    _Count = _Number = click.ParamType
 
-
-class CountOrDynamic(_Count):
+class CountOrDynamic(OptionType[int | None]):
     """``dynamic`` (None) or a whole number from 1 to ``most``; ``what`` says why no more."""
 
     name = "count"
@@ -58,7 +52,7 @@ class CountOrDynamic(_Count):
         return count
 
 
-class Positive(_Number):
+class Positive(OptionType[float]):
     """A finite number above zero."""
 
     name = "number"

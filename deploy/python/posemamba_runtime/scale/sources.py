@@ -15,13 +15,13 @@ from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.source import parse_json, read_bytes, require_readable
 from posemamba_runtime.text import counted, printable
 
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
+
 LIST_MARK = "@"
 PARQUET = ".parquet"
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".npz", ".txt")
 """Of files that may be a recording; others in a folder are counted and passed over."""
-
-if TYPE_CHECKING:
-    from pyarrow import ChunkedArray
 
 _LOOKED_AT = 3  # files of a folder, before it is taken for one of recordings
 _PATH, _BYTES = "path", "bytes"  # columns, named as Ray's read_binary_files(include_paths=True)
