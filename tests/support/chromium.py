@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from absence import lacking
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
@@ -44,9 +44,7 @@ def require_chromium() -> str:
     for name in _NAMES:
         if found := shutil.which(name):
             return found
-    if os.environ.get("POSEMAMBA_REQUIRE_CHROMIUM") == "1":
-        pytest.fail("chromium is not installed, and POSEMAMBA_REQUIRE_CHROMIUM=1 asks for it")
-    pytest.skip("chromium is not installed: apt-get install chromium")
+    lacking("chromium is not installed: apt-get install chromium", "CHROMIUM")
 
 
 class Page:

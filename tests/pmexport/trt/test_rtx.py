@@ -6,9 +6,7 @@ absence a failure.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -28,26 +26,12 @@ from posemamba.checkpoint.untrained import untrained_network
 from posemamba.config import PoseMambaConfig
 from posemamba.model.counts import true_macs
 
+pytestmark = pytest.mark.usefixtures("rtx")
 TARGETS = "sm86,sm89,sm120"
 #: What the forms have in common is seen on two pairs of blocks; L is what a user builds.
 NETWORKS = {"small": PoseMambaConfig(d_model=64, depth=2), "L": PoseMambaConfig.from_variant("L")}
 _CPU_SECONDS = 240.0
 """Two minutes of two cores for L, export included: other load on the machine does not count."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _available() -> None:
-    missing = []
-    if importlib.util.find_spec("tensorrt_rtx") is None:
-        missing.append("tensorrt_rtx (pip install '.[tensorrt-rtx]')")
-    if not plugin_path().is_file():
-        missing.append(f"the plugin library ({plugin_path()})")
-    if not missing:
-        return
-    text = f"not here: {' and '.join(missing)}"
-    if os.environ.get("POSEMAMBA_REQUIRE_TRT") == "1":
-        pytest.fail(text)
-    pytest.skip(text)
 
 
 def pmexport(*arguments: str, cwd: Path, code: int = 0) -> str:
