@@ -63,7 +63,7 @@ def read_official_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _plain(node: yaml.Node, done: dict[int, Any]) -> Any:  # noqa: ANN401
+def _plain(node: yaml.Node, done: dict[int, Any]) -> object:
     """A node as plain Python; ``done`` keeps aliases shared, so a bomb of them stays small."""
     if id(node) in done:
         return done[id(node)]
@@ -94,7 +94,7 @@ def _object_items(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
     return items
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401
+def _scalar(node: yaml.ScalarNode) -> object:
     if node.tag not in _SCALAR_TAGS:
         return node.value
     return yaml.constructor.SafeConstructor().construct_object(node)

@@ -6,10 +6,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from posemamba.files.input import why_no_file
-from posemamba.text import problem
+from posemamba.text import Json, problem
 
 
 def is_utf8(path: str | os.PathLike[str]) -> bool:
@@ -33,7 +32,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def read_report_json(path: str | os.PathLike[str], command: str) -> Any:  # noqa: ANN401
+def read_report_json(path: str | os.PathLike[str], command: str) -> Json:
     """What a report that one of our commands wrote holds; its shape is the caller's to judge.
 
     Args:

@@ -18,6 +18,7 @@ from pmexport.format.options import ExportOptions
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution, InputError
 from posemamba.skeleton import JOINT_NAMES
+from posemamba.text import Json
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
@@ -179,7 +180,7 @@ def guess_warning(order: str, path: object) -> str:
     )
 
 
-def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+def _parsed(name: str, text: str, kind: str, is_kind: Callable[[object], bool]) -> Json:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):  # no JSON, digits without end, brackets without end

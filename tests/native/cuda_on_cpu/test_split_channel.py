@@ -48,7 +48,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return made
 
 
-def case_of(**changes: Any) -> CrossScanCase:  # noqa: ANN401
+def case_of(**changes: Any) -> CrossScanCase:
     """153 steps: a tile of 128 or two of 64, and a part of one; the last group of four has one."""
     return kernel_cases.cross_scan_case(**{"dtype": "float16", "d_inner": 24, **changes})
 
