@@ -103,8 +103,9 @@ bool check_tail(const Shape& s, const Device& device) {
   // 16 positions a block where there are few, or many multiprocessors.
   if (tail_has_warpgroups(c.params, device)) add("warpgroups", {1, kMany}, launch_tail_warpgroups);
   if (tail_has_clusters(c.params, device)) {  // other clusters add in another order
-    add("clusters", {1}, launch_tail_clusters);
-    add("larger clusters", {kMany}, launch_tail_clusters);
+    add("clusters", {0}, launch_tail_clusters);
+    add("small clusters", {kMany}, launch_tail_clusters);
+    add("other clusters", {1}, launch_tail_clusters);
   }
   if (tail_can_persist(c.params, device)) {
     add("persistent", {0, 1, 3}, [&](const auto& params, const auto& scan, auto&&... to) {

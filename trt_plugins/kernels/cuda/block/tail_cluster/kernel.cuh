@@ -8,10 +8,6 @@
 #include "cuda/block/tail_cluster/rows.cuh"
 #include "cuda/block/tail_cluster/weights.cuh"
 
-#ifndef MARK
-#define MARK(i)
-#endif
-
 namespace posemamba::cuda {
 
 template <int D, int Cluster, int Rows>
@@ -29,7 +25,6 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
   const bool has_rows = place.own_row < Shared::kOwn;
   const TailVectors<D, true>& v = shared.vectors;
 
-  MARK(0);
   if (threadIdx.x == 0) shared.init_barriers();
   shared.vectors.copy_from(a.vectors, static_cast<int>(threadIdx.x), Shared::kThreads);
   Weights weights(a, place.rank, place.warp, place.lane);
@@ -40,12 +35,8 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
   copies_arrive(&shared.vectors_there);
   dependency_wait();  // the directions, u, z and the residual come from earlier launches
   dependency_release();
-  MARK(1);
 
-  if (has_rows) {
-#pragma unroll 1
-    for (int r = 0; r < kCount; ++r) gate_cluster_row(shared, a, place, r);
-  }
+  if (has_rows) gate_cluster_rows(shared, a, place);
   weights.template load<Weights::kBeforeGate, Weights::kRing>();
   Group rows;  // the residual stream
 #pragma unroll
@@ -58,26 +49,20 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
       rows.quad[r][q] = read_quad(residual + rows.channel(q, place.lane));
     }
   }
-  MARK(2);
   shared.meet(kGatedRows);
   writes_before_products();
-  MARK(3);
   weights.template run<kOutProj>(shared.wide, [&](int output, const Sums& sums) {
     leave_parts(shared, kFirstSums, place, output, sums);
   });
-  MARK(4);
   shared.meet(kFirstSums);  // nobody of this block reads the gated rows any more
-  MARK(5);
   if (has_rows) {
     add_parts(shared, place, rows);
     Group normal = rows;
     normal.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, place.lane);
     share_rows(shared, kFirstRows, place, normal);
   }
-  MARK(6);
   shared.meet(kFirstRows);
   writes_before_products();
-  MARK(7);
   weights.template run<kFc1>(shared.narrow, [&](int output, const Sums& sums) {
     const float* bias = v.fc1_bias + place.rank * Shared::kWide + output + place.lane / 4;
     Sums active;
@@ -90,15 +75,11 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
     });
   });
   writes_before_products();
-  MARK(8);
   __syncthreads();  // this block's hidden channels are complete
-  MARK(9);
   weights.template run<kFc2>(shared.wide, [&](int output, const Sums& sums) {
     leave_parts(shared, kSecondSums, place, output, sums);
   });
-  MARK(10);
   shared.meet(kSecondSums);  // all blocks have read the normalised rows
-  MARK(11);
   if (has_rows) {
     add_parts(shared, place, rows);
 #pragma unroll
@@ -120,22 +101,20 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
     write_stream(a, place, rows);  // nobody waits for it
   }
   if (a.next.xz == nullptr) return;  // nothing is on its way to this block any more
-  MARK(12);
-  shared.meet(kSecondRows);  // nobody of this block reads sums any more
+  shared.meet(kSecondRows);          // nobody of this block reads sums any more
   writes_before_products();
-  MARK(13);
   auto* xz = static_cast<__half*>(a.next.xz) + (place.item + place.first) * 4 * D +
              place.rank * Shared::kOutputs;
   weights.template run<kInProj>(shared.narrow, [&](int output, const Sums& sums) {
     store_outputs(sums, place.lane, [&](int row, int channel) {
       return shared.out + row * Shared::kOut + output + channel;
     });
-    __syncthreads();  // a turn's outputs are complete
-    constexpr int kTurn = 64 * kTailWarpgroups;
-    constexpr int kPieces = kTurn / 8;  // 16 bytes each
-    const int first = output / kTurn * kTurn;
+    const int group = place.warp / 4;
+    warpgroup_meets(group);          // its 64 outputs of a turn are complete
+    constexpr int kPieces = 64 / 8;  // of a row, 16 bytes each
+    const int first = output / 64 * 64;
 #pragma unroll
-    for (int i = static_cast<int>(threadIdx.x); i < Rows * kPieces; i += Shared::kThreads) {
+    for (int i = static_cast<int>(threadIdx.x) % 128; i < Rows * kPieces; i += 128) {
       const int row = i / kPieces;
       const int column = first + i % kPieces * 8;
       if (place.inside(row)) {
@@ -144,7 +123,6 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
       }
     }
   });
-  MARK(14);
 }
 
 template <int D, int Cluster, int Rows>

@@ -27,45 +27,51 @@ __device__ __forceinline__ ClusterPlace cluster_place(int steps) {
 template <int D, int Count>
 using StreamRows = RowGroup<D, Count, true>;
 
-// out_norm, two passes.
-template <class Shared, int Channels, int Count>
-__device__ __forceinline__ void normalize_rows(const Shared& shared, const pm_block_tail_params& a,
-                                               const ClusterPlace& place,
-                                               RowGroup<Channels, Count>& y) {
-  const auto& v = shared.vectors;
-  y.normalize(a.out_epsilon, place.lane,
-              [&](int q, int which) { return v.gate_quad(v.out_norm[which], q, place.lane); });
-}
-
-// A warp's rows one by one.
+// Gated rows to the blocks that multiply their channels. The directions of all of a warp's rows are
+// read at once, the rest of a row while the one before is gated: registers have no room for more.
 template <int D, int Cluster, int Rows>
-__device__ __forceinline__ void gate_cluster_row(TailClusterShared<D, Cluster, Rows>& shared,
-                                                 const pm_block_tail_params& a,
-                                                 const ClusterPlace& place, int r) {
+__device__ __forceinline__ void gate_cluster_rows(TailClusterShared<D, Cluster, Rows>& shared,
+                                                  const pm_block_tail_params& a,
+                                                  const ClusterPlace& place) {
   using Shared = TailClusterShared<D, Cluster, Rows>;
-  GateRows<D, 1> rows;
-  typename GateRows<D, 1>::Group y;
-  const auto& from = shared.from[place.warp][r];
-  const auto load = [&](int stream, typename GateRows<D, 1>::Bits& to) {
-    const __half* row = from[stream];
+  const TailVectors<D, true>& v = shared.vectors;
+  GateRows<D, 1> rows[Shared::kCount];
+  const auto load = [&](int r, int stream, typename GateRows<D, 1>::Bits& to) {
+    const __half* row = shared.from[place.warp][r][stream];
     __builtin_assume(__isGlobal(row));
     to.load(row, place.lane);
   };
+  const auto load_rest = [&](int r) {
+    load(r, 4, rows[r].own[0]);
+    load(r, 5, rows[r].other[0]);
+    load(r, 6, rows[r].gate[0]);
+  };
 #pragma unroll
-  for (int k = 0; k < 4; ++k) load(k, rows.part[0][k]);
-  load(4, rows.own[0]);
-  load(5, rows.other[0]);
-  load(6, rows.gate[0]);
+  for (int r = 0; r < Shared::kCount; ++r) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) load(r, k, rows[r].part[0][k]);
+    if (r == 0) load_rest(r);
+  }
   barrier_wait(&shared.vectors_there, 0);
-  rows.sum_directions(4, y);
-  rows.add_skip(shared.vectors, place.lane, y);
-  normalize_rows(shared, a, place, y);
-  each_gated(
-      y, [&](int, int q) { return rows.gate[0].quad[q]; }, place.lane,
-      [&](int, int channel, const uint4& bits) {
-        shared.put(kGatedRows, place.rank, channel / Shared::kWide,
-                   shared.wide + Shared::Line::at(place.row0 + r, channel % Shared::kWide), bits);
-      });
+#pragma unroll
+  for (int r = 0; r < Shared::kCount; ++r) {
+    RowGroup<2 * D, 1> y;
+    rows[r].sum_directions(4, y);
+    if (r + 1 < Shared::kCount) {
+      asm volatile("" ::: "memory");  // they start here
+      load_rest(r + 1);
+      asm volatile("" ::: "memory");
+    }
+    rows[r].add_skip(v, place.lane, y);
+    y.normalize(a.out_epsilon, place.lane,
+                [&](int q, int which) { return v.gate_quad(v.out_norm[which], q, place.lane); });
+    each_gated(
+        y, [&](int, int q) { return rows[r].gate[0].quad[q]; }, place.lane,
+        [&](int, int channel, const uint4& bits) {
+          shared.put(kGatedRows, place.rank, channel / Shared::kWide,
+                     shared.wide + Shared::Line::at(place.row0 + r, channel % Shared::kWide), bits);
+        });
+  }
 }
 
 // Normalised rows to all blocks.
@@ -92,7 +98,7 @@ __device__ __forceinline__ void leave_parts(TailClusterShared<D, Cluster, Rows>&
                                             int output, const OutputSums<Rows>& sums) {
   using Shared = TailClusterShared<D, Cluster, Rows>;
   const int row = place.lane % 4 * 2;  // of eight, and the next
-  float* first[2];                     // its first and second eight outputs
+  float* first[2];                     // of the first and second eight outputs
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     first[i] = shared.sum[place.rank] +
@@ -104,8 +110,9 @@ __device__ __forceinline__ void leave_parts(TailClusterShared<D, Cluster, Rows>&
     const int eights = j * 8 % Shared::kOwn / 8;
     const auto put_all = [&](auto&& put) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i)
+      for (int i = 0; i < 4; ++i) {
         put(first[i / 2], Shared::Parts::further(eights, i % 2), sums[j][i]);
+      }
     };
     if (block == place.rank) {
       put_all([](float* from, int further, float v) { from[further] = v; });

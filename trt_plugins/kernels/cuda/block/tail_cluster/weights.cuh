@@ -49,7 +49,7 @@ class ClusterWeights {
  public:
   static constexpr int kRing = 8;        // tiles in registers, used or on their way
   static constexpr int kChunk = 2;       // that are used, and make room, together
-  static constexpr int kBeforeGate = 8;  // gating needs registers too
+  static constexpr int kBeforeGate = 4;  // gating needs registers too
   static_assert(kRing % kChunk == 0 && Tiles::steps(kOutProj) % kChunk == 0, "whole chunks");
 
   __device__ __forceinline__ ClusterWeights(const pm_block_tail_params& params, int rank, int warp,
@@ -91,10 +91,10 @@ class ClusterWeights {
       multiply<kFirst, kFirst, kSteps>(Line::descriptor(rows), sums);
       products_wait<0>();
       products_end(sums);
+      load<kFirst + kSteps - kChunk + kRing, kFirst + kSteps + kRing>();
     } else {
-      load<kFirst + kRing, kFirst + kSteps - kChunk + kRing>();
+      load<kFirst + kRing, kFirst + kSteps + kRing>();
     }
-    load<kFirst + kSteps - kChunk + kRing, kFirst + kSteps + kRing>();
     if (busy<Product>()) put((Turn * kTailWarpgroups + group_) * 64 + warp_ * 16, sums);
     if constexpr (Turn + 1 < Tiles::turns(Product)) run<Product, Turn + 1>(rows, put);
   }
