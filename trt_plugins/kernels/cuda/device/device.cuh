@@ -23,6 +23,15 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
       "{.reg .b64 state; mbarrier.arrive.shared.b64 state, [%0];}" ::"r"(shared_address(barrier))
       : "memory");
 }
+// The same, and the phase waits for so many bytes of asynchronous copies or stores too.
+__device__ __forceinline__ void barrier_expect(uint64_t* barrier, int bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
+                   shared_address(barrier)),
+               "r"(bytes)
+               : "memory");
+#endif
+}
 // Whether the phase of that parity is complete.
 __device__ __forceinline__ bool barrier_test(uint64_t* barrier, uint32_t parity) {
   uint32_t done = 0;
