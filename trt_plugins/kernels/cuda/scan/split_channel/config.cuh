@@ -88,7 +88,7 @@ constexpr int kStates2 = 2 * kOnePassStates;
 // Arrivals that complete a stage: every converter's own, and those of the copies of B and C.
 template <class C>
 __device__ __forceinline__ constexpr int full_arrivals() {
-  return 32 * C::kConverters + (kBulkCopies ? 1 : 32 * C::kConverters);
+  return 32 * C::kConverters + copy_arrivals<C::kConverters>();
 }
 
 // Stage and parity of a ring position that both sides count.

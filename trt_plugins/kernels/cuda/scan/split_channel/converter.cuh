@@ -67,7 +67,7 @@ class Converter {
   __device__ __forceinline__ void copy(Stage<C>& stage, int step, uint64_t* full) const {
     const int steps = min(C::kTile, steps4_ - step);
     const float* from = bc_ + int64_t{step} * kStates2;
-    copy_states<C>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
+    copy_states<C::kConverters>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
   }
 
   // Converts the nearest tile that load() read.
