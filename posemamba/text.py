@@ -6,7 +6,9 @@ import difflib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from posemamba.errors import InputError
 
@@ -34,6 +36,25 @@ def json_text(value: object, indent: int = 2) -> str:
     """
     text = _LONE_SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False))
     return json.dumps(json.loads(text), indent=indent)
+
+
+def parse_json(text: str | bytes) -> Any:  # noqa: ANN401
+    """JSON in which no object has a key twice: of two values each reader would take its own.
+
+    Raises:
+        InputError: a key comes again.
+        ValueError: it is no JSON.
+        RecursionError: it is nested without end.
+    """
+    return json.loads(text, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key, times = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise InputError(f"it has '{printable(key)}' {times} times")
+    return found
 
 
 def problem(path: str | os.PathLike[str], text: str) -> InputError:

@@ -7,10 +7,12 @@ import os
 
 import pytest
 
+from posemamba.errors import InputError
 from posemamba.text import (
     json_text,
     markdown_table,
     one_line,
+    parse_json,
     plural,
     printable,
     problem,
@@ -50,6 +52,16 @@ def test_json_is_text(name: str, expected: str) -> None:
     found = json.loads(text)
     assert found == {expected: [expected, 1, None, 0.1]}
     expected.encode()
+
+
+def test_a_key_that_comes_again_is_told() -> None:
+    assert parse_json('{"a": [{"b": 1}, {"b": 2}], "b": null}') == {
+        "a": [{"b": 1}, {"b": 2}],
+        "b": None,
+    }
+    for text in ('{"a": 1, "b": 2, "a": 1}', '[{"c": {"a": 1, "a": 2}}]'):
+        with pytest.raises(InputError, match="it has 'a' 2 times"):
+            parse_json(text)
 
 
 def test_messages_are_one_printable_line() -> None:

@@ -18,7 +18,7 @@ from pmexport.format.names import INPUT_NAME, OP_DOMAIN
 from pmexport.format.operators import HALF_SUMS
 from posemamba.config import MAX_FRAMES
 
-_WHOLE_BYTES = range(1, 17)
+WHOLE_BYTES = range(1, 17)
 """Codes of the types up to bfloat16 whose elements are not packed into half bytes."""
 
 
@@ -96,7 +96,7 @@ def _wrong_constants(graph: Any) -> Iterator[str]:  # noqa: ANN401
     for tensor in graph.initializer:
         if any(size < 0 for size in tensor.dims):
             yield f"its constant '{tensor.name}' has size {min(tensor.dims)}"
-        if not tensor.HasField("raw_data") or tensor.data_type not in _WHOLE_BYTES:
+        if not tensor.HasField("raw_data") or tensor.data_type not in WHOLE_BYTES:
             continue
         expected = prod(tensor.dims) * tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         if len(tensor.raw_data) != expected:

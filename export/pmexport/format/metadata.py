@@ -18,6 +18,7 @@ from pmexport.format.options import ExportOptions
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution, InputError
 from posemamba.skeleton import JOINT_NAMES
+from posemamba.text import parse_json, printable
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
@@ -181,10 +182,11 @@ def guess_warning(order: str, path: object) -> str:
 
 def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, digits without end, brackets without end
+        value = parse_json(text)
+    except (ValueError, RecursionError) as error:  # no JSON, digits or brackets without end
         raise InputError(
-            f"metadata '{name}' is damaged ('{text[:40]}'): export the model again"
+            f"metadata '{name}' is damaged ('{text[:40]}', {printable(error, 80)}): export the "
+            "model again"
         ) from None
     if not is_kind(value):
         raise InputError(f"metadata '{name}' is {text[:40]}, not {kind}: export the model again")
