@@ -86,8 +86,8 @@ def _stated_order(
     if (beside := config_scan_order(stated)) is not None:
         if embedded is not None and get_scan_order(str(embedded)).name != beside:
             warnings.warn(
-                f"{names[0] or names[1]}: its header says scan order {embedded}, the config.yaml beside it "
-                f"{beside}; using {beside}",
+                f"{names[0] or names[1]}: its header says scan order {embedded}, the config.yaml "
+                f"beside it {beside}; using {beside}",
                 stacklevel=4,
             )
         shared = is_shared_name(stated)

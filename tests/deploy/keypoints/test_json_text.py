@@ -1,4 +1,4 @@
-"""JSON that cannot be read, in each place where it may stand: alone, on a line, in a later document."""
+"""JSON that cannot be read, wherever it stands: alone, on a line, in a later document."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ def test_objects_may_share_keys(tmp_path: Path) -> None:
     points = ", ".join(f"[{100 + 7 * j}, {80 + 11 * j}, 0.9]" for j in range(17))
     person = f'{{"keypoints": [{points}]}}'
     path.write_text(f'[{{"people": [{person}]}}, {{"people": [{person}]}}]')
-    assert len(read(path, size=(640, 480)).people) == 1
+    assert len(read(path, size=(640, 480)).tracks) == 1
