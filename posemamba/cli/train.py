@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from posemamba.cli.options import DEVICE, PATH, SIZE
+from posemamba.cli.options import DEVICE, PATH, SIZE, WEIGHTS
 from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
 from posemamba.text import json_text, plural, problem, table
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 @click.option("--frames", type=int, help="Frames per clip.")
 @click.option("--scan-order", help="Scan order of the network.")
 @click.option("--init", help="Checkpoint to go on from, of any number of frames; 'demo' too.")
+@click.option("--weights", "init_weights", metavar="averaged|raw|NAME",
+              help="Which weights of --init, where it holds several sets.")  # fmt: skip
 @click.option("--branch-scale", type=float,
               help="Of the first weights that end a residual branch; 0.1 for L.")  # fmt: skip
 @click.option("--scan", type=NearChoice(("auto", "fused", "chunked", "mamba-ssm", "generic")),
@@ -147,6 +149,7 @@ def _progress(minutes: float | None, *, shown: bool) -> Iterator[Callable[[Progr
 @click.option("--data", required=True, type=PATH, help="Clip set, or the protocol's file.")
 @click.option("--protocol", type=NearChoice(("clips", "h36m", "3dhp")), default="clips",
               show_default=True, help="What the file is and how errors are averaged.")  # fmt: skip
+@WEIGHTS
 @click.option("--scan-order", help="Scan order, where the checkpoint does not say.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored clip's poses.")
 @click.option("--gt-2d", is_flag=True, help="h36m: ground-truth keypoints, as the authors do it.")
@@ -159,6 +162,7 @@ def evaluate(
     ckpt: Path,
     data: Path,
     protocol: str,
+    weights: str | None,
     scan_order: str | None,
     flip: bool,
     gt_2d: bool,
@@ -181,7 +185,8 @@ def evaluate(
     if json_path is not None:
         check_file(json_path, inputs=(ckpt, data))
         check_file(json_path, suffix=".json")
-    model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
+    model = load_checkpoint(ckpt, scan_order=scan_order, weights=weights)
+    model = model.to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":
         from posemamba.data.clip_set import load_clip_set

@@ -15,7 +15,6 @@ from pmexport.cli.options import (
     KEEP,
     PATH,
     SCAN_ORDER,
-    WEIGHTS,
     CountOrDynamic,
     kept,
     named,
@@ -23,6 +22,7 @@ from pmexport.cli.options import (
 )
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import OpsMode, Precision
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.text import plural, size_text

@@ -17,7 +17,6 @@ from pmexport.cli.options import (
     PATH,
     SCAN_ORDER,
     TF32,
-    WEIGHTS,
     OnnxPath,
     kept,
     named,
@@ -26,6 +25,7 @@ from pmexport.cli.options import (
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.text import one_line
 
