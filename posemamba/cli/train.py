@@ -13,7 +13,7 @@ import click
 from posemamba.cli.options import DEVICE, PATH, SIZE, WEIGHTS
 from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
-from posemamba.text import json_text, plural, problem, table
+from posemamba.text import json_text, plural, table
 
 if TYPE_CHECKING:
     from posemamba.training.run import Progress
@@ -83,7 +83,7 @@ def train(
     """
     from posemamba.data.clip_set import load_clip_set
     from posemamba.model.device import pick_device
-    from posemamba.training.clip_checks import check_training, check_validation
+    from posemamba.training.clip_checks import check_training, check_validation, warn_of_units
     from posemamba.training.config import read_train_config, train_config
     from posemamba.training.processes import join_processes
     from posemamba.training.run import Run, check_run_folder
@@ -98,9 +98,11 @@ def train(
     sets = [load_clip_set(path) for path in data]
     for path, clips in zip(data, sets, strict=True):
         check_training(clips, config.frames, f"'{path}'")
+        warn_of_units(clips, f"'{path}'")
     held_out = None if val is None else load_clip_set(val)
     if held_out is not None:
         check_validation(held_out, f"'{val}'")
+        warn_of_units(held_out, f"'{val}'")
     processes = join_processes(chosen)
     with _progress(config.minutes, shown=processes.leads) as on_step:
         run = Run(config, sets, held_out, out, chosen, processes, on_step)
@@ -190,11 +192,12 @@ def evaluate(
     lift = as_lift(model)
     if protocol == "clips":
         from posemamba.data.clip_set import load_clip_set
-        from posemamba.evaluation.clip_sets import detailed_errors, why_unmeasurable
+        from posemamba.evaluation.clip_sets import detailed_errors
+        from posemamba.training.clip_checks import check_validation, warn_of_units
 
         clips = load_clip_set(data)
-        if (reason := why_unmeasurable(clips)) is not None:
-            raise problem(data, reason)
+        check_validation(clips, str(data))
+        warn_of_units(clips, str(data))
         means, joints = detailed_errors(with_flip(lift) if flip else lift, clips)
         rows = [(name, f"{value:.2f}") for name, value in (means | joints).items()]
         figures: dict[str, Any] = {
