@@ -23,6 +23,7 @@ from pmexport.format.failures import reason
 from pmexport.format.limits import check_frames
 from pmexport.format.metadata import guess_told_here
 from pmexport.format.options import ExportOptions, Precision
+from pmexport.format.paths import NamesFiles
 from pmexport.runtimes.base import DEFAULT_OPTIONS
 from pmexport.runtimes.registry import RUNTIMES, usable_runtime
 from pmexport.runtimes.tf32 import TF32_RUNTIMES, require_float32_products
@@ -34,7 +35,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class RegressRequest:
+class RegressRequest(NamesFiles):
     """What to go through.
 
     Attributes:

@@ -14,6 +14,7 @@ from pmexport.format.files import file_sha256, is_utf8
 from pmexport.format.limits import check_elements, check_sizes
 from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.options import ExportOptions, Precision, Rewrite
+from pmexport.format.paths import NamesFiles
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
@@ -31,7 +32,7 @@ from posemamba.text import problem
 
 
 @dataclass(frozen=True)
-class TrtRequest:
+class TrtRequest(NamesFiles):
     """The command line.
 
     Attributes:
