@@ -99,10 +99,12 @@ def _plain(node: yaml.Node, done: dict[int, Any]) -> Any:  # noqa: ANN401
         mapping: dict[Any, Any] = {}
         done[id(node)] = mapping
         for key_node, value_node in _object_items(node):
-            named = isinstance(key_node, yaml.ScalarNode)
-            key = _scalar(key_node) if named else str(key_node.tag)
             value = _plain(value_node, done)
-            if named and key in mapping and not _same(mapping[key], value):
+            if not isinstance(key_node, yaml.ScalarNode):
+                mapping[str(key_node.tag)] = value
+                continue
+            key = _scalar(key_node)
+            if key in mapping and not _same(mapping[key], value):
                 raise InputError(f"it has '{printable(key)}' twice, with two values: keep one")
             mapping[key] = value
     return done.get(id(node))

@@ -64,4 +64,5 @@ def _bytes_of(tensor: Any) -> int:  # noqa: ANN401
 
     if tensor.data_type not in WHOLE_BYTES:
         return 0
-    return prod(tensor.dims) * int(tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    count: int = prod(tensor.dims)
+    return count * int(tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
