@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,12 @@ def problem(path: str | os.PathLike[str], text: str) -> InputError:
     if len(name) > _NAME_LIMIT:
         name = "..." + name[-(_NAME_LIMIT - 3) :]
     return InputError(f"{name}: {printable(text, _TEXT_LIMIT)}")
+
+
+def pasted(path: str | os.PathLike[str]) -> str:
+    """A file's name as a word of a command for people to paste; no option, if it begins with -."""
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from posemamba.text import (
     markdown_table,
     one_line,
     parse_json,
+    pasted,
     plural,
     printable,
     problem,
@@ -68,6 +70,14 @@ def test_messages_are_one_printable_line() -> None:
     assert one_line("a\nb\x1b[31m  c") == "a b [31m c"
     assert printable("x" * 100, 10) == "xxxxxxx..."
     assert str(problem("a\nb.npz", "holds\nNaN")) == "a?b.npz: holds NaN"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("a/b.onnx", "a/b.onnx"), ("a b.onnx", "'a b.onnx'"), ("-a b.onnx", "'./-a b.onnx'")],
+)
+def test_names_to_paste(name: str, word: str) -> None:
+    assert pasted(name) == pasted(Path(name)) == word
 
 
 @pytest.mark.parametrize(

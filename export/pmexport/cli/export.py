@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +24,7 @@ from pmexport.format.options import OpsMode, Precision
 from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
-from posemamba.text import plural, size_text
+from posemamba.text import pasted, plural, size_text
 
 
 @click.command()
@@ -118,6 +117,6 @@ def onnx(
 
 def _next_commands(model: Path, checkpoint: Path, checked: bool) -> list[str]:
     """What a user would do now, ready to paste."""
-    file, weights = shlex.quote(str(model)), shlex.quote(str(checkpoint))
+    file, weights = pasted(model), pasted(checkpoint)
     first = f"pmexport bench {file}" if checked else f"pmexport check {file} --ckpt {weights}"
     return [f"  {first}", f"  pmexport inspect {file}"]

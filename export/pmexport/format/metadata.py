@@ -9,7 +9,6 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pmexport.format.environment import tool_version
@@ -18,7 +17,7 @@ from pmexport.format.options import ExportOptions
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution, InputError
 from posemamba.skeleton import JOINT_NAMES
-from posemamba.text import parse_json, printable
+from posemamba.text import parse_json, pasted, printable
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
@@ -176,7 +175,7 @@ def guess_warning(order: str, path: object) -> str:
     return (
         f"WARNING: scan order {order} is a guess: nothing in or beside the checkpoint tells it, "
         "and parity with our PyTorch cannot, for both sides walk the same way. Outputs of the "
-        f"authors' code can: pmexport check {quote(str(path))} --reference THEIRS.npz"
+        f"authors' code can: pmexport check {pasted(path)} --reference THEIRS.npz"
     )
 
 

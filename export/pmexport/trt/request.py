@@ -28,7 +28,7 @@ from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line
 from posemamba.errors import InputError
 from posemamba.native.packing import norm_fits
-from posemamba.text import problem
+from posemamba.text import pasted, problem
 
 
 @dataclass(frozen=True)
@@ -320,13 +320,18 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
             "--keep": request.keep_file,
             "-o": onnx,
         }
-        given = [f"{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]
+        given = [
+            f"{name} {pasted(v) if isinstance(v, Path) else shlex.quote(str(v))}"
+            for name, v in options.items()
+            if v is not None
+        ]
         lines.append(" ".join(["pmexport onnx", *given]))
         channels = export.checkpoint.config.channels
     if _is_rewritten(request, source, export):
         plain, onnx = onnx, onnx.with_suffix(".cuda.onnx")
         fusion = [] if request.rewrite == "auto" else ["--fusion", request.rewrite]
-        lines.append(shlex.join(["pmexport", "optimize", *fusion, str(plain), "-o", str(onnx)]))
+        words = ["pmexport optimize", *fusion, pasted(plain), "-o", pasted(onnx)]
+        lines.append(" ".join(words))
     line = trtexec_line(
         backend,
         onnx,
