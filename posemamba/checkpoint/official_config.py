@@ -74,7 +74,7 @@ def official_config(text: bytes, path: str | os.PathLike[str]) -> dict[str, Any]
     return {str(key): value for key, value in plain.items()}
 
 
-def parse_yaml(text: str | bytes) -> Any:  # noqa: ANN401
+def parse_yaml(text: str | bytes) -> object:
     """A document as plain values, see :func:`read_official_config`.
 
     Raises:
@@ -85,7 +85,7 @@ def parse_yaml(text: str | bytes) -> Any:  # noqa: ANN401
     return _plain(node, {}) if node is not None else None
 
 
-def _plain(node: yaml.Node, done: dict[int, Any]) -> Any:  # noqa: ANN401
+def _plain(node: yaml.Node, done: dict[int, Any]) -> object:
     """A node as plain Python; ``done`` keeps aliases shared, so a bomb of them stays small."""
     if id(node) in done:
         return done[id(node)]
@@ -127,7 +127,7 @@ def _object_items(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
     return items
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401
+def _scalar(node: yaml.ScalarNode) -> object:
     if node.tag not in _SCALAR_TAGS:
         return node.value
     return yaml.constructor.SafeConstructor().construct_object(node)

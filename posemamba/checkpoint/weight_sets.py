@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
 import torch
@@ -185,7 +186,7 @@ def _dictionaries(
 
 def _containers(
     content: object,
-    kind: Any,  # noqa: ANN401
+    kind: type[Any] | UnionType,
 ) -> Iterator[tuple[tuple[str, ...], Any, Mapping[Any, Any]]]:
     """Path, dictionary or list (which of them, tells ``kind``) and the dictionary around it."""
     around: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}

@@ -14,6 +14,7 @@ from posemamba.cli.options import DEVICE, PATH, SIZE, WEIGHTS
 from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
 from posemamba.text import json_text, plural, table
+from posemamba.training.choices import AMP_TYPES, SCHEDULES
 
 if TYPE_CHECKING:
     from posemamba.training.run import Progress
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
               help="Clips per step.")  # fmt: skip
 @click.option("--accumulate", type=int, help="Passes that a step is split into.")
 @click.option("--learning-rate", type=float, help="Of AdamW.")
-@click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
+@click.option("--schedule", type=NearChoice(SCHEDULES), help="Of the rate.")
 @click.option("--warmup", type=int, help="First steps over which the rate rises from 0.")
 @click.option("--noise", type=float, help="Noise on keypoints, standard deviation.")
 @click.option("--drop-joints", type=float, help="Share of keypoints that are lost for a while.")
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
               help="Stochastic depth of the last blocks; 0 for runs of a few epochs.")  # fmt: skip
 @click.option("--clip-norm", type=float, help="Largest norm of a step's gradient.")
 @click.option("--ema", type=float, help="Decay of an average of the weights.")
-@click.option("--amp", type=NearChoice(("none", "fp16", "bf16")), help="Mixed precision.")
+@click.option("--amp", type=NearChoice(AMP_TYPES), help="Mixed precision.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Capture the step in a CUDA graph.")
 @click.option("--official-limb-gradient", is_flag=True, default=None,
               help="Drop the limb gather's gradient, as the authors' code does.")  # fmt: skip
@@ -75,7 +76,7 @@ def train(
     config_file: Path | None,
     resume: bool,
     device: str,
-    **settings: Any,  # noqa: ANN401
+    **settings: Any,
 ) -> None:
     """Train a network on clip sets (see 'posemamba data').
 
@@ -185,7 +186,7 @@ def evaluate(
         raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
     frames = 27 if frames is None else frames
     if json_path is not None:
-        check_file(json_path, inputs=(ckpt, data))
+        check_file(json_path, inputs=(ckpt, data))  # told before the ending
         check_file(json_path, suffix=".json")
     model = load_checkpoint(ckpt, scan_order=scan_order, weights=weights)
     model = model.to(pick_device(device))

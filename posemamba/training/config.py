@@ -15,10 +15,9 @@ from posemamba.config import MAX_D_MODEL, MAX_DEPTH, MAX_FRAMES, VARIANTS, PoseM
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.training.choices import AMP_TYPES, SCHEDULES
 from posemamba.training.losses import PoseLoss
 
-AMP_TYPES = ("none", "fp16", "bf16")
-SCHEDULES = ("exponential", "cosine")
 FINAL_RATE = 0.01
 """Where the cosine schedule ends, over the learning rate."""
 _MOST = 1e30
@@ -198,7 +197,7 @@ def _require(fine: bool, config: TrainConfig, name: str, wanted: str) -> None:
         raise InputError(f"{name} is {getattr(config, name)!r}: it must be {wanted}")
 
 
-def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:  # noqa: ANN401
+def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
     """Read a YAML file, ours or the authors'; ``overrides`` that are not None go first.
 
     Raises:
@@ -234,7 +233,7 @@ def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainCo
         raise InputError(f"'{path}': {error}") from None
 
 
-def train_config(**overrides: Any) -> TrainConfig:  # noqa: ANN401
+def train_config(**overrides: Any) -> TrainConfig:
     """A configuration of the keywords that are not None."""
     return TrainConfig(**_given(overrides))
 
@@ -243,7 +242,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _typed(path: Path, key: str, value: Any, wanted: str) -> Any:  # noqa: ANN401
+def _typed(path: Path, key: str, value: object, wanted: str) -> bool | int | float | str | None:
     if value is None and "None" in wanted:
         return None
     kind = wanted.split(" ")[0]
@@ -255,6 +254,6 @@ def _typed(path: Path, key: str, value: Any, wanted: str) -> Any:  # noqa: ANN40
         except ValueError:
             pass
     right = {"int": int, "bool": bool, "str": str}.get(kind)
-    if right is not None and type(value) is right:
+    if isinstance(value, int | str) and type(value) is right:
         return value
     raise InputError(f"'{path}': {key} is {value!r}, not {kind}")

@@ -177,7 +177,7 @@ def _read_arrays(path: Path) -> dict[str, Any]:
         raise problem(path, "is damaged or cut short: copy or write it again") from None
 
 
-def _read_facts(held: Any, path: Path) -> tuple[dict[str, str] | None, list[str]]:  # noqa: ANN401
+def _read_facts(held: object, path: Path) -> tuple[dict[str, str] | None, list[str]]:
     """What ``pmexport onnx`` said of the pairs, and their names; None and no names elsewhere."""
     if held is None:
         return None, []

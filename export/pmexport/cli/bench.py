@@ -79,7 +79,7 @@ def bench(
     markdown_path: Path | None,
     csv_path: Path | None,
     svg_path: Path | None,
-    **asked: Any,  # noqa: ANN401 (fields of BenchRequest and Effort)
+    **asked: Any,
 ) -> None:
     """Time MODEL in one runtime or several, on real clips."""
     from posemamba.files.output import check_file

@@ -25,16 +25,12 @@ from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
 from posemamba.cli.options import WEIGHTS
-from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, OptionType, Whole
 from posemamba.text import one_line, pasted
 
 if TYPE_CHECKING:
     from pmexport.format.file import ModelFile
     from pmexport.trt.request import TrtJob, TrtRequest
-
-    _Size = click.ParamType[int]
-else:  # click 8.1 has no generic ParamType
-    _Size = click.ParamType
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?$")
 
@@ -42,7 +38,7 @@ _MAX_SIZE = 10**12
 """More than a GPU has memory; TensorRT counts bytes in 64 bits."""
 
 
-class Size(_Size):
+class Size(OptionType[int]):
     """Bytes, such as ``512M`` or ``2GiB``; a number alone is MiB, as trtexec counts."""
 
     name = "size"
@@ -121,7 +117,7 @@ def trt(
     no_cache: bool,
     no_check: bool,
     dry_run: bool,
-    **asked: Any,  # noqa: ANN401 (fields of TrtRequest and of Options)
+    **asked: Any,
 ) -> None:
     """Build a TensorRT engine from a checkpoint or an ONNX model.
 

@@ -8,24 +8,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pmexport.format.integrity import WHOLE_BYTES, every_tensor
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, TensorProto
 
 _COPY = "copy it beside the model again, or export it again with 'pmexport onnx'"
 
 
-def missing_data(graph: Any, folder: Path) -> str | None:  # noqa: ANN401
+def missing_data(graph: GraphProto, folder: Path) -> str | None:
     """What is not there of a graph's external data, as the end of a sentence; None if all is.
 
     Args:
-        graph: an ``onnx.GraphProto`` without a fault of :mod:`pmexport.format.integrity`.
+        graph: without a fault of :mod:`pmexport.format.integrity`.
         folder: of the model.
     """
     return next(_missing(graph, folder), None)
 
 
-def _missing(graph: Any, folder: Path) -> Iterator[str]:  # noqa: ANN401
+def _missing(graph: GraphProto, folder: Path) -> Iterator[str]:
     sizes: dict[str, int | None] = {}
     for tensor in every_tensor(graph):
         if tensor.data_location != tensor.EXTERNAL:
@@ -58,7 +61,7 @@ def _whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
-def _bytes_of(tensor: Any) -> int:  # noqa: ANN401
+def _bytes_of(tensor: TensorProto) -> int:
     """Of a tensor of its sizes; 0 of types whose elements are no whole bytes."""
     from onnx.helper import tensor_dtype_to_np_dtype
 

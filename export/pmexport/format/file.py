@@ -299,7 +299,7 @@ def open_model(file: str | os.PathLike[str] | ModelFile) -> ModelFile:
     return model
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401
+def _read(path: Path) -> onnx.ModelProto:
     why = why_no_file(path)
     if why is not None:
         fix = "write it with 'pmexport onnx --ckpt C'" if why == ABSENT else "give the ONNX file"
@@ -330,7 +330,7 @@ def _instead(data: bytes) -> str:
     return f", it is {what}: give what 'pmexport onnx' wrote"
 
 
-def _node(node: Any) -> Node:  # noqa: ANN401
+def _node(node: onnx.NodeProto) -> Node:
     version = next((a.s for a in node.attribute if a.name == "plugin_version"), b"")
     ours = node.domain == OP_DOMAIN
     return Node(
@@ -344,7 +344,7 @@ def _node(node: Any) -> Node:  # noqa: ANN401
     )
 
 
-def _values(graph: Any) -> dict[str, Value]:  # noqa: ANN401
+def _values(graph: onnx.GraphProto) -> dict[str, Value]:
     found = {
         value.name: Value(short_type(value.type.tensor_type.elem_type), shape_of(value))
         for value in (*graph.input, *graph.value_info, *graph.output)
@@ -360,7 +360,7 @@ def short_type(code: int) -> str:
     return _SHORT_TYPES.get(name, name)
 
 
-def shape_of(value: Any) -> Shape:  # noqa: ANN401
+def shape_of(value: onnx.ValueInfoProto) -> Shape:
     """The stated shape of an ``onnx.ValueInfoProto``."""
     return tuple(
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None

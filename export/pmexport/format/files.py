@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
 from posemamba.files.input import why_no_file
-from posemamba.text import parse_json, printable, problem
+from posemamba.text import Json, parse_json, printable, problem
 
 
 def is_utf8(path: str | os.PathLike[str]) -> bool:
@@ -32,7 +31,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def read_report_json(path: str | os.PathLike[str], command: str) -> Any:  # noqa: ANN401
+def read_report_json(path: str | os.PathLike[str], command: str) -> Json:
     """What a report that one of our commands wrote holds; its shape is the caller's to judge.
 
     Args:

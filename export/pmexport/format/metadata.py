@@ -17,7 +17,7 @@ from pmexport.format.options import ExportOptions
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution, InputError
 from posemamba.skeleton import JOINT_NAMES
-from posemamba.text import parse_json, pasted, printable
+from posemamba.text import Json, parse_json, pasted, printable
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
@@ -175,11 +175,11 @@ def guess_warning(order: str, path: object) -> str:
     return (
         f"WARNING: scan order {order} is a guess: nothing in or beside the checkpoint tells it, "
         "and parity with our PyTorch cannot, for both sides walk the same way. Outputs of the "
-        f"authors' code can: pmexport check {pasted(path)} --reference THEIRS.npz"
+        f"authors' code can: pmexport check {pasted(str(path))} --reference THEIRS.npz"
     )
 
 
-def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+def _parsed(name: str, text: str, kind: str, is_kind: Callable[[object], bool]) -> Json:
     try:
         value = parse_json(text)
     except (ValueError, RecursionError) as error:  # no JSON, digits or brackets without end

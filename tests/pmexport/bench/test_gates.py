@@ -214,7 +214,7 @@ def test_a_share_that_is_none_is_no_report(tmp_path: Path, waited: object) -> No
 HERE = {"machine": "x86_64", "gpu": None, "processor": "Xeon", "cores": 2, "threads": 1}
 
 
-def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def report(**changes: Any) -> dict[str, Any]:
     total = dataclasses.asdict(Times.of([0.01] * 9))
     return {
         "shape": {"batch": 1, "frames": 9, "joints": 17},

@@ -39,7 +39,7 @@ def refused(*arguments: str) -> str:
     return result.stderr
 
 
-def clip_arrays(**change: Any) -> dict[str, Any]:  # noqa: ANN401
+def clip_arrays(**change: Any) -> dict[str, Any]:
     arrays = {
         "keypoints_2d": np.zeros((2, 9, 17, 2), np.float32),
         "poses_3d": np.zeros((2, 9, 17, 3), np.float32),
@@ -161,7 +161,7 @@ def motion_rows(count: int = 5) -> np.ndarray[Any, Any]:
     ],
 )
 @pytest.mark.timeout(60)  # a motion without a frame was repeated for ever
-def test_motions_without_time_or_pose(place: Any, value: float, words: str, here: Path) -> None:  # noqa: ANN401
+def test_motions_without_time_or_pose(place: Any, value: float, words: str, here: Path) -> None:
     rows = motion_rows()
     write = {"Loop": "wrap", "Frames": rows.tolist()}
     (here / "humanoid3d_ok.txt").write_text(json.dumps(write))

@@ -14,9 +14,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
-from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
+from posemamba_runtime.text import counted, printable
+
+Json: TypeAlias = Any
+"""What a JSON document holds: a reader asks what it is before it takes it for anything."""
 
 _FLAT = ("keypoints", "pose_keypoints_2d", "pose_keypoints", "joints")
 """Where formats have the numbers of one person, one after the other."""
@@ -129,7 +133,7 @@ def refuse_other_kinds(content: bytes, path: Path | str) -> None:
         raise problem(path, "is a web page or XML, not keypoints: was the download a log-in page?")
 
 
-def parse_json(content: bytes, path: Path | str) -> Any:  # noqa: ANN401
+def parse_json(content: bytes, path: Path | str) -> Json:
     """One JSON document; ``NaN`` and ``Infinity`` are let in, they mean "not found".
 
     Raises:
@@ -139,7 +143,7 @@ def parse_json(content: bytes, path: Path | str) -> Any:  # noqa: ANN401
         return decoded(content)
 
 
-def decoded(text: str | bytes) -> Any:  # noqa: ANN401
+def decoded(text: str | bytes) -> Json:
     """One JSON document, as the standard library raises it; a key twice is a ValueError."""
     return json.loads(text, object_pairs_hook=_packed)
 
@@ -168,7 +172,7 @@ def _told(content: bytes, path: Path | str) -> Iterator[None]:
         raise problem(path, f"holds a number that cannot be read ({printable(error)})") from None
 
 
-def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any] | None]:
+def parse_documents(content: bytes, path: Path | str) -> tuple[Json, Iterator[Json] | None]:
     """The JSON document of a file, or where it is one a line, an iterator over them.
 
     Raises:
@@ -197,7 +201,7 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _one_after_another(content: bytes, path: Path | str) -> Iterator[Any]:
+def _one_after_another(content: bytes, path: Path | str) -> Iterator[Json]:
     """Documents over several lines each, or with commas between them, as programs append them."""
     with _told(content, path):
         text = content.decode(json.detect_encoding(content))
@@ -212,7 +216,7 @@ def _one_after_another(content: bytes, path: Path | str) -> Iterator[Any]:
         yield document
 
 
-def held_lines(path: str | os.PathLike[str]) -> Iterator[Any] | None:
+def held_lines(path: str | os.PathLike[str]) -> Iterator[Json] | None:
     """The documents of a file with one in each line, read as they are asked for; None for others,
     and for a file whose first line does not tell.
 
@@ -236,7 +240,7 @@ def held_lines(path: str | os.PathLike[str]) -> Iterator[Any] | None:
     return _documents(path)
 
 
-def _documents(path: Path) -> Iterator[Any]:
+def _documents(path: Path) -> Iterator[Json]:
     with path.open("rb") as stream:
         yield from (document for _, document in read_lines(stream, str(path)))
 
@@ -245,7 +249,7 @@ class _RepeatedKey(ValueError):
     """An object has a key twice: of two frames or lists of people one would be lost unseen."""
 
 
-def _packed(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _packed(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     """An object whose flat lists of keypoints are arrays of a fifth of their size: in a document
     of an hour they are nearly everything."""
     value = dict(pairs)
@@ -287,7 +291,7 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def read_lines(stream: Lines, source: str) -> Iterator[tuple[int, Any]]:
+def read_lines(stream: Lines, source: str) -> Iterator[tuple[int, Json]]:
     """JSON documents of a stream as they come, one a line; empty lines are skipped.
 
     Yields:

@@ -64,4 +64,19 @@ __device__ __forceinline__ void dependency_release() {
 #endif
 }
 
+// Loads that start where they stand: the compiler moves __ldg down to its use, even past `wait`.
+__device__ __forceinline__ float load_here(const float* from) {
+  float to;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(to) : "l"(from) : "memory");
+  return to;
+}
+__device__ __forceinline__ uint4 load_here(const uint4* from) {
+  uint4 to;
+  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
+               : "l"(from)
+               : "memory");
+  return to;
+}
+
 }  // namespace posemamba::cuda
