@@ -9,6 +9,8 @@ import difflib
 import json
 import os
 import re
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -34,9 +36,34 @@ def json_text(value: object, indent: int = 2) -> str:
     return json.dumps(json.loads(text), indent=indent)
 
 
+def parse_json(text: str | bytes) -> Json:
+    """JSON in which no object has a key twice: of two values each reader would take its own.
+
+    Raises:
+        InputError: a key comes again.
+        ValueError: it is no JSON.
+        RecursionError: it is nested without end.
+    """
+    return json.loads(text, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key, times = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise InputError(f"it has '{printable(key)}' {times} times")
+    return found
+
+
 def problem(path: str | os.PathLike[str], text: str) -> InputError:
     """The error for a file: ``<file>: <text>``, one line; of a very long path its end."""
     return InputError(f"{printable_name(path)}: {printable(text, _TEXT_LIMIT)}")
+
+
+def pasted(path: str | os.PathLike[str]) -> str:
+    """A file's name as a word of a command for people to paste; no option, if it begins with -."""
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

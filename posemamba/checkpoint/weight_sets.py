@@ -59,7 +59,7 @@ class WeightSet:
             dict has the empty name.
         tensors: as they are stored, by official key.
         beside: the dictionary around it, which may tell the epoch.
-        prefix: what was stripped from every key besides wrappers' words.
+        prefix: what was stripped from every key; wrappers' words only where sets differ in them.
         averaged: whether its name says that it is a running average.
     """
 
@@ -97,9 +97,11 @@ def find_weight_sets(content: object) -> list[WeightSet]:
     """
     found: list[WeightSet] = []
     for path, mapping, around in _dictionaries(content):
-        for prefix, raw in _by_prefix(mapping).items():
-            own = _WRAPPERS.sub("", prefix)
-            found.append(WeightSet("/".join(path), _plain(raw), around, own))
+        by_prefix = _by_prefix(mapping)
+        owns = [_WRAPPERS.sub("", prefix) for prefix in by_prefix]
+        for own, (prefix, raw) in zip(owns, by_prefix.items(), strict=True):
+            told = own if owns.count(own) == 1 else prefix  # else two sets would have one name
+            found.append(WeightSet("/".join(path), _plain(raw), around, told))
     if found and not any(each.tensors for each in found):
         raise InputError(
             f"its values under PoseMamba's names are no tensors, but {_kinds(content)}"

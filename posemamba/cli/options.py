@@ -103,6 +103,10 @@ SCAN_ORDER: Option = click.option(
     callback=lambda _context, _option, order: None if order == "auto" else order,
     help="Where the checkpoint does not tell; also an official name, or FILE.yaml with a table.",
 )  # fmt: skip
+WEIGHTS: Option = click.option(
+    "--weights", metavar="averaged|raw|NAME",
+    help="Which weights, of a checkpoint that holds several sets.",
+)  # fmt: skip
 COUNTED_FRAMES: Option = click.option(
     "--frames", type=FRAMES, default=MAX_FRAMES, show_default=True,
     help="Frames of the clip that the GMAC are of.",

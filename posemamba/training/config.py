@@ -56,6 +56,7 @@ class TrainConfig:
         scan_order: a name of :data:`posemamba.scan_order.SCAN_ORDERS`.
         init: checkpoint to start from, instead of the seed's weights: of the same network, or of
             another number of frames, see :func:`posemamba.training.start.read_start`.
+        init_weights: which set of ``init``, where it holds several.
         branch_scale: factor of each residual branch's last layer in the seed's weights. Below 1 a
             deep network begins near its embedding, and does not settle for the mean pose.
         drop_path: stochastic depth of the last pair of blocks.
@@ -95,6 +96,7 @@ class TrainConfig:
     frames: int = MAX_FRAMES
     scan_order: str = "global-local"
     init: str | None = None
+    init_weights: str | None = None
     branch_scale: float = 1.0
     drop_path: float = 0.2
     scan: str = AUTO
@@ -153,6 +155,8 @@ class TrainConfig:
         _require(0 <= self.branch_scale <= 1, self, "branch_scale", "from 0 to 1")
         if self.init is not None and self.branch_scale != 1:
             raise InputError("branch_scale is of the seed's weights: leave it or init out")
+        if self.init is None and self.init_weights is not None:
+            raise InputError("init_weights (--weights) is for init: give that too, or leave it out")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema", "between 0 and 1")
         seed = self.seed
         _require(type(seed) is int and 0 <= seed < 2**31, self, "seed", "from 0 to 2147483647")

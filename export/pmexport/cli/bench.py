@@ -19,13 +19,13 @@ from pmexport.cli.options import (
     PATH,
     TF32,
     THREADS,
-    WEIGHTS,
     Positive,
     runtime_option,
     write_text,
 )
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import Fusion, Precision
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution

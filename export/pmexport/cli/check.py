@@ -18,14 +18,13 @@ from pmexport.cli.options import (
     SCAN_ORDER,
     TF32,
     THREADS,
-    WEIGHTS,
     Positive,
     named,
     runtime_option,
     write_text,
 )
 from pmexport.format.options import Fusion
-from posemamba.cli.options import reading_options
+from posemamba.cli.options import WEIGHTS, reading_options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.text import json_text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +15,6 @@ from pmexport.cli.options import (
     OPSET,
     PATH,
     SCAN_ORDER,
-    WEIGHTS,
     CountOrDynamic,
     kept,
     named,
@@ -24,8 +22,10 @@ from pmexport.cli.options import (
 )
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import OpsMode, Precision
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
+from posemamba.text import pasted
 
 
 @click.command()
@@ -114,6 +114,6 @@ def onnx(
 
 def _next_commands(model: Path, checkpoint: Path, checked: bool) -> list[str]:
     """What a user would do now, ready to paste."""
-    file, weights = shlex.quote(str(model)), shlex.quote(str(checkpoint))
+    file, weights = pasted(model), pasted(checkpoint)
     first = f"pmexport bench {file}" if checked else f"pmexport check {file} --ckpt {weights}"
     return [f"  {first}", f"  pmexport inspect {file}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from pmexport.cli.options import JSON_REPORT, OPSET, PATH, Positive, write_text
 from pmexport.format.options import OpsMode
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.errors import InputError
-from posemamba.text import json_text, plural
+from posemamba.text import json_text, pasted, plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,10 +106,10 @@ def export_module(
     if not found.passed:
         sys.exit(CHECK_FAILED)
     write_module_reference(reference, output, cases)
-    file = shlex.quote(str(output))
+    file = pasted(output)
     click.echo(
         f"Reference: inputs and PyTorch's outputs saved as {reference}\nNext:\n"
-        f"  pmexport check {file} --reference {shlex.quote(str(reference))}\n"
+        f"  pmexport check {file} --reference {pasted(reference)}\n"
         f"  pmexport inspect {file}"
     )
 

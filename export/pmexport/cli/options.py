@@ -97,11 +97,6 @@ CHECKPOINT = click.option(
     type=PATH,
     help="Checkpoint file or unpacked folder; or demo.",
 )
-WEIGHTS = click.option(
-    "--weights",
-    metavar="averaged|raw|NAME",
-    help="Which weights, of a checkpoint that holds several sets.",
-)
 SCAN_ORDER = click.option(
     "--scan-order",
     type=ScanOrderType(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +16,6 @@ from pmexport.cli.options import (
     PATH,
     SCAN_ORDER,
     TF32,
-    WEIGHTS,
     OnnxPath,
     kept,
     named,
@@ -26,8 +24,9 @@ from pmexport.cli.options import (
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, OptionType, Whole
-from posemamba.text import one_line
+from posemamba.text import one_line, pasted
 
 if TYPE_CHECKING:
     from pmexport.format.file import ModelFile
@@ -227,7 +226,7 @@ def _build(request: TrtRequest, scratch: Path, *, check: bool) -> bool:
         parity = check_built(job, report.graph, check_progress)
         click.echo("\n".join(parity.lines()))
         passed = passed and parity.passed
-    path = shlex.quote(str(report.path))
+    path = pasted(report.path)
     lines = [
         "Next:",
         f"  pmexport inspect {path}",

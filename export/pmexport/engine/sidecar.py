@@ -19,7 +19,7 @@ from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 from posemamba.files.input import ABSENT, why_no_file
 from posemamba.files.signatures import ENGINES, HEAD, TEXT, what_it_is
-from posemamba.text import Json, json_text, printable
+from posemamba.text import Json, json_text, parse_json, printable
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -90,11 +90,12 @@ def read_sidecar(engine: str | os.PathLike[str]) -> dict[str, Any]:
             "have such a file beside them, copy both"
         )
     try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
+        sidecar = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"'{path}' is not JSON: build the engine again") from None
+    except (ValueError, RecursionError) as error:
+        why = printable(error, 80)
+        raise InputError(f"'{path}' is not JSON ({why}): build the engine again") from None
     if isinstance(sidecar, dict) and "module" in sidecar:
         raise InputError(
             f"'{engine}' is of '{printable(sidecar['module'])}', a network of your own: its sizes "

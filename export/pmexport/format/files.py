@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 
 from posemamba.files.input import why_no_file
-from posemamba.text import Json, problem
+from posemamba.text import Json, parse_json, printable, problem
 
 
 def is_utf8(path: str | os.PathLike[str]) -> bool:
@@ -48,8 +47,9 @@ def read_report_json(path: str | os.PathLike[str], command: str) -> Json:
     if why is not None:
         raise problem(path, f"cannot be read, it {why}: give what '{command}' writes")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise problem(path, f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError):
-        raise problem(path, f"is no JSON: write it with '{command}'") from None
+    except (ValueError, RecursionError) as error:
+        why = printable(error, 80)
+        raise problem(path, f"is no JSON ({why}): write it with '{command}'") from None

@@ -21,7 +21,7 @@ from posemamba.config import MAX_FRAMES
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, TensorProto
 
-_WHOLE_BYTES = range(1, 17)
+WHOLE_BYTES = range(1, 17)
 """Codes of the types up to bfloat16 whose elements are not packed into half bytes."""
 
 
@@ -99,7 +99,7 @@ def _wrong_constants(graph: GraphProto) -> Iterator[str]:
     for tensor in graph.initializer:
         if any(size < 0 for size in tensor.dims):
             yield f"its constant '{tensor.name}' has size {min(tensor.dims)}"
-        if not tensor.HasField("raw_data") or tensor.data_type not in _WHOLE_BYTES:
+        if not tensor.HasField("raw_data") or tensor.data_type not in WHOLE_BYTES:
             continue
         expected = prod(tensor.dims) * tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         if len(tensor.raw_data) != expected:

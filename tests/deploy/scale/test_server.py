@@ -106,6 +106,8 @@ def test_what_is_wrong_is_said_and_the_camera_goes_on(served: ServeOptions) -> N
         assert "is not JSON" in json.loads(client.recv(30))["refused"]
         client.send(b"\xff\xfe")
         assert "is not JSON" in json.loads(client.recv(30))["refused"]
+        client.send('{"frame": 1, "people": [], "people": []}')
+        assert "has a key twice" in json.loads(client.recv(30))["refused"]
         client.send('{"frame": 1, "people": 3}')
         assert json.loads(client.recv(30))["refused"]
         for number in ("NaN", '"x"', "[[]]", "true"):

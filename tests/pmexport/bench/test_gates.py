@@ -307,3 +307,6 @@ def test_no_file_and_no_json(tmp_path: Path) -> None:
     (tmp_path / "text.json").write_text("fast")
     with pytest.raises(InputError, match="is no JSON"):
         read_report(tmp_path / "text.json")
+    (tmp_path / "twice.json").write_text('{"schema": 1, "schema": 2}')
+    with pytest.raises(InputError, match="it has 'schema' 2 times"):
+        read_report(tmp_path / "twice.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable, Mapping
 
@@ -26,7 +25,7 @@ from posemamba_runtime.keypoints.names import frame_numbers
 from posemamba_runtime.keypoints.numbering import image_of, number_of, several_frames, time_of
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
-from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.keypoints.source import Json, decoded
 from posemamba_runtime.text import printable
 
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
@@ -137,7 +136,7 @@ def _decoded(item: Json) -> Json:
     """YOLO's ``to_json`` gives text; a list of such texts is what people save."""
     if isinstance(item, str) and item[:1] in "[{":
         try:
-            return json.loads(item)
+            return decoded(item)
         except (ValueError, RecursionError):
             return item
     return item

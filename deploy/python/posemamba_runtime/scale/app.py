@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from posemamba_runtime.errors import Error
 from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.source import decoded
 from posemamba_runtime.scale.access import why_refused
 from posemamba_runtime.scale.clips import LARGEST_BYTES, Busy, Clips
 from posemamba_runtime.scale.hub import TAKEN, Camera, Hub, refusal
@@ -112,9 +113,10 @@ class _App:
                 await _say_and_close(socket, refusal(camera.name, None, why))
                 return
             try:
-                document = json.loads(text)
+                document = decoded(text)
             except (ValueError, RecursionError):
-                outbox.put([refusal(camera.name, None, "is not JSON: send one frame a message")])
+                why = "is not JSON, or has a key twice: send one frame a message"
+                outbox.put([refusal(camera.name, None, why)])
                 continue
             why = self._hub.submit(camera, document)
             if why:
