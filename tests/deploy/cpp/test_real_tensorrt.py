@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from absence import lacking
 from runtime_api import BAD_MODEL, MISMATCH, MISSING
 
 from pmexport.engine.gpu import current_architecture
@@ -27,10 +28,18 @@ LIBRARIES = [
 ]
 PLUGIN = plugin_path()
 
-pytestmark = [
-    pytest.mark.skipif(not LIBRARIES, reason="POSEMAMBA_TENSORRT_LIBRARIES names no library"),
-    pytest.mark.skipif(not PLUGIN.exists(), reason="the plugin library is not built here"),
-]
+LIBRARY = pytest.mark.parametrize(
+    "library", LIBRARIES or [None], ids=lambda path: path and path.name
+)
+
+
+@pytest.fixture(scope="session", autouse=True)  # before anything is built
+def _there() -> None:
+    if not LIBRARIES:
+        lacking("POSEMAMBA_TENSORRT_LIBRARIES names no library", "TRT")
+    if not PLUGIN.exists():
+        lacking("the plugin library is not built here", "TRT")
+
 
 #: Opens an engine, then asks TensorRT's own registry for our plugin, by its place in the table.
 CODE = """
@@ -76,7 +85,7 @@ def open_engine(built: Path, engine: Path, library: Path) -> dict[str, object]:
     return result
 
 
-@pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
+@LIBRARY
 def test_plugins_are_registered(built: Path, library: Path, tmp_path: Path) -> None:
     """The plugins are there; the engine of zeros is refused, for want of a driver or as broken."""
     engine = tmp_path / "E.engine"
@@ -91,7 +100,7 @@ def test_plugins_are_registered(built: Path, library: Path, tmp_path: Path) -> N
         assert f"'{engine}' cannot be opened by" in str(result["sentence"])
 
 
-@pytest.mark.parametrize("library", LIBRARIES, ids=lambda path: path.name)
+@LIBRARY
 def test_broken_engines_are_refused(built: Path, library: Path, tmp_path: Path) -> None:
     engine = tmp_path / "broken.engine"
     engine.write_bytes(b"garbage" * 100)

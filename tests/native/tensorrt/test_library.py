@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trt_harness
+from absence import lacking
 
 #: Weak ones need not be there; the loader resolves the rest from libc and libgcc's helpers.
 FROM_LIBC = re.compile(r"@GLIBC")
@@ -42,11 +43,11 @@ def test_names_its_version(plugin: Path) -> None:
     assert version.group(1).encode() in plugin.read_bytes()
 
 
-@pytest.mark.parametrize("folder", trt_harness.all_headers(), ids=lambda f: f.name)
-def test_compiles_against_headers(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", trt_harness.all_headers() or [None], ids=lambda f: f and f.name)
+def test_compiles_against_headers(folder: Path | None, tmp_path: Path) -> None:
     """Every release whose headers $POSEMAMBA_TRT_HEADERS names, and those of trt_headers.py."""
-    if trt_harness.nvcc() is None:
-        pytest.skip("needs nvcc for CUDA's headers")
+    if folder is None or trt_harness.nvcc() is None:
+        lacking("needs TensorRT headers (tools/trt_headers.py) and nvcc for CUDA's", "TRT")
     defines = ['-DPOSEMAMBA_VERSION="test"', '-DPOSEMAMBA_TENSORRT_FLAVOR="test"']
     for source in trt_harness.PLUGIN_SOURCES:
         options = ["-isystem", folder, "-Xcompiler", "-fno-exceptions", *defines]

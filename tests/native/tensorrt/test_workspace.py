@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
 import trt_harness
+from absence import lacking
 
 
 def test_carry_limit(tmp_path: Path) -> None:
     if trt_harness.nvcc() is None:
-        pytest.skip("needs nvcc for CUDA's headers")
+        lacking("needs nvcc for CUDA's headers", "TRT")
     kernels = trt_harness.ROOT / "trt_plugins" / "kernels"
     program = tmp_path / "carry_limit"
     source = Path(__file__).parent / "plan" / "carry_limit.cc"
