@@ -155,6 +155,14 @@ def instructions(body: Code) -> int:
     return sum(not text.startswith("NOP") for _, text in body)
 
 
+def body_of(kernel: str, kernels: dict[str, Code], where: str) -> Code:
+    """The code of the first kernel of that name; without one the program ends."""
+    for name, body in kernels.items():
+        if kernel in name:
+            return body
+    sys.exit(f"{where} has no {kernel}: build it for that architecture, too")
+
+
 def count(library: Path) -> dict[str, dict[str, dict[str, float]]]:
     """``clocks`` of a step of each scan, ``instructions`` of what is around it, by architecture."""
     counted: dict[str, dict[str, dict[str, float]]] = {"clocks": {}, "instructions": {}}
@@ -166,18 +174,14 @@ def count(library: Path) -> dict[str, dict[str, dict[str, float]]]:
         names = subprocess.run(["c++filt"], input=listing, check=True, capture_output=True,
                                text=True)  # fmt: skip
         kernels = read_code(names.stdout)
-
-        def body_of(kernel: str, kernels: dict[str, Code] = kernels, arch: str = arch) -> Code:
-            for name, body in kernels.items():
-                if kernel in name:
-                    return body
-            sys.exit(f"'{library}' has no {kernel} for {arch}: build it for that architecture, too")
-
+        where = f"'{library}' for {arch}"
         for (config, rank), design in DESIGNS.items():
-            clocks = clocks_of_step(design, body_of(design.kernel))
+            clocks = clocks_of_step(design, body_of(design.kernel, kernels, where))
             counted["clocks"].setdefault(f"{config}, {rank}", {})[arch] = round(clocks, 3)
         for what, kernel in AROUND.items():
-            counted["instructions"].setdefault(what, {})[arch] = instructions(body_of(kernel))
+            counted["instructions"].setdefault(what, {})[arch] = instructions(
+                body_of(kernel, kernels, where)
+            )
     return counted
 
 

@@ -137,6 +137,7 @@ WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's m
         {"frames": 243},
         {"d_model": 64},
         {"d_model": 256, "frames": 243},
+        {"d_model": 256, "frames": 81, "directions": FOUR},
         {"frames": 1},  # too short for a preparing design
         {"batch": 2, "frames": 81},
         {"batch": 8, "frames": 27},

@@ -58,7 +58,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return made
 
 
-def case_of(config: tuple[int, int], **changes: Any) -> CrossScanCase:  # noqa: ANN401
+def case_of(config: tuple[int, int], **changes: Any) -> CrossScanCase:
     """153 steps: a tile of 128 or two of 64, and a part of one; the last group of four has one."""
     base = {"dtype": "float16", "d_inner": 24, "dt_rank": 4 if config == RESIDENT else 8}
     return kernel_cases.cross_scan_case(**{**base, **changes})
@@ -140,6 +140,10 @@ def test_every_rank(library: ctypes.CDLL, config: tuple[int, int], rank: int) ->
         {"frames": 1, "joints": 1},
         {"frames": 1, "joints": 3},
         {"frames": 8, "joints": 16},  # whole tiles
+        {"frames": 6, "joints": 6},  # a short tile alone
+        {"frames": 14, "joints": 16},  # the longest short tile of 128, and a whole one
+        {"frames": 15, "joints": 15},  # one step more
+        {"frames": 15},  # one less than two whole tiles
         {"frames": 31},  # more tiles than a ring has stages
         {"batch": 3, "frames": 2},
         {"order": (3, 2), "reverse": (0, 1), "limb_mask": (0, 1)},
@@ -167,6 +171,21 @@ def test_same_bits_in_any_order_of_threads(library: ctypes.CDLL, config: tuple[i
     first = run(library, case, config)
     for order in (1, 2, 3):
         np.testing.assert_array_equal(run(library, case, config, order), first)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("step", [28, 89])
+def test_nothing_later_reaches_a_step(
+    library: ctypes.CDLL, config: tuple[int, int], step: int
+) -> None:
+    """Every output before a step that is no number is what it was. The first tile is short (28
+    steps), and what lies behind it in shared memory are the steps of the second."""
+    case = case_of(config, order=(0,), reverse=(0,), limb_mask=(0,), d_inner=8)
+    plain = run(library, case, config)[0, 0]
+    case.x.reshape(-1, 8)[step] = np.nan
+    found = run(library, case, config)[0, 0]
+    np.testing.assert_array_equal(found[:step], plain[:step])
+    assert np.isnan(found[step:]).all()
 
 
 @pytest.mark.parametrize("multiprocessors", [4, 8, 12, 64, 131])
