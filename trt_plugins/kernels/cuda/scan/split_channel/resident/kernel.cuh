@@ -54,16 +54,17 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int quad = chunk.first_quad(sub);
   const int end = chunk.first_quad(sub + 1);
   scanner.find_end(s, quad, end);
+  // Where outputs go, before anyone waits.
+  const int step = chunk.begin + quad * kQuad;
+  const int channel = first + scanner.channel();
+  __half* out = static_cast<__half*>(a.partial) +
+                (int64_t{row} * a.steps + step + scanner.lane()) * a.d_inner + channel;
   __syncthreads();  // what all sub-chunks end with
   const int slot = group * chunks;
   auto* exchange = static_cast<float*>(from.clear.memory);
   folder.fold(s, Words(exchange, blocks, slot + number), number + 1 < chunks,
               Words(exchange, blocks, slot), number);
   __syncthreads();  // and what they begin with
-  const int step = chunk.begin + quad * kQuad;
-  const int channel = first + scanner.channel();
-  __half* out = static_cast<__half*>(a.partial) +
-                (int64_t{row} * a.steps + step + scanner.lane()) * a.d_inner + channel;
   scanner.find_outputs(s, quad, end, out, a.d_inner, channel < a.d_inner ? a.steps - step : 0);
 }
 
