@@ -174,7 +174,7 @@ struct Projection {
     products += lane / 4 * kColumn + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2 * Pairs; ++i) {
-      const float(&v)[4] = sum[i / 2][i % 2];
+      const float (&v)[4] = sum[i / 2][i % 2];
       *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
       *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
     }
