@@ -22,8 +22,9 @@ int64_t blocks_of(int32_t config, const pm_cross_scan_params& p) {
 }
 
 Kernel kernel_of(int32_t config, const pm_cross_scan_params& p) {
-  return splits_channels(config) ? split_channel_kernel(static_cast<OnePass>(config), p)
-                                 : lane_channel_kernel(p.dtype, p.dt_rank);
+  const auto one_pass = static_cast<OnePass>(config);
+  return splits_channels(config) ? split_channel_kernel(one_pass, p)
+                                 : lane_channel_kernel(one_pass, p);
 }
 
 bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) {

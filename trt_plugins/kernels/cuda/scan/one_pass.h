@@ -21,17 +21,21 @@ enum OnePass : int32_t {
   kFourStates = 2,      // the same, 32 channels
   kTwoStates = 3,       // 2 states a lane, 16 channels
   kOneState = 4,        // 1 state a lane, 8 channels
-  kOnePassConfigs = 5
+  kHalfChannel = 5,     // lane_channel: two lanes hold 8 states each
+  kOnePassConfigs = 6
 };
 
-constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
-    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 256}};
+constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {{128, 128}, {64, 512}, {32, 256},
+                                                          {16, 256},  {8, 256},  {128, 256}};
 
-constexpr bool splits_channels(int32_t config) { return config > kWholeChannel; }
+// Whether a configuration is of the split_channel design, which reads prepared rows.
+constexpr bool splits_channels(int32_t config) {
+  return config >= kFourStatesWide && config <= kOneState;
+}
 
 // {nullptr, 0} where the configuration has no kernel for the type and dt rank. Where there is none
 // with float16 sums, that with float32 sums does.
-Kernel lane_channel_kernel(int32_t dtype, int32_t dt_rank);
+Kernel lane_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 Kernel split_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 
 }  // namespace posemamba::cuda

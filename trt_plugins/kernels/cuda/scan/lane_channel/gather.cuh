@@ -6,21 +6,25 @@
 
 namespace posemamba::cuda::lane_channel {
 
-template <typename Type, int Rank>
+template <typename Type, int Rank, int Channels, int Threads>
 struct Config {
   using T = Type;
   static constexpr int kRank = Rank;
-  static constexpr int kThreads = 128;
-  static constexpr int kChannels = kThreads;
-  static constexpr int kTile = 32;                   // steps of a stage: a lane finds one's rows
-  static constexpr int kUnroll = Rank <= 8 ? 8 : 4;  // steps of a body, as registers allow
+  static constexpr int kThreads = Threads;
+  static constexpr int kChannels = Channels;
+  static constexpr int kLanes = Threads / Channels;        // that share a channel
+  static constexpr int kStates = kOnePassStates / kLanes;  // of a lane
+  static constexpr int kGroup = 32 / kLanes;               // channels of a warp
+  static constexpr int kTile = 32;  // steps of a stage: a lane finds one's rows
+  // Steps of a body: the same work for every number of lanes.
+  static constexpr int kUnroll = kLanes * 8;
   static constexpr int kStages = 4;
   static constexpr int kRow = 2 * kOnePassStates + kRank;
-  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM. The limb sum is a
-  // template parameter of what follows: with one loop for both kinds the compiler keeps to 133
+  // Occupancy: of 128 threads three blocks an SM, 168 registers a thread; of 256 one. The limb sum
+  // is a template parameter of what follows: with one loop for both kinds the compiler keeps to 133
   // registers and schedules reads right before their use, a fifth slower.
-  static constexpr int kMinBlocks = 3;
-  static_assert(kRank % 4 == 0 && kTile % kUnroll == 0, "layout");
+  static constexpr int kMinBlocks = Threads == 128 ? 3 : 1;
+  static_assert(kRank % 4 == 0 && kTile % kUnroll == 0 && kUnroll % kLanes == 0, "layout");
 
   static __device__ __forceinline__ float value(T v) {
     if constexpr (sizeof(T) == 4) {
@@ -112,7 +116,10 @@ class Gather {
       : a_(args),
         shared_(shared),
         walk_(args, direction, static_cast<int>(threadIdx.x) % 32, C::kTile),
-        thread_(static_cast<int>(threadIdx.x)) {
+        thread_(static_cast<int>(threadIdx.x)),
+        // From one lane: the compiler sees that a warp goes one way, and makes no second path for
+        // lanes that have parted.
+        reads_rank_(__shfl_sync(~0u, thread_, 0) < kRankThreads) {
     const T* x = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
     // d_inner is a multiple of 8: a piece is all inside or repeats the last one.
     x_ = x + min(first + thread_ % kPieces * kPiece, args.d_inner - kPiece);
@@ -139,7 +146,7 @@ class Gather {
       const int s = thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
       read(at, s, C::kRank + thread_ % kStateQuads * 4, i);
     }
-    if (thread_ < kRankThreads) read(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, kTurns);
+    if (reads_rank_) read(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, kTurns);
   }
 
   // Puts the rows of x_dbl where the scan reads them, and adds the limb neighbours' x to pieces
@@ -150,7 +157,7 @@ class Gather {
       const int s = thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
       put(stage, s, thread_ % kStateQuads * 4, i);
     }
-    if (thread_ < kRankThreads) {
+    if (reads_rank_) {
       put(stage, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4, kTurns);
     }
     copies_done();
@@ -195,6 +202,7 @@ class Gather {
   unsigned x_bytes_;  // from a position's row to the next
   unsigned dbl_bytes_;
   int thread_;
+  bool reads_rank_;  // whole warps do
   Quad<T> own_[kQuads];
   Quad<T> other_[kMasked ? kQuads : 1];  // the limb neighbours'
 };
