@@ -53,7 +53,7 @@ class Design:
 
 
 def _lane(rank: int) -> Design:
-    name = f"lane_channel_kernel<posemamba::cuda::lane_channel::Config<__half, {rank}>"
+    name = f"lane_channel_kernel<posemamba::cuda::lane_channel::Config<__half, {rank}, 128, 128>"
     return Design(name, 128, 4, 17, converters=False)
 
 

@@ -26,7 +26,7 @@ enum OnePass : int32_t {
 };
 
 constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {{128, 128}, {64, 512}, {32, 256},
-                                                          {16, 256},  {8, 256},  {128, 256}};
+                                                          {16, 256},  {8, 256},  {64, 128}};
 
 // Whether a configuration is of the split_channel design, which reads prepared rows.
 constexpr bool splits_channels(int32_t config) {
