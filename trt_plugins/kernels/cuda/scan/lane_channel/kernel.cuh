@@ -134,7 +134,8 @@ struct Lane {
 // so warps may drift a tile apart. Behind the wait at its beginning nobody reads the tile before
 // the last any more: four stages hold what others may still read, what is read, what is complete
 // and what comes in.
-template <class C, bool kMasked>
+// kUsual: d_inner is 32 dt ranks, as in every PoseMamba, so that stores have constant distances.
+template <class C, bool kMasked, bool kUsual>
 __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch, int direction,
                                     int first) {
   using T = typename C::T;
@@ -147,23 +148,23 @@ __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int b
   Gather<C, kMasked> gather(a, batch, direction, first, shared);
   dependency_wait();  // x and x_dbl come from earlier launches
   dependency_release();
-  gather.start(shared.stages[0]);
-  gather.finish(shared.stages[0]);
+  gather.start(shared.tile(0));
+  gather.finish(shared.tile(0));
   barrier_arrive(shared.ready);
-  if (tiles > 1) gather.start(shared.stages[1]);
-  const int64_t stride = a.d_inner;
+  if (tiles > 1) gather.start(shared.tile(1));
+  const int64_t stride = kUsual ? 32 * C::kRank : a.d_inner;
   T* y = static_cast<T*>(a.partial) + (row * a.steps + own.lane) * stride + first + own.channel;
 #pragma unroll 1
   for (int t = 0; t < tiles; ++t) {
     barrier_wait(shared.ready + t % 2, t / 2 % 2);
     if (t + 1 < tiles) {
-      gather.finish(shared.stages[(t + 1) % C::kStages]);
+      gather.finish(shared.tile(t + 1));
       barrier_arrive(shared.ready + (t + 1) % 2);
     }
-    if (t + 2 < tiles) gather.start(shared.stages[(t + 2) % C::kStages]);
-    const Stage<C>& stage = shared.stages[t % C::kStages];
-    const float* rows = stage.rows;
-    const T* x = stage.x + own.channel;
+    if (t + 2 < tiles) gather.start(shared.tile(t + 2));
+    const Tile<C> tile = shared.tile(t);
+    const float* rows = tile.rows;
+    const T* x = tile.x + own.channel;
     const int left = min(C::kTile, a.steps - t * C::kTile);
 #pragma unroll 1
     for (int t0 = 0; t0 < left; t0 += C::kUnroll) {
@@ -176,6 +177,16 @@ __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int b
       rows += C::kUnroll * C::kRow;
       x += C::kUnroll * C::kChannels;
     }
+  }
+}
+
+template <class C, bool kUsual>
+__device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch, int direction,
+                                    int first) {
+  if (a.limb_mask[direction] != 0) {
+    run<C, true, kUsual>(a, shared, batch, direction, first);
+  } else {
+    run<C, false, kUsual>(a, shared, batch, direction, first);
   }
 }
 
@@ -193,7 +204,7 @@ __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
   if (threadIdx.x < PM_MAX_JOINTS) shared.limb[threadIdx.x] = a.limb_index[threadIdx.x];
   if (threadIdx.x < 2) barrier_init(shared.ready + threadIdx.x, C::kThreads);
   __syncthreads();  // the barriers and the limb table are ready
-  if (a.limb_mask[direction] != 0) {
+  if (a.d_inner == 32 * C::kRank) {
     run<C, true>(a, shared, batch, direction, first);
   } else {
     run<C, false>(a, shared, batch, direction, first);
