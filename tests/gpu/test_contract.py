@@ -68,7 +68,7 @@ def test_missing_workspace(lib: ctypes.CDLL) -> None:
 
 @pytest.mark.parametrize(
     "tuning",
-    [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 11), (CHUNKED, 0, 6), (0, 2, 10), (3, 0, 6)],
+    [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 12), (CHUNKED, 0, 6), (0, 2, 10), (3, 0, 6)],
 )
 def test_bad_tuning(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
     op = cross(lib, Tuning(*tuning))

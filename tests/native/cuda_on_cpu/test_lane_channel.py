@@ -37,7 +37,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 def case_of(dtype: str, **changes: Any) -> CrossScanCase:  # noqa: ANN401
-    """153 steps: four tiles of 32 and a part of one."""
+    """153 steps: tiles of 32 or 64 and a part of one."""
     return kernel_cases.cross_scan_case(**{"dtype": dtype, "d_inner": 24, **changes})
 
 
@@ -77,6 +77,7 @@ def test_every_rank(library: ctypes.CDLL, config: tuple[int, str], rank: int) ->
         {"frames": 8, "joints": 16},  # whole tiles
         {"frames": 31},  # more tiles than there are stages
         {"batch": 3, "frames": 2},
+        {"frames": 5, "d_inner": 128, "dt_rank": 4},  # 32 channels a dt rank
         {"order": (3, 2), "reverse": (0, 1), "limb_mask": (0, 1)},
         {"a_scale": 0.0},  # no decay
         {"a_scale": 100.0},

@@ -63,8 +63,8 @@ struct Rounds {
   OnePass config;
   int32_t percent[3];
 };
-constexpr Rounds kLaneChannel[] = {{kHalfChannel, {66, 100, 146}},
-                                   {kWholeChannel, {117, 179, 267}}};
+constexpr Rounds kLaneChannel[] = {{kHalfChannel, {67, 100, 150}},
+                                   {kWholeChannel, {119, 184, 272}}};
 
 int64_t cost_of(const Rounds& rounds, int64_t blocks_of_sm) {
   const int64_t rest = blocks_of_sm % 3;

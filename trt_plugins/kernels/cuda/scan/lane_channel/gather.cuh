@@ -25,11 +25,11 @@ struct Config {
   static constexpr int kStages = 4;     // of x
   static constexpr int kRowStages = 3;  // of the rest, which come in through registers
   static constexpr int kRow = 2 * kOnePassStates + kRank;
-  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM; or 128 and four, which
-  // is 1 to 2 % faster with two lanes from rank 8 on. The limb sum is a template parameter of what
-  // follows: with one loop for both kinds the compiler keeps to 133 registers and schedules reads
-  // right before their use, a fifth slower.
-  static constexpr int kMinBlocks = kLanes == 1 || Rank < 8 ? 3 : blocks_of_sm(4);
+  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM; two lanes at rank 16
+  // are faster with 128, 2 %. The limb sum is a template parameter of what follows: with one loop
+  // for both kinds the compiler keeps to 133 registers and schedules reads right before their use,
+  // a fifth slower.
+  static constexpr int kMinBlocks = kLanes == 1 || Rank <= 8 ? 3 : blocks_of_sm(4);
   static_assert(kRank % 4 == 0 && kTile % kUnroll == 0 && kUnroll % kLanes == 0, "layout");
 
   static __device__ __forceinline__ float value(T v) {

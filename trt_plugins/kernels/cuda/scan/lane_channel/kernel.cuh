@@ -17,7 +17,7 @@ struct Share {
 
   __device__ __forceinline__ Share() {
     const int thread = static_cast<int>(threadIdx.x);
-    lane = C::kLanes == 1 ? 0 : thread % 32 / C::kGroup;
+    lane = thread % 32 / C::kGroup;
     channel = thread / 32 * C::kGroup + thread % C::kGroup;
   }
 };
@@ -128,12 +128,12 @@ struct Lane {
   }
 };
 
-// At its beginning a tile's rows are complete, those of the next, which have come in during the
-// tile before, are put in place, and those of the one after next start to come, x straight to
-// shared memory, x_dbl through registers. A thread arrives for its share of a tile one tile early,
-// so warps may drift a tile apart. Behind the wait at its beginning nobody reads the tile before
-// the last any more: four stages hold what others may still read, what is read, what is complete
-// and what comes in.
+// At its beginning a tile is complete, what has come in of the next during the tile before is put
+// in place, and the one after next starts to come, x straight to shared memory, x_dbl through
+// registers. A thread arrives for its share of a tile one tile early, so warps may drift a tile
+// apart. Behind the wait at its beginning nobody reads the tile before the last any more: four
+// stages of x hold what others may still read, what is read, what is complete and what comes in.
+//
 // kUsual: d_inner is 32 dt ranks, as in every PoseMamba, so that stores have constant distances.
 template <class C, bool kMasked, bool kUsual>
 __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch, int direction,
