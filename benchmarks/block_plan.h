@@ -45,10 +45,8 @@ inline void print_plan(int d_inner, int frames, int batch, const Device& device)
   const char* convolution = conv_proj_parts(conv, device)      ? "parted"
                             : conv_proj_persists(conv, device) ? "persistent"
                                                                : "single";
-  const bool few_tiles = few_blocks(batch, int64_t{17} * frames, device);
-  const char* after = tail_persists(tail, device)                      ? "persistent"
-                      : tail_has_warpgroups(tail, device) && few_tiles ? "warpgroups"
-                                                                       : "single";
+  constexpr const char* kTails[] = {"single", "warpgroups", "clusters", "persistent"};
+  const char* after = kTails[static_cast<int>(choose_tail(tail, device))];
   std::printf(
       "{\"d_inner\": %d, \"frames\": %d, \"batch\": %d, \"scan\": %d, \"conv_proj\": \"%s\", "
       "\"tail\": \"%s\"}\n",

@@ -22,7 +22,7 @@ class Goal:
     most: float
 
 
-def _times(network: str, limits: dict[int, float], **other: Any) -> list[Goal]:  # noqa: ANN401
+def _times(network: str, limits: dict[int, float], **other: Any) -> list[Goal]:
     return [
         Goal(Cell(network, batch, TORCH, **other), "gpu_ms", most) for batch, most in limits.items()
     ]

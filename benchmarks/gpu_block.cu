@@ -89,27 +89,28 @@ bool check_case(const char* name, const Shape& s, const Case& c, const std::vect
 
 bool check_tail(const Shape& s, const Device& device) {
   const Tail c(s, device);
-  std::vector<Design> designs = {
-      {"single", {[&] { return launch_tail_single(c.params, c.scan, device, nullptr); }}}};
-  if (tail_has_warpgroups(c.params, device)) {
-    // 16 positions a block where there are few, or many multiprocessors.
-    Design design{"warpgroups", {}};
-    for (const int blocks : {1, 1 << 20}) {
-      design.grids.push_back([&, blocks] {
-        return launch_tail_warpgroups(c.params, c.scan, with_blocks(device, blocks), nullptr);
+  std::vector<Design> designs;
+  const auto add = [&](const char* name, std::initializer_list<int> grids, auto launch_design) {
+    designs.push_back({name, {}});
+    for (const int blocks : grids) {
+      designs.back().grids.push_back([&c, &device, blocks, launch_design] {
+        return launch_design(c.params, c.scan, with_blocks(device, blocks), nullptr);
       });
     }
-    designs.push_back(design);
+  };
+  constexpr int kMany = 1 << 20;  // multiprocessors
+  add("single", {0}, launch_tail_single);
+  // 16 positions a block where there are few, or many multiprocessors.
+  if (tail_has_warpgroups(c.params, device)) add("warpgroups", {1, kMany}, launch_tail_warpgroups);
+  if (tail_has_clusters(c.params, device)) {  // other clusters add in another order
+    add("clusters", {0}, launch_tail_clusters);
+    add("small clusters", {kMany}, launch_tail_clusters);
+    add("other clusters", {1}, launch_tail_clusters);
   }
   if (tail_can_persist(c.params, device)) {
-    Design design{"persistent", {}};
-    for (const int blocks : {0, 1, 3}) {
-      design.grids.push_back([&, blocks] {
-        return launch_tail_persistent(c.params, c.scan, c.work, with_blocks(device, blocks),
-                                      nullptr);
-      });
-    }
-    designs.push_back(design);
+    add("persistent", {0, 1, 3}, [&](const auto& params, const auto& scan, auto&&... to) {
+      return launch_tail_persistent(params, scan, c.work, to...);
+    });
   }
   return check_case("tail", s, c, designs,
                     [&](Floats(&to)[2]) { to[0] = c.stream(), to[1] = c.next(); });
@@ -229,20 +230,18 @@ Time time_of(int launches, const std::function<cudaError_t(cudaStream_t)>& run) 
   return {times[times.size() / 2], times[0]};
 }
 
-struct Times {
-  Time single, warpgroups, persistent;  // 0: not there
-};
+// Designs that are there, by name.
+using Times = std::vector<std::pair<const char*, Time>>;
 
 void print_times(const char* kernel, const Shape& s, double bytes, double bandwidth,
                  const Times& times) {
-  std::printf(
-      "{\"kernel\": \"%s\", \"d_inner\": %d, \"batch\": %d, \"frames\": %d, \"memory_floor\": "
-      "%.2f, "
-      "\"single\": %.2f, \"single_fastest\": %.2f, \"warpgroups\": %.2f, \"warpgroups_fastest\": "
-      "%.2f, \"persistent\": %.2f, \"persistent_fastest\": %.2f}\n",
-      kernel, s.width, s.batch, s.frames, bytes / bandwidth, times.single.median,
-      times.single.fastest, times.warpgroups.median, times.warpgroups.fastest,
-      times.persistent.median, times.persistent.fastest);
+  std::printf("{\"kernel\": \"%s\", \"d_inner\": %d, \"batch\": %d, \"frames\": %d, ", kernel,
+              s.width, s.batch, s.frames);
+  std::printf("\"memory_floor\": %.2f", bytes / bandwidth);
+  for (const auto& [name, time] : times) {
+    std::printf(", \"%s\": %.2f, \"%s_fastest\": %.2f", name, time.median, name, time.fastest);
+  }
+  std::printf("}\n");
   std::fflush(stdout);
 }
 
@@ -347,18 +346,18 @@ int time_all(int only_batch) {
       Shape s{size.batch, size.frames, 17, d_inner / 2, 0, false, false, true, false};
       {
         const Tail c(s, device);
-        Times times = {};
-        times.single = time_of(launches, [&](cudaStream_t stream) {
-          return launch_tail_single(c.params, c.scan, device, stream);
-        });
-        if (tail_has_warpgroups(c.params, device)) {
-          times.warpgroups = time_of(launches, [&](cudaStream_t stream) {
-            return launch_tail_warpgroups(c.params, c.scan, device, stream);
-          });
-        }
+        Times times;
+        const auto time = [&](const char* name, auto&& launch_design) {
+          times.emplace_back(name, time_of(launches, [&](cudaStream_t stream) {
+                               return launch_design(c.params, c.scan, device, stream);
+                             }));
+        };
+        time("single", launch_tail_single);
+        if (tail_has_warpgroups(c.params, device)) time("warpgroups", launch_tail_warpgroups);
+        if (tail_has_clusters(c.params, device)) time("clusters", launch_tail_clusters);
         if (tail_can_persist(c.params, device)) {
-          times.persistent = time_of(launches, [&](cudaStream_t stream) {
-            return launch_tail_persistent(c.params, c.scan, c.work, device, stream);
+          time("persistent", [&](const auto& params, const auto& scan, auto&&... to) {
+            return launch_tail_persistent(params, scan, c.work, to...);
           });
         }
         s.width = d_inner;
@@ -369,14 +368,15 @@ int time_all(int only_batch) {
       time_block(s, device, launches);
       s.width = d_inner, s.columns = 4 * (d_inner / 32 + 32);
       const Conv c(s);
-      Times times = {};
-      times.single = time_of(launches, [&](cudaStream_t stream) {
-        return launch_conv_proj_single(c.params, device, stream);
-      });
+      Times times;
+      const auto time = [&](const char* name, auto&& launch_design) {
+        times.emplace_back(name, time_of(launches, [&](cudaStream_t stream) {
+                             return launch_design(c.params, device, stream);
+                           }));
+      };
+      time("single", launch_conv_proj_single);
       if (d_inner < 512 || conv_proj_can_part(c.params, device)) {
-        times.persistent = time_of(launches, [&](cudaStream_t stream) {
-          return launch_conv_batch(c.params, device, stream);
-        });
+        time("persistent", launch_conv_batch);
       }
       print_times("conv_proj", s, (4.0 * d_inner + 2.0 * s.columns) * static_cast<double>(c.rows),
                   bandwidth, times);

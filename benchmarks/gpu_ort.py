@@ -33,12 +33,13 @@ from gpu_forward import FRAMES, build, worst_clip_mm
 from pmexport.bench.measure import Effort, Measurement, measure
 from pmexport.check.cases import bounce
 from pmexport.exporting.export import export_onnx
-from pmexport.format.options import ExportOptions
+from pmexport.format.options import ExportOptions, Precision, Rewrite
 from pmexport.runtimes.base import Bound, FloatArray, RuntimeOptions
 from pmexport.runtimes.ort_cuda import OrtCuda
 from pmexport.runtimes.torch_cuda import TorchBound
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
+from posemamba.model.blocks import ScanBackend
 from posemamba.model.inference import PoseMambaInference
 from posemamba.model.network import PoseMamba
 from posemamba.pose.clips import bundled_clips
@@ -99,7 +100,7 @@ def model_path(models: Path, variant: str, precision: str) -> Path:
     return models / f"{variant}.{precision}.onnx"
 
 
-def export_model(variant: str, precision: Any, models: Path) -> None:  # noqa: ANN401
+def export_model(variant: str, precision: Precision, models: Path) -> None:
     path = model_path(models, variant, precision)
     if not path.is_file():
         models.mkdir(parents=True, exist_ok=True)
@@ -274,7 +275,7 @@ def timeline(call: Callable[[], None]) -> dict[str, Any]:
 # The ways of running, most telling first.
 
 
-def ort(job: Job, *, optimize: Any, cuda_graph: bool) -> Bound:  # noqa: ANN401
+def ort(job: Job, *, optimize: Rewrite, cuda_graph: bool) -> Bound:
     options = RuntimeOptions(optimize=optimize, cuda_graph=cuda_graph, tf32=job.tf32)
     runtime = OrtCuda(options)
     problem = runtime.available()
@@ -289,7 +290,7 @@ def torch_inference(job: Job) -> Bound:
     return torch_bound(network, job, cuda_graph=True)
 
 
-def torch_module(job: Job, scan: Any, *, compiled: bool = False) -> Bound:  # noqa: ANN401
+def torch_module(job: Job, scan: ScanBackend, *, compiled: bool = False) -> Bound:
     """The plain module, in fp16 under autocast as a user would run it."""
     if scan == "mamba-ssm" and importlib.util.find_spec("mamba_ssm") is None:
         raise InputError("mamba-ssm is not installed here")

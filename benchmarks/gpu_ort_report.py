@@ -110,11 +110,11 @@ def _timelines(rows: list[Row]) -> list[str]:
     return lines
 
 
-def svg(report: dict[str, Any], precision: str = "fp16") -> str:
-    """Milliseconds per clip of :data:`DRAWN` as bars; the table of the report has the others."""
+def svg(report: dict[str, Any]) -> str:
+    """Milliseconds per clip of :data:`DRAWN` in fp16 as bars; the table has the others."""
     groups: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for row in report["rows"]:
-        if row["precision"] == precision and (row["variant"], row["batch"]) in DRAWN:
+        if row["precision"] == "fp16" and (row["variant"], row["batch"]) in DRAWN:
             groups[row["variant"], row["batch"]].append(row)
     ways = list(dict.fromkeys(row["way"] for row in report["rows"]))
     longest = max((_per_clip(row) for rows in groups.values() for row in rows), default=1.0)
@@ -134,9 +134,7 @@ def svg(report: dict[str, Any], precision: str = "fp16") -> str:
             y += BAR
         y += GAP - BAR
     environment = report["environment"]
-    title = (
-        f"PoseMamba, {precision}, {report['frames']} frames: ms per clip on {environment['gpu']}"
-    )
+    title = f"PoseMamba, fp16, {report['frames']} frames: ms per clip on {environment['gpu']}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y + 10}" '
         'font-family="sans-serif" font-size="11">'

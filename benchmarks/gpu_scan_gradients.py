@@ -90,7 +90,7 @@ def forward_and_back(args: list[Any]) -> dict[str, float]:
     def plain(scan: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda *a: reference.cross_selective_scan(*a[:7], *a[8:], scan=scan)
 
-    def of_mamba_ssm(*a: Any) -> Tensor:  # noqa: ANN401
+    def of_mamba_ssm(*a: Any) -> Tensor:
         u, delta, A, B, C, D, _, bias, _, reverse = a
         return mamba_ssm.selective_scan(u, delta, A, B, C, D, bias, reverse)
 

@@ -80,9 +80,9 @@ DESIGNS: dict[tuple[int, int], Design] = {
     (7, 8): _split(8, 4, 64, "32, 3, 8"),
     (9, 4): _split(4, 2, 16, "64, 4, 4"),
     (10, 8): _split(8, 1, 8, "128, 3, 4"),
-    (11, 4): _lane(4, 2),
-    (11, 8): _lane(8, 2),
-    (11, 16): _lane(16, 2),
+    (12, 4): _lane(4, 2),
+    (12, 8): _lane(8, 2),
+    (12, 16): _lane(16, 2),
 }
 """By configuration and dt rank."""
 _TAIL = "block_tail_persistent_kernel<posemamba::cuda::TailPersistentConfig"
@@ -161,6 +161,14 @@ def instructions(body: Code) -> int:
     return sum(not text.startswith("NOP") for _, text in body)
 
 
+def body_of(kernel: str, kernels: dict[str, Code], where: str) -> Code:
+    """The code of the first kernel of that name; without one the program ends."""
+    for name, body in kernels.items():
+        if kernel in name:
+            return body
+    sys.exit(f"{where} has no {kernel}: build it for that architecture, too")
+
+
 def count(library: Path) -> dict[str, dict[str, dict[str, float]]]:
     """``clocks`` of a step of each scan, ``instructions`` of what is around it, by architecture."""
     counted: dict[str, dict[str, dict[str, float]]] = {"clocks": {}, "instructions": {}}
@@ -172,18 +180,14 @@ def count(library: Path) -> dict[str, dict[str, dict[str, float]]]:
         names = subprocess.run(["c++filt"], input=listing, check=True, capture_output=True,
                                text=True)  # fmt: skip
         kernels = read_code(names.stdout)
-
-        def body_of(kernel: str, kernels: dict[str, Code] = kernels, arch: str = arch) -> Code:
-            for name, body in kernels.items():
-                if kernel in name:
-                    return body
-            sys.exit(f"'{library}' has no {kernel} for {arch}: build it for that architecture, too")
-
+        where = f"'{library}' for {arch}"
         for (config, rank), design in DESIGNS.items():
-            clocks = clocks_of_step(design, body_of(design.kernel))
+            clocks = clocks_of_step(design, body_of(design.kernel, kernels, where))
             counted["clocks"].setdefault(f"{config}, {rank}", {})[arch] = round(clocks, 3)
         for what, kernel in AROUND.items():
-            counted["instructions"].setdefault(what, {})[arch] = instructions(body_of(kernel))
+            counted["instructions"].setdefault(what, {})[arch] = instructions(
+                body_of(kernel, kernels, where)
+            )
     return counted
 
 

@@ -32,9 +32,9 @@ _STANDING = np.array(
 )  # fmt: skip
 
 
-def make_archive(folder: Path, recordings: int, frames: int, seed: int = 0) -> None:
+def make_archive(folder: Path, recordings: int, frames: int) -> None:
     """Recordings of one person each, as AlphaPose writes them, in a few folders."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     for number in range(recordings):
         joints = rng.uniform((300, 300), (900, 450)) + rng.uniform(0.8, 1.3) * _STANDING
         phase = rng.uniform(0, 6, (1, 17, 2))

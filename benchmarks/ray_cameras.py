@@ -18,10 +18,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from posemamba_runtime import Lifter
 
 SIZE = (1280, 720)
 PERIOD = 40
@@ -106,7 +111,7 @@ async def _camera(
             await asyncio.sleep(0.5)
 
 
-async def _read(socket: Any, name: str, times: dict[int, float], seen: Seen) -> None:  # noqa: ANN401
+async def _read(socket: ClientConnection, name: str, times: dict[int, float], seen: Seen) -> None:
     generation = seen.connections
     async for text in socket:
         now = time.perf_counter()
@@ -163,7 +168,7 @@ def judge(model: Path, window: int, seen: Sequence[Seen]) -> Judged:
     return Judged(poses, compared, int(wrong), disorder)
 
 
-def _alone(lifter: Any, number: int, window: int) -> dict[int, Floats]:  # noqa: ANN401
+def _alone(lifter: Lifter, number: int, window: int) -> dict[int, Floats]:
     """The pose of each place of a period, once the window is full."""
     rows = movement(number)
     truth = {}

@@ -207,7 +207,7 @@ def markdown(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401
+def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key}: {_shown(inner)}" for key, inner in value.items())
     if isinstance(value, list):

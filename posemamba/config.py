@@ -129,7 +129,7 @@ class PoseMambaConfig:
         return fields
 
     @classmethod
-    def from_variant(cls, variant: str, **overrides: Any) -> PoseMambaConfig:  # noqa: ANN401
+    def from_variant(cls, variant: str, **overrides: Any) -> PoseMambaConfig:
         """Configuration of a size of the paper's Table 2.
 
         Raises:

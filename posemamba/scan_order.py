@@ -15,7 +15,7 @@ from enum import IntEnum
 
 from posemamba.errors import InputError
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import plural, printable, suggestion
+from posemamba.text import parse_json, plural, printable, suggestion
 
 
 class Order(IntEnum):
@@ -365,6 +365,8 @@ def _joint_list(
 
 def _decoded(text: str) -> object:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise InputError(f"scan order '{printable(text)}' is no JSON of a table") from None
+        return parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"scan order '{printable(text)}' is no JSON of a table ({printable(error, 80)})"
+        ) from None

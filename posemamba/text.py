@@ -1,4 +1,7 @@
-"""Text for people: one-line messages about a file, counted nouns, near misses, tables."""
+"""Text for people: one-line messages about a file, counted nouns, near misses, tables.
+
+How foreign text is made fit for a message is the runtime's, and handed on from here.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,21 @@ import difflib
 import json
 import os
 import re
+import shlex
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from posemamba.errors import InputError
+from posemamba_runtime.file_names import printable_name
+from posemamba_runtime.text import one_line as one_line
+from posemamba_runtime.text import printable as printable
 
-_NAME_LIMIT = 160
+Json: TypeAlias = Any
+"""What a JSON document holds; a reader asks what it is before it takes it for anything."""
+
 _TEXT_LIMIT = 230
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def one_line(text: object) -> str:
-    """A message without line breaks or control characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-
-
-def printable(text: object, limit: int = 60) -> str:
-    """Text from an untrusted file as one bounded, printable piece of a message."""
-    line = one_line(text)
-    return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
 def json_text(value: object, indent: int = 2) -> str:
@@ -36,12 +36,34 @@ def json_text(value: object, indent: int = 2) -> str:
     return json.dumps(json.loads(text), indent=indent)
 
 
+def parse_json(text: str | bytes) -> Json:
+    """JSON in which no object has a key twice: of two values each reader would take its own.
+
+    Raises:
+        InputError: a key comes again.
+        ValueError: it is no JSON.
+        RecursionError: it is nested without end.
+    """
+    return json.loads(text, object_pairs_hook=_once_each)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key, times = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise InputError(f"it has '{printable(key)}' {times} times")
+    return found
+
+
 def problem(path: str | os.PathLike[str], text: str) -> InputError:
     """The error for a file: ``<file>: <text>``, one line; of a very long path its end."""
-    name = "".join(c if c.isprintable() else "?" for c in os.fspath(path))
-    if len(name) > _NAME_LIMIT:
-        name = "..." + name[-(_NAME_LIMIT - 3) :]
-    return InputError(f"{name}: {printable(text, _TEXT_LIMIT)}")
+    return InputError(f"{printable_name(path)}: {printable(text, _TEXT_LIMIT)}")
+
+
+def pasted(path: str | os.PathLike[str]) -> str:
+    """A file's name as a word of a command for people to paste; no option, if it begins with -."""
+    name = os.fspath(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -6,7 +6,9 @@ A reader that knows Paths alone fails on a str as it does on a damaged file, and
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 from places import ROOT, TINY
 
+import pmexport
 from pmexport.format.keep import read_keep, write_keep
 from pmexport.inspect.kinds import inspect_file
 from posemamba.data.clip_set import ClipSet, load_clip_set, save_clip_set
@@ -95,6 +98,27 @@ def test_what_is_written_by_one_is_read_by_the_other(tmp_path: Path) -> None:
     write_keep(str(keep), ["head.*"])
     assert read_keep(str(keep)) == read_keep(keep) == ("head.*",)
     assert inspect_file(str(TINY)) == inspect_file(TINY)
+
+
+def test_requests_take_either() -> None:
+    """Every request and set of options of pmexport that has a field for a file."""
+    seen = 0
+    for module in pkgutil.walk_packages(pmexport.__path__, "pmexport."):
+        if "__main__" in module.name:
+            continue
+        for name, found in vars(importlib.import_module(module.name)).items():
+            ours = dataclasses.is_dataclass(found) and found.__module__ == module.name
+            if not ours or not name.endswith(("Request", "Options")):
+                continue
+            kinds = {each.name: str(each.type) for each in dataclasses.fields(found)}
+            files = {field: kind for field, kind in kinds.items() if re.search(r"\bPath\b", kind)}
+            given = {field: ("a/b",) if "tuple" in kind else "a/b" for field, kind in files.items()}
+            request = found(**(dict.fromkeys(kinds) | given))
+            for field, kind in files.items():
+                wanted = (Path("a/b"),) if "tuple" in kind else Path("a/b")
+                assert getattr(request, field) == wanted, f"{name}.{field}"
+                seen += 1
+    assert seen > 15
 
 
 def test_no_public_function_wants_a_path_alone() -> None:

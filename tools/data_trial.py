@@ -55,17 +55,20 @@ RECIPES: dict[str, tuple[tuple[str, ...], float, dict[str, float]]] = {
 }
 
 
+CHANNELS = 192
+
+
 class Proxy(nn.Module):
     """(clips, frames, 17, 2) to (clips, frames, 17, 3), seeing 15 frames."""
 
-    def __init__(self, width: int = 192) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv1d(2 * NUM_JOINTS, width, 1)
+        self.first = nn.Conv1d(2 * NUM_JOINTS, CHANNELS, 1)
         self.blocks = nn.ModuleList(
-            nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+            nn.Conv1d(CHANNELS, CHANNELS, 3, padding=dilation, dilation=dilation)
             for dilation in (1, 2, 4)
         )
-        self.last = nn.Conv1d(width, 3 * NUM_JOINTS, 1)
+        self.last = nn.Conv1d(CHANNELS, 3 * NUM_JOINTS, 1)
 
     def forward(self, keypoints_2d: Tensor) -> Tensor:
         x = self.first(keypoints_2d.flatten(2).transpose(1, 2))

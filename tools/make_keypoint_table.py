@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pmexport.format.metadata import NORMALISATION, SCHEMA_VERSION
-from posemamba.pose.preprocess import MIRROR
+from posemamba.pose.preprocess import MIRROR, MOST_NORMALISED
 from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
 from posemamba_runtime.skeleton import JOINT_NAMES, NUM_JOINTS
 
@@ -20,8 +20,8 @@ DEFAULT = Path(__file__).resolve().parents[1] / "deploy/cpp/src/formats/keypoint
 
 HEAD = """\
 // Made by tools/make_keypoint_table.py from posemamba_runtime.keypoints.layouts,
-// posemamba_runtime.skeleton and pmexport.format.metadata. Do not edit: a test makes it again and
-// compares.
+// posemamba_runtime.skeleton, posemamba.pose.preprocess and pmexport.format.metadata. Do not edit:
+// a test makes it again and compares.
 // clang-format off
 """
 
@@ -33,6 +33,8 @@ def table() -> str:
         f"constexpr int kSchemaVersion = {SCHEMA_VERSION};",
         "constexpr const char* kNormalisation =",
         f'    "{NORMALISATION}";',
+        "// Normalised coordinates lie around -2 to 2; what is beyond this is another unit.",
+        f"constexpr double kMostNormalised = {MOST_NORMALISED};",
         "constexpr std::array<const char*, kJoints> kJointNames = {{",
         *(f'    "{name}",' for name in JOINT_NAMES),
         "}};",

@@ -10,11 +10,11 @@ last. Needs ``pip install '.[plot]'``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from posemamba.draw.figures import BLUE, DARK, GREY, ORANGE, new_figure, save_figure
 from posemamba.scan.walk import visiting_positions
@@ -41,7 +41,7 @@ TITLES = {
 }
 
 
-def draw_people(axes: Any, pose: Array, count: int) -> Array:  # noqa: ANN401
+def draw_people(axes: Axes, pose: Array, count: int) -> Array:
     """Bones in grey; the places (count * 17, 2) of all joints."""
     places = np.concatenate([pose + np.array([APART * n, 0.0]) for n in range(count)])
     for n in range(count):

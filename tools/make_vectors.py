@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -85,7 +86,9 @@ def scan_cases() -> list[dict[str, Any]]:
     return made
 
 
-def _case(name: str, attributes: dict[str, Any], inputs: dict[str, Any], y: Any) -> dict[str, Any]:  # noqa: ANN401
+def _case(
+    name: str, attributes: dict[str, Any], inputs: dict[str, Any], y: npt.NDArray[Any]
+) -> dict[str, Any]:
     given = {key: numbers(value) for key, value in inputs.items()}
     return {"name": name, "attributes": attributes, "inputs": given, "y": numbers(y)}
 

@@ -19,10 +19,11 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
+from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -33,7 +34,7 @@ _SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^<!-- (README|C|help|not run here): (.+?) -->$", re.MULTILINE)
 
 
-def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs has no types)
+def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files outside of ``docs/`` that pages and navigation name, and what those name."""
     named = [ROOT / uri for uri in _pages(config.nav) if not (DOCS / uri).exists()]
     waiting = [*named, *(Path(file.abs_src_path) for file in files.documentation_pages())]
@@ -49,7 +50,7 @@ def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs has no
     return files
 
 
-def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:  # noqa: ANN401
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """A page's text with its directives carried out and its links as the site has them."""
     uri = page.file.src_uri
     makers = {
@@ -64,7 +65,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return _DIRECTIVE.sub(lambda found: makers[found[1]](found[2]), text)
 
 
-def _pages(nav: Any) -> Iterator[str]:  # noqa: ANN401
+def _pages(nav: object) -> Iterator[str]:
     """Every page that the navigation names."""
     if isinstance(nav, str):
         yield nav
@@ -72,11 +73,11 @@ def _pages(nav: Any) -> Iterator[str]:  # noqa: ANN401
         for value in nav.values():
             yield from _pages(value)
     else:
-        for entry in nav or ():
+        for entry in nav if isinstance(nav, list) else ():
             yield from _pages(entry)
 
 
-def _file(config: Any, path: Path) -> File:  # noqa: ANN401
+def _file(config: MkDocsConfig, path: Path) -> File:
     return File.generated(config, _uri(path), abs_src_path=str(path))
 
 

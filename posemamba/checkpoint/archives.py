@@ -51,10 +51,12 @@ _NO_WEIGHTS = re.compile(
 
 
 class Inside(NamedTuple):
-    """A checkpoint in an archive: its name, empty for an archive of torch.save, and its bytes."""
+    """A checkpoint in an archive: its name, empty for an archive of torch.save, its bytes, and
+    those of the ``config.yaml`` beside it."""
 
     name: str
     data: bytes
+    config: bytes | None = None
 
 
 def torch_archive(records: Mapping[str, bytes]) -> bytes:
@@ -137,6 +139,11 @@ def weight_files(names: Iterable[str], suffixes: tuple[str, ...]) -> list[str]:
     return telling or found
 
 
+def _beside(real: Mapping[str, bytes], *folders: PurePosixPath) -> bytes | None:
+    names = [str(folder / "config.yaml") for folder in folders]
+    return next((real[name] for name in names if name in real), None)
+
+
 def weights_in(packed: Mapping[str, bytes], path: Path, suffixes: tuple[str, ...]) -> Inside:
     """The one checkpoint in an archive.
 
@@ -156,9 +163,10 @@ def weights_in(packed: Mapping[str, bytes], path: Path, suffixes: tuple[str, ...
             for name, data in real.items()
             if root in PurePosixPath(name).parents
         }
-        return Inside("", torch_archive(records))
+        return Inside("", torch_archive(records), _beside(real, root, root.parent))
     if len(files) == 1 and not roots:
-        return Inside(files[0], real[files[0]])
+        folder = PurePosixPath(files[0]).parent
+        return Inside(files[0], real[files[0]], _beside(real, folder))
     if not roots and files and any(name.endswith(".index.json") for name in real):
         raise problem(path, "an archive of shards with their index: unpack it and pass the folder")
     if not roots and not files and any(name.endswith(".weights.h5") for name in real):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from posemamba.checkpoint.archives import (
     MAX_BYTES,
@@ -26,11 +25,12 @@ from posemamba.checkpoint.archives import (
 from posemamba.checkpoint.signatures import describe
 from posemamba.files.signatures import is_safetensors
 from posemamba.files.torch_pickle import load_pickled
-from posemamba.text import plural, printable, problem
+from posemamba.text import parse_json, plural, printable, problem
 
 WEIGHT_SUFFIXES = (".bin", ".pth", ".tr", ".pt", ".ckpt", ".safetensors")
 _INDEX_SUFFIX = ".index.json"
 _MAX_SHARDS = 1000
+_PICKLE = b"\x80"  # every pickle of protocol 2 and later starts so
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.")
 
 
@@ -43,11 +43,15 @@ class WeightFile:
         sha256: of the file; of an unpacked folder, of its records' names, sizes and bytes; of
             shards, of their hashes in the order of their names.
         metadata: the string table of a safetensors header, else empty.
+        inside: name of the file in an archive that holds the weights, else empty.
+        config: the ``config.yaml`` beside them in that archive; None where there is none.
     """
 
     content: object
     sha256: str
     metadata: dict[str, str] = field(default_factory=dict)
+    inside: str = ""
+    config: bytes | None = None
 
 
 def read_weight_file(path: str | os.PathLike[str]) -> WeightFile:
@@ -115,17 +119,21 @@ def _decode(data: bytes, path: Path, *, unpacked: bool = False) -> WeightFile:
         raise problem(path, "the file is empty: copy or download it again")
     if not is_safetensors(data) and (what := describe(data)) is not None:
         raise problem(path, f"not a checkpoint: it is {what}")
-    if is_safetensors(data) or path.suffix.lower() == ".safetensors":
+    if is_safetensors(data):
         content, metadata = _read_safetensors(data, path)
         return WeightFile(content, digest, metadata)
     packed = members(data, path)
     if packed is not None:
         inside = weights_in(packed, path, WEIGHT_SUFFIXES)
         if not inside.name:
-            return WeightFile(load_pickled(inside.data, path), digest)
+            return WeightFile(load_pickled(inside.data, path), digest, config=inside.config)
         if unpacked:
             raise problem(path, f"'{printable(inside.name, 40)}' is in two archives: unpack one")
-        return replace(_decode(inside.data, path, unpacked=True), sha256=digest)
+        file = _decode(inside.data, path, unpacked=True)
+        name = PurePosixPath(inside.name).name
+        return replace(file, sha256=digest, inside=name, config=inside.config)
+    if path.suffix.lower() == ".safetensors" and not data.startswith(_PICKLE):
+        _read_safetensors(data, path)  # which says what is wrong with it
     _refuse_no_pickle(data, path)
     return WeightFile(load_pickled(data, path), digest)
 
@@ -139,7 +147,7 @@ def _near_miss(path: Path) -> str:
 
 
 def _refuse_no_pickle(data: bytes, path: Path) -> None:
-    if not data.startswith(b"\x80"):  # every pickle of protocol 2 and later starts so
+    if not data.startswith(_PICKLE):
         shown = data[:8].hex(" ")
         raise problem(path, f"not a checkpoint: it starts with bytes {shown}, no known format")
     if path.name == "data.pkl":
@@ -152,7 +160,7 @@ def _read_safetensors(data: bytes, path: Path) -> tuple[object, dict[str, str]]:
     try:
         tensors = safetensors.torch.load(data)  # validates the header, so that it parses below
         size = int.from_bytes(data[:8], "little")
-        table = json.loads(data[8 : 8 + size]).get("__metadata__") or {}
+        table = parse_json(data[8 : 8 + size]).get("__metadata__") or {}
     except Exception as error:  # SafetensorError, or KeyError for a type torch lacks
         raise problem(
             path,
@@ -164,7 +172,7 @@ def _read_safetensors(data: bytes, path: Path) -> tuple[object, dict[str, str]]:
 def _read_shards(data: bytes, index: Path) -> WeightFile:
     """The state dict that an index spreads over several files of its folder."""
     try:
-        table = json.loads(data)["weight_map"]
+        table = parse_json(data)["weight_map"]
         names = sorted(set(map(str, table.values())))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise problem(index, "no index of shards: it has no 'weight_map' of file names") from None

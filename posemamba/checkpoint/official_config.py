@@ -46,16 +46,27 @@ def read_official_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     require_no_device(path)
     try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise problem(path, "larger than 1 MiB: not a training config")
-        text = Path(path).read_bytes()
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = _plain(node, {}) if node is not None else None
+        with Path(path).open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise problem(path, f"cannot be read: {error.strerror or error}") from None
+    return official_config(text, path)
+
+
+def official_config(text: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The same of a file that was read already.
+
+    Args:
+        path: for the messages.
+
+    Raises:
+        InputError: as :func:`read_official_config`.
+    """
+    if len(text) > MAX_BYTES:
+        raise problem(path, "larger than 1 MiB: not a training config")
+    try:
+        plain = parse_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
         reason = printable(getattr(error, "problem", None) or error, 100)
         raise problem(path, f"not valid YAML ({reason})") from None
     if not isinstance(plain, dict):
@@ -63,7 +74,18 @@ def read_official_config(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def _plain(node: yaml.Node, done: dict[int, Any]) -> Any:  # noqa: ANN401
+def parse_yaml(text: str | bytes) -> object:
+    """A document as plain values, see :func:`read_official_config`.
+
+    Raises:
+        InputError: a key has two values, of which YAML's readers take one or the other.
+        ValueError, yaml.YAMLError, RecursionError: it is no YAML.
+    """
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    return _plain(node, {}) if node is not None else None
+
+
+def _plain(node: yaml.Node, done: dict[int, Any]) -> object:
     """A node as plain Python; ``done`` keeps aliases shared, so a bomb of them stays small."""
     if id(node) in done:
         return done[id(node)]
@@ -77,9 +99,20 @@ def _plain(node: yaml.Node, done: dict[int, Any]) -> Any:  # noqa: ANN401
         mapping: dict[Any, Any] = {}
         done[id(node)] = mapping
         for key_node, value_node in _object_items(node):
-            key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else str(key_node.tag)
-            mapping[key] = _plain(value_node, done)
+            value = _plain(value_node, done)
+            if not isinstance(key_node, yaml.ScalarNode):
+                mapping[str(key_node.tag)] = value
+                continue
+            key = _scalar(key_node)
+            if key in mapping and not _same(mapping[key], value):
+                raise InputError(f"it has '{printable(key)}' twice, with two values: keep one")
+            mapping[key] = value
     return done.get(id(node))
+
+
+def _same(one: object, other: object) -> bool:
+    """Of two values under one key; lists are not walked, which aliases can make endless."""
+    return not isinstance(one, list | dict) and one == other
 
 
 def _object_items(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
@@ -94,7 +127,7 @@ def _object_items(node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
     return items
 
 
-def _scalar(node: yaml.ScalarNode) -> Any:  # noqa: ANN401
+def _scalar(node: yaml.ScalarNode) -> object:
     if node.tag not in _SCALAR_TAGS:
         return node.value
     return yaml.constructor.SafeConstructor().construct_object(node)

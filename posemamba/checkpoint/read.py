@@ -8,7 +8,6 @@ their index, archives that hold one, and ``.safetensors``. Nothing in a file is 
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -44,7 +43,7 @@ from posemamba.model.state_layout import (
     without_buffers,
 )
 from posemamba.scan_order import get_scan_order
-from posemamba.text import plural, printable, problem
+from posemamba.text import parse_json, plural, printable, problem
 
 
 @dataclass(frozen=True)
@@ -128,20 +127,24 @@ def read_checkpoint(
     source = file_in(named)
     given = None if scan_order is None else get_scan_order(scan_order).name
     file = read_weight_file(source)
-    header = _saved_config(file.metadata)
     try:
+        header = _saved_config(file.metadata)
         sets = find_weight_sets(file.content)
         if not sets:
             raise InputError(_what_else(file.content))
         chosen, choice = choose(sets, weights)
         shapes = {key: tuple(tensor.shape) for key, tensor in chosen.tensors.items()}
         sizes = infer_sizes(shapes, bones=header.get("bones") is True)
-        stated = config_beside(source, sizes._asdict())
-        if not stated and source != named:  # it may lie in the folder that was given
-            stated = config_beside(named / source.name, sizes._asdict())
+        places = [source, named / source.name] if source != named else [source]
+        stated = config_beside(places, file.config, sizes._asdict())
         sizes = told_channels(sizes, config_fields(stated).get("channels"))
         order = find_scan_order(
-            source, given, stated, header, directions_of(shapes), gated=is_gated(shapes)
+            [file.inside, source.name, source.resolve().name],
+            given,
+            stated,
+            header,
+            directions_of(shapes),
+            gated=is_gated(shapes),
         )
         config = PoseMambaConfig(
             **sizes._asdict(), **_untold_by_shapes(header), scan_order=order.order
@@ -212,7 +215,9 @@ def _what_else(content: object) -> str:
 def _saved_config(metadata: Mapping[str, str]) -> dict[str, Any]:
     """The JSON under ``config`` in a safetensors header; empty where it is somebody else's."""
     try:
-        saved = json.loads(metadata.get(CONFIG_KEY, "{}"))
+        saved = parse_json(metadata.get(CONFIG_KEY, "{}"))
+    except InputError as error:
+        raise InputError(f"its header's {CONFIG_KEY} cannot be believed, {error}") from None
     except (ValueError, RecursionError):
         return {}
     return saved if isinstance(saved, dict) else {}

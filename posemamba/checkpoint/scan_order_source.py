@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from posemamba.checkpoint.official_config import (
     config_fields,
     config_scan_order,
     is_shared_name,
+    official_config,
     read_official_config,
 )
 from posemamba.errors import InputError
@@ -36,7 +37,7 @@ _PLAIN_WORDS = {"v2", "v3", "v01", "bfs", "selfsum"}
 
 
 def find_scan_order(
-    path: Path,
+    names: Sequence[str],
     given: str | None,
     stated: Mapping[str, Any],
     header: Mapping[str, Any],
@@ -47,6 +48,7 @@ def find_scan_order(
     """The scan order, from the argument, the config, the header or the file name, in this order.
 
     Args:
+        names: of the file; where it is an archive or a link, also of what that holds or leads to.
         given: overrides everything.
         stated: the official config beside the file, or empty.
         header: the configuration in a safetensors header, or empty.
@@ -56,7 +58,7 @@ def find_scan_order(
     Raises:
         InputError: an order that does not exist, or has another number of directions.
     """
-    found = _stated_order(path, given, stated, header)
+    found = _stated_order(names, given, stated, header)
     if found is None:
         return _guess(directions, gated)
     order = get_scan_order(found.order)
@@ -76,7 +78,7 @@ def find_scan_order(
 
 
 def _stated_order(
-    path: Path, given: str | None, stated: Mapping[str, Any], header: Mapping[str, Any]
+    names: Sequence[str], given: str | None, stated: Mapping[str, Any], header: Mapping[str, Any]
 ) -> OrderSource | None:
     if given is not None:
         return OrderSource(given, "the scan_order argument")
@@ -84,8 +86,8 @@ def _stated_order(
     if (beside := config_scan_order(stated)) is not None:
         if embedded is not None and get_scan_order(str(embedded)).name != beside:
             warnings.warn(
-                f"{path}: its header says scan order {embedded}, the config.yaml beside it "
-                f"{beside}; using {beside}",
+                f"{names[0] or names[1]}: its header says scan order {embedded}, the config.yaml "
+                f"beside it {beside}; using {beside}",
                 stacklevel=4,
             )
         shared = is_shared_name(stated)
@@ -93,7 +95,7 @@ def _stated_order(
         return OrderSource(beside, f"config.yaml beside the checkpoint{said}", guessed=shared)
     if embedded is not None:
         return OrderSource(get_scan_order(str(embedded)).name, "the safetensors header")
-    return scan_order_in_name(path.name)
+    return next((found for name in names if (found := scan_order_in_name(name))), None)
 
 
 def _guess(directions: int, gated: bool) -> OrderSource:
@@ -136,28 +138,41 @@ def scan_order_in_name(name: str) -> OrderSource | None:
     return OrderSource(found, f"the file name{said}", guessed=shared)
 
 
-def config_beside(path: Path, sizes: Mapping[str, int]) -> Mapping[str, Any]:
+def config_beside(
+    places: Sequence[Path], packed: bytes | None, sizes: Mapping[str, int]
+) -> Mapping[str, Any]:
     """The official config next to the weights, if any; its conflicts with the shapes are warned of.
 
-    A broken or foreign ``config.yaml`` does not stop the weights from loading.
+    A broken or foreign ``config.yaml`` does not stop the weights from loading. One that lies beside
+    a link counts before one beside what the link leads to.
+
+    Args:
+        places: the file or unpacked folder, and further ones to look beside.
+        packed: the config that is in the same archive; it counts before all others.
     """
-    folders = (path, path.parent) if path.is_dir() else (path.parent,)
-    for file in (folder / "config.yaml" for folder in folders):
-        if not file.is_file():
-            continue
-        try:
-            raw = read_official_config(file)
-        except InputError as error:
-            warnings.warn(f"{error}; ignored", stacklevel=3)
-            return {}
-        # Two channels more may be bones, or the input's: there the config decides.
-        wide = sizes["channels"] + 2 * sizes["bones"]
-        for field, value in config_fields(raw).items():
-            if value != sizes[field] and not (field == "channels" and value == wide):
-                warnings.warn(
-                    f"{file}: it says {field} {value}, but the weights have {sizes[field]}; "
-                    "the weights are right",
-                    stacklevel=3,
-                )
-        return raw
-    return {}
+    folders = [
+        folder
+        for place in places
+        for path in (place, place.resolve())
+        for folder in ((path, path.parent) if path.is_dir() else (path.parent,))
+    ]
+    file = next((f for folder in folders if (f := folder / "config.yaml").is_file()), None)
+    if packed is not None:
+        file = places[0] / "config.yaml"
+    if file is None:
+        return {}
+    try:
+        raw = read_official_config(file) if packed is None else official_config(packed, file)
+    except InputError as error:
+        warnings.warn(f"{error}; ignored", stacklevel=3)
+        return {}
+    # Two channels more may be bones, or the input's: there the config decides.
+    wide = sizes["channels"] + 2 * sizes["bones"]
+    for field, value in config_fields(raw).items():
+        if value != sizes[field] and not (field == "channels" and value == wide):
+            warnings.warn(
+                f"{file}: it says {field} {value}, but the weights have {sizes[field]}; "
+                "the weights are right",
+                stacklevel=3,
+            )
+    return raw

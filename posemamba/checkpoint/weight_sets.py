@@ -11,6 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ class WeightSet:
             dict has the empty name.
         tensors: as they are stored, by official key.
         beside: the dictionary around it, which may tell the epoch.
-        prefix: what was stripped from every key besides wrappers' words.
+        prefix: what was stripped from every key; wrappers' words only where sets differ in them.
         averaged: whether its name says that it is a running average.
     """
 
@@ -96,9 +97,11 @@ def find_weight_sets(content: object) -> list[WeightSet]:
     """
     found: list[WeightSet] = []
     for path, mapping, around in _dictionaries(content):
-        for prefix, raw in _by_prefix(mapping).items():
-            own = _WRAPPERS.sub("", prefix)
-            found.append(WeightSet("/".join(path), _plain(raw), around, own))
+        by_prefix = _by_prefix(mapping)
+        owns = [_WRAPPERS.sub("", prefix) for prefix in by_prefix]
+        for own, (prefix, raw) in zip(owns, by_prefix.items(), strict=True):
+            told = own if owns.count(own) == 1 else prefix  # else two sets would have one name
+            found.append(WeightSet("/".join(path), _plain(raw), around, told))
     if found and not any(each.tensors for each in found):
         raise InputError(
             f"its values under PoseMamba's names are no tensors, but {_kinds(content)}"
@@ -183,7 +186,7 @@ def _dictionaries(
 
 def _containers(
     content: object,
-    kind: Any,  # noqa: ANN401
+    kind: type[Any] | UnionType,
 ) -> Iterator[tuple[tuple[str, ...], Any, Mapping[Any, Any]]]:
     """Path, dictionary or list (which of them, tells ``kind``) and the dictionary around it."""
     around: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}

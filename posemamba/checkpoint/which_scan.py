@@ -88,12 +88,18 @@ class WhichScan:
         return {"schema": 1, "best": self.best, "tolerance": TOLERANCE, "max_abs": apart}
 
 
-def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[str]) -> WhichScan:
+def which_scan(
+    checkpoint: str | os.PathLike[str],
+    reference: str | os.PathLike[str],
+    *,
+    weights: str | None = None,
+) -> WhichScan:
     """Run a checkpoint in every order of the table that it may have.
 
     Args:
         reference: an ``.npz`` with ``keypoints_2d`` (batch, frames, 17, channels), normalised, and
             the original code's ``poses_3d`` (batch, frames, 17, 3); both may lack the batch.
+        weights: as :func:`posemamba.checkpoint.read.read_checkpoint`.
 
     Raises:
         InputError: a file that cannot be read, or arrays that the network does not take.
@@ -101,7 +107,7 @@ def which_scan(checkpoint: str | os.PathLike[str], reference: str | os.PathLike[
     keypoints, expected = _read_reference(Path(reference))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Caution)  # of a guess: it is what we are to replace
-        read = read_checkpoint(checkpoint)
+        read = read_checkpoint(checkpoint, weights=weights)
     found: dict[str, float] = {}
     has = read.config.order
     for order in orders_with(has.directions, gated=has.is_gated):

@@ -58,7 +58,7 @@ def _synthetic(default: str) -> Callable[[Callable[..., None]], Callable[..., No
 @_synthetic("demo")
 @click.option("--motions", type=PATH,
               help="Folder of humanoid3d_*.txt, instead of the bundled positions.")  # fmt: skip
-def pybullet(motions: Path | None, output: Path, **filming: Any) -> None:  # noqa: ANN401
+def pybullet(motions: Path | None, output: Path, **filming: Any) -> None:
     """Synthetic cameras before pybullet's motion capture (zlib licence).
 
     Twelve motions to train on and three held out; cameras to train with and a sector of azimuths
@@ -77,7 +77,7 @@ def pybullet(motions: Path | None, output: Path, **filming: Any) -> None:  # noq
               help="holosoma-retargeting 0.1.0: the wheel (pip download --no-deps "
               "holosoma-retargeting==0.1.0, 102 MB), or a folder it was unpacked to.")  # fmt: skip
 @_synthetic("climb")
-def climbing(wheel: Path, output: Path, **filming: Any) -> None:  # noqa: ANN401
+def climbing(wheel: Path, output: Path, **filming: Any) -> None:
     """Synthetic cameras before five climbs (Apache-2.0 by the wheel's metadata alone).
 
     Four climbs to train on and one held out, of another body; cameras and files as those of

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from posemamba.cli.tool import FilePath, NearChoice, Whole
+from posemamba.cli.tool import FilePath, NearChoice, OptionType, Whole
 from posemamba.config import MAX_FRAMES, VARIANTS
 from posemamba.errors import InputError
 from posemamba.scan_order import SCAN_ORDERS, get_scan_order, is_known_scan
-
-if TYPE_CHECKING:
-    _Size = click.ParamType[tuple[int, int]]
-else:  # click 8.1 has no generic ParamType
-    _Size = click.ParamType
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -46,7 +41,7 @@ class ScanOrderType(NearChoice):
             return super().convert(value, param, ctx)
 
 
-class ImageSizeType(_Size):
+class ImageSizeType(OptionType[tuple[int, int]]):
     """``1920x1080``."""
 
     name = "size"
@@ -81,12 +76,12 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--layout", metavar="NAME", help="Order of the joints, where unknown.")
     @wraps(command)
     def with_reading(
-        *given: Any,  # noqa: ANN401
+        *given: Any,
         file_format: str | None,
         size: tuple[int, int] | None,
         layout: str | None,
-        **options: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        **options: Any,
+    ) -> object:
         from posemamba.pose.clips import DEFAULT_READING, Reading
 
         reading = Reading(file_format, size, layout)
@@ -107,6 +102,10 @@ SCAN_ORDER: Option = click.option(
     "--scan-order", type=ScanOrderType(), default="auto", show_default=True,
     callback=lambda _context, _option, order: None if order == "auto" else order,
     help="Where the checkpoint does not tell; also an official name, or FILE.yaml with a table.",
+)  # fmt: skip
+WEIGHTS: Option = click.option(
+    "--weights", metavar="averaged|raw|NAME",
+    help="Which weights, of a checkpoint that holds several sets.",
 )  # fmt: skip
 COUNTED_FRAMES: Option = click.option(
     "--frames", type=FRAMES, default=MAX_FRAMES, show_default=True,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import click
 
-from posemamba.cli.options import PATH, SCAN_ORDER, reading_options
+from posemamba.cli.options import PATH, SCAN_ORDER, WEIGHTS, reading_options
 from posemamba.cli.tool import Tool, Whole
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def plot() -> None:
 
 @plot.command()
 @_ckpt
+@WEIGHTS
 @SCAN_ORDER
 @_inputs
 @reading_options
@@ -37,19 +38,22 @@ def plot() -> None:
 @click.option("--fps", type=Whole(1, 50), default=25, show_default=True,
               help="Frames per second of an animation.")  # fmt: skip
 @_output
-def skeleton(ckpt: Path, scan_order: str | None, inputs: Path | None, reading: Reading,
-             clip: str | None, frames: str | None, fps: int, output: Path) -> None:  # fmt: skip
+def skeleton(ckpt: Path, weights: str | None, scan_order: str | None, inputs: Path | None,
+             reading: Reading, clip: str | None, frames: str | None, fps: int,
+             output: Path) -> None:  # fmt: skip
     """2D input, 3D output and, from a clip set, the truth: .png, .svg, or an animated .gif."""
     from posemamba.draw.plots import plot_skeleton, read_clip
 
     chosen = _frame_list(frames) if frames is not None else None
     drawn = read_clip(inputs, clip, reading)
-    plot_skeleton(ckpt, drawn, output, scan_order=scan_order, frames=chosen, fps=fps)
+    plot_skeleton(ckpt, drawn, output, scan_order=scan_order, weights=weights, frames=chosen,
+                  fps=fps)  # fmt: skip
     click.echo(f"Plot: {drawn.name}, saved as {output}")
 
 
 @plot.command("scan-maps")
 @_ckpt
+@WEIGHTS
 @SCAN_ORDER
 @_inputs
 @reading_options
@@ -57,8 +61,8 @@ def skeleton(ckpt: Path, scan_order: str | None, inputs: Path | None, reading: R
 @click.option("--block", default="STE0", show_default=True, metavar="STEi|TTEi",
               help="Block of the network.")  # fmt: skip
 @_output
-def scan_map(ckpt: Path, scan_order: str | None, inputs: Path | None, reading: Reading,
-             clip: str | None, block: str, output: Path) -> None:  # fmt: skip
+def scan_map(ckpt: Path, weights: str | None, scan_order: str | None, inputs: Path | None,
+             reading: Reading, clip: str | None, block: str, output: Path) -> None:  # fmt: skip
     """What a block's scan passes from joint to joint and from frame to frame."""
     from posemamba.draw.plots import plot_scan_maps, read_clip
 
@@ -69,7 +73,7 @@ def scan_map(ckpt: Path, scan_order: str | None, inputs: Path | None, reading: R
         )
     drawn = read_clip(inputs, clip, reading)
     plot_scan_maps(ckpt, drawn, output, stack=cast("Literal['STE', 'TTE']", stack),
-                   index=int(index), scan_order=scan_order)  # fmt: skip
+                   index=int(index), scan_order=scan_order, weights=weights)  # fmt: skip
     click.echo(f"Plot: scan maps of {stack} {index} for {drawn.name}, saved as {output}")
 
 

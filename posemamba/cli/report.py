@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from posemamba.cli.options import COUNTED_FRAMES, FRAMES, PATH, SCAN_ORDER, SIZE
+from posemamba.cli.options import COUNTED_FRAMES, FRAMES, PATH, SCAN_ORDER, SIZE, WEIGHTS
 from posemamba.cli.tool import Decimal, NearChoice, Renamed, Whole
 from posemamba.config import MAX_D_MODEL, MAX_DEPTH, VARIANTS
 from posemamba.text import json_text, plural
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
               help="Checkpoint to measure; repeatable.")  # fmt: skip
 @click.option("--h36m", type=PATH, help="h36m_sh_conf_cam_source_final.pkl")
 @click.option("--mpi", type=PATH, help="data_test_3dhp.npz")
+@WEIGHTS
 @SCAN_ORDER
 @click.option("--markdown", is_flag=True, help="Print Markdown.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def tables(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | None,
-           scan_order: str | None, markdown: bool, as_json: bool) -> None:  # fmt: skip
+           weights: str | None, scan_order: str | None, markdown: bool,
+           as_json: bool) -> None:  # fmt: skip
     """The paper's tables beside what this code computes; errors where data is given."""
     from posemamba.model.counts import count_table
     from posemamba.paper.tables import PaperTables
@@ -40,7 +42,10 @@ def tables(frames: int, ckpts: tuple[Path, ...], h36m: Path | None, mpi: Path | 
     if ckpts:
         from posemamba.paper.measure import measure
 
-        measured = [measure(ckpt, h36m=h36m, mpi=mpi, scan_order=scan_order) for ckpt in ckpts]
+        measured = [
+            measure(ckpt, h36m=h36m, mpi=mpi, scan_order=scan_order, weights=weights)
+            for ckpt in ckpts
+        ]
     found = PaperTables(frames, tuple(count_table(frames)), tuple(measured))
     if as_json:
         click.echo(json_text(found.to_dict(), indent=1))

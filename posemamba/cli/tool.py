@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import click
 
@@ -94,8 +94,8 @@ class Tool(click.Group):
         prog_name: str | None = None,
         complete_var: str | None = None,
         standalone_mode: bool = True,
-        **extra: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        **extra: Any,
+    ) -> Any:  # noqa: ANN401 (as click's)
         """As :meth:`click.Group.main`; without ``standalone_mode`` errors reach the caller."""
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
@@ -119,7 +119,7 @@ class Tool(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args or ["--help"])
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+    def invoke(self, ctx: click.Context) -> object:
         cautions: list[str] = []
         try:
             with warnings.catch_warnings():
@@ -182,8 +182,14 @@ class _PipeClosed(Exception):
 
 
 if TYPE_CHECKING:
+    OptionType = click.ParamType
     _Choice = click.Choice[str]
-else:  # click 8.1 has no generic Choice
+else:  # click 8.1 has neither a generic ParamType nor a generic Choice
+    _T = TypeVar("_T")
+
+    class OptionType(click.ParamType, Generic[_T]):
+        pass
+
     _Choice = click.Choice
 
 
@@ -266,11 +272,11 @@ def _within(
 class Renamed(click.Option):
     """An option that still answers to what it was called before, unseen in the help."""
 
-    def __init__(self, *names: Any, former: Sequence[str] = (), **more: Any) -> None:  # noqa: ANN401
+    def __init__(self, *names: Any, former: Sequence[str] = (), **more: Any) -> None:
         super().__init__(*names, **more)
         self.former = list(former)
 
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401 (click's own)
         shown = self.opts
         self.opts = [*shown, *self.former]
         super().add_to_parser(parser, ctx)
@@ -288,7 +294,7 @@ class FilePath(click.Path):
         value: str | os.PathLike[str],
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> Any:  # noqa: ANN401
+    ) -> str | bytes | os.PathLike[str]:
         if not os.fspath(value):  # as a path it would be the working directory
             self.fail("the name is empty: name a file", param, ctx)
         if "://" in os.fspath(value):  # as a path it would lose a slash, and be told without it

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from posemamba.cli.options import DEVICE, PATH, SIZE
+from posemamba.cli.options import DEVICE, PATH, SIZE, WEIGHTS
 from posemamba.cli.tool import NearChoice, Renamed, Whole
 from posemamba.files.output import replacing
-from posemamba.text import json_text, plural, problem, table
+from posemamba.text import json_text, plural, table
+from posemamba.training.choices import AMP_TYPES, SCHEDULES
 
 if TYPE_CHECKING:
     from posemamba.training.run import Progress
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 @click.option("--frames", type=int, help="Frames per clip.")
 @click.option("--scan-order", help="Scan order of the network.")
 @click.option("--init", help="Checkpoint to go on from, of any number of frames; 'demo' too.")
+@click.option("--weights", "init_weights", metavar="averaged|raw|NAME",
+              help="Which weights of --init, where it holds several sets.")  # fmt: skip
 @click.option("--branch-scale", type=float,
               help="Of the first weights that end a residual branch; 0.1 for L.")  # fmt: skip
 @click.option("--scan", type=NearChoice(("auto", "fused", "chunked", "mamba-ssm", "generic")),
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
               help="Clips per step.")  # fmt: skip
 @click.option("--accumulate", type=int, help="Passes that a step is split into.")
 @click.option("--learning-rate", type=float, help="Of AdamW.")
-@click.option("--schedule", type=NearChoice(("exponential", "cosine")), help="Of the rate.")
+@click.option("--schedule", type=NearChoice(SCHEDULES), help="Of the rate.")
 @click.option("--warmup", type=int, help="First steps over which the rate rises from 0.")
 @click.option("--noise", type=float, help="Noise on keypoints, standard deviation.")
 @click.option("--drop-joints", type=float, help="Share of keypoints that are lost for a while.")
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
               help="Stochastic depth of the last blocks; 0 for runs of a few epochs.")  # fmt: skip
 @click.option("--clip-norm", type=float, help="Largest norm of a step's gradient.")
 @click.option("--ema", type=float, help="Decay of an average of the weights.")
-@click.option("--amp", type=NearChoice(("none", "fp16", "bf16")), help="Mixed precision.")
+@click.option("--amp", type=NearChoice(AMP_TYPES), help="Mixed precision.")
 @click.option("--cuda-graph", is_flag=True, default=None, help="Capture the step in a CUDA graph.")
 @click.option("--official-limb-gradient", is_flag=True, default=None,
               help="Drop the limb gather's gradient, as the authors' code does.")  # fmt: skip
@@ -73,7 +76,7 @@ def train(
     config_file: Path | None,
     resume: bool,
     device: str,
-    **settings: Any,  # noqa: ANN401
+    **settings: Any,
 ) -> None:
     """Train a network on clip sets (see 'posemamba data').
 
@@ -81,7 +84,7 @@ def train(
     """
     from posemamba.data.clip_set import load_clip_set
     from posemamba.model.device import pick_device
-    from posemamba.training.clip_checks import check_training, check_validation
+    from posemamba.training.clip_checks import check_training, check_validation, warn_of_units
     from posemamba.training.config import read_train_config, train_config
     from posemamba.training.processes import join_processes
     from posemamba.training.run import Run, check_run_folder
@@ -96,9 +99,11 @@ def train(
     sets = [load_clip_set(path) for path in data]
     for path, clips in zip(data, sets, strict=True):
         check_training(clips, config.frames, f"'{path}'")
+        warn_of_units(clips, f"'{path}'")
     held_out = None if val is None else load_clip_set(val)
     if held_out is not None:
         check_validation(held_out, f"'{val}'")
+        warn_of_units(held_out, f"'{val}'")
     processes = join_processes(chosen)
     with _progress(config.minutes, shown=processes.leads) as on_step:
         run = Run(config, sets, held_out, out, chosen, processes, on_step)
@@ -147,6 +152,7 @@ def _progress(minutes: float | None, *, shown: bool) -> Iterator[Callable[[Progr
 @click.option("--data", required=True, type=PATH, help="Clip set, or the protocol's file.")
 @click.option("--protocol", type=NearChoice(("clips", "h36m", "3dhp")), default="clips",
               show_default=True, help="What the file is and how errors are averaged.")  # fmt: skip
+@WEIGHTS
 @click.option("--scan-order", help="Scan order, where the checkpoint does not say.")
 @click.option("--flip", is_flag=True, help="Average with the mirrored clip's poses.")
 @click.option("--gt-2d", is_flag=True, help="h36m: ground-truth keypoints, as the authors do it.")
@@ -159,6 +165,7 @@ def evaluate(
     ckpt: Path,
     data: Path,
     protocol: str,
+    weights: str | None,
     scan_order: str | None,
     flip: bool,
     gt_2d: bool,
@@ -179,17 +186,19 @@ def evaluate(
         raise click.UsageError("--frames is for --protocol 3dhp: leave it out")
     frames = 27 if frames is None else frames
     if json_path is not None:
-        check_file(json_path, inputs=(ckpt, data))
+        check_file(json_path, inputs=(ckpt, data))  # told before the ending
         check_file(json_path, suffix=".json")
-    model = load_checkpoint(ckpt, scan_order=scan_order).to(pick_device(device))
+    model = load_checkpoint(ckpt, scan_order=scan_order, weights=weights)
+    model = model.to(pick_device(device))
     lift = as_lift(model)
     if protocol == "clips":
         from posemamba.data.clip_set import load_clip_set
-        from posemamba.evaluation.clip_sets import detailed_errors, why_unmeasurable
+        from posemamba.evaluation.clip_sets import detailed_errors
+        from posemamba.training.clip_checks import check_validation, warn_of_units
 
         clips = load_clip_set(data)
-        if (reason := why_unmeasurable(clips)) is not None:
-            raise problem(data, reason)
+        check_validation(clips, str(data))
+        warn_of_units(clips, str(data))
         means, joints = detailed_errors(with_flip(lift) if flip else lift, clips)
         rows = [(name, f"{value:.2f}") for name, value in (means | joints).items()]
         figures: dict[str, Any] = {

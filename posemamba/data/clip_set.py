@@ -116,6 +116,13 @@ def load_clip_set(path: str | os.PathLike[str]) -> ClipSet:
     try:
         # np.load leaves a damaged file open that it has opened itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            if "poses_3d" not in arrays and any(
+                arrays[name].shape[1:] == (NUM_JOINTS, 2) for name in arrays.files[:1]
+            ):
+                raise InputError(
+                    "holds clips without 3D poses, as 'posemamba data keypoints' makes them: there "
+                    "is nothing to learn from or to measure against"
+                )
             found = {
                 name: np.asarray(arrays[name]).astype(np.float32, casting="same_kind")
                 for name in ("keypoints_2d", "poses_3d", "mm_per_unit")

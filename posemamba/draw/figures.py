@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DPI = 110
 
@@ -16,7 +19,7 @@ BLUE, ORANGE, DARK, GREY = "#0072b2", "#d55e00", "#333333", "#b0b0b0"
 COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
-def new_figure(width: float, height: float) -> Any:  # noqa: ANN401 (matplotlib is imported late)
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of this size in inches, with a canvas that needs no display.
 
     Raises:
@@ -48,7 +51,7 @@ def picture_format(path: str | os.PathLike[str], also: str = "") -> str:
     return kind
 
 
-def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:  # noqa: ANN401
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a picture, whole or not at all; the name's ending sets the format.
 
     An SVG of the same figure is the same file each time: no date, and names from a fixed salt.
@@ -60,6 +63,6 @@ def save_figure(figure: Any, path: str | os.PathLike[str]) -> None:  # noqa: ANN
 
     target = Path(path)
     kind = picture_format(target)
-    metadata = {"metadata": {"Date": None}} if kind == "svg" else {}
+    metadata = {"Date": None} if kind == "svg" else None
     with replacing(target) as temporary, mpl.rc_context({"svg.hashsalt": "posemamba"}):
-        figure.savefig(temporary, dpi=DPI, format=kind, **metadata)
+        figure.savefig(temporary, dpi=DPI, format=kind, metadata=metadata)

@@ -93,6 +93,7 @@ def plot_skeleton(
     output: str | os.PathLike[str],
     *,
     scan_order: str | None = None,
+    weights: str | None = None,
     frames: Sequence[int] | None = None,
     fps: int = 25,
 ) -> None:
@@ -105,7 +106,7 @@ def plot_skeleton(
     ckpt, output = Path(ckpt), Path(output)
     if output.suffix.lower() != ".gif":
         picture_format(output, ", or .gif for a moving one")
-    checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
+    checkpoint = read_checkpoint(ckpt, scan_order=scan_order, weights=weights)
     poses_3d = lift_clip(checkpoint.build(), clip.keypoints_2d)
     title = f"{clip.name}, {ckpt.name}"
     if output.suffix.lower() != ".gif":
@@ -124,6 +125,7 @@ def plot_scan_maps(
     stack: Stack,
     index: int,
     scan_order: str | None = None,
+    weights: str | None = None,
 ) -> None:
     """Draw the scan maps of one block for the clip's first frames, as many as the network takes.
 
@@ -132,7 +134,7 @@ def plot_scan_maps(
     """
     ckpt, output = Path(ckpt), Path(output)
     picture_format(output)
-    checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
+    checkpoint = read_checkpoint(ckpt, scan_order=scan_order, weights=weights)
     model = checkpoint.build()
     piece = np.ascontiguousarray(clip.keypoints_2d[: model.config.frames], dtype=np.float32)
     maps = scan_maps(model, torch.from_numpy(piece)[None], stack, index)

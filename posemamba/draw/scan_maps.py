@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from posemamba.draw.figures import new_figure, save_figure
 from posemamba.model.scan_maps import JOINT_MAJOR, Map, ScanMaps
 from posemamba.scan_order import Order
 from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _WALKS = {
     Order.FRAME_MAJOR: "frame by frame",
@@ -52,7 +56,7 @@ def draw_scan_maps(maps: ScanMaps, path: str | os.PathLike[str], title: str) -> 
     save_figure(figure, path)
 
 
-def _draw_map(figure: Any, axes: Any, values: Map, name: str, *, joints: bool) -> None:  # noqa: ANN401
+def _draw_map(figure: Figure, axes: Axes, values: Map, name: str, *, joints: bool) -> None:
     total = values.sum(axis=1, keepdims=True)
     shares = np.divide(values, total, out=np.zeros_like(values), where=total > 0)
     # The first step of a direction hears itself alone: cut there, or it alone would be seen.

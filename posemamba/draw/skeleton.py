@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,11 @@ from posemamba.draw.figures import BLUE, DARK, DPI, GREY, ORANGE, new_figure, sa
 from posemamba.errors import InputError
 from posemamba.files.output import replacing
 from posemamba.skeleton import LEFT_JOINTS, NUM_JOINTS, PARENTS, RIGHT_JOINTS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.ticker import MaxNLocator
+    from mpl_toolkits.mplot3d import Axes3D
 
 Array = npt.NDArray[Any]
 
@@ -131,7 +136,7 @@ class _Scene:
         self.solid = [pose[:, :, [0, 2, 1]] * np.array([1.0, 1.0, -1.0]) for pose in self.solid]
         self.output_label = "3D output" if truth_3d is None else "3D output (grey: truth)"
 
-    def draw_flat(self, axes: Any, index: int, shown: Sequence[int]) -> None:  # noqa: ANN401
+    def draw_flat(self, axes: Axes, index: int, shown: Sequence[int]) -> None:
         """The 2D keypoints of frame ``index``."""
         low = self.flat[shown].min(axis=(0, 1))
         high = self.flat[shown].max(axis=(0, 1))
@@ -142,7 +147,7 @@ class _Scene:
         axes.set_aspect("equal")
         axes.set_title(f"frame {index}", fontsize=10)
 
-    def draw_deep(self, space: Any, index: int, shown: Sequence[int]) -> None:  # noqa: ANN401
+    def draw_deep(self, space: Axes3D, index: int, shown: Sequence[int]) -> None:
         """The 3D pose of frame ``index``, its truth in grey where given."""
         drawn = np.stack([pose[shown] for pose in self.solid])  # (1 or 2, shown, 17, 3)
         low, high = drawn.min(axis=(0, 1, 2)), drawn.max(axis=(0, 1, 2))
@@ -159,7 +164,7 @@ class _Scene:
         space.view_init(*_VIEW)
 
 
-def _ticks() -> Any:  # noqa: ANN401 (matplotlib is imported late)
+def _ticks() -> MaxNLocator:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(3)
@@ -169,7 +174,7 @@ def _spread(frames: int) -> list[int]:
     return sorted(set(np.linspace(0, frames - 1, 5).round().astype(int).tolist())) if frames else []
 
 
-def _draw_bones(axes: Any, pose: Array, colour: str | None = None) -> None:  # noqa: ANN401
+def _draw_bones(axes: Axes, pose: Array, colour: str | None = None) -> None:
     """Bones of one pose (17, 2 or 3) onto flat or 3D axes; coloured by side unless told."""
     for joint in range(1, NUM_JOINTS):
         ends = pose[[joint, PARENTS[joint]]]  # (2, 2 or 3)

@@ -9,7 +9,7 @@ import numpy as np
 
 from posemamba.errors import InputError
 from posemamba.pose.metrics import Array, mpjpe, mpjpe_per_joint, n_mpjpe, p_mpjpe, velocity_error
-from posemamba.skeleton import JOINT_NAMES, ROOT
+from posemamba.skeleton import JOINT_NAMES, PARENTS, ROOT
 from posemamba.text import printable
 
 if TYPE_CHECKING:
@@ -29,6 +29,26 @@ def why_unmeasurable(clips: ClipSet) -> str | None:
         return (
             f"poses_3d of clip '{printable(clips.names[clip])}', frame {frame}, has all joints at "
             "one place: leave such frames out"
+        )
+    return None
+
+
+BONES_M = (0.4, 40.0)
+"""All 16 bones of a grown person are 4 to 5 m; a tenth and ten times that is another unit."""
+
+
+def doubtful_size(clips: ClipSet) -> str | None:
+    """What to say where people are no people's size, so that errors are in no millimetres.
+
+    A scale that makes metres gives figures a thousand times better than they are.
+    """
+    bones = np.linalg.norm(clips.poses_3d - clips.poses_3d[:, :, list(PARENTS)], axis=-1).sum(-1)
+    metres = np.median(bones, axis=1) * clips.mm_per_unit / 1000
+    least, most = BONES_M
+    for clip in np.flatnonzero((metres < least) | (metres > most)):
+        return (
+            f"the bones of clip '{printable(clips.names[clip])}' are {metres[clip]:.3g} m in all, "
+            "a person's 4: look whether poses_3d times mm_per_unit are millimetres"
         )
     return None
 

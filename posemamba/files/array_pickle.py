@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from posemamba.files.input import require_no_device
 from posemamba.text import problem
-from posemamba_runtime.plain_pickle import Refused, load_plain
+from posemamba_runtime.plain_pickle import Plain, Refused, load_plain
 
 
-def load_array_pickle(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
+def load_array_pickle(path: str | os.PathLike[str]) -> Plain:
     """Read a pickle of plain data; arrays of objects become lists.
 
     Raises:
@@ -32,7 +32,7 @@ def load_array_pickle(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401
         raise problem(path, f"cannot be read ({error.strerror})") from None
 
 
-def load_object_array(path: str | os.PathLike[str], key: str) -> Any:  # noqa: ANN401
+def load_object_array(path: str | os.PathLike[str], key: str) -> Plain:
     """The one object in array ``key`` of an NPZ, as ``np.load(allow_pickle=True)[key].item()``.
 
     Raises:
@@ -62,7 +62,7 @@ def load_object_array(path: str | os.PathLike[str], key: str) -> Any:  # noqa: A
         raise problem(path, f"not an NPZ file, or truncated ({error}): copy it again") from None
 
 
-def _load(stream: IO[bytes], path: Path) -> Any:  # noqa: ANN401
+def _load(stream: IO[bytes], path: Path) -> Plain:
     try:
         return load_plain(stream)
     except Refused as error:

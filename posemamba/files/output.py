@@ -5,7 +5,6 @@ The checks change nothing and leave nothing behind.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,9 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posemamba.errors import InputError
-
-LONGEST_NAME = 255
-"""Bytes of a file's name, on Linux's file systems."""
+from posemamba_runtime.file_names import LONGEST_NAME, temporary_name
 
 
 @contextmanager
@@ -42,19 +39,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the reason why there is none was told
             temporary.unlink()
-
-
-def temporary_name(name: str) -> str:
-    """A name for a file that takes the place of ``name`` when it is whole.
-
-    The process id keeps two writers apart; the name's end is kept, writers look at it. A name as
-    long as a file system takes is shortened to its hash.
-    """
-    longer = f".{os.getpid()}.{name}"
-    if len(os.fsencode(longer)) <= LONGEST_NAME:
-        return longer
-    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return f".{os.getpid()}.{digest}{Path(name).suffix}"
 
 
 def check_file(path: Path, *, suffix: str = "", inputs: Iterable[Path] = ()) -> None:

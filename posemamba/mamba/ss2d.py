@@ -155,8 +155,8 @@ class SS2D(nn.Module):
         self,
         state_dict: dict[str, Tensor],
         prefix: str,
-        *rest: Any,  # noqa: ANN401
-        **options: Any,  # noqa: ANN401
+        *rest: Any,
+        **options: Any,
     ) -> None:
         """Some releases store the two outer projections as 1x1 convolutions."""
         for name in ("in_proj.weight", "out_proj.weight"):

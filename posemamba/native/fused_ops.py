@@ -21,7 +21,7 @@ from posemamba.native.block_ops import conv_silu
 from posemamba.native.launch import addresses, cuda_workspace, grid, launch_cuda, row_stride
 from posemamba.native.packing import TILE, WIDTHS, TailVectors, unpack_weight
 from posemamba.native.scan_ops import cross_selective_scan
-from posemamba.native.scan_params import cross_scan_params
+from posemamba.native.scan_params import CrossInputs, cross_scan_params
 from posemamba.scan_order import Walk
 
 LIMITS = "the fused path takes float16 activations and d_model " + ", ".join(map(str, WIDTHS))
@@ -96,7 +96,7 @@ def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor
 
 
 @conv_proj.register_fake
-def _(x: Tensor, taps: Tensor, bias: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, _taps: Tensor, _bias: Tensor, projection: Tensor) -> tuple[Tensor, Tensor]:
     return empty_scan_inputs(x, projection)
 
 
@@ -170,10 +170,8 @@ def block_tail(
     stream = torch.empty_like(residual)
     output = _empty_next(next_weights, stream)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    inner, columns = u.shape[3], x_dbl.shape[3]
-    scan = cross_scan_params(
-        u, inner, x_dbl, columns, scan_weights, d_state, dt_rank, walk, half_sums=half_sums
-    )
+    inputs = CrossInputs(u, u.shape[3], x_dbl, x_dbl.shape[3], scan_weights)
+    scan = cross_scan_params(inputs, d_state, dt_rank, walk, half_sums=half_sums)
     params = tail_params(
         scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
     )
@@ -194,7 +192,7 @@ def _(
     next_weights: Sequence[Tensor],
     position: Tensor | None,
     epsilons: Sequence[float],
-    *sizes_and_walk: Any,  # noqa: ANN401
+    *sizes_and_walk: Any,
 ) -> tuple[Tensor, Tensor]:
     w = TailVectors.unpack(vectors)
     out_proj, fc1, fc2 = (unpack_weight(matrix) for matrix in matrices)

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from posemamba.native import structs
 from posemamba.native.launch import addresses, launch_scan, position_rows
-from posemamba.native.scan_params import cross_scan_params, scan_params
+from posemamba.native.scan_params import CrossInputs, ScanInputs, cross_scan_params, scan_params
 from posemamba.scan_order import Walk
 
 #: Device types whose gradients are native kernels; on others the scan is recomputed in PyTorch.
 NATIVE_GRADIENTS = ("cpu", "cuda")
 
 
-def _sized(struct: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:  # noqa: ANN401
+def _sized(struct: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:
     return struct(size=ctypes.sizeof(struct), **fields)
 
 
@@ -70,11 +70,10 @@ def cross_selective_scan_backward(
         return dx, dx_dbl, *(torch.zeros_like(t) for t in weights), limb  # type: ignore[return-value]
     d_weight, d_bias, dA, dD = (torch.empty_like(t) for t in weights)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
+    inputs = CrossInputs(x, x_stride, x_dbl, x_dbl_stride, weights)
     params = _sized(
         structs.CrossScanBackwardParams,
-        forward=cross_scan_params(
-            x, x_stride, x_dbl, x_dbl_stride, weights, d_state, dt_rank, walk
-        ),
+        forward=cross_scan_params(inputs, d_state, dt_rank, walk),
         **addresses(dy=dy, dx=dx, dx_dbl=dx_dbl, dx_dbl_limb=limb, dA=dA, dD=dD),
         **addresses(d_dt_weight=d_weight, d_dt_bias=d_bias),
         dy_stride=dy_stride,
@@ -89,7 +88,7 @@ def _rows_like(tensor: Tensor) -> Tensor:
 
 
 @cross_selective_scan_backward.register_fake
-def _(_dy: Tensor, x: Tensor, x_dbl: Tensor, *rest: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+def _(_dy: Tensor, x: Tensor, x_dbl: Tensor, *rest: Any) -> tuple[Tensor, ...]:
     weights = [t.new_empty(t.shape, dtype=torch.float32) for t in rest[:4]]
     limb = x_dbl.new_empty(x_dbl.shape if rest[-1] else 0)
     return x.new_empty(x.shape), x_dbl.new_empty(x_dbl.shape), *weights, limb
@@ -121,14 +120,14 @@ def selective_scan_backward(
     z = None if z is None else z.contiguous()
     A = _weight(A)
     D, delta_bias = (None if t is None else _weight(t) for t in (D, delta_bias))
-    inputs = (u, delta, A, B, C, D, delta_bias, z)
+    inputs = ScanInputs(u, delta, A, B, C, D, delta_bias, z)
     if not u.numel():
         return tuple(u.new_empty(0) if t is None else torch.zeros_like(t) for t in inputs)  # type: ignore[return-value]
     found = tuple(u.new_empty(0) if t is None else torch.empty_like(t) for t in inputs)
     names = ("du", "ddelta", "dA", "dB", "dC", "dD", "d_delta_bias", "dz")
     params = _sized(
         structs.ScanBackwardParams,
-        forward=scan_params(*inputs, delta_softplus, reverse),
+        forward=scan_params(inputs, delta_softplus, reverse),
         **addresses(dy=dy, **dict(zip(names, found, strict=True))),
     )
     launch_scan("scan_backward", params, u.device)
@@ -136,7 +135,7 @@ def selective_scan_backward(
 
 
 @selective_scan_backward.register_fake
-def _(_dy: Tensor, *inputs: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+def _(_dy: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
     u, weights = inputs[0], (2, 5, 6)
     return tuple(
         u.new_empty(0)

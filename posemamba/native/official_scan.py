@@ -21,6 +21,7 @@ from posemamba.native.scan_ops import (
     save_inputs,
 )
 from posemamba.scan import chunked, reference
+from posemamba.scan.once import Context
 from posemamba.scan_order import Walk
 
 
@@ -53,11 +54,11 @@ def cross_selective_scan_official(
 
 
 @cross_selective_scan_official.register_fake
-def _(x: Tensor, *_args: Any) -> Tensor:  # noqa: ANN401
+def _(x: Tensor, *_args: Any) -> Tensor:
     return x.new_empty(x.shape)
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+def _backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _plain)
     saved = ctx.saved_tensors
@@ -67,7 +68,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     return of_inputs(ctx, saved, grad, (dx, dx_dbl, limb, *d_weights))
 
 
-def _plain(*values: Any) -> Tensor:  # noqa: ANN401
+def _plain(*values: Any) -> Tensor:
     x, x_dbl, limb_dbl, dt_weight, dt_bias, A, D, d_state, _dt_rank, *walked = values
     order, reverse, limb_mask, limb_index = map(tuple, walked)
     walk = Walk(order, reverse, limb_mask, limb_index)

@@ -6,7 +6,7 @@ The same functions take NumPy arrays, for a graph, and PyTorch tensors, for a mo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 #: A NumPy array or a tensor; the result is of the same kind and on the same device.
 _Array = TypeVar("_Array", "npt.NDArray[Any]", "Tensor")
 
+Vector: TypeAlias = Any
+"""A NumPy array or a tensor, float32, in one dimension."""
+
 WIDTHS = (64, 128, 256)
 """d_model the kernels are compiled for: S; B and L; X."""
 TILE = 16
 """Rows and columns of a tile of a packed matrix."""
-
 
 NORM_WIDTH, NORM_MULTIPLE = 1024, 4
 """Most channels of a row that the kernels of the norms take, and what divides them."""
@@ -47,20 +49,20 @@ def fits(d_model: int, d_inner: int, hidden: int, columns: int) -> bool:
 class TailVectors(NamedTuple):
     """The vectors of ``block_tail``, float32, in the order the kernel finds them; d is d_model."""
 
-    out_gamma: Any  # (2d,)
-    out_beta: Any
-    skip: Any  # sum of D over the directions
-    limb_skip: Any  # sum of D over the directions with a limb sum
-    norm2_gamma: Any  # (d,)
-    norm2_beta: Any
-    shared_gamma: Any
-    shared_beta: Any
-    next_gamma: Any
-    next_beta: Any
-    fc1_bias: Any  # (2d,)
-    fc2_bias: Any  # (d,)
+    out_gamma: Vector  # (2d,)
+    out_beta: Vector
+    skip: Vector  # sum of D over the directions
+    limb_skip: Vector  # sum of D over the directions with a limb sum
+    norm2_gamma: Vector  # (d,)
+    norm2_beta: Vector
+    shared_gamma: Vector
+    shared_beta: Vector
+    next_gamma: Vector
+    next_beta: Vector
+    fc1_bias: Vector  # (2d,)
+    fc2_bias: Vector  # (d,)
 
-    def pack(self) -> Any:  # noqa: ANN401
+    def pack(self) -> Vector:
         """(17d,)"""
         if isinstance(self.out_gamma, np.ndarray):
             return np.concatenate(self)
@@ -69,7 +71,7 @@ class TailVectors(NamedTuple):
         return torch.cat(self)
 
     @classmethod
-    def unpack(cls, packed: Any) -> TailVectors:  # noqa: ANN401
+    def unpack(cls, packed: Vector) -> TailVectors:
         """Views of what :meth:`pack` returned."""
         d = packed.shape[0] // 17
         ends = np.cumsum([2 * d] * 4 + [d] * 6 + [2 * d, d]).tolist()

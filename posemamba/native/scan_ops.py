@@ -20,16 +20,16 @@ from posemamba.native.gradients import (
     cross_selective_scan_backward,
     selective_scan_backward,
 )
-from posemamba.native.launch import (
-    launch_scan,
-    position_rows,
-    require_axes,
-    require_shapes,
-    require_types,
+from posemamba.native.launch import launch_scan, require_axes
+from posemamba.native.scan_params import (
+    ScanInputs,
+    cross_inputs,
+    cross_scan_params,
+    scan_inputs,
+    scan_params,
 )
-from posemamba.native.scan_params import cross_scan_params, scan_params
 from posemamba.scan import chunked, reference
-from posemamba.scan.once import taken_once
+from posemamba.scan.once import Context, taken_once
 from posemamba.scan_order import Walk
 from posemamba.text import plural
 
@@ -81,8 +81,7 @@ def cross_selective_scan(
             f"posemamba::cross_selective_scan: half_sums is for float16, x is {x.dtype}: leave it "
             "out"
         )
-    batch, frames, joints, inner = x.shape
-    k = len(order)
+    k, joints = len(order), x.shape[2]
     lengths = (len(reverse), len(limb_mask), len(limb_index))
     if lengths != (k, k, joints):
         raise InputError(
@@ -90,31 +89,18 @@ def cross_selective_scan(
             f"entries, {plural(k, 'direction')} and {plural(joints, 'joint')} ask "
             f"for {(k, k, joints)}"
         )
-    shapes = {
-        "x_dbl": (x_dbl, (batch, frames, joints, k * (dt_rank + 2 * d_state))),
-        "dt_weight": (dt_weight, (k, inner, dt_rank)),
-        "dt_bias": (dt_bias, (k, inner)),
-        "A": (A, (k, inner, d_state)),
-        "D": (D, (k, inner)),
-    }
-    require_shapes("cross_selective_scan", x, shapes)
-    fixed = {"dt_weight": dt_weight, "dt_bias": dt_bias, "A": A, "D": D}
-    require_types("cross_selective_scan", {"x": x, "x_dbl": x_dbl}, fixed)
-    x, x_stride = position_rows(x)
-    x_dbl, x_dbl_stride = position_rows(x_dbl)
-    weights = [t.to(torch.float32).contiguous() for t in (dt_weight, dt_bias, A, D)]
+    weights = (dt_weight, dt_bias, A, D)
+    inputs = cross_inputs("cross_selective_scan", x, x_dbl, weights, k, d_state, dt_rank)
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    params = cross_scan_params(
-        x, x_stride, x_dbl, x_dbl_stride, weights, d_state, dt_rank, walk, y, half_sums
-    )
+    params = cross_scan_params(inputs, d_state, dt_rank, walk, y, half_sums)
     if y.numel():
         launch_scan("cross_scan", params, x.device)
     return y
 
 
 @cross_selective_scan.register_fake
-def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return x.new_empty(x.shape)
 
 
@@ -140,46 +126,21 @@ def selective_scan(
         InputError: a dtype or size the kernels do not take, tensors that do not fit each other, or
             the native library is missing.
     """
-    require_axes("selective_scan", "u", u, 3)
-    require_axes("selective_scan", "A", A, 2)
-    batch, rows, length = u.shape
-    groups, state = len(reverse), A.shape[1]
-    if groups == 0 or rows % groups:
-        raise InputError(
-            f"posemamba::selective_scan: {plural(rows, 'channel')} cannot be split into the "
-            f"{plural(groups, 'group')} of reverse"
-        )
-    shapes = {
-        "delta": (delta, (batch, rows, length)),
-        "A": (A, (rows, state)),
-        "B": (B, (batch, groups, state, length)),
-        "C": (C, (batch, groups, state, length)),
-    }
-    optional = {"D": (D, (rows,)), "delta_bias": (delta_bias, (rows,)), "z": (z, tuple(u.shape))}
-    shapes |= {name: (t, shape) for name, (t, shape) in optional.items() if t is not None}
-    require_shapes("selective_scan", u, shapes)
-    fixed = {
-        name: t for name, t in (("A", A), ("D", D), ("delta_bias", delta_bias)) if t is not None
-    }
-    given = {"u": u} | {name: t for name, (t, _) in shapes.items() if name not in fixed}
-    require_types("selective_scan", given, fixed)
-    u, delta, B, C = (t.contiguous() for t in (u, delta, B, C))
-    z = None if z is None else z.contiguous()
-    A = A.float().contiguous()
-    D, delta_bias = (None if t is None else t.float().contiguous() for t in (D, delta_bias))
-    y = torch.empty_like(u)
-    params = scan_params(u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse, y)
+    given = ScanInputs(u, delta, A, B, C, D, delta_bias, z)
+    inputs = scan_inputs("selective_scan", given, reverse)
+    y = torch.empty_like(inputs.u)
+    params = scan_params(inputs, delta_softplus, reverse, y)
     if y.numel():
         launch_scan("scan", params, u.device)
     return y
 
 
 @selective_scan.register_fake
-def _(u: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+def _(u: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return u.new_empty(u.shape)
 
 
-def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ANN401
+def save_inputs(ctx: Context, inputs: tuple[Any, ...], output: object) -> None:
     """Keep what a backward pass reads: tensors in ``saved_tensors``, the rest in ``constants``."""
     tensors = [v if isinstance(v, Tensor) else None for v in inputs]
     ctx.save_for_backward(*tensors)
@@ -187,7 +148,7 @@ def save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # n
 
 
 def recomputed_gradients(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     grads: Sequence[Tensor | None],
     function: Callable[..., Tensor | tuple[Tensor, ...]],
 ) -> tuple[Any, ...]:
@@ -220,12 +181,12 @@ def recomputed_gradients(
     return taken_once(gradients, [*tensors, *grads])
 
 
-def _cross_reference(*values: Any) -> Tensor:  # noqa: ANN401
+def _cross_reference(*values: Any) -> Tensor:
     inputs = (*values[:7], *values[8:12])  # dt_rank is the width of dt_weight
     return reference.cross_selective_scan(*inputs, scan=chunked.selective_scan)
 
 
-def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
+def _scan_reference(*values: Any) -> Tensor:
     u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse = values
     return chunked.selective_scan(
         u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse)
@@ -233,7 +194,7 @@ def _scan_reference(*values: Any) -> Tensor:  # noqa: ANN401
 
 
 def of_inputs(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     saved: Sequence[Any],
     grad: Tensor,
     found: Sequence[Tensor],
@@ -245,7 +206,7 @@ def of_inputs(
     return *taken_once(gradients, [*saved, grad]), *rest
 
 
-def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+def _cross_backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _cross_reference)
     saved = ctx.saved_tensors
@@ -253,7 +214,7 @@ def _cross_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
     return of_inputs(ctx, saved, grad, cross_selective_scan_backward(grad, *inputs, False)[:6])
 
 
-def _scan_backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:  # noqa: ANN401
+def _scan_backward(ctx: Context, grad: Tensor) -> tuple[Any, ...]:
     if grad.device.type not in NATIVE_GRADIENTS:
         return recomputed_gradients(ctx, [grad], _scan_reference)
     saved = ctx.saved_tensors

@@ -19,13 +19,14 @@ from posemamba.native.launch import (
     addresses,
     dtype_code,
     launch_scan,
-    position_rows,
     require_axes,
     require_shapes,
+    require_types,
 )
 from posemamba.native.scan_ops import recomputed_gradients
+from posemamba.native.scan_params import ScanInputs, cross_inputs, scan_inputs, scan_params
 from posemamba.scan import chunked, indexed, reference
-from posemamba.text import plural
+from posemamba.scan.once import Context
 
 _CROSS, _SCAN = "cross_selective_scan_v2", "selective_scan_v2"
 
@@ -69,39 +70,27 @@ def cross_selective_scan_v2(
     require_axes(_CROSS, "scan_index", scan_index, 2)
     batch, frames, joints, inner = x.shape
     k, steps = scan_index.shape
+    weights = (dt_weight, dt_bias, A, D)
+    inputs = cross_inputs(_CROSS, x, x_dbl, weights, k, d_state, dt_rank)
     shapes = {
-        "x_dbl": (x_dbl, (batch, frames, joints, k * (dt_rank + 2 * d_state))),
-        "dt_weight": (dt_weight, (k, inner, dt_rank)),
-        "dt_bias": (dt_bias, (k, inner)),
-        "A": (A, (k, inner, d_state)),
-        "D": (D, (k, inner)),
         "scan_index": (scan_index, (k, steps)),
+        "neighbour_index": (neighbour_index, (k, steps)),
+        "reset_length": (reset_length, (k,)),
     }
-    if neighbour_index is not None:
-        shapes["neighbour_index"] = (neighbour_index, (k, steps))
-    if reset_length is not None:
-        shapes["reset_length"] = (reset_length, (k,))
-    require_shapes(_CROSS, x, shapes)
-    tables = {
-        name: _table(name, table)
-        for name, table in (
-            ("scan_index", scan_index),
-            ("neighbour_index", neighbour_index),
-            ("reset_length", reset_length),
-        )
-    }
-    x, x_stride = position_rows(x)
-    x_dbl, x_dbl_stride = position_rows(x_dbl.to(x.dtype))
-    dt_weight, dt_bias, A, D = (t.float().contiguous() for t in (dt_weight, dt_bias, A, D))
+    given = {name: (t, shape) for name, (t, shape) in shapes.items() if t is not None}
+    require_shapes(_CROSS, x, given)
+    tables = {name: _table(name, table) for name, (table, _) in given.items()}
+    dt_weight, dt_bias, A, D = inputs.weights
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     params = structs.IndexedScanParams(
-        **addresses(x=x, x_dbl=x_dbl, dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D, y=y),
+        **addresses(x=inputs.x, x_dbl=inputs.x_dbl, y=y),
+        **addresses(dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D),
         **addresses(**tables),
         batch=batch,
         positions=frames * joints,
         steps=steps,
-        x_stride=x_stride,
-        x_dbl_stride=x_dbl_stride,
+        x_stride=inputs.x_stride,
+        x_dbl_stride=inputs.x_dbl_stride,
         y_stride=inner,
         d_inner=inner,
         d_state=d_state,
@@ -114,21 +103,19 @@ def cross_selective_scan_v2(
     return y
 
 
-def _table(name: str, table: Tensor | None) -> Tensor | None:
+def _table(name: str, table: Tensor) -> Tensor:
     """A table as the kernels take it.
 
     Raises:
         InputError: it holds no integers.
     """
-    if table is None:
-        return None
     if table.dtype not in (torch.int32, torch.int64):
         raise InputError(f"posemamba::{_CROSS}: {name} is {table.dtype}, it must hold integers")
     return table.clamp(-(2**31), 2**31 - 1).to(torch.int32).contiguous()
 
 
 @cross_selective_scan_v2.register_fake
-def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:  # noqa: ANN401
+def _(x: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
     return x.new_empty(x.shape)
 
 
@@ -164,48 +151,15 @@ def selective_scan_v2(
     Raises:
         InputError: as :func:`posemamba.native.scan_ops.selective_scan`.
     """
-    require_axes(_SCAN, "u", u, 3)
-    require_axes(_SCAN, "A", A, 2)
-    batch, rows, length = u.shape
-    groups, state = len(reverse), A.shape[1]
-    if groups == 0 or rows % groups:
-        raise InputError(
-            f"posemamba::{_SCAN}: {plural(rows, 'channel')} cannot be split into the "
-            f"{plural(groups, 'group')} of reverse"
-        )
-    shapes = {
-        "delta": (delta, (batch, rows, length)),
-        "A": (A, (rows, state)),
-        "B": (B, (batch, groups, state, length)),
-        "C": (C, (batch, groups, state, length)),
-    }
-    optional = {
-        "D": (D, (rows,)),
-        "delta_bias": (delta_bias, (rows,)),
-        "z": (z, (batch, rows, length)),
-        "initial_state": (initial_state, (batch, rows, state)),
-    }
-    given = {name: (t, shape) for name, (t, shape) in optional.items() if t is not None}
-    require_shapes(_SCAN, u, {**shapes, **given})
-    u, delta, B, C = (t.to(u.dtype).contiguous() for t in (u, delta, B, C))
-    z = None if z is None else z.to(u.dtype).contiguous()
-    A = A.float().contiguous()
-    D, delta_bias, initial_state = (
-        None if t is None else t.float().contiguous() for t in (D, delta_bias, initial_state)
-    )
-    y = torch.empty_like(u)
-    final_state = torch.empty(batch, rows, state, dtype=torch.float32, device=u.device)
-    scan = structs.ScanParams(
-        **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),
-        batch=batch,
-        length=length,
-        groups=groups,
-        channels=rows // groups,
-        d_state=state,
-        delta_softplus=int(delta_softplus),
-        dtype=dtype_code(u, _SCAN),
-        reverse=structs.directions(reverse),
-    )
+    inputs = scan_inputs(_SCAN, ScanInputs(u, delta, A, B, C, D, delta_bias, z), reverse)
+    state_shape = (u.shape[0], *A.shape)
+    if initial_state is not None:
+        require_shapes(_SCAN, u, {"initial_state": (initial_state, state_shape)})
+        require_types(_SCAN, {"u": u}, {"initial_state": initial_state})
+        initial_state = initial_state.to(torch.float32).contiguous()
+    y = torch.empty_like(inputs.u)
+    final_state = torch.empty(state_shape, dtype=torch.float32, device=u.device)
+    scan = scan_params(inputs, delta_softplus, reverse, y)
     params = structs.StatefulScanParams(
         scan=scan, **addresses(initial_state=initial_state, final_state=final_state)
     )
@@ -215,7 +169,7 @@ def selective_scan_v2(
 
 
 @selective_scan_v2.register_fake
-def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor]:
     state = u.new_empty((u.shape[0], u.shape[1], A.shape[1]), dtype=torch.float32)
     return u.new_empty(u.shape), state
 
@@ -244,14 +198,13 @@ def stateless_scan(
     return y
 
 
-def _save_inputs(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ANN401
+def _save_inputs(ctx: Context, inputs: tuple[Any, ...], output: object) -> None:
     ctx.set_materialize_grads(False)  # None of an output that nobody used
-    ctx.save_for_backward(*(v if isinstance(v, Tensor) else None for v in inputs))
-    ctx.constants = [None if isinstance(v, Tensor) else v for v in inputs]
+    scan_ops.save_inputs(ctx, inputs, output)
 
 
-def _cross_backward(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:  # noqa: ANN401
-    def plain(*values: Any) -> Tensor:  # noqa: ANN401
+def _cross_backward(ctx: Context, grad: Tensor | None) -> tuple[Any, ...]:
+    def plain(*values: Any) -> Tensor:
         *inputs, _d_state, _dt_rank = values
         return indexed.cross_selective_scan(*inputs, scan=chunked.selective_scan)
 
@@ -259,11 +212,11 @@ def _cross_backward(ctx: Any, grad: Tensor | None) -> tuple[Any, ...]:  # noqa: 
 
 
 def _scan_backward(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     grad: Tensor | None,
     state_grad: Tensor | None,
 ) -> tuple[Any, ...]:
-    def plain(*values: Any) -> tuple[Tensor, ...]:  # noqa: ANN401
+    def plain(*values: Any) -> tuple[Tensor, ...]:
         u, delta, A, B, C, D, delta_bias, z, initial_state, delta_softplus, reverse = values
         inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
         if initial_state is None:  # in chunks: much faster

@@ -1,22 +1,134 @@
-"""The scan launchers' parameters from tensors: of both operators and of their gradients."""
+"""From an operator's tensors to what the scan launchers take: judged, laid out, made a struct."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
+from posemamba.errors import InputError
 from posemamba.native import structs
-from posemamba.native.launch import addresses, dtype_code, grid
+from posemamba.native.launch import (
+    addresses,
+    dtype_code,
+    grid,
+    position_rows,
+    require_axes,
+    require_shapes,
+    require_types,
+)
 from posemamba.scan_order import Walk
+from posemamba.text import plural
+
+
+class CrossInputs(NamedTuple):
+    """What a scan over the grid reads; positions are evenly spaced rows.
+
+    Attributes:
+        x: (batch, frames, joints, d_inner).
+        x_stride, x_dbl_stride: distance between positions in elements.
+        x_dbl: (batch, frames, joints, K * (dt_rank + 2 * d_state)).
+        weights: ``dt_weight, dt_bias, A, D``, float32 and contiguous.
+    """
+
+    x: Tensor
+    x_stride: int
+    x_dbl: Tensor
+    x_dbl_stride: int
+    weights: Sequence[Tensor]
+
+
+def cross_inputs(
+    op: str,
+    x: Tensor,
+    x_dbl: Tensor,
+    weights: Sequence[Tensor],
+    directions: int,
+    d_state: int,
+    dt_rank: int,
+) -> CrossInputs:
+    """The tensors of either version of ``cross_selective_scan``, as the kernels take them.
+
+    Args:
+        op: for messages.
+        x: of four axes.
+
+    Raises:
+        InputError: shapes or types that do not fit each other.
+    """
+    dt_weight, dt_bias, A, D = weights
+    inner, k = x.shape[3], directions
+    shapes = {
+        "x_dbl": (x_dbl, (*x.shape[:3], k * (dt_rank + 2 * d_state))),
+        "dt_weight": (dt_weight, (k, inner, dt_rank)),
+        "dt_bias": (dt_bias, (k, inner)),
+        "A": (A, (k, inner, d_state)),
+        "D": (D, (k, inner)),
+    }
+    require_shapes(op, x, shapes)
+    fixed = {"dt_weight": dt_weight, "dt_bias": dt_bias, "A": A, "D": D}
+    require_types(op, {"x": x, "x_dbl": x_dbl}, fixed)
+    wide = [t.to(torch.float32).contiguous() for t in weights]
+    return CrossInputs(*position_rows(x), *position_rows(x_dbl), wide)
+
+
+class ScanInputs(NamedTuple):
+    """What a Mamba-1 scan reads: all contiguous, ``A``, ``D`` and ``delta_bias`` float32."""
+
+    u: Tensor
+    delta: Tensor
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor | None
+    delta_bias: Tensor | None
+    z: Tensor | None
+
+
+def scan_inputs(op: str, given: ScanInputs, reverse: Sequence[int]) -> ScanInputs:
+    """The tensors of either version of ``selective_scan``, as the kernels take them.
+
+    Args:
+        op: for messages.
+        given: shapes as :func:`posemamba.scan.reference.selective_scan`.
+
+    Raises:
+        InputError: shapes or types that do not fit each other.
+    """
+    u, A = given.u, given.A
+    require_axes(op, "u", u, 3)
+    require_axes(op, "A", A, 2)
+    batch, rows, length = u.shape
+    groups, state = len(reverse), A.shape[1]
+    if groups == 0 or rows % groups:
+        raise InputError(
+            f"posemamba::{op}: {plural(rows, 'channel')} cannot be split into the "
+            f"{plural(groups, 'group')} of reverse"
+        )
+    expected = {
+        "u": (batch, rows, length),
+        "delta": (batch, rows, length),
+        "A": (rows, state),
+        "B": (batch, groups, state, length),
+        "C": (batch, groups, state, length),
+        "D": (rows,),
+        "delta_bias": (rows,),
+        "z": (batch, rows, length),
+    }
+    there = {name: t for name, t in given._asdict().items() if t is not None}
+    require_shapes(op, u, {name: (t, expected[name]) for name, t in there.items()})
+    weights = ("A", "D", "delta_bias")
+    fixed: dict[str, Tensor] = {name: there.pop(name) for name in weights if name in there}
+    require_types(op, there, fixed)
+    laid_out = {name: t.contiguous() for name, t in there.items()}
+    wide = {name: t.to(torch.float32).contiguous() for name, t in fixed.items()}
+    return given._replace(**laid_out, **wide)
 
 
 def cross_scan_params(
-    x: Tensor,
-    x_stride: int,
-    x_dbl: Tensor,
-    x_dbl_stride: int,
-    weights: Sequence[Tensor],
+    given: CrossInputs,
     d_state: int,
     dt_rank: int,
     walk: Walk,
@@ -24,13 +136,8 @@ def cross_scan_params(
     half_sums: bool = False,
 ) -> structs.CrossScanParams:
     """The launchers' parameters; arguments as
-    :func:`posemamba.native.scan_ops.cross_selective_scan`.
-
-    Args:
-        x_stride, x_dbl_stride: distance between positions in elements.
-        weights: ``dt_weight, dt_bias, A, D``, float32 and contiguous.
-    """
-    dt_weight, dt_bias, A, D = weights
+    :func:`posemamba.native.scan_ops.cross_selective_scan`."""
+    x, x_stride, x_dbl, x_dbl_stride, (dt_weight, dt_bias, A, D) = given
     return structs.CrossScanParams(
         **addresses(x=x, x_dbl=x_dbl, dt_weight=dt_weight, dt_bias=dt_bias, A=A, D=D, y=y),
         **grid(x),
@@ -47,31 +154,19 @@ def cross_scan_params(
 
 
 def scan_params(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    z: Tensor | None,
-    delta_softplus: bool,
-    reverse: Sequence[int],
-    y: Tensor | None = None,
+    given: ScanInputs, delta_softplus: bool, reverse: Sequence[int], y: Tensor | None = None
 ) -> structs.ScanParams:
-    """The launchers' parameters; arguments as :func:`posemamba.native.scan_ops.selective_scan`.
-
-    All tensors are contiguous; ``A``, ``D`` and ``delta_bias`` float32.
-    """
-    batch, rows, length = u.shape
+    """The launchers' parameters; arguments as
+    :func:`posemamba.native.scan_ops.selective_scan`."""
+    batch, rows, length = given.u.shape
     return structs.ScanParams(
-        **addresses(u=u, delta=delta, A=A, B=B, C=C, D=D, z=z, delta_bias=delta_bias, y=y),
+        **addresses(**given._asdict(), y=y),
         batch=batch,
         length=length,
         groups=len(reverse),
         channels=rows // len(reverse),
-        d_state=A.shape[1],
+        d_state=given.A.shape[1],
         delta_softplus=int(delta_softplus),
-        dtype=dtype_code(u, "selective_scan"),
+        dtype=dtype_code(given.u, "selective_scan"),
         reverse=structs.directions(reverse),
     )

@@ -20,7 +20,7 @@ from posemamba.native.fused_ops import (
     tail_params,
 )
 from posemamba.native.launch import cuda_workspace, launch_cuda
-from posemamba.native.scan_params import cross_scan_params
+from posemamba.native.scan_params import CrossInputs, cross_scan_params
 from posemamba.scan_order import Walk
 
 
@@ -54,10 +54,8 @@ def launch_block(
     taps, bias, projection = conv_weights
     u, x_dbl = empty_scan_inputs(x, projection)
     conv = conv_params(x, taps, bias, projection, u, x_dbl)
-    columns = x_dbl.shape[3]
-    scan = cross_scan_params(
-        u, inner, x_dbl, columns, scan_weights, d_state, dt_rank, walk, half_sums=half_sums
-    )
+    inputs = CrossInputs(u, inner, x_dbl, x_dbl.shape[3], scan_weights)
+    scan = cross_scan_params(inputs, d_state, dt_rank, walk, half_sums=half_sums)
     tail = tail_params(
         scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
     )
@@ -125,7 +123,7 @@ def _(
     vectors: Tensor,
     matrices: Sequence[Tensor],
     next_weights: Sequence[Tensor],
-    *rest: Any,  # noqa: ANN401
+    *rest: Any,
 ) -> None:
     output = _output_of(next_weights, xz, poses_3d)
     inner = xz.shape[3] // 2

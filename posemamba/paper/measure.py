@@ -19,6 +19,7 @@ def measure(
     h36m: str | os.PathLike[str] | None,
     mpi: str | os.PathLike[str] | None,
     scan_order: str | None = None,
+    weights: str | None = None,
 ) -> Measured:
     """Run the official protocols, with flip augmentation as the authors do.
 
@@ -27,6 +28,7 @@ def measure(
         h36m: ``h36m_sh_conf_cam_source_final.pkl``, run with detected and with true 2D.
         mpi: ``data_test_3dhp.npz``, at the checkpoint's number of frames.
         scan_order: where the checkpoint does not tell.
+        weights: which set of a checkpoint that holds several.
 
     Raises:
         InputError: a checkpoint or data file that cannot be used.
@@ -37,7 +39,7 @@ def measure(
     for path in (h36m, mpi):
         if path is not None and not Path(path).is_file():
             raise InputError(f"{path}: no such file; check the path")
-    checkpoint = read_checkpoint(ckpt, scan_order=scan_order)
+    checkpoint = read_checkpoint(ckpt, scan_order=scan_order, weights=weights)
     lift = as_lift(checkpoint.build())
     figures: dict[str, float] = {}
     with tqdm(desc=ckpt.name, unit="clip", disable=None) as bar:

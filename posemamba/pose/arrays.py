@@ -11,7 +11,7 @@ from posemamba.errors import InputError
 from posemamba.text import printable
 
 
-def real_numbers(values: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401
+def real_numbers(values: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401 (anything at all)
     """An array of real numbers, of the type that it came in.
 
     What a masked array hides is NaN: NumPy's own conversion would show it again.
@@ -22,9 +22,7 @@ def real_numbers(values: Any, what: str) -> npt.NDArray[Any]:  # noqa: ANN401
     Raises:
         InputError: ragged lists, text, complex numbers, truth values or objects.
     """
-    if hasattr(
-        values, "detach"
-    ):  # a torch tensor, which NumPy reads neither from a GPU nor a graph
+    if hasattr(values, "detach"):  # a tensor, which NumPy reads neither from a GPU nor a graph
         if str(values.layout) != "torch.strided":
             raise InputError(f"{what} are a tensor of {values.layout}: give to_dense() of it")
         tensor = values.detach().cpu()

@@ -17,8 +17,9 @@ from posemamba.errors import InputError
 from posemamba.pose.arrays import real_numbers
 from posemamba.skeleton import JOINT_NAMES, NUM_JOINTS
 from posemamba.text import plural
+from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.keypoints.judge import placed
-from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout
+from posemamba_runtime.keypoints.layouts import LAYOUTS, Layout, layout_name
 
 Array = npt.NDArray[Any]
 
@@ -30,10 +31,9 @@ def get_format(name: str) -> Layout:
         InputError: no such format.
     """
     try:
-        return LAYOUTS[name.lower().replace("-", "").replace("_", "")]
-    except KeyError:
-        known = ", ".join(LAYOUTS)
-        raise InputError(f"unknown keypoint format '{name}': use one of {known}") from None
+        return LAYOUTS[layout_name(name)]
+    except BadArgument as error:
+        raise InputError(str(error)) from None
 
 
 def to_h36m(points: npt.ArrayLike, source_format: str) -> Array:

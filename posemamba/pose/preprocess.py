@@ -35,8 +35,9 @@ class _ArrayLike(Protocol):
 
     @property
     def shape(self) -> Sequence[int]: ...
-    def __getitem__(self, place: Any, /) -> Any: ...  # noqa: ANN401
-    def __setitem__(self, place: Any, value: Any, /) -> None: ...  # noqa: ANN401
+    def __getitem__(self, place: Any, /) -> Any: ...  # noqa: ANN401 (theirs)
+    def __truediv__(self, value: Any, /) -> Any: ...  # noqa: ANN401 (theirs)
+    def __setitem__(self, place: Any, value: Any, /) -> None: ...  # noqa: ANN401 (theirs)
 
 
 _Values = TypeVar("_Values", bound=_ArrayLike)
@@ -214,7 +215,7 @@ def flip(values: _Values) -> _Values:
     return mirrored
 
 
-def flip_tta(fn: Callable[[_Values], Any], keypoints_2d: _Values) -> Any:  # noqa: ANN401
+def flip_tta(fn: Callable[[_Values], _Values], keypoints_2d: _Values) -> _Values:
     """Flip test-time augmentation, as the authors evaluate: twice the time for a better pose.
 
     Args:
@@ -225,8 +226,8 @@ def flip_tta(fn: Callable[[_Values], Any], keypoints_2d: _Values) -> Any:  # noq
         (batch, frames, 17, 3): mean of f(x) and unflip(f(flip(x))), then root := 0.
     """
     # Halved before the second call, which may write into the array that the first one gave.
-    straight = fn(keypoints_2d) / 2
-    poses = straight + flip(fn(flip(keypoints_2d))) / 2
+    straight: _Values = fn(keypoints_2d) / 2
+    poses: _Values = straight + flip(fn(flip(keypoints_2d))) / 2
     poses[..., ROOT, :] = 0.0
     return poses
 

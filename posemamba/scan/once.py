@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
 
 from posemamba.errors import InputError
 
+Context: TypeAlias = Any
+"""PyTorch's autograd context: what one pass keeps for the next, under names of its own."""
+
 
 class _Once(torch.autograd.Function):
     """The identity, which has no gradient."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *_sources: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Context, gradient: Tensor, *_sources: Tensor) -> Tensor:
         return gradient.view_as(gradient)
 
     @staticmethod
-    def backward(ctx: Any, *_grads: Tensor) -> Any:  # noqa: ANN401
+    def backward(ctx: Context, *_grads: Tensor) -> NoReturn:
         raise InputError(
             "the selective scan has first derivatives alone: posemamba.scan.reference, step by "
             "step, has second ones"

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from posemamba.scan.once import taken_once
+from posemamba.scan.once import Context, taken_once
 
 _SMALL_STATE = 1 << 17
 """Numbers in a state, over batch and groups, below which one thread works on it: S to batch 15."""
@@ -109,12 +108,12 @@ def _(
     return tuple(torch.empty_like(tensor) for tensor in (du, dt, A, B, C))
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ANN401
+def _save(ctx: Context, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
     ctx.save_for_backward(*inputs, output[2])
 
 
 def _gradients(
-    ctx: Any,  # noqa: ANN401
+    ctx: Context,
     dy: Tensor,
     d_state: Tensor,
     _starts: Tensor,

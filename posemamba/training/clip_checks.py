@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
-from posemamba.evaluation.clip_sets import why_unmeasurable
+from posemamba.evaluation.clip_sets import doubtful_size, why_unmeasurable
 from posemamba.skeleton import ROOT
 from posemamba.text import plural
 from posemamba.training.config import TrainConfig
 
 ROOT_OFFSET = 1e-3
 """Units: more than rounding, less than a joint's error."""
+
+
+_MOST_APART = 20.0
+"""Poses are in the image's unit: as large as the keypoints. Metres are two to five times that."""
 
 
 def check_training(clips: ClipSet, frames: int, name: str) -> None:
@@ -48,6 +53,22 @@ def check_validation(clips: ClipSet, name: str) -> None:
     """
     if (reason := why_unmeasurable(clips)) is not None:
         raise InputError(f"{name}: {reason}")
+
+
+def warn_of_units(clips: ClipSet, name: str) -> None:
+    """Tell of people who are no people's size, in millimetres or beside their own keypoints."""
+    if (doubt := doubtful_size(clips)) is not None:
+        warnings.warn(f"{name}: {doubt}", stacklevel=2)
+    sizes = [
+        float(np.median(np.ptp(each[..., :2], axis=2).max(axis=-1)))
+        for each in (clips.poses_3d, clips.keypoints_2d)
+    ]
+    if min(sizes) > 0 and max(sizes) > _MOST_APART * min(sizes):
+        warnings.warn(
+            f"{name}: people measure {sizes[0]:.3g} units in poses_3d and {sizes[1]:.3g} in "
+            "keypoints_2d: both should be in the image's unit",
+            stacklevel=2,
+        )
 
 
 def check_batches(sets: Sequence[ClipSet], config: TrainConfig, processes: int = 1) -> None:

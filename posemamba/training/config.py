@@ -15,10 +15,9 @@ from posemamba.config import MAX_D_MODEL, MAX_DEPTH, MAX_FRAMES, VARIANTS, PoseM
 from posemamba.errors import InputError
 from posemamba.model.blocks import SCAN_BACKENDS
 from posemamba.skeleton import NUM_JOINTS
+from posemamba.training.choices import AMP_TYPES, SCHEDULES
 from posemamba.training.losses import PoseLoss
 
-AMP_TYPES = ("none", "fp16", "bf16")
-SCHEDULES = ("exponential", "cosine")
 FINAL_RATE = 0.01
 """Where the cosine schedule ends, over the learning rate."""
 _MOST = 1e30
@@ -57,6 +56,7 @@ class TrainConfig:
         scan_order: a name of :data:`posemamba.scan_order.SCAN_ORDERS`.
         init: checkpoint to start from, instead of the seed's weights: of the same network, or of
             another number of frames, see :func:`posemamba.training.start.read_start`.
+        init_weights: which set of ``init``, where it holds several.
         branch_scale: factor of each residual branch's last layer in the seed's weights. Below 1 a
             deep network begins near its embedding, and does not settle for the mean pose.
         drop_path: stochastic depth of the last pair of blocks.
@@ -96,6 +96,7 @@ class TrainConfig:
     frames: int = MAX_FRAMES
     scan_order: str = "global-local"
     init: str | None = None
+    init_weights: str | None = None
     branch_scale: float = 1.0
     drop_path: float = 0.2
     scan: str = AUTO
@@ -154,6 +155,8 @@ class TrainConfig:
         _require(0 <= self.branch_scale <= 1, self, "branch_scale", "from 0 to 1")
         if self.init is not None and self.branch_scale != 1:
             raise InputError("branch_scale is of the seed's weights: leave it or init out")
+        if self.init is None and self.init_weights is not None:
+            raise InputError("init_weights (--weights) is for init: give that too, or leave it out")
         _require(self.ema is None or 0 < self.ema < 1, self, "ema", "between 0 and 1")
         seed = self.seed
         _require(type(seed) is int and 0 <= seed < 2**31, self, "seed", "from 0 to 2147483647")
@@ -194,7 +197,7 @@ def _require(fine: bool, config: TrainConfig, name: str, wanted: str) -> None:
         raise InputError(f"{name} is {getattr(config, name)!r}: it must be {wanted}")
 
 
-def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:  # noqa: ANN401
+def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainConfig:
     """Read a YAML file, ours or the authors'; ``overrides`` that are not None go first.
 
     Raises:
@@ -230,7 +233,7 @@ def read_train_config(path: str | os.PathLike[str], **overrides: Any) -> TrainCo
         raise InputError(f"'{path}': {error}") from None
 
 
-def train_config(**overrides: Any) -> TrainConfig:  # noqa: ANN401
+def train_config(**overrides: Any) -> TrainConfig:
     """A configuration of the keywords that are not None."""
     return TrainConfig(**_given(overrides))
 
@@ -239,7 +242,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _typed(path: Path, key: str, value: Any, wanted: str) -> Any:  # noqa: ANN401
+def _typed(path: Path, key: str, value: object, wanted: str) -> bool | int | float | str | None:
     if value is None and "None" in wanted:
         return None
     kind = wanted.split(" ")[0]
@@ -251,6 +254,6 @@ def _typed(path: Path, key: str, value: Any, wanted: str) -> Any:  # noqa: ANN40
         except ValueError:
             pass
     right = {"int": int, "bool": bool, "str": str}.get(kind)
-    if right is not None and type(value) is right:
+    if isinstance(value, int | str) and type(value) is right:
         return value
     raise InputError(f"'{path}': {key} is {value!r}, not {kind}")

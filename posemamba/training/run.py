@@ -115,7 +115,9 @@ class Run:
         self.batches = ClipBatches(train, config, device, self.processes.rank, self.processes.count)
         origins = {part or "not recorded" for clips in train for part in clips.origin.split("; ")}
         self._clips = [clips.sha256 for clips in train]
-        start = None if config.init is None else read_start(config.init, config.model_config())
+        start = None
+        if config.init is not None:
+            start = read_start(config.init, config.model_config(), config.init_weights)
         self.on_step = on_step
         if device.type == "cuda":  # TF32 products; what must be float32, the scan, is no product
             torch.set_float32_matmul_precision("high")

@@ -61,16 +61,17 @@ def interpolation_note(found: int, wanted: int) -> str:
     return f", its temporal embedding interpolated from {found} to {plural(wanted, 'frame')}"
 
 
-def read_start(init: str, wanted: PoseMambaConfig) -> Start:
+def read_start(init: str, wanted: PoseMambaConfig, weights: str | None = None) -> Start:
     """The weights of checkpoint ``init`` for a run that trains ``wanted``.
 
-    Another number of frames is told in a warning, see :func:`interpolate_frames`.
+    Another number of frames is told in a warning, see :func:`interpolate_frames`. ``weights``
+    names one of several sets.
 
     Raises:
         InputError: no checkpoint, or one of another network: the weights would not fit, or mean
             something else.
     """
-    checkpoint = read_checkpoint(init)
+    checkpoint = read_checkpoint(init, weights=weights)
     frames = checkpoint.config.frames
     found = dataclasses.replace(checkpoint.config, drop_path=wanted.drop_path, frames=wanted.frames)
     if checkpoint.scan_order_guessed:

@@ -124,6 +124,7 @@ def make_block(**sizes: object) -> BlockCase:
 
 #: Every direction a walk of its own.
 FOUR = Directions(order=(3, 0, 2, 1), reverse=(0, 1, 0, 1), limb_mask=(1, 0, 0, 1))
+LONG = Directions(limb_index=tuple(range(30, -1, -1)))
 WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's most
 
 
@@ -136,6 +137,7 @@ WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's m
         {"frames": 243},
         {"d_model": 64},
         {"d_model": 256, "frames": 243},
+        {"d_model": 256, "frames": 81, "directions": FOUR},
         {"frames": 1},  # too short for a preparing design
         {"batch": 2, "frames": 81},
         {"batch": 8, "frames": 27},
@@ -144,6 +146,9 @@ WIDE = Directions(limb_index=tuple(range(47, -1, -1)))  # 48 joints, a frame's m
         {"d_model": 64, "batch": 12, "frames": 81, "directions": FOUR},
         {"d_model": 256, "batch": 4, "frames": 81},  # too wide: blocks take turns
         {"d_model": 64, "batch": 5, "frames": 27},
+        {"d_model": 64, "frames": 81},  # the resident scan, whose exchange the convolution clears
+        {"d_model": 64, "frames": 243},
+        {"d_model": 64, "frames": 134, "joints": 31, "directions": LONG},  # blocks take turns
         {"frames": 13, "joints": 13, "directions": NO_LIMBS},
         {"frames": 141, "joints": 1, "directions": replace(BIDIRECTIONAL, limb_index=(0,))},
         {"frames": 5, "joints": 48, "directions": WIDE},

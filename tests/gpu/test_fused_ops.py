@@ -239,6 +239,16 @@ FIVE = Directions(order=(0, 1, 2, 3, 0), reverse=(0, 1, 0, 1, 1), limb_mask=(1, 
         {"head": True},
         {"head": True, "d_model": 128},
         {"head": True, "d_model": 256},
+        # On 132 SMs clusters of four blocks, then of two, of ever more positions; and in rounds.
+        {"d_model": 256, "frames": 27},
+        {"d_model": 256, "frames": 50},
+        {"d_model": 256, "frames": 81, "head": True, "position": True},
+        {"d_model": 256, "frames": 150, "directions": FLIPPED},
+        {"d_model": 256, "frames": 243, "position": True},
+        {"d_model": 256, "batch": 2, "frames": 243, "head": True},
+        {"d_model": 256, "batch": 130, "frames": 1},
+        {"d_model": 256, "joints": 1, "directions": replace(BIDIRECTIONAL, limb_index=(0,))},
+        {"d_model": 256, "frames": 27, "directions": FIVE},  # a block per 16 positions
         # On 132 SMs the design for batches, which five directions do not have.
         {"batch": 4, "frames": 243},
         {"batch": 801, "frames": 1},

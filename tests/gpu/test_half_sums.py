@@ -51,8 +51,8 @@ def test_every_rank(lib: ctypes.CDLL, config: int, rank: int, d_inner: int) -> N
 
 @pytest.mark.parametrize(
     ("frames", "joints"),
-    [(1, 1), (1, 17), (2, 1), (3, 11), (13, 5), (43, 3), (243, 17), (96, 4)],
-    ids=["1", "17", "2", "33", "65", "129", "4131", "384"],
+    [(1, 1), (1, 17), (2, 1), (3, 11), (13, 5), (43, 3), (14, 16), (15, 15), (243, 17), (96, 4)],
+    ids=["1", "17", "2", "33", "65", "129", "224", "225", "4131", "384"],
 )
 @pytest.mark.parametrize("config", RANKS)
 def test_length(lib: ctypes.CDLL, config: int, frames: int, joints: int) -> None:

@@ -138,7 +138,7 @@ def expected_poses(network: PoseMamba, clip: np.ndarray[Any, Any]) -> np.ndarray
 
 
 @pytest.mark.parametrize("optimize", ["auto", "composed", "off"])
-def test_network(network: PoseMamba, model: tuple[Path, float], optimize: Any) -> None:  # noqa: ANN401
+def test_network(network: PoseMamba, model: tuple[Path, float], optimize: Any) -> None:
     path, bound = model
     lift = OrtCuda(RuntimeOptions(optimize=optimize)).load(path)
     for shape in ((2, 81), (1, 1), (3, 27)):
@@ -147,7 +147,7 @@ def test_network(network: PoseMamba, model: tuple[Path, float], optimize: Any) -
 
 
 @pytest.mark.parametrize("optimize", ["auto", "composed", "off"])
-def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: Any) -> None:  # noqa: ANN401
+def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: Any) -> None:
     """Bound buffers and the provider's CUDA graph give what plain runs give."""
     path, limit = model
     runtime = OrtCuda(RuntimeOptions(optimize=optimize, cuda_graph=True))
@@ -168,7 +168,7 @@ def test_cuda_graph_replays_new_inputs(model: tuple[Path, float], optimize: Any)
 
 
 @pytest.mark.parametrize("optimize", ["auto", "composed"])
-def test_one_session_serves_several_threads(model: tuple[Path, float], optimize: Any) -> None:  # noqa: ANN401
+def test_one_session_serves_several_threads(model: tuple[Path, float], optimize: Any) -> None:
     """Outputs that lie over inputs are a call's own."""
     lift = OrtCuda(RuntimeOptions(optimize=optimize)).load(model[0])
     clips = [keypoints(seed, 1 + seed % 3, 27) for seed in range(6)]
@@ -200,7 +200,7 @@ def test_files_with_two_nodes_a_block_still_run(network: PoseMamba, tmp_path: Pa
 @pytest.mark.parametrize("fusion", ["auto", "composed"])
 def test_graph_is_wholly_on_the_gpu(
     model: tuple[Path, float],
-    fusion: Any,  # noqa: ANN401
+    fusion: Any,
     tmp_path: Path,
 ) -> None:
     """After the rewrite nothing but the shape's arithmetic is left to the CPU, and no copy."""
@@ -222,7 +222,7 @@ def test_graph_is_wholly_on_the_gpu(
 
 
 @pytest.mark.parametrize("precision", NETWORK_BOUNDS)
-def test_torch_runtime(network: PoseMamba, precision: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_torch_runtime(network: PoseMamba, precision: Any, tmp_path: Path) -> None:
     checkpoint = tmp_path / "C.safetensors"
     save_checkpoint(network, checkpoint)
     options = RuntimeOptions(precision=precision)

@@ -68,13 +68,13 @@ def test_a_piece_of_no_steps_keeps_the_state(given: bool) -> None:
     assert np.array_equal(state, start if given else np.zeros_like(start))
 
 
-def root_mean_square(values: Any) -> float:  # noqa: ANN401
+def root_mean_square(values: Any) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("name", CASES)
-def test_forks(name: str, precision: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_forks(name: str, precision: Any, tmp_path: Path) -> None:
     case = CASES[name]
     network = load_checkpoint(case.checkpoint, scan_order=case.scan)
     export_onnx(network, tmp_path / "m.onnx", ExportOptions(precision=precision))

@@ -39,7 +39,7 @@ def poisoned() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-def check_cross(official: bool = False, **row: Any) -> None:  # noqa: ANN401
+def check_cross(official: bool = False, **row: Any) -> None:
     case = kernel_cases.cross_scan_case(**row)
     dy = kernel_gradients.cotangent(case.x)
     truth, plain = (
@@ -50,7 +50,7 @@ def check_cross(official: bool = False, **row: Any) -> None:  # noqa: ANN401
     kernel_gradients.check_gradients(found, truth, plain, FLOOR)
 
 
-def check_scan(**row: Any) -> None:  # noqa: ANN401
+def check_scan(**row: Any) -> None:
     case = kernel_cases.scan_case(**row)
     dy = kernel_gradients.cotangent(case.u)
     truth, plain = (
@@ -197,7 +197,7 @@ def test_a_network_trains_through_them(half: bool, official: bool) -> None:
     network.set_official_limb_gradient(official)
     keypoints = torch.rand(2, 27, 17, 2, device="cuda")
 
-    def gradients_of(scan: Any) -> dict[str, Tensor]:  # noqa: ANN401
+    def gradients_of(scan: Any) -> dict[str, Tensor]:
         network.set_scan(scan).zero_grad()
         with torch.autocast("cuda", torch.float16, enabled=half):
             loss = network(keypoints).float().square().mean()

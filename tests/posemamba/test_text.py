@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from posemamba.errors import InputError
 from posemamba.text import (
     json_text,
     markdown_table,
     one_line,
+    parse_json,
+    pasted,
     plural,
     printable,
     problem,
@@ -52,10 +56,28 @@ def test_json_is_text(name: str, expected: str) -> None:
     expected.encode()
 
 
+def test_a_key_that_comes_again_is_told() -> None:
+    assert parse_json('{"a": [{"b": 1}, {"b": 2}], "b": null}') == {
+        "a": [{"b": 1}, {"b": 2}],
+        "b": None,
+    }
+    for text in ('{"a": 1, "b": 2, "a": 1}', '[{"c": {"a": 1, "a": 2}}]'):
+        with pytest.raises(InputError, match="it has 'a' 2 times"):
+            parse_json(text)
+
+
 def test_messages_are_one_printable_line() -> None:
     assert one_line("a\nb\x1b[31m  c") == "a b [31m c"
     assert printable("x" * 100, 10) == "xxxxxxx..."
     assert str(problem("a\nb.npz", "holds\nNaN")) == "a?b.npz: holds NaN"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("a/b.onnx", "a/b.onnx"), ("a b.onnx", "'a b.onnx'"), ("-a b.onnx", "'./-a b.onnx'")],
+)
+def test_names_to_paste(name: str, word: str) -> None:
+    assert pasted(name) == pasted(Path(name)) == word
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ from pathlib import Path
 from native_build import missing_tools, pip_download, run
 from places import ROOT
 
-#: What CI must have; elsewhere their absence skips.
-REQUIRE_VARIABLE = "POSEMAMBA_REQUIRE_ARM64"
 TOOLS = ("aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "qemu-aarch64")
 APT = "apt-get install gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user"
 TOOLCHAIN = ROOT / "cmake" / "aarch64-linux-gnu.cmake"

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
+from absence import lacking
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = (
@@ -44,9 +44,7 @@ def require_chromium() -> str:
     for name in _NAMES:
         if found := shutil.which(name):
             return found
-    if os.environ.get("POSEMAMBA_REQUIRE_CHROMIUM") == "1":
-        pytest.fail("chromium is not installed, and POSEMAMBA_REQUIRE_CHROMIUM=1 asks for it")
-    pytest.skip("chromium is not installed: apt-get install chromium")
+    lacking("chromium is not installed: apt-get install chromium", "CHROMIUM")
 
 
 class Page:
@@ -69,7 +67,7 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
-    def send(self, method: str, **params: Any) -> Any:  # noqa: ANN401 (the protocol's JSON)
+    def send(self, method: str, **params: Any) -> Any:
         """The result of one command; events that come meanwhile are noted."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": params}
@@ -94,7 +92,7 @@ class Page:
         self.send("Page.navigate", url=file.resolve().as_uri())
         self.wait_for("document.readyState === 'complete'")
 
-    def evaluate(self, expression: str) -> Any:  # noqa: ANN401 (any JSON)
+    def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression; promises are awaited."""
         done = self.send(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
@@ -118,7 +116,7 @@ class Page:
             typed = text if kind == "keyDown" else ""
             self.send("Input.dispatchKeyEvent", type=kind, key=key, text=typed)
 
-    def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:  # noqa: ANN401
+    def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1,
                   clickCount=1, **more)  # fmt: skip
 

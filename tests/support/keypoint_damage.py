@@ -72,7 +72,7 @@ ARCHIVES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def outcome(path: Path, **options: Any) -> Recording | None:  # noqa: ANN401
+def outcome(path: Path, **options: Any) -> Recording | None:
     """A recording that holds together, or None for one that was refused in a line."""
     try:
         recording = read(path, **options)
@@ -95,7 +95,7 @@ def outcome(path: Path, **options: Any) -> Recording | None:  # noqa: ANN401
     return recording
 
 
-def write_document(name: str, document: Any, folder: Path) -> Path:  # noqa: ANN401
+def write_document(name: str, document: Any, folder: Path) -> Path:
     """As its tool writes it: one document, or one a line."""
     path = folder / "f.json"
     if name == "lines" and isinstance(document, list):
@@ -105,7 +105,7 @@ def write_document(name: str, document: Any, folder: Path) -> Path:  # noqa: ANN
     return path
 
 
-def damaged(document: Any, rng: random.Random) -> Any:  # noqa: ANN401
+def damaged(document: Any, rng: random.Random) -> Any:
     """A copy with one to three things replaced, removed, doubled or renamed."""
     document = copy.deepcopy(document)
     for _ in range(rng.randint(1, 3)):
@@ -151,7 +151,7 @@ def damage_archive(path: Path, rng: random.Random) -> None:
             archive.writestr(name, content)
 
 
-def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:  # noqa: ANN401
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths to everything in a document, the numbers of long lists but for the first two."""
     found = [at] if at else []
     if isinstance(value, dict):

@@ -167,7 +167,7 @@ def triples(points: Array, confidence: float = 0.8) -> list[float]:
     return values
 
 
-def dump(path: Path, value: Any) -> Path:  # noqa: ANN401
+def dump(path: Path, value: Any) -> Path:
     path.write_text(json.dumps(value), encoding="utf-8")
     return path
 
@@ -360,7 +360,7 @@ def normalised(points: Array) -> Array:
     return points / WIDTH * 2 - [1, HEIGHT / WIDTH]
 
 
-def lines(positions: Array, **header: Any) -> str:  # noqa: ANN401
+def lines(positions: Array, **header: Any) -> str:
     """Our newline-delimited JSON, with a header where there is anything to say."""
     documents: list[Any] = [header] if header else []
     documents += [

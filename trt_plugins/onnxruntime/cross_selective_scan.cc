@@ -2,7 +2,38 @@
 
 namespace posemamba::ort {
 namespace {
-enum InputIndex : size_t { kX, kXDbl, kDtWeight, kDtBias, kA, kD };
+enum InputIndex : size_t { kX, kXDbl, kWeights };
+}
+
+Status* CrossTensors::read(const Api* api, const KernelContext* context) {
+  const char* op = CrossSelectiveScan::kName;
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kX, 4, op, &x));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kXDbl, 4, op, &x_dbl));
+  return read_weights(api, context, op, kWeights);
+}
+
+Status* CrossTensors::read_weights(const Api* api, const KernelContext* context, const char* op,
+                                   size_t first) {
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first, 3, op, &dt_weight));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + 1, 2, op, &dt_bias));
+  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + 2, 3, op, &A));
+  return read_input(api, context, first + 3, 2, op, &D);
+}
+
+Status* CrossTensors::check(const Api* api, const char* op, int64_t k, int64_t d_state,
+                            int64_t dt_rank) const {
+  const int64_t inner = x.dims[3];
+  const bool grids_agree =
+      x.dims[0] == x_dbl.dims[0] && x.dims[1] == x_dbl.dims[1] && x.dims[2] == x_dbl.dims[2];
+  if (!grids_agree || x_dbl.dims[3] != k * (dt_rank + 2 * d_state)) {
+    return invalid(api, op, "x_dbl must be [batch, frames, joints, K * (dt_rank + 2 * d_state)]");
+  }
+  if (!dt_weight.is({k, inner, dt_rank}) || !dt_bias.is({k, inner}) || !A.is({k, inner, d_state}) ||
+      !D.is({k, inner})) {
+    return invalid(
+        api, op, "dt_weight, dt_bias, A or D does not match x, the directions and the attributes");
+  }
+  return nullptr;
 }
 
 Status* CrossSelectiveScan::read(const KernelInfo* info) {
@@ -31,50 +62,22 @@ Status* CrossSelectiveScan::read(const KernelInfo* info) {
 }
 
 Status* CrossSelectiveScan::bind(KernelContext* context, Params* params) const {
-  Tensor x, x_dbl, dt_weight, dt_bias, A, D;
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kX, 4, kName, &x));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kXDbl, 4, kName, &x_dbl));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtWeight, 3, kName, &dt_weight));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtBias, 2, kName, &dt_bias));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kA, 3, kName, &A));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kD, 2, kName, &D));
-
-  PM_ORT_RETURN_IF_ERROR(fill(kName, x, x_dbl, dt_weight, dt_bias, A, D, params));
-  return make_output(api, context, 0, x.dims, x.rank, &params->y);
+  CrossTensors given;
+  PM_ORT_RETURN_IF_ERROR(given.read(api, context));
+  PM_ORT_RETURN_IF_ERROR(fill(kName, given, params));
+  return make_output(api, context, 0, given.x.dims, given.x.rank, &params->y);
 }
 
-Status* CrossSelectiveScan::fill(const char* op, const Tensor& x, const Tensor& x_dbl,
-                                 const Tensor& dt_weight, const Tensor& dt_bias, const Tensor& A,
-                                 const Tensor& D, Params* params) const {
-  const int64_t k = node.directions, inner = x.dims[3], n = node.d_state, r = node.dt_rank;
-  const bool grids_agree =
-      x.dims[0] == x_dbl.dims[0] && x.dims[1] == x_dbl.dims[1] && x.dims[2] == x_dbl.dims[2];
-  if (!grids_agree || x_dbl.dims[3] != k * (r + 2 * n)) {
-    return invalid(api, op, "x_dbl must be [batch, frames, joints, K * (dt_rank + 2 * d_state)]");
-  }
-  if (!dt_weight.is({k, inner, r}) || !dt_bias.is({k, inner}) || !A.is({k, inner, n}) ||
-      !D.is({k, inner})) {
-    return invalid(api, op, "dt_weight, dt_bias, A or D does not match x and the attributes");
-  }
-  if (static_cast<int64_t>(limb_count) != x.dims[2]) {
+Status* CrossSelectiveScan::fill(const char* op, const CrossTensors& given, Params* params) const {
+  PM_ORT_RETURN_IF_ERROR(given.check(api, op, node.directions, node.d_state, node.dt_rank));
+  const auto& grid = given.x.dims;
+  if (static_cast<int64_t>(limb_count) != grid[2]) {
     return invalid(api, op, "limb_index must have one entry for each joint of x");
   }
-
-  Params& filled = *params;
-  filled = node;
-  filled.x = x.data;
-  filled.x_dbl = x_dbl.data;
-  filled.dt_weight = dt_weight.floats();
-  filled.dt_bias = dt_bias.floats();
-  filled.A = A.floats();
-  filled.D = D.floats();
-  filled.batch = x.dims[0];
-  filled.frames = x.dims[1];
-  filled.joints = static_cast<int32_t>(x.dims[2]);
-  filled.d_inner = static_cast<int32_t>(inner);
-  filled.x_stride = inner;
-  filled.x_dbl_stride = x_dbl.dims[3];
-  filled.y_stride = inner;
+  *params = node;
+  given.place(params);
+  params->frames = grid[1];
+  params->joints = static_cast<int32_t>(grid[2]);
   return nullptr;
 }
 

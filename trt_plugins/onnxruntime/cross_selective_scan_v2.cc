@@ -2,17 +2,7 @@
 
 namespace posemamba::ort {
 namespace {
-enum InputIndex : size_t {
-  kX,
-  kXDbl,
-  kDtWeight,
-  kDtBias,
-  kA,
-  kD,
-  kScanIndex,
-  kNeighbourIndex,
-  kReset
-};
+enum InputIndex : size_t { kScanIndex = CrossSelectiveScan::kRequired, kNeighbourIndex, kReset };
 }
 
 Status* AnyCrossSelectiveScan::read(const KernelInfo* info) {
@@ -41,55 +31,30 @@ Status* AnyCrossSelectiveScan::bind(KernelContext* context, Params* params) cons
 
 Status* AnyCrossSelectiveScan::bind_tables(KernelContext* context, const Tensor& scan_index,
                                            pm_indexed_scan_params* params) const {
-  Tensor x, x_dbl, dt_weight, dt_bias, A, D, neighbour_index, reset_length;
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kX, 4, kName, &x));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kXDbl, 4, kName, &x_dbl));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtWeight, 3, kName, &dt_weight));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kDtBias, 2, kName, &dt_bias));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kA, 3, kName, &A));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, kD, 2, kName, &D));
+  CrossTensors given;
+  Tensor neighbour_index, reset_length;
+  PM_ORT_RETURN_IF_ERROR(given.read(api, context));
   PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kNeighbourIndex, 2, kName, &neighbour_index));
   PM_ORT_RETURN_IF_ERROR(read_optional(api, context, kReset, 1, kName, &reset_length));
-
-  const int64_t k = scan_index.dims[0], inner = x.dims[3], n = d_state, r = dt_rank;
-  const bool grids_agree =
-      x.dims[0] == x_dbl.dims[0] && x.dims[1] == x_dbl.dims[1] && x.dims[2] == x_dbl.dims[2];
-  if (!grids_agree || x_dbl.dims[3] != k * (r + 2 * n)) {
-    return invalid(api, kName,
-                   "x_dbl must be [batch, frames, joints, K * (dt_rank + 2 * d_state)]");
-  }
-  if (!dt_weight.is({k, inner, r}) || !dt_bias.is({k, inner}) || !A.is({k, inner, n}) ||
-      !D.is({k, inner})) {
-    return invalid(api, kName,
-                   "dt_weight, dt_bias, A or D does not match x, scan_index and the attributes");
-  }
+  const int64_t k = scan_index.dims[0];
+  PM_ORT_RETURN_IF_ERROR(given.check(api, kName, k, d_state, dt_rank));
   if ((neighbour_index.rank != 0 && neighbour_index.dims != scan_index.dims) ||
       (reset_length.rank != 0 && !reset_length.is({k}))) {
     return invalid(api, kName, "neighbour_index or reset_length does not match scan_index");
   }
 
-  pm_indexed_scan_params& filled = *params;
-  filled = pm_indexed_scan_params{};
-  filled.x = x.data;
-  filled.x_dbl = x_dbl.data;
-  filled.dt_weight = dt_weight.floats();
-  filled.dt_bias = dt_bias.floats();
-  filled.A = A.floats();
-  filled.D = D.floats();
-  filled.scan_index = scan_index.ints();
-  filled.neighbour_index = neighbour_index.ints();
-  filled.reset_length = reset_length.ints();
-  filled.batch = x.dims[0];
-  filled.positions = x.dims[1] * x.dims[2];
-  filled.steps = scan_index.dims[1];
-  filled.d_inner = static_cast<int32_t>(inner);
-  filled.d_state = d_state;
-  filled.dt_rank = dt_rank;
-  filled.directions = static_cast<int32_t>(k);
-  filled.dtype = dtype;
-  filled.x_stride = filled.y_stride = inner;
-  filled.x_dbl_stride = x_dbl.dims[3];
-  return make_output(api, context, 0, x.dims, x.rank, &filled.y);
+  *params = pm_indexed_scan_params{};
+  given.place(params);
+  params->scan_index = scan_index.ints();
+  params->neighbour_index = neighbour_index.ints();
+  params->reset_length = reset_length.ints();
+  params->positions = given.x.dims[1] * given.x.dims[2];
+  params->steps = scan_index.dims[1];
+  params->d_state = d_state;
+  params->dt_rank = dt_rank;
+  params->directions = static_cast<int32_t>(k);
+  params->dtype = dtype;
+  return make_output(api, context, 0, given.x.dims, given.x.rank, &params->y);
 }
 
 }  // namespace posemamba::ort

@@ -19,8 +19,8 @@ enum BlockInput : size_t {
   kProjection,
   kBlockWeights
 };
-// From the first weight on.
-enum Weight : size_t { kDtWeight, kDtBias, kA, kD, kVectors, kOutProj, kFc1, kFc2, kNext };
+// From the first weight on; a scan has four.
+enum Weight : size_t { kScanWeights, kVectors = 4, kOutProj, kFc1, kFc2, kNext };
 
 bool packed(const Tensor& t, int64_t outputs, int64_t inputs) {
   return t.is({outputs / kTile, inputs / kTile, 32, 8});
@@ -143,17 +143,17 @@ Status* TailBase::read_activations(KernelContext* context, const char* op,
 Status* TailBase::bind_tail(KernelContext* context, const char* op, const Activations& given,
                             size_t first, pm_block_tail_params* params) const {
   const auto& [u, x_dbl, xz, residual] = given;
-  Tensor dt_weight, dt_bias, A, D, vectors, out_proj, fc1, fc2;
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kDtWeight, 3, op, &dt_weight));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kDtBias, 2, op, &dt_bias));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kA, 3, op, &A));
-  PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kD, 2, op, &D));
+  CrossTensors scanned;
+  scanned.x = u;
+  scanned.x_dbl = x_dbl;
+  PM_ORT_RETURN_IF_ERROR(scanned.read_weights(api, context, op, first + kScanWeights));
+  Tensor vectors, out_proj, fc1, fc2;
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kVectors, 1, op, &vectors));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kOutProj, 4, op, &out_proj));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kFc1, 4, op, &fc1));
   PM_ORT_RETURN_IF_ERROR(read_input(api, context, first + kFc2, 4, op, &fc2));
   *params = pm_block_tail_params{};
-  PM_ORT_RETURN_IF_ERROR(scan.fill(op, u, x_dbl, dt_weight, dt_bias, A, D, &params->scan));
+  PM_ORT_RETURN_IF_ERROR(scan.fill(op, scanned, &params->scan));
   const int64_t d = residual.dims[3];
   auto grid = residual.dims;
   grid[3] = 2 * d;

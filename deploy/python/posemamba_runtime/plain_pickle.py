@@ -13,9 +13,13 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+
+Plain: TypeAlias = Any
+"""Numbers, text, arrays of numbers, and lists, tuples and dictionaries of these."""
 
 _KINDS = re.compile(r"[biuf][1248]|[SU][0-9]{1,4}|O8?")
 _ORDERS = ("<", ">", "|", "=")
@@ -81,7 +85,7 @@ class _Array:
             self.value = _decode(content, kind, shape, "F" if fortran else "C")
 
 
-def _nested(content: object, shape: tuple[object, ...], fortran: object) -> Any:  # noqa: ANN401
+def _nested(content: object, shape: tuple[object, ...], fortran: object) -> object:
     """An array of objects as lists in lists."""
     sides = [side for side in shape if isinstance(side, int) and side > 0]
     wrong = len(shape) > 1 and (fortran or len(sides) < len(shape))
@@ -96,15 +100,16 @@ def _nested(content: object, shape: tuple[object, ...], fortran: object) -> Any:
     return content
 
 
-def _decode(content: object, kind: object, shape: object, order: object = "C") -> Any:  # noqa: ANN401
+def _decode(content: object, kind: object, shape: object, order: object = "C") -> npt.NDArray[Any]:
     raw = content.encode("latin1") if isinstance(content, str) else content
     if not isinstance(kind, _Type) or kind.holds_objects or not isinstance(raw, bytes | bytearray):
         raise Refused("numpy.ndarray of no plain numbers")
     flat = np.frombuffer(raw, dtype=kind.numpy())
-    return flat.reshape(shape, order=order)  # type: ignore[call-overload]
+    numbers: npt.NDArray[Any] = flat.reshape(shape, order=order)  # type: ignore[call-overload]
+    return numbers
 
 
-def _scalar(kind: object, content: object) -> Any:  # noqa: ANN401
+def _scalar(kind: object, content: object) -> object:
     return _decode(content, kind, ()).item()
 
 
@@ -139,7 +144,7 @@ _STAND_INS: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+    def find_class(self, module: str, name: str) -> Callable[..., object]:
         try:
             return _STAND_INS[module, name]
         except KeyError:
@@ -166,7 +171,7 @@ def _require_claims(stream: IO[bytes]) -> None:
     stream.seek(start)
 
 
-def load_plain(stream: IO[bytes]) -> Any:  # noqa: ANN401
+def load_plain(stream: IO[bytes]) -> Plain:
     """What a pickle holds; arrays of objects become lists.
 
     Raises:
@@ -183,7 +188,7 @@ class _Plain:
     def __init__(self) -> None:
         self.left = _MOST
 
-    def __call__(self, value: Any, depth: int = 0) -> Any:  # noqa: ANN401
+    def __call__(self, value: Plain, depth: int = 0) -> Plain:
         self.left -= 1
         if depth > _DEEPEST or self.left < 0:
             raise Refused("containers nested too deeply")

@@ -22,10 +22,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pmexport.format.files import read_report_json
 from posemamba.text import one_line, problem
+
+Reported: TypeAlias = Any
+"""Whatever a report holds where a number should be."""
 
 LEAST_CHANGE = 0.05
 """Less than this share is no change: clocks and caches alone make so much between two processes."""
@@ -238,12 +241,12 @@ def _sample(row: dict[str, Any]) -> Sample:
 
 
 def checked_sample(
-    median: Any,  # noqa: ANN401 (whatever a report holds)
-    best: Any,  # noqa: ANN401
-    mad: Any,  # noqa: ANN401
-    runs: Any,  # noqa: ANN401
-    spread: Any = None,  # noqa: ANN401
-    waited: Any = None,  # noqa: ANN401
+    median: Reported,
+    best: Reported,
+    mad: Reported,
+    runs: Reported,
+    spread: Reported = None,
+    waited: Reported = None,
 ) -> Sample:
     """A sample that somebody wrote down.
 

@@ -29,6 +29,7 @@ from posemamba.text import table
 PROFILED = ("ort-cpu", "ort-cuda")
 """Runtimes that write a profile."""
 RUNS = 20
+_SHOWN = 15  # modules in a table, before the others share a row
 _WARMUP = 3
 _SUFFIX = "_kernel_time"
 _BLOCKED = "_nchwc"  # ONNX Runtime's ending of a convolution in its own layout
@@ -92,19 +93,19 @@ def profile_layers(
     return layers_of(events, module_names(graph, {node.name for node in file.nodes}))
 
 
-def module_names(graph: Any, exported: set[str]) -> dict[str, str]:  # noqa: ANN401
+def module_names(graph: onnx.GraphProto, exported: set[str]) -> dict[str, str]:
     """The module of every node that the runtime ran, by the node's name.
 
     Args:
-        graph: as it was run, ``onnx.GraphProto``.
+        graph: as it was run.
         exported: names of the file's nodes.
     """
-    readers: dict[str, Any] = {}
+    readers: dict[str, onnx.NodeProto] = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, node)
 
-    def origin(node: Any, steps: int = 3) -> str:  # noqa: ANN401
+    def origin(node: onnx.NodeProto, steps: int = 3) -> str:
         own = node.name.partition("/")[0].removesuffix(_BLOCKED)
         for name in (own, *node.output):
             if name in exported:
@@ -138,14 +139,14 @@ def layers_of(events: list[Mapping[str, Any]], modules: Mapping[str, str]) -> li
     return sorted(found, key=lambda layer: -layer.ms)
 
 
-def layer_table(layers: list[Layer], most: int = 15) -> tuple[tuple[str, ...], list[list[str]]]:
+def layer_table(layers: list[Layer]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and rows: the longest, and what is left in one row."""
     rows = [
         [each.module, f"{each.ms:.3f}", f"{100 * each.share:.1f}", str(each.nodes),
          ", ".join(list(each.kinds)[:2])]
-        for each in layers[:most]
+        for each in layers[:_SHOWN]
     ]  # fmt: skip
-    rest = layers[most:]
+    rest = layers[_SHOWN:]
     if rest:
         ms, share, nodes = (
             sum(getattr(each, key) for each in rest) for key in ("ms", "share", "nodes")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pmexport.bench.measure import HostBound, measure
 from pmexport.bench.run import BenchRequest
@@ -13,6 +14,7 @@ from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.base import FloatArray
+from pmexport.runtimes.files import other_runtimes
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 from posemamba.text import plural
@@ -35,8 +37,7 @@ def run_module_bench(request: BenchRequest, model: ModelFile) -> dict[str, Any]:
         "--batch": request.batch,
         "--frames": request.frames,
         "--precision": request.precision,
-        f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
-        or None,
+        **other_runtimes(request.runtimes),
     }
     model.refuse_options(given, ", timed with --runtime ort-cpu at the shapes it was exported with")
     session = open_any_session(model, request.threads, [CPU_PROVIDER])
@@ -83,7 +84,7 @@ def module_bench_lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _numbers(shape: list[int], dtype: str) -> Any:  # noqa: ANN401
+def _numbers(shape: list[int], dtype: str) -> npt.NDArray[Any]:
     """Normal numbers, or zeros where they are whole: row 0 of an embedding is always there."""
     if dtype == "float32":
         return np.random.default_rng(0).standard_normal(shape).astype(np.float32)

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 from pmexport.bench.meters import INTERVAL_S, Reading
@@ -52,7 +53,7 @@ class Nvml:
     measures_host = False
     notes: tuple[str, ...] = ()
 
-    def __init__(self, library: Any, device: Any) -> None:  # noqa: ANN401
+    def __init__(self, library: ModuleType, device: object) -> None:
         self._nvml = library
         self._device = device
 

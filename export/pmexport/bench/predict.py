@@ -19,6 +19,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pmexport.bench.calibration import FORWARDS, KERNELS, OTHER_DEVICE
 from pmexport.runtimes.base import Runnable
@@ -149,6 +150,7 @@ FLOWS: dict[str, tuple[str, ...]] = {
 """Our fused kernels; and our scan between a framework's own products, as TensorRT runs it."""
 
 Row = tuple[Shape, float]
+Factors = npt.NDArray[np.float64]
 
 
 @cache
@@ -170,20 +172,22 @@ def measured_rows(part: str) -> tuple[Row, ...]:
     return tuple(found)
 
 
-def fit(part: str, rows: Iterable[Row]) -> Any:  # noqa: ANN401
+def fit(part: str, rows: Iterable[Row]) -> Factors:
     """Factors of a part's features that fit the rows, by relative error."""
     rows = list(rows)
     measured = np.array([us for _, us in rows])
     features = np.array([PARTS[part](shape, CALIBRATED) for shape, _ in rows])
-    return np.linalg.lstsq(features / measured[:, None], np.ones(len(rows)), rcond=None)[0]
+    relative = features / measured[:, None]
+    factors: Factors = np.linalg.lstsq(relative, np.ones(len(rows)), rcond=None)[0]
+    return factors
 
 
 @cache
-def _factors(part: str) -> Any:  # noqa: ANN401
+def _factors(part: str) -> Factors:
     return fit(part, measured_rows(part))
 
 
-def part_us(part: str, shape: Shape, device: Device, factors: Any = None) -> float:  # noqa: ANN401
+def part_us(part: str, shape: Shape, device: Device, factors: Factors | None = None) -> float:
     """Microseconds of a part; ``factors`` others than those of all rows."""
     used = _factors(part) if factors is None else factors
     return float(np.dot(PARTS[part](shape, device), used))

@@ -22,6 +22,7 @@ from pmexport.format.limits import check_elements, check_frames
 from pmexport.format.memory import check_room
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Precision, Rewrite
+from pmexport.format.paths import NamesFiles
 from pmexport.runtimes.base import (
     Bindable,
     Bound,
@@ -43,7 +44,7 @@ _ENGINES = (TENSORRT, TENSORRT_RTX)
 
 
 @dataclass(frozen=True)
-class BenchRequest:
+class BenchRequest(NamesFiles):
     """What to time.
 
     Attributes:

@@ -20,6 +20,7 @@ from pmexport.check.observe import Seen
 from pmexport.check.points import Point
 from pmexport.runtimes.base import FloatArray
 from posemamba.errors import InputError
+from posemamba.text import Json
 
 _GROUP_BYTES = 256 * 2**20
 """Of one side's tensors that are held at a time."""
@@ -149,7 +150,7 @@ class BisectReport:
         return dict(_finite(told))
 
 
-def _finite(value: Any) -> Any:  # noqa: ANN401 (any JSON)
+def _finite(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 from pathlib import Path
 
 from pmexport.check.bisect import BisectReport, Difference, Limits, PairResult, Statistics
 from pmexport.check.keep import KeepReport
-from posemamba.text import plural, table
+from posemamba.text import pasted, plural, table
 
 _SHOWN = 8
 
@@ -40,7 +39,7 @@ def keep_lines(report: KeepReport, path: Path) -> list[str]:
     return [
         f"Keep: {names}{f' and {more} more' if more > 0 else ''} in fp32: drift "
         f"{report.drift_mm:.3g} mm, {without} without ({tried}; none of them can be left out)",
-        f"  written as {path}: pmexport onnx --fp16 --keep {shlex.quote(str(path))} --ckpt C",
+        f"  written as {path}: pmexport onnx --fp16 --keep {pasted(path)} --ckpt C",
     ]
 
 

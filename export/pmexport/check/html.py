@@ -13,7 +13,7 @@ _PAGE = Path(__file__).parent / "report_page.html"
 _PLACE = "@DATA@"
 
 
-def html_report(outcome: CheckOutcome, found: Sequence[str] = ()) -> str:
+def html_report(outcome: CheckOutcome, found: Sequence[str]) -> str:
     """The page.
 
     Args:

@@ -66,7 +66,7 @@ def _poses(outcome: CheckOutcome, name: str, keypoints_2d: FloatArray) -> FloatA
         return None
 
 
-def _rounded(values: FloatArray, digits: int) -> Any:  # noqa: ANN401 (nested lists)
+def _rounded(values: FloatArray, digits: int) -> list[Any]:
     if values.ndim > 1:
         return [_rounded(each, digits) for each in values]
     return [round(float(v), digits) if math.isfinite(v) else None for v in np.asarray(values)]

@@ -21,6 +21,7 @@ from pmexport.check.request import CheckRequest
 from pmexport.format.file import ModelFile
 from pmexport.format.files import file_sha256
 from pmexport.format.names import CPU_PROVIDER
+from pmexport.runtimes.files import other_runtimes
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 from posemamba.files.input import require_file
@@ -165,8 +166,7 @@ def check_kept_outputs(request: CheckRequest, model: ModelFile) -> ModuleReport:
         "--scan-order": request.scan_order,
         "--mpjpe-mm": request.mpjpe_mm,
         "--load-outputs": request.load_outputs,
-        f"--runtime {' and '.join(request.runtimes)}": request.runtimes not in ((), ("ort-cpu",))
-        or None,
+        **other_runtimes(request.runtimes),
     }
     model.refuse_options(given)
     return run_module_check(model, read_module_reference(request.reference), request.atol)

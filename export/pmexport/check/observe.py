@@ -8,7 +8,7 @@ somebody looks at. So the poses of an observed run are always returned beside wh
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from posemamba.model.network import PoseMamba
 
 Seen = dict[Point, FloatArray]
+Note = Callable[[Point, "Tensor"], None]
 
 
 def torch_points(network: PoseMamba, keypoints_2d: FloatArray) -> dict[Point, tuple[int, ...]]:
@@ -53,7 +54,7 @@ def torch_values(
     return _run(network, keypoints_2d, note), seen
 
 
-def _run(network: PoseMamba, keypoints_2d: FloatArray, note: Any) -> FloatArray:  # noqa: ANN401
+def _run(network: PoseMamba, keypoints_2d: FloatArray, note: Note) -> FloatArray:
     """Run with hooks; ``note`` is called with each point and its tensor."""
     import torch
     from torch.nn import functional as F

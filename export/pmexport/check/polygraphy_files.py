@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from posemamba.errors import InputError
 from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.text import plural, printable, problem
+
+if TYPE_CHECKING:
+    from polygraphy.comparator import IterationResult
 
 _LEAST_LIMIT = 64 << 20
 """Bytes that a file of results may have, however short the clips are."""
@@ -117,7 +120,7 @@ def _no_results(path: Path) -> InputError:
     return problem(path, f"is not what Polygraphy saves: write it with {_MAKE.format(path.name)}")
 
 
-def _poses(path: Path, runner: str, iteration: Any) -> FloatArray:  # noqa: ANN401 (Polygraphy's)
+def _poses(path: Path, runner: str, iteration: IterationResult) -> FloatArray:
     if OUTPUT_NAME not in iteration:
         held = ", ".join(f"'{printable(name, 30)}'" for name in iteration) or "nothing"
         raise problem(path, f"'{runner}' gave no '{OUTPUT_NAME}', it gave {held}: run that model")

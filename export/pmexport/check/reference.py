@@ -27,7 +27,7 @@ from posemamba.files.input import require_file
 from posemamba.files.output import replacing
 from posemamba.pose.preprocess import MOST_NORMALISED
 from posemamba.skeleton import NUM_JOINTS
-from posemamba.text import printable, problem
+from posemamba.text import parse_json, printable, problem
 
 SUFFIX = ".reference.npz"
 _INPUT, _OUTPUT, _FACTS = "keypoints_2d", "poses_3d", "reference"
@@ -177,12 +177,12 @@ def _read_arrays(path: Path) -> dict[str, Any]:
         raise problem(path, "is damaged or cut short: copy or write it again") from None
 
 
-def _read_facts(held: Any, path: Path) -> tuple[dict[str, str] | None, list[str]]:  # noqa: ANN401
+def _read_facts(held: object, path: Path) -> tuple[dict[str, str] | None, list[str]]:
     """What ``pmexport onnx`` said of the pairs, and their names; None and no names elsewhere."""
     if held is None:
         return None, []
     try:
-        said = json.loads(str(held))
+        said = parse_json(str(held))
         facts = {key: printable(said[key], 100) for key in _FACT_KEYS}
         return facts, [printable(name, 100) for name in said["names"]]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pmexport.check.cases import Case
+from pmexport.format.paths import NamesFiles
 from pmexport.runtimes.base import FloatArray
 from posemamba.pose.clips import DEFAULT_READING, Reading
 
@@ -19,7 +20,7 @@ height that is near 1 m; one scale for all clips keeps the figures comparable.""
 
 
 @dataclass(frozen=True)
-class CheckRequest:
+class CheckRequest(NamesFiles):
     """What to check, and how strictly.
 
     Attributes:

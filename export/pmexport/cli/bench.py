@@ -19,13 +19,13 @@ from pmexport.cli.options import (
     PATH,
     TF32,
     THREADS,
-    WEIGHTS,
     Positive,
     runtime_option,
     write_text,
 )
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import Fusion, Precision
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution
@@ -79,7 +79,7 @@ def bench(
     markdown_path: Path | None,
     csv_path: Path | None,
     svg_path: Path | None,
-    **asked: Any,  # noqa: ANN401 (fields of BenchRequest and Effort)
+    **asked: Any,
 ) -> None:
     """Time MODEL in one runtime or several, on real clips."""
     from posemamba.files.output import check_file

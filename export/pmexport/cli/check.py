@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -18,14 +18,13 @@ from pmexport.cli.options import (
     SCAN_ORDER,
     TF32,
     THREADS,
-    WEIGHTS,
     Positive,
     named,
     runtime_option,
     write_text,
 )
 from pmexport.format.options import Fusion
-from posemamba.cli.options import reading_options
+from posemamba.cli.options import WEIGHTS, reading_options
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.text import json_text
 
@@ -72,7 +71,7 @@ def check(
     save_inputs: Path | None,
     save_outputs: Path | None,
     json_path: Path | None,
-    **asked: Any,  # noqa: ANN401 (fields of CheckRequest)
+    **asked: Any,
 ) -> None:
     """Compare MODEL with its checkpoint in PyTorch, in millimetres, on real clips."""
     from pmexport.check.html import html_report
@@ -199,7 +198,7 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def check_progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
+def check_progress(runs: list[Any], side: str) -> Iterable[Any]:
     """A bar on an interactive terminal, nothing elsewhere."""
     from tqdm import tqdm
 
@@ -210,7 +209,7 @@ def check_progress(runs: list[Any], side: str) -> Any:  # noqa: ANN401
 @MODEL
 @click.option("-o", "--output", type=PATH, help="ONNX file  [default: as M.cuda.onnx, beside it]")
 @click.option("--fusion", type=NearChoice(get_args(Fusion)), default="auto", show_default=True,
-              help="Two nodes per block; standard products between ours; what fits.")  # fmt: skip
+              help="One node per block; standard products between ours; what fits.")  # fmt: skip
 @click.option("--threads", type=THREADS, help="Threads of the check.")
 def optimize(
     model: Path,

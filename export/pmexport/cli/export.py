@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -13,9 +12,9 @@ from pmexport.cli.check import check_and_print
 from pmexport.cli.options import (
     CHECKPOINT,
     KEEP,
+    OPSET,
     PATH,
     SCAN_ORDER,
-    WEIGHTS,
     CountOrDynamic,
     kept,
     named,
@@ -23,9 +22,10 @@ from pmexport.cli.options import (
 )
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.options import OpsMode, Precision
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.config import MAX_FRAMES, VARIANTS
-from posemamba.text import plural, size_text
+from posemamba.text import pasted
 
 
 @click.command()
@@ -38,7 +38,7 @@ from posemamba.text import plural, size_text
               show_default=True, help="Frames of a clip.")  # fmt: skip
 @click.option("--batch", type=CountOrDynamic(MAX_BATCH, "keypoints are counted in 32 bits,"),
               default="dynamic", show_default=True, help="Clips at once.")  # fmt: skip
-@click.option("--opset", type=int, default=20, show_default=True, help="ONNX operator set.")
+@OPSET
 @click.option(
     "--ops",
     type=NearChoice(get_args(OpsMode)),
@@ -62,7 +62,7 @@ def onnx(
     precision: Precision | None,
     fp16: bool,
     keep: Path | None,
-    **options: Any,  # noqa: ANN401 (fields of ExportOptions)
+    **options: Any,
 ) -> None:
     """Write a checkpoint as one ONNX model, and check it."""
     from pmexport.check.reference import keep_users_file, reference_path
@@ -94,11 +94,7 @@ def onnx(
         keep_users_file(reference_path(job.output))
     click.echo("\n".join([job.title, *job.notes(job.output)]))
     report = run_export(job, lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"))
-    click.echo(
-        f"ONNX: success in {sum(report.seconds.values()):.1f} s, saved as {report.path} "
-        f"({size_text(report.size_bytes)}), {plural(report.scan_nodes, 'scan node')} "
-        f"of {report.node_count}"
-    )
+    click.echo(report.line())
     reference = reference_path(report.path)
     passed = no_check or check_and_print(
         CheckRequest(
@@ -118,6 +114,6 @@ def onnx(
 
 def _next_commands(model: Path, checkpoint: Path, checked: bool) -> list[str]:
     """What a user would do now, ready to paste."""
-    file, weights = shlex.quote(str(model)), shlex.quote(str(checkpoint))
+    file, weights = pasted(model), pasted(checkpoint)
     first = f"pmexport bench {file}" if checked else f"pmexport check {file} --ckpt {weights}"
     return [f"  {first}", f"  pmexport inspect {file}"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from pmexport.cli.options import JSON_REPORT, PATH, Positive, write_text
+from pmexport.cli.options import JSON_REPORT, OPSET, PATH, Positive, write_text
 from pmexport.format.options import OpsMode
 from posemamba.cli.tool import CHECK_FAILED, NearChoice
 from posemamba.errors import InputError
-from posemamba.text import json_text, plural, size_text
+from posemamba.text import json_text, pasted, plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=PATH, required=True, help="ONNX file.")
 @click.option("--ops", type=NearChoice(get_args(OpsMode)), default="generic", show_default=True,
               help="SelectiveScan nodes; one node per SS2D; or ONNX operators only.")  # fmt: skip
-@click.option("--opset", type=int, default=20, show_default=True, help="ONNX operator set.")
+@OPSET
 @click.option("--atol", type=Positive(), help="Largest difference, of the larger of 1 and the "
               "largest output  [default: 1e-4].")  # fmt: skip
 @click.option("--no-check", is_flag=True, help="Do not compare the result with PyTorch.")
@@ -97,11 +96,7 @@ def export_module(
             origin=factory,
             on_stage=lambda stage, seconds: click.echo(f"  {stage}: {seconds:.1f} s"),
         )
-    click.echo(
-        f"ONNX: success in {sum(report.seconds.values()):.1f} s, saved as {report.path} "
-        f"({size_text(report.size_bytes)}), {plural(report.scan_nodes, 'scan node')} "
-        f"of {report.node_count}"
-    )
+    click.echo(report.line())
     if no_check:
         return
     found = run_module_check(open_model(output), cases, atol)
@@ -111,10 +106,10 @@ def export_module(
     if not found.passed:
         sys.exit(CHECK_FAILED)
     write_module_reference(reference, output, cases)
-    file = shlex.quote(str(output))
+    file = pasted(output)
     click.echo(
         f"Reference: inputs and PyTorch's outputs saved as {reference}\nNext:\n"
-        f"  pmexport check {file} --reference {shlex.quote(str(reference))}\n"
+        f"  pmexport check {file} --reference {pasted(reference)}\n"
         f"  pmexport inspect {file}"
     )
 

@@ -8,15 +8,17 @@ from pathlib import Path
 import click
 
 from pmexport.cli.options import PATH, write_text
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED
 from posemamba.text import json_text
 
 
 @click.command()
 @click.argument("file", type=PATH)
+@WEIGHTS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", "html_path", type=PATH, help="Write one page of it, ending in .html.")
-def inspect(file: Path, as_json: bool, html_path: Path | None) -> None:
+def inspect(file: Path, weights: str | None, as_json: bool, html_path: Path | None) -> None:
     """Show what is in FILE: an ONNX model, an engine, a checkpoint or a reference."""
     from pmexport.inspect.found import text_of
     from pmexport.inspect.kinds import inspect_file
@@ -24,7 +26,7 @@ def inspect(file: Path, as_json: bool, html_path: Path | None) -> None:
 
     if html_path is not None:
         check_file(html_path, suffix=".html", inputs=[file])
-    found = inspect_file(file)
+    found = inspect_file(file, weights)
     click.echo(json_text(found.to_dict()) if as_json else text_of(found))
     if html_path is not None:
         from pmexport.inspect.page import page_of

@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from pmexport.format.limits import MAX_THREADS
 from pmexport.format.names import ENGINE_SUFFIX
-from pmexport.format.options import Precision
+from pmexport.format.options import DEFAULT_OPSET, Precision
 from pmexport.runtimes.registry import RUNTIMES
 from posemamba.cli.options import ScanOrderType
-from posemamba.cli.tool import FilePath, NearChoice, Whole
+from posemamba.cli.tool import FilePath, NearChoice, OptionType, Whole
 from posemamba.text import suggestion
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-if TYPE_CHECKING:
-    _Count = click.ParamType[int | None]
-    _Number = click.ParamType[float]
-else:  # click 8.1 has no generic ParamType
-    _Count = _Number = click.ParamType
 
-
-class CountOrDynamic(_Count):
-    """``dynamic`` (None) or a whole number from 1."""
+class CountOrDynamic(OptionType[int | None]):
+    """``dynamic`` (None) or a whole number from 1 to ``most``; ``what`` says why no more."""
 
     name = "count"
 
-    def __init__(self, most: int | None = None, what: str = "") -> None:
+    def __init__(self, most: int, what: str) -> None:
         self.most = most
         self.what = what
 
@@ -53,12 +47,12 @@ class CountOrDynamic(_Count):
             self.fail(f"'{value}' is neither 'dynamic' nor a whole number{near}", param, ctx)
         if count < 1:
             self.fail(f"{count} is too small: use 'dynamic' or a number from 1", param, ctx)
-        if self.most is not None and count > self.most:
+        if count > self.most:
             self.fail(f"{count} is too large: {self.what} at most {self.most}", param, ctx)
         return count
 
 
-class Positive(_Number):
+class Positive(OptionType[float]):
     """A finite number above zero."""
 
     name = "number"
@@ -103,11 +97,6 @@ CHECKPOINT = click.option(
     type=PATH,
     help="Checkpoint file or unpacked folder; or demo.",
 )
-WEIGHTS = click.option(
-    "--weights",
-    metavar="averaged|raw|NAME",
-    help="Which weights, of a checkpoint that holds several sets.",
-)
 SCAN_ORDER = click.option(
     "--scan-order",
     type=ScanOrderType(),
@@ -115,6 +104,9 @@ SCAN_ORDER = click.option(
     show_default=True,
     help="Scan order, where the checkpoint does not tell it; also an official name, or FILE.yaml "
     "with a table.",
+)
+OPSET = click.option(
+    "--opset", type=int, default=DEFAULT_OPSET, show_default=True, help="ONNX operator set."
 )
 KEEP = click.option(
     "--keep", type=PATH, help="YAML list of modules that stay fp32 in an fp16 model."

@@ -12,6 +12,7 @@ import click
 from pmexport.cli.options import JSON_REPORT, PATH, THREADS, Positive, write_text
 from pmexport.format.options import Precision
 from pmexport.runtimes.registry import RUNTIMES
+from posemamba.cli.options import WEIGHTS
 from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
 from posemamba.config import MAX_FRAMES
 from posemamba.text import json_text
@@ -19,6 +20,7 @@ from posemamba.text import json_text
 
 @click.command()
 @click.argument("checkpoints", nargs=-1, required=True, type=PATH)
+@WEIGHTS
 @click.option("--precision", "precisions", type=NearChoice(get_args(Precision)), multiple=True,
               default=("fp32", "fp16"), show_default=True, help="May be repeated.")  # fmt: skip
 @click.option("--runtime", "runtimes", type=NearChoice(tuple(RUNTIMES)), multiple=True,
@@ -35,6 +37,7 @@ from posemamba.text import json_text
 @click.option("--markdown", "markdown_path", type=PATH, help="The same, ending in .md.")
 def regress(
     checkpoints: tuple[Path, ...],
+    weights: str | None,
     precisions: tuple[Precision, ...],
     runtimes: tuple[str, ...],
     frames: int | None,
@@ -59,7 +62,14 @@ def regress(
     effort = Effort(warmup_s=0.2, measure_s=seconds)
     once = dict.fromkeys
     request = RegressRequest(
-        checkpoints, tuple(once(precisions)), tuple(once(runtimes)), effort, frames, threads, tf32
+        checkpoints,
+        tuple(once(precisions)),
+        tuple(once(runtimes)),
+        effort,
+        frames,
+        threads,
+        tf32,
+        weights,
     )
     if old is not None:
         refuse_incomparable(old, request)

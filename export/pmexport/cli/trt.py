@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -17,7 +16,6 @@ from pmexport.cli.options import (
     PATH,
     SCAN_ORDER,
     TF32,
-    WEIGHTS,
     OnnxPath,
     kept,
     named,
@@ -26,16 +24,13 @@ from pmexport.cli.options import (
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.options import Fusion, Precision
 from pmexport.trt.options import HARDWARE_LEVELS, Options
-from posemamba.cli.tool import CHECK_FAILED, NearChoice, Whole
-from posemamba.text import one_line
+from posemamba.cli.options import WEIGHTS
+from posemamba.cli.tool import CHECK_FAILED, NearChoice, OptionType, Whole
+from posemamba.text import one_line, pasted
 
 if TYPE_CHECKING:
     from pmexport.format.file import ModelFile
     from pmexport.trt.request import TrtJob, TrtRequest
-
-    _Size = click.ParamType[int]
-else:  # click 8.1 has no generic ParamType
-    _Size = click.ParamType
 
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmg]?)(i?)b?$")
 
@@ -43,7 +38,7 @@ _MAX_SIZE = 10**12
 """More than a GPU has memory; TensorRT counts bytes in 64 bits."""
 
 
-class Size(_Size):
+class Size(OptionType[int]):
     """Bytes, such as ``512M`` or ``2GiB``; a number alone is MiB, as trtexec counts."""
 
     name = "size"
@@ -122,7 +117,7 @@ def trt(
     no_cache: bool,
     no_check: bool,
     dry_run: bool,
-    **asked: Any,  # noqa: ANN401 (fields of TrtRequest and of Options)
+    **asked: Any,
 ) -> None:
     """Build a TensorRT engine from a checkpoint or an ONNX model.
 
@@ -231,7 +226,7 @@ def _build(request: TrtRequest, scratch: Path, *, check: bool) -> bool:
         parity = check_built(job, report.graph, check_progress)
         click.echo("\n".join(parity.lines()))
         passed = passed and parity.passed
-    path = shlex.quote(str(report.path))
+    path = pasted(report.path)
     lines = [
         "Next:",
         f"  pmexport inspect {path}",

@@ -32,19 +32,14 @@ like a secret <secret>. Look into it before you send it: no list of patterns kno
 """
 
 
-def write_bundle(
-    path: str | os.PathLike[str], diagnosis: Diagnosis, scrubber: Scrubber | None = None
-) -> None:
+def write_bundle(path: str | os.PathLike[str], diagnosis: Diagnosis) -> None:
     """Write the archive, whole or not at all.
-
-    Args:
-        scrubber: None for one of this machine.
 
     Raises:
         InputError: it cannot be written.
     """
     path = Path(path)
-    clean = scrubber or Scrubber.of_this_machine()
+    clean = Scrubber.of_this_machine()
     texts = {
         "about.txt": _ABOUT,
         "doctor.txt": clean.text("\n".join(doctor_lines(diagnosis))) + "\n",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pmexport.doctor.jobs import Job, jobs, mend
-from pmexport.doctor.self_test import SelfTest, test_onnx_op, test_torch_op
+from pmexport.doctor.self_test import SelfTest, try_onnx_op, try_torch_op
 from pmexport.doctor.tensorrt import flavours
 from pmexport.format.environment import has_module, package_versions
 from pmexport.format.failures import reason
@@ -90,8 +90,8 @@ def diagnose() -> Diagnosis:
     native = {"kernels": _kernels(), "onnxruntime_ops": _custom_ops()}
     gpu = _gpu()
     providers = _providers()
-    tests = [test_torch_op()] if has_module("torch") else []
-    tests.append(test_onnx_op())
+    tests = [try_torch_op()] if has_module("torch") else []
+    tests.append(try_onnx_op())
     tensorrt = flavours()
     return Diagnosis(
         system={

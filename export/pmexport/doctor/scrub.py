@@ -10,7 +10,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+
+from posemamba.text import Json
 
 HOME, USER, HOST, SECRET, ADDRESS = "~", "<user>", "<host>", "<secret>", "<address>"
 
@@ -98,7 +99,7 @@ class Scrubber:
             text = pattern.sub(put, text)
         return text
 
-    def values(self, value: Any) -> Any:  # noqa: ANN401 (any JSON)
+    def values(self, value: Json) -> Json:
         """The same for every text of a JSON value, names of fields apart."""
         if isinstance(value, str):
             return self.text(value)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pmexport.doctor.vectors import Vector, vectors
 from pmexport.format.failures import reason
 from pmexport.format.names import CPU_PROVIDER, OP_DOMAIN, OP_VERSION, PLUGIN_ATTRIBUTES
 from pmexport.format.operators import CROSS_SELECTIVE_SCAN
+from pmexport.format.options import DEFAULT_OPSET
 from pmexport.libraries import custom_op_library
 
 _SELF_TEST_LIMIT = 1e-5
@@ -27,13 +28,13 @@ class SelfTest:
     detail: str
 
 
-def _verdict(name: str, got: Any, vector: Vector, detail: str) -> SelfTest:  # noqa: ANN401
+def _verdict(name: str, got: npt.ArrayLike, vector: Vector, detail: str) -> SelfTest:
     """Relative to the largest value, which is above 1 after 51 steps."""
     error = float(np.abs(np.asarray(got, np.float64) - vector.y).max() / np.abs(vector.y).max())
     return SelfTest(name, error <= _SELF_TEST_LIMIT, error, detail)
 
 
-def test_torch_op() -> SelfTest:
+def try_torch_op() -> SelfTest:
     name = "PyTorch op"
     try:
         import torch
@@ -48,7 +49,7 @@ def test_torch_op() -> SelfTest:
     return _verdict(name, got, vector, "CrossSelectiveScan against the step-by-step fp64 scan")
 
 
-def test_onnx_op() -> SelfTest:
+def try_onnx_op() -> SelfTest:
     name = "ONNX Runtime op"
     try:
         import onnxruntime as ort
@@ -72,7 +73,10 @@ def test_onnx_op() -> SelfTest:
             ],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, list(vector.y.shape))],
         )
-        opsets = [helper.make_opsetid("", 20), helper.make_opsetid(OP_DOMAIN, OP_VERSION)]
+        opsets = [
+            helper.make_opsetid("", DEFAULT_OPSET),
+            helper.make_opsetid(OP_DOMAIN, OP_VERSION),
+        ]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
         options = ort.SessionOptions()
         options.log_severity_level = 4

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-
 from pmexport.engine.file import EngineFile
 from pmexport.engine.module import TensorRtModule
 from pmexport.format.names import TENSORRT, TENSORRT_RTX
 from pmexport.format.operators import SCANS
 from posemamba.errors import InputError
+from posemamba.text import pasted
 
 #: Architectures an engine of ``--hardware-compat ampere+`` runs on begin here.
 _AMPERE = 80
@@ -22,11 +21,11 @@ def rebuild(engine: EngineFile, more: str = "") -> str:
     name, checkpoint = engine.sidecar["onnx"]["file"], engine.sidecar["model"]["checkpoint"]
     model = engine.path.with_name(name)
     # An engine built from a checkpoint had its ONNX model for as long as the build took.
-    origin = f"--onnx {shlex.quote(str(model))}"
+    origin = f"--onnx {pasted(model)}"
     if checkpoint is not None and not model.is_file():
-        origin = f"--ckpt {shlex.quote(checkpoint)} --precision {engine.precision}"
+        origin = f"--ckpt {pasted(checkpoint)} --precision {engine.precision}"
     rtx = f" --backend {TENSORRT_RTX}" if engine.flavour == TENSORRT_RTX else ""
-    return f"'pmexport trt {origin}{rtx}{more} -o {shlex.quote(str(engine.path))}'"
+    return f"'pmexport trt {origin}{rtx}{more} -o {pasted(engine.path)}'"
 
 
 def check_plan(engine: EngineFile) -> None:
@@ -134,7 +133,7 @@ def check_plugin(engine: EngineFile, library: str, creators: list[dict[str, str]
 
 
 def _onnx_name(engine: EngineFile) -> str:
-    return shlex.quote(str(engine.path.with_name(engine.sidecar["onnx"]["file"])))
+    return pasted(engine.path.with_name(engine.sidecar["onnx"]["file"]))
 
 
 def _number(version: str) -> tuple[int, ...]:

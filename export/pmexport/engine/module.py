@@ -8,12 +8,16 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeAlias
 
 from pmexport.format.environment import has_module
 from pmexport.format.failures import reason
 from pmexport.format.names import OP_DOMAIN, TENSORRT, TENSORRT_RTX
 from posemamba.errors import InputError
+
+Trt: TypeAlias = Any
+"""An object of whichever TensorRT is loaded: its modules ship no types, or each its own."""
 
 #: Modules that run engines, by flavour, the first installed one is taken. The lean runtime's
 #: bindings are a package of their own, which ``tensorrt_lean`` only names again.
@@ -40,7 +44,7 @@ class Log:
         errors: since the last :meth:`begin`.
     """
 
-    native: Any = None
+    native: Trt = None
     errors: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
@@ -54,7 +58,7 @@ class Log:
         return told[0] if told else "it does not say why"
 
 
-def plugin_creators(registry: Any, library: str, log: Log) -> list[dict[str, str]]:  # noqa: ANN401
+def plugin_creators(registry: Trt, library: str, log: Log) -> list[dict[str, str]]:
     """Register a plugin library; the name and version of each creator of ours.
 
     Raises:
@@ -88,7 +92,7 @@ class TensorRtModule:
 
     flavour: str
     name: str
-    trt: Any
+    trt: ModuleType
     log: Log
 
     @property
@@ -138,12 +142,12 @@ def load_module(name: str) -> TensorRtModule:
     return TensorRtModule(flavour, name, trt, log)
 
 
-def _logger(trt: Any, log: Log) -> Any:  # noqa: ANN401
-    class Logger(trt.ILogger):  # type: ignore[misc]
+def _logger(trt: ModuleType, log: Log) -> Trt:
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
-        def log(self, severity: Any, msg: str) -> None:  # noqa: ANN401
+        def log(self, severity: Trt, msg: str) -> None:
             if severity.name in ("ERROR", "INTERNAL_ERROR"):
                 log.errors.append(msg)
 

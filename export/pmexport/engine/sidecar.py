@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pmexport.format.files import file_sha256
 from pmexport.format.names import PLUGIN_VERSIONS
@@ -19,7 +19,10 @@ from pmexport.libraries import tensorrt_plugin_library
 from posemamba.errors import InputError
 from posemamba.files.input import ABSENT, why_no_file
 from posemamba.files.signatures import ENGINES, HEAD, TEXT, what_it_is
-from posemamba.text import json_text, printable
+from posemamba.text import Json, json_text, parse_json, printable
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 SCHEMA_VERSION = 1
 
@@ -44,7 +47,7 @@ def to_text(sidecar: Mapping[str, Any]) -> str:
     return json_text(sidecar) + "\n"
 
 
-def schema_problem(sidecar: object) -> str | None:
+def schema_problem(sidecar: Json) -> str | None:
     """The first way in which a sidecar breaks the schema; None if it does not."""
     import jsonschema
 
@@ -56,7 +59,7 @@ def schema_problem(sidecar: object) -> str | None:
 
 
 @cache
-def _validator() -> Any:  # noqa: ANN401
+def _validator() -> Validator:
     import jsonschema
 
     schema = json.loads(_SCHEMA_FILE.read_text(encoding="utf-8"))
@@ -87,11 +90,12 @@ def read_sidecar(engine: str | os.PathLike[str]) -> dict[str, Any]:
             "have such a file beside them, copy both"
         )
     try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
+        sidecar = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"'{path}' is not JSON: build the engine again") from None
+    except (ValueError, RecursionError) as error:
+        why = printable(error, 80)
+        raise InputError(f"'{path}' is not JSON ({why}): build the engine again") from None
     if isinstance(sidecar, dict) and "module" in sidecar:
         raise InputError(
             f"'{engine}' is of '{printable(sidecar['module'])}', a network of your own: its sizes "

@@ -27,6 +27,7 @@ from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
 from posemamba.files.output import check_file
 from posemamba.model.network import PoseMamba
+from posemamba.text import plural, size_text
 
 EXTERNAL_DATA_BYTES = 2**31 - 2**24
 """Weights beyond this go beside the model: a protobuf file ends at 2 GiB."""
@@ -58,6 +59,14 @@ class ExportReport:
     size_bytes: int
     opset: int
     external_data: bool
+
+    def line(self) -> str:
+        """What a command says of it."""
+        return (
+            f"ONNX: success in {sum(self.seconds.values()):.1f} s, saved as {self.path} "
+            f"({size_text(self.size_bytes)}), {plural(self.scan_nodes, 'scan node')} "
+            f"of {self.node_count}"
+        )
 
 
 @dataclass
@@ -112,17 +121,28 @@ def export_onnx(
         with stages(name):
             for apply in passes:
                 apply(onnx_model)
-    onnx_model.metadata_props.clear()
-    onnx_model.metadata_props.update(properties)
+    return write_export(onnx_model, output, properties, stages)
+
+
+def write_export(
+    model: ir.Model,
+    output: str | os.PathLike[str],
+    properties: Mapping[str, str],
+    stages: Stages,
+) -> ExportReport:
+    """The last stage: the finished graph, with what is known of it, as a file."""
+    output = Path(output)
+    model.metadata_props.clear()
+    model.metadata_props.update(properties)
     with stages("write"):
-        size_bytes, external = write_model(onnx_model, output)
+        size_bytes, external = _write_model(model, output)
     return ExportReport(
         path=output,
         seconds=stages.seconds,
-        node_count=len(onnx_model.graph),
-        scan_nodes=sum(_is_scan(node) for node in onnx_model.graph),
+        node_count=len(model.graph),
+        scan_nodes=sum(_is_scan(node) for node in model.graph),
         size_bytes=size_bytes,
-        opset=options.opset,
+        opset=model.opset_imports[""],
         external_data=external,
     )
 
@@ -217,9 +237,8 @@ def onnx_of(
     return model
 
 
-def write_model(model: ir.Model, output: str | os.PathLike[str]) -> tuple[int, bool]:
+def _write_model(model: ir.Model, output: Path) -> tuple[int, bool]:
     """Write in a hidden folder beside the target, then move; returns bytes and external data."""
-    output = Path(output)
     weights = sum(value.const_value.nbytes for value in model.graph.initializers.values())
     data = f"{output.name}.data" if weights > EXTERNAL_DATA_BYTES else None
     try:

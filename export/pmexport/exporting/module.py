@@ -21,14 +21,15 @@ from pmexport.exporting.export import (
     check_weights,
     onnx_of,
     quiet_exporter,
-    write_model,
+    write_export,
 )
 from pmexport.exporting.module_inputs import positions, random_inputs, traced_sizes
 from pmexport.exporting.module_request import FreeSize, InputSpec
+from pmexport.format.limits import check_opset
 from pmexport.format.metadata import build_module_metadata
 from pmexport.format.names import OP_DOMAIN, SECOND_PLUGIN_VERSION
 from pmexport.format.operators import CROSS_SELECTIVE_SCAN, inputs_by_name
-from pmexport.format.options import OPSETS, ExportOptions
+from pmexport.format.options import ExportOptions
 from pmexport.passes.graph import new_node
 from pmexport.passes.pipeline import export_stages
 from posemamba.errors import InputError
@@ -62,8 +63,7 @@ def export_module(
             the output cannot be written; nothing is written.
     """
     output = Path(output)
-    if options.opset not in OPSETS:
-        raise InputError(f"--opset {options.opset}: use {OPSETS.start} to {OPSETS.stop - 1}")
+    check_opset(options.opset)
     if options.precision != "fp32":
         raise InputError(f"a network of your own is written as fp32, not {options.precision}")
     check_weights(network)
@@ -97,14 +97,8 @@ def export_module(
         }
         for spec in inputs
     }
-    model.metadata_props.clear()
-    model.metadata_props.update(build_module_metadata(origin, options, parameters, described))
-    with stages("write"):
-        size_bytes, external = write_model(model, output)
-    scans = [n for n in model.graph if n.domain == OP_DOMAIN or n.op_type == "Scan"]
-    return ExportReport(
-        output, stages.seconds, len(model.graph), len(scans), size_bytes, options.opset, external
-    )
+    properties = build_module_metadata(origin, options, parameters, described)
+    return write_export(model, output, properties, stages)
 
 
 def _argument_order(network: nn.Module, inputs: Sequence[InputSpec]) -> list[int]:
@@ -146,7 +140,7 @@ def _trace(
         ) from None
 
 
-def _as_signature(network: nn.Module, shapes: list[Any]) -> Any:  # noqa: ANN401
+def _as_signature(network: nn.Module, shapes: list[Any]) -> tuple[Any, ...]:
     """One entry a parameter of ``forward``; those of ``*inputs`` share one."""
     parameters = list(inspect.signature(network.forward).parameters.values())
     if parameters and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:

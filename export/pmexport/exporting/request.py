@@ -12,6 +12,7 @@ from pmexport.format.files import printable_name
 from pmexport.format.limits import check_options
 from pmexport.format.metadata import guess_told_here, guess_warning
 from pmexport.format.options import ExportOptions
+from pmexport.format.paths import NamesFiles
 from posemamba.checkpoint.bundled import bundled_checkpoint
 from posemamba.errors import InputError
 from posemamba.files.output import check_file, check_takes_files
@@ -28,7 +29,7 @@ _ENDINGS = (*CHECKPOINT_SUFFIXES, ".index.json")
 
 
 @dataclass(frozen=True)
-class ExportRequest:
+class ExportRequest(NamesFiles):
     """What ``pmexport onnx`` was asked for.
 
     Attributes:

@@ -55,7 +55,7 @@ def inspect_onnx(file: str | os.PathLike[str] | ModelFile) -> dict[str, Any]:
     }
 
 
-def _signature(value: Any) -> dict[str, Any]:  # noqa: ANN401
+def _signature(value: onnx.ValueInfoProto) -> dict[str, Any]:
     tensor = value.type.tensor_type
     shape = [d.dim_value if d.HasField("dim_value") else d.dim_param for d in tensor.shape.dim]
     return {"type": onnx.TensorProto.DataType.Name(tensor.elem_type).lower(), "shape": shape}
@@ -88,7 +88,7 @@ def _share(model: ModelFile) -> dict[str, int]:
     }
 
 
-def _constants(graph: Any) -> dict[str, int]:  # noqa: ANN401
+def _constants(graph: onnx.GraphProto) -> dict[str, int]:
     """How many numbers the file stores, by type; folding makes them more than the parameters."""
     numbers: Counter[str] = Counter()
     for tensor in graph.initializer:

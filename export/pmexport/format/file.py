@@ -15,6 +15,7 @@ from typing import Any
 
 import onnx
 
+from pmexport.format.data_files import missing_data
 from pmexport.format.files import file_sha256
 from pmexport.format.integrity import every_tensor, fault
 from pmexport.format.metadata import parse_metadata
@@ -243,21 +244,13 @@ class ModelFile:
 
     @property
     def size_bytes(self) -> int:
-        """Of the model and its external data, where that is there."""
-        files = (self.path, *self._external_paths)
-        return sum(file.stat().st_size for file in files if file.is_file())
+        """Of the model and its external data."""
+        return sum(file.stat().st_size for file in (self.path, *self._external_paths))
 
     @cached_property
     def whole_sha256(self) -> str:
         """Equal for equal weights too: with external data, the hash of the hexadecimal hashes of
-        the model and its data files, in order of their names.
-
-        Raises:
-            InputError: a data file is missing.
-        """
-        for file in self._external_paths:
-            if not file.is_file():
-                raise InputError(f"'{self.path}' keeps its weights in '{file}', which is missing")
+        the model and its data files, in order of their names."""
         if not self.external_files:
             return self.sha256
         parts = "".join([self.sha256, *(file_sha256(file) for file in self._external_paths)])
@@ -284,8 +277,8 @@ def open_model(file: str | os.PathLike[str] | ModelFile) -> ModelFile:
     """Read and judge an ONNX file; one that is open already is returned as it is.
 
     Raises:
-        InputError: the file is missing, is no ONNX model, contradicts itself, or its metadata is
-            damaged.
+        InputError: the file or weights beside it are missing, it is no ONNX model, contradicts
+            itself, or its metadata is damaged.
     """
     if isinstance(file, ModelFile):
         return file
@@ -306,11 +299,10 @@ def open_model(file: str | os.PathLike[str] | ModelFile) -> ModelFile:
     return model
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401
+def _read(path: Path) -> onnx.ModelProto:
     why = why_no_file(path)
     if why is not None:
-        absent = why == ABSENT
-        fix = "write it with 'pmexport onnx --ckpt C'" if absent else "give the ONNX file"
+        fix = "write it with 'pmexport onnx --ckpt C'" if why == ABSENT else "give the ONNX file"
         raise InputError(f"'{path}' {why}: {fix}")
     try:
         data = path.read_bytes()
@@ -325,6 +317,9 @@ def _read(path: Path) -> Any:  # noqa: ANN401
     wrong = fault(proto)
     if wrong is not None:
         raise InputError(f"'{path}' is damaged, {wrong}: export it again with 'pmexport onnx'")
+    absent = missing_data(proto.graph, path.parent)
+    if absent is not None:
+        raise InputError(f"'{path}' {absent}")
     return proto
 
 
@@ -335,7 +330,7 @@ def _instead(data: bytes) -> str:
     return f", it is {what}: give what 'pmexport onnx' wrote"
 
 
-def _node(node: Any) -> Node:  # noqa: ANN401
+def _node(node: onnx.NodeProto) -> Node:
     version = next((a.s for a in node.attribute if a.name == "plugin_version"), b"")
     ours = node.domain == OP_DOMAIN
     return Node(
@@ -349,7 +344,7 @@ def _node(node: Any) -> Node:  # noqa: ANN401
     )
 
 
-def _values(graph: Any) -> dict[str, Value]:  # noqa: ANN401
+def _values(graph: onnx.GraphProto) -> dict[str, Value]:
     found = {
         value.name: Value(short_type(value.type.tensor_type.elem_type), shape_of(value))
         for value in (*graph.input, *graph.value_info, *graph.output)
@@ -365,7 +360,7 @@ def short_type(code: int) -> str:
     return _SHORT_TYPES.get(name, name)
 
 
-def shape_of(value: Any) -> Shape:  # noqa: ANN401
+def shape_of(value: onnx.ValueInfoProto) -> Shape:
     """The stated shape of an ``onnx.ValueInfoProto``."""
     return tuple(
         dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None

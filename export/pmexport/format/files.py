@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 from posemamba.files.input import why_no_file
-from posemamba.text import problem
+from posemamba.text import Json, parse_json, printable, problem
 
 
 def is_utf8(path: str | os.PathLike[str]) -> bool:
@@ -33,7 +31,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def read_report_json(path: str | os.PathLike[str], command: str) -> Any:  # noqa: ANN401
+def read_report_json(path: str | os.PathLike[str], command: str) -> Json:
     """What a report that one of our commands wrote holds; its shape is the caller's to judge.
 
     Args:
@@ -49,8 +47,9 @@ def read_report_json(path: str | os.PathLike[str], command: str) -> Any:  # noqa
     if why is not None:
         raise problem(path, f"cannot be read, it {why}: give what '{command}' writes")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise problem(path, f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, RecursionError):
-        raise problem(path, f"is no JSON: write it with '{command}'") from None
+    except (ValueError, RecursionError) as error:
+        why = printable(error, 80)
+        raise problem(path, f"is no JSON ({why}): write it with '{command}'") from None

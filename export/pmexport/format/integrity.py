@@ -11,23 +11,26 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import prod
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pmexport.format.limits import MAX_BATCH
 from pmexport.format.names import INPUT_NAME, OP_DOMAIN
 from pmexport.format.operators import HALF_SUMS
 from posemamba.config import MAX_FRAMES
 
-_WHOLE_BYTES = range(1, 17)
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, TensorProto
+
+WHOLE_BYTES = range(1, 17)
 """Codes of the types up to bfloat16 whose elements are not packed into half bytes."""
 
 
-def fault(model: Any) -> str | None:  # noqa: ANN401
+def fault(model: ModelProto) -> str | None:
     """What is wrong with an ``onnx.ModelProto``, or None."""
     return next(chain(_repeated(model), _faults(model.graph)), None)
 
 
-def every_tensor(graph: Any) -> Iterator[Any]:  # noqa: ANN401
+def every_tensor(graph: GraphProto) -> Iterator[TensorProto]:
     """Each ``onnx.TensorProto`` of a graph, of its nodes' attributes and of the graphs in these."""
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
@@ -39,7 +42,7 @@ def every_tensor(graph: Any) -> Iterator[Any]:  # noqa: ANN401
                 yield from every_tensor(inner)
 
 
-def _repeated(model: Any) -> Iterator[str]:  # noqa: ANN401
+def _repeated(model: ModelProto) -> Iterator[str]:
     """Names that ONNX allows once: of two values each reader would take its own."""
     graph = model.graph
     named: list[tuple[str, Iterable[str]]] = [
@@ -57,7 +60,7 @@ def _repeated(model: Any) -> Iterator[str]:  # noqa: ANN401
                 yield f"{whose} has '{name}' {times} times"
 
 
-def _faults(graph: Any) -> Iterator[str]:  # noqa: ANN401
+def _faults(graph: GraphProto) -> Iterator[str]:
     yield from _wrong_types(graph)
     yield from _wrong_constants(graph)
     yield from _wrong_places(graph)
@@ -78,7 +81,7 @@ def _faults(graph: Any) -> Iterator[str]:  # noqa: ANN401
             yield f"nothing gives its output '{value.name}'"
 
 
-def _wrong_types(graph: Any) -> Iterator[str]:  # noqa: ANN401
+def _wrong_types(graph: GraphProto) -> Iterator[str]:
     from onnx import TensorProto
 
     values = (*graph.input, *graph.value_info, *graph.output)
@@ -89,14 +92,14 @@ def _wrong_types(graph: Any) -> Iterator[str]:  # noqa: ANN401
             yield f"its tensor '{name}' has type {code}, which this onnx does not know"
 
 
-def _wrong_constants(graph: Any) -> Iterator[str]:  # noqa: ANN401
+def _wrong_constants(graph: GraphProto) -> Iterator[str]:
     """Those whose bytes are not as many as their sizes say; runtimes allocate what these say."""
     from onnx.helper import tensor_dtype_to_np_dtype
 
     for tensor in graph.initializer:
         if any(size < 0 for size in tensor.dims):
             yield f"its constant '{tensor.name}' has size {min(tensor.dims)}"
-        if not tensor.HasField("raw_data") or tensor.data_type not in _WHOLE_BYTES:
+        if not tensor.HasField("raw_data") or tensor.data_type not in WHOLE_BYTES:
             continue
         expected = prod(tensor.dims) * tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         if len(tensor.raw_data) != expected:
@@ -106,7 +109,7 @@ def _wrong_constants(graph: Any) -> Iterator[str]:  # noqa: ANN401
             )
 
 
-def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
+def _wrong_places(graph: GraphProto) -> Iterator[str]:
     """Weights beside the model must be there: a path that leaves its folder is never followed."""
     for tensor in every_tensor(graph):
         if tensor.data_location == tensor.EXTERNAL and not any(
@@ -124,7 +127,7 @@ def _wrong_places(graph: Any) -> Iterator[str]:  # noqa: ANN401
                 )
 
 
-def _wrong_flags(graph: Any) -> Iterator[str]:  # noqa: ANN401
+def _wrong_flags(graph: GraphProto) -> Iterator[str]:
     """A runtime that does not know the attribute would not look at its value."""
     from onnx.helper import get_attribute_value
 
@@ -137,7 +140,7 @@ def _wrong_flags(graph: Any) -> Iterator[str]:  # noqa: ANN401
                 yield f"its node '{node.name}' has {HALF_SUMS} {value}, not 0 or 1"
 
 
-def _wrong_sizes(graph: Any) -> Iterator[str]:  # noqa: ANN401
+def _wrong_sizes(graph: GraphProto) -> Iterator[str]:
     """Of keypoints_2d (batch, frames, joints, 2); clips of that size are made for it."""
     ours = graph.input and graph.input[0].name == INPUT_NAME
     shape = graph.input[0].type.tensor_type.shape.dim if ours else []

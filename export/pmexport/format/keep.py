@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from posemamba.checkpoint.official_config import parse_yaml
 from posemamba.errors import InputError
 from posemamba.files.input import require_file
 from posemamba.files.output import replacing
@@ -33,9 +34,11 @@ def read_keep(path: str | os.PathLike[str]) -> tuple[str, ...]:
     if path.stat().st_size > _LARGEST:
         raise problem(path, f"too large for a keep list: {_EXAMPLE}")
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+        told = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise problem(path, f"cannot be read ({error.strerror or error})") from None
+    except InputError as error:
+        raise problem(path, str(error)) from None
     except (ValueError, yaml.YAMLError, RecursionError):
         raise problem(path, f"not YAML text: {_EXAMPLE}") from None
     if isinstance(told, dict):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from pmexport.format.options import OPSETS, ExportOptions, OpsMode, Precision
+from pmexport.format.options import DEFAULT_OPSET, OPSETS, ExportOptions, OpsMode, Precision
 from posemamba.errors import InputError
 from posemamba.native.structs import SCAN_V2_SIZES
 from posemamba.skeleton import NUM_JOINTS
@@ -38,11 +38,7 @@ def check_options(options: ExportOptions, config: PoseMambaConfig) -> None:
         InputError: it cannot.
     """
     check_sizes(config, options.batch, options.frames)
-    if not _is_whole(options.opset) or options.opset not in OPSETS:
-        raise InputError(
-            f"--opset {options.opset!r}: use {OPSETS.start} to {OPSETS.stop - 1}; "
-            "20 suits TensorRT 10 and ONNX Runtime 1.19 or later"
-        )
+    check_opset(options.opset)
     for name, allowed in (("ops", OpsMode), ("precision", Precision)):
         value = getattr(options, name)
         if value not in get_args(allowed):
@@ -55,6 +51,19 @@ def check_options(options: ExportOptions, config: PoseMambaConfig) -> None:
             "out, or use --precision fp16"
         )
     check_kernels(options.ops, config)
+
+
+def check_opset(opset: int) -> None:
+    """Make sure that networks are exported with an operator set.
+
+    Raises:
+        InputError: they are not.
+    """
+    if not _is_whole(opset) or opset not in OPSETS:
+        raise InputError(
+            f"--opset {opset!r}: use {OPSETS.start} to {OPSETS.stop - 1}; "
+            f"{DEFAULT_OPSET} suits TensorRT 10 and ONNX Runtime 1.19 or later"
+        )
 
 
 def check_kernels(ops: OpsMode, config: PoseMambaConfig) -> None:

@@ -9,7 +9,6 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pmexport.format.environment import tool_version
@@ -18,6 +17,7 @@ from pmexport.format.options import ExportOptions
 from posemamba.config import MAX_FRAMES
 from posemamba.errors import Caution, InputError
 from posemamba.skeleton import JOINT_NAMES
+from posemamba.text import Json, parse_json, pasted, printable
 
 if TYPE_CHECKING:
     from posemamba.config import PoseMambaConfig
@@ -175,16 +175,17 @@ def guess_warning(order: str, path: object) -> str:
     return (
         f"WARNING: scan order {order} is a guess: nothing in or beside the checkpoint tells it, "
         "and parity with our PyTorch cannot, for both sides walk the same way. Outputs of the "
-        f"authors' code can: pmexport check {quote(str(path))} --reference THEIRS.npz"
+        f"authors' code can: pmexport check {pasted(str(path))} --reference THEIRS.npz"
     )
 
 
-def _parsed(name: str, text: str, kind: str, is_kind: Callable[[Any], bool]) -> Any:  # noqa: ANN401
+def _parsed(name: str, text: str, kind: str, is_kind: Callable[[object], bool]) -> Json:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON, digits without end, brackets without end
+        value = parse_json(text)
+    except (ValueError, RecursionError) as error:  # no JSON, digits or brackets without end
         raise InputError(
-            f"metadata '{name}' is damaged ('{text[:40]}'): export the model again"
+            f"metadata '{name}' is damaged ('{text[:40]}', {printable(error, 80)}): export the "
+            "model again"
         ) from None
     if not is_kind(value):
         raise InputError(f"metadata '{name}' is {text[:40]}, not {kind}: export the model again")

@@ -20,6 +20,8 @@ Form = Literal["fused", "composed", "as exported"]
 OPSETS = range(18, 23)
 """Operator sets the export is tested with. LayerNormalization needs 17, Gelu is one node from 20;
 23 would need a newer file format than TensorRT 10 reads."""
+DEFAULT_OPSET = 20
+"""Suits TensorRT 10 and ONNX Runtime 1.19 or later."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class ExportOptions:
 
     frames: int | None = None
     batch: int | None = None
-    opset: int = 20
+    opset: int = DEFAULT_OPSET
     ops: OpsMode = "fused"
     precision: Precision = "fp32"
     keep: tuple[str, ...] = ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import onnx
 import onnx.defs
 
@@ -32,7 +30,7 @@ def register_schemas() -> None:
                 onnx.defs.register_schema(_schema(name, version))
 
 
-def _schema(name: str, version: int) -> Any:  # noqa: ANN401 (onnx has no types)
+def _schema(name: str, version: int) -> onnx.defs.OpSchema:
     operator = SCANS[name]
     second = version == SECOND_OP_VERSION
     attributes = [
@@ -83,7 +81,7 @@ def _type(operator: Operator, parameter: str) -> str:
     return "tensor(int32)" if parameter in operator.integers else "tensor(float)"
 
 
-def _infer(context: Any) -> None:  # noqa: ANN401
+def _infer(context: onnx.shape_inference.InferenceContext) -> None:
     """The output is like the first input; a final state is float32, as ``A`` is."""
     context.set_output_type(0, context.get_input_type(0))
     if context.get_num_outputs() > 1:

@@ -23,14 +23,22 @@ _BY_ENDING: dict[str, Callable[[Path], Inspection]] = {
 _ONNX_ENDINGS = (".onnx", ".ort")
 
 
-def inspect_file(path: str | os.PathLike[str]) -> Inspection:
+def inspect_file(path: str | os.PathLike[str], weights: str | None = None) -> Inspection:
     """Look into a file of any kind this tool reads or writes.
 
+    Args:
+        weights: which set of a checkpoint that holds several.
+
     Raises:
-        InputError: as the reader of its kind.
+        InputError: as the reader of its kind; ``weights`` of what is no checkpoint.
     """
     path = Path(path)
-    return _reader(path)(path)
+    reader = _reader(path)
+    if reader is readers.look_at_checkpoint:
+        return readers.look_at_checkpoint(path, weights)
+    if weights is not None:
+        raise InputError(f"--weights: '{path}' is no checkpoint: leave it out")
+    return reader(path)
 
 
 def _reader(path: Path) -> Callable[[Path], Inspection]:

@@ -93,15 +93,14 @@ def _row(item: Item) -> str:
     )
 
 
-def _facts(values: Mapping[str, object], before: str = "") -> str:
+def _facts(values: Mapping[str, object]) -> str:
     """Nested facts, each under its whole name."""
-    rows = list(_flat(values, before))
     return "<dl>" + "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(plain(value))}</dd>" for name, value in rows
+        f"<dt>{escape(name)}</dt><dd>{escape(plain(value))}</dd>" for name, value in _flat(values)
     ) + "</dl>"  # fmt: skip
 
 
-def _flat(values: Mapping[str, object], before: str) -> list[tuple[str, object]]:
+def _flat(values: Mapping[str, object], before: str = "") -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = []
     for name, value in values.items():
         whole = f"{before}{name}"

@@ -110,14 +110,14 @@ def _place(name: str) -> str:
     return f"{_PARTS[part]} {number}" if part in _PARTS and number.isdigit() else ""
 
 
-def look_at_checkpoint(path: str | os.PathLike[str]) -> Inspection:
+def look_at_checkpoint(path: str | os.PathLike[str], weights: str | None = None) -> Inspection:
     """Weights, as the authors' trainer or ours writes them."""
     path = Path(path)
     from pmexport.exporting.describe import inspect_checkpoint
     from posemamba.checkpoint.read import read_checkpoint  # needs PyTorch, other kinds do not
 
     with guess_told_here():
-        checkpoint = read_checkpoint(path)
+        checkpoint = read_checkpoint(path, weights=weights)
     facts = inspect_checkpoint(checkpoint)
     blocks = _weight_blocks(checkpoint)
     return Inspection("checkpoint", facts, tuple(_checkpoint_sentences(path, facts)), blocks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -12,6 +12,9 @@ from pmexport.ops.stand_ins import OTHER_GENERATIONS, refusal
 from posemamba.errors import InputError
 from posemamba.mamba import SS2D, Mamba
 from posemamba.mamba.ss2d import WALKS
+
+Theirs: TypeAlias = Any
+"""Another author's block: what it has is looked at by name."""
 
 
 def adopt(network: nn.Module) -> tuple[nn.Module, list[str]]:
@@ -103,7 +106,7 @@ def _flat(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t[..., 0, 0] if t.shape[2:] == (1, 1) else t for name, t in state.items()}
 
 
-def _mamba(theirs: Any) -> nn.Module:  # noqa: ANN401
+def _mamba(theirs: Theirs) -> nn.Module:
     kind = getattr(theirs, "bimamba_type", None)
     halved = getattr(theirs, "if_divide_out", getattr(theirs, "if_devide_out", False))
     d_model, inner = theirs.in_proj.in_features, theirs.conv1d.in_channels
@@ -121,7 +124,7 @@ def _mamba(theirs: Any) -> nn.Module:  # noqa: ANN401
     )
 
 
-def _ss2d(theirs: Any) -> nn.Module:  # noqa: ANN401
+def _ss2d(theirs: Theirs) -> nn.Module:
     _, inner, rank = theirs.dt_projs_weight.shape
     out, into = theirs.out_proj.weight.shape[:2]
     core = getattr(theirs, "forward_core", None)
@@ -164,7 +167,7 @@ _SETTINGS: dict[type[nn.Module], tuple[str, ...]] = {
     nn.Conv2d: _CONVOLUTION,
 }
 #: By class: how to make ours, and what a block of that name must have.
-_KNOWN: dict[str, tuple[Callable[[Any], nn.Module], tuple[str, ...]]] = {
+_KNOWN: dict[str, tuple[Callable[[Theirs], nn.Module], tuple[str, ...]]] = {
     "Mamba": (_mamba, ("in_proj", "conv1d", "x_proj", "dt_proj", "A_log", "D", "out_proj")),
     "SS2D": (_ss2d, ("in_proj", "x_proj_weight", "dt_projs_weight", "A_logs", "Ds", "out_proj")),
 }

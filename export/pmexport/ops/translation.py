@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from onnxscript import opset18 as onnx_ops
 from onnxscript import values
@@ -17,6 +17,9 @@ from pmexport.format.names import (
 )
 from pmexport.format.operators import HALF_SUMS
 from pmexport.format.schemas import register_schemas
+
+Value: TypeAlias = Any
+"""A symbolic tensor of whichever exporter calls."""
 
 _OPSET = values.Opset(OP_DOMAIN, OP_VERSION)
 _SECOND = values.Opset(OP_DOMAIN, SECOND_OP_VERSION)
@@ -46,12 +49,12 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 
 def _cross_selective_scan(
-    x: Any,  # noqa: ANN401 (symbolic tensors of whichever exporter calls)
-    x_dbl: Any,  # noqa: ANN401
-    dt_weight: Any,  # noqa: ANN401
-    dt_bias: Any,  # noqa: ANN401
-    A: Any,  # noqa: ANN401
-    D: Any,  # noqa: ANN401
+    x: Value,
+    x_dbl: Value,
+    dt_weight: Value,
+    dt_bias: Value,
+    A: Value,
+    D: Value,
     d_state: int,
     dt_rank: int,
     order: Sequence[int],
@@ -59,7 +62,7 @@ def _cross_selective_scan(
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
     half_sums: bool = False,
-) -> Any:  # noqa: ANN401
+) -> Value:
     return _OPSET.CrossSelectiveScan(
         *(x, x_dbl, dt_weight, dt_bias, A, D),
         d_state=d_state,
@@ -74,17 +77,17 @@ def _cross_selective_scan(
 
 
 def _selective_scan(
-    u: Any,  # noqa: ANN401
-    delta: Any,  # noqa: ANN401
-    A: Any,  # noqa: ANN401
-    B: Any,  # noqa: ANN401
-    C: Any,  # noqa: ANN401
-    D: Any,  # noqa: ANN401
-    delta_bias: Any,  # noqa: ANN401
-    z: Any,  # noqa: ANN401
+    u: Value,
+    delta: Value,
+    A: Value,
+    B: Value,
+    C: Value,
+    D: Value,
+    delta_bias: Value,
+    z: Value,
     delta_softplus: bool,
     reverse: Sequence[int],
-) -> Any:  # noqa: ANN401
+) -> Value:
     return _OPSET.SelectiveScan(
         *(u, delta, A, B, C, D, delta_bias, z),
         delta_softplus=int(delta_softplus),
@@ -94,18 +97,18 @@ def _selective_scan(
 
 
 def _cross_selective_scan_v2(
-    x: Any,  # noqa: ANN401
-    x_dbl: Any,  # noqa: ANN401
-    dt_weight: Any,  # noqa: ANN401
-    dt_bias: Any,  # noqa: ANN401
-    A: Any,  # noqa: ANN401
-    D: Any,  # noqa: ANN401
-    scan_index: Any,  # noqa: ANN401
-    neighbour_index: Any,  # noqa: ANN401
-    reset_length: Any,  # noqa: ANN401
+    x: Value,
+    x_dbl: Value,
+    dt_weight: Value,
+    dt_bias: Value,
+    A: Value,
+    D: Value,
+    scan_index: Value,
+    neighbour_index: Value,
+    reset_length: Value,
     d_state: int,
     dt_rank: int,
-) -> Any:  # noqa: ANN401
+) -> Value:
     # TensorRT's parser takes no gap: without neighbours, a table that names none.
     if neighbour_index is None and reset_length is not None:
         positions = onnx_ops.Cast(scan_index, to=_INT64)
@@ -121,18 +124,18 @@ def _cross_selective_scan_v2(
 
 
 def _selective_scan_v2(
-    u: Any,  # noqa: ANN401
-    delta: Any,  # noqa: ANN401
-    A: Any,  # noqa: ANN401
-    B: Any,  # noqa: ANN401
-    C: Any,  # noqa: ANN401
-    D: Any,  # noqa: ANN401
-    delta_bias: Any,  # noqa: ANN401
-    z: Any,  # noqa: ANN401
-    initial_state: Any,  # noqa: ANN401
+    u: Value,
+    delta: Value,
+    A: Value,
+    B: Value,
+    C: Value,
+    D: Value,
+    delta_bias: Value,
+    z: Value,
+    initial_state: Value,
     delta_softplus: bool,
     reverse: Sequence[int],
-) -> Any:  # noqa: ANN401
+) -> Value:
     optional = [D, delta_bias, z, initial_state]
     while optional and optional[-1] is None:
         optional.pop()

@@ -72,7 +72,7 @@ def constant_array(value: ir.Value | None) -> Array:
     return array
 
 
-def attribute(node: ir.Node, name: str) -> Any:  # noqa: ANN401
+def attribute(node: ir.Node, name: str) -> Any:  # noqa: ANN401 (the caller knows which)
     """A number, or a list of numbers."""
     value = node.attributes[name].value
     return list(value) if isinstance(value, Sequence) else value

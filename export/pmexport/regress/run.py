@@ -23,6 +23,7 @@ from pmexport.format.failures import reason
 from pmexport.format.limits import check_frames
 from pmexport.format.metadata import guess_told_here
 from pmexport.format.options import ExportOptions, Precision
+from pmexport.format.paths import NamesFiles
 from pmexport.runtimes.base import DEFAULT_OPTIONS
 from pmexport.runtimes.registry import RUNTIMES, usable_runtime
 from pmexport.runtimes.tf32 import TF32_RUNTIMES, require_float32_products
@@ -34,7 +35,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class RegressRequest:
+class RegressRequest(NamesFiles):
     """What to go through.
 
     Attributes:
@@ -42,6 +43,7 @@ class RegressRequest:
         frames: of a timed clip; None for the model's most.
         threads: of runtimes on the CPU.
         tf32: also fp32 models with TF32 products, in the runtimes that have them.
+        weights: which set, of checkpoints that hold several.
     """
 
     checkpoints: tuple[Path, ...]
@@ -51,6 +53,7 @@ class RegressRequest:
     frames: int | None = None
     threads: int | None = None
     tf32: bool = False
+    weights: str | None = None
 
 
 def cell_key(checkpoint: str, precision: str, runtime: str) -> str:
@@ -115,7 +118,9 @@ def run_regress(request: RegressRequest) -> RegressReport:
         require_float32_products(request.runtimes, request.precisions)
     _refuse_doubles(request.checkpoints)
     with guess_told_here():
-        checkpoints = [read_checkpoint(path) for path in request.checkpoints]
+        checkpoints = [
+            read_checkpoint(path, weights=request.weights) for path in request.checkpoints
+        ]
     for path, checkpoint in zip(request.checkpoints, checkpoints, strict=True):
         try:
             check_frames(request.frames, checkpoint.config.frames)
@@ -174,6 +179,8 @@ def _cells(
                 "checkpoint_sha256": checkpoint.sha256,
                 "scan_order_source": checkpoint.scan_order_source,
             }
+            if request.weights is not None:
+                source["weights"] = request.weights
             options = ExportOptions(precision=precision)
             export_onnx(checkpoint.build(), model, options, source=source)
         except (InputError, RuntimeError) as error:
@@ -194,7 +201,7 @@ def _measured(request: RegressRequest, model: Path, path: Path, name: str, tf32:
         BenchRequest(
             model, path if reads == "checkpoint" else None, (name,), frames=request.frames,
             effort=request.effort, threads=None if name == "torch-cuda" else request.threads,
-            tf32=tf32,
+            tf32=tf32, weights=request.weights if reads == "checkpoint" else None,
         )
     ).runtimes[name]  # fmt: skip
     total, drift = timed.total, report.runtimes[name]

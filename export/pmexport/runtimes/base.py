@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pmexport.engine.file import EngineFile
 from pmexport.format.file import ModelFile
 from pmexport.format.options import Precision, Rewrite
+from pmexport.format.paths import NamesFiles
 
 FloatArray = NDArray[np.float32]
 Lift = Callable[[FloatArray], FloatArray]
@@ -31,7 +32,7 @@ File = Path | Runnable
 
 
 @dataclass(frozen=True)
-class RuntimeOptions:
+class RuntimeOptions(NamesFiles):
     """What a caller may ask of any runtime.
 
     Attributes:

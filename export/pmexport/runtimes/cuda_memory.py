@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pmexport.format.environment import has_module
 from pmexport.format.failures import reason
 from pmexport.runtimes.base import FloatArray
 from posemamba.errors import InputError
+
+Handle: TypeAlias = Any
+"""What a package gives for an address, a stream, a graph."""
 
 _INSTALL = "run 'pip install cuda-python', or 'pip install pycuda' where nvcc is"
 
@@ -123,7 +126,7 @@ class _CudaPython:
         weakref.finalize(self, self._cuda.cudaGraphExecDestroy, recorded)
         return lambda: self._call("cudaGraphLaunch", recorded, self.stream)
 
-    def _call(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401
+    def _call(self, name: str, *arguments: Any) -> Handle:
         """A function's result.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from pmexport.engine.file import EngineFile, open_engine
@@ -63,3 +64,8 @@ def as_engine(file: File) -> EngineFile:
     """The engine a runtime that reads engines was given by :func:`file_for`."""
     assert not isinstance(file, ModelFile)
     return open_engine(file)
+
+
+def other_runtimes(names: Sequence[str]) -> dict[str, object]:
+    """``--runtime`` for :meth:`ModelFile.refuse_options`: networks of one's own run on the CPU."""
+    return {f"--runtime {' and '.join(names)}": None if set(names) <= {"ort-cpu"} else names}

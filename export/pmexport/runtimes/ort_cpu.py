@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pmexport.format.environment import has_module
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.base import DEFAULT_OPTIONS, File, Lift, Reads, RuntimeOptions
 from pmexport.runtimes.files import as_model
 from pmexport.runtimes.session import open_session, session_lift
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class OrtCpu:
     def load(self, file: File) -> Lift:
         return session_lift(self.session(file))
 
-    def session(self, file: File) -> Any:  # noqa: ANN401
+    def session(self, file: File) -> InferenceSession:
         """The ``onnxruntime.InferenceSession`` itself, for profiling and I/O binding.
 
         Raises:

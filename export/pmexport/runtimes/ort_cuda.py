@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from pmexport.runtimes.base import (
 from pmexport.runtimes.files import as_model
 from pmexport.runtimes.session import open_session, session_lift
 from posemamba.errors import InputError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,7 @@ class _OrtBound:
 
     def __init__(
         self,
-        session: Any,  # noqa: ANN401
+        session: InferenceSession,
         keypoints_2d: FloatArray,
         options: RuntimeOptions,
         form: GpuForm,

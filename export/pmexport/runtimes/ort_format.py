@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmexport.format.files import file_sha256
 from pmexport.format.metadata import parse_metadata
 from pmexport.format.names import CPU_PROVIDER
 from pmexport.runtimes.session import load_session
 from posemamba.errors import InputError
+
+if TYPE_CHECKING:
+    from onnxruntime import NodeArg
 
 
 def inspect_ort(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -39,5 +42,5 @@ def inspect_ort(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
-def _signature(value: Any) -> dict[str, Any]:  # noqa: ANN401
+def _signature(value: NodeArg) -> dict[str, Any]:
     return {"type": value.type.removeprefix("tensor(").removesuffix(")"), "shape": value.shape}

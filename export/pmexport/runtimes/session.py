@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pmexport.format.failures import reason
 from pmexport.format.file import ModelFile
@@ -14,6 +14,9 @@ from pmexport.format.names import INPUT_NAME, OP_DOMAIN, OUTPUT_NAME
 from pmexport.libraries import custom_op_library
 from pmexport.runtimes.base import FloatArray, Lift
 from posemamba.errors import InputError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
 
 PROFILE_PREFIX, PROFILED_GRAPH = "times", "graph.onnx"
 """What a profile's folder holds: ``times_DATE.json``, and the graph as ONNX Runtime ran it."""
@@ -31,7 +34,7 @@ def open_session(
     profile: Path | None = None,
     memory_pattern: bool = True,
     any_outputs: bool = False,
-) -> Any:  # noqa: ANN401
+) -> InferenceSession:
     """A session of a PoseMamba model, as :func:`open_any_session`.
 
     Args:
@@ -67,7 +70,7 @@ def open_any_session(
     *,
     profile: Path | None = None,
     memory_pattern: bool = True,
-) -> Any:  # noqa: ANN401
+) -> InferenceSession:
     """An ``onnxruntime.InferenceSession`` with the project's operators.
 
     Args:
@@ -105,7 +108,7 @@ def open_any_session(
     return session
 
 
-def load_session(path: str | os.PathLike[str], providers: list[Any]) -> Any:  # noqa: ANN401
+def load_session(path: str | os.PathLike[str], providers: list[Any]) -> InferenceSession:
     """A session of a file in ONNX Runtime's own format, whatever its name.
 
     Raises:
@@ -123,7 +126,7 @@ def load_session(path: str | os.PathLike[str], providers: list[Any]) -> Any:  # 
         raise InputError(f"'{path}': {_session_error(error)}") from None
 
 
-def session_lift(session: Any) -> Lift:  # noqa: ANN401
+def session_lift(session: InferenceSession) -> Lift:
     """An ``onnxruntime.InferenceSession`` as a function of NumPy arrays."""
 
     def lift(keypoints_2d: FloatArray) -> FloatArray:
@@ -142,7 +145,7 @@ def require_custom_ops(why: str) -> None:
     _register_custom_ops(_quiet_options(), why)
 
 
-def _quiet_options() -> Any:  # noqa: ANN401
+def _quiet_options() -> SessionOptions:
     """Session options under which every error reaches us as an exception, and is said once."""
     import onnxruntime as ort
 
@@ -151,7 +154,7 @@ def _quiet_options() -> Any:  # noqa: ANN401
     return options
 
 
-def _register_custom_ops(options: Any, why: str) -> None:  # noqa: ANN401
+def _register_custom_ops(options: SessionOptions, why: str) -> None:
     other = f"or export with --ops standard; {why}"
     try:
         library = custom_op_library()

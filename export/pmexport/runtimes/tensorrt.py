@@ -16,7 +16,7 @@ import numpy as np
 from pmexport.engine import fits
 from pmexport.engine.file import EngineFile
 from pmexport.engine.gpu import current_architecture
-from pmexport.engine.module import INSTALL, TensorRtModule, load_module, module_name
+from pmexport.engine.module import INSTALL, TensorRtModule, Trt, load_module, module_name
 from pmexport.format.names import INPUT_NAME, OUTPUT_NAME, TENSORRT, TENSORRT_RTX
 from pmexport.libraries import tensorrt_plugin_library
 from pmexport.runtimes.base import (
@@ -201,7 +201,7 @@ class EngineBound:
         poses_3d: FloatArray = self._poses.copy()
         return poses_3d
 
-    def _prepared(self, shape: tuple[int, ...]) -> Any:  # noqa: ANN401
+    def _prepared(self, shape: tuple[int, ...]) -> Trt:
         """An execution context of the profile that takes the shape."""
         file = self._engine.file
         index = file.takes(shape[0], shape[1])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pmexport.runtimes.base import DEFAULT_OPTIONS, File, FloatArray, Lift, Reads, RuntimeOptions
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class TorchPlainScan:
         return torch_lift(model.set_scan("reference"), self.options.threads)
 
 
-def torch_lift(model: Any, threads: int | None = None) -> Lift:  # noqa: ANN401
+def torch_lift(model: Callable[[Tensor], Tensor], threads: int | None = None) -> Lift:
     """A PyTorch model as a function of NumPy arrays, run on so many threads."""
     import torch
 

@@ -20,8 +20,8 @@ from pmexport.engine.gpu import current_architecture
 from pmexport.trt.backends import Backend, library_folder, unversioned_links
 from pmexport.trt.options import HARDWARE_LEVELS, Options
 from posemamba.errors import InputError
-from posemamba.files.output import temporary_name
 from posemamba.text import one_line
+from posemamba_runtime.file_names import temporary_name
 
 _PATIENCE_SECONDS = 3.0
 """How long a cancelled worker may take to reach its next step; then it is killed. TensorRT-RTX was

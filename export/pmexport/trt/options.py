@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pmexport.format.paths import NamesFiles
+
 #: ``--hardware-compat`` -> name in TensorRT's API and in trtexec.
 HARDWARE_LEVELS: dict[str, tuple[str, str]] = {
     "ampere+": ("AMPERE_PLUS", "ampere+"),
@@ -13,7 +15,7 @@ HARDWARE_LEVELS: dict[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(NamesFiles):
     """What a user may say about an engine; None for TensorRT's default.
 
     Attributes:

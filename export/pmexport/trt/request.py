@@ -14,6 +14,7 @@ from pmexport.format.files import file_sha256, is_utf8
 from pmexport.format.limits import check_elements, check_sizes
 from pmexport.format.macs import concrete_shapes, largest_tensor
 from pmexport.format.options import ExportOptions, Precision, Rewrite
+from pmexport.format.paths import NamesFiles
 from pmexport.libraries import plugin_path, tensorrt_plugin_library
 from pmexport.trt.backends import Backend, choose_backend
 from pmexport.trt.build import Outcome, probe
@@ -27,11 +28,11 @@ from pmexport.trt.targets import parse_targets
 from pmexport.trt.trtexec import trtexec_line
 from posemamba.errors import InputError
 from posemamba.native.packing import norm_fits
-from posemamba.text import problem
+from posemamba.text import pasted, problem
 
 
 @dataclass(frozen=True)
-class TrtRequest:
+class TrtRequest(NamesFiles):
     """The command line.
 
     Attributes:
@@ -319,13 +320,18 @@ def plan_commands(request: TrtRequest, scratch: Path) -> list[str]:
             "--keep": request.keep_file,
             "-o": onnx,
         }
-        given = [f"{name} {shlex.quote(str(v))}" for name, v in options.items() if v is not None]
+        given = [
+            f"{name} {pasted(v) if isinstance(v, Path) else shlex.quote(str(v))}"
+            for name, v in options.items()
+            if v is not None
+        ]
         lines.append(" ".join(["pmexport onnx", *given]))
         channels = export.checkpoint.config.channels
     if _is_rewritten(request, source, export):
         plain, onnx = onnx, onnx.with_suffix(".cuda.onnx")
         fusion = [] if request.rewrite == "auto" else ["--fusion", request.rewrite]
-        lines.append(shlex.join(["pmexport", "optimize", *fusion, str(plain), "-o", str(onnx)]))
+        words = ["pmexport optimize", *fusion, pasted(plain), "-o", pasted(onnx)]
+        lines.append(" ".join(words))
     line = trtexec_line(
         backend,
         onnx,

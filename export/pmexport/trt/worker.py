@@ -16,9 +16,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from pmexport.engine.module import Log, plugin_creators
+from pmexport.engine.module import Log, Trt, plugin_creators
 from pmexport.format.operators import OPERATORS
 from posemamba.errors import InputError
 
@@ -51,7 +52,7 @@ class Session:
         log: what it logged as errors.
     """
 
-    def __init__(self, trt: Any, emit: Emit) -> None:  # noqa: ANN401
+    def __init__(self, trt: ModuleType, emit: Emit) -> None:
         self.trt = trt
         self.emit = emit
         self.cancelled = False
@@ -59,14 +60,14 @@ class Session:
         self.logger = self._logger()
         self.builder = trt.Builder(self.logger)
 
-    def _logger(self) -> Any:  # noqa: ANN401
+    def _logger(self) -> Trt:
         session = self
 
         class Logger(self.trt.ILogger):  # type: ignore[name-defined, misc]
             def __init__(self) -> None:
                 session.trt.ILogger.__init__(self)
 
-            def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
+            def log(self, severity: Trt, message: str) -> None:
                 if severity.name in ("ERROR", "INTERNAL_ERROR"):
                     session.log.errors.append(message)
                 if severity.name == "WARNING" and not _is_of_an_option(message):
@@ -74,7 +75,7 @@ class Session:
 
         return Logger()
 
-    def monitor(self) -> Any:  # noqa: ANN401
+    def monitor(self) -> Trt:
         """A progress monitor that reports phases and stops the build when it was called off."""
         session = self
 
@@ -117,7 +118,7 @@ def load_plugin(session: Session, path: str) -> list[dict[str, str]]:
     return plugin_creators(registry, path, session.log)
 
 
-def parse(session: Session, onnx: str) -> tuple[Any, Any]:
+def parse(session: Session, onnx: str) -> tuple[Trt, Trt]:
     """The strongly typed network of an ONNX file, and the parser, which owns the weights.
 
     Raises:
@@ -137,7 +138,7 @@ def parse(session: Session, onnx: str) -> tuple[Any, Any]:
     return network, parser
 
 
-def describe(session: Session, network: Any) -> dict[str, Any]:  # noqa: ANN401
+def describe(network: Trt) -> dict[str, Any]:
     """Layers, plugin layers, boundary tensors, and the type of every floating-point tensor."""
     types = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16"}
     tensors: dict[str, str] = {}
@@ -150,7 +151,7 @@ def describe(session: Session, network: Any) -> dict[str, Any]:  # noqa: ANN401
             if tensor is not None and tensor.dtype.name in types:
                 tensors[tensor.name] = types[tensor.dtype.name]
 
-    def signature(tensor: Any) -> dict[str, Any]:  # noqa: ANN401
+    def signature(tensor: Trt) -> dict[str, Any]:
         name = types.get(tensor.dtype.name, tensor.dtype.name.lower())
         return {"name": tensor.name, "dtype": name, "shape": list(tensor.shape)}
 
@@ -163,7 +164,7 @@ def describe(session: Session, network: Any) -> dict[str, Any]:  # noqa: ANN401
     }
 
 
-def configure(session: Session, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def configure(session: Session, spec: Mapping[str, Any]) -> Trt:
     """A builder configuration for the request."""
     trt = session.trt
     config = session.builder.create_builder_config()
@@ -205,7 +206,7 @@ def configure(session: Session, spec: Mapping[str, Any]) -> Any:  # noqa: ANN401
     return config
 
 
-def inspect_engine(session: Session, plan: Any) -> dict[str, Any]:  # noqa: ANN401
+def inspect_engine(session: Session, plan: Trt) -> dict[str, Any]:
     """Open an engine and count its layers that read or give fp16, and fp32.
 
     TensorRT fuses layers, so there are fewer than in the network, and one may count as both.
@@ -244,7 +245,7 @@ def run(spec: Mapping[str, Any], session: Session) -> None:
         return
     session.log.begin()
     network, _parser = parse(session, spec["onnx"])  # kept: it must outlive the build
-    emit("network", **describe(session, network))
+    emit("network", **describe(network))
     session.log.begin()
     config = configure(session, spec)
     plan = session.builder.build_serialized_network(network, config)
@@ -273,7 +274,7 @@ def main() -> int:
     spec = json.loads(sys.stdin.read())
     session: Session | None = None
 
-    def emit(event: str, **fields: Any) -> None:  # noqa: ANN401
+    def emit(event: str, **fields: Any) -> None:
         try:
             events.write(json.dumps({"event": event, **fields}) + "\n")
         except OSError:  # the parent is gone, so nobody wants the engine

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absence import lacking
 from arm64 import (
     APT,
-    REQUIRE_VARIABLE,
     TOOLCHAIN,
     absent,
     cross_build,
@@ -41,11 +41,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools() -> None:
-    if not absent():
-        return
-    if os.environ.get(REQUIRE_VARIABLE):
-        pytest.fail(f"{', '.join(absent())} not found: {APT}")
-    pytest.skip(f"{', '.join(absent())} not found: {APT}")
+    if absent():
+        lacking(f"{', '.join(absent())} not found: {APT}", "ARM64")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 import pytest
@@ -16,7 +15,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from driven import Driven
+from driven import Drive, Driven
 from runtime_api import Lifter, Runtime
 from runtime_build import build
 
@@ -102,7 +101,7 @@ def stand_in_lifter(runtime: Runtime, stand_ins: Path, any_model: Path) -> Lifte
 
 
 @pytest.fixture
-def drive(built: Path, stand_ins: Path) -> Any:  # noqa: ANN401
+def drive(built: Path, stand_ins: Path) -> Drive:
     def run(model: Path, backend: str, *words: str, trt: str = "", cuda: str = "", ort: str = "",
             folder: Path | None = None) -> Driven:  # fmt: skip
         environment = {

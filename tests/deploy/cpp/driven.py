@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,10 @@ class Driven:
     info: dict[str, Any] | None
     difference: float
     held: int
+
+
+Drive = Callable[..., Driven]
+"""The fixture `drive`: model, back end, words, and what the stand-ins shall do."""
 
 
 def assert_lifted(result: Driven) -> None:

@@ -117,7 +117,7 @@ class Runtime:
         if code != SUCCESS:
             raise RuntimeFailure(code, self.last_error())
 
-    def open(self, model: Path | str, **options: Any) -> Lifter:  # noqa: ANN401
+    def open(self, model: Path | str, **options: Any) -> Lifter:
         values = LifterOptions()
         self.lib.pm_lifter_default_options(c.byref(values))
         for key, value in _arguments(options).items():
@@ -151,7 +151,7 @@ class Lifter:
         self.runtime.check(self.runtime.lib.pm_lifter_step(self.handle, c.byref(windows)))
         return windows.value
 
-    def stream(self, **options: Any) -> Stream:  # noqa: ANN401
+    def stream(self, **options: Any) -> Stream:
         values = StreamOptions()
         self.runtime.lib.pm_stream_default_options(c.byref(values))
         for key, value in _arguments(options).items():

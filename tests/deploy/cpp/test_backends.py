@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driven import assert_lifted, assert_refused
+from driven import Drive, assert_lifted, assert_refused
 from runtime_api import BACKEND_FAILED, BAD_ARGUMENT, BAD_MODEL, MISMATCH, MISSING
 
 PLAN = b"ftrt" + bytes(252)
@@ -33,7 +33,7 @@ def plugin(tmp_path: Path) -> Path:
     return path
 
 
-def sidecar(path: Path, **changes: Any) -> None:  # noqa: ANN401
+def sidecar(path: Path, **changes: Any) -> None:
     facts: dict[str, Any] = {
         "schema_version": 1,
         "engine": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
@@ -58,7 +58,7 @@ def test_tensorrt(
     graph: int,
     engine: Path,
     plugin: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     """In the virtual tables of both majors; a place that is wrong ends the program."""
     words = f"version={version};profiles={profiles};batch=3"
@@ -77,7 +77,7 @@ def test_tensorrt_rtx(
     tmp_path: Path,
     plugin: Path,
     stand_ins: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     engine = tmp_path / "rtx.engine"
     engine.write_bytes(b"vtrt" + bytes(252))
@@ -91,7 +91,7 @@ def test_tensorrt_rtx(
     assert_refused(other, MISMATCH, "is an engine of TensorRT-RTX", "use backend tensorrt-rtx")
 
 
-def test_tensorrts_engine_in_rtx(engine: Path, drive: Any) -> None:  # noqa: ANN401
+def test_tensorrts_engine_in_rtx(engine: Path, drive: Drive) -> None:
     refused = drive(engine, "tensorrt-rtx")
     assert_refused(refused, MISMATCH, "is an engine of TensorRT, which TensorRT-RTX cannot run")
 
@@ -103,7 +103,7 @@ def test_auto_takes_the_lean_runtime(
     plugin: Path,
     stand_ins: Path,
     tmp_path: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     """Where TensorRT is not there and the engine is made for it; what was chosen is told."""
     folder = tmp_path / "lean"
@@ -120,7 +120,7 @@ def test_auto_takes_the_lean_runtime(
         assert_refused(result, MISSING, "libnvinfer.so")
 
 
-def test_a_sidecar_configures(engine: Path, plugin: Path, drive: Any) -> None:  # noqa: ANN401
+def test_a_sidecar_configures(engine: Path, plugin: Path, drive: Drive) -> None:
     sidecar(engine)
     result = drive(engine, "auto", f"op_library={plugin}")
     assert_lifted(result)
@@ -147,7 +147,7 @@ def test_what_a_sidecar_refuses(
     name: str,
     engine: Path,
     plugin: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     changes, words, code, part = SIDECARS[name]
     sidecar(engine, **changes)
@@ -156,7 +156,7 @@ def test_what_a_sidecar_refuses(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1}', "\x00", "[" * 100])
-def test_sidecars_that_are_none(text: str, engine: Path, drive: Any) -> None:  # noqa: ANN401
+def test_sidecars_that_are_none(text: str, engine: Path, drive: Drive) -> None:
     engine.with_name("E.engine.json").write_text(text)
     assert_refused(drive(engine, "tensorrt"), BAD_MODEL, "E.engine.json")
 
@@ -181,7 +181,7 @@ def test_tensorrt_failures(
     version: str,
     engine: Path,
     plugin: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     words = f"version={version};profiles=2;fail={name}"
     for graph in (0, 1):
@@ -212,14 +212,14 @@ def test_engines_that_do_not_fit(
     words: str,
     engine: Path,
     plugin: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     code, part = ENGINES[words]
     assert_refused(drive(engine, "tensorrt", f"op_library={plugin}", trt=words), code, part)
 
 
 @pytest.mark.parametrize("content", [b"", b"ftrt", b"no engine at all" * 10, b"ftrt-broken" * 9])
-def test_broken_engines(content: bytes, tmp_path: Path, drive: Any) -> None:  # noqa: ANN401
+def test_broken_engines(content: bytes, tmp_path: Path, drive: Drive) -> None:
     path = tmp_path / "broken.engine"
     path.write_bytes(content)
     sidecars = path.with_name("broken.engine.json")
@@ -231,7 +231,7 @@ def test_broken_engines(content: bytes, tmp_path: Path, drive: Any) -> None:  # 
         assert_refused(drive(path, "tensorrt"), code, "broken.engine")
 
 
-def test_an_engine_without_its_plugin(engine: Path, drive: Any) -> None:  # noqa: ANN401
+def test_an_engine_without_its_plugin(engine: Path, drive: Drive) -> None:
     sidecar(engine)
     assert_refused(drive(engine, "tensorrt"), MISSING, "libposemamba_trt.so", "looked in")
 
@@ -263,7 +263,7 @@ def test_cuda_failures(
     engine: Path,
     plugin: Path,
     any_model: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     in_tensorrt = drive(engine, "tensorrt", f"op_library={plugin}", cuda=f"fail={name}")
     in_ort = drive(any_model, "onnxruntime-cuda", cuda=f"fail={name}", ort="providers=cuda")
@@ -272,19 +272,19 @@ def test_cuda_failures(
 
 
 @pytest.mark.parametrize("name", GRAPH_FAILURES)
-def test_graph_failures(name: str, engine: Path, plugin: Path, drive: Any) -> None:  # noqa: ANN401
+def test_graph_failures(name: str, engine: Path, plugin: Path, drive: Drive) -> None:
     words = (f"op_library={plugin}", "cuda_graph=1")
     assert_refused(drive(engine, "tensorrt", *words, cuda=f"fail={name}"), BACKEND_FAILED)
 
 
-def test_a_run_that_cannot_be_captured(engine: Path, plugin: Path, drive: Any) -> None:  # noqa: ANN401
+def test_a_run_that_cannot_be_captured(engine: Path, plugin: Path, drive: Drive) -> None:
     """What was recorded until then is given back."""
     words = (f"op_library={plugin}", "cuda_graph=1")
     refused = drive(engine, "tensorrt", *words, trt="fail=captured_enqueue")
     assert_refused(refused, BACKEND_FAILED, "cannot be captured as a CUDA graph")
 
 
-def test_no_silent_fallback(any_model: Path, drive: Any) -> None:  # noqa: ANN401
+def test_no_silent_fallback(any_model: Path, drive: Drive) -> None:
     """A GPU that is not there is named; only on request, and said so, the CPU takes over."""
     refused = drive(any_model, "onnxruntime-cuda", ort="providers=cuda", cuda="devices=0")
     assert_refused(refused, MISSING, "finds no GPU")
@@ -301,7 +301,7 @@ def test_no_silent_fallback(any_model: Path, drive: Any) -> None:  # noqa: ANN40
     assert_refused(drive(any_model, "auto", ort=broken), MISSING, "CUDA provider")
 
 
-def test_device_that_is_not_there(any_model: Path, drive: Any) -> None:  # noqa: ANN401
+def test_device_that_is_not_there(any_model: Path, drive: Drive) -> None:
     result = drive(
         any_model, "onnxruntime-cuda", "device=3", ort="providers=cuda", cuda="devices=2"
     )
@@ -321,7 +321,7 @@ def test_libraries_that_are_not_there(
     library: str,
     engine: Path,
     tmp_path: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
 ) -> None:
     if backend == "tensorrt-rtx":
         engine.write_bytes(b"vtrt" + bytes(252))
@@ -329,6 +329,6 @@ def test_libraries_that_are_not_there(
     assert_refused(result, MISSING, library, "looked in", "nothing", "runtime_library")
 
 
-def test_ort_that_is_not_there(any_model: Path, tmp_path: Path, drive: Any) -> None:  # noqa: ANN401
+def test_ort_that_is_not_there(any_model: Path, tmp_path: Path, drive: Drive) -> None:
     result = drive(any_model, "auto", folder=tmp_path / "nothing")
     assert_refused(result, MISSING, "libonnxruntime.so", "looked in", "pip install onnxruntime")

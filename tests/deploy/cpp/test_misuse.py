@@ -183,6 +183,7 @@ SESSIONS: dict[str, tuple[int, str]] = {
     ),
     "meta.schema_version=2": (MISMATCH, "schema 2"),
     "meta.schema_version={": (BAD_MODEL, "is not JSON"),
+    'meta.joint_names={"a": 1, "a": 2}': (BAD_MODEL, "a name for the second time"),
     "meta.max_frames=0": (BAD_MODEL, "takes no frames"),
     "meta.max_frames=many": (BAD_MODEL, "is not JSON"),
     "meta.normalisation=p / 255": (MISMATCH, "another normalisation"),

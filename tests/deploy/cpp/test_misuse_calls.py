@@ -54,7 +54,7 @@ def test_stream_options(name: str, stand_in_lifter: Lifter) -> None:
     fails(lambda: stand_in_lifter.stream(**{**SIZE, **options}), BAD_ARGUMENT, part)
 
 
-def _with(index: Any, value: Any) -> Any:  # noqa: ANN401
+def _with(index: Any, value: Any) -> Any:
     values = np.array(PIXELS)
     values[index] = value
     return values

@@ -101,7 +101,7 @@ def test_forks(name: str, opened: Open, tmp_path: Path) -> None:
 ANY: tuple[Any, ...] = ("b", "t", 17)
 
 
-def other_lifter(path: Path, **changed: Any) -> Path:  # noqa: ANN401
+def other_lifter(path: Path, **changed: Any) -> Path:
     """Somebody else's network, x and y and their sum, without a word of metadata."""
     given: dict[str, Any] = {
         "names": ("keypoints_2d", "poses_3d"), "type": TensorProto.FLOAT,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from driven import assert_lifted, assert_refused
+from driven import Drive, assert_lifted, assert_refused
 from runtime_api import BACKEND_FAILED, MISSING
 
 
 @pytest.mark.parametrize("graph", [0, 1])
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime-cuda"])
-def test_ort_cuda(backend: str, graph: int, any_model: Path, drive: Any) -> None:  # noqa: ANN401
+def test_ort_cuda(backend: str, graph: int, any_model: Path, drive: Drive) -> None:
     result = drive(any_model, backend, f"cuda_graph={graph}", ort="providers=cuda")
     assert_lifted(result)
     assert result.info["backend"] == "onnxruntime-cuda"
@@ -20,7 +19,7 @@ def test_ort_cuda(backend: str, graph: int, any_model: Path, drive: Any) -> None
 
 def test_a_size_is_captured_when_it_comes_again(
     any_model: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
     tmp_path: Path,
 ) -> None:
     """drive lifts batch x frames 1x27 three times, 2x5, 7x27, and 1x27 again; -1 is no graph."""
@@ -36,7 +35,7 @@ def test_tf32_is_what_was_asked(
     tf32: int,
     backend: str,
     any_model: Path,
-    drive: Any,  # noqa: ANN401
+    drive: Drive,
     tmp_path: Path,
 ) -> None:
     """ONNX Runtime's own default is TF32: the provider is told either way."""
@@ -62,7 +61,7 @@ ORT_CUDA_FAILURES = {
 
 
 @pytest.mark.parametrize("name", ORT_CUDA_FAILURES)
-def test_ort_cuda_failures(name: str, any_model: Path, drive: Any) -> None:  # noqa: ANN401
+def test_ort_cuda_failures(name: str, any_model: Path, drive: Drive) -> None:
     words = f"providers=cuda;fail={name}"
     result = drive(any_model, "onnxruntime-cuda", "cuda_graph=1", ort=words)
     assert_refused(result, ORT_CUDA_FAILURES[name], "stand-in says no")

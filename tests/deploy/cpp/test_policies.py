@@ -37,7 +37,7 @@ VARIED: tuple[dict[str, Any], ...] = (
 )
 
 
-def compare(lifter: Lifter, values: Any, chosen: Settings, chunks: list[int]) -> None:  # noqa: ANN401
+def compare(lifter: Lifter, values: Any, chosen: Settings, chunks: list[int]) -> None:
     stream = lifter.stream(**chosen.options())
     found = drive(lifter, stream, {0: values}, chunks)[0]
     times = np.arange(len(values)) / chosen.rate if chosen.rate else None

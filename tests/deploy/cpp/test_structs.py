@@ -35,7 +35,7 @@ class Later(c.Structure):
     _fields_ = (("options", StreamOptions), ("added", c.c_int64))
 
 
-def open_stream(lifter: Lifter, options: Any, size: int) -> int:  # noqa: ANN401
+def open_stream(lifter: Lifter, options: Any, size: int) -> int:
     """pm_stream_open with a struct_size; its code."""
     lib = lifter.runtime.lib
     lib.pm_stream_default_options(c.byref(options))
@@ -63,7 +63,7 @@ def open_stream(lifter: Lifter, options: Any, size: int) -> int:  # noqa: ANN401
         (Later, c.sizeof(Later) - 7, BAD_ARGUMENT),  # and here it is 1
     ],
 )
-def test_options_of_other_headers(kind: Any, size: int, code: int, stand_in_lifter: Lifter) -> None:  # noqa: ANN401
+def test_options_of_other_headers(kind: Any, size: int, code: int, stand_in_lifter: Lifter) -> None:
     assert open_stream(stand_in_lifter, kind(), size) == code
 
 

@@ -113,7 +113,7 @@ def test_odd_labels(rows: list[list[str]], tmp_path: Path) -> None:
         max_leaves=30,
     )
 )
-def test_documents_of_nowhere(document: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_documents_of_nowhere(document: Any, tmp_path: Path) -> None:
     (tmp_path / "f.json").write_text(json.dumps(document))
     outcome(tmp_path / "f.json", size=SIZE)
 

@@ -25,7 +25,7 @@ def _lines(path: Path, documents: Iterable[Any]) -> Path:
     return path
 
 
-def _person(points: files.Array, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def _person(points: files.Array, **more: Any) -> dict[str, Any]:
     return {**more, "keypoints": files.triples(points)}
 
 

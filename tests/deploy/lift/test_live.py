@@ -27,7 +27,7 @@ SIZE = (files.WIDTH, files.HEIGHT)
 WORDS = ["--size", f"{files.WIDTH}x{files.HEIGHT}"]
 
 
-def _intake(**change: Any) -> Intake:  # noqa: ANN401
+def _intake(**change: Any) -> Intake:
     options: dict[str, Any] = {
         "wanted": None, "size": SIZE, "layout": None, "min_confidence": 0.2, "rate": 30.0,
     }  # fmt: skip

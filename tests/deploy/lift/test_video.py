@@ -16,6 +16,7 @@ from pathlib import Path
 import keypoint_files as files
 import numpy as np
 import pytest
+from absence import lacking
 
 from posemamba_runtime.cli import main
 from posemamba_runtime.detectors import video
@@ -169,10 +170,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The video in the wheel."""
     wheel = os.environ.get(WHEEL)
     if wheel is None or os.environ.get(video.PYTHON_VARIABLE) is None:
-        why = f"{WHEEL} and {video.PYTHON_VARIABLE} name sports2d's wheel and MediaPipe's Python"
-        if os.environ.get("POSEMAMBA_REQUIRE_VIDEO") == "1":
-            pytest.fail(f"POSEMAMBA_REQUIRE_VIDEO=1, but not both of {why}")
-        pytest.skip(f"only where {why}")
+        variables = f"{WHEEL} and {video.PYTHON_VARIABLE}"
+        lacking(f"{variables} do not name sports2d's wheel and MediaPipe's Python", "VIDEO")
     path = tmp_path_factory.mktemp("video") / "demo.mp4"
     with zipfile.ZipFile(wheel) as archive:
         path.write_bytes(archive.read("Sports2D/Demo/demo.mp4"))

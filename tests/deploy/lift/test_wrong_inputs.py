@@ -34,11 +34,11 @@ def _bytes(content: bytes, name: str = "k.json") -> Make:
     return make
 
 
-def _json(value: Any, name: str = "k.json") -> Make:  # noqa: ANN401
+def _json(value: Any, name: str = "k.json") -> Make:
     return _bytes(json.dumps(value).encode(), name)
 
 
-def _npz(**arrays: Any) -> Make:  # noqa: ANN401
+def _npz(**arrays: Any) -> Make:
     def make(here: Path) -> str:
         np.savez(here / "k.npz", **arrays)
         return "k.npz"
@@ -60,7 +60,7 @@ def _frame(people: list[Any]) -> bytes:
     return json.dumps({"people": people}).encode()
 
 
-def _changed(**change: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+def _changed(**change: Any) -> list[dict[str, Any]]:
     entries = files.coco_results(FILM)
     entries[1] = {**entries[1], **change}
     return entries

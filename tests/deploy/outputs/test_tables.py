@@ -60,7 +60,7 @@ def test_npz(name: str, tmp_path: Path) -> None:
 def test_json(name: str, tmp_path: Path) -> None:
     given = ROWS[name]
 
-    def refuse(word: str) -> Any:  # noqa: ANN401
+    def refuse(word: str) -> Any:
         raise AssertionError(f"{word} is no JSON")
 
     text = write(tmp_path / "walk.json", given)[0].read_text(encoding="utf-8")

@@ -57,9 +57,9 @@ def test_the_runtime_shows_its_interface_and_no_more(prefix: Path) -> None:
 
 
 def test_no_path_of_the_build_is_in_the_package(prefix: Path) -> None:
-    for path in prefix.rglob("*.cmake"):
-        assert str(ROOT) not in path.read_text(), path
-    for path in prefix.rglob("*.pc"):
+    texts = [*prefix.rglob("*.cmake"), *prefix.rglob("*.pc")]
+    assert {path.suffix for path in texts} == {".cmake", ".pc"}
+    for path in texts:
         assert str(ROOT) not in path.read_text(), path
 
 

@@ -107,7 +107,7 @@ def test_build_info() -> None:
     assert {"compiler", "version"} <= set(posemamba_runtime.build_info())
 
 
-def nan_frame() -> Any:  # noqa: ANN401
+def nan_frame() -> Any:
     keypoints = clips(1, 5)
     keypoints[0, 3, 7, 1] = np.nan
     return keypoints
@@ -137,7 +137,7 @@ def nan_frame() -> Any:  # noqa: ANN401
         (nan_frame(), "clip 0, frame"),
     ],
 )
-def test_bad_clips(keypoints: Any, words: str, lifter: Lifter) -> None:  # noqa: ANN401
+def test_bad_clips(keypoints: Any, words: str, lifter: Lifter) -> None:
     with pytest.raises(BadArgument) as refused:
         lifter.lift(keypoints)
     assert words in str(refused.value)

@@ -30,7 +30,7 @@ def lifter(model: Path) -> Lifter:
 
 
 @pytest.fixture(scope="module")
-def people() -> Any:  # noqa: ANN401
+def people() -> Any:
     """Real movement: (persons, frames, 17, 2) pixels, each person at another time of the clip."""
     clip = next(iter(bundled_clips().values()))
     pixels = denormalize_2d(clip, *SIZE).astype(np.float32)
@@ -62,7 +62,7 @@ def feed(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_policies(data: st.DataObject, lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_policies(data: st.DataObject, lifter: Lifter, people: Any) -> None:
     frames = data.draw(st.integers(1, 60), "frames")
     persons = data.draw(st.integers(1, MOST), "persons")
     window = data.draw(st.integers(1, 27), "window")
@@ -94,7 +94,7 @@ def test_policies(data: st.DataObject, lifter: Lifter, people: Any) -> None:  # 
     assert math.isnan(stream.delay.seconds)
 
 
-def test_the_delay_is_kept(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_the_delay_is_kept(lifter: Lifter, people: Any) -> None:
     """After each step, the newest pose is no further behind than the stream said."""
     for policy, lag in (("last", 0), ("center", 0), ("lag", 5), ("blend", 0)):
         stream = lifter.stream("h36m17", SIZE, window=9, policy=policy, lag=lag, rate=30)
@@ -108,7 +108,7 @@ def test_the_delay_is_kept(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
                 assert frame - newest <= stream.delay.frames
 
 
-def test_one_batch_for_everybody(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_one_batch_for_everybody(lifter: Lifter, people: Any) -> None:
     streams = [lifter.stream("h36m17", SIZE) for _ in range(2)]
     for stream in streams:
         for person in range(3):
@@ -118,7 +118,7 @@ def test_one_batch_for_everybody(lifter: Lifter, people: Any) -> None:  # noqa: 
     assert lifter.step() == 0
 
 
-def test_joints_that_were_not_found_are_marked(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_joints_that_were_not_found_are_marked(lifter: Lifter, people: Any) -> None:
     stream = lifter.stream("h36m17", SIZE, rate=30)
     stream.push(people[0, 0], 0)
     values = np.concatenate([people[0, 1], np.ones((17, 1))], axis=1)
@@ -153,7 +153,7 @@ def test_any_layout_of_numbers(change: Callable[[Any], Any], lifter: Lifter) -> 
     np.testing.assert_array_equal(*poses)
 
 
-def test_what_is_masked_was_not_found(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_what_is_masked_was_not_found(lifter: Lifter, people: Any) -> None:
     stream = lifter.stream("h36m17", SIZE)
     stream.push(people[0, 0], 0, 0.0)
     for frame, kind in ((1, np.float32), (2, np.int64)):  # which has no NaN
@@ -164,7 +164,7 @@ def test_what_is_masked_was_not_found(lifter: Lifter, people: Any) -> None:  # n
     assert [np.flatnonzero(pose.filled).tolist() for pose in stream] == [[], [3, 5], [3, 5]]
 
 
-def test_metres(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_metres(lifter: Lifter, people: Any) -> None:
     heights = {}
     for height in (1.6, 1.8):
         stream = lifter.stream("h36m17", SIZE, rate=30, height_m=height)
@@ -180,7 +180,7 @@ def test_metres(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
     assert length == pytest.approx(0.961 * 1.8, abs=1e-5)
 
 
-def test_end_and_reset(lifter: Lifter, people: Any) -> None:  # noqa: ANN401
+def test_end_and_reset(lifter: Lifter, people: Any) -> None:
     stream = lifter.stream("h36m17", SIZE, window=9, policy="center", rate=30)
     for person in (3, 5):
         stream.push(people[0, 0], 0, person=person)

@@ -45,7 +45,7 @@ def limits(**changed: float) -> Limits:
     return Limits(**{**values, **changed})
 
 
-def wait_for(condition: Any, seconds: float = 30.0) -> None:  # noqa: ANN401
+def wait_for(condition: Any, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -85,7 +85,7 @@ class Held:
         self.go = threading.Event()
         self.fails = False
 
-    def stream(self, *words: Any, **named: Any) -> Any:  # noqa: ANN401
+    def stream(self, *words: Any, **named: Any) -> Any:
         return self._lifter.stream(*words, **named)
 
     def step(self) -> int:

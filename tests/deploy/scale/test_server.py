@@ -27,7 +27,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from posemamba_runtime.cli import main
 from posemamba_runtime.errors import BadArgument
-from posemamba_runtime.scale.server import ServeOptions, Server, listening
+from posemamba_runtime.scale.options import ServeOptions
+from posemamba_runtime.scale.server import Server, listening
 
 TOKEN = "a-token-of-more-than-sixteen-letters"
 Q = f"size={SIZE[0]}x{SIZE[1]}"
@@ -40,7 +41,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(model: Path, **changed: Any) -> Iterator[ServeOptions]:  # noqa: ANN401
+def serving(model: Path, **changed: Any) -> Iterator[ServeOptions]:
     options = ServeOptions(
         model=str(model), backend="onnxruntime-cpu", threads=1, tf32=False,
         host="127.0.0.1", port=free_port(), token="", cameras=4, rate=30.0, queue=500,
@@ -61,7 +62,7 @@ def served(model: Path) -> Iterator[ServeOptions]:
         yield options
 
 
-def camera(options: ServeOptions, name: str, query: str = Q, **more: Any) -> ClientConnection:  # noqa: ANN401
+def camera(options: ServeOptions, name: str, query: str = Q, **more: Any) -> ClientConnection:
     return connect(f"ws://127.0.0.1:{options.port}/cameras/{name}?{query}", **more)
 
 
@@ -105,6 +106,8 @@ def test_what_is_wrong_is_said_and_the_camera_goes_on(served: ServeOptions) -> N
         assert "is not JSON" in json.loads(client.recv(30))["refused"]
         client.send(b"\xff\xfe")
         assert "is not JSON" in json.loads(client.recv(30))["refused"]
+        client.send('{"frame": 1, "people": [], "people": []}')
+        assert "has a key twice" in json.loads(client.recv(30))["refused"]
         client.send('{"frame": 1, "people": 3}')
         assert json.loads(client.recv(30))["refused"]
         for number in ("NaN", '"x"', "[[]]", "true"):

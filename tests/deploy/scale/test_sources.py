@@ -152,7 +152,7 @@ def test_a_row_group_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     reads = []
 
     class Counted(parquet.ParquetFile):  # type: ignore[misc, name-defined]
-        def read_row_group(self, *words: Any, **named: Any) -> Any:  # noqa: ANN401
+        def read_row_group(self, *words: Any, **named: Any) -> Any:
             reads.append(words)
             return super().read_row_group(*words, **named)
 

@@ -87,7 +87,7 @@ SCREENS = {
 
 
 @pytest.mark.parametrize("name", SCREENS)
-def test_scrubbing_changes_the_pose(name: str, opened: Any) -> None:  # noqa: ANN401
+def test_scrubbing_changes_the_pose(name: str, opened: Any) -> None:
     size, screen = SCREENS[name]
     page = opened(motion(people=2, root=True), size, **screen)
     before, first = picture(page, f"{name}, first"), page.evaluate(STATE)
@@ -104,7 +104,7 @@ def test_scrubbing_changes_the_pose(name: str, opened: Any) -> None:  # noqa: AN
     assert fits, "nothing sticks out at the side"
 
 
-def test_what_is_shown_is_the_motion(opened: Any) -> None:  # noqa: ANN401
+def test_what_is_shown_is_the_motion(opened: Any) -> None:
     """Joints in the scene to half a millimetre, keypoints to a tenth of a pixel, gaps as gaps."""
     given = motion(people=2, root=True, gap=True)
     page = opened(given)
@@ -126,7 +126,7 @@ def test_what_is_shown_is_the_motion(opened: Any) -> None:  # noqa: ANN401
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0, 0], moved.shape), atol=1e-5)
 
 
-def test_the_video_lies_behind_the_keypoints(opened: Any) -> None:  # noqa: ANN401
+def test_the_video_lies_behind_the_keypoints(opened: Any) -> None:
     """Red before frame 10, green from there on; the page asks nobody for it."""
     pictures = []
     for frame, colour in ((0, (220, 0, 0)), (10, (0, 200, 0))):
@@ -150,7 +150,7 @@ def _wait_for_colour(page: Page, strong: int, weak: int) -> None:
         page.settle()
 
 
-def test_play_pause_and_speed(opened: Any) -> None:  # noqa: ANN401
+def test_play_pause_and_speed(opened: Any) -> None:
     page = opened(motion(120))
     page.evaluate("document.getElementById('play').click()")
     page.wait_for(f"{STATE}.frame > 3")
@@ -174,7 +174,7 @@ def test_play_pause_and_speed(opened: Any) -> None:  # noqa: ANN401
     assert fast == pytest.approx(2.0, abs=0.6)
 
 
-def test_keys(opened: Any) -> None:  # noqa: ANN401
+def test_keys(opened: Any) -> None:
     page = opened(motion(40))
     for key, frame in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 39),
                        ("ArrowRight", 39), ("Home", 0), ("ArrowLeft", 0)):  # fmt: skip
@@ -204,7 +204,7 @@ def middle(page: Page) -> tuple[float, float]:
     return box[0], box[1]
 
 
-def test_mouse_turns_and_wheel_zooms(opened: Any) -> None:  # noqa: ANN401
+def test_mouse_turns_and_wheel_zooms(opened: Any) -> None:
     page = opened(motion())
     x, y = middle(page)
     eye = page.evaluate(STATE)["eye"]
@@ -220,7 +220,7 @@ def test_mouse_turns_and_wheel_zooms(opened: Any) -> None:  # noqa: ANN401
     page.wait_for(f"{STATE}.eye.zoom > 1.3")
 
 
-def test_fingers_turn_and_pinch(opened: Any) -> None:  # noqa: ANN401
+def test_fingers_turn_and_pinch(opened: Any) -> None:
     page = opened(motion(), PHONE, phone=True)
     x, y = middle(page)
     eye = page.evaluate(STATE)["eye"]
@@ -235,7 +235,7 @@ def test_fingers_turn_and_pinch(opened: Any) -> None:  # noqa: ANN401
     assert page.evaluate("document.documentElement.scrollTop") == 0
 
 
-def test_persons_can_be_hidden(opened: Any) -> None:  # noqa: ANN401
+def test_persons_can_be_hidden(opened: Any) -> None:
     page = opened(motion(people=3))
     scrub(page, 20)
     assert page.evaluate("document.querySelectorAll('#people input').length") == 3
@@ -269,7 +269,7 @@ ODD: dict[str, Motion] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_motions_are_shown(name: str, opened: Any) -> None:  # noqa: ANN401
+def test_odd_motions_are_shown(name: str, opened: Any) -> None:
     page = opened(ODD[name], PHONE, phone=True)
     picture(page, name)
     page.key("End")
@@ -283,7 +283,7 @@ def test_odd_motions_are_shown(name: str, opened: Any) -> None:  # noqa: ANN401
     assert ODD[name].model in page.evaluate("document.getElementById('facts').textContent")
 
 
-def test_names_for_screen_readers(opened: Any) -> None:  # noqa: ANN401
+def test_names_for_screen_readers(opened: Any) -> None:
     page = opened(motion(people=2))
     scrub(page, 12)
     assert page.evaluate("document.getElementById('scrub').getAttribute('aria-valuetext')") == (

@@ -29,7 +29,7 @@ from posemamba.scan_order import SCAN_ORDERS
 INVALID_VALUE, NOT_SUPPORTED = 1, 801
 
 
-def cross_case(**changes: Any) -> CrossScanCase:  # noqa: ANN401
+def cross_case(**changes: Any) -> CrossScanCase:
     """51 steps: three chunks of 16 and a part of one; 40 channels of a block of 64."""
     return kernel_cases.cross_scan_case(**{"frames": 3, **changes})
 

@@ -22,7 +22,7 @@ SOURCES = (
     SHIM / "emulator.cc",
 )
 #: By its number in `OnePass` and the type: the channels of a thread block.
-CONFIGS = {(0, "float16"): 128, (0, "float32"): 128, (5, "float16"): 64}
+CONFIGS = {(0, "float16"): 128, (0, "float32"): 128, (6, "float16"): 64}
 #: Relative to the root mean square. float16: two independent roundings of at most 2^-11 each, one
 #: of the output and one of u's limb sum; 2.6e-4 is seen. float32: sums of 16 terms whose decays
 #: are rounded, over a state's memory of some tens of steps; 3e-7 is seen.
@@ -36,7 +36,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     return made
 
 
-def case_of(dtype: str, **changes: Any) -> CrossScanCase:  # noqa: ANN401
+def case_of(dtype: str, **changes: Any) -> CrossScanCase:
     """153 steps: tiles of 32 or 64 and a part of one."""
     return kernel_cases.cross_scan_case(**{"dtype": dtype, "d_inner": 24, **changes})
 
@@ -54,7 +54,7 @@ def run(library: ctypes.CDLL, case: CrossScanCase, config: int, order: int = 0) 
     return outputs.bytes.view(case.x.dtype).reshape(shape).copy()
 
 
-def check(library: ctypes.CDLL, config: tuple[int, str], **changes: Any) -> None:  # noqa: ANN401
+def check(library: ctypes.CDLL, config: tuple[int, str], **changes: Any) -> None:
     case = case_of(config[1], **changes)
     expected = kernel_oracle.direction_terms(case).sum(-1)
     found = run(library, case, config[0])

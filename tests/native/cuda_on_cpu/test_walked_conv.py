@@ -131,7 +131,7 @@ class ConvCase:
         return Written(u, np.stack(panels, 1), rows[..., rank:], rows[:, :, :steps, :rank])
 
 
-def case_of(seed: int = 0, *, channels: int = 128, **changes: Any) -> ConvCase:  # noqa: ANN401
+def case_of(seed: int = 0, *, channels: int = 128, **changes: Any) -> ConvCase:
     """Three items of seven frames: tiles of 15 lie in two items."""
     scan = kernel_cases.cross_scan_case(
         **{

@@ -41,7 +41,7 @@ class StandIn:
         self.base = (ctypes.c_void_p * 2)(ctypes.cast(get_api, ctypes.c_void_p))
 
     def _place(self, place: int, call: Callable[[Any, Any], object]) -> None:
-        def answer(first: Any, second: Any) -> None:  # noqa: ANN401
+        def answer(first: Any, second: Any) -> None:
             call(first, second)
 
         function = TWO(answer)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from absence import lacking
 
 from pmexport.format.operators import OPERATORS, SCANS
 
@@ -31,10 +32,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """
     found = importlib.util.find_spec("tensorrt_rtx_libs")
     if found is None or found.origin is None or importlib.util.find_spec("tensorrt_rtx") is None:
-        reason = "TensorRT-RTX is not installed (tensorrt-rtx-cu13)"
-        if os.environ.get("POSEMAMBA_REQUIRE_TRT"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("TensorRT-RTX is not installed (tensorrt-rtx-cu13)", "TRT")
     folder = tmp_path_factory.mktemp("rtx")
     library = Path(found.origin).parent / "libtensorrt_rtx.so.1"
     (folder / "libtensorrt_rtx.so").symlink_to(library)

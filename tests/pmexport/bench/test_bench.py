@@ -135,7 +135,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_report(model: Path) -> None:
     runs = {"ort-cpu": 0, "torch": 0}
 
-    def progress(name: str) -> Any:  # noqa: ANN401
+    def progress(name: str) -> Any:
         def one() -> None:
             runs[name] += 1
 

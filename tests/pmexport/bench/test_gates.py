@@ -214,7 +214,7 @@ def test_a_share_that_is_none_is_no_report(tmp_path: Path, waited: object) -> No
 HERE = {"machine": "x86_64", "gpu": None, "processor": "Xeon", "cores": 2, "threads": 1}
 
 
-def report(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def report(**changes: Any) -> dict[str, Any]:
     total = dataclasses.asdict(Times.of([0.01] * 9))
     return {
         "shape": {"batch": 1, "frames": 9, "joints": 17},
@@ -307,3 +307,6 @@ def test_no_file_and_no_json(tmp_path: Path) -> None:
     (tmp_path / "text.json").write_text("fast")
     with pytest.raises(InputError, match="is no JSON"):
         read_report(tmp_path / "text.json")
+    (tmp_path / "twice.json").write_text('{"schema": 1, "schema": 2}')
+    with pytest.raises(InputError, match="it has 'schema' 2 times"):
+        read_report(tmp_path / "twice.json")

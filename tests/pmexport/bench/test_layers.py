@@ -15,7 +15,7 @@ from pmexport.format.file import open_model
 from pmexport.runtimes.base import RuntimeOptions
 
 
-def graph(*nodes: tuple[str, str, str, str]) -> Any:  # noqa: ANN401
+def graph(*nodes: tuple[str, str, str, str]) -> Any:
     """Of nodes (name, type, input, output)."""
     made = [
         helper.make_node(kind, [source], [target], name=name)

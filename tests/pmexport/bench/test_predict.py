@@ -17,7 +17,7 @@ from pmexport.cli.main import cli
 from posemamba.config import VARIANTS
 
 
-def report(name: str) -> Any:  # noqa: ANN401
+def report(name: str) -> Any:
     return json.loads((ROOT / "reports" / name).read_text(encoding="utf-8"))
 
 

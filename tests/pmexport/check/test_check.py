@@ -33,7 +33,7 @@ def checked(
     model: Path,
     checkpoint: Path = GOLDEN,
     progress: Callable[..., list[Any]] | None = None,
-    **options: Any,  # noqa: ANN401 (fields of CheckRequest)
+    **options: Any,
 ) -> CheckReport:
     """A check on one thread: these models are so small that more only wait for each other."""
     return run_check(CheckRequest(model, checkpoint, threads=1, **options), progress)

@@ -101,7 +101,7 @@ def test_wrong_poses_fail(in_folder: Path) -> None:
     assert name[:20] in done.output
 
 
-def changed(**outputs: Any) -> RunResults:  # noqa: ANN401
+def changed(**outputs: Any) -> RunResults:
     results = RunResults()
     results.add([outputs], runner_name="trt-runner")
     return results

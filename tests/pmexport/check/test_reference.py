@@ -149,7 +149,7 @@ def test_one_wrong_pose_fails(here: Path, users: Arrays) -> None:
     assert report["runtimes"]["ort-cpu"]["max_abs"] == pytest.approx(1e-3, rel=0.01)
 
 
-def change(**arrays: Any) -> Callable[[Arrays], None]:  # noqa: ANN401
+def change(**arrays: Any) -> Callable[[Arrays], None]:
     return lambda held: held.update(arrays)
 
 

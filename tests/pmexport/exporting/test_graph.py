@@ -64,12 +64,13 @@ def test_valid_and_every_shape_follows(
     inferred = onnx.shape_inference.infer_shapes(bare, check_type=True, strict_mode=True)
     known = {value.name: value for value in inferred.graph.value_info}
     rank = {"CrossSelectiveScan": 4, "SelectiveScan": 3}
-    for node in model.graph.node:
-        if node.op_type in rank:
-            same, y = known.get(node.input[0]), known[node.output[0]]
-            assert len(y.type.tensor_type.shape.dim) == rank[node.op_type]
-            assert same is not None
-            assert same.type == y.type
+    scans = [node for node in model.graph.node if node.op_type in rank]
+    assert bool(scans) == (ops != "standard")
+    for node in scans:
+        same, y = known.get(node.input[0]), known[node.output[0]]
+        assert len(y.type.tensor_type.shape.dim) == rank[node.op_type]
+        assert same is not None
+        assert same.type == y.type
 
 
 @pytest.mark.parametrize(("ops", "precision"), KINDS)

@@ -41,7 +41,7 @@ class CrossSelectiveScan(OpRun):
 
     op_domain = "posemamba"
 
-    def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any]:  # noqa: ANN401
+    def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any]:
         tensors = [torch.from_numpy(a.copy()) for a in inputs]
         names = ("d_state", "order", "reverse", "limb_mask", "limb_index")
         y = reference.cross_selective_scan(*tensors, *(attributes[name] for name in names))
@@ -51,7 +51,7 @@ class CrossSelectiveScan(OpRun):
 class SelectiveScan(OpRun):
     op_domain = "posemamba"
 
-    def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any]:  # noqa: ANN401
+    def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any]:
         u, delta, A, B, C, D, bias = (torch.from_numpy(a.copy()) for a in inputs)
         softplus, reverse = bool(attributes["delta_softplus"]), attributes["reverse"]
         return (

@@ -93,6 +93,31 @@ def kept_in_two_files(model: onnx.ModelProto) -> None:
     weight_elsewhere(model).external_data.add(key="location", value="b.data")
 
 
+def kept_in_a_file_that_is_gone(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "gone.data")
+
+
+def kept_past_the_end(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "tiny.onnx")
+    weight_elsewhere(model).external_data.add(key="offset", value="99999999")
+
+
+def kept_in_fewer_bytes(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "tiny.onnx")
+    weight_elsewhere(model).dims[0] = 10**6
+
+
+def kept_before_the_start(model: onnx.ModelProto) -> None:
+    kept_elsewhere(model, "tiny.onnx")
+    weight_elsewhere(model).external_data.add(key="offset", value="-8")
+
+
+def inner_graph_in_a_file_that_is_gone(model: onnx.ModelProto) -> None:
+    inner_graph_who_knows_where(model)
+    tensor = model.graph.node[0].attribute[-1].g.initializer[0]
+    tensor.external_data.add(key="location", value="gone.data")
+
+
 def of_two_lengths(model: onnx.ModelProto) -> None:
     model.metadata_props.add(key="posemamba.max_frames", value="9")
 
@@ -153,6 +178,11 @@ ALTERED: dict[Callable[[onnx.ModelProto], None], str] = {
     attribute_who_knows_where: "tensor 'inner' keeps its numbers in another file and names none",
     inner_graph_who_knows_where: "tensor 'inner' keeps its numbers in another file and names none",
     kept_in_two_files: "has 'location' 2 times",
+    kept_in_a_file_that_is_gone: "gone.data', which is missing",
+    kept_past_the_end: "bytes of at least 100,",
+    kept_in_fewer_bytes: "bytes of at least ",
+    kept_before_the_start: "at no place that can be read",
+    inner_graph_in_a_file_that_is_gone: "gone.data', which is missing",
     of_two_lengths: "its metadata has 'posemamba.max_frames' 2 times",
     of_two_makers: "its metadata has 'maker' 2 times",
     with_one_constant_twice: "2 times",

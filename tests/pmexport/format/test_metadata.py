@@ -62,6 +62,7 @@ def test_damaged_entry_is_named() -> None:
         ("max_frames", "9" * 5000),  # more digits than Python turns into a number
         ("config", "[" * 100_000),  # deeper than Python's stack
         ("config", "[]"),
+        ("config", '{"frames": 9, "frames": 27}'),
         ("parameters", '"few"'),
         ("joint_names", "5"),
         ("joint_names", '["root"]'),

@@ -13,7 +13,7 @@ from pmexport.ops import SS2D, Mamba, adopt, left_alone, stand_ins
 from posemamba.errors import InputError
 
 
-def theirs(name: str, ours: nn.Module, **more: Any) -> nn.Module:  # noqa: ANN401
+def theirs(name: str, ours: nn.Module, **more: Any) -> nn.Module:
     """A module of another class with a block's parameters, which cannot run here."""
 
     def forward(self: nn.Module, *_: object) -> None:

@@ -22,13 +22,13 @@ from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 
 
-def run(path: Path, **inputs: Any) -> list[Any]:  # noqa: ANN401
+def run(path: Path, **inputs: Any) -> list[Any]:
     session = open_any_session(open_model(path), None, [CPU_PROVIDER])
     found: list[Any] = session.run(None, inputs)
     return found
 
 
-def exported(network: nn.Module, x: Any, folder: Path, ops: OpsMode, *axes: int) -> Path:  # noqa: ANN401
+def exported(network: nn.Module, x: Any, folder: Path, ops: OpsMode, *axes: int) -> Path:
     path = folder / f"{ops}.onnx"
     dynamic = [FreeSize(f"size{axis}", (("x", axis),)) for axis in axes]
     export_module(network, [InputSpec("x", x.shape)], path, ExportOptions(ops=ops), dynamic=dynamic)

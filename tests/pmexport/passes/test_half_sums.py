@@ -60,7 +60,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
     launch = scan_ops.launch_scan
 
-    def spy(name: str, params: Any, device: Any) -> None:  # noqa: ANN401
+    def spy(name: str, params: Any, device: Any) -> None:
         found.append(params.half_sums)
         launch(name, params, device)
 

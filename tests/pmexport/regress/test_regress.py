@@ -58,7 +58,7 @@ def test_a_cell_that_fails_is_a_row_and_an_exit_code(
     """One precision cannot be exported; the other is done all the same."""
     whole = regress.export_onnx
 
-    def fail(model: Any, output: Path, options: Any, **more: Any) -> Any:  # noqa: ANN401
+    def fail(model: Any, output: Path, options: Any, **more: Any) -> Any:
         if options.precision == "fp16":
             raise InputError("no half of it")
         return whole(model, output, options, **more)

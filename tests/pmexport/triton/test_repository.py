@@ -33,12 +33,12 @@ def triton(here: Path) -> Triton:
     return run
 
 
-def config(name: str = "tiny") -> Any:  # noqa: ANN401 (protobuf's)
+def config(name: str = "tiny") -> Any:
     text = Path("repository", name, "config.pbtxt").read_text("utf-8")
     return text_format.Parse(text, protocol.ModelConfig())
 
 
-def triton_takes(told: Any, session: Any) -> None:  # noqa: ANN401
+def triton_takes(told: Any, session: Any) -> None:
     """What Triton's ONNX Runtime back end compares when it loads a model, or the model is down.
 
     Joined batches need a model that takes any number. Inputs may be freer in the configuration
@@ -137,7 +137,7 @@ def test_weights_beside_the_model_go_with_it(triton: Triton, here: Path) -> None
     run_as_told("net")
 
 
-def test_models_that_are_no_posemamba(here: Path, refused: Any) -> None:  # noqa: ANN401
+def test_models_that_are_no_posemamba(here: Path, refused: Any) -> None:
     import onnx
     from onnx import TensorProto, helper
 
@@ -155,7 +155,7 @@ def test_models_that_are_no_posemamba(here: Path, refused: Any) -> None:  # noqa
     refused(("triton", "other.onnx", "-o", "repository"), "poses_3d is fp32 of 0 axes")
 
 
-def test_no_batch_is_chosen_where_the_model_has_one(here: Path, refused: Any) -> None:  # noqa: ANN401
+def test_no_batch_is_chosen_where_the_model_has_one(here: Path, refused: Any) -> None:
     made = ["onnx", "--ckpt", "tiny.pth.tr", "--batch", "1", "-o", "one.onnx", "--no-check"]
     assert CliRunner().invoke(cli, made).exit_code == 0
     words = ("triton", "one.onnx", "-o", "repository", "--max-batch", "1")
@@ -177,7 +177,7 @@ def test_a_path_with_odd_letters(triton: Triton, tmp_path: Path) -> None:
     assert library == f"{odd}/tiny/libposemamba_ort.so"
 
 
-def engine(folder: Path, **changes: Any) -> Path:  # noqa: ANN401
+def engine(folder: Path, **changes: Any) -> Path:
     """A plan that no TensorRT has seen, and the sidecar of one."""
     path = folder / "M.engine"
     path.write_bytes(b"ftrt")
@@ -242,7 +242,7 @@ def test_an_engine(triton: Triton, here: Path, plugin: Path) -> None:
                         "libposemamba_trt.so"]  # fmt: skip
 
 
-def test_engines_that_triton_cannot_serve(here: Path, plugin: Path, refused: Any) -> None:  # noqa: ANN401
+def test_engines_that_triton_cannot_serve(here: Path, plugin: Path, refused: Any) -> None:
     words = ("triton", "M.engine", "-o", "repository")
     engine(here, flavour="tensorrt-rtx")
     refused(words, "TensorRT-RTX", "no back end")
@@ -254,7 +254,7 @@ def test_engines_that_triton_cannot_serve(here: Path, plugin: Path, refused: Any
     refused((*words, "--max-batch", "9"), "at most", "8")
 
 
-def test_requests_that_are_refused(here: Path, refused: Any) -> None:  # noqa: ANN401
+def test_requests_that_are_refused(here: Path, refused: Any) -> None:
     words = ("triton", "tiny.onnx", "-o", "repository")
     refused((*words, "--name", "a/b"), "--name 'a/b'")
     refused((*words, "--name", ""), "--name ''")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from absence import lacking
 from click.testing import CliRunner, Result
 from places import TINY as GOLDEN
 from trt_machine import gpu
@@ -17,6 +19,7 @@ from trt_machine import gpu
 from pmexport.cli.main import cli
 from pmexport.engine import module
 from pmexport.format.operators import OPERATORS as EVERY_OPERATOR
+from pmexport.libraries import plugin_path
 
 FAKE = Path(__file__).parent / "fake"
 FAKED = ("cuda", "pycuda", "fake_device", "tensorrt", "tensorrt_rtx", "tensorrt_lean_bindings")
@@ -40,6 +43,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         done = CliRunner().invoke(cli, [*arguments, "-o", str(target), "--no-check"])
         assert done.exit_code == 0, done.output
     return folder
+
+
+@pytest.fixture(scope="session")
+def rtx() -> None:
+    """TensorRT-RTX itself and the plugin library."""
+    missing = []
+    if importlib.util.find_spec("tensorrt_rtx") is None:
+        missing.append("tensorrt_rtx (pip install '.[tensorrt-rtx]')")
+    if not plugin_path().is_file():
+        missing.append(f"the plugin library ({plugin_path()})")
+    if missing:
+        lacking(f"not here: {' and '.join(missing)}", "TRT")
 
 
 @pytest.fixture

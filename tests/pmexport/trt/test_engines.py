@@ -33,7 +33,7 @@ def clip(batch: int, frames: int, seed: int = 0) -> FloatArray:
     return draw.astype(np.float32)
 
 
-def hide(monkeypatch: pytest.MonkeyPatch, place: Any, *names: str) -> None:  # noqa: ANN401
+def hide(monkeypatch: pytest.MonkeyPatch, place: Any, *names: str) -> None:
     """Make packages not installed, as far as a module of ours can see."""
     has = place.has_module
     monkeypatch.setattr(place, "has_module", lambda name: name not in names and has(name))
@@ -48,7 +48,7 @@ def refusal(file: Path = ENGINE, runtime: type[TensorRt] = TensorRt) -> str:
     return text
 
 
-def change(path: Path, **edits: Any) -> None:  # noqa: ANN401 (any JSON)
+def change(path: Path, **edits: Any) -> None:
     """Edit a sidecar in place: ``section__key=value``."""
     file = path.with_name(f"{path.name}.json")
     told = json.loads(file.read_text())

@@ -27,6 +27,7 @@ FILES: dict[str, str | dict[str, tuple[int, ...]]] = {
     "none.yaml": "keep_fp32: []\n",
     "numbers.yaml": "keep_fp32: [1, 2]\n",
     "twice.yaml": "keep_fp32: [head, head]\n",
+    "lists.yaml": "keep_fp32: [head]\nkeep_fp32: [other]\n",
     "other.yaml": "keep: [head]\n",
     "more.yaml": "keep_fp32: [head]\nversion: 2\n",
     "unknown.yaml": "keep_fp32: [STEblocks.9.mlp]\n",
@@ -105,6 +106,7 @@ MISTAKES: dict[tuple[str, ...], tuple[str, ...]] = {
             "broken.yaml": "not YAML", "number.yaml": "a list", "none.yaml": "not empty",
             "pipe": "is a pipe or a device",
             "numbers.yaml": "entry '1' is no module path", "twice.yaml": "'head' twice",
+            "lists.yaml": "it has 'keep_fp32' twice",
             "other.yaml": "it has 'keep'", "more.yaml": "it has 'version'",
         }.items()
     },

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from absence import lacking
 from places import ROOT
 
 from pmexport.format.names import PLUGIN_VERSIONS
@@ -33,10 +33,8 @@ CLASSES = ("Runtime", "ICudaEngine", "IExecutionContext")
 def _available() -> None:
     if importlib.util.find_spec(MODULE) is not None and plugin_path().is_file():
         return
-    text = f"not here: {MODULE} (pip install tensorrt-lean-cu13-bindings), or the plugin library"
-    if os.environ.get("POSEMAMBA_REQUIRE_TRT") == "1":
-        pytest.fail(text)
-    pytest.skip(text)
+    package = "pip install tensorrt-lean-cu13-bindings"
+    lacking(f"not here: {MODULE} ({package}), or the plugin library", "TRT")
 
 
 @pytest.fixture(scope="module")

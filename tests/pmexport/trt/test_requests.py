@@ -279,6 +279,7 @@ def test_full_disk(refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch
         ("plan", ("is not the file its sidecar describes",)),
         ("no sidecar", ("e.engine.json' does not exist", "copy both")),
         ("no JSON", ("is not JSON",)),
+        ("a key twice", ("is not JSON (it has 'schema_version' 2 times)",)),
         ("no schema", ("is no sidecar of an engine (targets",)),
         ("newer", ("schema version 2", "update pmexport")),
         ("plugin", ("needs version 3 of the plugin", "has versions 1 and 2")),
@@ -297,6 +298,8 @@ def test_inspect_refuses_what_does_not_belong_together(
         path.unlink()
     elif change == "no JSON":
         path.write_text("{")
+    elif change == "a key twice":
+        path.write_text('{"schema_version": 1, ' + json.dumps(known)[1:])
     elif change == "no engine":
         (here / "e.engine").unlink()
     else:

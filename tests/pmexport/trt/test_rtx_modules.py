@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -13,17 +11,8 @@ from example_networks import EXAMPLES
 
 from pmexport.cli.main import cli
 from pmexport.format.file import open_model
-from pmexport.libraries import plugin_path
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _available() -> None:
-    if importlib.util.find_spec("tensorrt_rtx") is not None and plugin_path().is_file():
-        return
-    text = "tensorrt_rtx or the plugin library is not here"
-    if os.environ.get("POSEMAMBA_REQUIRE_TRT") == "1":
-        pytest.fail(text)
-    pytest.skip(text)
+pytestmark = pytest.mark.usefixtures("rtx")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -198,7 +198,7 @@ def test_blocked_outputs_are_noticed_before_any_run(
     assert runs.seen == []
 
 
-def test_runs_really_share_the_time(runs: Runs, settings: Settings, monkeypatch: Any) -> None:  # noqa: ANN401
+def test_runs_really_share_the_time(runs: Runs, settings: Settings, monkeypatch: Any) -> None:
     running, most = 0, 0
 
     def slow(cell: Cell, settings: Settings) -> dict[str, Any]:

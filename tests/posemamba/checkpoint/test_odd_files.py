@@ -52,7 +52,7 @@ def easydict(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "easydict", module)
 
 
-def array(tensor: Tensor, kind: str, order: str = "C") -> Any:  # noqa: ANN401
+def array(tensor: Tensor, kind: str, order: str = "C") -> Any:
     return np.array(tensor.numpy(), dtype=kind, order=order)  # type: ignore[call-overload]
 
 

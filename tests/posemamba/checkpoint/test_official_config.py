@@ -121,10 +121,12 @@ def test_alias_to_itself(tmp_path: Path) -> None:
         (b"a: \xff\xfe\x00", "not valid YAML"),
         (b"\x00\x01\x02", "not valid YAML"),
         ("[" * 5000, "not valid YAML"),
+        ("a: 1\nb: 2\na: 3", "it has 'a' twice, with two values"),
+        ("a: {b: [1]}\na: {b: [1]}", "it has 'a' twice"),
         ("a: 1\n---\nb: 2", "not valid YAML"),
         ("a: " + "x" * (1 << 20), "larger than 1 MiB"),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_bad_files_are_one_line(text: str | bytes, says: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=says) as caught:

@@ -88,6 +88,14 @@ def test_header_beats_name(safe_file: Path) -> None:
     assert read_checkpoint(safe_file).config.scan_order == "bs-ft"
 
 
+def test_a_header_with_two_orders_is_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    two = '{"scan_order": "bs-ft", "scan_order": "fs-bt"}'
+    safetensors.torch.save_file(state, path, {"config": two})
+    with pytest.raises(InputError, match=r"x\.safetensors.*has 'scan_order' 2 times"):
+        read_checkpoint(path)
+
+
 def test_name_beats_default(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(state, tmp_path / "x_fs_ft.pth")
     checkpoint = read_checkpoint(tmp_path / "x_fs_ft.pth")
@@ -150,6 +158,47 @@ def test_config_inside_an_unpacked_folder(tmp_path: Path) -> None:
         archive.extractall(tmp_path)
     (tmp_path / "config.yaml").write_text("scan_order: fs-bt\n")
     assert read_checkpoint(tmp_path).config.scan_order == "fs-bt"
+
+
+@pytest.mark.parametrize("inside", ["best_epoch.bin", "run/best_epoch.bin", "unpacked"])
+def test_config_in_an_archive(inside: str, tmp_path: Path) -> None:
+    """It is the one beside the weights; one in another folder is another run's."""
+    path = tmp_path / "download_bs_bt.zip"  # what is within tells more than this name
+    with zipfile.ZipFile(path, "w") as archive:
+        folder = inside.rpartition("/")[0]
+        if inside == "unpacked":
+            with zipfile.ZipFile(GOLDEN) as golden:
+                for name in golden.namelist():
+                    archive.writestr("unpacked/" + name.partition("/")[2], golden.read(name))
+        else:
+            archive.write(GOLDEN, inside)
+        archive.writestr(str(Path(folder, "config.yaml")), "scan_order: fs-bt\n")
+        archive.writestr("other/config.yaml", "scan_order: fs-ft\n")
+    (tmp_path / "config.yaml").write_text("scan_order: bs-ft\n")
+    assert read_checkpoint(path).config.scan_order == "fs-bt"
+
+
+def test_a_name_in_an_archive(tmp_path: Path) -> None:
+    path = tmp_path / "download.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(GOLDEN, "run/x_bs_bt.pth")
+    found = read_checkpoint(path)
+    assert (found.config.scan_order, found.scan_order_source) == ("bs-bt", "the file name")
+
+
+@pytest.mark.parametrize("told", ["config", "name"])
+def test_what_a_link_leads_to(told: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    weights = run / ("x_fs_bt.pth" if told == "name" else "x.pth")
+    weights.write_bytes(GOLDEN.read_bytes())
+    if told == "config":
+        (run / "config.yaml").write_text("scan_order: fs-bt\n")
+    link = tmp_path / "best.pth"
+    link.symlink_to(weights)
+    assert read_checkpoint(link).config.scan_order == "fs-bt"
+    (tmp_path / "config.yaml").write_text("scan_order: bs-ft\n")  # beside the link: nearer
+    assert read_checkpoint(link).config.scan_order == "bs-ft"
 
 
 def test_a_pickle_beside_is_never_opened(beside: Callable[[str], Path]) -> None:

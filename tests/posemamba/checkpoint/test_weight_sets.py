@@ -252,6 +252,23 @@ def test_contents_decide_and_not_suffixes(name: str, suffix: str, tmp_path: Path
         read_checkpoint(tmp_path / f"w{suffix}")
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["zip", "stream"])
+def test_a_torch_file_called_safetensors(old: bool, tmp_path: Path) -> None:
+    state = dict(read_checkpoint(TINY).state)
+    torch.save(state, tmp_path / "w.safetensors", _use_new_zipfile_serialization=not old)
+    assert read_checkpoint(tmp_path / "w.safetensors").state.keys() == state.keys()
+
+
+def test_sets_that_a_wrapper_tells_apart_have_names(tmp_path: Path) -> None:
+    state = dict(read_checkpoint(TINY).state)
+    wrapped = {f"module.{key}": value * 0 for key, value in state.items()}
+    torch.save({"model_pos": state | wrapped}, tmp_path / "w.pth")
+    with pytest.warns(UserWarning, match="taking the weights 'model_pos', not 'model_pos/module'"):
+        assert read_checkpoint(tmp_path / "w.pth").state["head.1.bias"].any()
+    chosen = read_checkpoint(tmp_path / "w.pth", weights="model_pos/module")
+    assert not chosen.state["head.1.bias"].any()
+
+
 def zeros(*names: str) -> State:
     return {name: torch.zeros(2) for name in names}
 

@@ -165,7 +165,7 @@ def having(value: Callable[[Any], object], *keys: str) -> Change:
     return change
 
 
-def with_nan(values: Any) -> Any:  # noqa: ANN401
+def with_nan(values: Any) -> Any:
     values = np.array(values, dtype=float)
     values.flat[0] = np.nan
     return values
@@ -270,7 +270,7 @@ def test_files_that_are_none(
         (np.array([None]), "not an array file"),
     ],
 )
-def test_poses_that_are_none(tmp_path: Path, poses: Any, words: str) -> None:  # noqa: ANN401
+def test_poses_that_are_none(tmp_path: Path, poses: Any, words: str) -> None:
     source = tmp_path / "walk.npy"
     np.save(source, poses, allow_pickle=True)
     out = tmp_path / "out"

@@ -142,7 +142,7 @@ def test_an_animation_of_chosen_frames_is_refused() -> None:
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def refuse(name: str, *rest: Any, **more: Any) -> Any:  # noqa: ANN401
+    def refuse(name: str, *rest: Any, **more: Any) -> Any:
         if name.split(".")[0] == "matplotlib":
             raise ImportError(name)
         return real(name, *rest, **more)

@@ -19,6 +19,7 @@ from places import TINY as GOLDEN
 from posemamba.cli.main import cli
 from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.data.synthetic.humanoid import LINKS, read_motion
+from posemamba.pose.clips import save_clips
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def refused(*arguments: str) -> str:
     return result.stderr
 
 
-def clip_arrays(**change: Any) -> dict[str, Any]:  # noqa: ANN401
+def clip_arrays(**change: Any) -> dict[str, Any]:
     arrays = {
         "keypoints_2d": np.zeros((2, 9, 17, 2), np.float32),
         "poses_3d": np.zeros((2, 9, 17, 3), np.float32),
@@ -160,7 +161,7 @@ def motion_rows(count: int = 5) -> np.ndarray[Any, Any]:
     ],
 )
 @pytest.mark.timeout(60)  # a motion without a frame was repeated for ever
-def test_motions_without_time_or_pose(place: Any, value: float, words: str, here: Path) -> None:  # noqa: ANN401
+def test_motions_without_time_or_pose(place: Any, value: float, words: str, here: Path) -> None:
     rows = motion_rows()
     write = {"Loop": "wrap", "Frames": rows.tolist()}
     (here / "humanoid3d_ok.txt").write_text(json.dumps(write))
@@ -227,6 +228,14 @@ def test_a_closed_pipe_is_not_a_failed_check() -> None:
     assert process.stderr is not None
     errors = process.stderr.read()
     assert (process.wait(timeout=60), errors) == (141, "")
+
+
+@pytest.mark.parametrize("command", [("evaluate", "--ckpt", "tiny.pth.tr"), ("train", "-o", "run")])
+def test_clips_without_truth(command: tuple[str, ...], here: Path) -> None:
+    save_clips(here / "clips.npz", {"person 3": np.zeros((4, 17, 2), np.float32)})
+    result = CliRunner().invoke(cli, [*command, "--data", "clips.npz"])
+    assert result.exit_code == 2
+    assert "'clips.npz': holds clips without 3D poses" in result.stderr
 
 
 def test_integers_in_a_clip_set_become_floats(here: Path) -> None:

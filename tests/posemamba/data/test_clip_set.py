@@ -34,7 +34,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["c.npz"]
 
 
-def with_nan(values: Any) -> Any:  # noqa: ANN401
+def with_nan(values: Any) -> Any:
     values = values.copy()
     values.flat[-1] = np.nan
     return values
@@ -55,7 +55,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("key", "change", "words"), BAD, ids=range(len(BAD)))
-def test_what_does_not_fit(tmp_path: Path, key: str, change: Any, words: str) -> None:  # noqa: ANN401
+def test_what_does_not_fit(tmp_path: Path, key: str, change: Any, words: str) -> None:
     content = arrays()
     content[key] = change(content[key])
     with pytest.raises(InputError, match=words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
 from posemamba.evaluation.clip_sets import clip_errors, detailed_errors, why_unmeasurable
-from posemamba.training.clip_checks import check_training, check_validation
+from posemamba.training.clip_checks import check_training, check_validation, warn_of_units
 
 Floats = npt.NDArray[np.float32]
 RNG = np.random.default_rng(0)
@@ -99,3 +100,23 @@ def test_poses_that_are_not_root_relative_are_not_learned() -> None:
     check_training(clips(), 9, "'t.npz'")
     with pytest.raises(InputError, match=r"'t\.npz': poses_3d are not root-relative, joint 0 is"):
         check_training(clips(root=0.1), 9, "'t.npz'")
+
+
+UNITS = {
+    "a scale to metres": ({"mm_per_unit": 1e-3}, "the bones of clip 'a/b/0' are 0.0"),
+    "poses in millimetres": ({"poses_3d": 1e3}, "people measure"),
+    "keypoints of another scale": ({"keypoints_2d": 0.01}, "people measure"),
+}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_units_that_are_doubtful_are_told(name: str) -> None:
+    """One of the three numbers is in another unit; errors would be off by the same factor."""
+    factors, says = UNITS[name]
+    given = clips()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_units(given, "'c.npz'")
+    changed = {field: getattr(given, field) * np.float32(by) for field, by in factors.items()}
+    with pytest.warns(UserWarning, match=f"'c.npz': {says}"):
+        warn_of_units(replace(given, **changed), "'c.npz'")

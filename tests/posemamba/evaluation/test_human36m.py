@@ -23,7 +23,7 @@ def lift(keypoints_2d: Floats) -> Floats:
     return np.concatenate([keypoints_2d * 1.1 + place, depth], axis=-1).astype(np.float32)
 
 
-def aligned_error(pose: Any, goal: Any) -> float:  # noqa: ANN401
+def aligned_error(pose: Any, goal: Any) -> float:
     """P-MPJPE of one frame by Kabsch's algorithm, its own way round."""
     a, b = pose - pose.mean(0), goal - goal.mean(0)
     u, s, vt = np.linalg.svd(b.T @ a)
@@ -33,7 +33,7 @@ def aligned_error(pose: Any, goal: Any) -> float:  # noqa: ANN401
     return float(np.linalg.norm(scale * a @ rotation.T - b, axis=1).mean())
 
 
-def slow(content: Any, frames: int, *, gt: bool, flipped: bool) -> dict[str, tuple[float, float]]:  # noqa: ANN401
+def slow(content: Any, frames: int, *, gt: bool, flipped: bool) -> dict[str, tuple[float, float]]:
     test = content["test"]
     n = len(test["source"])
     errors: dict[int, list[tuple[float, float]]] = {}

@@ -24,7 +24,7 @@ def lift(keypoints_2d: Floats) -> Floats:
     return np.concatenate([keypoints_2d * 0.2, depth * 0.2], axis=-1).astype(np.float32)
 
 
-def own_order(h36m: Any) -> Any:  # noqa: ANN401
+def own_order(h36m: Any) -> Any:
     """Human3.6M's order to the data set's, by the joints' names."""
     names = dict(pelvis="root", spine="belly", head="nose", head_top="head")
     return np.stack([h36m[JOINT_NAMES.index(names.get(n, n))] for n in mpi.JOINT_NAMES])

@@ -14,7 +14,7 @@ from posemamba.errors import InputError
 from posemamba.files.array_pickle import load_array_pickle, load_object_array
 
 
-def same(a: Any, b: Any) -> bool:  # noqa: ANN401
+def same(a: Any, b: Any) -> bool:
     if isinstance(b, np.ndarray) and b.dtype == object:
         b = b.tolist() if b.shape else b.item()
     if isinstance(b, dict):

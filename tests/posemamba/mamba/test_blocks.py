@@ -197,7 +197,7 @@ def test_outer_projections_stored_as_convolutions_load() -> None:
 
 @pytest.mark.parametrize("norm", [nn.LayerNorm, RMSNorm])
 @pytest.mark.parametrize("mlp", [nn.Identity, lambda width: nn.Linear(width, width)])
-def test_a_residual_block_is_sum_norm_mixer(norm: Any, mlp: Any) -> None:  # noqa: ANN401
+def test_a_residual_block_is_sum_norm_mixer(norm: Any, mlp: Any) -> None:
     torch.manual_seed(0)
     block = shaken(Block(12, lambda width: nn.Linear(width, width), mlp, norm))
     x, before = torch.randn(2, 5, 12), torch.randn(2, 5, 12)

@@ -26,7 +26,7 @@ TOLERANCES = {
 }  # fmt: skip
 
 
-def case(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def case(**changes: Any) -> dict[str, Any]:
     """Arguments of the function: everything given, one group; ``changes`` replaces some."""
     sizes = {"rows": ROWS, "state": STATE, "length": LENGTH, "batch": BATCH}
     sizes |= {name: changes.pop(name) for name in list(changes) if name in sizes}
@@ -72,7 +72,7 @@ def case(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def oracle(arguments: dict[str, Any]) -> tuple[Any, Any]:
-    def wide(value: Any) -> Any:  # noqa: ANN401
+    def wide(value: Any) -> Any:
         if not isinstance(value, Tensor):
             return value
         return value.to(torch.complex128 if value.is_complex() else torch.float64).numpy()
@@ -80,7 +80,7 @@ def oracle(arguments: dict[str, Any]) -> tuple[Any, Any]:
     return mamba_oracle.selective_scan(**{n: wide(v) for n, v in arguments.items()})
 
 
-def relative(found: Tensor, wanted: Any) -> float:  # noqa: ANN401
+def relative(found: Tensor, wanted: Any) -> float:
     kind = torch.complex128 if found.is_complex() else torch.float64
     return float(np.abs(found.to(kind).numpy() - wanted).max() / np.abs(wanted).max())
 
@@ -146,7 +146,7 @@ def test_the_native_kernel_is_used_where_it_can_be(monkeypatch: pytest.MonkeyPat
     calls: list[torch.dtype] = []
     native = scan_ops.selective_scan
 
-    def watched(u: Tensor, *rest: Any) -> Tensor:  # noqa: ANN401
+    def watched(u: Tensor, *rest: Any) -> Tensor:
         calls.append(u.dtype)
         return native(u, *rest)
 
@@ -174,7 +174,7 @@ def test_gradients_are_finite_differences(name: str) -> None:
     flags = {n: v for n, v in arguments.items() if not isinstance(v, Tensor)}
     tensors = {n: v.requires_grad_() for n, v in arguments.items() if isinstance(v, Tensor)}
 
-    def function(*values: Tensor) -> Any:  # noqa: ANN401
+    def function(*values: Tensor) -> Any:
         named = dict(zip(tensors, values, strict=True))
         return selective_scan_fn(**named, **flags, return_last_state=True)
 
@@ -187,7 +187,7 @@ def test_gradients_of_the_kernel_are_those_of_pytorch(name: str) -> None:
     arguments = case(**CASES[name])
     tensors = [v.requires_grad_() for v in arguments.values() if isinstance(v, Tensor)]
 
-    def gradients() -> Any:  # noqa: ANN401
+    def gradients() -> Any:
         y = selective_scan_fn(**arguments)
         assert isinstance(y, Tensor)
         return torch.autograd.grad(y.float().square().sum(), tensors)

@@ -96,11 +96,11 @@ class OfficialLimbSum(torch.autograd.Function):
     """Forward ``x + x[limb]``; backward as the authors': as if it were ``x + constant``."""
 
     @staticmethod
-    def forward(_ctx: Any, x: Tensor, limbs: Sequence[int]) -> Tensor:  # noqa: ANN401
+    def forward(_ctx: Any, x: Tensor, limbs: Sequence[int]) -> Tensor:
         return x + x[:, :, list(limbs)]
 
     @staticmethod
-    def backward(_ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+    def backward(_ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         return gradients[0], None
 
 

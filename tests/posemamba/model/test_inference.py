@@ -52,7 +52,7 @@ def test_half_sums_reach_every_launch(
     told = []
     launch = scan_ops.launch_scan
 
-    def spy(name: str, params: Any, device: torch.device) -> None:  # noqa: ANN401
+    def spy(name: str, params: Any, device: torch.device) -> None:
         told.append(params.half_sums)
         launch(name, params, device)
 

@@ -84,9 +84,9 @@ def close(got: Tensor, want: Tensor, bound: float = 1e-5) -> bool:
 
 @OPS
 def test_the_kernels_compute_them(
-    op: Any,  # noqa: ANN401
-    truth: Any,  # noqa: ANN401
-    make: Any,  # noqa: ANN401
+    op: Any,
+    truth: Any,
+    make: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And not the scan in PyTorch, which is not called."""
@@ -101,7 +101,7 @@ def test_the_kernels_compute_them(
 
 
 @OPS
-def test_inputs_that_need_none_get_none(op: Any, truth: Any, make: Any) -> None:  # noqa: ANN401
+def test_inputs_that_need_none_get_none(op: Any, truth: Any, make: Any) -> None:
     every = [t.requires_grad_() for t in make()]
     all_of_them = torch.autograd.grad(op(every).sum(), every)
     for index in range(len(every)):
@@ -111,7 +111,7 @@ def test_inputs_that_need_none_get_none(op: Any, truth: Any, make: Any) -> None:
 
 
 @OPS
-def test_layouts_do_not_matter(op: Any, truth: Any, make: Any) -> None:  # noqa: ANN401
+def test_layouts_do_not_matter(op: Any, truth: Any, make: Any) -> None:
     """Transposed inputs, and a gradient that is one number expanded."""
     plain = [t.requires_grad_() for t in make()]
     want = torch.autograd.grad(op(plain).sum(), plain)
@@ -122,7 +122,7 @@ def test_layouts_do_not_matter(op: Any, truth: Any, make: Any) -> None:  # noqa:
 
 
 @OPS
-def test_half_precision(op: Any, truth: Any, make: Any) -> None:  # noqa: ANN401
+def test_half_precision(op: Any, truth: Any, make: Any) -> None:
     """Activations in float16 have gradients of float16, weights theirs in float32."""
     weights = (2, 3, 4, 5) if op is cross else (2, 5, 6)
     leaves = [t if i in weights else t.half() for i, t in enumerate(make())]
@@ -166,7 +166,7 @@ def test_no_frames_give_gradients_of_zero() -> None:
 
 
 @OPS
-def test_second_derivatives_are_refused(op: Any, truth: Any, make: Any) -> None:  # noqa: ANN401
+def test_second_derivatives_are_refused(op: Any, truth: Any, make: Any) -> None:
     leaves = [t.requires_grad_() for t in make()]
     (first,) = torch.autograd.grad(op(leaves).square().sum(), leaves[0], create_graph=True)
     with pytest.raises(InputError, match="first derivatives alone"):
@@ -175,7 +175,7 @@ def test_second_derivatives_are_refused(op: Any, truth: Any, make: Any) -> None:
 
 @OPS
 @pytest.mark.parametrize("learn", [False, True])
-def test_forward_derivatives_are_refused(op: Any, truth: Any, make: Any, learn: bool) -> None:  # noqa: ANN401
+def test_forward_derivatives_are_refused(op: Any, truth: Any, make: Any, learn: bool) -> None:
     """PyTorch takes them for zero, of any custom operator: a wrong number without a word."""
     first, *rest = make()
     rest = [t.requires_grad_(learn) for t in rest]

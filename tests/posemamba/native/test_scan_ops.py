@@ -169,7 +169,7 @@ def test_unsupported_dtypes_are_refused(dtype: torch.dtype) -> None:
         (ops.selective_scan, ("delta", "A", "B", "C", "D", "delta_bias", "z")),
     ],
 )
-def test_no_tensor_is_narrowed_in_silence(op: Any, names: tuple[str, ...], dtype: Any) -> None:  # noqa: ANN401
+def test_no_tensor_is_narrowed_in_silence(op: Any, names: tuple[str, ...], dtype: Any) -> None:
     cross = op is ops.cross_selective_scan
     keys = CROSS_NAMES if cross else SCAN_NAMES
     arguments = dict(
@@ -247,7 +247,7 @@ def test_cross_scan_refuses_a_tensor_that_does_not_fit(name: str) -> None:
 
 @pytest.mark.parametrize("name", CROSS_NAMES[9:])
 @pytest.mark.parametrize("change", [lambda v: v[:-1], lambda v: [*v, 0], lambda _: []])
-def test_cross_scan_refuses_lists_of_another_length(name: str, change: Any) -> None:  # noqa: ANN401
+def test_cross_scan_refuses_lists_of_another_length(name: str, change: Any) -> None:
     arguments = dict(zip(CROSS_NAMES, cross_arguments(), strict=True))
     with pytest.raises(InputError, match="reverse, limb_mask and limb_index have"):
         ops.cross_selective_scan(*(arguments | {name: change(arguments[name])}).values())

@@ -36,7 +36,7 @@ def cross_arguments(grad: bool = False) -> dict[str, Any]:
     }
 
 
-def scan_arguments(grad: bool = False, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+def scan_arguments(grad: bool = False, **changes: Any) -> dict[str, Any]:
     torch.manual_seed(1)
     rows, length = 4, 5
 
@@ -154,7 +154,6 @@ def test_no_steps_keep_the_state(absent: tuple[str, ...]) -> None:
         ({"scan_index": torch.zeros(3, 1, dtype=torch.int64)}, "x_dbl is"),
         ({"neighbour_index": torch.zeros(2, 9, dtype=torch.int64)}, "neighbour_index is"),
         ({"reset_length": torch.tensor([-1, 0])}, "index of a table, or reset|reset length"),
-        ({"x": torch.zeros(1, FRAMES, JOINTS, INNER, dtype=torch.float64)}, "float32 or float16"),
     ],
 )
 def test_wrong_tables_are_one_line(change: dict[str, Any], words: str) -> None:
@@ -175,3 +174,25 @@ def test_wrong_tables_are_one_line(change: dict[str, Any], words: str) -> None:
 def test_wrong_states_are_one_line(change: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         ops.selective_scan_v2(**scan_arguments(**change))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int32])
+@pytest.mark.parametrize(
+    ("op", "given", "fixed"),
+    [
+        (ops.cross_selective_scan_v2, cross_arguments(), ("dt_weight", "dt_bias", "A", "D")),
+        (ops.selective_scan_v2, scan_arguments(), ("A", "D", "delta_bias", "initial_state")),
+    ],
+)
+def test_no_tensor_is_narrowed_in_silence(
+    op: Any, given: dict[str, Any], fixed: tuple[str, ...], dtype: torch.dtype
+) -> None:
+    tensors = [
+        name for name, t in given.items() if isinstance(t, torch.Tensor) and t.is_floating_point()
+    ]
+    for name in tensors[1:]:
+        with pytest.raises(InputError, match=f": {name} is {dtype}, "):
+            op(**given | {name: given[name].to(dtype)})
+    wide = {name: given[name].to(dtype) for name in tensors if name not in fixed}
+    with pytest.raises(InputError, match="takes float32 or float16, not"):
+        op(**given | wide)

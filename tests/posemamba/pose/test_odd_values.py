@@ -82,7 +82,7 @@ def test_sizes_that_are_no_numbers(size: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("frames", [2.5, 243.0, "3", 0])
-def test_frames_that_are_no_whole_number(frames: Any) -> None:  # noqa: ANN401
+def test_frames_that_are_no_whole_number(frames: Any) -> None:
     for call in (preprocess.resample, preprocess.split_clips):
         with pytest.raises(InputError, match="whole number"):
             call(POINTS, frames)

@@ -141,7 +141,7 @@ def test_threads_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     scan = recurrent_scan._Buffers.scan
 
-    def watched(*arguments: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def watched(*arguments: Any) -> tuple[Tensor, Tensor]:
         seen.append(torch.get_num_threads())
         return scan(*arguments)
 

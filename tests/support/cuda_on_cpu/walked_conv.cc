@@ -1,5 +1,7 @@
 // The convolution that writes what the split-channel scan reads, on the emulator, for
 // tests/native/cuda_on_cpu.
+#include <vector>
+
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/scan/split_channel/launch.h"
 #include "walk_args.h"
@@ -55,6 +57,13 @@ extern "C" int cuda_on_cpu_walked_conv(const pm_conv_proj_params* conv,
   Device device = current_device();
   device.multiprocessors = multiprocessors, device.major = 8;
   if (!conv_proj_walks(*scan, device)) return cudaErrorNotSupported;
-  return launch_conv_proj_walked(*conv, walk_args_of(*scan),
-                                 split_channel::prepared_in(memory, *scan), device, nullptr);
+  // It clears beside what it makes: an odd number of words of 16 bytes.
+  std::vector<uint64_t> clear(2 * 10001, 0);
+  split_channel::Prepared to = split_channel::prepared_in(memory, *scan);
+  to.clear = {clear.data(), static_cast<int64_t>(clear.size() / 2)};
+  const cudaError_t error =
+      launch_conv_proj_walked(*conv, walk_args_of(*scan), to, device, nullptr);
+  if (error != cudaSuccess) return error;
+  const bool cleared = clear == std::vector<uint64_t>(clear.size(), ~uint64_t{0});
+  return cleared ? cudaSuccess : cudaErrorLaunchFailure;
 }

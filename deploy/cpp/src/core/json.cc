@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <set>
 
 #include "core/failure.h"
 
@@ -89,9 +90,11 @@ class Reader {
     result.kind = Json::Kind::kObject;
     ++place_;
     if (take('}')) return;
+    std::set<std::string> names;  // of two values other readers would take the other one
     do {
       if (peek() != '"') wrong("expected a name");
       std::string name = string();
+      if (!names.insert(name).second) wrong("a name for the second time");
       if (!take(':')) wrong("expected a colon");
       result.members.emplace_back(std::move(name), value(depth + 1));
     } while (take(','));

@@ -10,8 +10,6 @@
 namespace posemamba::runtime {
 namespace {
 
-constexpr float kFarthest = 10.0F;  // as posemamba.pose.clips: beyond it, these are pixels
-
 std::string optional(const std::string& value) { return value.empty() ? "null" : quoted(value); }
 
 std::string sizes_json(const Sizes& sizes) {
@@ -63,7 +61,7 @@ void check_keypoints(const float* values, int64_t batch, int64_t frames) {
       fail(PM_BAD_ARGUMENT, "keypoints_2d is %g at %s: fill gaps first, or push into a stream",
            static_cast<double>(values[i]), place(i, frames).c_str());
     }
-    if (std::abs(values[i]) > kFarthest) {
+    if (std::abs(static_cast<double>(values[i])) > kMostNormalised) {
       fail(PM_BAD_ARGUMENT,
            "keypoints_2d is %g at %s, normalised coordinates stay near 1: normalise pixels by "
            "p / width * 2 - [1, height / width]",

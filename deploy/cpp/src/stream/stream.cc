@@ -18,8 +18,6 @@ constexpr int kEnoughPoints = 3;
 constexpr float kFraction = 2.0F;
 // Seconds; what is beyond this is milliseconds or nanoseconds since 1970.
 constexpr double kLatest = 1e11;
-// Normalised coordinates lie around -2 to 2; what is beyond this is another unit.
-constexpr double kFarthest = 10.0;
 
 bool is_point(float x, float y) {
   const bool finite = std::isfinite(x) && std::isfinite(y);
@@ -93,8 +91,8 @@ void Stream::check_pixels(const float* values, int32_t count, int32_t columns) c
     const double py = static_cast<double>(y);
     ++points;
     largest = std::max({largest, std::abs(x), std::abs(y)});
-    if (std::abs(px / plan_.width * 2.0 - 1.0) > kFarthest ||
-        std::abs(py / plan_.width * 2.0 - plan_.height / plan_.width) > kFarthest) {
+    if (std::abs(px / plan_.width * 2.0 - 1.0) > kMostNormalised ||
+        std::abs(py / plan_.width * 2.0 - plan_.height / plan_.width) > kMostNormalised) {
       fail(PM_BAD_ARGUMENT,
            "keypoint %d is at (%g, %g), far outside an image of %g x %g: give pixels, or the size "
            "of the image they refer to",

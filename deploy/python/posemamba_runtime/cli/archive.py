@@ -12,7 +12,7 @@ from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.cli.lift import STANDARD_OUTPUT, lift_options
 from posemamba_runtime.cli.progress import Bar
 from posemamba_runtime.cli.summary import remarks, speed
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
 from posemamba_runtime.outputs import FORMATS
 from posemamba_runtime.recordings import LiftOptions
@@ -20,6 +20,7 @@ from posemamba_runtime.scale.archive import Outcome, lift_archive
 from posemamba_runtime.scale.ledger import NAME
 from posemamba_runtime.scale.sources import Archive, find, refuse_shared_outputs
 from posemamba_runtime.scale.worker import Job, content_hash, stem_of
+from posemamba_runtime.text import counted
 
 DONE, SOME_FAILED, ALL_FAILED = 0, 1, 2
 

@@ -17,12 +17,13 @@ from posemamba_runtime.cli.common_arguments import (
 from posemamba_runtime.cli.serve_arguments import add_serve
 from posemamba_runtime.cli.words import address, choice, count, file_name, named, number
 from posemamba_runtime.detectors.video import DETECTORS
-from posemamba_runtime.keypoints.errors import InputError, nearest, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE, format_name
 from posemamba_runtime.keypoints.tracks import parse_person
 from posemamba_runtime.outputs import FORMATS
 from posemamba_runtime.outputs.vmc import parse_address
+from posemamba_runtime.text import nearest, printable
 
 POLICIES = ("blend", "last", "center")
 UNITS = ("m", "mm")
@@ -31,7 +32,7 @@ UNITS = ("m", "mm")
 class _Parser(argparse.ArgumentParser):
     """Errors are exceptions of one line, with the near miss where there is one."""
 
-    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401 (argparse's type has no flush)
         """As argparse does, which takes a help that could not be written for one that was."""
         stream = file or sys.stderr
         stream.write(message)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from posemamba_runtime.errors import Missing
-from posemamba_runtime.outputs.files import temporary_name
+from posemamba_runtime.file_names import temporary_name
 
 _DIGITS = 12
 """Of a SHA-256, in a name."""

@@ -17,13 +17,14 @@ from posemamba_runtime.cli.opening import open_lifter
 from posemamba_runtime.cli.progress import Bar
 from posemamba_runtime.cli.summary import people, size_text, speed, what_was_lifted, what_was_read
 from posemamba_runtime.detectors.video import check_video, read_video
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.trajectory import intrinsics, with_root
 from posemamba_runtime.recordings import LiftOptions, lift_prepared, prepare
+from posemamba_runtime.text import counted
 
 STANDARD_OUTPUT = "-"
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from posemamba_runtime.cli.demo import check_model, model_path
 from posemamba_runtime.cli.lift import STANDARD_OUTPUT, lift_options
 from posemamba_runtime.cli.opening import open_lifter
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT
 from posemamba_runtime.keypoints.source import standard_input
 from posemamba_runtime.keypoints.times import DEFAULT_RATE
@@ -24,6 +24,7 @@ from posemamba_runtime.live.sources import Item, datagrams, lines
 from posemamba_runtime.outputs.vmc import VmcSender
 from posemamba_runtime.recordings import LiftOptions
 from posemamba_runtime.stream import Pose, Stream
+from posemamba_runtime.text import counted
 
 _MM = 1000.0
 _NOBODY = "no frame shows anybody"

@@ -22,7 +22,8 @@ def serve(arguments: argparse.Namespace) -> None:
     check_model(arguments.model)
     require.ray("serve")
     from posemamba_runtime.scale.access import is_loopback, read_token
-    from posemamba_runtime.scale.server import ServeOptions, listening
+    from posemamba_runtime.scale.options import ServeOptions
+    from posemamba_runtime.scale.server import listening
     from posemamba_runtime.scale.serving import serve as serve_on_ray
 
     token = read_token(arguments.token_file) if arguments.token_file else ""

@@ -17,9 +17,9 @@ from posemamba_runtime.cli.words import count, file_name, number, port
 LOOPBACK = "127.0.0.1"
 
 
-def add_serve(commands: Any) -> None:  # noqa: ANN401 (argparse's own type has no public name)
+def add_serve(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the command ``serve``."""
-    serve: argparse.ArgumentParser = commands.add_parser(
+    serve = commands.add_parser(
         "serve",
         allow_abbrev=False,
         help="many cameras at once, through WebSockets",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posemamba_runtime.keypoints.errors import counted, left_out
+from posemamba_runtime.keypoints.errors import left_out
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.recordings import Lifted
+from posemamba_runtime.text import counted
 
 _PERCENT = 100.0
 _FEW = 10.0  # a second

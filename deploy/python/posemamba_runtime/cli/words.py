@@ -6,10 +6,12 @@ import argparse
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from posemamba_runtime.errors import BadArgument
-from posemamba_runtime.keypoints.errors import nearest, printable
+from posemamba_runtime.text import nearest, printable
+
+T = TypeVar("T")
 
 BACKENDS = (
     *("auto", "onnxruntime-cpu", "onnxruntime-cuda"),
@@ -19,10 +21,10 @@ BACKENDS = (
 _MOST_FRAMES = 1_000_000
 
 
-def named(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+def named(parse: Callable[[str], T]) -> Callable[[str], T]:
     """A parser of names whose own message is the whole message."""
 
-    def convert(text: str) -> Any:  # noqa: ANN401
+    def convert(text: str) -> T:
         try:
             return parse(text)
         except BadArgument as error:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from posemamba_runtime.errors import Missing
-from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.reader import read_frames
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.keypoints.source import MAX_LINE, parse_json, require_readable
 from posemamba_runtime.motion import Picture
+from posemamba_runtime.text import counted, printable
 
 PYTHON_VARIABLE = "POSEMAMBA_DETECTOR_PYTHON"
 
@@ -101,7 +102,7 @@ def read_video(
     *,
     python: str | None = None,
     progress: Progress = lambda done, total: None,
-    **reading: Any,  # noqa: ANN401
+    **reading: Any,
 ) -> Recording:
     """Detect, and read what was detected.
 

@@ -8,15 +8,16 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.source import MAX_BYTES, refuse_other_kinds
-from posemamba_runtime.plain_pickle import Refused, load_plain
+from posemamba_runtime.plain_pickle import Plain, Refused, load_plain
+from posemamba_runtime.text import printable
 
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -59,7 +60,7 @@ def read_archive(path: str | os.PathLike[str]) -> dict[str, Member]:
         raise problem(path, "is damaged or cut short: save or copy it again") from None
 
 
-def objects(members: Mapping[str, Member], name: str) -> Any:  # noqa: ANN401
+def objects(members: Mapping[str, Member], name: str) -> Plain:
     """The Python object in an array, decoded; None where the array is not there.
 
     Raises:
@@ -90,12 +91,12 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, Member]:
     for entry in entries:
         if entry.filename.endswith(".npy"):
             name = entry.filename[: -len(".npy")]
-            with archive.open(entry) as stream:
+            with cast("zipfile.ZipExtFile", archive.open(entry)) as stream:
                 members[name] = _member(stream, entry.file_size, name, path)
     return members
 
 
-def _member(stream: Any, size: int, name: str, path: Path) -> Member:  # noqa: ANN401 (a ZipExtFile)
+def _member(stream: zipfile.ZipExtFile, size: int, name: str, path: Path) -> Member:
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise problem(path, f"array '{printable(name)}' has NPY version {version}: save it again")

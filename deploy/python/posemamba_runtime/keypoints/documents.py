@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.alphapose import is_alphapose_entry
 from posemamba_runtime.keypoints.formats.coco import (
     is_results,
@@ -27,11 +25,13 @@ from posemamba_runtime.keypoints.names import frame_numbers
 from posemamba_runtime.keypoints.numbering import image_of, number_of, several_frames, time_of
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
+from posemamba_runtime.keypoints.source import Json, decoded
+from posemamba_runtime.text import printable
 
 _WRAPPERS = ("instance_info", "frames", "predictions", "results", "poses", "data", "detections")
 
 
-def read_document(document: Any, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
+def read_document(document: Json, wanted: str | None) -> tuple[Detections, str]:
     """A whole recording in one document, and its format's name.
 
     Raises:
@@ -73,7 +73,7 @@ def _only_array(document: object) -> str | None:
     return others[0] if len(others) == 1 and _is_frames_of_points(document[others[0]]) else None
 
 
-def _inner_document(document: Any, key: str, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
+def _inner_document(document: Json, key: str, wanted: str | None) -> tuple[Detections, str]:
     """A recording within an object; what is called frames needs no numbers."""
     bare = isinstance(document, list) and all(
         isinstance(entry, Mapping) and isinstance(entry.get("keypoints"), list | array)
@@ -86,7 +86,7 @@ def _inner_document(document: Any, key: str, wanted: str | None) -> tuple[Detect
     return reader.finished(), reader.format.name if reader.format else "ndjson"
 
 
-def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], what: str) -> None:
+def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Json]], what: str) -> None:
     """Add documents one after the other; a message says which one was wrong."""
     for index, (number, document) in enumerate(documents):
         try:
@@ -100,7 +100,7 @@ def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Any]], wh
             raise InputError(f"{what} {place}: {error}") from None
 
 
-def _is_frames_of_points(document: Any) -> bool:  # noqa: ANN401
+def _is_frames_of_points(document: Json) -> bool:
     """Lists of points are people of one frame within a recording, but the recording as a whole
     is more likely a person in frame after frame."""
     return isinstance(document, list) and all(
@@ -108,7 +108,7 @@ def _is_frames_of_points(document: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _results(document: Any, wanted: str | None) -> tuple[Detections, str]:  # noqa: ANN401
+def _results(document: Json, wanted: str | None) -> tuple[Detections, str]:
     entries = document["annotations"] if isinstance(document, Mapping) else document
     alphapose = any(isinstance(e, dict) and is_alphapose_entry(e) for e in entries[:100])
     name = "alphapose" if alphapose else "coco"
@@ -117,7 +117,7 @@ def _results(document: Any, wanted: str | None) -> tuple[Detections, str]:  # no
     return read_results(document), wanted or name
 
 
-def _named_frames(document: Mapping[str, Any], reader: FrameReader) -> None:
+def _named_frames(document: Mapping[str, Json], reader: FrameReader) -> None:
     """An object of frames by image name."""
     names = list(document)
     if not all(is_nobody(frame) or looks_like_frame(frame) for frame in document.values()):
@@ -132,11 +132,11 @@ def _named_frames(document: Mapping[str, Any], reader: FrameReader) -> None:
             raise InputError(f"'{printable(name, 40)}': {error}") from None
 
 
-def _decoded(item: Any) -> Any:  # noqa: ANN401
+def _decoded(item: Json) -> Json:
     """YOLO's ``to_json`` gives text; a list of such texts is what people save."""
     if isinstance(item, str) and item[:1] in "[{":
         try:
-            return json.loads(item)
+            return decoded(item)
         except (ValueError, RecursionError):
             return item
     return item

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from posemamba_runtime.keypoints.documents import read_document
-from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.formats.yolo import read_labels
 from posemamba_runtime.keypoints.frames import FrameReader, is_nobody, looks_like_frame
 from posemamba_runtime.keypoints.names import frame_numbers
 from posemamba_runtime.keypoints.recording import Detections, Origins
 from posemamba_runtime.keypoints.source import parse_json, read_bytes, refuse_other_kinds
+from posemamba_runtime.text import counted, printable
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 _LABEL = re.compile(rb"\s*[0-9]+(\s+-?[0-9.][0-9.eE+-]*){2}")

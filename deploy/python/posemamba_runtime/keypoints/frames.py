@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
 from posemamba_runtime.keypoints.formats.coco import numbers_by_names
@@ -28,6 +28,8 @@ from posemamba_runtime.keypoints.numbering import (
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _FPS_KEYS = ("fps", "frame_rate")
 _RATE_KEYS = ("rate", *_FPS_KEYS)
@@ -78,7 +80,7 @@ class FrameReader:
         self._numbers.add(number)
         return False
 
-    def add(self, document: Any, number: int | None = None) -> None:  # noqa: ANN401
+    def add(self, document: Json, number: int | None = None) -> None:
         """Take one frame's people.
 
         Args:
@@ -114,7 +116,7 @@ class FrameReader:
         # Where all lines have one number, it may be the same person's next frame.
         return not (self._one_number and all(map(_is_near, before.people, frame.people)))
 
-    def read(self, document: Any, number: int | None = None) -> Frame | None:  # noqa: ANN401
+    def read(self, document: Json, number: int | None = None) -> Frame | None:
         """As :meth:`add`, keeping nothing of the frame; None for a header, which is no frame."""
         if self._is_header(document, number):
             self.take_facts(document)
@@ -133,7 +135,7 @@ class FrameReader:
         people = self._people(document)
         return Frame(number, people, time_of(document))
 
-    def _is_header(self, document: Any, number: int | None) -> bool:  # noqa: ANN401
+    def _is_header(self, document: Json, number: int | None) -> bool:
         if is_header(document):
             return True
         if number is not None or self.found.people.looked_at or not says_facts(document):
@@ -158,7 +160,7 @@ class FrameReader:
             self.found.counted = False
         return self.found
 
-    def take_facts(self, document: Mapping[str, Any]) -> None:
+    def take_facts(self, document: Mapping[str, Json]) -> None:
         """Size, rate and layout, where an object says them."""
         for key in ABOUT:
             if isinstance(document.get(key), Mapping):
@@ -170,7 +172,7 @@ class FrameReader:
         if "meta_info" in document:
             take_meta(document["meta_info"], self.found)
 
-    def _take_rate(self, document: Mapping[str, Any]) -> None:
+    def _take_rate(self, document: Mapping[str, Json]) -> None:
         rate = first(document, _RATE_KEYS)
         if rate is None:
             return
@@ -181,7 +183,7 @@ class FrameReader:
             raise InputError(f"a rate of {printable(rate, 20)} frames a second is none")
         self.found.rate = float(rate)
 
-    def _people(self, document: Any) -> list[Detection]:  # noqa: ANN401
+    def _people(self, document: Json) -> list[Detection]:
         document = unwrapped(document)
         if is_nobody(document):
             return []
@@ -217,7 +219,7 @@ def is_nobody(document: object) -> bool:
     return any(key in document and not document[key] for key in PEOPLE_KEYS)
 
 
-def _is_whole(document: Any) -> bool:  # noqa: ANN401
+def _is_whole(document: Json) -> bool:
     """Whether everybody of a frame is in it: lines of a person each may have one number."""
     if not isinstance(document, Mapping):
         return True
@@ -225,12 +227,12 @@ def _is_whole(document: Any) -> bool:  # noqa: ANN401
     return lists and "keypoints" not in document and first(document, ID_KEYS) is None
 
 
-def looks_like_frame(document: Any) -> bool:  # noqa: ANN401
+def looks_like_frame(document: Json) -> bool:
     """Whether it is a frame with somebody in it, in any format."""
     return is_frame(unwrapped(document))
 
 
-def unwrapped(document: Any) -> Any:  # noqa: ANN401
+def unwrapped(document: Json) -> Json:
     """The list of a frame's people, where an object with the frame's number holds it."""
     if not isinstance(document, Mapping) or is_frame(document):
         return document
@@ -243,7 +245,7 @@ def unwrapped(document: Any) -> Any:  # noqa: ANN401
     return lists[0] if not lists[0] or is_frame(lists[0]) else document
 
 
-def identify(document: Any, wanted: str | None) -> FrameFormat:  # noqa: ANN401
+def identify(document: Json, wanted: str | None) -> FrameFormat:
     """The format of a frame.
 
     Raises:
@@ -260,7 +262,7 @@ def identify(document: Any, wanted: str | None) -> FrameFormat:  # noqa: ANN401
     raise InputError(f"is {title_of(document)}, no frame with keypoints in a format read here")
 
 
-def is_frame(document: Any) -> bool:  # noqa: ANN401
+def is_frame(document: Json) -> bool:
     if isinstance(document, list) and all(isinstance(entry, Mapping) for entry in document):
         keys = (*NUMBER_KEYS, *TIME_KEYS)
         told = {str([entry.get(key) for key in keys]) for entry in document}

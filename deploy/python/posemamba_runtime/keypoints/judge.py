@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, counted, left_out
+from posemamba_runtime.keypoints.errors import InputError, left_out
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.order import settle_layout
 from posemamba_runtime.keypoints.people import Floats32, Ints, Persons
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.text import counted
 
 Bools = npt.NDArray[np.bool_]
 

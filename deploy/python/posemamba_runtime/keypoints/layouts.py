@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.keypoints.errors import InputError, nearest
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.skeleton import JOINT_NAMES
+from posemamba_runtime.text import nearest
 
 Weights = Mapping[str, float]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.text import printable
 
 _DIGITS = re.compile(r"[0-9]+")
 _SECONDS = re.compile(r"[0-9]{9,}\.$")  # since 1970: str(time.time()) drops zeros at its end

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import first
 from posemamba_runtime.keypoints.names import MAX_FRAME
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 T = TypeVar("T")
 
@@ -77,7 +79,7 @@ def time_of(document: object) -> float | None:
     return next((_told(_time, person) for person in _people_of(document)[:1]), None)
 
 
-def _told(read: Callable[[Mapping[str, Any]], T | None], person: Mapping[str, Any]) -> T | None:
+def _told(read: Callable[[Mapping[str, Json]], T | None], person: Mapping[str, Json]) -> T | None:
     """What a person says of the frame; None where these words mean something else."""
     try:
         return read(person)
@@ -85,7 +87,7 @@ def _told(read: Callable[[Mapping[str, Any]], T | None], person: Mapping[str, An
         return None
 
 
-def several_frames(document: object) -> list[Any] | None:
+def several_frames(document: object) -> list[Json] | None:
     """The list of people in an object, where they are of more than one frame; else None."""
     if not isinstance(document, Mapping) or first(document, NUMBER_KEYS) is not None:
         return None
@@ -95,7 +97,7 @@ def several_frames(document: object) -> list[Any] | None:
     return list(people) if len(told) > 1 else None
 
 
-def _people_of(document: object) -> Sequence[Mapping[str, Any]]:
+def _people_of(document: object) -> Sequence[Mapping[str, Json]]:
     """Objects of people in a frame, however it holds them; nothing where they are no objects."""
     people = document
     if isinstance(document, Mapping):
@@ -106,12 +108,12 @@ def _people_of(document: object) -> Sequence[Mapping[str, Any]]:
     return []
 
 
-def is_about(document: Mapping[str, Any]) -> bool:
+def is_about(document: Mapping[str, Json]) -> bool:
     """Whether it holds a frame's number and time alone."""
     return set(document) <= {*NUMBER_KEYS, *TIME_KEYS}
 
 
-def _time(document: Mapping[str, Any]) -> float | None:
+def _time(document: Mapping[str, Json]) -> float | None:
     """Seconds, where a frame says them."""
     for key, scale in TIME_KEYS.items():
         value = document.get(key)

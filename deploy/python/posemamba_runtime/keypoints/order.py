@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.layouts import BY_COUNT, LAYOUTS, layout_of_count
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.text import printable
 
 _NEAR = 0.1
 """Of a person's size: a joint that lies between two others is nearer than this to their middle."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.layouts import BY_COUNT
 from posemamba_runtime.keypoints.order import place_named
 from posemamba_runtime.keypoints.recording import Floats
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 MAX_KEYPOINTS = 1000
 _CONFIDENCE = (
@@ -139,7 +140,7 @@ def _in_order(names: Sequence[str], points: Floats) -> Floats:
     return arranged
 
 
-def with_confidences(person: Mapping[str, Any], points: Floats) -> Floats:
+def with_confidences(person: Mapping[str, Json], points: Floats) -> Floats:
     """(keypoints, 3) where a person has a list of confidences beside points of x and y.
 
     Raises:
@@ -162,7 +163,7 @@ def with_confidences(person: Mapping[str, Any], points: Floats) -> Floats:
     return np.column_stack([points, column])
 
 
-def _object(point: Mapping[str, Any]) -> Floats:
+def _object(point: Mapping[str, Json]) -> Floats:
     if "x" not in point and isinstance(point.get("position"), Mapping):
         point = {**point, **point["position"]}  # PoseNet's
     if "x" not in point or "y" not in point:
@@ -171,7 +172,7 @@ def _object(point: Mapping[str, Any]) -> Floats:
     return to_numbers([point["x"], point["y"], confidence])
 
 
-def _columns(value: Mapping[str, Any]) -> Floats:
+def _columns(value: Mapping[str, Json]) -> Floats:
     if "x" not in value and value and all(isinstance(v, list | dict) for v in value.values()):
         points = [_one(point, name) for name, point in value.items()]
         if len({len(point) for point in points}) > 1:
@@ -197,12 +198,12 @@ def _one(point: object, name: str) -> Floats:
     return numbers
 
 
-def _keys(value: Mapping[str, Any]) -> str:
+def _keys(value: Mapping[str, Json]) -> str:
     names = ", ".join(f"'{printable(key, 20)}'" for key in list(value)[:4])
     return names or "nothing"
 
 
-def keys_of(value: Mapping[str, Any]) -> str:
+def keys_of(value: Mapping[str, Json]) -> str:
     """The first keys of an object, for a message."""
     return _keys(value)
 

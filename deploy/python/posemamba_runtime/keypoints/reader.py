@@ -15,7 +15,7 @@ import numpy as np
 from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.archive import read_archive
 from posemamba_runtime.keypoints.documents import add_all, read_document
-from posemamba_runtime.keypoints.errors import InputError, nearest, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.folders import read_folder
 from posemamba_runtime.keypoints.formats import FORMAT_NAMES
 from posemamba_runtime.keypoints.formats.clips import MOST_AT_ONCE, read_clips
@@ -36,6 +36,7 @@ from posemamba_runtime.keypoints.source import (
     standard_input,
 )
 from posemamba_runtime.keypoints.tracks import make_tracks, parse_person
+from posemamba_runtime.text import nearest, printable
 
 MIN_CONFIDENCE = 0.1
 """Below this a detector guesses. Of 0 to 0.5 it gives the least error on the four-camera trial:

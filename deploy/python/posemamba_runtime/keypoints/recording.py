@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from posemamba_runtime.keypoints.errors import printable
 from posemamba_runtime.keypoints.people import Floats32, Ints, People
 from posemamba_runtime.motion import Picture
+from posemamba_runtime.text import printable
 
 Floats = npt.NDArray[np.floating]
 

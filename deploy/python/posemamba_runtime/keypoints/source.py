@@ -10,12 +10,17 @@ import re
 import stat
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
-from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
+from posemamba_runtime.text import counted, printable
+
+Json: TypeAlias = Any
+"""What a JSON document holds: a reader asks what it is before it takes it for anything."""
 
 _FLAT = ("keypoints", "pose_keypoints_2d", "pose_keypoints", "joints")
 """Where formats have the numbers of one person, one after the other."""
@@ -128,29 +133,46 @@ def refuse_other_kinds(content: bytes, path: Path | str) -> None:
         raise problem(path, "is a web page or XML, not keypoints: was the download a log-in page?")
 
 
-def parse_json(content: bytes, path: Path | str) -> Any:  # noqa: ANN401
+def parse_json(content: bytes, path: Path | str) -> Json:
     """One JSON document; ``NaN`` and ``Infinity`` are let in, they mean "not found".
 
     Raises:
         InputError: no JSON, with what it is instead or where it breaks off.
     """
+    with _told(content, path):
+        return decoded(content)
+
+
+def decoded(text: str | bytes) -> Json:
+    """One JSON document, as the standard library raises it; a key twice is a ValueError."""
+    return json.loads(text, object_pairs_hook=_packed)
+
+
+@contextmanager
+def _told(content: bytes, path: Path | str) -> Iterator[None]:
+    """What the decoder may raise as the error of the file."""
     try:
-        return json.loads(content, object_hook=_packed)
+        yield
     except json.JSONDecodeError as error:
         refuse_other_kinds(content, path)
         raise _damaged(error, path) from None
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
         refuse_other_kinds(content, path)
+        if content.lstrip()[:1] in (b"{", b"["):
+            shown = f"it has byte 0x{error.object[error.start]:02x} at {error.start}"
+            raise problem(path, f"is not UTF-8, {shown}: save it as UTF-8") from None
         raise problem(path, "is a binary file of no known kind: give a detector's JSON") from None
     except RecursionError:
         raise problem(path, "is nested too deeply for keypoints: is it the right file?") from None
     except MemoryError:
         raise problem(path, "does not fit into memory: split it") from None
+    except _RepeatedKey as error:
+        raise problem(path, f"has '{printable(error, 40)}' twice in one object: keep one") from None
     except ValueError as error:  # a number of thousands of digits
         raise problem(path, f"holds a number that cannot be read ({printable(error)})") from None
 
 
-def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any] | None]:
+def parse_documents(content: bytes, path: Path | str) -> tuple[Json, Iterator[Json] | None]:
     """The JSON document of a file, or where it is one a line, an iterator over them.
 
     Raises:
@@ -160,7 +182,7 @@ def parse_documents(content: bytes, path: Path | str) -> tuple[Any, Iterator[Any
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell's '>'
         content = content.decode("utf-16", "replace").encode()
     try:
-        return json.loads(content, object_hook=_packed), None
+        return decoded(content), None
     except json.JSONDecodeError as error:
         if error.msg != "Extra data":
             raise _damaged(error, path) from None
@@ -179,23 +201,22 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _one_after_another(content: bytes, path: Path | str) -> Iterator[Any]:
+def _one_after_another(content: bytes, path: Path | str) -> Iterator[Json]:
     """Documents over several lines each, or with commas between them, as programs append them."""
-    text = content.decode(json.detect_encoding(content))
-    decoder, place = json.JSONDecoder(object_hook=_packed), 0
+    with _told(content, path):
+        text = content.decode(json.detect_encoding(content))
+    decoder, place = json.JSONDecoder(object_pairs_hook=_packed), 0
     while True:
         while place < len(text) and text[place] in _BETWEEN:
             place += 1
         if place == len(text):
             return
-        try:
+        with _told(content, path):
             document, place = decoder.raw_decode(text, place)
-        except json.JSONDecodeError as error:
-            raise _damaged(error, path) from None
         yield document
 
 
-def held_lines(path: str | os.PathLike[str]) -> Iterator[Any] | None:
+def held_lines(path: str | os.PathLike[str]) -> Iterator[Json] | None:
     """The documents of a file with one in each line, read as they are asked for; None for others,
     and for a file whose first line does not tell.
 
@@ -219,14 +240,21 @@ def held_lines(path: str | os.PathLike[str]) -> Iterator[Any] | None:
     return _documents(path)
 
 
-def _documents(path: Path) -> Iterator[Any]:
+def _documents(path: Path) -> Iterator[Json]:
     with path.open("rb") as stream:
         yield from (document for _, document in read_lines(stream, str(path)))
 
 
-def _packed(value: dict[str, Any]) -> dict[str, Any]:
+class _RepeatedKey(ValueError):
+    """An object has a key twice: of two frames or lists of people one would be lost unseen."""
+
+
+def _packed(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     """An object whose flat lists of keypoints are arrays of a fifth of their size: in a document
     of an hour they are nearly everything."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise _RepeatedKey(Counter(key for key, _ in pairs).most_common(1)[0][0])
     for key in _FLAT:
         numbers = value.get(key)
         if isinstance(numbers, list) and numbers and isinstance(numbers[0], int | float):
@@ -263,7 +291,7 @@ def standard_input() -> BinaryIO:
     return sys.stdin.buffer
 
 
-def read_lines(stream: Lines, source: str) -> Iterator[tuple[int, Any]]:
+def read_lines(stream: Lines, source: str) -> Iterator[tuple[int, Json]]:
     """JSON documents of a stream as they come, one a line; empty lines are skipped.
 
     Yields:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.judge import Judged
 from posemamba_runtime.keypoints.people import Floats32, Ints, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.text import counted
 
 Bools = npt.NDArray[np.bool_]
 

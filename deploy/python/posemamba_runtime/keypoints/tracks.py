@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from posemamba_runtime import long_arrays
-from posemamba_runtime.keypoints.errors import InputError, nearest, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.judge import Judged
 from posemamba_runtime.keypoints.people import Floats32, Ints, Person, Persons, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
 from posemamba_runtime.keypoints.times import settle_times
 from posemamba_runtime.keypoints.tracker import Tracker
+from posemamba_runtime.text import nearest, printable
 
 Bools = npt.NDArray[np.bool_]
 

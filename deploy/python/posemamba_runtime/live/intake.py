@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from posemamba_runtime.keypoints.judge import confident, judge, placed
 from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.keypoints.times import DEFAULT_RATE
 from posemamba_runtime.keypoints.tracker import Tracker
 
@@ -94,7 +95,7 @@ class Intake:
         self._slow_steps: int | None = 0
         self.settled: Settled | None = None
 
-    def take(self, document: Any) -> Iterator[Seen]:  # noqa: ANN401
+    def take(self, document: Json) -> Iterator[Seen]:
         """The people of one frame.
 
         Raises:

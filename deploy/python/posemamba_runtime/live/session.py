@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from posemamba_runtime.errors import BadArgument
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.intake import Intake, Settled
 from posemamba_runtime.live.sources import Item
 from posemamba_runtime.stream import Pose, Stream
+from posemamba_runtime.text import counted
 
 _WARNINGS = 5  # told one by one; then counted
 

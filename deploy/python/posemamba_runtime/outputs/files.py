@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posemamba_runtime.errors import BadArgument
-
-LONGEST_NAME = 255
-"""Bytes of a file's name, on Linux's file systems."""
+from posemamba_runtime.file_names import temporary_name
 
 
 def check_place(path: Path) -> None:
@@ -55,19 +51,6 @@ def replacing(paths: Sequence[Path]) -> Iterator[list[Path]]:
         for made in temporary:
             with suppress(OSError):
                 made.unlink()
-
-
-def temporary_name(name: str) -> str:
-    """A name for a file that takes the place of ``name`` when it is whole.
-
-    The process id keeps two writers apart; the name's end is kept, writers look at it. A name as
-    long as a file system takes is shortened to its hash.
-    """
-    longer = f".{os.getpid()}.{name}"
-    if len(os.fsencode(longer)) <= LONGEST_NAME:
-        return longer
-    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
-    return f".{os.getpid()}.{digest}{Path(name).suffix}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from posemamba_runtime import long_arrays
 from posemamba_runtime.motion import Motion, Track
 from posemamba_runtime.outputs.labels import facts
 from posemamba_runtime.skeleton import JOINT_NAMES
+
+if TYPE_CHECKING:
+    from pyarrow import Array, DataType, Table
 
 _METADATA = b"posemamba"
 _GROUP = 16_384
@@ -30,12 +33,12 @@ def write(path: Path, motion: Motion, tracks: Sequence[Track]) -> None:
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    def lists(values: npt.NDArray[Any], kind: Any) -> Any:  # noqa: ANN401 (Arrow's types)
+    def lists(values: npt.NDArray[Any], kind: DataType) -> Array:
         return arrow.FixedSizeListArray.from_arrays(
             arrow.array(values.ravel(), kind), list_size=math.prod(values.shape[1:])
         )
 
-    def table(track: Track, rows: slice) -> Any:  # noqa: ANN401
+    def table(track: Track, rows: slice) -> Table:
         poses, single = track.poses_3d[rows], arrow.float32()
         count = len(poses)
         root = np.full((count, 3), np.nan) if track.root is None else track.root[rows]

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,15 +18,16 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.source import decoded
 from posemamba_runtime.scale.access import why_refused
 from posemamba_runtime.scale.clips import LARGEST_BYTES, Busy, Clips
-from posemamba_runtime.scale.hub import TAKEN, refusal
+from posemamba_runtime.scale.hub import TAKEN, Camera, Hub, refusal
+from posemamba_runtime.scale.metrics import Metrics
+from posemamba_runtime.scale.options import ServeOptions
 from posemamba_runtime.scale.outbox import Outbox, Watcher
 from posemamba_runtime.scale.page import live_page
-
-if TYPE_CHECKING:
-    from posemamba_runtime.scale.server import ServeOptions, Server
+from posemamba_runtime.text import printable
 
 _POLICY = 1008  # of RFC 6455: refused for what the client did
 _LIST_EVERY_S = 1.0
@@ -36,9 +37,13 @@ _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
 _FASTEST = 1000
 
 
-def make_app(server: Server, options: ServeOptions) -> Starlette:
+Health = Callable[[], dict[str, Any]]
+"""What the server does, in words and numbers; raises Error where it does it no more."""
+
+
+def make_app(options: ServeOptions, hub: Hub, metrics: Metrics, health: Health) -> Starlette:
     """The application of one replica."""
-    app = _App(server, options)
+    app = _App(options, hub, metrics, health)
     return Starlette(
         routes=[
             WebSocketRoute("/cameras/{name}", app.camera),
@@ -52,9 +57,11 @@ def make_app(server: Server, options: ServeOptions) -> Starlette:
 
 
 class _App:
-    def __init__(self, server: Server, options: ServeOptions) -> None:
-        self._server = server
+    def __init__(self, options: ServeOptions, hub: Hub, metrics: Metrics, health: Health) -> None:
         self._options = options
+        self._hub = hub
+        self._metrics = metrics
+        self._health = health
         self._clips = Clips(options)
         self._watchers: set[Watcher] = set()
 
@@ -84,9 +91,9 @@ class _App:
             async with _sending(outbox, socket):
                 await self._read(camera, socket, outbox)
         finally:
-            self._server.hub.close(camera)
+            self._hub.close(camera)
 
-    def _open(self, name: str, socket: WebSocket, outbox: Outbox) -> Any:  # noqa: ANN401
+    def _open(self, name: str, socket: WebSocket, outbox: Outbox) -> Camera:
         if not name.isprintable() or len(name) > _LONGEST_NAME:
             raise InputError(f"a camera's name has 1 to {_LONGEST_NAME} printable characters")
         size, rate = _shape(socket)
@@ -97,20 +104,21 @@ class _App:
                 for message in messages:
                     watcher.show(message)
 
-        return self._server.hub.open(name, self._options.intake(size, rate), sink)
+        return self._hub.open(name, self._options.intake(size, rate), sink)
 
-    async def _read(self, camera: Any, socket: WebSocket, outbox: Outbox) -> None:  # noqa: ANN401
+    async def _read(self, camera: Camera, socket: WebSocket, outbox: Outbox) -> None:
         async for text in _texts(socket):
             if camera.closed or outbox.full.is_set():
                 why = TAKEN if camera.closed else "its poses are not read: 256 wait"
                 await _say_and_close(socket, refusal(camera.name, None, why))
                 return
             try:
-                document = json.loads(text)
+                document = decoded(text)
             except (ValueError, RecursionError):
-                outbox.put([refusal(camera.name, None, "is not JSON: send one frame a message")])
+                why = "is not JSON, or has a key twice: send one frame a message"
+                outbox.put([refusal(camera.name, None, why)])
                 continue
-            why = self._server.hub.submit(camera, document)
+            why = self._hub.submit(camera, document)
             if why:
                 frame = document.get("frame") if isinstance(document, dict) else None
                 outbox.put([refusal(camera.name, frame, why)])
@@ -134,7 +142,7 @@ class _App:
 
     async def _list(self, watcher: Watcher) -> None:
         while True:
-            watcher.outbox.put([{"cameras": self._server.hub.cameras}])
+            watcher.outbox.put([{"cameras": self._hub.cameras}])
             await asyncio.sleep(_LIST_EVERY_S)
 
     async def _let_in(self, socket: WebSocket) -> bool:
@@ -165,11 +173,11 @@ class _App:
         return HTMLResponse(live_page())
 
     async def metrics(self, request: Request) -> Response:
-        return PlainTextResponse(self._server.metrics.text())
+        return PlainTextResponse(self._metrics.text())
 
     async def health(self, request: Request) -> Response:
         try:
-            return JSONResponse(self._server.health())
+            return JSONResponse(self._health())
         except Error as error:
             return _sentence(503, str(error))
 

@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from posemamba_runtime.errors import BackendFailed, BadArgument
-from posemamba_runtime.keypoints.errors import printable, printable_name
+from posemamba_runtime.file_names import printable_name
 from posemamba_runtime.scale import cluster, require
 from posemamba_runtime.scale.ledger import Entry, Ledger, opened
 from posemamba_runtime.scale.sources import Item
 from posemamba_runtime.scale.worker import FAILED, LIFTED, STOP, THERE, Job, Remarks, Worker
+from posemamba_runtime.text import printable
 
 _STAGING = ".lifting"
 _BATCH = 16

@@ -6,17 +6,15 @@ import dataclasses
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from posemamba_runtime import outputs
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.reader import read
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.recordings import LiftOptions, lift_recording
-
-if TYPE_CHECKING:
-    from posemamba_runtime.scale.server import ServeOptions
+from posemamba_runtime.scale.options import ServeOptions
+from posemamba_runtime.text import counted
 
 LARGEST_BYTES = 64 << 20
 _WAITING = 4

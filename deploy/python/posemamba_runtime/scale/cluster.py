@@ -8,12 +8,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from posemamba_runtime import _library
 from posemamba_runtime.errors import BadArgument, Missing
-from posemamba_runtime.keypoints.errors import counted, printable
 from posemamba_runtime.scale import require
+from posemamba_runtime.text import counted, printable
 
 _STORE_BYTES = 256 << 20
 """Of a Ray of our own: recordings travel by name, so little is stored."""
@@ -103,7 +104,7 @@ def silence() -> Iterator[None]:
         os.close(kept)
 
 
-def total(ray: Any, resource: str) -> int:  # noqa: ANN401
+def total(ray: ModuleType, resource: str) -> int:
     """Whole CPUs or GPUs of the cluster."""
     return int(ray.cluster_resources().get(resource, 0))
 
@@ -114,7 +115,7 @@ def needs_of(model: str, backend: str, threads: int) -> dict[str, int]:
     return {"num_cpus": threads, "num_gpus": 1} if gpu else {"num_cpus": threads}
 
 
-def room_for(ray: Any, needs: dict[str, int]) -> int:  # noqa: ANN401
+def room_for(ray: ModuleType, needs: dict[str, int]) -> int:
     """How many such processes the cluster holds.
 
     Raises:

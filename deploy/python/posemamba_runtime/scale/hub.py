@@ -12,17 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from posemamba_runtime.errors import BadArgument, Error
-from posemamba_runtime.keypoints.errors import InputError, counted
+from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.intake import Intake
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.stream import Pose, Stream
+from posemamba_runtime.text import counted
 
-Sink = Callable[[list[dict[str, Any]]], None]
+Sink = Callable[[list[dict[str, Json]]], None]
 """Takes messages for one camera's client; called on the lifting thread."""
 
 TAKEN = "another connection has taken this camera's name: one of the two needs another"
@@ -89,7 +90,7 @@ class Hub:
         self._lifting = lifting
         self._metrics = metrics
         self._cameras: dict[str, Camera] = {}
-        self._queue: deque[tuple[Camera, Any, float]] = deque()
+        self._queue: deque[tuple[Camera, Json, float]] = deque()
         self._news = threading.Condition()
         self._ended = False
         self.failure = ""
@@ -140,7 +141,7 @@ class Hub:
                 del self._cameras[camera.name]
         self._metrics.cameras.set(len(self._cameras))
 
-    def submit(self, camera: Camera, document: Any) -> str:  # noqa: ANN401
+    def submit(self, camera: Camera, document: Json) -> str:
         """One frame, as ``lift --live`` reads it.
 
         Returns:
@@ -183,7 +184,7 @@ class Hub:
         except Error as error:
             self.failure = str(error)
 
-    def _take(self) -> list[tuple[Camera, Any, float]]:
+    def _take(self) -> list[tuple[Camera, Json, float]]:
         with self._news:
             if not self._queue:
                 self._news.wait(_WAIT_S)
@@ -194,7 +195,7 @@ class Hub:
             self._metrics.queue.set(len(self._queue))
         return taken
 
-    def _step(self, taken: list[tuple[Camera, Any, float]]) -> None:
+    def _step(self, taken: list[tuple[Camera, Json, float]]) -> None:
         now = time.monotonic()
         touched: dict[int, Camera] = {}
         for camera, document, arrived in taken:
@@ -219,7 +220,7 @@ class Hub:
         for camera in touched.values():
             self._hand_out(camera)
 
-    def _push(self, camera: Camera, document: Any, arrived: float) -> bool:  # noqa: ANN401
+    def _push(self, camera: Camera, document: Json, arrived: float) -> bool:
         try:
             for seen in camera.intake.take(document):
                 if camera.stream is None:
@@ -251,7 +252,7 @@ class Hub:
             height_m=self._lifting.height_m,
         )
 
-    def _refuse(self, camera: Camera, document: Any, kind: str, why: str) -> None:  # noqa: ANN401
+    def _refuse(self, camera: Camera, document: Json, kind: str, why: str) -> None:
         self._metrics.refused.labels(kind).inc()
         frame = document.get("frame") if isinstance(document, dict) else None
         camera.sink([refusal(camera.name, frame, why)])
@@ -266,7 +267,7 @@ class Hub:
         newest = poses[-1].frame  # frames between two poses give none and are forgotten with them
         camera.arrivals = {frame: at for frame, at in camera.arrivals.items() if frame > newest}
 
-    def _message(self, camera: Camera, pose: Pose) -> dict[str, Any]:
+    def _message(self, camera: Camera, pose: Pose) -> dict[str, Json]:
         arrived = camera.arrivals.get(pose.frame)
         if arrived is not None:
             self._metrics.latency.observe(time.monotonic() - arrived)
@@ -276,7 +277,7 @@ class Hub:
         return {"camera": camera.name, **line}
 
 
-def refusal(camera: str, frame: object, why: str) -> dict[str, Any]:
+def refusal(camera: str, frame: object, why: str) -> dict[str, Json]:
     """The message for a frame that gives no pose; what is no number was no frame's."""
     number = frame if type(frame) is int else None
     return {"camera": camera, "frame": number, "refused": why}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 from posemamba_runtime.errors import Missing
 
 
-def ray(part: str = "") -> Any:  # noqa: ANN401 (its types are incomplete)
+def ray(part: str = "") -> ModuleType:
     """Ray, or a part of it such as ``data``.
 
     Raises:
@@ -17,7 +17,7 @@ def ray(part: str = "") -> Any:  # noqa: ANN401 (its types are incomplete)
     return _import(f"ray.{part}" if part else "ray", "ray[data,serve]")
 
 
-def pyarrow_parquet() -> Any:  # noqa: ANN401
+def pyarrow_parquet() -> ModuleType:
     """Arrow's reader of Parquet.
 
     Raises:
@@ -26,7 +26,7 @@ def pyarrow_parquet() -> Any:  # noqa: ANN401
     return _import("pyarrow.parquet", "pyarrow")
 
 
-def _import(module: str, package: str) -> Any:  # noqa: ANN401
+def _import(module: str, package: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:

@@ -11,15 +11,13 @@ import os
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from posemamba_runtime.errors import BackendFailed, BadArgument
-from posemamba_runtime.keypoints.reader import MIN_CONFIDENCE
 from posemamba_runtime.lifter import Lifter
-from posemamba_runtime.live.intake import Intake
 from posemamba_runtime.scale.hub import Hub, Lifting, Limits
 from posemamba_runtime.scale.metrics import Metrics
+from posemamba_runtime.scale.options import ServeOptions
 from posemamba_runtime.scale.pace import choose
 
 _LARGEST_MESSAGE = 1 << 20
@@ -28,39 +26,6 @@ _READ_AHEAD = 4
 """Small buffers before the queue: a server that falls behind shall read no frames that are old."""
 
 _START_S = 30.0
-
-
-@dataclass(frozen=True)
-class ServeOptions:
-    """What every replica is told; the names are those of the command's options."""
-
-    model: str
-    backend: str
-    threads: int
-    tf32: bool
-    host: str
-    port: int
-    token: str
-    cameras: int
-    rate: float
-    queue: int
-    max_latency_ms: float
-    window: int
-    hop: int
-    size: tuple[int, int] | None
-    layout: str | None
-    height_m: float
-
-    def intake(self, size: tuple[int, int] | None, rate: float | None) -> Intake:
-        """A reader of one camera's frames."""
-        return Intake(
-            wanted=None,
-            size=size or self.size,
-            layout=self.layout,
-            min_confidence=MIN_CONFIDENCE,
-            rate=rate,
-            default_rate=self.rate,
-        )
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -118,7 +83,7 @@ class Server:
         )
         self._socket = listening(options.host, options.port)
         config = uvicorn.Config(
-            make_app(self, options),
+            make_app(options, self.hub, self.metrics, self.health),
             log_level="error",
             ws_max_size=_LARGEST_MESSAGE,
             ws="websockets",

@@ -6,12 +6,14 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from posemamba_runtime.errors import BackendFailed, BadArgument, Error
-from posemamba_runtime.keypoints.errors import printable
 from posemamba_runtime.scale import cluster, require
-from posemamba_runtime.scale.server import ServeOptions, Server
+from posemamba_runtime.scale.options import ServeOptions
+from posemamba_runtime.scale.server import Server
+from posemamba_runtime.text import printable
 
 APPLICATION = "posemamba"
 _HEALTH_EVERY_S = 2.0
@@ -84,7 +86,7 @@ def serve(
                 ray.shutdown()
 
 
-def _reason(api: Any, error: Exception) -> str:  # noqa: ANN401
+def _reason(api: ModuleType, error: Exception) -> str:
     """The line of ours in what Ray tells of a replica that does not start."""
     told = [str(error)]
     for application in api.status().applications.values():

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from posemamba_runtime.keypoints.errors import InputError, counted, printable, problem
+from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
 from posemamba_runtime.keypoints.source import parse_json, read_bytes, require_readable
+from posemamba_runtime.text import counted, printable
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
 
 LIST_MARK = "@"
 PARQUET = ".parquet"
@@ -218,7 +222,7 @@ def table_bytes(path: str, group: int, row: int) -> bytes:
 
 
 @lru_cache(maxsize=1)  # a process gets rows one after the other, and Parquet gives whole groups
-def _contents(path: str, group: int, _changed: int) -> Any:  # noqa: ANN401 (Arrow's)
+def _contents(path: str, group: int, _changed: int) -> ChunkedArray:
     from posemamba_runtime.scale.require import pyarrow_parquet
 
     return pyarrow_parquet().ParquetFile(path).read_row_group(group, columns=[_BYTES])[_BYTES]

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from posemamba_runtime import outputs
 from posemamba_runtime.errors import Error
-from posemamba_runtime.keypoints.errors import printable, printable_name
+from posemamba_runtime.file_names import printable_name
 from posemamba_runtime.keypoints.reader import read
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.keypoints.source import require_readable
@@ -30,6 +30,7 @@ from posemamba_runtime.outputs.trajectory import with_root
 from posemamba_runtime.recordings import Lifted, LiftOptions, lift_prepared, prepare
 from posemamba_runtime.scale.ledger import Entry
 from posemamba_runtime.scale.sources import table_bytes
+from posemamba_runtime.text import printable
 
 _TRIES = 2
 _CHUNK = 1 << 20

@@ -1,4 +1,4 @@
-// Launchers of a block: from the inputs of its scan on, the scan and then its tail in one of three
+// Launchers of a block: from the inputs of its scan on, the scan and then its tail in one of four
 // designs; or from the convolution on.
 #include "common/validate.h"
 #include "cuda/block/complete.h"
@@ -19,15 +19,29 @@ cudaError_t check(const pm_block_tail_params* params) {
 
 }  // namespace
 
+TailDesign choose_tail(const pm_block_tail_params& params, const Device& device) {
+  const pm_cross_scan_params& s = params.scan;
+  if (tail_persists(params, device)) return TailDesign::kPersistent;
+  if (tail_has_clusters(params, device)) return TailDesign::kClusters;
+  // Of warpgroups an SM has one block.
+  return tail_has_warpgroups(params, device) && few_blocks(s.batch, s.frames * s.joints, device)
+             ? TailDesign::kWarpgroups
+             : TailDesign::kSingle;
+}
+
 cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan, void* workspace,
                         const Device& device, cudaStream_t stream) {
-  if (tail_persists(params, device)) {
-    return launch_tail_persistent(params, scan, workspace, device, stream);
+  switch (choose_tail(params, device)) {
+    case TailDesign::kPersistent:
+      return launch_tail_persistent(params, scan, workspace, device, stream);
+    case TailDesign::kClusters:
+      return launch_tail_clusters(params, scan, device, stream);
+    case TailDesign::kWarpgroups:
+      return launch_tail_warpgroups(params, scan, device, stream);
+    case TailDesign::kSingle:
+      break;
   }
-  // Of warpgroups an SM has one block.
-  return tail_has_warpgroups(params, device) && few_blocks(params.scan.batch, scan.steps, device)
-             ? launch_tail_warpgroups(params, scan, device, stream)
-             : launch_tail_single(params, scan, device, stream);
+  return launch_tail_single(params, scan, device, stream);
 }
 
 }  // namespace posemamba::cuda

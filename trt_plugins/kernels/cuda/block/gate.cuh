@@ -140,32 +140,42 @@ __device__ __forceinline__ void normalize_gated(RowGroup<Channels, Count>& y, co
   }
 }
 
-// Writes y * SiLU(gate); at(r, channel) is where a row's eight channels from there on go (four
-// below 256).
-template <int Channels, int Count, class At>
-__device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
-                                            const RowBits<Channels> (&gate)[Count], int lane,
-                                            At&& at) {
+// y * SiLU(gate): put(r, channel, bits) takes a row's eight channels from there on (four below
+// 256).
+template <int Channels, int Count, class Gate, class Put>
+__device__ __forceinline__ void each_gated(const RowGroup<Channels, Count>& y, Gate&& gate,
+                                           int lane, Put&& put) {
   using Group = RowGroup<Channels, Count>;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
     const auto gated = [&](int q) {
-      const float4 g = quad_of(gate[r].quad[q]);
+      const float4 g = quad_of(gate(r, q));
       const float4 n = y.quad[r][q];
       return bits_of(
           make_float4(n.x * silu(g.x), n.y * silu(g.y), n.z * silu(g.z), n.w * silu(g.w)));
     };
     if constexpr (Group::kQuads == 1) {
-      *reinterpret_cast<uint2*>(at(r, Group::channel(0, lane))) = gated(0);
+      put(r, Group::channel(0, lane), gated(0));
     } else {
 #pragma unroll
       for (int q = 0; q < Group::kQuads; q += 2) {  // eight neighbouring channels
         const uint2 low = gated(q), high = gated(q + 1);
-        *reinterpret_cast<uint4*>(at(r, Group::channel(q, lane))) =
-            make_uint4(low.x, low.y, high.x, high.y);
+        put(r, Group::channel(q, lane), make_uint4(low.x, low.y, high.x, high.y));
       }
     }
   }
+}
+
+// Writes them; at(r, channel) is where they go.
+template <int Channels, int Count, class At>
+__device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
+                                            const RowBits<Channels> (&gate)[Count], int lane,
+                                            At&& at) {
+  each_gated(
+      y, [&](int r, int q) { return gate[r].quad[q]; }, lane,
+      [&](int r, int channel, auto bits) {
+        *reinterpret_cast<decltype(bits)*>(at(r, channel)) = bits;
+      });
 }
 
 // The same, Count rows `stride` halves apart.

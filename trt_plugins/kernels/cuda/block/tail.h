@@ -24,13 +24,20 @@ cudaError_t launch_tail_warpgroups(const pm_block_tail_params& params, const Cro
                                    const Device& device, cudaStream_t stream);
 bool tail_has_warpgroups(const pm_block_tail_params& params, const Device& device);
 
+// Clusters of blocks that part the weights, at d_model 256; and whether this device runs it.
+cudaError_t launch_tail_clusters(const pm_block_tail_params& params, const CrossArgs& scan,
+                                 const Device& device, cudaStream_t stream);
+bool tail_has_clusters(const pm_block_tail_params& params, const Device& device);
+
 // One thread block a multiprocessor, which walks over tiles of 128 positions. `workspace` is the
 // scan's: its front (scan_front_bytes) holds weights in another order, made while the scan runs. At
 // d_model 256 the gated rows replace the outputs of direction 0.
 cudaError_t launch_tail_persistent(const pm_block_tail_params& params, const CrossArgs& scan,
                                    void* workspace, const Device& device, cudaStream_t stream);
 
-// The fastest of them.
+// The fastest of them; and which that is.
+enum class TailDesign { kSingle, kWarpgroups, kClusters, kPersistent };
+TailDesign choose_tail(const pm_block_tail_params& params, const Device& device);
 cudaError_t launch_tail(const pm_block_tail_params& params, const CrossArgs& scan, void* workspace,
                         const Device& device, cudaStream_t stream);
 

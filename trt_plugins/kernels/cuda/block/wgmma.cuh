@@ -25,6 +25,13 @@ __device__ __forceinline__ void writes_before_products() {
 #endif
 }
 
+// All threads of a warpgroup wait for each other.
+__device__ __forceinline__ void warpgroup_meets([[maybe_unused]] int group) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("bar.sync %0, 128;" ::"r"(group + 1) : "memory");  // 0 is the block's
+#endif
+}
+
 #define POSEMAMBA_FOUR(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
 #define POSEMAMBA_EIGHT(i)                                                                \
   POSEMAMBA_FOUR(i), POSEMAMBA_FOUR(i + 1), POSEMAMBA_FOUR(i + 2), POSEMAMBA_FOUR(i + 3), \

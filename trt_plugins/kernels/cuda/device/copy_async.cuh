@@ -36,10 +36,7 @@ __device__ __forceinline__ void bulk_barriers_ready() {
 __device__ __forceinline__ void bulk_copy(void* to, const void* from, int bytes,
                                           uint64_t* barrier) {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
-                   shared_address(barrier)),
-               "r"(bytes)
-               : "memory");
+  barrier_expect(barrier, bytes);
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
           "r"(shared_address(to)),

@@ -23,6 +23,15 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
       "{.reg .b64 state; mbarrier.arrive.shared.b64 state, [%0];}" ::"r"(shared_address(barrier))
       : "memory");
 }
+// The same, and the phase waits for so many bytes of asynchronous copies or stores too.
+__device__ __forceinline__ void barrier_expect(uint64_t* barrier, int bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("{.reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;}" ::"r"(
+                   shared_address(barrier)),
+               "r"(bytes)
+               : "memory");
+#endif
+}
 // Whether the phase of that parity is complete.
 __device__ __forceinline__ bool barrier_test(uint64_t* barrier, uint32_t parity) {
   uint32_t done = 0;
@@ -62,6 +71,21 @@ __device__ __forceinline__ void dependency_release() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
+}
+
+// Loads that start where they stand: the compiler moves __ldg down to its use, even past `wait`.
+__device__ __forceinline__ float load_here(const float* from) {
+  float to;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(to) : "l"(from) : "memory");
+  return to;
+}
+__device__ __forceinline__ uint4 load_here(const uint4* from) {
+  uint4 to;
+  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
+               : "l"(from)
+               : "memory");
+  return to;
 }
 
 }  // namespace posemamba::cuda

@@ -62,23 +62,31 @@ cudaError_t error_of(pm_status status) {
 }
 
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
-                   const Device& device, cudaStream_t stream, std::size_t shared) {
+                   const Device& device, cudaStream_t stream, std::size_t shared,
+                   unsigned cluster) {
   if (shared > device.shared_bytes) return cudaErrorNotSupported;
   if (shared > kDefaultShared) {  // idempotent, allowed while a stream captures
     const cudaError_t error = cudaFuncSetAttribute(
         kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
     if (error != cudaSuccess) return error;
   }
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute attributes[2] = {};
+  unsigned count = 0;
+  if (overlap && waits_itself(kernel, device)) {
+    attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (cluster > 1) {
+    attributes[count].id = cudaLaunchAttributeClusterDimension;
+    attributes[count++].val.clusterDim = {cluster, 1, 1};
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;
   config.dynamicSmemBytes = shared;
   config.stream = stream;
-  config.attrs = &attribute;
-  config.numAttrs = overlap && waits_itself(kernel, device) ? 1 : 0;
+  config.attrs = attributes;
+  config.numAttrs = count;
   return cudaLaunchKernelExC(&config, kernel, args);
 }
 

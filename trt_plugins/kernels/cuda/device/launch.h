@@ -29,9 +29,11 @@ cudaError_t error_of(pm_status status);
 
 // `overlap`: the kernel waits for its predecessor itself (programmatic dependent launch), so its
 // prologue may run early. Only where the device has it and runs code that waits. `shared`: bytes of
-// dynamic shared memory; cudaErrorNotSupported where a thread block cannot have as much.
+// dynamic shared memory; cudaErrorNotSupported where a thread block cannot have as much. `cluster`:
+// neighbours along x that are a cluster.
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
-                   const Device& device, cudaStream_t stream, std::size_t shared = 0);
+                   const Device& device, cudaStream_t stream, std::size_t shared = 0,
+                   unsigned cluster = 1);
 
 // Whether a row-wise kernel should put 16 warps on its 32 positions rather than 8: twice the
 // parallelism a block, for grids that give an SM no second block.

@@ -31,18 +31,19 @@ __device__ __forceinline__ float silu(float v) {
   return v * reciprocal_fast(1.0f + exp2_fast(-v * kLog2e));
 }
 
-// Exact (erf) GELU. erfc(x) = p(t) exp(-x^2) with t = 1 / (1 + 0.3275911 x), x >= 0, absolute error
-// 1.5e-7 (Abramowitz and Stegun 7.1.26); no branch, where erff has one.
+// Exact (erf) GELU, max(v, 0) - |v| erfc(x) / 2 with x = |v| / sqrt(2). erfc(x) = p(t) exp(-x^2),
+// t = 1 / (1 + 0.3275911 x), absolute error 1.5e-7 (Abramowitz and Stegun 7.1.26); no branch, where
+// erff has one.
 __device__ __forceinline__ float gelu(float v) {
-  const float x = fabsf(v) * 0.70710678118654752440f;
-  const float t = reciprocal_fast(fmaf(0.3275911f, x, 1.0f));
-  float p = 1.061405429f;
-  p = fmaf(p, t, -1.453152027f);
-  p = fmaf(p, t, 1.421413741f);
-  p = fmaf(p, t, -0.284496736f);
-  p = fmaf(p, t, 0.254829592f);
-  const float tail = 0.5f * p * t * exp2_fast(-x * x * kLog2e);  // half of erfc(x)
-  return v * (v < 0.0f ? tail : 1.0f - tail);
+  constexpr float kHalf = 0.5f;  // of the coefficients
+  const float t = reciprocal_fast(fmaf(0.3275911f * 0.70710678118654752440f, fabsf(v), 1.0f));
+  float p = kHalf * 1.061405429f;
+  p = fmaf(p, t, kHalf * -1.453152027f);
+  p = fmaf(p, t, kHalf * 1.421413741f);
+  p = fmaf(p, t, kHalf * -0.284496736f);
+  p = fmaf(p, t, kHalf * 0.254829592f);
+  const float tail = p * t * exp2_fast(v * v * (-0.5f * kLog2e));  // half of erfc(x)
+  return fmaf(-fabsf(v), tail, fmaxf(v, 0.0f));
 }
 
 // Raw bits kept in registers between a prefetch and its use.

@@ -15,9 +15,10 @@ __device__ __forceinline__ void warp_sums(float (&v)[Count]) {
   }
 }
 
-// Count rows of Channels channels; lane i holds channels 4i of every 128. Lanes beyond a row
-// shorter than 128 hold zeros.
-template <int Channels, int Count>
+// Count rows of Channels channels; lane i holds channels 4i of every 128, from 256 channels on 8i
+// of every 256. Lanes beyond a row shorter than 128 hold zeros. Turned: of its eight channels every
+// second group of four lanes has the last four first, so that reads of shared memory hit all banks.
+template <int Channels, int Count, bool Turned = false>
 struct RowGroup {
   static constexpr int kQuads = Channels > 128 ? Channels / 128 : 1;
   static_assert(Channels % 128 == 0 || (Channels < 128 && Channels % 4 == 0), "whole quads");
@@ -25,7 +26,14 @@ struct RowGroup {
   float4 quad[Count][kQuads];
 
   static __device__ __forceinline__ int channel(int q, int lane) {
-    return Channels < 256 ? lane * 4 : q / 2 * 256 + lane * 8 + q % 2 * 4;
+    if (Channels < 256) return lane * 4;
+    return q / 2 * 256 + lane * 8 + (Turned ? (q + lane / 4) % 2 : q % 2) * 4;
+  }
+  // Eight neighbouring channels of a row, from channel(q) on or from channel(q + 1) on.
+  __device__ __forceinline__ uint4 eight_halves(int r, int q, int lane) const {
+    const uint2 one = bits_of(quad[r][q]), two = bits_of(quad[r][q + 1]);
+    const bool turned = Turned && lane / 4 % 2 != 0;
+    return turned ? make_uint4(two.x, two.y, one.x, one.y) : make_uint4(one.x, one.y, two.x, two.y);
   }
   static __device__ __forceinline__ bool used(int lane) {
     return Channels >= 128 || lane * 4 < Channels;
@@ -35,6 +43,13 @@ struct RowGroup {
   // PyTorch's accuracy needs.
   __device__ __forceinline__ void normalize(const float* gamma, const float* beta, float epsilon,
                                             int lane) {
+    normalize(epsilon, lane, [&](int q, int which) {
+      return read_quad((which == 0 ? gamma : beta) + channel(q, lane));
+    });
+  }
+  // The same with vector(q, 0 or 1): a lane's quad of gamma or beta.
+  template <class Vector>
+  __device__ __forceinline__ void normalize(float epsilon, int lane, Vector&& vector) {
     constexpr float kInverse = 1.0f / Channels;
     float total[Count];
 #pragma unroll
@@ -59,8 +74,8 @@ struct RowGroup {
     if (!used(lane)) return;
 #pragma unroll
     for (int q = 0; q < kQuads; ++q) {
-      const float4 g = read_quad(gamma + channel(q, lane));
-      const float4 b = read_quad(beta + channel(q, lane));
+      const float4 g = vector(q, 0);
+      const float4 b = vector(q, 1);
 #pragma unroll
       for (int r = 0; r < Count; ++r) {
         const float scale = rsqrtf(fmaf(squares[r], kInverse, epsilon));

@@ -4,6 +4,7 @@
 
 #include "cuda/scan/chunked/config_list.h"
 #include "cuda/scan/split_channel/launch.h"
+#include "cuda/scan/split_channel/resident/plan.h"
 
 namespace posemamba::cuda {
 namespace {
@@ -22,17 +23,19 @@ int64_t blocks_of(int32_t config, const pm_cross_scan_params& p) {
 }
 
 Kernel kernel_of(int32_t config, const pm_cross_scan_params& p) {
+  if (config == kResident) return resident_kernel(p);
   const auto one_pass = static_cast<OnePass>(config);
-  return splits_channels(config) ? split_channel_kernel(one_pass, p)
-                                 : lane_channel_kernel(one_pass, p);
+  return reads_prepared(config) ? split_channel_kernel(one_pass, p)
+                                : lane_channel_kernel(one_pass, p);
 }
 
 bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) {
   const Kernel kernel = kernel_of(config, p);
-  if (splits_channels(config) &&
+  if (reads_prepared(config) &&
       blocks_of(config, p) > kMostSplitBlocks * std::min(device.multiprocessors, kMostSms)) {
     return false;
   }
+  if (config == kResident && resident_division(p, device).chunks == 0) return false;
   return kernel.function != nullptr && kernel.shared <= device.shared_bytes &&
          p.d_state == kStates && p.x_stride % (16 / size_of(p.dtype)) == 0 &&
          p.x_dbl_stride % 4 == 0;
@@ -44,10 +47,9 @@ constexpr int64_t kLeastFill = 72;
 constexpr int64_t kFull = 100;
 // Two states a lane may put two blocks on an SM, where four states have no kernel.
 constexpr int64_t kLeastTwice = 140;
-// Up to so many steps the chunked design's second launch costs more than idle SMs do, and from so
-// many on a preparing kernel pays.
-constexpr int64_t kShort = 512;
-constexpr int64_t kShortHalfSums = 1400;  // in a block
+// Up to so many steps a second launch or pass costs more than idle SMs do, and from so many on a
+// preparing kernel pays.
+constexpr int64_t kShort = 700;
 constexpr int64_t kLeastSteps = 128;
 // In float32 the lane-channel design needs two blocks on every SM, and the same number on each:
 // percent.
@@ -119,12 +121,11 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
     if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {
       return config;
     }
-    const bool half_sums = prepared && p.half_sums != 0;
-    if (config == kOneState && percent <= kFull && steps <= (half_sums ? kShortHalfSums : kShort)) {
-      return config;
-    }
+    if (config == kOneState && percent <= kFull && steps <= kShort) return config;
   }
-  return -1;
+  const bool resident =
+      usable(kResident) && 100 * resident_division(p, device).blocks() >= kLeastFill * sms;
+  return resident ? kResident : -1;
 }
 
 }  // namespace
@@ -133,7 +134,7 @@ std::size_t prepared_limit(const pm_cross_scan_params& largest) {
   pm_cross_scan_params p = largest;
   std::size_t limit = 0;
   for (int32_t config = 0; config < kOnePassConfigs; ++config) {
-    if (!splits_channels(config) || p.d_state != kStates ||
+    if (!reads_prepared(config) || p.d_state != kStates ||
         kernel_of(config, p).function == nullptr) {
       continue;
     }
@@ -141,7 +142,11 @@ std::size_t prepared_limit(const pm_cross_scan_params& largest) {
     p.batch = std::min(largest.batch, kMostSplitBlocks * kMostSms / blocks_of(config, p));
     if (p.batch > 0) limit = std::max(limit, split_channel::prepared_bytes(p));
   }
-  return limit;
+  return limit + resident::exchange_limit(largest, kMostSms);
+}
+
+resident::Division resident_division(const pm_cross_scan_params& p, const Device& device) {
+  return resident::divide(p, std::min(device.multiprocessors, kMostSms));
 }
 
 bool reads_aligned(const pm_cross_scan_params& p) {
@@ -173,7 +178,7 @@ Choice choose(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning, const
   if (free && choice.valid) {
     choice.one_pass = automatic(p, false, device);
     const int32_t prepared = automatic(p, true, device);
-    choice.prepared = splits_channels(prepared) ? prepared : -1;
+    choice.prepared = reads_prepared(prepared) ? prepared : -1;
   }
   return choice;
 }

@@ -4,6 +4,7 @@
 #include "cuda/device/launch.h"
 #include "cuda/scan/chunked/plan.h"
 #include "cuda/scan/one_pass.h"
+#include "cuda/scan/split_channel/resident/plan.h"
 #include "posemamba/scan_cuda.h"
 
 namespace posemamba::cuda {
@@ -22,8 +23,11 @@ Problem problem_of(const pm_cross_scan_params& params);
 Choice choose(const pm_cross_scan_params& params, const pm_cuda_tuning* tuning,
               const Device& device);
 
-// Bytes that hold what is prepared for `largest`, and for every problem of fewer batch items or
-// frames, on any device.
+// How the resident design takes a problem on this device.
+resident::Division resident_division(const pm_cross_scan_params& params, const Device& device);
+
+// Bytes that hold what is prepared for `largest` and what blocks exchange, and for every problem of
+// fewer batch items or frames, on any device.
 std::size_t prepared_limit(const pm_cross_scan_params& largest);
 
 // Whether x and x_dbl start where the one-pass designs can read them.

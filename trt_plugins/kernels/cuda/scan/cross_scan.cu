@@ -9,6 +9,7 @@
 #include "cuda/scan/cross_launch.h"
 #include "cuda/scan/merge.cuh"
 #include "cuda/scan/split_channel/launch.h"
+#include "cuda/scan/split_channel/resident/launch.h"
 #include "posemamba/scan_cuda.h"
 
 namespace posemamba::cuda {
@@ -18,8 +19,9 @@ struct Layout {
   std::size_t front;  // bytes of each part
   ChunkedLayout chunked;
   std::size_t prepared;
+  std::size_t exchange;
 
-  std::size_t total() const { return front + chunked.total() + prepared; }
+  std::size_t total() const { return front + chunked.total() + prepared + exchange; }
 };
 
 bool supported(const pm_cross_scan_params& p) {
@@ -30,17 +32,26 @@ bool supported(const pm_cross_scan_params& p) {
          p.batch * p.directions * (p.d_inner / 8) <= INT32_MAX;
 }
 
-Layout layout_of(const pm_cross_scan_params& p, const Choice& choice) {
+Layout layout_of(const pm_cross_scan_params& p, const Choice& choice, const Device& device) {
+  const bool resident = choice.one_pass == kResident || choice.prepared == kResident;
   return {p.dtype == PM_FLOAT16 ? scan_front_bytes(p.d_inner) : 0,
           chunked_layout(p.batch * p.directions, p.frames * p.joints, p.d_inner, p.dtype,
                          choice.chunked),
-          splits_channels(choice.one_pass) || choice.prepared >= 0
-              ? split_channel::prepared_bytes(p)
-              : 0};
+          reads_prepared(choice.one_pass) || choice.prepared >= 0 ? split_channel::prepared_bytes(p)
+                                                                  : 0,
+          resident ? resident_division(p, device).exchange_bytes() : 0};
 }
 
-void* prepared_part(void* workspace, const Layout& layout) {
-  return static_cast<unsigned char*>(workspace) + layout.total() - layout.prepared;
+// Where what `config` reads lies in the workspace.
+split_channel::Prepared prepared_of(const pm_cross_scan_params& p, OnePass config, void* workspace,
+                                    const Layout& layout) {
+  auto* end = static_cast<unsigned char*>(workspace) + layout.total();
+  split_channel::Prepared to =
+      split_channel::prepared_in(end - layout.exchange - layout.prepared, p);
+  if (config == kResident) {
+    to.clear = {end - layout.exchange, static_cast<int64_t>(layout.exchange / 16)};
+  }
+  return to;
 }
 
 // The inverse of point_of_step, which is affine in frame and joint.
@@ -97,8 +108,8 @@ cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& dev
   return launch(kernel, grid, block, args, true, device, stream);
 }
 
-cudaError_t launch_lane_channel(const pm_cross_scan_params& p, OnePass config,
-                                const Device& device, cudaStream_t stream, CrossArgs* args) {
+cudaError_t launch_lane_channel(const pm_cross_scan_params& p, OnePass config, const Device& device,
+                                cudaStream_t stream, CrossArgs* args) {
   const OnePassShape& shape = kOnePassShapes[config];
   const Kernel kernel = lane_channel_kernel(config, p);
   args->blocks_per_row = (p.d_inner + shape.channels - 1) / shape.channels;
@@ -117,6 +128,15 @@ cudaError_t launch_chunked(const pm_cross_scan_params& p, const Plan& plan, cons
   return launch_chunked(kernel, plan, p.batch * p.directions, device, stream, args);
 }
 
+// The scan of what has been prepared.
+cudaError_t launch_of_prepared(const pm_cross_scan_params& p, OnePass config,
+                               const split_channel::Prepared& prepared, const Device& device,
+                               cudaStream_t stream, CrossArgs* args) {
+  return config == kResident
+             ? resident::launch_scan(resident_division(p, device), prepared, device, stream, args)
+             : split_channel::launch_scan(p, config, prepared, device, stream, args);
+}
+
 }  // namespace
 
 cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tuning* tuning,
@@ -126,19 +146,18 @@ cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tunin
   if (workspace == nullptr) return cudaErrorInvalidValue;
   const Choice choice = choose(p, tuning, device);
   if (!choice.valid) return cudaErrorInvalidValue;
-  const Layout layout = layout_of(p, choice);
+  const Layout layout = layout_of(p, choice, device);
   *args = args_of(p, choice.chunked, layout, workspace);
   if (choice.one_pass < 0 || !reads_aligned(p)) {
     return choice.forced ? cudaErrorInvalidValue
                          : launch_chunked(p, choice.chunked, device, stream, args);
   }
   const auto config = static_cast<OnePass>(choice.one_pass);
-  if (!splits_channels(config)) return launch_lane_channel(p, config, device, stream, args);
-  const split_channel::Prepared prepared =
-      split_channel::prepared_in(prepared_part(workspace, layout), p);
+  if (!reads_prepared(config)) return launch_lane_channel(p, config, device, stream, args);
+  const split_channel::Prepared prepared = prepared_of(p, config, workspace, layout);
   const cudaError_t error = split_channel::launch_prepare(p, prepared, *args, device, stream);
   if (error != cudaSuccess) return error;
-  return split_channel::launch_scan(p, config, prepared, device, stream, args);
+  return launch_of_prepared(p, config, prepared, device, stream, args);
 }
 
 bool plan_prepared_scan(const pm_cross_scan_params& p, void* workspace, const Device& device,
@@ -146,16 +165,16 @@ bool plan_prepared_scan(const pm_cross_scan_params& p, void* workspace, const De
   if (!supported(p) || workspace == nullptr) return false;
   const Choice choice = choose(p, nullptr, device);
   if (!choice.valid || choice.prepared < 0) return false;
-  const Layout layout = layout_of(p, choice);
+  const Layout layout = layout_of(p, choice, device);
   plan->config = static_cast<OnePass>(choice.prepared);
-  plan->prepared = split_channel::prepared_in(prepared_part(workspace, layout), p);
+  plan->prepared = prepared_of(p, plan->config, workspace, layout);
   plan->args = args_of(p, choice.chunked, layout, workspace);
   return true;
 }
 
 cudaError_t launch_prepared_scan(const pm_cross_scan_params& p, const Device& device,
                                  cudaStream_t stream, PreparedScan* plan) {
-  return split_channel::launch_scan(p, plan->config, plan->prepared, device, stream, &plan->args);
+  return launch_of_prepared(p, plan->config, plan->prepared, device, stream, &plan->args);
 }
 
 }  // namespace posemamba::cuda
@@ -167,7 +186,7 @@ extern "C" size_t pm_cuda_cross_scan_workspace(const pm_cross_scan_params* param
   const Device device = current_device();
   if (device.multiprocessors == 0) return 0;
   const Choice choice = choose(*params, tuning, device);
-  return choice.valid ? layout_of(*params, choice).total() : 0;
+  return choice.valid ? layout_of(*params, choice, device).total() : 0;
 }
 
 extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params* largest) {
@@ -175,7 +194,7 @@ extern "C" size_t pm_cuda_cross_scan_workspace_limit(const pm_cross_scan_params*
   if (posemamba::validate_layout(largest) != PM_OK || !supported(*largest)) return 0;
   Choice none{};
   none.one_pass = none.prepared = -1;
-  const Layout layout = layout_of(*largest, none);
+  const Layout layout = layout_of(*largest, none, {});
   return layout.front + layout.chunked.partial + carry_limit(problem_of(*largest)) +
          prepared_limit(*largest);
 }

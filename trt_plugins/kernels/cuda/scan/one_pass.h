@@ -1,4 +1,4 @@
-// The one-pass designs of CrossSelectiveScan and their configurations, for the host.
+// The designs of CrossSelectiveScan that take one launch, and their configurations, for the host.
 #pragma once
 
 #include <cstdint>
@@ -21,21 +21,22 @@ enum OnePass : int32_t {
   kFourStates = 2,      // the same, 32 channels
   kTwoStates = 3,       // 2 states a lane, 16 channels
   kOneState = 4,        // 1 state a lane, 8 channels
-  kHalfChannel = 5,     // lane_channel: two lanes hold 8 states each
-  kOnePassConfigs = 6
+  kResident = 5,        // resident: 4 states a lane, 64 channels a block, two passes
+  kHalfChannel = 6,     // lane_channel: two lanes hold 8 states each
+  kOnePassConfigs = 7
 };
 
-constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {{128, 128}, {64, 512}, {32, 256},
-                                                          {16, 256},  {8, 256},  {64, 128}};
+constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
+    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 256}, {64, 512}, {64, 128}};
 
-// Whether a configuration is of the split_channel design, which reads prepared rows.
-constexpr bool splits_channels(int32_t config) {
-  return config >= kFourStatesWide && config <= kOneState;
+constexpr bool reads_prepared(int32_t config) {
+  return config >= kFourStatesWide && config <= kResident;
 }
 
 // {nullptr, 0} where the configuration has no kernel for the type and dt rank. Where there is none
 // with float16 sums, that with float32 sums does.
 Kernel lane_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 Kernel split_channel_kernel(OnePass config, const pm_cross_scan_params& params);
+Kernel resident_kernel(const pm_cross_scan_params& params);
 
 }  // namespace posemamba::cuda

@@ -11,16 +11,17 @@ is an object of image names with lists of ``{"keypoints", "scores", "idx"}``.
 from __future__ import annotations
 
 from array import array
-from typing import Any
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 
-def _is_frame(value: Any) -> bool:  # noqa: ANN401
+def _is_frame(value: Json) -> bool:
     if is_objects(value):
         return all(
             isinstance(person.get("keypoints"), list | array)
@@ -32,7 +33,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
     return isinstance(value, dict) and isinstance(value.get("bodies"), list)
 
 
-def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_frame(value: Json, found: Detections) -> list[Detection]:
     people: list[Detection] = []
     if isinstance(value, list):
         return [one for entry in value for one in detection(entry, entry["keypoints"], found)]
@@ -47,6 +48,6 @@ def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN4
 ALPHAPOSE = FrameFormat("alphapose", "AlphaPose", _is_frame, _read_frame)
 
 
-def is_alphapose_entry(entry: dict[str, Any]) -> bool:
+def is_alphapose_entry(entry: dict[str, Json]) -> bool:
     """Whether an entry of a results list is AlphaPose's rather than COCO's own."""
     return isinstance(entry.get("image_id"), str) or "idx" in entry or "box" in entry

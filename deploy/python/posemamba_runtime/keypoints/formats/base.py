@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import person_id, to_points, with_confidences
 from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 ID_KEYS = ("person", "track_id", "track", "idx", "person_id", "id")
 
@@ -28,11 +29,11 @@ class FrameFormat:
 
     name: str
     title: str
-    is_frame: Callable[[Any], bool]
-    read_frame: Callable[[Any, Detections], list[Detection]]
+    is_frame: Callable[[Json], bool]
+    read_frame: Callable[[Json, Detections], list[Detection]]
 
 
-def first(value: Mapping[str, Any], keys: Sequence[str]) -> Any:  # noqa: ANN401
+def first(value: Mapping[str, Json], keys: Sequence[str]) -> Json:
     """The value of the first key that is there, else None."""
     return next((value[key] for key in keys if key in value), None)
 
@@ -43,7 +44,7 @@ def is_objects(value: object) -> bool:
 
 
 def detection(
-    person: Mapping[str, Any], keypoints: object, found: Detections, ids: Sequence[str] = ID_KEYS
+    person: Mapping[str, Json], keypoints: object, found: Detections, ids: Sequence[str] = ID_KEYS
 ) -> list[Detection]:
     """The person, or nobody where the list of keypoints is empty (only hands were found)."""
     points = to_points(keypoints)
@@ -54,7 +55,7 @@ def detection(
     return [Detection(points, person_id(first(person, ids)))]
 
 
-def take_size(value: Mapping[str, Any], found: Detections) -> None:
+def take_size(value: Mapping[str, Json], found: Detections) -> None:
     """Width and height of the image out of the keys tools write them under.
 
     Raises:

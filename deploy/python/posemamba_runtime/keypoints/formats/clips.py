@@ -13,9 +13,10 @@ import numpy as np
 
 from posemamba_runtime import long_arrays
 from posemamba_runtime.keypoints.archive import Member
-from posemamba_runtime.keypoints.errors import InputError, nearest, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import set_size
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.text import nearest, printable
 
 T = TypeVar("T")
 

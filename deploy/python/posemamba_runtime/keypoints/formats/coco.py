@@ -10,15 +10,17 @@ in time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
 from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +40,7 @@ def is_results(value: object) -> bool:
     )
 
 
-def read_results(value: Any) -> Detections:  # noqa: ANN401
+def read_results(value: Json) -> Detections:
     """Everybody in a results list or annotation file.
 
     Raises:
@@ -109,7 +111,7 @@ def _image_of(entry: object) -> int | str:
 
 
 def _people_of(
-    entry: Mapping[str, Any], found: Detections, persons: Sequence[object] = _PERSON
+    entry: Mapping[str, Json], found: Detections, persons: Sequence[object] = _PERSON
 ) -> list[Detection]:
     if "keypoints" not in entry:
         found.leave_out("entries without keypoints")
@@ -166,7 +168,7 @@ def numbers_by_names(paths: Sequence[str], found: Detections) -> list[int]:
     return numbers
 
 
-def _is_image(value: Any) -> bool:  # noqa: ANN401
+def _is_image(value: Json) -> bool:
     if isinstance(value, dict):  # a line of a person
         return "image_id" in value and "keypoints" in value
     return is_objects(value) and all(
@@ -177,7 +179,7 @@ def _is_image(value: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _read_image(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_image(value: Json, found: Detections) -> list[Detection]:
     people: list[Detection] = []
     for entry in [value] if isinstance(value, dict) else value:
         people += _people_of(entry, found)

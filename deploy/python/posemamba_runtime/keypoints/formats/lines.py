@@ -10,14 +10,15 @@ Lines of any other format's frames are read too, and bare lists of points, of a 
 from __future__ import annotations
 
 from array import array
-from typing import Any
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, take_size
 from posemamba_runtime.keypoints.layouts import BY_COUNT
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of, to_points
 from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 ABOUT = ("metadata", "meta", "info", "video_info", "video")
 """Where an object may hold what is known of the recording."""
@@ -48,7 +49,7 @@ def is_bare(value: object) -> bool:
     return flat and all(isinstance(number, int | float | type(None)) for number in value)
 
 
-def _is_frame(value: Any) -> bool:  # noqa: ANN401
+def _is_frame(value: Json) -> bool:
     if isinstance(value, list):
         return is_bare(value) or (bool(value) and all(map(is_bare, value)))
     if not isinstance(value, dict) or "image_id" in value:
@@ -61,7 +62,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_frame(value: Json, found: Detections) -> list[Detection]:
     if isinstance(value, list):
         return [Detection(to_points(one)) for one in ([value] if is_bare(value) else value)]
     take_size(value, found)

@@ -10,7 +10,6 @@ are metres and refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import person_id, to_numbers, to_points
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.keypoints.source import Json
 
 _COUNT = 33
 _LANDMARKS = ("pose_landmarks", "poseLandmarks", "landmarks", "landmark")
@@ -36,7 +36,7 @@ def _is_person(value: object) -> bool:
     return isinstance(value, list) and len(value) == _COUNT and all(map(_is_point, value))
 
 
-def _is_frame(value: Any) -> bool:  # noqa: ANN401
+def _is_frame(value: Json) -> bool:
     if isinstance(value, dict):
         return any(key in value for key in (*_LANDMARKS, *_WORLD))
     if isinstance(value, list) and value and all(map(_is_person, value)):
@@ -44,7 +44,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
     return _is_person(value)
 
 
-def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_frame(value: Json, found: Detections) -> list[Detection]:
     who = None
     if isinstance(value, dict):
         take_size(value, found)
@@ -53,7 +53,7 @@ def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN4
     return [Detection(_points(person), who if len(people) == 1 else None) for person in people]
 
 
-def _people(value: Any) -> list[Any]:  # noqa: ANN401
+def _people(value: Json) -> list[Json]:
     """Landmark lists of everybody in a frame."""
     while isinstance(value, dict):
         inner = first(value, _LANDMARKS)
@@ -82,7 +82,7 @@ def _people(value: Any) -> list[Any]:  # noqa: ANN401
     return [value]
 
 
-def _points(person: Any) -> Floats:  # noqa: ANN401
+def _points(person: Json) -> Floats:
     if isinstance(person, dict) or isinstance(person[0], int | float | Mapping):
         return to_points(person)
     values = to_numbers(person)

@@ -9,14 +9,15 @@ list, for an image the instances alone. An instance is ``{"keypoints": [[x, y], 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
 from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 #: Names of MMPose's data sets to layouts.
 _DATASETS = {
@@ -33,13 +34,13 @@ def _is_instances(value: object) -> bool:
     return is_objects(value) and all("keypoint_scores" in v for v in value)  # type: ignore[attr-defined]
 
 
-def _is_frame(value: Any) -> bool:  # noqa: ANN401
+def _is_frame(value: Json) -> bool:
     if isinstance(value, dict):
         return isinstance(value.get("instances"), list)
     return _is_instances(value)
 
 
-def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_frame(value: Json, found: Detections) -> list[Detection]:
     people: list[Detection] = []
     for instance in value["instances"] if isinstance(value, dict) else value:
         if not isinstance(instance, dict) or "keypoints" not in instance:

@@ -8,9 +8,7 @@ same: AlphaPose (``--format open``), and nodes for image generation, with the ca
 
 from __future__ import annotations
 
-from typing import Any
-
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import (
     FrameFormat,
     detection,
@@ -21,12 +19,14 @@ from posemamba_runtime.keypoints.formats.base import (
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _BODY = ("pose_keypoints_2d", "pose_keypoints")
 _NOT_BODY = ("hand_left_keypoints_2d", "hand_right_keypoints_2d", "face_keypoints_2d")
 
 
-def _is_frame(value: Any) -> bool:  # noqa: ANN401
+def _is_frame(value: Json) -> bool:
     if is_objects(value):  # the people alone
         return all(first(person, _BODY) is not None for person in value)
     if not isinstance(value, dict) or not isinstance(value.get("people"), list):
@@ -37,7 +37,7 @@ def _is_frame(value: Any) -> bool:  # noqa: ANN401
     )
 
 
-def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_frame(value: Json, found: Detections) -> list[Detection]:
     if isinstance(value, dict):
         take_size(value, found)
     people: list[Detection] = []

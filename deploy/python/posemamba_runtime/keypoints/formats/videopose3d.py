@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 
 from posemamba_runtime.keypoints.archive import Member, objects
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import set_size
 from posemamba_runtime.keypoints.formats.clips import add_clip, choose
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _LAYOUTS = {"h36m": "h36m17", "coco": "coco17"}
 
@@ -54,7 +55,7 @@ def read_videopose3d(members: Mapping[str, Member], clip: str | None, at_once: i
     return found
 
 
-def _layout(metadata: Mapping[str, Any]) -> str | None:
+def _layout(metadata: Mapping[str, Json]) -> str | None:
     name = metadata.get("layout_name")
     if name is None:
         return None
@@ -65,7 +66,7 @@ def _layout(metadata: Mapping[str, Any]) -> str | None:
     return _LAYOUTS[name]
 
 
-def _cameras(positions: Mapping[str, Any]) -> Iterator[tuple[str, Floats]]:
+def _cameras(positions: Mapping[str, Json]) -> Iterator[tuple[str, Floats]]:
     for subject, actions in positions.items():
         if not isinstance(actions, Mapping):
             raise InputError(f"'{printable(subject)}' in 'positions_2d' holds no actions")

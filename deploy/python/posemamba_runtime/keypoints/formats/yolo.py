@@ -11,15 +11,15 @@ for, the person's confidence and the track's id. Frames that show nobody have no
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from posemamba_runtime.keypoints.errors import InputError, printable
+from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects
 from posemamba_runtime.keypoints.people import Detection
 from posemamba_runtime.keypoints.points import keys_of
 from posemamba_runtime.keypoints.recording import Detections, Floats
+from posemamba_runtime.keypoints.source import Json
+from posemamba_runtime.text import printable
 
 _JOINTS = 17
 _BEFORE = 5  # class and box
@@ -31,14 +31,14 @@ _ROWS = {
 _MOST_ROWS = 1000
 
 
-def _is_frame(value: Any) -> bool:  # noqa: ANN401
+def _is_frame(value: Json) -> bool:
     return is_objects(value) and all(
         isinstance(person.get("keypoints"), dict) or ("box" in person and "class" in person)
         for person in value
     )
 
 
-def _read_frame(value: Any, found: Detections) -> list[Detection]:  # noqa: ANN401
+def _read_frame(value: Json, found: Detections) -> list[Detection]:
     people: list[Detection] = []
     for person in value:
         if person.get("class", 0) != 0 and person.get("name") != "person":

@@ -8,6 +8,7 @@
 #include "cuda/block/conv_proj/taps.cuh"
 #include "cuda/device/copy_async.cuh"
 #include "cuda/device/mma.cuh"
+#include "cuda/scan/clear.cuh"
 
 namespace posemamba::cuda {
 namespace {
@@ -173,7 +174,7 @@ struct Projection {
     products += lane / 4 * kColumn + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2 * Pairs; ++i) {
-      const float (&v)[4] = sum[i / 2][i % 2];
+      const float(&v)[4] = sum[i / 2][i % 2];
       *reinterpret_cast<float2*>(products + i * 8) = make_float2(v[0], v[1]);
       *reinterpret_cast<float2*>(products + 8 * kColumn + i * 8) = make_float2(v[2], v[3]);
     }
@@ -261,6 +262,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
   dependency_wait();  // x comes from the previous launch
   dependency_release();
+  clear_share(to.clear);
   convolve<Channels, Run>(shared, a, own);
   Projection<Channels, Staged> projection;
   const int tiles = a.columns / 16;

@@ -6,6 +6,7 @@
 #include "cuda/block/conv_proj/designs.h"
 #include "cuda/block/conv_proj/runs.cuh"
 #include "cuda/block/conv_proj/walked_rows.cuh"
+#include "cuda/scan/clear.cuh"
 
 namespace posemamba::cuda {
 namespace {
@@ -91,6 +92,7 @@ __device__ __forceinline__ void run_block(const pm_conv_proj_params& a, const Cr
   if constexpr (Warpgroups) writes_before_products();  // other warps' too, behind the next barrier
   dependency_wait();  // x comes from the previous launch; the weights do not
   dependency_release();
+  clear_share(to.clear);
 
   constexpr int kTogether = Warpgroups ? 4 : 1;  // warps that multiply together
   const int all = static_cast<int>(a.batch * a.frames);

@@ -45,16 +45,6 @@ struct TailTiles {
   }
 };
 
-// A load that starts where it stands: the compiler would move __ldg down to its use.
-__device__ __forceinline__ uint4 load_here(const uint4* from) {
-  uint4 to;
-  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w)
-               : "l"(from)
-               : "memory");
-  return to;
-}
-
 template <int D, int Rows>
 class TailWeights {
   using Tiles = TailTiles<D>;

@@ -30,6 +30,11 @@ struct Config {
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
   // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
   static constexpr bool kSharedWeights = Rank > 8 && kThreads == 512;
+  // At its start a scan waits for its second tile, too. Either the first one is short and is
+  // scanned meanwhile, or the reads of two tiles are under way at once. Measured: both do not pay,
+  // and which does depends on what else the compiler makes of it.
+  static constexpr bool kShortTile = Spl == 1 && !HalfSums;
+  static constexpr int kAhead = Spl <= 2 && !kShortTile ? 2 : 1;
   // What is summed in float16 is a sixteenth: 16 terms of float16's range do not leave it.
   static constexpr float kScale = HalfSums ? 1.0f / kOnePassStates : 1.0f;
   // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
@@ -57,13 +62,33 @@ struct Shared {
   alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
 };
 
+// How a sequence is cut into tiles. A step past the end costs as much as any other, so what whole
+// tiles leave over, if it is little, comes first as a short tile.
+template <class C>
+struct Tiles {
+  // Of a short tile, at most: a whole one, in one straight line, takes no longer than more.
+  static constexpr int kMostHead = 48;
+  int head;  // steps of the first tile, a multiple of four as B and C lie
+  int count;
+
+  __device__ __forceinline__ explicit Tiles(int steps) {
+    const int rest = ((steps - 1) % C::kTile + 4) / 4 * 4;
+    head = C::kShortTile && rest <= kMostHead ? rest : C::kTile;
+    count = 1 + (max(steps - head, 0) + C::kTile - 1) / C::kTile;
+  }
+  __device__ __forceinline__ int start(int tile) const {
+    return tile == 0 ? 0 : head + (tile - 1) * C::kTile;
+  }
+  __device__ __forceinline__ int size(int tile) const { return tile == 0 ? head : C::kTile; }
+};
+
 // Floats (B, then C) of a step.
 constexpr int kStates2 = 2 * kOnePassStates;
 
 // Arrivals that complete a stage: every converter's own, and those of the copies of B and C.
 template <class C>
 __device__ __forceinline__ constexpr int full_arrivals() {
-  return 32 * C::kConverters + (kBulkCopies ? 1 : 32 * C::kConverters);
+  return 32 * C::kConverters + copy_arrivals<C::kConverters>();
 }
 
 // Stage and parity of a ring position that both sides count.

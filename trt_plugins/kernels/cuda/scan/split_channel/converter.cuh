@@ -31,31 +31,34 @@ class Converter {
     y_ = static_cast<__half*>(args.partial) + int64_t{row} * args.steps * args.d_inner + first;
     const int64_t at = int64_t{direction} * args.d_inner + channel;
     const float* weights_of_panel = args.dt_weight + at * C::kRank;
+    // They come from no earlier launch.
 #pragma unroll
-    for (int c = 0; c < kPanel; ++c) bias_[c] = __ldg(args.dt_bias + at + c);
+    for (int c = 0; c < kPanel; ++c) bias_[c] = load_here(args.dt_bias + at + c);
     if constexpr (C::kSharedWeights) {
       shared_ = weights + panel_ * C::kRank;
       for (int i = lane_; i < kPanel * C::kRank; i += 32) {
-        weights[panel_ * C::kRank + i] = __ldg(weights_of_panel + i);
+        weights[panel_ * C::kRank + i] = load_here(weights_of_panel + i);
       }
       __syncwarp();  // this warp alone reads them
     } else {
 #pragma unroll
       for (int i = 0; i < kPanel * C::kRank; ++i) {
-        weight_[i / C::kRank][i % C::kRank] = __ldg(weights_of_panel + i);
+        weight_[i / C::kRank][i % C::kRank] = load_here(weights_of_panel + i);
       }
     }
   }
 
-  // Starts the reads of the tile that begins at `step`. Steps past the end repeat the last one.
-  __device__ __forceinline__ void load(int step) {
+  // Starts the reads of the tile that begins at `step`, `ahead` of the one that store() converts.
+  // Steps past the end repeat the last one.
+  __device__ __forceinline__ void load(int step, int ahead) {
 #pragma unroll
     for (int i = 0; i < C::kUnits; ++i) {
       const int s = min(step + unit_step(i) + lane_, a_.steps - 1);
-      u_bits_[i] = __ldg(reinterpret_cast<const uint4*>(u_) + (reverse_ ? a_.steps - 1 - s : s));
+      u_bits_[ahead][i] =
+          __ldg(reinterpret_cast<const uint4*>(u_) + (reverse_ ? a_.steps - 1 - s : s));
 #pragma unroll
       for (int r = 0; r < kRankQuads; ++r) {
-        raw_quads_[i][r] = __ldg(reinterpret_cast<const float4*>(raw_) + s * kRankQuads + r);
+        raw_quads_[ahead][i][r] = __ldg(reinterpret_cast<const float4*>(raw_) + s * kRankQuads + r);
       }
     }
   }
@@ -64,20 +67,21 @@ class Converter {
   __device__ __forceinline__ void copy(Stage<C>& stage, int step, uint64_t* full) const {
     const int steps = min(C::kTile, steps4_ - step);
     const float* from = bc_ + int64_t{step} * kStates2;
-    copy_states<C>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
+    copy_states<C::kConverters>(stage.bc, from, steps * kStates2, warp_ * 32 + lane_, full);
   }
 
-  // Converts what load() read.
+  // Converts the nearest tile that load() read.
   __device__ __forceinline__ void store(Stage<C>& stage) const {
 #pragma unroll
     for (int i = 0; i < C::kUnits; ++i) {
       float raw[C::kRank];
 #pragma unroll
       for (int r = 0; r < kRankQuads; ++r) {
-        const float4 v = raw_quads_[i][r];
+        const float4 v = raw_quads_[0][i][r];
         raw[4 * r] = v.x, raw[4 * r + 1] = v.y, raw[4 * r + 2] = v.z, raw[4 * r + 3] = v.w;
       }
-      const uint32_t bits[4] = {u_bits_[i].x, u_bits_[i].y, u_bits_[i].z, u_bits_[i].w};
+      const uint4 u_bits = u_bits_[0][i];
+      const uint32_t bits[4] = {u_bits.x, u_bits.y, u_bits.z, u_bits.w};
       const int to = panel_ * C::kRow + unit_step(i) + lane_;
 #pragma unroll
       for (int c = 0; c < kPanel; c += 2) {
@@ -98,15 +102,30 @@ class Converter {
     }
   }
 
-  // Stores the outputs of the tile that begins at `step`, 16 bytes of channels at a time.
-  __device__ __forceinline__ void flush(const Stage<C>& stage, int step) const {
+  // The tiles behind the converted one move up.
+  __device__ __forceinline__ void next() {
+#pragma unroll
+    for (int n = 1; n < C::kAhead; ++n) {
+#pragma unroll
+      for (int i = 0; i < C::kUnits; ++i) {
+        u_bits_[n - 1][i] = u_bits_[n][i];
+#pragma unroll
+        for (int r = 0; r < kRankQuads; ++r) raw_quads_[n - 1][i][r] = raw_quads_[n][i][r];
+      }
+    }
+  }
+
+  // Stores the outputs of the tile of `size` steps that begins at `step`, 16 bytes of channels at a
+  // time.
+  __device__ __forceinline__ void flush(const Stage<C>& stage, int step, int size) const {
+    const int there = min(size, a_.steps - step);
     constexpr int kTurns = C::kTile * C::kPanels / (32 * C::kConverters);
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {
       const int piece = (i * C::kConverters + warp_) * 32 + lane_;
       const int s = piece / C::kPanels;
       const int channel = piece % C::kPanels * kPanel;
-      if (step + s < a_.steps && channel < owned_) {
+      if (s < there && channel < owned_) {
         *reinterpret_cast<uint4*>(y_ + int64_t{step + s} * a_.d_inner + channel) =
             *reinterpret_cast<const uint4*>(stage.y + s * C::kOutRow + channel);
       }
@@ -137,8 +156,8 @@ class Converter {
   float bias_[kPanel];
   float weight_[kPanel][C::kRank];  // of dt,
   const float* shared_ = nullptr;   // or these
-  uint4 u_bits_[C::kUnits];
-  float4 raw_quads_[C::kUnits][kRankQuads];
+  uint4 u_bits_[C::kAhead][C::kUnits];
+  float4 raw_quads_[C::kAhead][C::kUnits][kRankQuads];
 };
 
 }  // namespace posemamba::cuda::split_channel

@@ -14,47 +14,60 @@ namespace posemamba::cuda::split_channel {
 // that each is ordered.
 template <class C>
 __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from, Shared<C>& shared,
-                                        int row, int first, int tiles, int warp) {
+                                        int row, int first, const Tiles<C>& tiles, int warp) {
   Converter<C> converter(a, from, row, first, warp, shared.weights);
   dependency_wait();  // what is prepared comes from the previous launch
   dependency_release();
-  converter.load(0);
+#pragma unroll
+  for (int n = 0; n < C::kAhead; ++n) converter.load(tiles.start(n), n);
   Cursor<C> at;
 #pragma unroll 1
-  for (int t = 0; t < tiles + C::kStages; ++t, at.next()) {
+  for (int t = 0; t < tiles.count + C::kStages; ++t, at.next()) {
     Stage<C>& stage = shared.stages[at.stage];
     if (t >= C::kStages) {
       barrier_wait(shared.empty + at.stage, at.parity ^ 1);
-      converter.flush(stage, (t - C::kStages) * C::kTile);
+      const int flushed = t - C::kStages;
+      converter.flush(stage, tiles.start(flushed), tiles.size(flushed));
     }
-    if (t < tiles) {
-      converter.copy(stage, t * C::kTile, shared.full + at.stage);
+    if (t < tiles.count) {
+      converter.copy(stage, tiles.start(t), shared.full + at.stage);
       converter.store(stage);
       barrier_arrive(shared.full + at.stage);
-      if (t + 1 < tiles) converter.load((t + 1) * C::kTile);
+      converter.next();
+      if (t + C::kAhead < tiles.count) {
+        converter.load(tiles.start(t + C::kAhead), C::kAhead - 1);
+      }
     }
   }
 }
 
 template <class C>
 __device__ __forceinline__ void scan(const CrossArgs& a, Shared<C>& shared, int direction,
-                                     int first, int tiles) {
+                                     int first, const Tiles<C>& tiles) {
   Scanner<C> scanner(a, direction, first);
   Cursor<C> at;
   barrier_wait(shared.full, 0);
   if constexpr (C::kSpl <= 2) {
-    scanner.prepare(shared.stages[0], 0);
+    int t = 0;
+    if (C::kShortTile && tiles.head < C::kTile) {
+      scanner.shortened(shared.stages[0], tiles.head);
+      barrier_arrive(shared.empty);
+      if (tiles.count == 1) return;
+      t = 1, at.next();
+      barrier_wait(shared.full + at.stage, at.parity);
+    }
+    scanner.prepare(shared.stages[at.stage], 0);
 #pragma unroll 1
-    for (int t = 0; t < tiles; ++t) {
+    for (; t < tiles.count; ++t) {
       const int now = at.stage;
       at.next();
-      if (t + 1 < tiles) barrier_wait(shared.full + at.stage, at.parity);
+      if (t + 1 < tiles.count) barrier_wait(shared.full + at.stage, at.parity);
       scanner.pipelined(shared.stages[now], shared.stages[at.stage]);
       barrier_arrive(shared.empty + now);
     }
   } else {
 #pragma unroll 1
-    for (int t = 0; t < tiles; ++t, at.next()) {
+    for (int t = 0; t < tiles.count; ++t, at.next()) {
       barrier_wait(shared.full + at.stage, at.parity);
       scanner.blocked(shared.stages[at.stage]);
       barrier_arrive(shared.empty + at.stage);
@@ -75,7 +88,7 @@ __global__ void __launch_bounds__(C::kThreads, 1)
   const int warp = __shfl_sync(~0u, thread / 32, 0);
   const int first = static_cast<int>(blockIdx.x) % a.blocks_per_row * C::kChannels;
   const int row = static_cast<int>(blockIdx.x) / a.blocks_per_row;  // batch * directions + k
-  const int tiles = (a.steps + C::kTile - 1) / C::kTile;
+  const Tiles<C> tiles(a.steps);
   if (thread == 0) {
 #pragma unroll
     for (int s = 0; s < C::kStages; ++s) {

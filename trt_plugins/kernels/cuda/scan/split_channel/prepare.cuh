@@ -3,6 +3,7 @@
 // of a row make a warp, so both sides of the transposition move at least 64 bytes at a time.
 #pragma once
 
+#include "cuda/scan/clear.cuh"
 #include "cuda/scan/split_channel/config.cuh"
 
 namespace posemamba::cuda::split_channel {
@@ -122,6 +123,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
   __syncthreads();    // so are the places
   dependency_wait();  // x and x_dbl come from earlier launches
   dependency_release();
+  clear_share(to.clear);
   if (part < to.walks) {
     prepare_u(a, to, block, part);
   } else {

@@ -1,9 +1,10 @@
-// What the split-channel design's scan reads, made from x and x_dbl by a kernel of its own:
+// What the split-channel and resident designs read, made from x and x_dbl by a kernel of its own:
 // converter lanes are steps, and only rows in step order give them whole cache lines.
 #pragma once
 
 #include <cuda_fp16.h>
 
+#include "cuda/scan/clear.h"
 #include "posemamba/scan.h"
 
 namespace posemamba::cuda::split_channel {
@@ -18,6 +19,7 @@ struct Prepared {
   int walks;                               // distinct (order, limb_mask) among the directions
   unsigned char walk[PM_MAX_DIRECTIONS];   // of a direction
   unsigned char first[PM_MAX_DIRECTIONS];  // a direction of each walk
+  Clear clear;                             // whoever makes the rows clears this, too
 };
 
 constexpr int kPanel = 8;          // channels of a panel: 16 bytes of a step

@@ -80,22 +80,7 @@ class Scanner {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       float v[kSum];
-#pragma unroll
-      for (int t = 0; t < kSum; t += 4) {
-        float c[kSpl][4];
-#pragma unroll
-        for (int i = 0; i < kSpl; ++i) {
-          read(stage.bc + (g * kSum + t) * kStates2 + c_[i], c[i]);
-        }
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-#pragma unroll
-          for (int i = 0; i < kSpl; ++i) {
-            h_[i] = fmaf(decay_[t + j][i], h_[i], input_[t + j][i]);
-            v[t + j] = i == 0 ? h_[0] * c[0][j] : fmaf(h_[i], c[i][j], v[t + j]);
-          }
-        }
-      }
+      advance(stage, g * kSum, v);
       if (g + 1 < kGroups) {
         prepare(stage, (g + 1) * kSum);
       } else {
@@ -106,6 +91,21 @@ class Scanner {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       stage.y[g * kSum * C::kOutRow + out_] = rounded(y[g]);
+    }
+  }
+
+  // The first `steps` of a tile, a multiple of four, in bodies of kSum: half as fast a step, but
+  // only these. What else lies there may be anything.
+  __device__ __forceinline__ void shortened(Stage<C>& stage, int steps) {
+    prepare(stage, 0);
+    stop_at(steps);
+#pragma unroll 1
+    for (int t0 = 0; t0 < steps; t0 += kSum) {
+      float v[kSum];
+      advance(stage, t0, v);
+      prepare(stage, t0 + kSum);
+      stop_at(steps - t0 - kSum);
+      stage.y[t0 * C::kOutRow + out_] = rounded(total(v));
     }
   }
 
@@ -146,6 +146,37 @@ class Scanner {
   }
 
  private:
+  // The kSum steps from `t0` on, prepared: states, and what of each output is this lane's.
+  __device__ __forceinline__ void advance(const Stage<C>& stage, int t0, float (&v)[kSum]) {
+#pragma unroll
+    for (int t = 0; t < kSum; t += 4) {
+      float c[kSpl][4];
+#pragma unroll
+      for (int i = 0; i < kSpl; ++i) read(stage.bc + (t0 + t) * kStates2 + c_[i], c[i]);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+#pragma unroll
+        for (int i = 0; i < kSpl; ++i) {
+          h_[i] = fmaf(decay_[t + j][i], h_[i], input_[t + j][i]);
+          v[t + j] = i == 0 ? h_[0] * c[0][j] : fmaf(h_[i], c[i][j], v[t + j]);
+        }
+      }
+    }
+  }
+
+  // Of the kSum prepared steps those from `steps` on, a multiple of four, leave the states alone.
+  __device__ __forceinline__ void stop_at(int steps) {
+#pragma unroll
+    for (int t = 0; t < kSum; t += 4) {
+      if (t < steps) continue;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+#pragma unroll
+        for (int i = 0; i < kSpl; ++i) decay_[t + j][i] = 1.0f, input_[t + j][i] = 0.0f;
+      }
+    }
+  }
+
   static __device__ __forceinline__ void read(const float* from, float (&to)[4]) {
     const float4 v = *reinterpret_cast<const float4*>(from);
     to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;

@@ -12,9 +12,14 @@ constexpr bool kBulkCopies = false;
 
 inline void barriers_ready() {}
 
-template <class C>
+template <int Warps>
+constexpr int copy_arrivals() {
+  return 32 * Warps;
+}
+
+template <int Warps>
 void copy_states(float* to, const float* from, int floats, int thread, uint64_t* full) {
-  for (int i = thread * 4; i < floats; i += 128 * C::kConverters) {
+  for (int i = thread * 4; i < floats; i += 128 * Warps) {
     std::memcpy(to + i, from + i, 16);
   }
   barrier_arrive(full);
