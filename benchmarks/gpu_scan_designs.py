@@ -23,7 +23,7 @@ from gpu_bench import microseconds
 from pmcuda import CrossInputs, Op, Tuning, library
 
 FRAMES = 243
-CHUNKED, ONE_PASS = (1, 2, 4), (6, 7, 8, 9, 10, 11)
+CHUNKED, ONE_PASS = (1, 2, 4), (6, 7, 8, 9, 10, 11, 12)
 BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 INNERS = (128, 256, 512)
 

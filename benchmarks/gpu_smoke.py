@@ -35,6 +35,7 @@ def main() -> None:
                 Op(lib, scan, torch.empty_like(scan.u), tuning)()
     one_pass = ((6, torch.float16, 4), (6, torch.float32, 8), (7, torch.float16, 8))
     one_pass += ((8, torch.float16, 8), (9, torch.float16, 16), (10, torch.float16, 8))
+    one_pass += ((11, torch.float16, 4), (12, torch.float16, 8))
     for config, dtype, rank in one_pass:  # more than a ring of tiles, and a part of one
         cross = oracle.make_cross(frames=31, d_inner=72, rank=rank, dtype=dtype)
         Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, config))()

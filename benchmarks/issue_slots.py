@@ -42,6 +42,7 @@ class Design:
         converters: other warps project dt.
         costly: of its innermost scan loops the one that counts: the chunked design has a cheaper
             one that finds states and makes no outputs, the others have one for masked directions.
+        steps: over which exponentials are counted: lanes that share a channel share its softplus.
     """
 
     kernel: str
@@ -50,11 +51,13 @@ class Design:
     exponentials: int
     converters: bool = True
     costly: bool = False
+    steps: int = 1
 
 
-def _lane(rank: int) -> Design:
-    name = f"lane_channel_kernel<posemamba::cuda::lane_channel::Config<__half, {rank}>"
-    return Design(name, 128, 4, 17, converters=False)
+def _lane(rank: int, lanes: int) -> Design:
+    channels = 128 // lanes
+    config = f"posemamba::cuda::lane_channel::Config<__half, {rank}, {channels}, 128>"
+    return Design(f"lane_channel_kernel<{config}", channels, 4, 17, converters=False, steps=lanes)
 
 
 def _split(rank: int, states: int, channels: int, tail: str) -> Design:
@@ -71,12 +74,15 @@ def _chunked(rank: int) -> Design:
 DESIGNS: dict[tuple[int, int], Design] = {
     (1, 4): _chunked(4),
     (1, 16): _chunked(16),
-    (6, 4): _lane(4),
-    (6, 8): _lane(8),
-    (6, 16): _lane(16),
+    (6, 4): _lane(4, 1),
+    (6, 8): _lane(8, 1),
+    (6, 16): _lane(16, 1),
     (7, 8): _split(8, 4, 64, "32, 3, 8"),
     (9, 4): _split(4, 2, 16, "64, 4, 4"),
     (10, 8): _split(8, 1, 8, "128, 3, 4"),
+    (12, 4): _lane(4, 2),
+    (12, 8): _lane(8, 2),
+    (12, 16): _lane(16, 2),
 }
 """By configuration and dt rank."""
 _TAIL = "block_tail_persistent_kernel<posemamba::cuda::TailPersistentConfig"
@@ -148,7 +154,7 @@ def clocks_of_step(design: Design, body: Code) -> float:
         instructions, exponentials, _ = min(loop for loop in found if loop[1] < LEAST_SCAN)
         issue += design.channels * instructions / exponentials / LANES
         special += design.channels / LANES
-    return max(issue, special * EX2_CLOCKS) / SCHEDULERS
+    return max(issue, special * EX2_CLOCKS) / SCHEDULERS / design.steps
 
 
 def instructions(body: Code) -> int:

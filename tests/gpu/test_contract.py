@@ -68,7 +68,7 @@ def test_missing_workspace(lib: ctypes.CDLL) -> None:
 
 @pytest.mark.parametrize(
     "tuning",
-    [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 11), (CHUNKED, 0, 6), (0, 2, 10), (3, 0, 6)],
+    [(3, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 13), (CHUNKED, 0, 6), (0, 2, 10), (3, 0, 6)],
 )
 def test_bad_tuning(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
     op = cross(lib, Tuning(*tuning))
@@ -87,6 +87,8 @@ def test_bad_tuning(lib: ctypes.CDLL, tuning: tuple[int, int, int]) -> None:
         (8, {"dt_rank": 4}),
         (10, {"dtype": 0}),
         (10, {"batch": 600}),
+        (12, {"dtype": 0}),
+        (12, {"x_dbl_stride": 146}),
     ],
 )
 def test_one_pass_takes_what_it_can(lib: ctypes.CDLL, config: int, change: dict[str, int]) -> None:
@@ -114,7 +116,7 @@ def test_workspace_limit_covers_every_tuning(lib: ctypes.CDLL) -> None:
         most = limit(op._address)
         for batch in (1, 2, 4, 8, 16, 32, 64):
             op._params.batch = batch
-            for config in range(11):
+            for config in range(13):
                 tuning = Tuning(0, 0, config)
                 assert size(op._address, ctypes.addressof(tuning)) <= most
 
@@ -143,7 +145,7 @@ def test_workspace_without_pointers(lib: ctypes.CDLL) -> None:
     ("op_name", "variant", "config"),
     [
         *((name, variant, 0) for name in ("cross_scan", "scan") for variant in (CHUNKED, SERIAL)),
-        *(("cross_scan", SERIAL, config) for config in (6, 7, 9, 10)),
+        *(("cross_scan", SERIAL, config) for config in (6, 7, 9, 10, 11, 12)),
     ],
 )
 def test_graph_capture_on_a_side_stream(

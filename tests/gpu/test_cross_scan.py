@@ -23,7 +23,7 @@ ONE_PASS = [
     *((6, dtype, rank) for dtype in (HALF, SINGLE) for rank in (4, 8, 16)),
     *((7, HALF, rank) for rank in (4, 8, 16)),
     (8, HALF, 8),
-    *((config, HALF, rank) for config in (9, 10) for rank in (4, 8, 16)),
+    *((config, HALF, rank) for config in (9, 10, 12) for rank in (4, 8, 16)),
     (11, HALF, 4),
 ]
 #: One row of each configuration, where the type and rank do not matter.
@@ -35,6 +35,7 @@ ONE_OF_EACH = [
     (9, HALF, 16),
     (10, HALF, 4),
     (11, HALF, 4),
+    (12, HALF, 8),
 ]
 
 

@@ -77,6 +77,32 @@ def cross_scan(case: CrossScanCase, dtype: type = np.float64) -> np.ndarray:
     return y.reshape(case.x.shape)
 
 
+def direction_terms(case: CrossScanCase) -> np.ndarray:
+    """The terms C_n h_n of every direction's outputs without D, float64, in step order.
+
+    [batch, directions, frames * joints, d_inner, d_state]; the last axis sums to the outputs.
+    """
+    batch, frames, joints, d_inner = case.x.shape
+    steps, rank, n = frames * joints, case.dt_weight.shape[2], case.A.shape[2]
+    x = case.x.reshape(batch, steps, d_inner).astype(np.float64)
+    rows = case.x_dbl.reshape(batch, steps, len(case.order), rank + 2 * n).astype(np.float64)
+    token = np.arange(steps)
+    limb = token // joints * joints + np.array(case.limb_index)[token % joints]
+    terms = np.empty((batch, len(case.order), steps, d_inner, n))
+    for k, masked in enumerate(case.limb_mask):
+        walk = step_positions(frames, joints, case.order[k], case.reverse[k])
+        u, row = x[:, walk], rows[:, walk, k]
+        if masked:
+            u, row = u + x[:, limb[walk]], row + rows[:, limb[walk], k]
+        dt = softplus(row[..., :rank] @ case.dt_weight[k].T + case.dt_bias[k])
+        B, C = row[..., rank : rank + n], row[..., rank + n :]
+        alone = (C * np.eye(n)[:, None, None, :]).reshape(-1, steps, n)  # a state at a time
+        u, dt, B = (np.tile(values, (n, 1, 1)) for values in (u, dt, B))
+        y = scan_steps(u, dt, case.A[k].astype(np.float64), B, alone)
+        terms[:, k] = np.moveaxis(y.reshape(n, batch, steps, d_inner), 0, -1)
+    return terms
+
+
 def scan(case: ScanCase, dtype: type = np.float64) -> np.ndarray:
     """y [batch, groups * channels, length] of SelectiveScan, in `dtype`."""
     groups = case.B.shape[1]

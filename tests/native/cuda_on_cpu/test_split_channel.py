@@ -85,29 +85,6 @@ def run(
     return outputs.bytes.view(np.float16).reshape(shape).copy()
 
 
-def directions_of(case: CrossScanCase) -> np.ndarray:
-    """The terms of every output in float64, by the definition: (..., d_inner, d_state)."""
-    batch, frames, joints, d_inner = case.x.shape
-    steps, rank, n = frames * joints, case.dt_weight.shape[2], case.A.shape[2]
-    x = case.x.reshape(batch, steps, d_inner).astype(np.float64)
-    rows = case.x_dbl.reshape(batch, steps, len(case.order), rank + 2 * n).astype(np.float64)
-    token = np.arange(steps)
-    limb = token // joints * joints + np.array(case.limb_index)[token % joints]
-    terms = np.empty((batch, len(case.order), steps, d_inner, n))
-    for k, masked in enumerate(case.limb_mask):
-        walk = kernel_oracle.step_positions(frames, joints, case.order[k], case.reverse[k])
-        u, row = x[:, walk], rows[:, walk, k]
-        if masked:
-            u, row = u + x[:, limb[walk]], row + rows[:, limb[walk], k]
-        dt = kernel_oracle.softplus(row[..., :rank] @ case.dt_weight[k].T + case.dt_bias[k])
-        B, C = row[..., rank : rank + n], row[..., rank + n :]
-        alone = (C * np.eye(n)[:, None, None, :]).reshape(-1, steps, n)  # a state at a time
-        u, dt, B = (np.tile(values, (n, 1, 1)) for values in (u, dt, B))
-        y = kernel_oracle.scan_steps(u, dt, case.A[k].astype(np.float64), B, alone)
-        terms[:, k] = np.moveaxis(y.reshape(n, batch, steps, d_inner), 0, -1)
-    return terms
-
-
 def check(
     library: ctypes.CDLL,
     case: CrossScanCase,
@@ -118,7 +95,7 @@ def check(
         return np.sqrt((values**2).mean((0, 2, 3)))
 
     found = run(library, case, config, multiprocessors=multiprocessors)
-    terms = directions_of(case)
+    terms = kernel_oracle.direction_terms(case)
     limit = LIMIT * size(terms.sum(-1))
     if config[1]:
         limit += TERMS_LIMIT * size(np.sqrt((terms**2).sum(-1)))

@@ -24,8 +24,9 @@ int64_t blocks_of(int32_t config, const pm_cross_scan_params& p) {
 
 Kernel kernel_of(int32_t config, const pm_cross_scan_params& p) {
   if (config == kResident) return resident_kernel(p);
-  return reads_prepared(config) ? split_channel_kernel(static_cast<OnePass>(config), p)
-                                : lane_channel_kernel(p.dtype, p.dt_rank);
+  const auto one_pass = static_cast<OnePass>(config);
+  return reads_prepared(config) ? split_channel_kernel(one_pass, p)
+                                : lane_channel_kernel(one_pass, p);
 }
 
 bool takes(int32_t config, const pm_cross_scan_params& p, const Device& device) {
@@ -50,15 +51,46 @@ constexpr int64_t kLeastTwice = 140;
 // preparing kernel pays.
 constexpr int64_t kShort = 700;
 constexpr int64_t kLeastSteps = 128;
-// The lane-channel design needs two blocks on every SM, and the same number on each: percent.
+// In float32 the lane-channel design needs two blocks on every SM, and the same number on each:
+// percent.
 constexpr int64_t kLeastWhole = 180;
 constexpr int64_t kBalance = 93;
 
-// Where whoever computes the rows prepares them, four states a lane pay on fewer SMs too, and up to
-// rank 8 in two rounds of blocks. Not in nearly whole ones: there the chunked design has no idle
-// SMs either, and writing what is prepared costs what the scan gains.
+// Where whoever computes the rows prepares them, four states a lane pay on fewer SMs too.
 constexpr int64_t kLeastPrepared = 54;
-constexpr int64_t kMostRounds = 180;
+
+// What one, two and three blocks of a lane-channel configuration take on an SM that holds them at
+// once, in percent of two of kHalfChannel (dt ranks 4 to 16 agree within 4 %).
+struct Rounds {
+  OnePass config;
+  int32_t percent[3];
+};
+constexpr Rounds kLaneChannel[] = {{kHalfChannel, {67, 100, 150}},
+                                   {kWholeChannel, {119, 184, 272}}};
+
+int64_t cost_of(const Rounds& rounds, int64_t blocks_of_sm) {
+  const int64_t rest = blocks_of_sm % 3;
+  return blocks_of_sm / 3 * rounds.percent[2] + (rest == 0 ? 0 : rounds.percent[rest - 1]);
+}
+
+// The lane-channel configuration for a problem in float16 whose channels give every SM a block of
+// kHalfChannel and some a second one: beside it the chunked design is only faster up to half as
+// many channels as a block has, for which it has smaller blocks. -1: none.
+int32_t lane_channel_for(const pm_cross_scan_params& p, const Device& device) {
+  const int64_t sms = device.multiprocessors;
+  if (p.d_inner <= kOnePassShapes[kHalfChannel].channels / 2 || !takes(kHalfChannel, p, device) ||
+      blocks_of(kHalfChannel, p) <= sms) {
+    return -1;
+  }
+  int32_t best = -1;
+  int64_t least = 0;
+  for (const Rounds& rounds : kLaneChannel) {
+    if (2 * kernel_of(rounds.config, p).shared > device.shared_bytes) continue;
+    const int64_t cost = cost_of(rounds, (blocks_of(rounds.config, p) + sms - 1) / sms);
+    if (best < 0 || cost < least) best = rounds.config, least = cost;
+  }
+  return best;
+}
 
 int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& device) {
   const int64_t sms = device.multiprocessors;
@@ -68,9 +100,10 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
   const auto two_fit = [&](int32_t config) {
     return 2 * kernel_of(config, p).shared <= device.shared_bytes;
   };
+  const int32_t lanes = lane_channel_for(p, device);
+  if (lanes >= 0) return lanes;
   // float32 rows of rank 16 leave the lane-channel design too few registers to be faster.
-  const bool registers = p.dtype == PM_FLOAT16 || p.dt_rank <= 8;
-  if (usable(kWholeChannel) && two_fit(kWholeChannel) && registers &&
+  if (p.dtype == PM_FLOAT32 && p.dt_rank <= 8 && usable(kWholeChannel) && two_fit(kWholeChannel) &&
       fill(kWholeChannel) >= kLeastWhole) {
     const int64_t blocks = blocks_of(kWholeChannel, p);
     const int64_t each = (blocks + sms - 1) / sms;
@@ -82,8 +115,7 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
     if (!usable(config)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
-    if (prepared && config == kFourStatesWide && percent >= kLeastPrepared &&
-        percent <= (p.dt_rank <= 8 ? kMostRounds : kFull)) {
+    if (prepared && config == kFourStatesWide && percent >= kLeastPrepared && percent <= kFull) {
       return config;
     }
     if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {

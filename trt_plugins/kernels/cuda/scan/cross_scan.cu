@@ -108,10 +108,10 @@ cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& dev
   return launch(kernel, grid, block, args, true, device, stream);
 }
 
-cudaError_t launch_lane_channel(const pm_cross_scan_params& p, const Device& device,
+cudaError_t launch_lane_channel(const pm_cross_scan_params& p, OnePass config, const Device& device,
                                 cudaStream_t stream, CrossArgs* args) {
-  const OnePassShape& shape = kOnePassShapes[kWholeChannel];
-  const Kernel kernel = lane_channel_kernel(p.dtype, p.dt_rank);
+  const OnePassShape& shape = kOnePassShapes[config];
+  const Kernel kernel = lane_channel_kernel(config, p);
   args->blocks_per_row = (p.d_inner + shape.channels - 1) / shape.channels;
   const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{args->blocks_per_row});
   void* arguments[] = {args};
@@ -153,7 +153,7 @@ cudaError_t launch_cross_scan(const pm_cross_scan_params& p, const pm_cuda_tunin
                          : launch_chunked(p, choice.chunked, device, stream, args);
   }
   const auto config = static_cast<OnePass>(choice.one_pass);
-  if (!reads_prepared(config)) return launch_lane_channel(p, device, stream, args);
+  if (!reads_prepared(config)) return launch_lane_channel(p, config, device, stream, args);
   const split_channel::Prepared prepared = prepared_of(p, config, workspace, layout);
   const cudaError_t error = split_channel::launch_prepare(p, prepared, *args, device, stream);
   if (error != cudaSuccess) return error;

@@ -22,17 +22,20 @@ enum OnePass : int32_t {
   kTwoStates = 3,       // 2 states a lane, 16 channels
   kOneState = 4,        // 1 state a lane, 8 channels
   kResident = 5,        // resident: 4 states a lane, 64 channels a block, two passes
-  kOnePassConfigs = 6
+  kHalfChannel = 6,     // lane_channel: two lanes hold 8 states each
+  kOnePassConfigs = 7
 };
 
-constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {{128, 128}, {64, 512}, {32, 256},
-                                                          {16, 256},  {8, 256},  {64, 512}};
+constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
+    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 256}, {64, 512}, {64, 128}};
 
-constexpr bool reads_prepared(int32_t config) { return config > kWholeChannel; }
+constexpr bool reads_prepared(int32_t config) {
+  return config >= kFourStatesWide && config <= kResident;
+}
 
 // {nullptr, 0} where the configuration has no kernel for the type and dt rank. Where there is none
 // with float16 sums, that with float32 sums does.
-Kernel lane_channel_kernel(int32_t dtype, int32_t dt_rank);
+Kernel lane_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 Kernel split_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 Kernel resident_kernel(const pm_cross_scan_params& params);
 

@@ -2,25 +2,35 @@
 #pragma once
 
 #include "cuda/device/copy_async.cuh"
+#include "cuda/device/occupancy.cuh"
 #include "cuda/scan/one_pass.cuh"
 
 namespace posemamba::cuda::lane_channel {
 
-template <typename Type, int Rank>
+template <typename Type, int Rank, int Channels, int Threads>
 struct Config {
   using T = Type;
   static constexpr int kRank = Rank;
-  static constexpr int kThreads = 128;
-  static constexpr int kChannels = kThreads;
-  static constexpr int kTile = 32;                   // steps of a stage: a lane finds one's rows
-  static constexpr int kUnroll = Rank <= 8 ? 8 : 4;  // steps of a body, as registers allow
-  static constexpr int kStages = 4;
+  static constexpr int kThreads = Threads;
+  static constexpr int kChannels = Channels;
+  static constexpr int kLanes = Threads / Channels;        // that share a channel
+  static constexpr int kStates = kOnePassStates / kLanes;  // of a lane
+  static constexpr int kGroup = 32 / kLanes;               // channels of a warp
+  // Steps of a stage, found by a lane 32 apart. Twice as many where three blocks still fit an SM.
+  static constexpr int kTile = kLanes == 2 && Rank <= 8 ? 64 : 32;
+  static constexpr int kParts = kTile / 32;
+  // Steps of a body, as registers allow: the same work for every number of lanes. Twice as many no
+  // longer fit the instruction cache: a third slower.
+  static constexpr int kUnroll = kLanes * (Rank <= 8 ? 8 : 4);
+  static constexpr int kStages = 4;     // of x
+  static constexpr int kRowStages = 3;  // of the rest, which come in through registers
   static constexpr int kRow = 2 * kOnePassStates + kRank;
-  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM. The limb sum is a
-  // template parameter of what follows: with one loop for both kinds the compiler keeps to 133
-  // registers and schedules reads right before their use, a fifth slower.
-  static constexpr int kMinBlocks = 3;
-  static_assert(kRank % 4 == 0 && kTile % kUnroll == 0, "layout");
+  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM; two lanes at rank 16
+  // are faster with 128, 2 %. The limb sum is a template parameter of what follows: with one loop
+  // for both kinds the compiler keeps to 133 registers and schedules reads right before their use,
+  // a fifth slower.
+  static constexpr int kMinBlocks = kLanes == 1 || Rank <= 8 ? 3 : blocks_of_sm(4);
+  static_assert(kRank % 4 == 0 && kTile % kUnroll == 0 && kUnroll % kLanes == 0, "layout");
 
   static __device__ __forceinline__ float value(T v) {
     if constexpr (sizeof(T) == 4) {
@@ -31,18 +41,26 @@ struct Config {
   }
 };
 
+// A tile in shared memory.
 template <class C>
-struct Stage {
-  alignas(16) float rows[C::kTile * C::kRow];            // [step][B, C, dt inputs], limb summed
-  alignas(16) typename C::T x[C::kTile * C::kChannels];  // [step][channel], limb summed
+struct Tile {
+  float* rows;       // [step][B, C, dt inputs], limb summed
+  typename C::T* x;  // [step][channel], limb summed
 };
 
 template <class C>
 struct Shared {
-  Stage<C> stages[C::kStages];
-  alignas(16) typename C::T limb_x[C::kTile * C::kChannels];  // limb neighbours' x, under way
+  using T = typename C::T;
+
+  alignas(16) float rows[C::kRowStages][C::kTile * C::kRow];
+  alignas(16) T x[C::kStages][C::kTile * C::kChannels];
+  alignas(16) T limb_x[C::kTile * C::kChannels];  // limb neighbours' x, under way
   uint64_t ready[2];  // of even and odd tiles: complete when every thread's share is in place
   unsigned char limb[PM_MAX_JOINTS];
+
+  __device__ __forceinline__ Tile<C> tile(int t) {
+    return {rows[t % C::kRowStages], x[t % C::kStages]};
+  }
 };
 
 // The positions of one lane's step in tile after tile: a division at the start, none later.
@@ -96,13 +114,13 @@ class Walk {
 template <class C, bool kMasked>
 class Gather {
   using T = typename C::T;
-  static constexpr int kPiece = 16 / sizeof(T);          // channels
-  static constexpr int kPieces = C::kChannels / kPiece;  // of a step
-  static constexpr int kCopies = C::kTile * kPieces / C::kThreads;
+  static constexpr int kPiece = 16 / sizeof(T);               // channels
+  static constexpr int kPieces = C::kChannels / kPiece;       // of a step
+  static constexpr int kCopies = 32 * kPieces / C::kThreads;  // of a part: 32 steps
   static constexpr int kStateQuads = 2 * kOnePassStates / 4;  // of a step
-  static constexpr int kTurns = C::kTile * kStateQuads / C::kThreads;
+  static constexpr int kTurns = 32 * kStateQuads / C::kThreads;
   static constexpr int kRankQuads = C::kRank / 4;
-  static constexpr int kRankThreads = C::kTile * kRankQuads;  // whole warps
+  static constexpr int kRankThreads = 32 * kRankQuads;  // whole warps
   static constexpr int kQuads = kTurns + 1;
   static_assert(kRankThreads % 32 == 0 && kRankThreads <= C::kThreads, "dt inputs");
 
@@ -111,8 +129,11 @@ class Gather {
                                     Shared<C>& shared)
       : a_(args),
         shared_(shared),
-        walk_(args, direction, static_cast<int>(threadIdx.x) % 32, C::kTile),
-        thread_(static_cast<int>(threadIdx.x)) {
+        walk_(args, direction, static_cast<int>(threadIdx.x) % 32, 32),
+        thread_(static_cast<int>(threadIdx.x)),
+        // From one lane: the compiler sees that a warp goes one way, and makes no second path for
+        // lanes that have parted.
+        reads_rank_(__shfl_sync(~0u, thread_, 0) < kRankThreads) {
     const T* x = static_cast<const T*>(args.x) + int64_t{batch} * args.steps * args.x_stride;
     // d_inner is a multiple of 8: a piece is all inside or repeats the last one.
     x_ = x + min(first + thread_ % kPieces * kPiece, args.d_inner - kPiece);
@@ -122,49 +143,65 @@ class Gather {
     dbl_bytes_ = static_cast<unsigned>(args.x_dbl_stride * sizeof(T));
   }
 
-  __device__ __forceinline__ void start(Stage<C>& stage) {
-    const Places at = walk_.next(a_, shared_.limb);
+  __device__ __forceinline__ void start(const Tile<C>& tile) {
 #pragma unroll
-    for (int i = 0; i < kCopies; ++i) {
-      copy_async(stage.x + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
-    }
-    if constexpr (kMasked) {
+    for (int part = 0; part < C::kParts; ++part) {
+      const Places at = walk_.next(a_, shared_.limb);
+      const int to = part * kPart;
 #pragma unroll
       for (int i = 0; i < kCopies; ++i) {
-        copy_async(shared_.limb_x + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
+        copy_async(tile.x + to + slot_of(i), row_of(x_, at.own, step_of(i), x_bytes_));
+      }
+      if constexpr (kMasked) {
+#pragma unroll
+        for (int i = 0; i < kCopies; ++i) {
+          copy_async(shared_.limb_x + to + slot_of(i), row_of(x_, at.limb, step_of(i), x_bytes_));
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kTurns; ++i) {
+        read(at, state_step(i), C::kRank + thread_ % kStateQuads * 4, part * kQuads + i);
+      }
+      if (reads_rank_) {
+        read(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, part * kQuads + kTurns);
       }
     }
-#pragma unroll
-    for (int i = 0; i < kTurns; ++i) {
-      const int s = thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
-      read(at, s, C::kRank + thread_ % kStateQuads * 4, i);
-    }
-    if (thread_ < kRankThreads) read(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, kTurns);
   }
 
   // Puts the rows of x_dbl where the scan reads them, and adds the limb neighbours' x to pieces
   // that this thread copied itself.
-  __device__ __forceinline__ void finish(Stage<C>& stage) const {
+  __device__ __forceinline__ void finish(const Tile<C>& tile) const {
 #pragma unroll
-    for (int i = 0; i < kTurns; ++i) {
-      const int s = thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
-      put(stage, s, thread_ % kStateQuads * 4, i);
-    }
-    if (thread_ < kRankThreads) {
-      put(stage, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4, kTurns);
+    for (int part = 0; part < C::kParts; ++part) {
+      float* rows = tile.rows + part * 32 * C::kRow;
+#pragma unroll
+      for (int i = 0; i < kTurns; ++i) {
+        put(rows, state_step(i), thread_ % kStateQuads * 4, part * kQuads + i);
+      }
+      if (reads_rank_) {
+        put(rows, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4,
+            part * kQuads + kTurns);
+      }
     }
     copies_done();
     if constexpr (kMasked) {
 #pragma unroll
-      for (int i = 0; i < kCopies; ++i) {
-        uint4* to = reinterpret_cast<uint4*>(stage.x + slot_of(i));
-        *to = sum_16<T>(*to, *reinterpret_cast<const uint4*>(shared_.limb_x + slot_of(i)));
+      for (int i = 0; i < C::kParts * kCopies; ++i) {
+        const int at = i / kCopies * kPart + slot_of(i % kCopies);
+        uint4* to = reinterpret_cast<uint4*>(tile.x + at);
+        *to = sum_16<T>(*to, *reinterpret_cast<const uint4*>(shared_.limb_x + at));
       }
     }
   }
 
  private:
-  // Step and place, inside a stage, of this thread's i-th piece of x.
+  static constexpr int kPart = 32 * C::kChannels;  // elements of x
+
+  // Step, inside a part, of this thread's i-th quad of B and C.
+  __device__ __forceinline__ int state_step(int i) const {
+    return thread_ / kStateQuads + i * (C::kThreads / kStateQuads);
+  }
+  // Step and place, inside a part, of this thread's i-th piece of x.
   __device__ __forceinline__ int step_of(int i) const {
     return thread_ / kPieces + i * (C::kThreads / kPieces);
   }
@@ -181,9 +218,9 @@ class Gather {
     own_[i].load(row_of(dbl_ + column, at.own, step, dbl_bytes_));
     if constexpr (kMasked) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
   }
-  __device__ __forceinline__ void put(Stage<C>& stage, int step, int word, int i) const {
+  __device__ __forceinline__ void put(float* rows, int step, int word, int i) const {
     const float4 v = own_[i].value();
-    *reinterpret_cast<float4*>(stage.rows + step * C::kRow + word) =
+    *reinterpret_cast<float4*>(rows + step * C::kRow + word) =
         kMasked ? sum4(v, other_[kMasked ? i : 0].value()) : v;
   }
 
@@ -195,8 +232,9 @@ class Gather {
   unsigned x_bytes_;  // from a position's row to the next
   unsigned dbl_bytes_;
   int thread_;
-  Quad<T> own_[kQuads];
-  Quad<T> other_[kMasked ? kQuads : 1];  // the limb neighbours'
+  bool reads_rank_;  // whole warps do
+  Quad<T> own_[C::kParts * kQuads];
+  Quad<T> other_[kMasked ? C::kParts * kQuads : 1];  // the limb neighbours'
 };
 
 }  // namespace posemamba::cuda::lane_channel

@@ -4,28 +4,31 @@
 namespace posemamba::cuda {
 namespace {
 
-template <typename T, int Rank>
+template <OnePass Config, typename T, int Rank>
 Kernel entry() {
-  using C = lane_channel::Config<T, Rank>;
-  static_assert(C::kChannels == kOnePassShapes[kWholeChannel].channels &&
-                    C::kThreads == kOnePassShapes[kWholeChannel].threads,
-                "as one_pass.h says");
+  constexpr OnePassShape kShape = kOnePassShapes[Config];
+  using C = lane_channel::Config<T, Rank, kShape.channels, kShape.threads>;
   return {reinterpret_cast<const void*>(&lane_channel::lane_channel_kernel<C>),
           sizeof(lane_channel::Shared<C>)};
 }
 
-template <typename T>
+template <OnePass Config, typename T>
 Kernel of_rank(int32_t rank) {
-  if (rank == 4) return entry<T, 4>();
-  if (rank == 8) return entry<T, 8>();
-  if (rank == 16) return entry<T, 16>();
+  if (rank == 4) return entry<Config, T, 4>();
+  if (rank == 8) return entry<Config, T, 8>();
+  if (rank == 16) return entry<Config, T, 16>();
   return {nullptr, 0};
 }
 
 }  // namespace
 
-Kernel lane_channel_kernel(int32_t dtype, int32_t dt_rank) {
-  return dtype == PM_FLOAT16 ? of_rank<__half>(dt_rank) : of_rank<float>(dt_rank);
+Kernel lane_channel_kernel(OnePass config, const pm_cross_scan_params& p) {
+  const bool half = p.dtype == PM_FLOAT16;
+  if (config == kHalfChannel) {
+    return half ? of_rank<kHalfChannel, __half>(p.dt_rank) : Kernel{nullptr, 0};
+  }
+  return half ? of_rank<kWholeChannel, __half>(p.dt_rank)
+              : of_rank<kWholeChannel, float>(p.dt_rank);
 }
 
 }  // namespace posemamba::cuda
