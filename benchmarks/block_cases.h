@@ -329,4 +329,21 @@ struct Conv {
   }
 };
 
+// Largest error of a row, relative to the root mean square row, and NaN where one is.
+inline double worst_row(const Floats& found, const Floats& expected, std::size_t width) {
+  double worst = 0.0, size = 1e-30;
+  for (float v : expected) size += std::pow(static_cast<double>(v), 2);
+  size /= static_cast<double>(expected.size()) / static_cast<double>(width);
+  for (std::size_t r = 0; r < found.size(); r += width) {
+    double off = 0.0;
+    for (std::size_t i = r; i < r + width; ++i) {
+      off += std::pow(static_cast<double>(found[i]) - expected[i], 2);
+    }
+    const double error = std::sqrt(off / size);
+    if (!(error <= worst)) worst = error;
+    if (std::isnan(worst)) return worst;
+  }
+  return worst;
+}
+
 }  // namespace posemamba::bench
