@@ -254,6 +254,18 @@ def test_one_pass_many_directions(
     check(lib, inputs, Tuning(0, 0, config))
 
 
+@pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
+def test_one_pass_nan(lib: ctypes.CDLL, config: int, dtype: torch.dtype, rank: int) -> None:
+    """Outputs behind an input that is no number are none, other channels' are, and the launch ends:
+    blocks of the resident design wait for each other's states."""
+    inputs = oracle.make_cross(frames=31, d_inner=72, rank=rank, dtype=dtype)
+    inputs.x[:, 0, 0, 3] = torch.nan
+    found = Op(lib, inputs, torch.empty_like(inputs.x), Tuning(0, 0, config))()
+    lost = found.isnan().flatten(0, -2)
+    assert lost[:, 3].all()
+    assert not lost[:, [*range(3), *range(4, 72)]].any()
+
+
 @pytest.mark.parametrize("d_inner", [8, 24, 72, 264])
 @pytest.mark.parametrize(("config", "dtype", "rank"), ONE_OF_EACH)
 def test_one_pass_partial_blocks(

@@ -9,8 +9,10 @@ namespace posemamba::cuda::resident {
 
 constexpr unsigned kUntold = ~0u;  // as a float a NaN, of those that no arithmetic makes
 
+// Whatever is told, a NaN too, is never all ones: else who waits for it would wait for ever.
 __device__ __forceinline__ void tell(float* to, float v) {
-  asm volatile("st.relaxed.gpu.global.f32 [%0], %1;" ::"l"(to), "f"(v) : "memory");
+  const unsigned bits = min(__float_as_uint(v), kUntold - 1);
+  asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(to), "r"(bits) : "memory");
 }
 __device__ __forceinline__ float look(const float* from) {
   float v;

@@ -12,7 +12,8 @@
 namespace posemamba::cuda::resident {
 
 // Chunks are the slowest in the order of blocks, and a block waits for chunks before its own alone:
-// however many blocks run at a time, the first of them never waits.
+// however many blocks run at a time, the first of them never waits. GPUs start blocks in that
+// order; decoupled scans rely on it, though no document promises it.
 __global__ void __launch_bounds__(kThreads, 1)
     scan_kernel(const __grid_constant__ CrossArgs a, const __grid_constant__ Prepared from,
                 int chunks) {
