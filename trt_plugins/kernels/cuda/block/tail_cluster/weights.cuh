@@ -10,7 +10,7 @@ namespace posemamba::cuda {
 // out_proj and fc2: a part of the inputs, those that it made itself, and what comes out is summed.
 // In a block a warpgroup has 64 outputs a turn.
 template <int D, int Cluster>
-struct ClusterTiles {
+struct ClusterTiles : TailOrder<ClusterTiles<D, Cluster>> {
   static __host__ __device__ constexpr bool summed(int product) {
     return product == kOutProj || product == kFc2;
   }
@@ -28,17 +28,6 @@ struct ClusterTiles {
     return groups(product) > kTailWarpgroups ? groups(product) / kTailWarpgroups : 1;
   }
   static __host__ __device__ constexpr int steps(int product) { return inputs(product) / 16; }
-  // The first of a product among all tiles of a warp.
-  static __host__ __device__ constexpr int first(int product) {
-    int sum = 0;
-    for (int p = 0; p < product; ++p) sum += turns(p) * steps(p);
-    return sum;
-  }
-  static __host__ __device__ constexpr int product_of(int tile) {
-    int product = 0;
-    while (product + 1 < kTailProducts && first(product + 1) <= tile) ++product;
-    return product;
-  }
 };
 
 template <int D, int Cluster, int Rows>

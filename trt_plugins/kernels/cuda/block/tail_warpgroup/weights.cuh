@@ -12,10 +12,26 @@ constexpr int kTailWarps = 4 * kTailWarpgroups;
 
 enum TailProduct { kOutProj, kFc1, kFc2, kInProj, kTailProducts };
 
+// The tiles of a warp, product after product; Tiles has turns(product) and steps(product) of a
+// turn.
+template <class Tiles>
+struct TailOrder {
+  static __host__ __device__ constexpr int first(int product) {
+    int sum = 0;
+    for (int p = 0; p < product; ++p) sum += Tiles::turns(p) * Tiles::steps(p);
+    return sum;
+  }
+  static __host__ __device__ constexpr int product_of(int tile) {
+    int product = 0;
+    while (product + 1 < kTailProducts && first(product + 1) <= tile) ++product;
+    return product;
+  }
+};
+
 // How a product is dealt out: 64 outputs a warpgroup and turn. Where that leaves warpgroups over,
 // those of out_proj and fc2 part the inputs: what comes out is summed anyway.
 template <int D>
-struct TailTiles {
+struct TailTiles : TailOrder<TailTiles<D>> {
   static __host__ __device__ constexpr int inputs(int product) {
     return product == kOutProj || product == kFc2 ? 2 * D : D;
   }
@@ -31,17 +47,6 @@ struct TailTiles {
   }
   static __host__ __device__ constexpr int steps(int product) {  // tiles of a part and turn
     return inputs(product) / 16 / parts(product);
-  }
-  // The first of a product among all tiles of a warp.
-  static __host__ __device__ constexpr int first(int product) {
-    int sum = 0;
-    for (int p = 0; p < product; ++p) sum += turns(p) * steps(p);
-    return sum;
-  }
-  static __host__ __device__ constexpr int product_of(int tile) {
-    int product = 0;
-    while (product + 1 < kTailProducts && first(product + 1) <= tile) ++product;
-    return product;
   }
 };
 
