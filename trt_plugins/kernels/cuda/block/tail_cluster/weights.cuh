@@ -59,7 +59,7 @@ class ClusterWeights {
         const int group = (kSummed ? 0 : rank_ * Tiles::groups(kProduct)) +
                           kIndex / kSteps * kTailWarpgroups + group_;
         const int step = (kSummed ? rank_ * kSteps : 0) + kIndex % kSteps;
-        const auto* from = static_cast<const uint4*>(matrix<kProduct>()) +
+        const auto* from = static_cast<const uint4*>(matrix_of(params_, kProduct)) +
                            ((group * 4 + warp_) * (Tiles::all_inputs(kProduct) / 16) + step) * 32 +
                            lane_;
 #pragma unroll
@@ -94,12 +94,6 @@ class ClusterWeights {
   __device__ __forceinline__ bool busy() const {
     if (Product == kInProj && params_.next.xz == nullptr) return false;
     return Tiles::groups(Product) >= kTailWarpgroups || group_ < Tiles::groups(Product);
-  }
-  template <int Product>
-  __device__ __forceinline__ const void* matrix() const {
-    if (Product == kOutProj) return params_.out_proj;
-    if (Product == kFc1) return params_.fc1;
-    return Product == kFc2 ? params_.fc2 : params_.next.in_proj;
   }
 
   // A chunk of a turn that began with the tile First, while the one before is being waited for.

@@ -12,6 +12,13 @@ constexpr int kTailWarps = 4 * kTailWarpgroups;
 
 enum TailProduct { kOutProj, kFc1, kFc2, kInProj, kTailProducts };
 
+// The packed weights of a TailProduct.
+__device__ __forceinline__ const void* matrix_of(const pm_block_tail_params& params, int product) {
+  if (product == kOutProj) return params.out_proj;
+  if (product == kFc1) return params.fc1;
+  return product == kFc2 ? params.fc2 : params.next.in_proj;
+}
+
 // The tiles of a warp, product after product; Tiles has turns(product) and steps(product) of a
 // turn.
 template <class Tiles>
@@ -75,7 +82,7 @@ class TailWeights {
       if (busy<kProduct>()) {
         const int tile = group_of<kProduct>(kIndex / kSteps) * 4 + warp_;
         const int step = part<kProduct>() * kSteps + kIndex % kSteps;
-        const auto* from = static_cast<const uint4*>(matrix<kProduct>()) +
+        const auto* from = static_cast<const uint4*>(matrix_of(params_, kProduct)) +
                            (tile * (Tiles::inputs(kProduct) / 16) + step) * 32 + lane_;
 #pragma unroll
         for (int i = From; i < kEnd; ++i) ring_[i % kRing] = load_here(from + (i - From) * 32);
@@ -112,12 +119,6 @@ class TailWeights {
     if (Product == kInProj && params_.next.xz == nullptr) return false;
     return Tiles::groups(Product) * Tiles::parts(Product) >= kTailWarpgroups ||
            group_ < Tiles::groups(Product);
-  }
-  template <int Product>
-  __device__ __forceinline__ const void* matrix() const {
-    if (Product == kOutProj) return params_.out_proj;
-    if (Product == kFc1) return params_.fc1;
-    return Product == kFc2 ? params_.fc2 : params_.next.in_proj;
   }
 
   template <int Product, int Turn>
