@@ -12,15 +12,13 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from posemamba.errors import InputError
 from posemamba_runtime.file_names import printable_name
+from posemamba_runtime.text import Json as Json
 from posemamba_runtime.text import one_line as one_line
 from posemamba_runtime.text import printable as printable
-
-Json: TypeAlias = Any
-"""What a JSON document holds; a reader asks what it is before it takes it for anything."""
 
 _TEXT_LIMIT = 230
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")

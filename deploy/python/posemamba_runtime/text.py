@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""What a JSON document holds: a reader asks what it is before it takes it for anything."""
 
 
 def one_line(text: object) -> str:

@@ -14,13 +14,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, Protocol
 
 from posemamba_runtime.keypoints.errors import InputError, problem
+from posemamba_runtime.text import Json as Json
 from posemamba_runtime.text import counted, printable
-
-Json: TypeAlias = Any
-"""What a JSON document holds: a reader asks what it is before it takes it for anything."""
 
 _FLAT = ("keypoints", "pose_keypoints_2d", "pose_keypoints", "joints")
 """Where formats have the numbers of one person, one after the other."""
