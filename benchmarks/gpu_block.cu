@@ -83,8 +83,10 @@ bool check_tail(const Shape& s, const Device& device) {
   };
   constexpr int kMany = 1 << 20;  // multiprocessors
   add("single", {0}, launch_tail_single);
-  // 16 positions a block where there are few, or many multiprocessors.
-  if (tail_has_warpgroups(c.params, device)) add("warpgroups", {1, kMany}, launch_tail_warpgroups);
+  if (tail_has_warpgroups(c.params, device)) {  // 16 positions a block are normalised otherwise
+    add("warpgroups", {1}, launch_tail_warpgroups);
+    add("short warpgroups", {kMany}, launch_tail_warpgroups);
+  }
   if (tail_has_clusters(c.params, device)) {  // other clusters add in another order
     add("clusters", {0}, launch_tail_clusters);
     add("small clusters", {kMany}, launch_tail_clusters);
@@ -246,7 +248,7 @@ void time_prepared(Shape s, const Device& device, int launches) {
   Time few = {}, all = {};
   if (conv_proj_prepares(c.params, device)) {
     few = time_of(launches, [&](cudaStream_t stream) {
-      return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, device, stream);
+      return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, {}, device, stream);
     });
   }
   if (conv_proj_walks(scan, device)) {

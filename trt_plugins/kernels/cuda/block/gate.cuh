@@ -25,13 +25,13 @@ __device__ __forceinline__ GateSource gate_source(const CrossArgs& c, const pm_b
           static_cast<const __half*>(a.z) + first * a.z_stride};
 }
 
-// Count rows in a warp's registers.
-template <int D, int Count>
+// Count rows in a warp's registers, on RowGroup's lanes.
+template <int D, int Count, int Lanes = 32>
 struct GateRows {
   static constexpr int kInner = 2 * D;
   static constexpr int kFour = 4;  // directions read at once, all of PoseMamba's
-  using Bits = RowBits<kInner>;
-  using Group = RowGroup<kInner, Count>;
+  using Bits = RowBits<kInner, Lanes>;
+  using Group = RowGroup<kInner, Count, false, Lanes>;
 
   Bits part[Count][kFour];
   Bits own[Count];
@@ -59,93 +59,42 @@ struct GateRows {
     gate[r].load(from.z + int64_t{position} * static_cast<int>(a.z_stride), lane);
   }
 
-  // Adds what was loaded of every row, in ascending order.
-  __device__ __forceinline__ void sum_directions(int directions, Group& y) const {
+  // y = D u of every row.
+  template <class Vectors>
+  __device__ __forceinline__ void skip(const Vectors& v, int lane, Group& y) const {
+#pragma unroll
+    for (int q = 0; q < Group::kQuads; ++q) {
+      const float4 all = v.template gate_quad<Lanes>(v.skip[0], q, lane);
+      const float4 masked = v.template gate_quad<Lanes>(v.skip[1], q, lane);
+#pragma unroll
+      for (int r = 0; r < Count; ++r) {
+        const float4 u = quad_of(own[r].quad[q]);
+        y.quad[r][q] = fma4(masked, quad_of(other[r].quad[q]),
+                            make_float4(all.x * u.x, all.y * u.y, all.z * u.z, all.w * u.w));
+      }
+    }
+  }
+  // Then the directions, ascending.
+  __device__ __forceinline__ void add_directions(int directions, Group& y) const {
 #pragma unroll
     for (int r = 0; r < Count; ++r) {
 #pragma unroll
       for (int q = 0; q < Group::kQuads; ++q) {
-        float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
 #pragma unroll
         for (int k = 0; k < kFour; ++k) {
-          if (k < directions) sum = sum + quad_of(part[r][k].quad[q]);
+          if (k < directions) y.quad[r][q] = y.quad[r][q] + quad_of(part[r][k].quad[q]);
         }
-        y.quad[r][q] = sum;
-      }
-    }
-  }
-
-  template <class Vectors>
-  __device__ __forceinline__ void add_skip(const Vectors& v, int lane, Group& y) const {
-#pragma unroll
-    for (int q = 0; q < Group::kQuads; ++q) {
-      const float4 all = v.gate_quad(v.skip[0], q, lane);
-      const float4 masked = v.gate_quad(v.skip[1], q, lane);
-#pragma unroll
-      for (int r = 0; r < Count; ++r) {
-        y.quad[r][q] = fma4(all, quad_of(own[r].quad[q]), y.quad[r][q]);
-        y.quad[r][q] = fma4(masked, quad_of(other[r].quad[q]), y.quad[r][q]);
       }
     }
   }
 };
 
-// out_norm. LayerNorm as RowGroup's, but mean and squares about it are found together: every lane's
-// own first, then pairwise (Chan, Golub and LeVeque 1979). Half as many shuffles wait for each
-// other.
-template <int Channels, int Count, class Vectors>
-__device__ __forceinline__ void normalize_gated(RowGroup<Channels, Count>& y, const Vectors& v,
-                                                float epsilon, int lane) {
-  using Group = RowGroup<Channels, Count>;
-  static_assert(Channels >= 128, "every lane holds channels");
-  constexpr float kOwn = Channels / 32;
-  float mean[Count];
-  float squares[Count];
-#pragma unroll
-  for (int r = 0; r < Count; ++r) {
-    float sum = 0.0f;
-#pragma unroll
-    for (int q = 0; q < Group::kQuads; ++q) sum += sum4(y.quad[r][q]);
-    mean[r] = sum * (1.0f / kOwn);
-    squares[r] = 0.0f;
-#pragma unroll
-    for (int q = 0; q < Group::kQuads; ++q) {
-      const float4 off = y.quad[r][q] + make_float4(-mean[r], -mean[r], -mean[r], -mean[r]);
-      squares[r] += sum4(fma4(off, off, make_float4(0, 0, 0, 0)));
-    }
-  }
-#pragma unroll
-  for (int distance = 1; distance < 32; distance *= 2) {
-#pragma unroll
-    for (int r = 0; r < Count; ++r) {
-      const float other_mean = __shfl_xor_sync(0xffffffffu, mean[r], distance);
-      const float other_squares = __shfl_xor_sync(0xffffffffu, squares[r], distance);
-      const float apart = other_mean - mean[r];
-      squares[r] = fmaf(apart * apart, 0.5f * kOwn * static_cast<float>(distance),
-                        squares[r] + other_squares);
-      mean[r] = 0.5f * (mean[r] + other_mean);
-    }
-  }
-#pragma unroll
-  for (int q = 0; q < Group::kQuads; ++q) {
-    const float4 g = v.gate_quad(v.out_norm[0], q, lane);
-    const float4 b = v.gate_quad(v.out_norm[1], q, lane);
-#pragma unroll
-    for (int r = 0; r < Count; ++r) {
-      const float scale = rsqrtf(fmaf(squares[r], 1.0f / Channels, epsilon));
-      const float4 off = y.quad[r][q] + make_float4(-mean[r], -mean[r], -mean[r], -mean[r]);
-      y.quad[r][q] =
-          fma4(make_float4(off.x * scale, off.y * scale, off.z * scale, off.w * scale), g, b);
-    }
-  }
-}
-
 // y * SiLU(gate): put(r, channel, bits) takes a row's eight channels from there on (four below
 // 256).
-template <int Channels, int Count, class Gate, class Put>
-__device__ __forceinline__ void each_gated(const RowGroup<Channels, Count>& y, Gate&& gate,
-                                           int lane, Put&& put) {
-  using Group = RowGroup<Channels, Count>;
+template <int Channels, int Count, int Lanes, class Gate, class Put>
+__device__ __forceinline__ void each_gated(const RowGroup<Channels, Count, false, Lanes>& y,
+                                           Gate&& gate, int lane, Put&& put) {
+  using Group = RowGroup<Channels, Count, false, Lanes>;
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
     const auto gated = [&](int q) {
@@ -167,9 +116,9 @@ __device__ __forceinline__ void each_gated(const RowGroup<Channels, Count>& y, G
 }
 
 // Writes them; at(r, channel) is where they go.
-template <int Channels, int Count, class At>
-__device__ __forceinline__ void write_gated(const RowGroup<Channels, Count>& y,
-                                            const RowBits<Channels> (&gate)[Count], int lane,
+template <int Channels, int Count, int Lanes, class At>
+__device__ __forceinline__ void write_gated(const RowGroup<Channels, Count, false, Lanes>& y,
+                                            const RowBits<Channels, Lanes> (&gate)[Count], int lane,
                                             At&& at) {
   each_gated(
       y, [&](int r, int q) { return gate[r].quad[q]; }, lane,

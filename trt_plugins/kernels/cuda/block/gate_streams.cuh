@@ -10,6 +10,15 @@ namespace posemamba::cuda {
 // launch is there. A lane that found all of its own would spend half as long as it normalises.
 constexpr int kStreams = 7;  // four directions, u, u of the limb neighbour, z
 
+// Reads what the launch before the one before wrote, u, z and the residual: the scan has waited for
+// it, and this launch started behind that. Past the L1, which nobody has emptied since.
+struct BeforeWait {
+  template <class Word>
+  __device__ __forceinline__ Word operator()(const Word* from) const {
+    return __ldcg(from);
+  }
+};
+
 template <int D, int Count>
 __device__ __forceinline__ void find_rows(const __half* (&to)[Count][8], const CrossArgs& c,
                                           const pm_block_tail_params& a, const Place& place) {

@@ -8,9 +8,9 @@
 namespace posemamba::cuda {
 
 // poses_3d = rows * head_weight^T + head_bias
-template <int D, int Count, bool Turned>
+template <int D, int Count, bool Turned, int Lanes>
 __device__ __forceinline__ void write_poses(const pm_next_params& next, const Place& place,
-                                            const RowGroup<D, Count, Turned>& rows) {
+                                            const RowGroup<D, Count, Turned, Lanes>& rows) {
   float sums[Count * 3];
 #pragma unroll
   for (int axis = 0; axis < 3; ++axis) {
@@ -18,7 +18,7 @@ __device__ __forceinline__ void write_poses(const pm_next_params& next, const Pl
     for (int r = 0; r < Count; ++r) sums[r * 3 + axis] = 0.0f;
     if (!rows.used(place.lane)) continue;
 #pragma unroll
-    for (int q = 0; q < RowGroup<D, Count, Turned>::kQuads; ++q) {
+    for (int q = 0; q < rows.kQuads; ++q) {
       const float4 w = read_quad(next.head_weight + axis * D + rows.channel(q, place.lane));
 #pragma unroll
       for (int r = 0; r < Count; ++r) {
@@ -26,7 +26,7 @@ __device__ __forceinline__ void write_poses(const pm_next_params& next, const Pl
       }
     }
   }
-  warp_sums(sums);
+  warp_sums<Lanes>(sums);
 #pragma unroll
   for (int r = 0; r < Count; ++r) {
     if (place.lane != 0 || !place.inside(place.row0 + r)) continue;

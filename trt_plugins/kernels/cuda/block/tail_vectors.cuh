@@ -27,9 +27,13 @@ struct TailVectors {
     }
   }
   // Quad q (RowGroup's numbering) of a lane in one of the first two.
+  template <int Lanes = 32>
   static __device__ __forceinline__ float4 gate_quad(const float (&vector)[2 * D], int q,
                                                      int lane) {
-    if constexpr (!kParted) return read_quad(vector + RowGroup<2 * D, 1>::channel(q, lane));
+    static_assert(!kParted || Lanes == 32, "as copy_from parts them");
+    if constexpr (!kParted) {
+      return read_quad(vector + RowGroup<2 * D, 1, false, Lanes>::channel(q, lane));
+    }
     return read_quad(vector + (q / 2 * 64 + q % 2 * 32 + lane) * 4);
   }
 

@@ -33,10 +33,12 @@ __device__ __forceinline__ void run_tail_cluster(const CrossArgs& c,
   __syncwarp();
   cluster_begins();
   copies_arrive(&shared.vectors_there);
-  dependency_wait();  // the directions, u, z and the residual come from earlier launches
+  GateRows<D, 1> gate[kCount];
+  if (has_rows) gate_begins(shared, place, gate);
+  dependency_wait();  // the directions come from the launch before
   dependency_release();
 
-  if (has_rows) gate_cluster_rows(shared, a, place);
+  if (has_rows) gate_cluster_rows(shared, a, place, gate);
   weights.template load<Weights::kBeforeGate, Weights::kRing>();
   Group rows;  // the residual stream
 #pragma unroll

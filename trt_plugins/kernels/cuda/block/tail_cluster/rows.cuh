@@ -27,42 +27,49 @@ __device__ __forceinline__ ClusterPlace cluster_place(int steps) {
 template <int D, int Count>
 using StreamRows = RowGroup<D, Count, true>;
 
-// Gated rows to the blocks that multiply their channels. The directions of all of a warp's rows are
-// read at once, the rest of a row while the one before is gated: registers have no room for more.
+// Starts the reads of a warp's rows that the scan does not write.
 template <int D, int Cluster, int Rows>
-__device__ __forceinline__ void gate_cluster_rows(TailClusterShared<D, Cluster, Rows>& shared,
-                                                  const pm_block_tail_params& a,
-                                                  const ClusterPlace& place) {
+__device__ __forceinline__ void gate_begins(
+    const TailClusterShared<D, Cluster, Rows>& shared, const ClusterPlace& place,
+    GateRows<D, 1> (&rows)[TailClusterShared<D, Cluster, Rows>::kCount]) {
+#pragma unroll
+  for (int r = 0; r < shared.kCount; ++r) {
+    const auto& from = shared.from[place.warp][r];
+    rows[r].own[0].load(from[4], place.lane, BeforeWait{});
+    rows[r].other[0].load(from[5], place.lane, BeforeWait{});
+    rows[r].gate[0].load(from[6], place.lane, BeforeWait{});
+  }
+}
+
+// Gated rows to the blocks that multiply their channels. The directions of a row are read while the
+// one before is gated: registers have no room for more.
+template <int D, int Cluster, int Rows>
+__device__ __forceinline__ void gate_cluster_rows(
+    TailClusterShared<D, Cluster, Rows>& shared, const pm_block_tail_params& a,
+    const ClusterPlace& place,
+    GateRows<D, 1> (&rows)[TailClusterShared<D, Cluster, Rows>::kCount]) {
   using Shared = TailClusterShared<D, Cluster, Rows>;
   const TailVectors<D, true>& v = shared.vectors;
-  GateRows<D, 1> rows[Shared::kCount];
-  const auto load = [&](int r, int stream, typename GateRows<D, 1>::Bits& to) {
-    const __half* row = shared.from[place.warp][r][stream];
-    __builtin_assume(__isGlobal(row));
-    to.load(row, place.lane);
-  };
-  const auto load_rest = [&](int r) {
-    load(r, 4, rows[r].own[0]);
-    load(r, 5, rows[r].other[0]);
-    load(r, 6, rows[r].gate[0]);
-  };
+  const auto load = [&](int r) {
 #pragma unroll
-  for (int r = 0; r < Shared::kCount; ++r) {
-#pragma unroll
-    for (int k = 0; k < 4; ++k) load(r, k, rows[r].part[0][k]);
-    if (r == 0) load_rest(r);
-  }
+    for (int k = 0; k < 4; ++k) {
+      const __half* row = shared.from[place.warp][r][k];
+      __builtin_assume(__isGlobal(row));
+      rows[r].part[0][k].load(row, place.lane);
+    }
+  };
+  load(0);
   barrier_wait(&shared.vectors_there, 0);
 #pragma unroll
   for (int r = 0; r < Shared::kCount; ++r) {
     RowGroup<2 * D, 1> y;
-    rows[r].sum_directions(4, y);
+    rows[r].skip(v, place.lane, y);
+    rows[r].add_directions(4, y);
     if (r + 1 < Shared::kCount) {
       asm volatile("" ::: "memory");  // they start here
-      load_rest(r + 1);
+      load(r + 1);
       asm volatile("" ::: "memory");
     }
-    rows[r].add_skip(v, place.lane, y);
     y.normalize(a.out_epsilon, place.lane,
                 [&](int q, int which) { return v.gate_quad(v.out_norm[which], q, place.lane); });
     each_gated(

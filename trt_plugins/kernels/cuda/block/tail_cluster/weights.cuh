@@ -43,7 +43,12 @@ class ClusterWeights {
 
   __device__ __forceinline__ ClusterWeights(const pm_block_tail_params& params, int rank, int warp,
                                             int lane)
-      : params_(params), rank_(rank), group_(warp / 4), warp_(warp % 4), lane_(lane) {}
+      : params_(params),
+        rank_(rank),
+        group_(warp / 4),
+        warp_(warp % 4),
+        lane_(lane),
+        zero_(hidden_zero(params)) {}
 
   // Starts the loads of some tiles. Weights come from no earlier launch.
   template <int From, int To>
@@ -101,10 +106,7 @@ class ClusterWeights {
   __device__ __forceinline__ void multiply(uint64_t from, OutputSums<Rows>& sums) {
     uint32_t a[kChunk][4];
 #pragma unroll
-    for (int i = 0; i < kChunk; ++i) {  // a tile as the left operand: its middle words swapped
-      const uint4 w = ring_[(Tile + i) % kRing];
-      a[i][0] = w.x, a[i][1] = w.z, a[i][2] = w.y, a[i][3] = w.w;
-    }
+    for (int i = 0; i < kChunk; ++i) left_operand(ring_[(Tile + i) % kRing], zero_, a[i]);
     products_begin(sums, a);
 #pragma unroll
     for (int i = 0; i < kChunk; ++i) {
@@ -124,6 +126,7 @@ class ClusterWeights {
   int warp_;  // of its group
   int lane_;
   uint4 ring_[kRing];
+  uint32_t zero_;  // see left_operand
 };
 
 }  // namespace posemamba::cuda

@@ -90,15 +90,16 @@ __device__ __forceinline__ void run_gate_warps(typename Config::Shared& shared, 
 #pragma unroll 1
     for (int at = first; at < kTileRows; at += kTurn) {
       typename Rows::Group y;
-      ahead.sum_directions(Rows::kFour, y);
-      ahead.add_skip(v, lane, y);
+      ahead.skip(v, lane, y);
+      ahead.add_directions(Rows::kFour, y);
       typename Rows::Bits gate[kCount];
 #pragma unroll
       for (int r = 0; r < kCount; ++r) gate[r] = ahead.gate[r];
       const int next = after(tile * kTileRows + at);
       fetch(next);  // past the last tile the last row again, which nobody uses
       if constexpr (kCount == 1) RowAhead<D>(c, a, lane).fetch(c, positions, after(next));
-      normalize_gated(y, v, a.out_epsilon, lane);
+      y.normalize(a.out_epsilon, lane,
+                  [&](int q, int which) { return v.gate_quad(v.out_norm[which], q, lane); });
       // A buffer's first wait is for the phase before the barrier's first: complete already.
       if (at == first) barrier_wait(shared.gated_empty + buffer, phase ^ 1);
       write_gated(y, gate, lane, shared.gated[buffer] + at * Config::kStride, Config::kStride);

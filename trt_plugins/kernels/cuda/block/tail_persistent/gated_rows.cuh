@@ -45,9 +45,11 @@ __global__ void __launch_bounds__(32 * kGatedWarps, 1)
     Rows rows;
     rows.load(0, c, a, Rows::kFour, from, row, p.at, limb[p.at.joint], lane);
     typename Rows::Group y;
-    rows.sum_directions(Rows::kFour, y);
-    rows.add_skip(vectors, lane, y);
-    normalize_gated(y, vectors, a.out_epsilon, lane);
+    rows.skip(vectors, lane, y);
+    rows.add_directions(Rows::kFour, y);
+    y.normalize(a.out_epsilon, lane, [&](int q, int which) {
+      return vectors.gate_quad(vectors.out_norm[which], q, lane);
+    });
     write_gated(y, rows.gate, lane, gated_row<D>(c, p), 0);
   }
 }

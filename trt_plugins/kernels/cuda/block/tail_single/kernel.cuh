@@ -25,7 +25,9 @@ __device__ __forceinline__ void gate_rows(TailShared<D, BlockRows>& shared, cons
     at[r].joint = position - at[r].frame * c.joints;
     rows.load(r, c, a, c.directions, from, position, at[r], shared.limb[at[r].joint], place.lane);
   }
-  rows.sum_directions(c.directions, y);
+  const TailVectors<D, false>& v = shared.vectors;
+  rows.skip(v, place.lane, y);
+  rows.add_directions(c.directions, y);
 #pragma unroll 1
   for (int k = Rows::kFour; k < c.directions; ++k) {
 #pragma unroll
@@ -37,8 +39,6 @@ __device__ __forceinline__ void gate_rows(TailShared<D, BlockRows>& shared, cons
       }
     }
   }
-  const TailVectors<D, false>& v = shared.vectors;
-  rows.add_skip(v, place.lane, y);
   y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
   constexpr int kStride = shared.kWide;
   write_gated(y, rows.gate, place.lane, shared.work.wide + row0 * kStride, kStride);

@@ -11,7 +11,7 @@ namespace posemamba::cuda {
 
 template <int D, int Rows>
 struct TailWarpgroupShared {
-  using Core = CoreRows<Rows>;
+  using Core = CoreRows<Rows, kRowsAtOnce<D, Rows>>;
   static constexpr int kParts = TailTiles<D>::parts(kOutProj);
   static constexpr int kSum = D + 4;  // floats of a row: outputs by rows hit all banks
   static constexpr int kOut = 4 * D + kRowPad;
@@ -30,61 +30,90 @@ struct TailWarpgroupShared {
   alignas(16) const __half* from[kTailWarps][Rows / kTailWarps][8];  // see find_rows
 };
 
-// Count gated rows to shared memory, a warp's own.
-template <int Count, int D, int Rows>
+// Rows of a lane, and the lanes of a row.
+template <int D, int Rows>
+constexpr int kCount = Rows / kTailWarps / kRowsAtOnce<D, Rows>;
+template <int D, int Rows>
+constexpr int kRowLanes = 32 / kRowsAtOnce<D, Rows>;
+template <int D, int Rows>
+using StreamGroup = RowGroup<D, kCount<D, Rows>, false, kRowLanes<D, Rows>>;
+
+// A lane's first row, and which of the row's lanes it is.
+template <int D, int Rows>
+__device__ __forceinline__ Place own_place(Place place) {
+  place.row0 += place.lane % kRowsAtOnce<D, Rows>;
+  place.lane /= kRowsAtOnce<D, Rows>;
+  return place;
+}
+
+template <int D, int Rows>
+using WarpGate = GateRows<D, kCount<D, Rows>, kRowLanes<D, Rows>>;
+
+// Starts the reads of a warp's rows that the scan does not write.
+template <int D, int Rows>
+__device__ __forceinline__ void gate_begins(const TailWarpgroupShared<D, Rows>& shared,
+                                            const Place& own, WarpGate<D, Rows>& rows) {
+  const auto* from = shared.from[own.warp] + own.row0 % (Rows / kTailWarps);
+#pragma unroll
+  for (int r = 0; r < kCount<D, Rows>; ++r) {
+    rows.own[r].load(from[r][4], own.lane, BeforeWait{});
+    rows.other[r].load(from[r][5], own.lane, BeforeWait{});
+    rows.gate[r].load(from[r][6], own.lane, BeforeWait{});
+  }
+}
+
+// Gated rows to shared memory, a warp's own.
+template <int D, int Rows>
 __device__ __forceinline__ void gate_core_rows(TailWarpgroupShared<D, Rows>& shared,
-                                               const pm_block_tail_params& a, const Place& place) {
-  GateRows<D, Count> rows;
-  typename GateRows<D, Count>::Group y;
+                                               const pm_block_tail_params& a, const Place& own,
+                                               WarpGate<D, Rows>& rows) {
+  const auto* from = shared.from[own.warp] + own.row0 % (Rows / kTailWarps);
 #pragma unroll
-  for (int r = 0; r < Count; ++r) {
-    const auto& from = shared.from[place.warp][r];
-    const auto load = [&](int stream, typename GateRows<D, Count>::Bits& to) {
-      const __half* row = from[stream];
+  for (int r = 0; r < kCount<D, Rows>; ++r) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const __half* row = from[r][k];
       __builtin_assume(__isGlobal(row));
-      to.load(row, place.lane);
-    };
-#pragma unroll
-    for (int k = 0; k < 4; ++k) load(k, rows.part[r][k]);
-    load(4, rows.own[r]);
-    load(5, rows.other[r]);
-    load(6, rows.gate[r]);
+      rows.part[r][k].load(row, own.lane);
+    }
   }
   barrier_wait(&shared.vectors_there, 0);
-  rows.sum_directions(4, y);
   const TailVectors<D, false>& v = shared.vectors;
-  rows.add_skip(v, place.lane, y);
-  y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, place.lane);
-  write_gated(y, rows.gate, place.lane, [&](int r, int channel) {
-    return shared.work.wide + CoreRows<Rows>::at(place.row0 + r, channel);
+  typename WarpGate<D, Rows>::Group y;
+  rows.skip(v, own.lane, y);
+  rows.add_directions(4, y);
+  y.normalize(v.out_norm[0], v.out_norm[1], a.out_epsilon, own.lane);
+  write_gated(y, rows.gate, own.lane, [&](int r, int channel) {
+    return shared.work.wide + TailWarpgroupShared<D, Rows>::Core::at(own.row0 + r, channel);
   });
 }
 
-template <int D, int Rows, int Count>
-__device__ __forceinline__ void write_core_rows(__half* to, const Place& place,
-                                                const RowGroup<D, Count>& rows) {
-  if (!rows.used(place.lane)) return;
+template <int D, int Rows>
+__device__ __forceinline__ void write_core_rows(__half* to, const Place& own,
+                                                const StreamGroup<D, Rows>& rows) {
+  if (!rows.used(own.lane)) return;
 #pragma unroll
-  for (int r = 0; r < Count; ++r) {
+  for (int r = 0; r < kCount<D, Rows>; ++r) {
 #pragma unroll
-    for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
-      write_quad(to + CoreRows<Rows>::at(place.row0 + r, rows.channel(q, place.lane)),
-                 rows.quad[r][q]);
+    for (int q = 0; q < rows.kQuads; ++q) {
+      write_quad(
+          to + TailWarpgroupShared<D, Rows>::Core::at(own.row0 + r, rows.channel(q, own.lane)),
+          rows.quad[r][q]);
     }
   }
 }
 
 // rows += what a product left for them.
-template <int D, int Rows, int Count>
+template <int D, int Rows>
 __device__ __forceinline__ void add_sums(const TailWarpgroupShared<D, Rows>& shared,
-                                         const Place& place, RowGroup<D, Count>& rows) {
+                                         const Place& own, StreamGroup<D, Rows>& rows) {
   using Shared = TailWarpgroupShared<D, Rows>;
-  if (!rows.used(place.lane)) return;
+  if (!rows.used(own.lane)) return;
 #pragma unroll
-  for (int r = 0; r < Count; ++r) {
+  for (int r = 0; r < kCount<D, Rows>; ++r) {
 #pragma unroll
-    for (int q = 0; q < RowGroup<D, Count>::kQuads; ++q) {
-      const int at = (place.row0 + r) * Shared::kSum + rows.channel(q, place.lane);
+    for (int q = 0; q < rows.kQuads; ++q) {
+      const int at = (own.row0 + r) * Shared::kSum + rows.channel(q, own.lane);
 #pragma unroll
       for (int part = 0; part < Shared::kParts; ++part) {
         rows.quad[r][q] = rows.quad[r][q] + read_quad(shared.work.sum[part] + at);
@@ -98,13 +127,14 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
                                                    const pm_block_tail_params& a) {
   using Shared = TailWarpgroupShared<D, Rows>;
   constexpr int kThreads = 32 * kTailWarps;
-  constexpr int kCount = Rows / kTailWarps;  // rows a warp normalises
-  using Group = RowGroup<D, kCount>;
+  using Group = StreamGroup<D, Rows>;
+  constexpr int kRows = kCount<D, Rows>;             // of a lane
   constexpr int kFirst = TailTiles<D>::first(kFc1);  // on their way while rows are gated
   extern __shared__ __align__(128) unsigned char memory[];
   Shared& shared = *reinterpret_cast<Shared*>(memory);
   const int thread = static_cast<int>(threadIdx.x);
   const Place place = place_of<kTailWarps, Rows>(c.steps);
+  const Place own = own_place<D, Rows>(place);
   const TailVectors<D, false>& v = shared.vectors;
 
   if (thread == 0) {
@@ -115,24 +145,27 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   TailWeights<D, Rows> weights(a, place.warp, place.lane);
   weights.template load<0, kFirst>();
   find_rows<D>(shared.from[place.warp], c, a, place);
-  __syncthreads();    // the barrier is there, and where rows are
-  dependency_wait();  // the directions, u, z and the residual come from earlier launches
-  dependency_release();
-
-  gate_core_rows<kCount>(shared, a, place);
-  writes_before_products();  // waits for loads too, so the next ones come behind it
-  weights.template load<kFirst, weights.kRing>();
+  __syncthreads();  // the barrier is there, and where rows are
+  WarpGate<D, Rows> gate;
+  gate_begins(shared, own, gate);
   Group rows;  // the residual stream
 #pragma unroll
-  for (int r = 0; r < kCount; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma unroll
     for (int q = 0; q < Group::kQuads; ++q) {
       rows.quad[r][q] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-      if (!rows.used(place.lane)) continue;
-      const float* residual = a.residual + (place.item + place.position(place.row0 + r)) * D;
-      rows.quad[r][q] = read_quad(residual + rows.channel(q, place.lane));
+      if (!rows.used(own.lane)) continue;
+      const float* residual = a.residual + (own.item + own.position(own.row0 + r)) * D;
+      rows.quad[r][q] =
+          BeforeWait{}(reinterpret_cast<const float4*>(residual + rows.channel(q, own.lane)));
     }
   }
+  dependency_wait();  // the directions come from the launch before
+  dependency_release();
+
+  gate_core_rows(shared, a, own, gate);
+  writes_before_products();  // waits for loads too, so the next ones come behind it
+  weights.template load<kFirst, weights.kRing>();
   __syncthreads();  // the gated rows are complete
   const auto leave_sums = [&](int part, int output, const OutputSums<Rows>& sums) {
     float* to = shared.work.sum[part] + output + place.lane / 4;
@@ -144,10 +177,10 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
   };
   weights.template run<kOutProj>(shared.work.wide, leave_sums);
   __syncthreads();  // the sums are complete
-  add_sums(shared, place, rows);
+  add_sums(shared, own, rows);
   Group normal = rows;
-  normal.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, place.lane);
-  write_core_rows<D, Rows>(shared.narrow, place, normal);
+  normal.normalize(v.norm2[0], v.norm2[1], a.norm2_epsilon, own.lane);
+  write_core_rows<D, Rows>(shared.narrow, own, normal);
   writes_before_products();
   __syncthreads();  // the normalised rows are complete; nobody reads the gated ones any more
   weights.template run<kFc1>(shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {
@@ -158,44 +191,44 @@ __device__ __forceinline__ void run_tail_warpgroup(const CrossArgs& c,
       active[i / 4][i % 4] = gelu(sums[i / 4][i % 4] + bias[i / 2 % 2 * 8]);
     }
     store_outputs(active, place.lane, [&](int row, int channel) {
-      return shared.work.wide + CoreRows<Rows>::at(row, output + channel);
+      return shared.work.wide + Shared::Core::at(row, output + channel);
     });
   });
   writes_before_products();
   __syncthreads();  // the hidden rows are complete
   weights.template run<kFc2>(shared.work.wide, leave_sums);
   __syncthreads();  // the sums are complete
-  add_sums(shared, place, rows);
-  if (rows.used(place.lane)) {
+  add_sums(shared, own, rows);
+  if (rows.used(own.lane)) {
 #pragma unroll
-    for (int r = 0; r < kCount; ++r) {
+    for (int r = 0; r < kRows; ++r) {
 #pragma unroll
       for (int q = 0; q < Group::kQuads; ++q) {
-        rows.quad[r][q] = rows.quad[r][q] + read_quad(v.fc2_bias + rows.channel(q, place.lane));
+        rows.quad[r][q] = rows.quad[r][q] + read_quad(v.fc2_bias + rows.channel(q, own.lane));
       }
     }
   }
-  rows.normalize(v.shared_norm[0], v.shared_norm[1], a.shared_epsilon, place.lane);
+  rows.normalize(v.shared_norm[0], v.shared_norm[1], a.shared_epsilon, own.lane);
 #pragma unroll
-  for (int r = 0; r < kCount; ++r) {
-    if (!rows.used(place.lane) || !place.inside(place.row0 + r)) continue;
-    float* to = a.stream + (place.item + place.first + place.row0 + r) * D;
-    const int frame = (place.first + place.row0 + r) / c.joints;
+  for (int r = 0; r < kRows; ++r) {
+    if (!rows.used(own.lane) || !own.inside(own.row0 + r)) continue;
+    float* to = a.stream + (own.item + own.first + own.row0 + r) * D;
+    const int frame = (own.first + own.row0 + r) / c.joints;
 #pragma unroll
     for (int q = 0; q < Group::kQuads; ++q) {
-      const int channel = rows.channel(q, place.lane);
+      const int channel = rows.channel(q, own.lane);
       if (a.position != nullptr) {
         rows.quad[r][q] = rows.quad[r][q] + read_quad(a.position + frame * D + channel);
       }
       write_quad(to + channel, rows.quad[r][q]);
     }
   }
-  rows.normalize(v.next_norm[0], v.next_norm[1], a.next.epsilon, place.lane);
+  rows.normalize(v.next_norm[0], v.next_norm[1], a.next.epsilon, own.lane);
   if (a.next.xz == nullptr) {
-    write_poses<D, kCount>(a.next, place, rows);
+    write_poses(a.next, own, rows);
     return;
   }
-  write_core_rows<D, Rows>(shared.narrow, place, rows);
+  write_core_rows<D, Rows>(shared.narrow, own, rows);
   writes_before_products();
   __syncthreads();  // the rows are complete, and nobody reads `work` any more
   weights.template run<kInProj>(shared.narrow, [&](int, int output, const OutputSums<Rows>& sums) {

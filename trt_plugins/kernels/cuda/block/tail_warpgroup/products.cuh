@@ -10,10 +10,11 @@
 namespace posemamba::cuda {
 
 // Rows of shared memory as core matrices of 8 rows by 8 channels, rows fastest. Blocks of eight
-// channels are 16 bytes further apart than they need, so that a row's writers hit all banks.
-template <int Rows>
+// channels are 16 bytes further apart than they need for every row that a warp writes at once, so
+// that the writers hit all banks.
+template <int Rows, int AtOnce>
 struct CoreRows {
-  static constexpr int kBlock = Rows * 8 + 8;  // halves from eight channels to the next
+  static constexpr int kBlock = Rows * 8 + AtOnce * 8;  // halves from eight channels to the next
   // What 16 inputs add to a descriptor.
   static constexpr uint64_t kStep = 2 * kBlock * sizeof(__half) / 16;
 

@@ -10,6 +10,11 @@ namespace posemamba::cuda {
 constexpr int kTailWarpgroups = 4;
 constexpr int kTailWarps = 4 * kTailWarpgroups;
 
+// Rows that a warp of tail_warpgroup has side by side: one in its even lanes and one in its odd
+// ones where a row alone would leave half of the lanes idle.
+template <int D, int Rows>
+constexpr int kRowsAtOnce = D == 64 && Rows > kTailWarps ? 2 : 1;
+
 enum TailProduct { kOutProj, kFc1, kFc2, kInProj, kTailProducts };
 
 // The packed weights of a TailProduct.
@@ -17,6 +22,16 @@ __device__ __forceinline__ const void* matrix_of(const pm_block_tail_params& par
   if (product == kOutProj) return params.out_proj;
   if (product == kFc1) return params.fc1;
   return product == kFc2 ? params.fc2 : params.next.in_proj;
+}
+
+// A packed tile as the left operand: its middle words swapped. `zero` must be a zero that the
+// compiler does not know. Without it the swap is a copy, which ptxas puts right behind the load:
+// every load is then waited for where it starts.
+__device__ __forceinline__ void left_operand(const uint4& tile, uint32_t zero, uint32_t (&a)[4]) {
+  a[0] = tile.x ^ zero, a[1] = tile.z ^ zero, a[2] = tile.y ^ zero, a[3] = tile.w ^ zero;
+}
+__device__ __forceinline__ uint32_t hidden_zero(const pm_block_tail_params& params) {
+  return static_cast<uint32_t>(params.d_model >> 31);
 }
 
 // The tiles of a warp, product after product; Tiles has turns(product) and steps(product) of a
@@ -60,7 +75,7 @@ struct TailTiles : TailOrder<TailTiles<D>> {
 template <int D, int Rows>
 class TailWeights {
   using Tiles = TailTiles<D>;
-  using Core = CoreRows<Rows>;
+  using Core = CoreRows<Rows, kRowsAtOnce<D, Rows>>;
 
  public:
   // Tiles in registers, used or on their way: measured, 12 are slower and spill.
@@ -68,7 +83,11 @@ class TailWeights {
   static_assert(kRing >= Tiles::steps(kOutProj) && kRing >= Tiles::steps(kInProj), "a whole turn");
 
   __device__ __forceinline__ TailWeights(const pm_block_tail_params& params, int warp, int lane)
-      : params_(params), group_(warp / 4), warp_(warp % 4), lane_(lane) {}
+      : params_(params),
+        group_(warp / 4),
+        warp_(warp % 4),
+        lane_(lane),
+        zero_(hidden_zero(params)) {}
 
   // Starts the loads of some tiles. Weights come from no earlier launch.
   template <int From, int To>
@@ -129,10 +148,8 @@ class TailWeights {
         Core::descriptor(rows) + static_cast<unsigned>(part<Product>() * kSteps) * Core::kStep;
     uint32_t a[kSteps][4];
 #pragma unroll
-    for (int i = 0; i < kSteps; ++i) {  // a tile as the left operand: its middle words swapped
-      const uint4 w = ring_[(kFirst + i) % kRing];
-      a[i][0] = w.x, a[i][1] = w.z, a[i][2] = w.y, a[i][3] = w.w;
-    }
+    for (int i = 0; i < kSteps; ++i)
+      left_operand(ring_[(kFirst + i) % kRing], Product == kOutProj ? zero_ : 0, a[i]);
     products_begin(sums, a);
 #pragma unroll
     for (int i = 0; i < kSteps; ++i) {
@@ -148,6 +165,7 @@ class TailWeights {
   int warp_;  // of its group
   int lane_;
   uint4 ring_[kRing];
+  uint32_t zero_;  // see left_operand
 };
 
 }  // namespace posemamba::cuda
