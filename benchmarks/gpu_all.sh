@@ -11,7 +11,9 @@
 #   MAMBA      folder with mamba_ssm and selective_scan_cuda.so
 #   TRAINED    networks whose drift is measured, names or files (demo)
 #   BUDGET     seconds in which rows of the comparison begin (240)
-#   STEPS      some of: compare block cost tests ort trt sanitize drift resources orin (all)
+#   STEPS      some of: compare block cost train tests ort trt trt-sanitize sanitize drift resources orin (all).
+#              In ten minutes there is no time for all; on a machine that is still there the next call builds nothing anew:
+#                STEPS="compare block cost tests ort trt" ...; STEPS="train sanitize trt-sanitize drift" ...
 # The four first cores are for what is timed, where there are more than eight; all else keeps off them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +21,7 @@ export PYTHON=${PYTHON:-python3} PYTHONUNBUFFERED=1 BUDGET=${BUDGET:-240} MODELS
 to=${OUT:-out/gpu}
 export OUT=$PWD/build/gpu-all # of every step
 LIMIT=${LIMIT:-570}
-STEPS=${STEPS:-compare block cost tests ort trt sanitize drift resources orin}
+STEPS=${STEPS:-compare block cost train tests ort trt trt-sanitize sanitize drift resources orin}
 gpus=$(nvidia-smi -L | wc -l)
 TIME_GPU=${TIME_GPU:-0}
 CHECK_GPU=${CHECK_GPU:-$((gpus - 1))}
@@ -59,7 +61,7 @@ await() { while [[ ! -e $OUT/$1 ]] && (($(left) > 0)); do sleep 0.5; done; }
 # TensorRT's plugins where its headers are; it links a library again, so nothing is tested before.
 builds() {
   step build "$LIMIT" benchmarks/gpu_run.sh build
-  if wanted trt; then step trt-build 120 env "OUT=$OUT/trt" benchmarks/gpu_trt.sh build; fi
+  if wanted trt || wanted trt-sanitize; then step trt-build 120 env "OUT=$OUT/trt" benchmarks/gpu_trt.sh build; fi
   touch "$OUT/built" # where it has failed, too: the others say what they lack
 }
 
@@ -76,6 +78,9 @@ timings() {
     done
   fi
   if wanted cost; then step cost 90 "${quiet[@]}" benchmarks/gpu_run.sh cost; fi
+  if wanted train; then
+    PYTHONPATH=$path${MAMBA:+:$MAMBA} step train "$LIMIT" "${quiet[@]}" benchmarks/gpu_run.sh train
+  fi
   touch "$OUT/timed"
 }
 
@@ -86,8 +91,9 @@ checks() {
   if wanted tests; then step tests "$LIMIT" benchmarks/gpu_run.sh test & fi
   if wanted ort; then step ort "$LIMIT" benchmarks/gpu_ort.sh test & fi
   if wanted drift; then step drift "$LIMIT" benchmarks/gpu_run.sh drift & fi
-  if wanted trt; then
-    step trt "$LIMIT" env "OUT=$OUT/trt" nice benchmarks/gpu_trt.sh test sanitize &
+  if wanted trt; then step trt "$LIMIT" env "OUT=$OUT/trt" benchmarks/gpu_trt.sh test & fi
+  if wanted trt-sanitize; then
+    step trt-sanitize "$LIMIT" env "OUT=$OUT/trt" nice benchmarks/gpu_trt.sh sanitize &
   fi
   if wanted sanitize; then step sanitize "$LIMIT" nice benchmarks/gpu_run.sh sanitize & fi
   if wanted orin; then step orin "$LIMIT" nice -n 19 benchmarks/gpu_run.sh orin & fi
@@ -106,7 +112,7 @@ pack() {
 summary() {
   local log
   tail -n 20 "$OUT/tests.log" | cut -c1-160
-  for log in ort trt sanitize drift resources orin; do
+  for log in ort trt trt-sanitize sanitize drift train resources orin; do
     echo "-- $log"
     tail -n 9 "$OUT/$log.log" | cut -c1-160
   done

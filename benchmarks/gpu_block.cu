@@ -135,7 +135,7 @@ bool check_prepared(const Shape& s, const Device& device) {
   return good;
 }
 
-int check(bool small) {
+int check(bool small, int only_width) {
   const Device device = current_device();
   const bool no = false, yes = true;
   std::vector<Shape> shapes = {
@@ -157,6 +157,7 @@ int check(bool small) {
   int bad = 0;
   for (Shape s : shapes) {
     for (const int d_model : {64, 128, 256}) {
+      if (only_width != 0 && only_width != d_model) continue;
       s.width = d_model;
       bad += check_tail(s, device) ? 0 : 1;
       bad += check_prepared({s.batch, s.frames, s.joints, d_model, 0, no, no, s.limbs, no}, device)
@@ -377,10 +378,14 @@ int time_all(int only_batch) {
 int main(int argc, char** argv) {
   using namespace posemamba::bench;
   const std::string mode = argc > 1 ? argv[1] : "";
-  if (mode == "check") return check(argc > 2);
+  if (mode == "check") {
+    const bool small = argc > 2 && std::string(argv[2]) == "small";
+    return check(small, argc > 2 + small ? std::atoi(argv[2 + small]) : 0);
+  }
   if (mode == "time") return time_all(argc > 2 ? std::atoi(argv[2]) : 0);
   if (mode == "plan" && argc == 5) return plan(argv + 2);
-  std::fprintf(stderr, "usage: posemamba_block_bench check [small] | time [batch] | plan %s\n",
+  std::fprintf(stderr,
+               "usage: posemamba_block_bench check [small] [d_model] | time [batch] | plan %s\n",
                kPlanArguments);
   return 2;
 }

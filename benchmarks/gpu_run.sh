@@ -62,14 +62,17 @@ check_one() {
   echo "$log: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log")"
 }
 
-# A few small problems that reach every kernel, launch phase and tail, under each checker.
+# A few small problems that reach every kernel, launch phase and tail, under each checker; blocks of a width
+# apart, for racecheck takes minutes for each.
 sanitize() {
-  local tool job jobs=() failed=0
-  for tool in memcheck racecheck initcheck synccheck; do
+  local tool width job jobs=() failed=0
+  for tool in racecheck memcheck initcheck synccheck; do
     check_one "$tool" smoke "$PYTHON" benchmarks/gpu_smoke.py &
     jobs+=($!)
-    check_one "$tool" block "$block" check small &
-    jobs+=($!)
+    for width in 64 128 256; do
+      check_one "$tool" "block-$width" "$block" check small "$width" &
+      jobs+=($!)
+    done
   done
   for job in "${jobs[@]}"; do wait "$job" || failed=1; done
   return "$failed"

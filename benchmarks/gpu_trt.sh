@@ -37,21 +37,29 @@ harness.link(harness.compile_harness(harness.headers(), to.parent), to)"
 # The protocol (which needs no GPU), then the launches.
 run_tests() { "$PYTHON" -m pytest -q -p no:cacheprovider tests/native/tensorrt | tee "$OUT/test.txt"; }
 
+check_one() {
+  local tool=$1 filter=(--kernel-name kns=posemamba)
+  # initcheck must see who initialises the inputs; the others look at our kernels alone.
+  if [[ $tool == initcheck ]]; then filter=(); fi
+  compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" \
+    "$CONFORMANCE" "$POSEMAMBA_TRT_LIB" "$POSEMAMBA_CUDA_LIB" gpu >"$OUT/$tool.log" 2>&1 || {
+    tail -40 "$OUT/$tool.log"
+    echo "$tool: FAILED"
+    return 1
+  }
+  echo "$tool: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$OUT/$tool.log")" |
+    tee -a "$OUT/sanitize.txt"
+}
+
+# At once: racecheck takes as long as the other three.
 sanitize() {
-  local tool filter
+  local tool job jobs=() failed=0
   for tool in memcheck racecheck initcheck synccheck; do
-    # initcheck must see who initialises the inputs; the others look at our kernels alone.
-    filter=(--kernel-name kns=posemamba)
-    if [[ $tool == initcheck ]]; then filter=(); fi
-    compute-sanitizer --tool "$tool" --error-exitcode 9 "${filter[@]}" \
-      "$CONFORMANCE" "$POSEMAMBA_TRT_LIB" "$POSEMAMBA_CUDA_LIB" gpu >"$OUT/$tool.log" 2>&1 || {
-      tail -40 "$OUT/$tool.log"
-      echo "$tool: FAILED"
-      return 1
-    }
-    echo "$tool: $(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$OUT/$tool.log")" |
-      tee -a "$OUT/sanitize.txt"
+    check_one "$tool" &
+    jobs+=($!)
   done
+  for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+  return "$failed"
 }
 
 pack_lean() {
