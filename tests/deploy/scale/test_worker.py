@@ -10,8 +10,8 @@ from typing import Any
 
 import keypoint_files as files
 import pytest
-from ray_archive import make_archive, outputs
 
+from benchmarks.scale.archive import make_archive, outputs
 from posemamba_runtime.cli import main
 from posemamba_runtime.cli.archive import refuse_shared_outputs
 from posemamba_runtime.cli.summary import remarks
