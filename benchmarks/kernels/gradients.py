@@ -87,14 +87,10 @@ def forward_and_back(args: list[Any]) -> dict[str, float]:
     def plain(scan: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda *a: reference.cross_selective_scan(*a[:7], *a[8:], scan=scan)
 
-    def of_mamba_ssm(*a: Any) -> Tensor:
-        u, delta, A, B, C, D, _, bias, _, reverse = a
-        return mamba_ssm.selective_scan(u, delta, A, B, C, D, bias, reverse)
-
     rows = {"fused": timed(scan_ops.cross_selective_scan)}
     rows["chunked"] = timed(plain(chunked.selective_scan))
     if find_spec("mamba_ssm") is not None:
-        rows["mamba-ssm"] = timed(plain(of_mamba_ssm))
+        rows["mamba-ssm"] = timed(plain(mamba_ssm.selective_scan))
     return rows
 
 

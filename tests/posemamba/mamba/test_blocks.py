@@ -16,6 +16,7 @@ from posemamba.mamba import SS2D, Mamba, plain_pytorch
 from posemamba.mamba.norms import RMSNorm
 from posemamba.mamba.residual import Block, SimpleBlock
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 
 
 def shaken(block: nn.Module) -> nn.Module:
@@ -74,10 +75,11 @@ def mamba_by_formula(block: nn.Module, x: Tensor) -> Tensor:
         A = -p[f"A{suffix}_log"].exp()
         rank = p[f"dt_proj{suffix}.weight"].shape[1]
         steps = (p[f"x_proj{suffix}.weight"] @ u).split([rank, A.shape[1], A.shape[1]], 1)
-        y = reference.selective_scan(
+        given = Operands(
             u, p[f"dt_proj{suffix}.weight"] @ steps[0], A, steps[1][:, None], steps[2][:, None],
             p[f"D{suffix}"], z, p[f"dt_proj{suffix}.bias"], True,
         )  # fmt: skip
+        y = reference.selective_scan(given)
         total = total + (y.flip(2) if suffix else y)
     y = F.linear(total.transpose(1, 2), p["out_proj.weight"], p.get("out_proj.bias"))
     return y * p["gamma"] if "gamma" in p else y
@@ -136,10 +138,11 @@ def ss2d_by_formula(block: SS2D, x: Tensor, kind: str, gate: str) -> Tensor:
         seen = flat[:, :, walk]
         weight, state = p["dt_projs_weight"][k], rates.shape[2]
         steps = (p["x_proj_weight"][k] @ seen).split([weight.shape[1], state, state], 1)
-        y = reference.selective_scan(
+        given = Operands(
             seen, weight @ steps[0], -rates[k].exp(), steps[1][:, None], steps[2][:, None],
             skips[k], None, p["dt_projs_bias"][k], True,
         )  # fmt: skip
+        y = reference.selective_scan(given)
         total[:, :, walk] += y
     y = torch.unflatten(total.transpose(1, 2), 1, (rows, columns))
     if "out_norm.weight" in p:
