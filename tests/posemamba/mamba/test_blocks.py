@@ -18,6 +18,9 @@ from posemamba.mamba.residual import Block, SimpleBlock
 from posemamba.scan import reference
 from posemamba.scan.operands import Operands
 
+#: Of the largest value: what float32 loses in another order of sums. Measured: at most 1.4e-6.
+ROUNDING = 1e-5
+
 
 def shaken(block: nn.Module) -> nn.Module:
     """Every parameter off its initial value."""
@@ -57,7 +60,7 @@ def test_the_authors_gradients() -> None:
     for name, wanted in expected.items():
         gradient = found[name]
         assert gradient is not None
-        assert np.abs(gradient.numpy() - wanted).max() < 1e-5 * np.abs(wanted).max(), name
+        assert np.abs(gradient.numpy() - wanted).max() < ROUNDING * np.abs(wanted).max(), name
 
 
 def mamba_by_formula(block: nn.Module, x: Tensor) -> Tensor:
@@ -109,7 +112,7 @@ def test_mamba_equals_its_formula(name: str, length: int) -> None:
     x = torch.randn(2, length, 18)
     with torch.no_grad():
         expected = mamba_by_formula(block, x)
-        assert (block(x) - expected).abs().max() < 1e-5 * expected.abs().max()
+        assert (block(x) - expected).abs().max() < ROUNDING * expected.abs().max()
 
 
 def ss2d_by_formula(block: SS2D, x: Tensor, kind: str, gate: str) -> Tensor:
@@ -175,7 +178,7 @@ def test_ss2d_equals_its_formula(name: str, size: tuple[int, int]) -> None:
     x = torch.randn(2, *size, 12)
     with torch.no_grad():
         expected = ss2d_by_formula(block, x, kind, gate)
-        assert (block(x) - expected).abs().max() < 1e-5 * expected.abs().max()
+        assert (block(x) - expected).abs().max() < ROUNDING * expected.abs().max()
 
 
 def test_channels_first_is_the_same_function() -> None:
@@ -266,4 +269,4 @@ def test_a_compiler_trains_what_eager_trains(kind: str) -> None:
     compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
     found = torch.autograd.grad(compiled(x).square().sum(), weights)
     for one, other in zip(found, expected, strict=True):
-        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+        assert (one - other).abs().max() <= ROUNDING * other.abs().max()
