@@ -177,7 +177,7 @@ def block_tail(
     output = _empty_next(next_weights, stream)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
     inputs = CrossInputs(u, u.shape[3], x_dbl, x_dbl.shape[3], scan_weights)
-    scan = cross_scan_params(inputs, walk, half_sums=half_sums)
+    scan = cross_scan_params(inputs, d_state, dt_rank, walk, half_sums=half_sums)
     weights = TailWeights(vectors, matrices, next_weights, position, epsilons)
     params = tail_params(scan, z, residual, weights, stream, output)
     workspace = cuda_workspace("cross_scan", scan, u.device)

@@ -74,7 +74,7 @@ def cross_selective_scan_backward(
     inputs = CrossInputs(x, x_stride, x_dbl, x_dbl_stride, weights)
     params = _sized(
         structs.CrossScanBackwardParams,
-        forward=cross_scan_params(inputs, walk),
+        forward=cross_scan_params(inputs, d_state, dt_rank, walk),
         **addresses(dy=dy, dx=dx, dx_dbl=dx_dbl, dx_dbl_limb=limb, dA=dA, dD=dD),
         **addresses(d_dt_weight=d_weight, d_dt_bias=d_bias),
         dy_stride=dy_stride,

@@ -93,7 +93,7 @@ def cross_selective_scan(
     inputs = cross_inputs("cross_selective_scan", x, x_dbl, weights, k, d_state, dt_rank)
     y = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    params = cross_scan_params(inputs, walk, y, half_sums)
+    params = cross_scan_params(inputs, d_state, dt_rank, walk, y, half_sums)
     if y.numel():
         launch_scan("cross_scan", params, x.device)
     return y

@@ -119,7 +119,12 @@ def scan_inputs(op: str, given: Operands) -> Operands:
 
 
 def cross_scan_params(
-    given: CrossInputs, walk: Walk, y: Tensor | None = None, half_sums: bool = False
+    given: CrossInputs,
+    d_state: int,
+    dt_rank: int,
+    walk: Walk,
+    y: Tensor | None = None,
+    half_sums: bool = False,
 ) -> structs.CrossScanParams:
     """The launchers' parameters; arguments as
     :func:`posemamba.native.scan_ops.cross_selective_scan`."""
@@ -131,8 +136,8 @@ def cross_scan_params(
         x_dbl_stride=x_dbl_stride,
         y_stride=x.shape[3],
         d_inner=x.shape[3],
-        d_state=A.shape[2],
-        dt_rank=dt_weight.shape[2],
+        d_state=d_state,
+        dt_rank=dt_rank,
         dtype=dtype_code(x, "cross_selective_scan"),
         half_sums=int(half_sums),
         **structs.walk_fields(walk),

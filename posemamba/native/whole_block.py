@@ -33,6 +33,8 @@ def launch_block(
     conv_weights: Sequence[Tensor],
     scan_weights: Sequence[Tensor],
     tail_weights: TailWeights,
+    d_state: int,
+    dt_rank: int,
     walk: Walk,
     half_sums: bool = False,
 ) -> None:
@@ -50,7 +52,7 @@ def launch_block(
     u, x_dbl = empty_scan_inputs(x, projection)
     conv = conv_params(x, taps, bias, projection, u, x_dbl)
     inputs = CrossInputs(u, inner, x_dbl, x_dbl.shape[3], scan_weights)
-    scan = cross_scan_params(inputs, walk, half_sums=half_sums)
+    scan = cross_scan_params(inputs, d_state, dt_rank, walk, half_sums=half_sums)
     tail = tail_params(scan, z, residual, tail_weights, stream, output)
     workspace = cuda_workspace("cross_scan", scan, xz.device)
     launch_cuda("block", conv, xz.device, LIMITS, ctypes.addressof(tail), workspace.data_ptr())
@@ -102,7 +104,8 @@ def block(
     output = _output_of(next_weights, xz, poses_3d)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
     tail = TailWeights(vectors, matrices, next_weights, position, epsilons)
-    launch_block(xz, stream, stream, output, conv_weights, scan_weights, tail, walk, half_sums)
+    given = (conv_weights, scan_weights, tail, d_state, dt_rank, walk)
+    launch_block(xz, stream, stream, output, *given, half_sums)
 
 
 @block.register_kernel("cpu")

@@ -94,8 +94,9 @@ class BlockCase:
         stream = torch.empty_like(residual)
         weights = [weight.to("cuda") for weight in self.conv_weights]
         scan_weights, *shared = self.arguments("cuda")
-        tail, walk = TailWeights(*shared[:5]), Walk(*shared[7:])  # type: ignore[arg-type]
-        launch_block(xz, residual, stream, output, weights, scan_weights, tail, walk)  # type: ignore[arg-type]
+        tail, sizes, walk = TailWeights(*shared[:5]), shared[5:7], Walk(*shared[7:])  # type: ignore[arg-type]
+        given = (weights, scan_weights, tail, *sizes, walk)
+        launch_block(xz, residual, stream, output, *given)  # type: ignore[arg-type]
         return stream, output
 
     def exact(self) -> tuple[Tensor, Tensor]:
