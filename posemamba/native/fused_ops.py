@@ -118,6 +118,11 @@ def tail_params(
     stream: Tensor,
     output: Tensor,
 ) -> structs.BlockTailParams:
+    """The launchers' parameters; ``z`` and ``residual`` as :func:`block_tail` takes them.
+
+    Args:
+        stream, output: where both results go.
+    """
     out_proj, fc1, fc2 = weights.matrices
     out_epsilon, norm2_epsilon, shared_epsilon, next_epsilon = weights.epsilons
     return structs.BlockTailParams(

@@ -180,6 +180,9 @@ def flip(values: _Values) -> _Values:
 
     Returns:
         a new array or tensor of the same shape and type.
+
+    Raises:
+        InputError: another shape, or numbers without a sign.
     """
     if len(values.shape) < 2 or values.shape[-2] != NUM_JOINTS:
         raise InputError(f"cannot flip shape {tuple(values.shape)}: expected (..., 17, channels)")
