@@ -35,7 +35,7 @@ class Attention(nn.Module):
         order = (3, 0, 1, 4, 2, 5) if self.axis == "joints" else (3, 0, 2, 4, 1, 5)
         q, k, v = parts.permute(order).flatten(1, 2)  # each (batch * other axis, heads, axis, c)
         mixed = scaled_dot_product_attention(q, k, v)
-        mixed = mixed.transpose(1, 2).flatten(2).unflatten(0, (x.shape[0], -1))
+        mixed = torch.unflatten(mixed.transpose(1, 2).flatten(2), 0, (x.shape[0], -1))
         return self.out(mixed if self.axis == "joints" else mixed.transpose(1, 2))  # type: ignore[no-any-return]
 
 

@@ -239,8 +239,9 @@ def measure(call: Call, name: str) -> None:
     siblings = {title: finished(call.out, of) for title, of in NETWORKS[name].beside.items()}
     beside = {title: path for title, path in siblings.items() if path is not None}
     own = name.split("_")[0]
-    if own in NAMES.values():
-        beside["bundled before"] = demo_checkpoint(own)
+    bundled = next((each for each in NAMES.values() if each == own), None)
+    if bundled is not None:
+        beside["bundled before"] = demo_checkpoint(bundled)
     else:
         beside["S, bundled"] = demo_checkpoint("S")
     facts = call.out / name / FACTS

@@ -33,9 +33,9 @@ def microseconds(call: Callable[[], object], runs: int = 15) -> float:
     """Median, after three."""
     for _ in range(3):
         call()
-    times = []
+    times: list[float] = []
     for _ in range(runs):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         call()
         end.record()

@@ -15,7 +15,7 @@ import statistics
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import oracle
 import torch
@@ -86,7 +86,11 @@ def main() -> None:
     rows = []
     for dtype in (torch.float32, torch.float16):
         for name, shape in SHAPES.items():
-            row = {"name": name, "dtype": str(dtype), **measure(mamba, shape, dtype)}
+            row: dict[str, Any] = {
+                "name": name,
+                "dtype": str(dtype),
+                **measure(mamba, shape, dtype),
+            }
             rows.append(row)
             sys.stdout.write(
                 f"{name:24} {row['dtype']:14} ours {row['ours_us']:8.1f} us, mamba-ssm "

@@ -19,6 +19,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -48,7 +49,7 @@ def microseconds(
     call: Callable[[], object], launches: int = LAUNCHES, replays: int = REPLAYS
 ) -> float:
     """Median time of one call inside a CUDA graph of `launches`."""
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream):
         call()
         stream.synchronize()
@@ -56,9 +57,9 @@ def microseconds(
         with torch.cuda.graph(graph, stream=stream):
             for _ in range(launches):
                 call()
-        times = []
+        times: list[float] = []
         for _ in range(replays + 2):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
             start.record(stream)
             graph.replay()
             end.record(stream)
@@ -106,7 +107,7 @@ def pytorch_flow(inputs: CrossInputs, mamba: ModuleType) -> Callable[[], Tensor]
         u = x[:, walks] + masked * x[:, limb]  # (batch, k, length, d_inner)
         index = torch.arange(k, device="cuda")[:, None]
         raw = dbl[:, walks, index] + masked * dbl[:, limb, index]  # (batch, k, length, R + 2N)
-        dt, b, c = raw.split([rank, STATES, STATES], dim=-1)
+        dt, b, c = torch.split(raw, [rank, STATES, STATES], dim=-1)
         delta = torch.einsum("bklr,kdr->bkdl", dt, weight).reshape(batch, rows, length)
         y = mamba.fwd(
             u.transpose(2, 3).reshape(batch, rows, length),
@@ -122,7 +123,8 @@ def pytorch_flow(inputs: CrossInputs, mamba: ModuleType) -> Callable[[], Tensor]
         y = y.view(batch, k, d_inner, length).gather(
             3, back[None, :, None].expand(batch, k, d_inner, length)
         )
-        return y.sum(1).transpose(1, 2).contiguous()
+        total: Tensor = y.sum(1).transpose(1, 2).contiguous()
+        return total
 
     return run
 
@@ -171,7 +173,7 @@ def measure(mamba: ModuleType | None, clock_hz: float) -> list[dict[str, object]
             row["scan_us"] = microseconds(Op(lib, scan, torch.empty_like(scan.u)))
         if batch < 32 and mamba is not None:
             args = (scan.u, scan.delta, scan.A, scan.B, scan.C, scan.D, None, scan.delta_bias, True)
-            row["mamba_scan_us"] = microseconds(lambda m=mamba, a=args: m.fwd(*a))
+            row["mamba_scan_us"] = microseconds(partial(mamba.fwd, *args))
             row["pytorch_flow_us"] = microseconds(pytorch_flow(cross, mamba))
         rows.append(row)
     return rows

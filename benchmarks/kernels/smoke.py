@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import kernel_cases
+import kernel_v2
 import op_gradients
 import oracle
 import test_version_2 as second
@@ -12,7 +14,7 @@ from pmcuda import Op, Tuning, library
 
 from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.model.inference import PoseMambaInference
-from posemamba.native import fused_ops
+from posemamba.native import packing
 
 
 def main() -> None:
@@ -27,40 +29,45 @@ def main() -> None:
                 Op(lib, cross, torch.empty_like(cross.x), tuning)()
                 scan = oracle.make_scan(groups=2, channels=40, length=117, n=n, dtype=dtype)
                 Op(lib, scan, torch.empty_like(scan.u), tuning)()
-    one_pass = ((6, torch.float16, 4), (6, torch.float32, 8), (7, torch.float16, 8))
-    one_pass += ((8, torch.float16, 8), (9, torch.float16, 16), (10, torch.float16, 8))
-    one_pass += ((11, torch.float16, 4), (12, torch.float16, 8))
+    one_pass = [(6, torch.float16, 4), (6, torch.float32, 8), (7, torch.float16, 8)]
+    one_pass += [(8, torch.float16, 8), (9, torch.float16, 16), (10, torch.float16, 8)]
+    one_pass += [(11, torch.float16, 4), (12, torch.float16, 8)]
     for config, dtype, rank in one_pass:  # more than a ring of tiles, and a part of one
         cross = oracle.make_cross(frames=31, d_inner=72, rank=rank, dtype=dtype)
         Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, config))()
     for config, rank in ((9, 16), (10, 8)):
         cross = replace(oracle.make_cross(frames=31, d_inner=72, rank=rank), half_sums=1)
         Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, config))()
-    for dtype in ("float16", "float32"):  # version 2: every group of lanes, repeats, resets
+    for name in ("float16", "float32"):  # version 2: every group of lanes, repeats, resets
         for states in (5, 20, 40, 100, 200):
-            case = second.v2.indexed_case(d_state=states, d_inner=21, dtype=dtype, reset=(5, 0))
-            second.run_cross(case)
-            case = second.v2.indexed_case(d_state=states, d_inner=72, dtype=dtype, reset=(5, 0))
-            second.run_cross(case)
-            scan = second.cases.scan_case(d_state=states, channels=21, length=37, dtype=dtype)
-            second.run_scan(scan)
-    for dtype in ("float16", "float32"):  # gradients: every shape of warps, a part of a chunk
-        for states in (9, 20, 40):
-            case = second.cases.cross_scan_case(d_state=states, d_inner=72, frames=3, dtype=dtype)
-            dy = torch.ones(case.x.shape, dtype=getattr(torch, dtype))
-            op_gradients.cross_gradients(case, dy, states == 20, "cuda")
-            for gate in (True, False):
-                case = second.cases.scan_case(
-                    d_state=states, channels=72, length=51, dtype=dtype, with_z=gate
+            for d_inner in (21, 72):
+                second.run_cross(
+                    kernel_v2.indexed_case(
+                        d_state=states, d_inner=d_inner, dtype=name, reset=(5, 0)
+                    )
                 )
-                dy = torch.ones(case.u.shape, dtype=getattr(torch, dtype))
+            second.run_scan(
+                kernel_cases.scan_case(d_state=states, channels=21, length=37, dtype=name)
+            )
+    for name in ("float16", "float32"):  # gradients: every shape of warps, a part of a chunk
+        for states in (9, 20, 40):
+            cross_case = kernel_cases.cross_scan_case(
+                d_state=states, d_inner=72, frames=3, dtype=name
+            )
+            dy = torch.ones(cross_case.x.shape, dtype=getattr(torch, name))
+            op_gradients.cross_gradients(cross_case, dy, states == 20, "cuda")
+            for gate in (True, False):
+                case = kernel_cases.scan_case(
+                    d_state=states, channels=72, length=51, dtype=name, with_z=gate
+                )
+                dy = torch.ones(case.u.shape, dtype=getattr(torch, name))
                 op_gradients.scan_gradients(case, dy, "cuda")
     # The fused path: 40 clips give an SM several thread blocks; from 128 steps on the convolution
     # writes what the scan reads.
-    for width in fused_ops.WIDTHS:
+    for width in packing.WIDTHS:
         for batch, frames in ((1, 5), (1, 9), (2, 13), (40, 9)):
-            config = PoseMambaConfig(d_model=width, depth=1, frames=frames)
-            lift = PoseMambaInference(PoseMamba(config).cuda(), torch.float16)
+            sizes = PoseMambaConfig(d_model=width, depth=1, frames=frames)
+            lift = PoseMambaInference(PoseMamba(sizes).cuda(), torch.float16)
             lift(torch.rand(batch, frames, 17, 2, device="cuda"))
     torch.cuda.synchronize()
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,13 @@ import torch
 from benchmarks.environment import environment
 from pmexport import custom_op_library
 from pmexport.exporting.export import export_onnx
-from pmexport.format.options import ExportOptions
+from pmexport.format.options import ExportOptions, OpsMode
 from posemamba import PoseMamba, PoseMambaConfig
+from posemamba.model.blocks import ScanBackend
 
 FRAMES = 243
-OPS = ("fused", "generic", "standard")
+OPS: tuple[OpsMode, ...] = ("fused", "generic", "standard")
+SCANS: tuple[ScanBackend, ...] = ("fused", "reference")
 
 
 def session(path: Path, threads: int, profile: Path | None = None) -> ort.InferenceSession:
@@ -90,15 +93,15 @@ def main() -> int:
             for ops, run in sessions.items():
                 # The slow ones three times: enough for a median, and spread over the run.
                 if ops == "fused" or index % (options.repeats // 3) == 0:
-                    spent = seconds(lambda run=run: run.run(None, feeds))
+                    spent = seconds(partial(run.run, None, feeds))
                     times.setdefault(f"onnxruntime {ops}", []).append(spent)
         del sessions
         profile = profile_by_type(models["fused"], options.threads, feeds, folder)
     tensor = torch.from_numpy(clip)
     with torch.inference_mode():
-        for scan, repeats in (("fused", 3), ("reference", 3)):
+        for scan in SCANS:
             model.set_scan(scan)
-            times[f"pytorch {scan}"] = [seconds(lambda: model(tensor)) for _ in range(repeats)]
+            times[f"pytorch {scan}"] = [seconds(lambda: model(tensor)) for _ in range(3)]
     medians = {name: statistics.median(values) for name, values in times.items()}
     fused = medians["onnxruntime fused"]
     for label, value in medians.items():

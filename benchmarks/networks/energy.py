@@ -95,17 +95,18 @@ def row(cell: Cell, times: RuntimeTimes, idle: float | None, again: str) -> list
     way, variant, batch = cell
     seen, total = times.conditions, times.total
     energy = times.energy_mj_per_frame
+    power, temperature = (None, None) if seen is None else (seen.power_w, seen.temperature_c)
     above = None
-    if energy is not None and seen is not None and idle is not None and seen.power_w:
-        above = energy * (1 - idle / seen.power_w)
+    if energy is not None and idle is not None and power:
+        above = energy * (1 - idle / power)
     clock = "-" if seen is None or seen.clock_mhz is None else (
         f"{seen.clock_mhz[0]:.0f} to {seen.clock_mhz[1]:.0f}"
     )  # fmt: skip
     return [
         f"{variant}, {way}", str(batch), f"{total.median:.3f}", f"{total.p95:.3f}",
         f"{total.p99:.3f}", f"{times.frames_per_s:,.0f}",
-        number(seen and seen.power_w, 0), number(energy, 3), number(above, 3), clock,
-        number(seen and seen.temperature_c, 0), f"{100 * total.cv:.1f}", again,
+        number(power, 0), number(energy, 3), number(above, 3), clock,
+        number(temperature, 0), f"{100 * total.cv:.1f}", again,
     ]  # fmt: skip
 
 

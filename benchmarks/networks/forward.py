@@ -11,7 +11,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def milliseconds(call: Callable[[], object]) -> float:
     """Median time on the GPU of one call."""
     times: list[float] = []
     while (len(times) < REPEATS and sum(times) < 1e3 * TARGET_SECONDS) or len(times) < 5:
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         call()
         end.record()
@@ -114,7 +114,7 @@ def measure(variant: str, batch: int, frames: int, *, fused_only: bool) -> list[
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()  # weights, and the input
         graph = capture(lift, keypoints)
-        ms = milliseconds(lambda graph=graph: graph(keypoints))
+        ms = milliseconds(partial(graph, keypoints))
         row: dict[str, Any] = {
             "variant": variant,
             "batch": batch,
@@ -128,7 +128,7 @@ def measure(variant: str, batch: int, frames: int, *, fused_only: bool) -> list[
         if frames == FRAMES:
             row["drift_mm"] = round(drift_mm(variant, lift), 4)
         if name == "fused fp16" and frames == FRAMES and batch in (1, 32):
-            row["breakdown"] = breakdown(lambda graph=graph: graph(keypoints))
+            row["breakdown"] = breakdown(partial(graph, keypoints))
         rows.append(row)
         del graph
         torch.cuda.empty_cache()

@@ -244,7 +244,7 @@ def timeline(call: Callable[[], None]) -> dict[str, Any]:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         call()
         torch.cuda.synchronize()
-    cuda = torch.autograd.DeviceType.CUDA
+    cuda = torch.autograd.DeviceType.CUDA  # type: ignore[attr-defined]
     spans = sorted(
         (event.time_range.start, event.time_range.end, event.name)
         for event in profile.events()

@@ -44,7 +44,8 @@ def movement(camera: int) -> Floats:
     joints = rng.uniform((300, 150), (900, 550), (17, 2))
     turns = np.arange(PERIOD)[:, None, None] * 2 * np.pi / PERIOD
     points = joints + 25 * np.sin(turns + rng.uniform(0, 6, (1, 17, 2)))
-    return np.dstack([points, np.full((PERIOD, 17), 0.9)]).round(1)
+    values: Floats = np.dstack([points, np.full((PERIOD, 17), 0.9)]).round(1)
+    return values
 
 
 @dataclass

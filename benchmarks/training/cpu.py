@@ -31,14 +31,15 @@ from posemamba.training.config import TrainConfig
 from posemamba.training.stepper import Stepper
 
 SCANS: tuple[ScanBackend, ...] = ("fused", "chunked")
+_weak: Callable[[object], Any] = StorageWeakRef  # which has no types
 
 
-class Made(TorchDispatchMode):
+class Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within, the memory of every operator's results is noted."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.sizes: dict[StorageWeakRef, int] = {}
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.sizes: dict[Any, int] = {}
 
     def __torch_dispatch__(
         self,
@@ -48,7 +49,7 @@ class Made(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> object:
         given = {
-            StorageWeakRef(leaf.untyped_storage())
+            _weak(leaf.untyped_storage())
             for leaf in tree_leaves((args, kwargs))
             if isinstance(leaf, Tensor)
         }
@@ -56,8 +57,8 @@ class Made(TorchDispatchMode):
         for leaf in tree_leaves(results):
             if isinstance(leaf, Tensor):
                 storage = leaf.untyped_storage()
-                if StorageWeakRef(storage) not in given:  # no view
-                    self.sizes[StorageWeakRef(storage)] = storage.nbytes()
+                if _weak(storage) not in given:  # no view
+                    self.sizes[_weak(storage)] = storage.nbytes()
         return results
 
     def alive_bytes(self) -> int:
@@ -86,7 +87,7 @@ class Case:
         """What autograd keeps of one forward pass."""
         with Made() as made:
             output = self.model(self.clips[0])
-        kept = made.alive_bytes()
+        kept: int = made.alive_bytes()
         del output
         return kept
 

@@ -43,12 +43,14 @@ class OfficialFlow(SpatioTemporalScan):
         x, z = self.in_proj(x).chunk(2, dim=-1)
         z = self.act(z)
         x = self.act(self.conv2d(x.permute(0, 3, 1, 2).contiguous()))  # (batch, d, frames, joints)
-        rows = (x + x.index_select(-1, self.visits[0].limbs)).flatten(2)
+        limbs = self.visits[0].limbs
+        assert isinstance(limbs, Tensor)
+        rows = (x + x.index_select(-1, limbs)).flatten(2)
         columns = x.transpose(2, 3).flatten(2)
         walks = torch.stack([rows, columns], dim=1)
         xs = torch.cat([walks, walks.flip(-1)], dim=1)  # (batch, 4, d, L)
         projected = torch.einsum("bkdl,kcd->bkcl", xs, self.x_proj_weight)
-        raw, b, c = projected.split([self.dt_rank, self.d_state, self.d_state], dim=2)
+        raw, b, c = torch.split(projected, [self.dt_rank, self.d_state, self.d_state], dim=2)
         dt = torch.einsum("bkrl,kdr->bkdl", raw, self.dt_projs_weight)
         y = selective_scan_fn(
             xs.float().reshape(batch, -1, length),
