@@ -7,7 +7,7 @@
 # seconds and at the end.
 #   LIMIT      seconds until everything is ended and told (570)
 #   TIME_GPU, CHECK_GPU   which GPUs (0, the last); where they are one, checks wait for timings
-#   ORT_PARTS  folder of gpu_pack_ort.py's parts, or ORT_DIR where they are unpacked already
+#   ORT_PARTS  folder of machine/pack_ort.py's parts, or ORT_DIR where they are unpacked already
 #   MAMBA      folder with mamba_ssm and selective_scan_cuda.so
 #   TRAINED    networks whose drift is measured, names or files (demo)
 #   BUDGET     seconds in which rows of the comparison begin (240)
@@ -98,7 +98,7 @@ checks() {
   if wanted sanitize; then step sanitize "$LIMIT" nice benchmarks/gpu_run.sh sanitize & fi
   if wanted orin; then step orin "$LIMIT" nice -n 19 benchmarks/gpu_run.sh orin & fi
   if wanted resources; then
-    step resources "$LIMIT" nice -n 19 "$PYTHON" benchmarks/kernel_resources.py --jobs "$(nproc)" &
+    step resources "$LIMIT" nice -n 19 "$PYTHON" -m benchmarks.kernels.resources --jobs "$(nproc)" &
   fi
   wait
 }
@@ -122,7 +122,7 @@ summary() {
 
 export PYTHONPATH=$path
 tell "$gpus GPUs, times on $TIME_GPU, checks on $CHECK_GPU, $cores cores"
-if [[ -n ${ORT_PARTS:-} ]]; then step unpack 60 benchmarks/gpu_unpack_ort.sh "$ORT_PARTS" "$ORT_DIR"; fi
+if [[ -n ${ORT_PARTS:-} ]]; then step unpack 60 benchmarks/machine/unpack_ort.sh "$ORT_PARTS" "$ORT_DIR"; fi
 builds &
 timings &
 checks &

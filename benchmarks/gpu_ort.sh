@@ -2,7 +2,7 @@
 # On a machine with an NVIDIA GPU: build the libraries, export the models, test ONNX Runtime's CUDA
 # provider and time every way of running the network.
 #   benchmarks/gpu_ort.sh [build|export|test|run|report|runtime]...   (default: all, in this order)
-# ORT_DIR: a folder with onnxruntime's CUDA build (benchmarks/gpu_unpack_ort.sh), where it is not installed.
+# ORT_DIR: a folder with onnxruntime's CUDA build (benchmarks/machine/unpack_ort.sh), where it is not installed.
 # BUDGET: seconds for `run` (1200; all 216 cells took an H100 700).
 # VARIANTS, PRECISIONS: what is exported (S B L X, fp16 fp32).
 set -euo pipefail
@@ -19,7 +19,7 @@ export POSEMAMBA_ORT_LIB=$PWD/$BUILD/trt_plugins/onnxruntime/libposemamba_ort.so
 export POSEMAMBA_RUNTIME_LIB=$PWD/$BUILD/deploy/cpp/libposemamba_runtime.so
 export POSEMAMBA_LIBRARY_PATH=$PWD/$BUILD/trt_plugins/onnxruntime
 export PYTHONPATH=$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
-source benchmarks/ort_path.sh
+source benchmarks/machine/ort_path.sh
 
 build() {
   cmake -S . -B "$BUILD" -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
@@ -31,7 +31,7 @@ export_models() {
   local variant precision pids=() pid failed=0
   for variant in ${VARIANTS:-S B L X}; do
     for precision in ${PRECISIONS:-fp16 fp32}; do
-      OMP_NUM_THREADS=2 "$PYTHON" benchmarks/gpu_ort.py export --variant "$variant" \
+      OMP_NUM_THREADS=2 "$PYTHON" -m benchmarks.networks.ort export --variant "$variant" \
         --precision "$precision" --models "$MODELS" &
       pids+=($!)
     done
@@ -47,9 +47,9 @@ for step in "${@:-all}"; do
     build) build ;;
     export) export_models ;;
     test) "$PYTHON" -m pytest -v -m gpu -p no:cacheprovider tests/gpu/test_ort_cuda.py tests/gpu/test_ort_version_2.py ;;
-    run) "$PYTHON" benchmarks/gpu_ort.py run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
-    report) "$PYTHON" benchmarks/gpu_ort_report.py "$OUT/ort.json" --out "$OUT" ;;
-    runtime) "$PYTHON" benchmarks/gpu_runtime.py run --models "$MODELS" --out "$OUT" ;;
+    run) "$PYTHON" -m benchmarks.networks.ort run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
+    report) "$PYTHON" -m benchmarks.networks.ort_report "$OUT/ort.json" --out "$OUT" ;;
+    runtime) "$PYTHON" -m benchmarks.networks.live run --models "$MODELS" --out "$OUT" ;;
     *)
       echo "gpu_ort.sh: unknown step '$step'; see its first lines" >&2
       exit 2

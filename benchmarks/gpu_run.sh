@@ -15,7 +15,7 @@
 #   energy     whole calls with their power, through ONNX Runtime too where $MODELS holds S.onnx and so on
 #   drift      how far trained networks ($TRAINED: demo) are off on this GPU in each precision: a JSON file each
 #   orin       what a Jetson's block is predicted from: its machine code and designs; needs no GPU
-#   demo       the demonstration networks: gpu_demo.py with the options in $DEMO, into $OUT/demo
+#   demo       the demonstration networks: benchmarks.demo.run with the options in $DEMO, into $OUT/demo
 #   host       the tests that need no GPU, with this machine's Python
 # Everything of a report, within six minutes on an H200 with 16 cores (not yet timed as one):
 #   benchmarks/gpu_run.sh build verify forward cost bench block
@@ -67,7 +67,7 @@ check_one() {
 sanitize() {
   local tool width job jobs=() failed=0
   for tool in racecheck memcheck initcheck synccheck; do
-    check_one "$tool" smoke "$PYTHON" benchmarks/gpu_smoke.py &
+    check_one "$tool" smoke "$PYTHON" -m benchmarks.kernels.smoke &
     jobs+=($!)
     for width in 64 128 256; do
       check_one "$tool" "block-$width" "$block" check small "$width" &
@@ -104,17 +104,17 @@ bench() {
     ncu --clock-control none --cache-control none -k "regex:cross_|lane_channel|split_channel|prepare" -f -o "$OUT/scan" \
       --section SpeedOfLight --section ComputeWorkloadAnalysis --section Occupancy \
       --metrics "lts__t_bytes.sum,dram__bytes.sum,sm__inst_executed_pipe_xu.avg.pct_of_peak_sustained_active,sm__inst_executed_pipe_fma.avg.pct_of_peak_sustained_active,sm__inst_issued.avg.pct_of_peak_sustained_active,l1tex__data_pipe_lsu_wavefronts.avg.pct_of_peak_sustained_elapsed" \
-      "$PYTHON" benchmarks/gpu_bench.py --profile >"$OUT/ncu.log" 2>&1
+      "$PYTHON" -m benchmarks.kernels.scans --profile >"$OUT/ncu.log" 2>&1
     ncu -i "$OUT/scan.ncu-rep" --page raw --csv >"$OUT/ncu.csv"
     counters=(--counters "$OUT/ncu.csv")
   fi
-  "$PYTHON" benchmarks/gpu_bench.py --out "$OUT" "${counters[@]}"
-  "$PYTHON" benchmarks/gpu_version_2.py | tee "$OUT/version-2.md"
+  "$PYTHON" -m benchmarks.kernels.scans --out "$OUT" "${counters[@]}"
+  "$PYTHON" -m benchmarks.kernels.version_2 | tee "$OUT/version-2.md"
 }
 
-forward() { "$PYTHON" benchmarks/gpu_forward.py --fused-only --json "$OUT/forward.json"; }
+forward() { "$PYTHON" -m benchmarks.networks.forward --fused-only --json "$OUT/forward.json"; }
 
-composed() { "$PYTHON" benchmarks/gpu_forward.py --json "$OUT/composed.json"; }
+composed() { "$PYTHON" -m benchmarks.networks.forward --json "$OUT/composed.json"; }
 
 # What needs no library of ours, while those are built: ONNX files on the cores, MotionBERT's kernels on the GPU.
 models=${MODELS:-out/models}
@@ -127,8 +127,8 @@ prepare() {
   BUILD=build/gpu MODELS=$models PRECISIONS=fp16-sums VARIANTS=L benchmarks/gpu_ort.sh export >"$OUT/export-sums.log" 2>&1 &
   exports+=($!)
   (
-    source benchmarks/ort_path.sh
-    exec "$PYTHON" benchmarks/gpu_compare.py --models "$models" --out "$OUT" --after "$OUT/ready" \
+    source benchmarks/machine/ort_path.sh
+    exec "$PYTHON" -m benchmarks.compare.run --models "$models" --out "$OUT" --after "$OUT/ready" \
       --budget "${BUDGET:-300}" ${QUIET:+--cores "$QUIET"} ${NETWORKS:+--networks "$NETWORKS"}
   ) &
   comparison=$!
@@ -143,20 +143,20 @@ compare() {
 }
 
 cost() {
-  "$PYTHON" benchmarks/gpu_forward.py --variants L --batches 1,2,4,8,16,32,64 --frames 5,9,27,81,243 \
+  "$PYTHON" -m benchmarks.networks.forward --variants L --batches 1,2,4,8,16,32,64 --frames 5,9,27,81,243 \
     --fused-only --json "$OUT/cost.json"
-  "$PYTHON" benchmarks/plot_cost.py "$OUT/cost.json" -o "$OUT/cost.svg"
+  "$PYTHON" -m benchmarks.networks.cost_plot "$OUT/cost.json" -o "$OUT/cost.svg"
 }
 
 train() {
-  "$PYTHON" benchmarks/gpu_scan_gradients.py --json "$OUT/scan-gradients.json" --markdown "$OUT/scan-gradients.md"
-  "$PYTHON" benchmarks/gpu_train.py throughput --out "$OUT"
+  "$PYTHON" -m benchmarks.kernels.gradients --json "$OUT/scan-gradients.json" --markdown "$OUT/scan-gradients.md"
+  "$PYTHON" -m benchmarks.training.gpu throughput --out "$OUT"
 }
 
-energy() { "$PYTHON" benchmarks/gpu_energy.py --out "$OUT" ${MODELS:+--models "$MODELS"}; }
+energy() { "$PYTHON" -m benchmarks.networks.energy --out "$OUT" ${MODELS:+--models "$MODELS"}; }
 
 drift() (
-  source benchmarks/ort_path.sh
+  source benchmarks/machine/ort_path.sh
   for network in ${TRAINED:-demo}; do
     for precision in fp16 fp16-sums fp32; do
       name=$(basename "$network" .safetensors).$precision
@@ -173,12 +173,12 @@ orin() {
     "-DCMAKE_CUDA_ARCHITECTURES=87-real;90-real" >/dev/null
   cmake --build build/orin --target posemamba_block_bench posemamba_cuda_shared | tail -1
   local kernels=build/orin/trt_plugins/kernels/cuda
-  "$PYTHON" benchmarks/issue_slots.py "$kernels/libposemamba_cuda.so" --json "$OUT/issue-slots.json"
+  "$PYTHON" -m benchmarks.block.issue_slots "$kernels/libposemamba_cuda.so" --json "$OUT/issue-slots.json"
   "$kernels/posemamba_block_bench" plan 16 8 166912 >"$OUT/orin-plan.jsonl"
 }
 
 # shellcheck disable=SC2086  # several words
-demo() { "$PYTHON" benchmarks/gpu_demo.py --out out/demo_networks --back "$OUT/demo" $DEMO; }
+demo() { "$PYTHON" -m benchmarks.demo.run --out out/demo_networks --back "$OUT/demo" $DEMO; }
 
 host() { "$PYTHON" -m pytest -q -m "not gpu" -p no:cacheprovider tests/native/kernels tests/posemamba tests/pmexport; }
 

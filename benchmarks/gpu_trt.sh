@@ -88,7 +88,7 @@ lean() {
     mkdir -p "$site"
     tar -C "$site" -xJf "$archive"
     echo "lean runtime $(basename "$site")"
-    "$PYTHON" benchmarks/gpu_tensorrt_lean.py --site "$site" --plugin "$POSEMAMBA_TRT_LIB" |
+    "$PYTHON" -m benchmarks.machine.tensorrt_lean --site "$site" --plugin "$POSEMAMBA_TRT_LIB" |
       tee "$OUT/lean-$(basename "$site").jsonl" || failed=1
   done
   POSEMAMBA_TENSORRT_LIBRARIES=$(ls -d "$PWD"/build/lean/*/tensorrt_lean_libs/libnvinfer_lean.so.* | paste -sd:)

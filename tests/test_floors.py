@@ -29,12 +29,15 @@ def floors(part: str) -> tuple[str, ...]:
 
 
 PYTHON = {part: floors(part) for part in ("posemamba_runtime", "posemamba", "pmexport")}
+#: With what is in the checkout alone.
+HOUSES = PYTHON | {"benchmarks": floors("benchmarks")}
 #: Folders of trt_plugins. `kernels/cuda/scan/<design>` is a room each.
 CPP = floors("trt_plugins")
 FOLDERS = {
     "posemamba_runtime": ROOT / "deploy" / "python" / "posemamba_runtime",
     "posemamba": ROOT / "posemamba",
     "pmexport": ROOT / "export" / "pmexport",
+    "benchmarks": ROOT / "benchmarks",
 }
 #: Packages that only some rooms may import; every other room must do without.
 GUARDED = {
@@ -91,7 +94,7 @@ def _imported(path: Path) -> Iterator[tuple[str, str, int]]:
 
 def arrows(package: str) -> list[Arrow]:
     """Who names whom among the modules of all packages, their roots left out."""
-    known = {name for each in PYTHON for name in modules(each)} - set(PYTHON)
+    known = {name for each in HOUSES for name in modules(each)} - set(HOUSES)
     found = []
     for source, path in modules(package).items():
         for module, name, line in imported(path):
@@ -113,7 +116,7 @@ def room(module: str) -> str:
 def floor_of(package: str) -> dict[str, int]:
     return {
         f"{package}.{name}": height
-        for height, floor in enumerate(PYTHON[package])
+        for height, floor in enumerate(HOUSES[package])
         for name in floor.split()
     }
 
@@ -139,13 +142,13 @@ def circle(edges: dict[str, set[str]]) -> list[str] | None:
     return None
 
 
-@pytest.mark.parametrize("package", PYTHON)
+@pytest.mark.parametrize("package", HOUSES)
 def test_every_module_is_in_a_room(package: str) -> None:
     entrances = {package, f"{package}.__main__"}  # these may use everything
     assert {room(name) for name in modules(package)} - entrances == set(floor_of(package))
 
 
-@pytest.mark.parametrize("package", PYTHON)
+@pytest.mark.parametrize("package", HOUSES)
 def test_imports_go_down(package: str) -> None:
     floors = floor_of(package)
     up = [
@@ -158,7 +161,7 @@ def test_imports_go_down(package: str) -> None:
     assert up == []
 
 
-@pytest.mark.parametrize("package", PYTHON)
+@pytest.mark.parametrize("package", HOUSES)
 def test_modules_form_no_circle(package: str) -> None:
     edges: dict[str, set[str]] = {}
     for arrow in arrows(package):
@@ -173,6 +176,11 @@ def test_a_circle_is_found() -> None:
 
 def test_posemamba_knows_nothing_above_it() -> None:
     assert [a for a in arrows("posemamba") if a.target.startswith("pmexport")] == []
+
+
+@pytest.mark.parametrize("package", PYTHON)
+def test_what_is_installed_knows_no_benchmark(package: str) -> None:
+    assert [a for a in arrows(package) if a.target.startswith("benchmarks")] == []
 
 
 @pytest.mark.parametrize("guarded", GUARDED)

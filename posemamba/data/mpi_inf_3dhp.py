@@ -84,7 +84,11 @@ def read_test(path: str | os.PathLike[str]) -> list[Recording]:
 
 
 def read_train(path: str | os.PathLike[str]) -> list[Recording]:
-    """The training sequences, each from every camera; as :func:`read_test`."""
+    """The training sequences, each from every camera; as :func:`read_test`.
+
+    Raises:
+        InputError: not ``data_train_3dhp.npz``, or a camera without its arrays.
+    """
     path = Path(path)
     found = []
     for name, part in _sequences(path).items():

@@ -20,7 +20,11 @@ Indices = npt.NDArray[np.int64]
 
 
 def recordings(sources: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Runs of equal names: name, first row, and the row after the last."""
+    """Runs of equal names: name, first row, and the row after the last.
+
+    Raises:
+        InputError: no rows, or names that are no list.
+    """
     names = np.asarray(sources)
     if names.ndim != 1 or not len(names):
         raise InputError(f"sources have shape {names.shape}: give one name per frame")
@@ -65,6 +69,9 @@ def centred_rows(length: int, frames: int) -> Indices:
 
     Returns:
         (length, frames) row numbers; column ``(frames - 1) // 2`` is the frame itself.
+
+    Raises:
+        InputError: fewer than one frame of either.
     """
     if length < 1 or frames < 1:
         raise InputError(

@@ -10,25 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from posemamba.scan.operands import Operands
 
-def scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-) -> tuple[Tensor, Tensor]:
+
+def scan(given: Operands) -> tuple[Tensor, Tensor]:
     """As :func:`posemamba.mamba.selective_scan.selective_scan_fn`, whose checks came before.
 
     Returns:
         ``y`` (batch, d, L) in the type of ``u``, and the last state (batch, d, N), complex.
     """
-    given = [t for t in (u, delta, A, B, C, D, z, delta_bias) if t is not None]
-    wide = any(t.dtype in (torch.float64, torch.complex128) for t in given)
+    u, delta, A, B, C, D, z, delta_bias, delta_softplus, _ = given
+    wide = any(t.dtype in (torch.float64, torch.complex128) for _, t in given.tensors())
     work = torch.float64 if wide else torch.float32
     rates = A.to(torch.complex128 if wide else torch.complex64)
     x, dt = u.to(work), delta.to(work)

@@ -19,6 +19,7 @@ from posemamba.mamba.selective_scan import (
     directional_scan,
     selective_scan_fn,
 )
+from posemamba.scan.operands import Operands
 
 _SILU = ("silu", "swish")
 
@@ -97,7 +98,7 @@ def gated_branch(
     delta = F.linear(dt, dt_proj[0]).transpose(1, 2)
     B, C = (t.transpose(1, 2).unsqueeze(1) for t in (b, c))
     bias = None if dt_proj[1] is None else at_least_float32(dt_proj[1])
-    return directional_scan(u, delta, A, B, C, D, z, bias, True, [int(reverse)])
+    return directional_scan(Operands(u, delta, A, B, C, D, z, bias, True, [int(reverse)]))
 
 
 def mamba_inner_fn_no_out_proj(

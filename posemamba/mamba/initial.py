@@ -26,6 +26,9 @@ def step_projection(
         floor: no step size is below it.
         kind: ``random`` or ``constant``, of the weight.
         scale: of the weight's range.
+
+    Raises:
+        InputError: another kind.
     """
     layer = nn.Linear(rank, channels)
     bound = rank**-0.5 * scale

@@ -18,9 +18,8 @@ are PyTorch's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +29,7 @@ from posemamba.mamba import complex_scan
 from posemamba.native import scan_ops_v2
 from posemamba.native.structs import SCAN_SIZES
 from posemamba.scan import chunked
+from posemamba.scan.operands import Operands
 
 _NATIVE_TYPES = (torch.float32, torch.float16)
 _REAL_TYPES = (*_NATIVE_TYPES, torch.bfloat16, torch.float64)
@@ -38,33 +38,6 @@ MOST_STATES = SCAN_SIZES["d_state"] or 0
 """Of version 1 of the operator; version 2 takes more."""
 _ACTIVATIONS = ("u", "delta", "B", "C", "z")
 _plain = False  # a global, which torch.compile guards on; it cannot trace a ContextVar
-
-
-class Operands(NamedTuple):
-    """What a scan is given, as :func:`selective_scan_fn` takes it."""
-
-    u: Tensor
-    delta: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None = None
-    z: Tensor | None = None
-    delta_bias: Tensor | None = None
-    delta_softplus: bool = False
-
-    def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Those that are there, with their names."""
-        for name, value in zip(self._fields, self, strict=True):
-            if isinstance(value, Tensor):
-                yield name, value
-
-    def to(self, dtype: torch.dtype, names: Sequence[str] | None = None) -> Operands:
-        """With tensors of another type: those that are named, or all."""
-        cast: dict[str, Any] = {
-            name: t.to(dtype) for name, t in self.tensors() if names is None or name in names
-        }
-        return self._replace(**cast)
 
 
 @contextmanager
@@ -117,7 +90,7 @@ def selective_scan_fn(
             "selective_scan_fn with a complex A cannot be exported: the operator has none"
         )
     if A.is_complex():
-        y, last = complex_scan.scan(*given)
+        y, last = complex_scan.scan(given)
         return (y, last) if return_last_state else y
     wide = any(t.dtype == torch.float64 for _, t in given.tensors())
     work = torch.float64 if wide else torch.float32
@@ -126,47 +99,29 @@ def selective_scan_fn(
     else:
         B, C = _same_groups(*(t.unsqueeze(1) if t.ndim == 3 else t for t in (B, C)))
         given = given._replace(B=B, C=C)
-        y, state = _scan(given, [0] * B.shape[1], return_last_state, work)
+        y, state = _scan(given, return_last_state, work)
     y = y.to(u.dtype)
     return y if state is None else (y, state)
 
 
-def directional_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    reverse: Sequence[int],
-) -> Tensor:
+def directional_scan(given: Operands) -> Tensor:
     """The scan with a direction a group, as :func:`posemamba.scan.reference.selective_scan`."""
-    work = torch.float64 if u.dtype == torch.float64 else torch.float32
-    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
-    return _scan(given, reverse, False, work)[0].to(u.dtype)
+    work = torch.float64 if given.u.dtype == torch.float64 else torch.float32
+    return _scan(given, False, work)[0].to(given.u.dtype)
 
 
-def _scan(
-    given: Operands, reverse: Sequence[int], with_state: bool, work: torch.dtype
-) -> tuple[Tensor, Tensor | None]:
+def _scan(given: Operands, with_state: bool, work: torch.dtype) -> tuple[Tensor, Tensor | None]:
     """B and C (batch, groups, N, L); y in the type of ``u`` or wider."""
     exporting = torch.compiler.is_exporting()
     if (with_state and not exporting) or work == torch.float64 or not _is_native(given):
-        y, state = chunked.selective_scan_and_state(*given.to(work), reverse)
+        y, state = chunked.selective_scan_and_state(given.to(work))
         return y, state if with_state else None
     types = {t.dtype for name, t in given.tensors() if name in _ACTIVATIONS}
     if len(types) > 1 or types.isdisjoint(_NATIVE_TYPES):
         given = given.to(work, _ACTIVATIONS)
     if with_state:  # of an export: the operator of version 2 gives the state
-        u, delta, A, B, C, D, z, delta_bias, delta_softplus = given
-        found: tuple[Tensor, Tensor] = scan_ops_v2.selective_scan_v2(
-            u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse
-        )
-        return found
-    return scan_ops_v2.stateless_scan(*given, reverse), None
+        return scan_ops_v2.scan_from_zero(given)
+    return scan_ops_v2.stateless_scan(given), None
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -199,7 +154,7 @@ def _constant_projections(
     The recurrence is linear in ``u B`` and its output in the state, so B goes into the input, and C
     weighs the states outside the scan. That takes N times the memory.
     """
-    u, delta, A, B, C, D, z, delta_bias, delta_softplus = given.to(work)
+    u, delta, A, B, C, D, z, delta_bias, delta_softplus, _ = given.to(work)
     batch, rows, length = u.shape
     count = A.shape[1]
 
@@ -219,7 +174,7 @@ def _constant_projections(
         delta_bias=None if delta_bias is None else delta_bias.repeat_interleave(count),
         delta_softplus=delta_softplus,
     )
-    states, last = _scan(each_state, [0], with_state, work)
+    states, last = _scan(each_state, with_state, work)
     y = (states.reshape(batch, rows, count, length) * per_channel(C)).sum(2)
     if D is not None:
         y = y + D[:, None] * u

@@ -16,6 +16,7 @@ from posemamba.errors import InputError
 from posemamba.model.forks import ScanWeights, StepBias, Visit, fused_scan, split_walks
 from posemamba.native import scan_ops_v2
 from posemamba.scan import chunked, indexed, mamba_ssm, reference
+from posemamba.scan.operands import Operands, Scan
 
 #: How a model computes its scan; nothing falls back silently. ``fused``: one native op.
 #: ``generic``: gather, the native Mamba-1 scan, merge. ``mamba-ssm``: the same around the CUDA scan
@@ -23,6 +24,14 @@ from posemamba.scan import chunked, indexed, mamba_ssm, reference
 #: To train, choose ``fused``; the others are there to compare. Both plain ones take float64.
 ScanBackend = Literal["fused", "generic", "mamba-ssm", "chunked", "reference"]
 SCAN_BACKENDS: tuple[ScanBackend, ...] = ("fused", "generic", "mamba-ssm", "chunked", "reference")
+
+#: What scans the directions outside the fused operator.
+_SCANS: dict[str, Scan] = {
+    "generic": scan_ops_v2.stateless_scan,
+    "mamba-ssm": mamba_ssm.selective_scan,
+    "chunked": chunked.selective_scan,
+    "reference": reference.selective_scan,
+}
 
 _DT_MIN, _DT_MAX = 1e-3, 0.1  # range of the initial step sizes (Mamba, section 3.6)
 
@@ -185,8 +194,7 @@ class SpatioTemporalScan(nn.Module):
                 f"scan='{self.scan}' with the official limb gradient or mamba-ssm walks every "
                 "joint once, without resets: choose scan='chunked' and the true gradient"
             )
-        plain = {"chunked": chunked.selective_scan, "reference": reference.selective_scan}
-        scan = plain.get(self.scan, scan_ops_v2.stateless_scan)
+        scan = _SCANS.get(self.scan, scan_ops_v2.stateless_scan)
         y = indexed.cross_selective_scan(x, x_dbl, *weights, *visit.tables(x), scan=scan)
         return visit.leave_tables(y)
 
@@ -197,7 +205,6 @@ class SpatioTemporalScan(nn.Module):
         if not walk.on_grid:
             return self._table_scan(visit, x, x_dbl, weights)
         x, x_dbl = visit.enter(x), visit.enter(x_dbl)
-        reverse = list(walk.reverse)
         plain = self.scan in ("chunked", "reference")
         if x.dtype != torch.float64 and (plain or self.scan == "mamba-ssm"):
             x, x_dbl = x.float(), x_dbl.float()
@@ -207,15 +214,13 @@ class SpatioTemporalScan(nn.Module):
         u, delta, B, C = reference.directional_inputs(
             x, x_dbl, weights.dt_weight, self.d_state, walk, limb_source, visit.limbs
         )
-        rates, skip = weights.A.flatten(0, 1), weights.D.flatten()  # (K * d_inner, N or nothing)
-        bias = weights.dt_bias.flatten()
-        if self.scan == "generic":
-            y = scan_ops_v2.stateless_scan(u, delta, rates, B, C, skip, None, bias, True, reverse)
-        elif self.scan == "mamba-ssm":
-            y = mamba_ssm.selective_scan(u, delta, rates, B, C, skip, bias, reverse)
-        else:
-            scan = chunked if self.scan == "chunked" else reference
-            y = scan.selective_scan(u, delta, rates, B, C, skip, None, bias, True, reverse)
+        given = Operands(
+            *(u, delta, weights.A.flatten(0, 1), B, C, weights.D.flatten()),
+            delta_bias=weights.dt_bias.flatten(),
+            delta_softplus=True,
+            reverse=list(walk.reverse),
+        )
+        y = _SCANS[self.scan](given)
         return visit.leave(reference.merge_directions(y, walk.order, x.shape[1], x.shape[2]))
 
 

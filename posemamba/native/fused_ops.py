@@ -10,7 +10,7 @@ plain PyTorch compositions, which also say exactly what is computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,26 +100,37 @@ def _(x: Tensor, _taps: Tensor, _bias: Tensor, projection: Tensor) -> tuple[Tens
     return empty_scan_inputs(x, projection)
 
 
+class TailWeights(NamedTuple):
+    """What a block's tail has beside the scan, as :func:`block_tail` takes it."""
+
+    vectors: Tensor
+    matrices: Sequence[Tensor]
+    next_weights: Sequence[Tensor]
+    position: Tensor | None
+    epsilons: Sequence[float]
+
+
 def tail_params(
     scan: structs.CrossScanParams,
     z: Tensor,
     residual: Tensor,
-    vectors: Tensor,
-    matrices: Sequence[Tensor],
-    next_weights: Sequence[Tensor],
-    position: Tensor | None,
-    epsilons: Sequence[float],
+    weights: TailWeights,
     stream: Tensor,
     output: Tensor,
 ) -> structs.BlockTailParams:
-    out_proj, fc1, fc2 = matrices
-    out_epsilon, norm2_epsilon, shared_epsilon, next_epsilon = epsilons
+    """The launchers' parameters; ``z`` and ``residual`` as :func:`block_tail` takes them.
+
+    Args:
+        stream, output: where both results go.
+    """
+    out_proj, fc1, fc2 = weights.matrices
+    out_epsilon, norm2_epsilon, shared_epsilon, next_epsilon = weights.epsilons
     return structs.BlockTailParams(
         scan=scan,
-        **addresses(z=z, residual=residual, position=position, stream=stream),
-        **addresses(vectors=vectors, out_proj=out_proj, fc1=fc1, fc2=fc2),
+        **addresses(z=z, residual=residual, position=weights.position, stream=stream),
+        **addresses(vectors=weights.vectors, out_proj=out_proj, fc1=fc1, fc2=fc2),
         z_stride=row_stride(z),
-        next=_next(next_weights, next_epsilon, output),
+        next=_next(weights.next_weights, next_epsilon, output),
         d_model=residual.shape[3],
         out_epsilon=out_epsilon,
         norm2_epsilon=norm2_epsilon,
@@ -172,9 +183,8 @@ def block_tail(
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
     inputs = CrossInputs(u, u.shape[3], x_dbl, x_dbl.shape[3], scan_weights)
     scan = cross_scan_params(inputs, d_state, dt_rank, walk, half_sums=half_sums)
-    params = tail_params(
-        scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
-    )
+    weights = TailWeights(vectors, matrices, next_weights, position, epsilons)
+    params = tail_params(scan, z, residual, weights, stream, output)
     workspace = cuda_workspace("cross_scan", scan, u.device)
     launch_cuda("block_tail", params, u.device, LIMITS, workspace.data_ptr())
     return stream, output
@@ -211,19 +221,9 @@ def _(
 
 
 @block_tail.register_fake
-def _(
-    u: Tensor,
-    x_dbl: Tensor,
-    z: Tensor,
-    residual: Tensor,
-    scan_weights: Sequence[Tensor],
-    vectors: Tensor,
-    matrices: Sequence[Tensor],
-    next_weights: Sequence[Tensor],
-    *_rest: object,
-) -> tuple[Tensor, Tensor]:
-    stream = torch.empty_like(residual)
-    return stream, _empty_next(next_weights, stream)
+def _(*inputs: Any) -> tuple[Tensor, Tensor]:
+    residual, next_weights = inputs[3], inputs[7]
+    return torch.empty_like(residual), _empty_next(next_weights, residual)
 
 
 @torch.library.custom_op("posemamba::embed", mutates_args=(), device_types="cuda")
@@ -280,11 +280,11 @@ def _(
 def _(
     keypoints_2d: Tensor,
     weight: Tensor,
-    bias: Tensor,
-    joint_position: Tensor,
-    next_norm: Tensor,
+    _bias: Tensor,
+    _joint_position: Tensor,
+    _next_norm: Tensor,
     next_weights: Sequence[Tensor],
-    epsilon: float,
+    _epsilon: float,
 ) -> tuple[Tensor, Tensor]:
     stream = keypoints_2d.new_empty((*keypoints_2d.shape[:-1], weight.shape[0]))
     return stream, _empty_next(next_weights, stream)

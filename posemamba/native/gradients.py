@@ -15,7 +15,8 @@ from torch import Tensor
 
 from posemamba.native import structs
 from posemamba.native.launch import addresses, launch_scan, position_rows
-from posemamba.native.scan_params import CrossInputs, ScanInputs, cross_scan_params, scan_params
+from posemamba.native.scan_params import CrossInputs, cross_scan_params, scan_params
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import Walk
 
 #: Device types whose gradients are native kernels; on others the scan is recomputed in PyTorch.
@@ -120,14 +121,15 @@ def selective_scan_backward(
     z = None if z is None else z.contiguous()
     A = _weight(A)
     D, delta_bias = (None if t is None else _weight(t) for t in (D, delta_bias))
-    inputs = ScanInputs(u, delta, A, B, C, D, delta_bias, z)
+    inputs = (u, delta, A, B, C, D, delta_bias, z)
     if not u.numel():
         return tuple(u.new_empty(0) if t is None else torch.zeros_like(t) for t in inputs)  # type: ignore[return-value]
     found = tuple(u.new_empty(0) if t is None else torch.empty_like(t) for t in inputs)
+    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
     names = ("du", "ddelta", "dA", "dB", "dC", "dD", "d_delta_bias", "dz")
     params = _sized(
         structs.ScanBackwardParams,
-        forward=scan_params(inputs, delta_softplus, reverse),
+        forward=scan_params(given),
         **addresses(dy=dy, **dict(zip(names, found, strict=True))),
     )
     launch_scan("scan_backward", params, u.device)

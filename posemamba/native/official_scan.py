@@ -22,6 +22,7 @@ from posemamba.native.scan_ops import (
 )
 from posemamba.scan import chunked, reference
 from posemamba.scan.once import Context
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import Walk
 
 
@@ -75,10 +76,13 @@ def _plain(*values: Any) -> Tensor:
     x, x_dbl, limb_dbl = x.float(), x_dbl.float(), limb_dbl.float()
     inputs = (x, x_dbl, dt_weight.float(), d_state, walk, (x.detach(), limb_dbl))
     u, delta, B, C = reference.directional_inputs(*inputs)
-    y = chunked.selective_scan(
-        *(u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True),
-        walk.reverse,
+    given = Operands(
+        *(u, delta, A.flatten(0, 1), B, C, D.flatten()),
+        delta_bias=dt_bias.flatten(),
+        delta_softplus=True,
+        reverse=walk.reverse,
     )
+    y = chunked.selective_scan(given)
     return reference.merge_directions(y, walk.order, x.shape[1], x.shape[2]).to(values[0].dtype)
 
 

@@ -22,7 +22,6 @@ from posemamba.native.gradients import (
 )
 from posemamba.native.launch import launch_scan, require_axes
 from posemamba.native.scan_params import (
-    ScanInputs,
     cross_inputs,
     cross_scan_params,
     scan_inputs,
@@ -30,6 +29,7 @@ from posemamba.native.scan_params import (
 )
 from posemamba.scan import chunked, reference
 from posemamba.scan.once import Context, taken_once
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import Walk
 from posemamba.text import plural
 
@@ -119,17 +119,17 @@ def selective_scan(
 ) -> Tensor:
     """The Mamba-1 scan; :func:`posemamba.mamba.selective_scan_fn` has mamba-ssm's signature.
 
-    Shapes as :func:`posemamba.scan.reference.selective_scan`. Activations are float32 or float16,
+    Shapes as :class:`posemamba.scan.operands.Operands`. Activations are float32 or float16,
     all of one type; ``A``, ``D`` and ``delta_bias`` float32, or narrower.
 
     Raises:
         InputError: a dtype or size the kernels do not take, tensors that do not fit each other, or
             the native library is missing.
     """
-    given = ScanInputs(u, delta, A, B, C, D, delta_bias, z)
-    inputs = scan_inputs("selective_scan", given, reverse)
+    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
+    inputs = scan_inputs("selective_scan", given)
     y = torch.empty_like(inputs.u)
-    params = scan_params(inputs, delta_softplus, reverse, y)
+    params = scan_params(inputs, y)
     if y.numel():
         launch_scan("scan", params, u.device)
     return y
@@ -188,9 +188,8 @@ def _cross_reference(*values: Any) -> Tensor:
 
 def _scan_reference(*values: Any) -> Tensor:
     u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse = values
-    return chunked.selective_scan(
-        u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse)
-    )
+    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
+    return chunked.selective_scan(given)
 
 
 def of_inputs(

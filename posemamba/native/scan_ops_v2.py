@@ -24,9 +24,10 @@ from posemamba.native.launch import (
     require_types,
 )
 from posemamba.native.scan_ops import recomputed_gradients
-from posemamba.native.scan_params import ScanInputs, cross_inputs, scan_inputs, scan_params
+from posemamba.native.scan_params import cross_inputs, scan_inputs, scan_params
 from posemamba.scan import chunked, indexed, reference
 from posemamba.scan.once import Context
+from posemamba.scan.operands import Operands
 
 _CROSS, _SCAN = "cross_selective_scan_v2", "selective_scan_v2"
 
@@ -138,8 +139,8 @@ def selective_scan_v2(
     On a CPU, float32, the pieces of a sequence give the bits of one long scan wherever it is cut.
 
     Args:
-        u, delta, A, B, C, D, delta_bias, z: as
-            :func:`posemamba.scan.reference.selective_scan`; ``N`` up to 256.
+        u, delta, A, B, C, D, delta_bias, z: as :class:`posemamba.scan.operands.Operands`; ``N``
+            up to 256.
         initial_state: (batch, groups * channels, N) float32, before a group's first step in its
             direction; None for zero.
         reverse: per group, 1 to run from the last step to the first.
@@ -151,7 +152,8 @@ def selective_scan_v2(
     Raises:
         InputError: as :func:`posemamba.native.scan_ops.selective_scan`.
     """
-    inputs = scan_inputs(_SCAN, ScanInputs(u, delta, A, B, C, D, delta_bias, z), reverse)
+    given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
+    inputs = scan_inputs(_SCAN, given)
     state_shape = (u.shape[0], *A.shape)
     if initial_state is not None:
         require_shapes(_SCAN, u, {"initial_state": (initial_state, state_shape)})
@@ -159,7 +161,7 @@ def selective_scan_v2(
         initial_state = initial_state.to(torch.float32).contiguous()
     y = torch.empty_like(inputs.u)
     final_state = torch.empty(state_shape, dtype=torch.float32, device=u.device)
-    scan = scan_params(inputs, delta_softplus, reverse, y)
+    scan = scan_params(inputs, y)
     params = structs.StatefulScanParams(
         scan=scan, **addresses(initial_state=initial_state, final_state=final_state)
     )
@@ -174,28 +176,24 @@ def _(u: Tensor, _delta: Tensor, A: Tensor, *_args: Any) -> tuple[Tensor, Tensor
     return u.new_empty(u.shape), state
 
 
-def stateless_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    z: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    reverse: Sequence[int],
-) -> Tensor:
+def stateless_scan(given: Operands) -> Tensor:
     """As :func:`posemamba.scan.reference.selective_scan`, by whichever version has the sizes."""
     most = structs.SCAN_SIZES["d_state"]
-    if most is not None and A.shape[1] <= most:
-        first: Tensor = scan_ops.selective_scan(
-            u, delta, A, B, C, D, delta_bias, z, delta_softplus, reverse
-        )
-        return first
-    inputs = (u, delta, A, B, C, D, delta_bias, z, None, delta_softplus, reverse)
-    y: Tensor = selective_scan_v2(*inputs)[0]
-    return y
+    if most is not None and given.A.shape[1] <= most:
+        y: Tensor = scan_ops.selective_scan(**_named(given))
+        return y
+    return scan_from_zero(given)[0]
+
+
+def scan_from_zero(given: Operands) -> tuple[Tensor, Tensor]:
+    """:func:`selective_scan_v2` without an initial state."""
+    found: tuple[Tensor, Tensor] = selective_scan_v2(**_named(given), initial_state=None)
+    return found
+
+
+def _named(given: Operands) -> dict[str, Any]:
+    """The operators' arguments, which have a direction for every group."""
+    return given._asdict() | {"reverse": given.reverse or [0] * given.B.shape[1]}
 
 
 def _save_inputs(ctx: Context, inputs: tuple[Any, ...], output: object) -> None:
@@ -218,10 +216,10 @@ def _scan_backward(
 ) -> tuple[Any, ...]:
     def plain(*values: Any) -> tuple[Tensor, ...]:
         u, delta, A, B, C, D, delta_bias, z, initial_state, delta_softplus, reverse = values
-        inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
+        given = Operands(u, delta, A, B, C, D, z, delta_bias, delta_softplus, list(reverse))
         if initial_state is None:  # in chunks: much faster
-            return chunked.selective_scan_and_state(*inputs)
-        return reference.stateful_scan(*inputs, initial_state=initial_state)
+            return chunked.selective_scan_and_state(given)
+        return reference.stateful_scan(given, initial_state)
 
     return recomputed_gradients(ctx, [grad, state_grad], plain)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from posemamba.native.launch import (
     require_shapes,
     require_types,
 )
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import Walk
 from posemamba.text import plural
 
@@ -74,25 +75,14 @@ def cross_inputs(
     return CrossInputs(*position_rows(x), *position_rows(x_dbl), wide)
 
 
-class ScanInputs(NamedTuple):
-    """What a Mamba-1 scan reads: all contiguous, ``A``, ``D`` and ``delta_bias`` float32."""
-
-    u: Tensor
-    delta: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None
-    delta_bias: Tensor | None
-    z: Tensor | None
-
-
-def scan_inputs(op: str, given: ScanInputs, reverse: Sequence[int]) -> ScanInputs:
-    """The tensors of either version of ``selective_scan``, as the kernels take them.
+def scan_inputs(op: str, given: Operands) -> Operands:
+    """What either version of ``selective_scan`` reads, as the kernels take it.
 
     Args:
         op: for messages.
-        given: shapes as :func:`posemamba.scan.reference.selective_scan`.
+
+    Returns:
+        the same, all contiguous, ``A``, ``D`` and ``delta_bias`` float32.
 
     Raises:
         InputError: shapes or types that do not fit each other.
@@ -101,7 +91,7 @@ def scan_inputs(op: str, given: ScanInputs, reverse: Sequence[int]) -> ScanInput
     require_axes(op, "u", u, 3)
     require_axes(op, "A", A, 2)
     batch, rows, length = u.shape
-    groups, state = len(reverse), A.shape[1]
+    groups, state = len(given.reverse), A.shape[1]
     if groups == 0 or rows % groups:
         raise InputError(
             f"posemamba::{op}: {plural(rows, 'channel')} cannot be split into the "
@@ -117,14 +107,15 @@ def scan_inputs(op: str, given: ScanInputs, reverse: Sequence[int]) -> ScanInput
         "delta_bias": (rows,),
         "z": (batch, rows, length),
     }
-    there = {name: t for name, t in given._asdict().items() if t is not None}
+    there = dict(given.tensors())
     require_shapes(op, u, {name: (t, expected[name]) for name, t in there.items()})
     weights = ("A", "D", "delta_bias")
     fixed: dict[str, Tensor] = {name: there.pop(name) for name in weights if name in there}
     require_types(op, there, fixed)
     laid_out = {name: t.contiguous() for name, t in there.items()}
     wide = {name: t.to(torch.float32).contiguous() for name, t in fixed.items()}
-    return given._replace(**laid_out, **wide)
+    changed: dict[str, Any] = laid_out | wide
+    return given._replace(**changed)
 
 
 def cross_scan_params(
@@ -153,20 +144,17 @@ def cross_scan_params(
     )
 
 
-def scan_params(
-    given: ScanInputs, delta_softplus: bool, reverse: Sequence[int], y: Tensor | None = None
-) -> structs.ScanParams:
-    """The launchers' parameters; arguments as
-    :func:`posemamba.native.scan_ops.selective_scan`."""
+def scan_params(given: Operands, y: Tensor | None = None) -> structs.ScanParams:
+    """The launchers' parameters of what :func:`scan_inputs` gave."""
     batch, rows, length = given.u.shape
     return structs.ScanParams(
-        **addresses(**given._asdict(), y=y),
+        **addresses(**dict(given.tensors()), y=y),
         batch=batch,
         length=length,
-        groups=len(reverse),
-        channels=rows // len(reverse),
+        groups=len(given.reverse),
+        channels=rows // len(given.reverse),
         d_state=given.A.shape[1],
-        delta_softplus=int(delta_softplus),
+        delta_softplus=int(given.delta_softplus),
         dtype=dtype_code(given.u, "selective_scan"),
-        reverse=structs.directions(reverse),
+        reverse=structs.directions(given.reverse),
     )

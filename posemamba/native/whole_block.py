@@ -13,6 +13,7 @@ from torch import Tensor
 from posemamba.errors import InputError
 from posemamba.native.fused_ops import (
     LIMITS,
+    TailWeights,
     block_tail,
     conv_params,
     conv_proj,
@@ -31,11 +32,7 @@ def launch_block(
     output: Tensor,
     conv_weights: Sequence[Tensor],
     scan_weights: Sequence[Tensor],
-    vectors: Tensor,
-    matrices: Sequence[Tensor],
-    next_weights: Sequence[Tensor],
-    position: Tensor | None,
-    epsilons: Sequence[float],
+    tail_weights: TailWeights,
     d_state: int,
     dt_rank: int,
     walk: Walk,
@@ -56,9 +53,7 @@ def launch_block(
     conv = conv_params(x, taps, bias, projection, u, x_dbl)
     inputs = CrossInputs(u, inner, x_dbl, x_dbl.shape[3], scan_weights)
     scan = cross_scan_params(inputs, d_state, dt_rank, walk, half_sums=half_sums)
-    tail = tail_params(
-        scan, z, residual, vectors, matrices, next_weights, position, epsilons, stream, output
-    )
+    tail = tail_params(scan, z, residual, tail_weights, stream, output)
     workspace = cuda_workspace("cross_scan", scan, xz.device)
     launch_cuda("block", conv, xz.device, LIMITS, ctypes.addressof(tail), workspace.data_ptr())
 
@@ -108,9 +103,9 @@ def block(
     """
     output = _output_of(next_weights, xz, poses_3d)
     walk = Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index))
-    weights = (conv_weights, scan_weights, vectors, matrices, next_weights)
-    sizes = (d_state, dt_rank)
-    launch_block(xz, stream, stream, output, *weights, position, epsilons, *sizes, walk, half_sums)
+    tail = TailWeights(vectors, matrices, next_weights, position, epsilons)
+    given = (conv_weights, scan_weights, tail, d_state, dt_rank, walk)
+    launch_block(xz, stream, stream, output, *given, half_sums)
 
 
 @block.register_kernel("cpu")

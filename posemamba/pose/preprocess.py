@@ -59,38 +59,16 @@ def normalize_2d(points_px: npt.ArrayLike, width: float, height: float) -> Array
     Raises:
         InputError: an image without area, or a last dimension that is not 2.
     """
-    given = _points(points_px, 2)
+    given = _points(points_px)
     _check_image(width, height)
     return _like(_exact(given) / width * 2.0 - np.array([1.0, height / width]), given)
 
 
 def denormalize_2d(keypoints_2d: npt.ArrayLike, width: float, height: float) -> Array:
     """The network's units to pixels, the inverse of :func:`normalize_2d`."""
-    given = _points(keypoints_2d, 2)
+    given = _points(keypoints_2d)
     _check_image(width, height)
     return _like((_exact(given) + np.array([1.0, height / width])) * (width / 2.0), given)
-
-
-def denormalize_3d(poses_3d: npt.ArrayLike, width: float, height: float) -> Array:
-    """Poses in the network's units to pixels: xy as in 2D, z times ``width / 2``.
-
-    Multiply by the clip's millimetres per pixel (Human3.6M's ``2.5d_factor``) for millimetres, and
-    take the root off there: as the labels, a pose whose root is 0 sits in the image's middle.
-
-    Args:
-        poses_3d: (..., 3).
-        width: image width in pixels.
-        height: image height in pixels.
-
-    Returns:
-        (..., 3), float32 if the input is, else float64.
-
-    Raises:
-        InputError: an image without area, or a last dimension that is not 3.
-    """
-    given = _points(poses_3d, 3)
-    _check_image(width, height)
-    return _like((_exact(given) + np.array([1.0, height / width, 0.0])) * (width / 2.0), given)
 
 
 def resample(sequence: npt.ArrayLike, frames: int, *, linear: bool = True) -> Array:
@@ -202,6 +180,9 @@ def flip(values: _Values) -> _Values:
 
     Returns:
         a new array or tensor of the same shape and type.
+
+    Raises:
+        InputError: another shape, or numbers without a sign.
     """
     if len(values.shape) < 2 or values.shape[-2] != NUM_JOINTS:
         raise InputError(f"cannot flip shape {tuple(values.shape)}: expected (..., 17, channels)")
@@ -232,10 +213,10 @@ def flip_tta(fn: Callable[[_Values], _Values], keypoints_2d: _Values) -> _Values
     return poses
 
 
-def _points(values: npt.ArrayLike, channels: int) -> Array:
+def _points(values: npt.ArrayLike) -> Array:
     result = real_numbers(values, "points")
-    if result.ndim == 0 or result.shape[-1] != channels:
-        raise InputError(f"points have shape {result.shape}: expected (..., {channels})")
+    if result.ndim == 0 or result.shape[-1] != 2:
+        raise InputError(f"points have shape {result.shape}: expected (..., 2)")
     return result
 
 

@@ -11,69 +11,49 @@ overflows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from posemamba.scan.operands import Operands
 from posemamba.scan.recurrence import recurrence
 from posemamba.scan.reference import flip_groups
 
 
-def selective_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    reverse: Sequence[int] | None = None,
-) -> Tensor:
+def selective_scan(given: Operands) -> Tensor:
     """As :func:`posemamba.scan.reference.selective_scan`, to rounding.
 
     Second derivatives exist on a GPU only. There, a few tensors of (batch, groups * channels, L, N)
     are held while gradients are wanted; on a CPU, the states at the chunks' starts.
     """
-    return selective_scan_and_state(u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)[0]
+    return selective_scan_and_state(given)[0]
 
 
-def selective_scan_and_state(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    reverse: Sequence[int] | None = None,
-) -> tuple[Tensor, Tensor]:
+def selective_scan_and_state(given: Operands) -> tuple[Tensor, Tensor]:
     """:func:`selective_scan`, and the state after each channel's last step.
 
     Returns:
         the output, and (batch, groups * channels, N) in float32, or float64 if ``u`` is.
     """
-    work = torch.float64 if u.dtype == torch.float64 else torch.float32
-    groups = B.shape[1]
-    flipped = [flip_groups(t, reverse, groups).to(work) for t in (u, delta, B, C)]
-    dt = flipped[1]
-    if delta_bias is not None:
-        dt = dt + delta_bias.to(work)[:, None]
-    if delta_softplus:
+    work = torch.float64 if given.u.dtype == torch.float64 else torch.float32
+    wide = given.to(work)
+    groups = wide.B.shape[1]
+    u, dt, B, C = (
+        flip_groups(t, wide.reverse, groups) for t in (wide.u, wide.delta, wide.B, wide.C)
+    )
+    if wide.delta_bias is not None:
+        dt = dt + wide.delta_bias[:, None]
+    if wide.delta_softplus:
         dt = F.softplus(dt)
     scan = recurrence if u.device.type == "cpu" else _side_by_side
-    y, state = scan(flipped[0] * dt, dt, A.to(work), flipped[2], flipped[3])
-    if D is not None:
-        y = y + D.to(work)[:, None] * flipped[0]
-    y = flip_groups(y, reverse, groups)
-    if z is not None:
-        y = y * F.silu(z.to(y.dtype))
-    return y.to(u.dtype), state
+    y, state = scan(u * dt, dt, wide.A, B, C)
+    if wide.D is not None:
+        y = y + wide.D[:, None] * u
+    y = flip_groups(y, wide.reverse, groups)
+    if wide.z is not None:
+        y = y * F.silu(wide.z)
+    return y.to(given.u.dtype), state
 
 
 def _side_by_side(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:

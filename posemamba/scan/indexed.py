@@ -6,14 +6,13 @@ those of :mod:`posemamba.scan.reference`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from posemamba.errors import InputError
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands, Scan
 
 
 def cross_selective_scan(
@@ -27,12 +26,12 @@ def cross_selective_scan(
     neighbour_index: Tensor | None = None,
     reset_length: Tensor | None = None,
     *,
-    scan: Callable[..., Tensor] = reference.selective_scan,
+    scan: Scan = reference.selective_scan,
 ) -> Tensor:
     """The operator, spelled out; arguments as the native one.
 
     Args:
-        scan: what computes a direction, as :func:`posemamba.scan.reference.selective_scan`.
+        scan: what computes a direction.
 
     Raises:
         InputError: an index out of range.
@@ -88,7 +87,7 @@ def _read(grid: Tensor, visits: Tensor, limbs: Tensor | None) -> Tensor:
 
 
 def _direction(
-    scan: Callable[..., Tensor],
+    scan: Scan,
     u: Tensor,
     dt: Tensor,
     A: Tensor,
@@ -105,7 +104,7 @@ def _direction(
     piece = reset if 0 < reset < steps else steps
     cut = [_pieces(t, piece) for t in (u, dt, B, C)]  # (batch * pieces, channels, piece)
     A, D = A.to(u.dtype), D.to(u.dtype)
-    y = scan(cut[0], cut[1], A, cut[2][:, None], cut[3][:, None], D, None, None, False, [0])
+    y = scan(Operands(cut[0], cut[1], A, cut[2][:, None], cut[3][:, None], D))
     return y.transpose(1, 2).reshape(u.shape[0], -1, u.shape[2])[:, :steps]
 
 

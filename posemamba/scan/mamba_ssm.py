@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from posemamba.errors import InputError
+from posemamba.scan.operands import Operands
 from posemamba.scan.reference import flip_groups
 
+#: What goes along the steps.
+_SEQUENCES = ("u", "delta", "B", "C", "z")
 
-def selective_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor,
-    delta_bias: Tensor,
-    reverse: Sequence[int],
-) -> Tensor:
+
+def selective_scan(given: Operands) -> Tensor:
     """``mamba_ssm.ops.selective_scan_interface.selective_scan_fn`` with reversible groups.
-
-    Shapes as :func:`posemamba.scan.reference.selective_scan`; softplus is applied to ``delta``.
 
     Raises:
         InputError: mamba-ssm is not installed.
@@ -34,10 +25,13 @@ def selective_scan(
             f"scan='mamba-ssm' needs the mamba-ssm package ({error}): "
             "install it with pip install '.[mamba]', or choose another scan"
         ) from None
-    groups = B.shape[1]
+    groups = given.B.shape[1]
     # The kernel walks forward only and wants unit stride along the steps.
-    u, delta, B, C = (flip_groups(t, reverse, groups).contiguous() for t in (u, delta, B, C))
-    y: Tensor = selective_scan_fn(
-        u, delta, A.float(), B, C, D.float(), None, delta_bias.float(), True
-    )
-    return flip_groups(y, reverse, groups)
+    tensors = {
+        name: flip_groups(t, given.reverse, groups).contiguous()
+        if name in _SEQUENCES
+        else t.float()
+        for name, t in given.tensors()
+    }
+    y: Tensor = selective_scan_fn(**tensors, delta_softplus=given.delta_softplus)
+    return flip_groups(y, given.reverse, groups)

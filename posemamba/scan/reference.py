@@ -13,59 +13,28 @@ Every faster implementation in this project is tested against it. Glossary, afte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from posemamba.scan.operands import Operands, Scan
 from posemamba.scan.walk import arrange, restore
 from posemamba.scan_order import Walk
 
 
-def selective_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    reverse: Sequence[int] | None = None,
-) -> Tensor:
+def selective_scan(given: Operands) -> Tensor:
     """Mamba-1 selective scan: ``h = exp(delta A) h + delta B u``; ``y = C h + D u``.
-
-    Args:
-        u, delta, z: (batch, groups * channels, L).
-        A: (groups * channels, N).
-        B, C: (batch, groups, N, L).
-        D, delta_bias: (groups * channels,), float.
-        delta_softplus: apply softplus (the identity above 20) after adding the bias.
-        reverse: per group, 1 to run from the last step to the first. None: all forward.
 
     Returns:
         (batch, groups * channels, L), dtype of ``u``. The interior is float32, or float64 when
         ``u`` is float64.
     """
-    inputs = (u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse)
-    return stateful_scan(*inputs)[0]
+    return stateful_scan(given)[0]
 
 
-def stateful_scan(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None = None,
-    z: Tensor | None = None,
-    delta_bias: Tensor | None = None,
-    delta_softplus: bool = False,
-    reverse: Sequence[int] | None = None,
-    initial_state: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+def stateful_scan(given: Operands, initial_state: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """:func:`selective_scan` from a state to a state.
 
     Args:
@@ -76,55 +45,42 @@ def stateful_scan(
         the output, and the state after the last step (batch, groups * channels, N) in the type of
         the interior.
     """
-    groups = B.shape[1]
-    steps = [flip_groups(t, reverse, groups) for t in (u, delta, B, C)]
-    y, state = _scan_forward(
-        *(steps[0], steps[1], A, steps[2], steps[3], D, delta_bias, delta_softplus, initial_state)
+    work = torch.float64 if given.u.dtype == torch.float64 else torch.float32
+    wide = given.to(work)
+    groups = wide.B.shape[1]
+    u, delta, B, C = (
+        flip_groups(t, wide.reverse, groups) for t in (wide.u, wide.delta, wide.B, wide.C)
     )
-    y = flip_groups(y, reverse, groups)  # (batch, groups * channels, L)
-    if z is not None:
-        y = y * F.silu(z.to(y.dtype))
-    return y.to(u.dtype), state
-
-
-def flip_groups(tensor: Tensor, reverse: Sequence[int] | None, groups: int) -> Tensor:
-    """Reverse time in the marked groups of (batch, groups * c, L) or (batch, groups, N, L)."""
-    if reverse is None or not any(reverse):
-        return tensor
-    parts = tensor.chunk(groups, dim=1)
-    return torch.cat([p.flip(-1) if r else p for p, r in zip(parts, reverse, strict=True)], dim=1)
-
-
-def _scan_forward(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    initial_state: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    work = torch.float64 if u.dtype == torch.float64 else torch.float32
-    u, delta, A, B, C = (t.to(work) for t in (u, delta, A, B, C))
-    channels = u.shape[1] // B.shape[1]
-    if delta_bias is not None:
-        delta = delta + delta_bias.to(work)[:, None]
-    if delta_softplus:
+    channels = u.shape[1] // groups
+    if wide.delta_bias is not None:
+        delta = delta + wide.delta_bias[:, None]
+    if wide.delta_softplus:
         delta = F.softplus(delta)  # torch's threshold is 20, as in the authors' kernel
     B = B.repeat_interleave(channels, dim=1)  # (batch, groups * channels, N, L)
     C = C.repeat_interleave(channels, dim=1)
-    state = u.new_zeros(u.shape[0], u.shape[1], A.shape[1])  # (batch, groups * channels, N)
+    state = u.new_zeros(u.shape[0], u.shape[1], wide.A.shape[1])  # (batch, groups * channels, N)
     if initial_state is not None:
         state = initial_state.to(work)
     outputs = []
     for step in range(u.shape[2]):
         dt = delta[:, :, step, None]  # (batch, groups * channels, 1)
-        state = torch.exp(dt * A) * state + dt * u[:, :, step, None] * B[..., step]
+        state = torch.exp(dt * wide.A) * state + dt * u[:, :, step, None] * B[..., step]
         outputs.append((state * C[..., step]).sum(-1))
     y = torch.stack(outputs, dim=-1) if outputs else torch.zeros_like(u)
-    return (y if D is None else y + D.to(work)[:, None] * u), state
+    if wide.D is not None:
+        y = y + wide.D[:, None] * u
+    y = flip_groups(y, wide.reverse, groups)  # (batch, groups * channels, L)
+    if wide.z is not None:
+        y = y * F.silu(wide.z)
+    return y.to(given.u.dtype), state
+
+
+def flip_groups(tensor: Tensor, reverse: Sequence[int], groups: int) -> Tensor:
+    """Reverse time in the marked groups of (batch, groups * c, L) or (batch, groups, N, L)."""
+    if not any(reverse):
+        return tensor
+    parts = tensor.chunk(groups, dim=1)
+    return torch.cat([p.flip(-1) if r else p for p, r in zip(parts, reverse, strict=True)], dim=1)
 
 
 def directional_inputs(
@@ -206,14 +162,14 @@ def cross_selective_scan(
     limb_mask: Sequence[int],
     limb_index: Sequence[int],
     *,
-    scan: Callable[..., Tensor] = selective_scan,
+    scan: Scan = selective_scan,
 ) -> Tensor:
     """The fused operator, spelled out.
 
     Arguments as :func:`posemamba.native.scan_ops.cross_selective_scan`.
 
     Args:
-        scan: what computes the directions, as :func:`selective_scan`.
+        scan: what computes the directions.
     """
     work = torch.float64 if x.dtype == torch.float64 else torch.float32
     u, delta, B, C = directional_inputs(
@@ -223,5 +179,10 @@ def cross_selective_scan(
         d_state,
         Walk(tuple(order), tuple(reverse), tuple(limb_mask), tuple(limb_index)),
     )
-    y = scan(u, delta, A.flatten(0, 1), B, C, D.flatten(), None, dt_bias.flatten(), True, reverse)
-    return merge_directions(y, order, x.shape[1], x.shape[2]).to(x.dtype)
+    given = Operands(
+        *(u, delta, A.flatten(0, 1), B, C, D.flatten()),
+        delta_bias=dt_bias.flatten(),
+        delta_softplus=True,
+        reverse=reverse,
+    )
+    return merge_directions(scan(given), order, x.shape[1], x.shape[2]).to(x.dtype)

@@ -174,7 +174,11 @@ class TrainConfig:
             raise InputError("cuda_graph with amp fp16: the loss scaler reads the GPU; use bf16")
 
     def model_config(self) -> PoseMambaConfig:
-        """The network to train."""
+        """The network to train.
+
+        Raises:
+            InputError: no such variant, or sizes that no network has.
+        """
         if self.variant.upper() not in VARIANTS:
             raise InputError(f"unknown variant '{self.variant}': use {', '.join(VARIANTS)}")
         depth, d_model = VARIANTS[self.variant.upper()]

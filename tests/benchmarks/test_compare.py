@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,11 +12,8 @@ from typing import Any
 import pytest
 from places import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import compare_table
-import gpu_compare
-from compare_cells import COMPILED, FLOW, MOTIONBERT, ORT, SUMS, TORCH, Cell, plan
+from benchmarks.compare import run, table
+from benchmarks.compare.cells import COMPILED, FLOW, MOTIONBERT, ORT, SUMS, TORCH, Cell, plan
 
 REPORTS = ROOT / "reports"
 ROW = {"ms": 2.0, "best_ms": 1.9, "calls": 7, "gpu_ms": 1.96, "beyond_weights_mib": 500}
@@ -44,9 +40,9 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ran(cells: list[Cell], to: Path, budget: float = 100.0) -> dict[str, Any]:
-    assert gpu_compare.run_all(cells, gpu_compare.Places(to, to), budget, None, serve) == 0
+    assert run.run_all(cells, run.Places(to, to), budget, None, serve) == 0
     report: dict[str, Any] = json.loads((to / "compare.json").read_text(encoding="utf-8"))
-    assert (to / "compare.md").read_text(encoding="utf-8") == compare_table.markdown(report)
+    assert (to / "compare.md").read_text(encoding="utf-8") == table.markdown(report)
     return report
 
 
@@ -62,7 +58,7 @@ def test_a_lost_row_costs_no_other(
     network: str, why: str, answered: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the process is lost, the next row's is a new one, whose first answer it is."""
-    monkeypatch.setattr(gpu_compare, "ROW_SECONDS", 2.0)
+    monkeypatch.setattr(run, "ROW_SECONDS", 2.0)
     cells = [Cell("L", 1, TORCH), Cell(network, 8, TORCH), Cell("L", 32, TORCH)]
     report = ran(cells, tmp_path)
     assert [(row["batch"], row["calls"]) for row in report["rows"]] == [(1, 2), (32, answered)]
@@ -90,7 +86,7 @@ def test_every_row_is_planned_once_and_what_decides_comes_first() -> None:
         for network, way in (("L", TORCH), ("L", ORT), (MOTIONBERT, COMPILED), ("L", FLOW))
         for _ in range(3)
     ]
-    assert {goal.cell for goal in compare_table.GOALS} <= set(cells)
+    assert {goal.cell for goal in table.GOALS} <= set(cells)
 
 
 def test_the_page_holds_each_row_against_what_was_asked() -> None:
@@ -106,7 +102,7 @@ def test_the_page_holds_each_row_against_what_was_asked() -> None:
     ]
     skipped = [vars(Cell("L", 1, TORCH, frames=27)) | {"why": "no answer"}]
     facts = {"date": "today", "torch": "2"}
-    text = compare_table.markdown({"environment": facts, "rows": rows, "skipped": skipped})
+    text = table.markdown({"environment": facts, "rows": rows, "skipped": skipped})
     for line in (
         "| L | 243 | 1 | PyTorch | 2.650 | 2.600 | 2.650 |  | 500 | 1.23 |",
         "| L, fp16-sums | 243 | 1 | PyTorch | 2.450 | 2.400 | 2.450 |  | 500 |  |",
@@ -126,4 +122,4 @@ def test_the_page_holds_each_row_against_what_was_asked() -> None:
 def test_the_committed_page_is_of_its_data() -> None:
     report = json.loads((REPORTS / "2026-11-30-gpu-compare.json").read_text(encoding="utf-8"))
     page = (REPORTS / "2026-11-30-gpu-compare.md").read_text(encoding="utf-8")
-    assert compare_table.markdown(report) == page
+    assert table.markdown(report) == page

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from places import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import gpu_energy
-
+from benchmarks.networks import energy
 from pmexport.bench.measure import Times, Warmup
 from pmexport.bench.meters import Conditions
 from pmexport.bench.timed import Host, RuntimeTimes
@@ -33,12 +27,12 @@ def times(ms: float, conditions: Conditions | None) -> RuntimeTimes:
     )  # fmt: skip
 
 
-CELL = (gpu_energy.GRAPH, "L", 1)
+CELL = (energy.GRAPH, "L", 1)
 
 
 def test_what_the_work_adds_is_the_energy_without_the_idle_share() -> None:
-    row = gpu_energy.row(CELL, times(2.7, SEEN), 100.0, "no change")
-    assert dict(zip(gpu_energy._HEADER, row, strict=True)) == {
+    row = energy.row(CELL, times(2.7, SEEN), 100.0, "no change")
+    assert dict(zip(energy._HEADER, row, strict=True)) == {
         "": "L, PyTorch, CUDA graph", "batch": "1", "p50 ms": "2.700", "p95": "2.700",
         "p99": "2.700", "frames/s": "90,000", "W": "400", "mJ per frame": "8.000",
         "less idle": "6.000", "clock MHz": "1755 to 1980", "C": "61", "CV %": "0.0",
@@ -47,19 +41,19 @@ def test_what_the_work_adds_is_the_energy_without_the_idle_share() -> None:
 
 
 def test_without_a_meter_there_are_no_figures() -> None:
-    row = gpu_energy.row(CELL, times(2.7, None), None, "no change")
+    row = energy.row(CELL, times(2.7, None), None, "no change")
     assert row[6:11] == ["-"] * 5
 
 
 @pytest.mark.parametrize(("again", "verdict"), [(2.7, "no change"), (3.0, "slower")])
 def test_every_cell_is_held_against_itself(again: float, verdict: str) -> None:
-    found = gpu_energy.verdicts({CELL: times(2.7, SEEN)}, {CELL: times(again, SEEN)})
+    found = energy.verdicts({CELL: times(2.7, SEEN)}, {CELL: times(again, SEEN)})
     assert found[CELL].verdict == verdict
 
 
 def test_the_page_says_how_it_was_measured() -> None:
     machine = {"date": "2026-11-29", "nvidia_smi": "a GPU, 1 W", "torch": "2", "onnxruntime": None}
     record = {"environment": machine, "idle_w": 100.0, "frames": None, "meter": "nvml"}
-    page = gpu_energy.page(record, [gpu_energy.row(CELL, times(2.7, SEEN), 100.0, "")], ["a note"])
+    page = energy.page(record, [energy.row(CELL, times(2.7, SEEN), 100.0, "")], ["a note"])
     for words in ("2026-11-29", "a GPU, 1 W", "243 frames", "by nvml; idle 100 W", "- a note"):
         assert words in page

@@ -21,15 +21,15 @@ if [[ "$(basename "$0") $*" == *{hangs}* ]]; then sleep 100; fi
 PROGRAMS = ("nvidia-smi", "cmake", "compute-sanitizer", "nvcc", "stand-in-python")
 EVERYTHING = {
     "build": "cmake --build build/gpu",
-    "export": "gpu_ort.py export --variant L --precision fp16-sums",
-    "compare": "gpu_compare.py",
-    "cost": "gpu_forward.py --variants L --batches 1,2,4,8,16,32,64",
+    "export": "benchmarks.networks.ort export --variant L --precision fp16-sums",
+    "compare": "benchmarks.compare.run",
+    "cost": "benchmarks.networks.forward --variants L --batches 1,2,4,8,16,32,64",
     "tests": "-m pytest -v -m gpu",
     "ort": "tests/gpu/test_ort_cuda.py",
     "drift": "-m pmexport check",
     "trt": "tests/native/tensorrt",
     "sanitize": "compute-sanitizer --tool racecheck",
-    "resources": "kernel_resources.py",
+    "resources": "benchmarks.kernels.resources",
     "orin": "-B build/orin",
 }
 TIMED = ("compare", "cost", "export")
@@ -86,7 +86,7 @@ def test_it_runs_everything_and_keeps_timings_by_themselves(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", ["gpu_compare.py", "-m pytest", "compute-sanitizer", "cmake --build"]
+    "broken", ["benchmarks.compare.run", "-m pytest", "compute-sanitizer", "cmake --build"]
 )
 def test_what_fails_costs_itself_alone(tree: Path, broken: str) -> None:
     lines = call(tree, fails=broken)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from places import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import kernel_resources as resources
-from kernel_resources import ARCHITECTURES, Entry, Job
+from benchmarks.kernels import resources
+from benchmarks.kernels.resources import ARCHITECTURES, Entry, Job
 
 SAID = """
 ptxas info    : 0 bytes gmem

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
-from places import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import issue_slots
-import predict_block as predicted
-
+from benchmarks.block import issue_slots
+from benchmarks.block import predict as predicted
 from pmexport.bench.predict import CALIBRATED, DEVICES, Shape
 
 LOOP = """

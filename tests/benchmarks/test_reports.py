@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import pytest
 import torch
 from places import ROOT
 
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import gpu_ort
-import gpu_ort_report
-import motionbert
+from benchmarks.compare import motionbert
+from benchmarks.networks import ort, ort_report
 
 REPORTS = ROOT / "reports"
 #: Counted from the authors' layers; as float32 the 162 MB of their model zoo.
@@ -29,9 +25,9 @@ def read(name: str) -> dict[str, Any]:
 def test_end_to_end_report_is_of_its_data() -> None:
     report = read("2026-11-24-gpu-end-to-end.json")
     text = (REPORTS / "2026-11-24-gpu-end-to-end.md").read_text(encoding="utf-8")
-    assert gpu_ort_report.markdown(report) == text
+    assert ort_report.markdown(report) == text
     drawing = (REPORTS / "2026-11-24-gpu-end-to-end.svg").read_text(encoding="utf-8")
-    assert gpu_ort_report.svg(report) == drawing
+    assert ort_report.svg(report) == drawing
 
 
 def test_end_to_end_report_has_every_cell() -> None:
@@ -42,7 +38,7 @@ def test_end_to_end_report_has_every_cell() -> None:
         for variant in "SBLX"
         for batch in (1, 8, 32)
         for precision in ("fp16", "fp32")
-        for way in gpu_ort.WAYS
+        for way in ort.WAYS
     }
     assert cells == wanted
     assert report["skipped"] == []
@@ -54,7 +50,7 @@ def test_skipped_cells_and_notes_are_told() -> None:
     cell = {"variant": "X", "batch": 32, "precision": "fp32", "way": "torch eager"}
     report["skipped"] = [{**cell, "why": "out of memory"}]
     report["notes"] = ["A machine in a cupboard."]
-    text = gpu_ort_report.markdown(report)
+    text = ort_report.markdown(report)
     assert "- out of memory: X x32 fp32 torch eager\n" in text
     assert "\nA machine in a cupboard.\n" in text
 

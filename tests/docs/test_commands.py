@@ -3,9 +3,9 @@
 README and every page of the site are read from top to bottom. The ``$`` lines of ``console`` blocks
 and the ``python`` blocks run in order, one new folder and one clean environment a page, and the
 page fails on the first that fails. The folder holds what a reader would have: the checkout's
-``posemamba/assets`` and ``export/examples``, a checkpoint ``tiny.pth.tr`` and keypoints
-``clips.npz``. Other lines of a ``console`` block are output. A line that ends in ``# exits 1`` or
-``# exits 2`` must do so.
+``posemamba/assets`` and ``export/examples``, and what stands for a reader's own files: a checkpoint
+``tiny.pth.tr`` and keypoints ``clips.npz``. Other lines of a ``console`` block are output. A line
+that ends in ``# exits 1`` or ``# exits 2`` must do so.
 
 What cannot run here has its reason above it, where a reader sees it as well:
 ``<!-- not run here: needs a GPU -->``.
@@ -107,6 +107,14 @@ def test_commands_run(page: Path, tmp_path: Path, home: Path) -> None:
         assert done.returncode == step.code, f"{page.name}: {step.text}\n{done.stdout}{done.stderr}"
         if step.python and page.name == "README.md":
             assert done.stdout, "README's Python prints poses"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_tells_what_its_reader_must_bring(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    commands = " ".join(step.text for step in steps(text))
+    for name in ("tiny.pth.tr", "clips.npz"):
+        assert name not in commands or f"`{name}`" in text, f"nobody has {name}"
 
 
 def test_harness_finds_what_to_run() -> None:

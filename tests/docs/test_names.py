@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-PAGES = [ROOT / "README.md"]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 PAGES += [page for name in ("docs", "deploy") for page in sorted((ROOT / name).rglob("*.md"))]
 _DOTTED = re.compile(r"`((?:posemamba|pmexport|posemamba_runtime)(?:\.\w+)+)(?:\([^`]*\))?`")
 _FOLDERS = (

@@ -29,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from posemamba.native import fused_ops, packing, whole_block
+from posemamba.native.fused_ops import TailWeights
 from posemamba.native.whole_block import launch_block
 from posemamba.scan_order import Walk
 
@@ -92,9 +93,10 @@ class BlockCase:
         output = torch.empty_like(xz) if shape is None else residual.new_empty(shape)
         stream = torch.empty_like(residual)
         weights = [weight.to("cuda") for weight in self.conv_weights]
-        *shared, order, reverse, limb_mask, limb_index = self.arguments("cuda")
-        walk = Walk(order, reverse, limb_mask, limb_index)  # type: ignore[arg-type]
-        launch_block(xz, residual, stream, output, weights, *shared, walk)  # type: ignore[arg-type]
+        scan_weights, *shared = self.arguments("cuda")
+        tail, sizes, walk = TailWeights(*shared[:5]), shared[5:7], Walk(*shared[7:])  # type: ignore[arg-type]
+        given = (weights, scan_weights, tail, *sizes, walk)
+        launch_block(xz, residual, stream, output, *given)  # type: ignore[arg-type]
         return stream, output
 
     def exact(self) -> tuple[Tensor, Tensor]:

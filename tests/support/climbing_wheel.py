@@ -31,7 +31,7 @@ def figure(frames: int = FRAMES) -> npt.NDArray[np.float32]:
 
     Rows that nothing may read are far away.
     """
-    still = np.full((climbing.NUM_SOURCE_JOINTS, 3), 1e6)
+    still = np.full((53, 3), 1e6)
     for name, row in climbing.SOURCE_JOINTS.values():
         still[row] = FIGURE[name]
     still[4] = SKULL

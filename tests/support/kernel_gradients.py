@@ -18,6 +18,7 @@ from torch import Tensor
 
 from posemamba.native.structs import CrossScanBackwardParams, ScanBackwardParams
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import Walk
 
 Gradients = dict[str, np.ndarray]
@@ -130,9 +131,13 @@ def cross_oracle(
              limb: Tensor | None = None) -> Tensor:  # fmt: skip
         source = None if limb is None else (x.detach(), limb)
         u, delta, B, C = reference.directional_inputs(x, x_dbl, weight, A.shape[2], walk, source)
-        y = reference.selective_scan(
-            u, delta, A.flatten(0, 1), B, C, D.flatten(), None, bias.flatten(), True, walk.reverse
+        given = Operands(
+            *(u, delta, A.flatten(0, 1), B, C, D.flatten()),
+            delta_bias=bias.flatten(),
+            delta_softplus=True,
+            reverse=walk.reverse,
         )
+        y = reference.selective_scan(given)
         return reference.merge_directions(y, walk.order, x.shape[1], x.shape[2])
 
     inputs = {name: getattr(case, name) for name in CROSS}
@@ -150,9 +155,7 @@ def scan_oracle(case: ScanCase, dy: np.ndarray, dtype: torch.dtype) -> Gradients
     def scan(*tensors: Tensor) -> Tensor:
         named = dict.fromkeys(SCAN) | dict(zip(given, tensors, strict=True))
         return reference.selective_scan(
-            *(named[name] for name in ("u", "delta", "A", "B", "C", "D", "z", "delta_bias")),
-            case.delta_softplus,
-            reverse,
+            Operands(**named, delta_softplus=case.delta_softplus, reverse=reverse)
         )
 
     return _gradients(scan, given, dy, dtype)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from pmexport import custom_op_library
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import get_scan_order
 from posemamba.skeleton import LIMB_INDEX
 
@@ -115,7 +116,7 @@ def scan_expected(inputs: Arrays) -> npt.NDArray[np.float64]:
     t = {n: torch.from_numpy(a.astype(np.float64)) for n, a in inputs.items()}
     u, delta, A, B, C = (t[n] for n in SCAN_INPUTS[:5])
     y = reference.selective_scan(
-        u, delta, A, B, C, t.get("D"), t.get("z"), t.get("delta_bias"), True, [0, 1]
+        Operands(u, delta, A, B, C, t.get("D"), t.get("z"), t.get("delta_bias"), True, [0, 1])
     )
     return y.numpy()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 HOST_BOUND_SHARE = 0.25
@@ -68,12 +67,7 @@ class Idle:
         self._start = self._clock()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         seconds = self._clock() - self._start
         after = self._account()
         if self._before is None or after is None or seconds <= 0:

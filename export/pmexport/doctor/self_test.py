@@ -50,6 +50,7 @@ def try_torch_op() -> SelfTest:
 
 
 def try_onnx_op() -> SelfTest:
+    """ONNX Runtime runs our operator on a bundled vector, on the CPU."""
     name = "ONNX Runtime op"
     try:
         import onnxruntime as ort

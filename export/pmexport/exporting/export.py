@@ -215,6 +215,9 @@ def onnx_of(
     Args:
         inputs, outputs: names of the graph's, in order; None for the exporter's own.
         name: of the graph.
+
+    Raises:
+        RuntimeError: PyTorch's exporter gave nothing.
     """
     exported = torch.onnx.export(
         program,

@@ -83,7 +83,6 @@ RECORDINGS = (
 HELD_OUT_CLIMBS = ("climb_4",)
 """Another body (limbs up to 12 mm longer or shorter) on lower boxes, much of it on all fours."""
 
-NUM_SOURCE_JOINTS = 53
 #: Source joint of each of the 17 that is one: a row of (frames, 53, 3). Nose and head are not.
 SOURCE_JOINTS: dict[str, tuple[str, int]] = {
     "root": ("Hips", 0),  # exactly between the two "UpLeg"

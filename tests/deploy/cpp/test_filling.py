@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from policy_oracle import Oracle, Settings, stand_in_network
 from runtime_api import BAD_ARGUMENT, NOT_READY, Lifter, RuntimeFailure, Stream
-from stream_driving import Array, assert_poses, drive, recording
+from stream_driving import ATOL, Array, assert_poses, drive, recording
 
-ATOL = 2e-6
 ALL = (1 << 17) - 1
 SIZE = {"keypoints": "h36m17", "width": 1920, "height": 1080}
 

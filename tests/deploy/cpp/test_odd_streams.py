@@ -13,9 +13,8 @@ from policy_oracle import Oracle, Settings, stand_in_network
 from resampling_oracle import resampled
 from runtime_api import BAD_ARGUMENT, NOT_READY, Lifter, RuntimeFailure, Stream
 from runtime_failures import fails
-from stream_driving import Array, assert_poses, drive, recording, with_holes
+from stream_driving import ATOL, Array, assert_poses, drive, recording, with_holes
 
-ATOL = 2e-6
 FRAMES = 60
 SIZE = {"keypoints": "h36m17", "width": 1920, "height": 1080}
 INT64 = np.iinfo(np.int64)

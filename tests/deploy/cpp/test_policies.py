@@ -10,10 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from policy_oracle import Oracle, Settings, stand_in_network
 from runtime_api import Lifter
-from stream_driving import assert_poses, drive, recording, with_holes
-
-#: float32 poses of size 1 and the float32 sums of the stand-in network.
-ATOL = 2e-6
+from stream_driving import ATOL, assert_poses, drive, recording, with_holes
 
 BASE: dict[str, Any] = {"window": 9}
 POLICIES: tuple[dict[str, Any], ...] = (

@@ -21,8 +21,8 @@ from posemamba.model.network import PoseMamba
 from posemamba.pose.clips import bundled_clips
 from posemamba.pose.preprocess import denormalize_2d, normalize_2d
 
-#: What the issue asks for. Measured: at most 2e-6.
-ATOL = 1e-4
+#: What every fp32 model is held to. Measured: at most 2e-6.
+ATOL = 2e-5
 CLIPS = tuple(bundled_clips())
 
 

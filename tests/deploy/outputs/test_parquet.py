@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
+import pyarrow.parquet as parquet
 from motions import motion
 
 from posemamba_runtime.outputs import write
-
-parquet = pytest.importorskip("pyarrow.parquet")
 
 SAME = ("person", "timestamp", "poses_3d", "filled", "keypoints_2d", "root_estimate")
 COLUMNS = {**dict(zip(SAME, SAME, strict=True)), "frame": "frames", "timestamp": "timestamps"}

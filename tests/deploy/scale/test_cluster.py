@@ -6,9 +6,10 @@ import json
 import subprocess
 from pathlib import Path
 
+import pyarrow.parquet as parquet
 import pytest
-import ray_archive
 
+from benchmarks.scale import archive
 from posemamba_runtime.cli import main
 
 RECORDINGS, FRAMES = 150, 30
@@ -17,13 +18,13 @@ RECORDINGS, FRAMES = 150, 30
 @pytest.mark.slow
 def test_nothing_is_lost_when_processes_die(model: Path, tmp_path: Path) -> None:
     source, output, alone = tmp_path / "in", tmp_path / "out", tmp_path / "alone"
-    ray_archive.make_archive(source, RECORDINGS, FRAMES)
-    survived = ray_archive.kill_and_resume(model, source, output, RECORDINGS)
+    archive.make_archive(source, RECORDINGS, FRAMES)
+    survived = archive.kill_and_resume(model, source, output, RECORDINGS)
     assert survived.code == 0, survived.second_run
     assert f"There already: {survived.before_kill}" in survived.second_run
     # Byte for byte: the same reader, window, batch and writer, on one thread each.
-    ray_archive.one_process(model, source, alone, threads=1)
-    assert ray_archive.outputs(output) == ray_archive.outputs(alone)
+    archive.one_process(model, source, alone, threads=1)
+    assert archive.outputs(output) == archive.outputs(alone)
     lines = (output / "_lifted.jsonl").read_text("utf-8").splitlines()
     names = [json.loads(line)["recording"] for line in lines]
     assert len(names) == len(set(names)) == RECORDINGS, "every recording once"
@@ -31,9 +32,9 @@ def test_nothing_is_lost_when_processes_die(model: Path, tmp_path: Path) -> None
 
 def test_a_damaged_recording_stops_no_other(model: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "in", tmp_path / "out"
-    ray_archive.make_archive(source, 3, 20)
+    archive.make_archive(source, 3, 20)
     (source / "broken.json").write_text('[{"image_id"', encoding="utf-8")
-    command = ray_archive.lift_command(model, source, output, "--to", "parquet", "--ray")
+    command = archive.lift_command(model, source, output, "--to", "parquet", "--ray")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "Lifted: 3 recordings" in done.stdout
@@ -43,7 +44,6 @@ def test_a_damaged_recording_stops_no_other(model: Path, tmp_path: Path) -> None
     assert made == ["r00000.parquet", "r00001.parquet", "r00002.parquet"]
     assert list(output.rglob(".*")) == []
 
-    parquet = pytest.importorskip("pyarrow.parquet")
     table = parquet.read_table(output)  # the ledger is no part of it
     assert table.num_rows == 3 * 20
     assert len(set(table["recording"].to_pylist())) == 3
@@ -57,7 +57,7 @@ def test_a_damaged_recording_stops_no_other(model: Path, tmp_path: Path) -> None
 def test_no_ray_there(
     address: str, says: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ray_archive.make_archive(tmp_path / "in", 1, 5)
+    archive.make_archive(tmp_path / "in", 1, 5)
     words = ["lift", str(model), str(tmp_path / "in"), "-o", str(tmp_path / "out")]
     assert main([*words, "--ray", address]) == 2
     told = capsys.readouterr()

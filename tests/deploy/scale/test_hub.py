@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray_cameras import PERIOD, SIZE, movement
 
+from benchmarks.scale.cameras import PERIOD, SIZE, movement
 from posemamba_runtime import Lifter
 from posemamba_runtime.errors import BadArgument, Error
 from posemamba_runtime.keypoints.errors import InputError

@@ -1,6 +1,6 @@
 """``serve`` on Ray: cameras whose replica is killed come back; nothing is mixed or out of order.
 
-The same scenario runs with 64 cameras and for minutes in `benchmarks/ray_scale.py`.
+The same scenario runs with 64 cameras and for minutes in `benchmarks/scale/run.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import socket
 from pathlib import Path
 
-import ray_cameras
+from benchmarks.scale import cameras
 
 CAMERAS, RATE, SECONDS, WINDOW = 6, 10.0, 30.0, 9
 
@@ -20,17 +20,17 @@ def test_a_replica_that_is_killed_is_replaced(model: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
 
-    async def run() -> tuple[list[ray_cameras.Seen], int]:
-        killed = asyncio.ensure_future(ray_cameras.killing(port, SECONDS / 3))
-        return await ray_cameras.run_cameras(port, CAMERAS, RATE, SECONDS), await killed
+    async def run() -> tuple[list[cameras.Seen], int]:
+        killed = asyncio.ensure_future(cameras.killing(port, SECONDS / 3))
+        return await cameras.run_cameras(port, CAMERAS, RATE, SECONDS), await killed
 
     words = ("--cameras", str(CAMERAS), "--threads", "1", "--window", str(WINDOW), "--hop", "2")
-    with ray_cameras.server(model, port, *words, "--max-latency-ms", "5000") as health:
+    with cameras.server(model, port, *words, "--max-latency-ms", "5000") as health:
         seen, killed = asyncio.run(run())
         assert killed == health["process"]
-        assert ray_cameras.health(port)["process"] != killed
+        assert cameras.health(port)["process"] != killed
     assert all(one.connections >= 2 for one in seen), "every camera came back"
     assert all({row[0] for row in one.poses} >= {1, one.connections} for one in seen)
-    judged = ray_cameras.judge(model, WINDOW, seen)
+    judged = cameras.judge(model, WINDOW, seen)
     assert judged.out_of_order == judged.wrong == sum(one.strangers for one in seen) == 0
     assert judged.compared > CAMERAS * 10

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 from chromium import chromium
-from ray_archive import make_archive
-from ray_cameras import PERIOD, SIZE, movement
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from benchmarks.scale.archive import make_archive
+from benchmarks.scale.cameras import PERIOD, SIZE, movement
 from posemamba_runtime.cli import main
 from posemamba_runtime.errors import BadArgument
 from posemamba_runtime.scale.options import ServeOptions

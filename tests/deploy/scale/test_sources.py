@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import keypoint_files as files
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
 
 from posemamba_runtime.keypoints.errors import InputError
@@ -112,8 +114,6 @@ def test_a_long_list_with_one_name_twice_is_refused_at_once(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_table_holds_recordings_or_their_paths(tmp_path: Path, kept: bool) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     columns = {"path": ["/d/a.json", "/d/s/b.json", "/d/c.json"]}
     columns |= {"bytes": [b"A", b"B", b"C"]} if kept else {}
     table = tmp_path / "t.parquet"
@@ -130,8 +130,6 @@ def test_a_table_holds_recordings_or_their_paths(tmp_path: Path, kept: bool) -> 
 
 def test_a_folder_of_tables_is_one(tmp_path: Path) -> None:
     """As Spark, Ray and others write it."""
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     fill(tmp_path, "_SUCCESS")
     for part, rows in enumerate((["/d/a.json", "/d/b.json"], ["/d/s/c.json"])):
         table = arrow.table({"path": rows, "bytes": [row.encode() for row in rows]})
@@ -145,8 +143,6 @@ def test_a_folder_of_tables_is_one(tmp_path: Path) -> None:
 
 def test_a_row_group_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrow reads whole groups; a group for every row took hours of an archive of one group."""
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     table = tmp_path / "t.parquet"
     parquet.write_table(arrow.table({"path": list("abc"), "bytes": [b"a", b"b", b"c"]}), table)
     reads = []
@@ -170,8 +166,6 @@ def test_a_row_group_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
      ({"path": ["a\0b"]}, "without a name"), ({"path": ["a/../b", "b"]}, "twice")],
 )  # fmt: skip
 def test_tables_that_are_refused(tmp_path: Path, columns: dict[str, list[Any]], says: str) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
     with pytest.raises(InputError, match=says):
         find(str(tmp_path / "t.parquet"))

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import keypoint_files as files
+import pyarrow as arrow
+import pyarrow.parquet as parquet
 import pytest
-from ray_archive import make_archive, outputs
 
+from benchmarks.scale.archive import make_archive, outputs
 from posemamba_runtime.cli import main
 from posemamba_runtime.cli.archive import refuse_shared_outputs
 from posemamba_runtime.cli.summary import remarks
@@ -167,8 +169,6 @@ def test_a_model_that_is_another_file_stops_the_run(job: Job) -> None:
 
 
 def test_a_row_of_a_table_is_lifted_as_its_file(job: Job, tmp_path: Path) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     sources = [Path(item.source) for item in items(job)]
     columns = {"path": [f"/x/{p.parent.name}/{p.name}" for p in sources],
                "bytes": [p.read_bytes() for p in sources]}  # fmt: skip
@@ -179,8 +179,6 @@ def test_a_row_of_a_table_is_lifted_as_its_file(job: Job, tmp_path: Path) -> Non
 
 
 def test_a_row_that_is_damaged_is_named(job: Job, tmp_path: Path) -> None:
-    arrow = pytest.importorskip("pyarrow")
-    parquet = pytest.importorskip("pyarrow.parquet")
     columns = {"path": ["a.json", "b.json"], "bytes": [b'[{"x', None]}
     parquet.write_table(arrow.table(columns), tmp_path / "t.parquet")
     got = answers(job, find(str(tmp_path / "t.parquet")).items, [None, None])

@@ -92,7 +92,7 @@ def test_matches_oracle(library: ctypes.CDLL, name: str, dtype: str) -> None:
 def test_the_paper_s_sizes(
     library: ctypes.CDLL, chunks: int, d_inner: int, dt_rank: int, dtype: str
 ) -> None:
-    """The order of version 1 that the networks have, as benchmarks/gpu_version_2.py asks for it."""
+    """The order of version 1 that the networks have, as benchmarks/kernels/version_2.py asks."""
     order = v2.order_tables("global-local", 9)
     sizes = {"d_inner": d_inner, "dt_rank": dt_rank}
     check_case(library, v2.indexed_case(tables=order, **sizes, dtype=dtype), Tuning(0, chunks, 0))

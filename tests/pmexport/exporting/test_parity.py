@@ -24,6 +24,7 @@ from posemamba import PoseMamba, PoseMambaConfig
 from posemamba.checkpoint.read import load_checkpoint
 from posemamba.native import scan_ops as ops
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 
 MODES: tuple[OpsMode, ...] = ("fused", "generic", "standard")
 #: The project's promise for fp32: rounding of 459 steps and four blocks; about 1e-6 is measured.
@@ -55,7 +56,9 @@ class SelectiveScan(OpRun):
         u, delta, A, B, C, D, bias = (torch.from_numpy(a.copy()) for a in inputs)
         softplus, reverse = bool(attributes["delta_softplus"]), attributes["reverse"]
         return (
-            reference.selective_scan(u, delta, A, B, C, D, None, bias, softplus, reverse).numpy(),
+            reference.selective_scan(
+                Operands(u, delta, A, B, C, D, None, bias, softplus, reverse)
+            ).numpy(),
         )
 
 
@@ -214,7 +217,9 @@ def test_any_mamba_exports_with_the_translation_table(gated: bool, tmp_path: Pat
     names = [value.name for value in session.get_inputs()]
     feeds = dict(zip(names, (u.numpy(), delta.numpy(), B.numpy()), strict=True))
     expected = reference.selective_scan(
-        u, delta, network.A, B, B, torch.ones(6), u if gated else None, None, False, [0, 1]
+        Operands(
+            u, delta, network.A, B, B, torch.ones(6), u if gated else None, None, False, [0, 1]
+        )
     )
     (y,) = session.run(None, feeds)
     assert largest(y, expected.detach().numpy()) < TOLERANCE

@@ -21,6 +21,9 @@ from pmexport.ops import SS2D, Mamba, plain_pytorch, selective_scan_fn
 from pmexport.runtimes.session import open_any_session
 from posemamba.errors import InputError
 
+#: Of the largest value: what float32 loses in another order of sums. Measured: at most 1.4e-6.
+ROUNDING = 1e-5
+
 
 def run(path: Path, **inputs: Any) -> list[Any]:
     session = open_any_session(open_model(path), None, [CPU_PROVIDER])
@@ -104,7 +107,7 @@ def test_scans_of_every_kind(ops: OpsMode, tmp_path: Path) -> None:
             expected = network(given)
         for found, wanted in zip(run(path, x=given.numpy()), expected, strict=True):
             scale = max(1.0, float(wanted.abs().max()))
-            assert np.abs(found - wanted.numpy()).max() < 1e-5 * scale
+            assert np.abs(found - wanted.numpy()).max() < ROUNDING * scale
     nodes = [node.op_type for node in onnx.load(path).graph.node]
     assert nodes.count({"generic": "SelectiveScan", "standard": "Scan"}[ops]) == 8
 
@@ -141,7 +144,7 @@ def test_states_are_exported(ops: OpsMode, tmp_path: Path) -> None:
         assert len(found) == len(expected) == 6
         for one, wanted in zip(found, expected, strict=True):
             scale = max(1.0, float(wanted.abs().max()))
-            assert np.abs(one - wanted.numpy()).max() < 1e-5 * scale
+            assert np.abs(one - wanted.numpy()).max() < ROUNDING * scale
 
 
 class Complex(nn.Module):
@@ -188,7 +191,7 @@ def test_more_states_than_version_1_takes(ops: OpsMode, tmp_path: Path) -> None:
         with torch.no_grad(), plain_pytorch():
             expected = network(x).numpy()
         scale = max(1.0, np.abs(expected).max())
-        assert np.abs(run(path, x=x.numpy())[0] - expected).max() < 1e-5 * scale, name
+        assert np.abs(run(path, x=x.numpy())[0] - expected).max() < ROUNDING * scale, name
         nodes = [node for node in onnx.load(path).graph.node if node.op_type == "SelectiveScan"]
         versions = {a.s for node in nodes for a in node.attribute if a.name == "plugin_version"}
         assert versions == ({b"2"} if ops == "generic" else set())
@@ -210,7 +213,7 @@ def test_sizes_beyond_the_kernels_name_what_still_works(
     (found,) = run(exported(network, x, tmp_path, "standard"), x=x.numpy())
     with torch.no_grad(), plain_pytorch():
         expected = network(x).numpy()
-    assert np.abs(found - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())
+    assert np.abs(found - expected).max() < ROUNDING * max(1.0, np.abs(expected).max())
 
 
 @pytest.mark.parametrize(("states", "version"), [(64, "1"), (65, "2"), (256, "2")])
@@ -224,4 +227,4 @@ def test_more_states_are_version_2(states: int, version: str, tmp_path: Path) ->
     with torch.no_grad(), plain_pytorch():
         expected = network(other).numpy()
     # Sums over more states: rounding grows with what is summed.
-    assert np.abs(found - expected).max() < 1e-5 * max(1.0, np.abs(expected).max())
+    assert np.abs(found - expected).max() < ROUNDING * max(1.0, np.abs(expected).max())

@@ -12,13 +12,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from click.testing import CliRunner, Result
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2 as protocol
 
 from pmexport.cli.main import cli
 from pmexport.format.files import file_sha256
-
-protocol = pytest.importorskip("tritonclient.grpc.model_config_pb2")
-
-from google.protobuf import text_format  # noqa: E402 (where the client is, protobuf is)
 
 Triton = Callable[..., Result]
 

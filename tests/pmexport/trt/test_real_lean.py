@@ -24,7 +24,7 @@ from pmexport.libraries import plugin_path
 
 MODULE = "tensorrt_lean_bindings"
 FAKE = Path(__file__).parent / "fake" / "tensorrt" / "__init__.py"
-SCRIPT = ROOT / "benchmarks" / "gpu_tensorrt_lean.py"
+SCRIPT = ROOT / "benchmarks" / "machine" / "tensorrt_lean.py"
 #: Methods that run an engine: of the stand-in's classes, all that the real ones have.
 CLASSES = ("Runtime", "ICudaEngine", "IExecutionContext")
 
@@ -60,7 +60,7 @@ def test_the_module_is_imported_and_takes_the_plugin(steps: dict[str, Any]) -> N
 def test_without_a_gpu_it_is_refused_before_tensorrt(steps: dict[str, Any]) -> None:
     """TensorRT's own Runtime is a null pointer here and would end the process."""
     if steps["gpu"]["ok"]:
-        pytest.skip("a GPU is here: benchmarks/gpu_tensorrt_lean.py tells of it")
+        pytest.skip("a GPU is here: benchmarks/machine/tensorrt_lean.py tells of it")
     for name in ("memory", "broken"):
         assert steps[name]["ok"] is False
         assert "signal" not in steps[name]["why"]

@@ -16,6 +16,10 @@ from posemamba.mamba import SS2D, Mamba, plain_pytorch
 from posemamba.mamba.norms import RMSNorm
 from posemamba.mamba.residual import Block, SimpleBlock
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
+
+#: Of the largest value: what float32 loses in another order of sums. Measured: at most 1.4e-6.
+ROUNDING = 1e-5
 
 
 def shaken(block: nn.Module) -> nn.Module:
@@ -56,7 +60,7 @@ def test_the_authors_gradients() -> None:
     for name, wanted in expected.items():
         gradient = found[name]
         assert gradient is not None
-        assert np.abs(gradient.numpy() - wanted).max() < 1e-5 * np.abs(wanted).max(), name
+        assert np.abs(gradient.numpy() - wanted).max() < ROUNDING * np.abs(wanted).max(), name
 
 
 def mamba_by_formula(block: nn.Module, x: Tensor) -> Tensor:
@@ -74,10 +78,11 @@ def mamba_by_formula(block: nn.Module, x: Tensor) -> Tensor:
         A = -p[f"A{suffix}_log"].exp()
         rank = p[f"dt_proj{suffix}.weight"].shape[1]
         steps = (p[f"x_proj{suffix}.weight"] @ u).split([rank, A.shape[1], A.shape[1]], 1)
-        y = reference.selective_scan(
+        given = Operands(
             u, p[f"dt_proj{suffix}.weight"] @ steps[0], A, steps[1][:, None], steps[2][:, None],
             p[f"D{suffix}"], z, p[f"dt_proj{suffix}.bias"], True,
         )  # fmt: skip
+        y = reference.selective_scan(given)
         total = total + (y.flip(2) if suffix else y)
     y = F.linear(total.transpose(1, 2), p["out_proj.weight"], p.get("out_proj.bias"))
     return y * p["gamma"] if "gamma" in p else y
@@ -107,7 +112,7 @@ def test_mamba_equals_its_formula(name: str, length: int) -> None:
     x = torch.randn(2, length, 18)
     with torch.no_grad():
         expected = mamba_by_formula(block, x)
-        assert (block(x) - expected).abs().max() < 1e-5 * expected.abs().max()
+        assert (block(x) - expected).abs().max() < ROUNDING * expected.abs().max()
 
 
 def ss2d_by_formula(block: SS2D, x: Tensor, kind: str, gate: str) -> Tensor:
@@ -136,10 +141,11 @@ def ss2d_by_formula(block: SS2D, x: Tensor, kind: str, gate: str) -> Tensor:
         seen = flat[:, :, walk]
         weight, state = p["dt_projs_weight"][k], rates.shape[2]
         steps = (p["x_proj_weight"][k] @ seen).split([weight.shape[1], state, state], 1)
-        y = reference.selective_scan(
+        given = Operands(
             seen, weight @ steps[0], -rates[k].exp(), steps[1][:, None], steps[2][:, None],
             skips[k], None, p["dt_projs_bias"][k], True,
         )  # fmt: skip
+        y = reference.selective_scan(given)
         total[:, :, walk] += y
     y = torch.unflatten(total.transpose(1, 2), 1, (rows, columns))
     if "out_norm.weight" in p:
@@ -172,7 +178,7 @@ def test_ss2d_equals_its_formula(name: str, size: tuple[int, int]) -> None:
     x = torch.randn(2, *size, 12)
     with torch.no_grad():
         expected = ss2d_by_formula(block, x, kind, gate)
-        assert (block(x) - expected).abs().max() < 1e-5 * expected.abs().max()
+        assert (block(x) - expected).abs().max() < ROUNDING * expected.abs().max()
 
 
 def test_channels_first_is_the_same_function() -> None:
@@ -263,4 +269,4 @@ def test_a_compiler_trains_what_eager_trains(kind: str) -> None:
     compiled = torch.compile(block, fullgraph=True, backend="aot_eager")
     found = torch.autograd.grad(compiled(x).square().sum(), weights)
     for one, other in zip(found, expected, strict=True):
-        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+        assert (one - other).abs().max() <= ROUNDING * other.abs().max()

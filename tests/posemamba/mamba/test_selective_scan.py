@@ -146,9 +146,9 @@ def test_the_native_kernel_is_used_where_it_can_be(monkeypatch: pytest.MonkeyPat
     calls: list[torch.dtype] = []
     native = scan_ops.selective_scan
 
-    def watched(u: Tensor, *rest: Any) -> Tensor:
-        calls.append(u.dtype)
-        return native(u, *rest)
+    def watched(**given: Any) -> Tensor:
+        calls.append(given["u"].dtype)
+        return native(**given)
 
     monkeypatch.setattr(scan_ops, "selective_scan", watched)
     for name in ("everything", "half", "brain", "constant B", "nothing", "B has groups"):

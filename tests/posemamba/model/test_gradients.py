@@ -13,6 +13,7 @@ from posemamba.config import PoseMambaConfig
 from posemamba.model.blocks import ScanBackend, SpatioTemporalScan
 from posemamba.model.network import PoseMamba
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import SCAN_ORDERS
 from posemamba.training.losses import PoseLoss
 
@@ -119,18 +120,14 @@ def by_definition(op: SpatioTemporalScan, x: Tensor) -> Tensor:
         delta.append((raw @ op.dt_projs_weight[k].T).mT)
         b.append(in_.mT)
         c.append(out.mT)
-    y = reference.selective_scan(
-        torch.cat(u, 1),
-        torch.cat(delta, 1),
-        -torch.exp(op.A_logs),
-        torch.stack(b, 1),
-        torch.stack(c, 1),
-        op.Ds,
-        None,
-        op.dt_projs_bias.flatten(),
-        True,
-        list(op.walk.reverse),
+    given = Operands(
+        *(torch.cat(u, 1), torch.cat(delta, 1), -torch.exp(op.A_logs)),
+        *(torch.stack(b, 1), torch.stack(c, 1), op.Ds),
+        delta_bias=op.dt_projs_bias.flatten(),
+        delta_softplus=True,
+        reverse=list(op.walk.reverse),
     )
+    y = reference.selective_scan(given)
     y = torch.unflatten(y, 1, (len(u), inner))  # (batch, K, inner, L)
     total = torch.zeros_like(x)
     for k, order in enumerate(op.walk.order):

@@ -11,6 +11,7 @@ from posemamba.errors import InputError
 from posemamba.model.network import PoseMamba
 from posemamba.model.scan_maps import matrix_rows, scan_maps
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import SCAN_ORDERS
 
 #: float64 on both sides, sums of at most a few hundred terms of order 1.
@@ -32,7 +33,7 @@ def test_matrix_is_the_derivative_of_the_scan() -> None:
     B, C = torch.randn(2, 1, 1, states, steps, dtype=torch.float64)
     u = torch.randn(1, channels, steps, dtype=torch.float64)
     jacobian = torch.autograd.functional.jacobian(
-        lambda value: reference.selective_scan(value, delta, rates, B, C), u
+        lambda value: reference.selective_scan(Operands(value, delta, rates, B, C)), u
     )  # (1, channels, steps, 1, channels, steps)
     expected = torch.diagonal(jacobian[0, :, :, 0], dim1=0, dim2=2)  # (steps, steps, channels)
     rows = matrix_rows(delta.transpose(1, 2), rates, B[0].transpose(1, 2), C[0].transpose(1, 2))

@@ -95,8 +95,9 @@ def test_half_sums_reach_the_launcher(half_sums: bool, monkeypatch: pytest.Monke
     monkeypatch.setattr(whole_block, "cuda_workspace", lambda *_: torch.empty(1))
     xz, stream, conv, shared = arguments(head=False)
     walk = Walk(*shared[8:])  # type: ignore[arg-type]
-    given = (*shared[:8], walk, half_sums)
-    whole_block.launch_block(xz, stream, stream, xz, conv, *given)  # type: ignore[arg-type]
+    tail = fused_ops.TailWeights(*shared[1:6])  # type: ignore[arg-type]
+    given = (conv, shared[0], tail, STATES, RANK, walk, half_sums)
+    whole_block.launch_block(xz, stream, stream, xz, *given)  # type: ignore[arg-type]
     assert told == [int(half_sums)]
 
 

@@ -16,6 +16,7 @@ from posemamba.model.network import PoseMamba
 from posemamba.native import gradients, official_scan, scan_ops
 from posemamba.native.official_scan import cross_selective_scan_official
 from posemamba.scan import chunked, reference
+from posemamba.scan.operands import Operands
 
 BATCH, FRAMES, JOINTS, INNER, STATE, RANK = 2, 3, 5, 8, 4, 2
 ORDER, REVERSE, MASK, LIMBS = [0, 1, 2, 3], [0, 1, 0, 1], [1, 0, 1, 0], [0, 0, 1, 2, 0]
@@ -67,7 +68,7 @@ def cross_truth(inputs: list[Tensor]) -> Tensor:
 
 def scan_truth(inputs: list[Tensor]) -> Tensor:
     u, delta, A, B, C, D, bias, z = inputs
-    return reference.selective_scan(u, delta, A, B, C, D, z, bias, True, [0, 1])
+    return reference.selective_scan(Operands(u, delta, A, B, C, D, z, bias, True, [0, 1]))
 
 
 OPS = pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_absent_inputs_of_selective_scan() -> None:
     inputs = scan_inputs()
     u, delta, A, B, C = (t.requires_grad_() for t in inputs[:5])
     y = scan_ops.selective_scan(u, delta, A, B, C, None, None, None, False, [0, 1])
-    want = reference.selective_scan(u, delta, A, B, C, None, None, None, False, [0, 1])
+    want = reference.selective_scan(Operands(u, delta, A, B, C, None, None, None, False, [0, 1]))
     for got, expected in zip(
         torch.autograd.grad(y.sum(), [u, delta, A, B, C]),
         torch.autograd.grad(want.sum(), [u, delta, A, B, C]),

@@ -11,6 +11,7 @@ from torch import Tensor
 from posemamba.errors import InputError
 from posemamba.native import scan_ops as ops
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 from posemamba.scan_order import get_scan_order
 from posemamba.skeleton import LIMB_INDEX
 
@@ -72,7 +73,7 @@ def scan_arguments(*, with_z: bool, grad: bool = False, length: int = LENGTH) ->
 
 def scan_reference(arguments: tuple[Any, ...]) -> Tensor:
     u, delta, A, B, C, D, bias, z, softplus, reverse = arguments
-    return reference.selective_scan(u, delta, A, B, C, D, z, bias, softplus, reverse)
+    return reference.selective_scan(Operands(u, delta, A, B, C, D, z, bias, softplus, reverse))
 
 
 # The backward of the reference is traced step by step, so these sequences are short.

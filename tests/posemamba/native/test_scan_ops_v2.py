@@ -10,6 +10,7 @@ import torch
 from posemamba.errors import InputError
 from posemamba.native import scan_ops_v2 as ops
 from posemamba.scan import indexed, reference
+from posemamba.scan.operands import Operands
 
 FRAMES, JOINTS, INNER, STATE, RANK = 2, 3, 4, 2, 2
 
@@ -70,9 +71,10 @@ def plain_cross(given: dict[str, Any]) -> torch.Tensor:
 
 
 def plain_scan(given: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    return reference.stateful_scan(
-        **{k: v.double() if torch.is_tensor(v) else v for k, v in given.items()}
-    )
+    state = given["initial_state"]
+    named = {name: value for name, value in given.items() if name != "initial_state"}
+    operands = Operands(**named).to(torch.float64)
+    return reference.stateful_scan(operands, None if state is None else state.double())
 
 
 @pytest.mark.parametrize("absent", [(), ("neighbour_index",), ("reset_length",)])

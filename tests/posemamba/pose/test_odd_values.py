@@ -25,7 +25,6 @@ TAKERS: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "p_mpjpe": (lambda values: metrics.p_mpjpe(values, POSES), POSES),
     "normalize_2d": (lambda values: preprocess.normalize_2d(values, 640, 480), POINTS),
     "denormalize_2d": (lambda values: preprocess.denormalize_2d(values, 640, 480), POINTS),
-    "denormalize_3d": (lambda values: preprocess.denormalize_3d(values, 640, 480), POSES),
     "resample": (lambda values: preprocess.resample(values, 3), POINTS),
     "split_clips": (lambda values: preprocess.split_clips(values, 3), POINTS),
     "merge_clips": (lambda values: preprocess.merge_clips(values, 4), POINTS[None]),

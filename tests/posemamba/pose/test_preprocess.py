@@ -14,7 +14,6 @@ from posemamba.errors import InputError
 from posemamba.pose.preprocess import (
     clip_starts,
     denormalize_2d,
-    denormalize_3d,
     flip,
     flip_tta,
     merge_clips,
@@ -40,17 +39,6 @@ def test_normalise_and_back(seed: int, width: int, height: int) -> None:
     points = np.random.default_rng(seed).uniform(-50, 8192, (3, 17, 2))
     back = denormalize_2d(normalize_2d(points, width, height), width, height)
     np.testing.assert_allclose(back, points, atol=1e-8)  # float64 at 8192 pixels
-
-
-@given(seeds, sides, sides)
-def test_pose_in_pixels(seed: int, width: int, height: int) -> None:
-    pose = np.random.default_rng(seed).normal(size=(4, 17, 3))
-    pixels = denormalize_3d(pose, width, height)
-    np.testing.assert_allclose(pixels[..., :2], denormalize_2d(pose[..., :2], width, height))
-    np.testing.assert_allclose(pixels[..., 2] / width * 2, pose[..., 2])
-    # Root-relative, the image's centre drops out: one scale for all three axes.
-    relative = pixels - pixels[:, :1]
-    np.testing.assert_allclose(relative, (pose - pose[:, :1]) * width / 2, atol=1e-8)
 
 
 def test_types_are_kept() -> None:

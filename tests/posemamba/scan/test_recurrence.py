@@ -12,6 +12,7 @@ from torch import Tensor
 from posemamba.scan import chunked as chunked_scan
 from posemamba.scan import recurrence as recurrent_scan
 from posemamba.scan import reference
+from posemamba.scan.operands import Operands
 
 BATCH, GROUPS, CHANNELS, STATE = 2, 2, 3, 4
 Recurrence = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -40,7 +41,7 @@ def problem(length: int) -> list[Tensor]:
 
 def step_by_step(du: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     # The reference multiplies by dt itself; dt is never 0 here.
-    y = reference.selective_scan(du / dt, dt, A, B, C)
+    y = reference.selective_scan(Operands(du / dt, dt, A, B, C))
     state = du.new_zeros(BATCH, GROUPS * CHANNELS, STATE)
     for step in range(du.shape[2]):
         b = B[..., step].repeat_interleave(CHANNELS, dim=1)

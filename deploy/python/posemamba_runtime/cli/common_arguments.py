@@ -48,6 +48,7 @@ def add_window_and_hop(group: argparse._ArgumentGroup, hop: str) -> None:
 
 
 def add_backend(group: argparse._ArgumentGroup) -> None:
+    """What runs the model, and on how many threads."""
     group.add_argument(
         "--backend",
         type=choice("backend", BACKENDS),

@@ -87,7 +87,11 @@ def _inner_document(document: Json, key: str, wanted: str | None) -> tuple[Detec
 
 
 def add_all(reader: FrameReader, documents: Iterable[tuple[int | None, Json]], what: str) -> None:
-    """Add documents one after the other; a message says which one was wrong."""
+    """Add documents one after the other.
+
+    Raises:
+        InputError: of a document, named by ``what`` and its place.
+    """
     for index, (number, document) in enumerate(documents):
         try:
             bare = isinstance(document, Mapping) and "keypoints" in document

@@ -60,7 +60,16 @@ def plan(lifter: Lifter, *, budget_ms: float, rate: float, flip: bool) -> Plan:
 def choose(
     windows: list[int], measure: Callable[[int], float], *, budget_ms: float, rate: float
 ) -> Plan:
-    """The first window, longest first, that fits the budget and keeps up with the rate."""
+    """The first window, longest first, that fits the budget and keeps up with the rate.
+
+    Args:
+        windows: frames, longest first.
+        measure: milliseconds that a window of so many frames takes.
+        rate: frames a second.
+
+    Raises:
+        InputError: none fits.
+    """
     between = 1e3 / rate
     fastest = 0.0
     for window in windows:

@@ -18,7 +18,11 @@ Item = Any
 
 
 def lines(stream: BinaryIO) -> Iterator[Item]:
-    """A document a line, as it comes."""
+    """A document a line, as it comes.
+
+    Raises:
+        InputError: a line that is too long, after which nothing can be told apart.
+    """
     number = 0
     while line := stream.readline(MAX_LINE + 1):
         number += 1

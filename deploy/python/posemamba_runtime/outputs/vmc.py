@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import socket
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -146,12 +145,7 @@ class VmcSender:
     def __enter__(self) -> VmcSender:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _step(self, root: FloatArray | None) -> Array:

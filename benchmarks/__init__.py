@@ -1,0 +1,1 @@
+"""What measures; README.md says what is in which room."""
