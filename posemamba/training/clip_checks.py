@@ -9,7 +9,7 @@ import numpy as np
 
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
-from posemamba.evaluation.clip_sets import doubtful_size, why_unmeasurable
+from posemamba.evaluation.clip_sets import doubtful_size, why_no_truth, why_unmeasurable
 from posemamba.skeleton import ROOT
 from posemamba.text import plural
 from posemamba.training.config import TrainConfig
@@ -29,9 +29,11 @@ def check_training(clips: ClipSet, frames: int, name: str) -> None:
         name: of the clips, for the message.
 
     Raises:
-        InputError: clips that are too short, or poses that are not root-relative: the network would
-            learn where people stand.
+        InputError: clips that are too short, poses that are points, or that are not root-relative:
+            the network would learn where people stand.
     """
+    if (reason := why_no_truth(clips)) is not None:
+        raise InputError(f"{name}: {reason}")
     offset = float(np.abs(clips.poses_3d[:, :, ROOT]).max())
     if offset > ROOT_OFFSET:
         raise InputError(

@@ -35,6 +35,10 @@ _LIMBS = tuple(
     for side in ("left", "right")
     for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 )
+_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+"""PoseTrack's 17 have COCO's limbs, and the head's bottom and top in place of its eyes. What stands
+in the middle has many names, and Human3.6M's nose is a neck to some."""
+
 _FEWEST = 8
 """Joints of COCO's that names must have where they have not all."""
 
@@ -81,7 +85,8 @@ def place_named(names: Sequence[str]) -> tuple[str, list[int]]:
     layouts = [*BY_COUNT.get(len(names), ()), *(["h36m17"] if len(names) == 17 else [])]
     for layout in layouts:
         joints = _named(layout)
-        if all(known[place] == joint for place, joint in enumerate(joints) if joint in _LIMBS):
+        telling = _LIMBS if layout == "h36m17" else (*_LIMBS, *_FACE)
+        if all(known[place] == joint for place, joint in enumerate(joints) if joint in telling):
             return layout, list(range(len(joints)))
     for layout in (*layouts, "coco17"):
         joints = _named(layout)

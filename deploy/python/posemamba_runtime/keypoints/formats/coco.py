@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
+from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, take_size
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
 from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
@@ -127,8 +127,7 @@ def _image_numbers(images: object, found: Detections) -> dict[int | str, int]:
         raise InputError("'images' is no list of objects: not a COCO annotation file")
     by_id: dict[int | str, str] = {}
     for image in images:
-        if "width" in image and "height" in image:
-            set_size((image["width"], image["height"]), found)
+        take_size(image, found)
         key = image.get("id")
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError("an image has no 'id' of a number or a name")
