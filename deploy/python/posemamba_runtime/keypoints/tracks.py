@@ -12,7 +12,7 @@ from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.judge import Judged
 from posemamba_runtime.keypoints.people import Floats32, Ints, Person, Persons, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
-from posemamba_runtime.keypoints.times import settle_times
+from posemamba_runtime.keypoints.times import settle_numbers, settle_times
 from posemamba_runtime.keypoints.tracker import Tracker
 from posemamba_runtime.text import nearest, printable
 
@@ -36,8 +36,9 @@ def make_tracks(
     Raises:
         InputError: nobody of the wanted id, or times that run backwards.
     """
-    ids = _ids(judged, found)
-    numbers, rate, times = settle_times(judged, ids, found, rate)
+    numbers = settle_numbers(judged.numbers, found)
+    ids = _ids(judged, numbers, found)
+    rate, times = settle_times(judged, ids, numbers, found, rate)
     shown = _shown(judged.values)
     tracks = []
     for who in np.unique(ids[ids >= 0]).tolist():
@@ -61,8 +62,8 @@ def _shown(values: Floats32) -> Bools:
     return shown
 
 
-def _ids(judged: Judged, found: Detections) -> Ints:
-    """A number for the person of each row."""
+def _ids(judged: Judged, numbers: Ints, found: Detections) -> Ints:
+    """A number for the person of each row, whose frames ``numbers`` count."""
     given = judged.persons.given
     if None not in given:
         doubt = _doubt(judged.numbers, judged.persons)
@@ -76,7 +77,7 @@ def _ids(judged: Judged, found: Detections) -> Ints:
     if len(np.unique(judged.numbers[kept])) == len(kept):  # never two at once
         ids[kept] = 0
         return ids
-    return _followed(judged, kept, ids, found)
+    return _followed(judged, kept, numbers, ids, found)
 
 
 def _doubt(numbers: Ints, persons: Persons) -> str:
@@ -143,10 +144,10 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(part[:18]), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
+def _followed(judged: Judged, kept: Ints, numbers: Ints, ids: Ints, found: Detections) -> Ints:
     """``ids`` with those of the rows ``kept`` filled in."""
     tracker = Tracker()
-    numbers = judged.numbers[kept]
+    numbers = numbers[kept]
     starts = np.flatnonzero(np.r_[True, np.diff(numbers) > 0])
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
         rows = kept[start:end]
