@@ -194,7 +194,7 @@ def openpose_frame(people: Sequence[Array] | Array, confidence: float = 0.8) -> 
 def write_openpose(
     folder: Path, positions: Array, name: str = "clip_{:012d}_keypoints.json"
 ) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     for frame, people in enumerate(positions):
         dump(folder / name.format(frame), openpose_frame(people))
     return folder
