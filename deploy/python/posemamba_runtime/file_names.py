@@ -19,6 +19,19 @@ def printable_name(source: str | os.PathLike[str]) -> str:
     return name if len(name) <= _TOLD else "..." + name[-(_TOLD - 3) :]
 
 
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME``, else ``~/.cache``.
+
+    Raises:
+        OSError: no home is known: an account that has no name, as in containers.
+    """
+    given = os.environ.get("XDG_CACHE_HOME")
+    folder = Path(given or os.path.expanduser("~/.cache"))  # noqa: PTH111 (never raises)
+    if not given and not folder.is_absolute():
+        raise OSError(errno.ENOENT, "no home folder is known: set HOME or XDG_CACHE_HOME")
+    return folder
+
+
 def place_of(path: Path) -> Path:
     """Where a file of this name is written: what a link leads to, there or not.
 

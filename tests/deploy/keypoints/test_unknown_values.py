@@ -94,5 +94,5 @@ def test_the_limbs_of_coco_and_another_head(tmp_path: Path) -> None:
     """PoseTrack's names: its head's ends stand where COCO has eyes."""
     document = files.coco_annotations(FILM)
     document["categories"] = [{"id": 1, "name": "person", "keypoints": POSETRACK}]
-    with pytest.raises(InputError, match="'nose', 'head_bottom', .*: no layout read here has"):
+    with pytest.raises(InputError, match=r"'nose', 'head_bottom', .*: no layout read here has"):
         read(files.dump(tmp_path / "c.json", document))

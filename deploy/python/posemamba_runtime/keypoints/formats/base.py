@@ -52,13 +52,13 @@ def detection(
 
 
 def take_size(value: Mapping[str, Json], found: Detections) -> None:
-    """Width and height of the image out of the keys tools write them under. Beside a corner they are
-    a box's.
+    """Width and height of the image out of the keys tools write them under; beside a corner they
+    are a box's.
 
     Raises:
         InputError: not two positive numbers, or other ones than before.
     """
-    if _CORNER <= set(value):
+    if set(value) >= _CORNER:
         return
     for wide, high in (
         ("width", "height"),
