@@ -162,6 +162,24 @@ def choose(found: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | 
     return chosen, "; ".join([choice, *parts])
 
 
+def unfitting_averages(content: object, found: list[WeightSet]) -> list[str]:
+    """What a file calls an average and is no set: of frozen parts nobody averages, or of another
+    network. A sentence each.
+    """
+    known = {each.name for each in found}
+    said = []
+    for path, values, _ in _containers(content, Mapping | list | tuple):
+        held = values.values() if isinstance(values, Mapping) else values
+        count = sum(isinstance(value, Tensor) and value.ndim > 0 for value in held)
+        here = WeightSet("/".join(path), {}, {})
+        if count and here.averaged and not here.of_optimizer and here.name not in known:
+            said.append(
+                f"'{here.name}' is called an average and holds {plural(count, 'tensor')}, not all "
+                "that the network has: passed over"
+            )
+    return said
+
+
 def tensor_names(content: object) -> list[str]:
     """Names of all tensors in a decoded file, whatever network they are of."""
     return [

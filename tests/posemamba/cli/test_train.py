@@ -38,6 +38,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_clip_set(tmp_path / "train.npz", clips(6))
     save_clip_set(tmp_path / "val.npz", clips(3))
     save_clip_set(tmp_path / "still.npz", clips(3, frames=1))
+    lost = clips(6)
+    lost.poses_3d[1, 2] = 0.0  # a frame that nobody measured
+    save_clip_set(tmp_path / "lost.npz", lost)
     save_object_npz(tmp_path / "mpi.npz", mpi_test())
     with np.load(tmp_path / "val.npz") as arrays:
         cut = {name: arrays[name][:, :, :16] for name in ("keypoints_2d", "poses_3d")}
@@ -80,6 +83,8 @@ def refused(here: Path, *arguments: str) -> str:
         (("--frames", "27"), "'train.npz': clips of 9 frames cannot train a network on 27"),
         (("--val", "coco.npz"), "'coco.npz': keypoints_2d has shape (3, 9, 16, 2)"),
         (("--val", "still.npz"), "'still.npz': clips of one frame"),
+        (("--val", "lost.npz"), "'lost.npz': poses_3d of clip '1', frame 2, has all joints at one"),
+        (("--data", "lost.npz"), "'lost.npz': poses_3d of clip '1', frame 2, has all joints"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
