@@ -72,7 +72,8 @@ PARTS: dict[str, tuple[Any, str]] = {
     "the head": (HEAD, "'ema' is called an average and holds 2 tensors, not all that the network"),
     "a list": ({"shadow_params": LISTED[:-1]},
                f"'ema/shadow_params' is called an average and holds {len(KEYS) - 1} tensors"),
-    "LitEma": (named("", BLOCK, ""), f"'ema' is called an average and holds {len(BLOCK)} tensors, not all"),
+    "LitEma": (named("", BLOCK, ""),
+               f"'ema' is called an average and holds {len(BLOCK)} tensors, not all"),
     "one tensor": ([torch.zeros(3)], "'ema' is called an average and holds 1 tensor, not all"),
 }  # fmt: skip
 
