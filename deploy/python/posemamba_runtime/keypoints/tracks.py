@@ -23,6 +23,10 @@ MAX_GAP = 30
 
 _MOST_PEOPLE = 100
 
+_CROWD = 5  # people of a frame, and three times as many as there are frames
+_GOES_ON = 0.1  # of a person's size, from one frame to the next; people stand farther apart
+_ROWS_TO_TELL = 1000
+
 _FRAMES_TO_TELL = 3  # by which ids are doubted
 _JOINTS_TO_TELL = 4  # by which two detections are one person,
 _SAME = 0.02  # where they are on average no farther apart than this share of the person's size
@@ -36,6 +40,7 @@ def make_tracks(
     Raises:
         InputError: nobody of the wanted id, or times that run backwards.
     """
+    _refuse_time_as_people(judged)
     numbers = settle_numbers(judged.numbers, found)
     ids = _ids(judged, numbers, found)
     rate, times = settle_times(judged, ids, numbers, found, rate)
@@ -52,6 +57,24 @@ def make_tracks(
         stamps = np.interp(frames, *times) if times is not None else frames / rate
         tracks.append(PersonTrack(who, frames, stamps, values, found.names.get(who, "")))
     return _wanted(tracks, person), rate
+
+
+def _refuse_time_as_people(judged: Judged) -> None:
+    """Lists of (people, frames, ...) are read as few frames with a crowd in each, where everybody
+    is nearly where the one before is."""
+    frames = len(np.unique(judged.numbers))
+    crowd = len(judged.numbers) / frames
+    if crowd < max(_CROWD, 3 * frames) or judged.persons.given != (None,):
+        return
+    some = judged.values[:_ROWS_TO_TELL]
+    together = np.diff(judged.numbers[:_ROWS_TO_TELL]) == 0
+    ways = np.linalg.norm(np.diff(some[..., :2], axis=0)[together], axis=-1)
+    ways = ways[np.isfinite(ways)]
+    if len(ways) and float(np.median(ways)) < _GOES_ON * float(np.median(areas(some))) ** 0.5:
+        raise InputError(
+            f"{crowd:g} people in a frame, each where the one before is, as somebody is in frame "
+            "after frame: write a list of frames, each with its people"
+        )
 
 
 def _shown(values: Floats32) -> Bools:
