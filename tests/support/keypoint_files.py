@@ -46,6 +46,7 @@ ORDERS: dict[str, list[str]] = {
         "rear",
         "lear",
     ],
+    "trtpose18": [*COCO, "neck"],
     "body25": [
         *("nose", "neck", "rsho", "relb", "rwri", "lsho", "lelb", "lwri", "midhip", "rhip", "rkne"),
         *("rank", "lhip", "lkne", "lank", "reye", "leye", "rear", "lear"),

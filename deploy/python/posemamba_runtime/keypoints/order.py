@@ -1,9 +1,9 @@
 """Which joints a recording's keypoints are: by their names, their number, and where they lie.
 
 Two layouts may have one number of joints. Then the points themselves are asked: BODY_25 and
-BODY_25B differ in where neck and middle hip lie, COCO-17 and Human3.6M's 17 in what the first five
-joints are. A layout that the points contradict is refused: it would be a twisted skeleton,
-silently.
+BODY_25B differ in where neck and middle hip lie, OpenPose's 18 and trt_pose's in where the neck
+does, COCO-17 and Human3.6M's 17 in what the first five joints are. A layout that the points
+contradict is refused: it would be a twisted skeleton, silently.
 """
 
 from __future__ import annotations
@@ -64,6 +64,12 @@ def settle_layout(found: Detections, values: Floats, given: str | None) -> str:
     points = _points(values)
     if found.layout is None and count == 25:
         return _body_25_or_25b(points)
+    if found.layout is None and count == 18 and _has_its_neck_last(points):
+        found.notes.append(
+            "18 keypoints that lie as COCO-17's with a neck behind them, as trt_pose writes: say "
+            "--layout coco18 if they are OpenPose's"
+        )
+        return "coco17"
     if count == 17:
         _refuse_the_other_17(points, name)
     return name
@@ -174,6 +180,16 @@ def _body_25_or_25b(points: Floats) -> str:
             "BODY_25B: say --layout body25 or body25b"
         )
     return best
+
+
+def _has_its_neck_last(points: Floats) -> bool:
+    """OpenPose's neck is the second of its 18; trt_pose's, as NVIDIA's programs have it, is the
+    last, and the first five are a face."""
+    second, last = (_middle_one(_apart(points, *each)) for each in ((1, 2, 5), (17, 5, 6)))
+    if second <= last:
+        return False
+    # An arm above the head has its middle near the ear that is OpenPose's last.
+    return 2 * last < second or _middle_one(_extent(points[:, :5]) / _extent(points)) < _HEAD
 
 
 def _refuse_the_other_17(points: Floats, name: str) -> None:
