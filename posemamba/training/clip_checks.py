@@ -73,6 +73,14 @@ def warn_of_units(clips: ClipSet, name: str) -> None:
         )
 
 
+def warn_of_the_same(val: ClipSet, sets: Sequence[ClipSet], name: str) -> None:
+    """Tell where a network is validated on what it learned by heart."""
+    if val.sha256 in {clips.sha256 for clips in sets}:
+        warnings.warn(
+            f"{name}: is trained on too, so its error says nothing of other clips", stacklevel=2
+        )
+
+
 def check_batches(sets: Sequence[ClipSet], config: TrainConfig, processes: int = 1) -> None:
     """Refuse a batch that cannot be drawn from all clips together, or not be split.
 

@@ -189,3 +189,14 @@ def test_frames_of_3dhp_are_27_unless_said() -> None:
         for frames in ((), ("--frames", "27"), ("--frames", "9"))
     ]
     assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ("val", "told"), [("train.npz", True), ("copy.npz", True), ("val.npz", False)]
+)
+def test_validation_on_what_is_trained_on_is_told(here: Path, val: str, told: bool) -> None:
+    shutil.copy(here / "train.npz", here / "copy.npz")
+    words = [*TRAIN, "--batch", "2", "--val", val, "-o", f"run-{val}"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert (f"'{val}': is trained on too, so its error says nothing" in result.stderr) == told
