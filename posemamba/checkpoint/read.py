@@ -30,6 +30,7 @@ from posemamba.checkpoint.weight_sets import (
     find_weight_sets,
     longest_list,
     tensor_names,
+    unfitting_averages,
 )
 from posemamba.config import PoseMambaConfig
 from posemamba.errors import Caution, InputError
@@ -127,6 +128,7 @@ def read_checkpoint(
     source = file_in(named)
     given = None if scan_order is None else get_scan_order(scan_order).name
     file = read_weight_file(source)
+    choice = None
     try:
         header = _saved_config(file.metadata)
         sets = find_weight_sets(file.content)
@@ -152,8 +154,11 @@ def read_checkpoint(
         tensors = without_buffers(chosen.tensors, config)
         check_state(tensors, config)
     except InputError as error:
-        raise problem(source, shard_hint(source) + str(error)) from None
+        told = "" if choice is None else f"; it {choice}"
+        raise problem(source, f"{shard_hint(source)}{error}{told}") from None
     _say(source, chosen, choice)
+    for unfitting in unfitting_averages(file.content, sets):
+        warnings.warn(f"{source}: {unfitting}", stacklevel=2)
     if order.guessed:
         _say_guess(source, order)
     return Checkpoint(

@@ -89,8 +89,6 @@ class WeightSet:
 def find_weight_sets(content: object) -> list[WeightSet]:
     """Every set of PoseMamba weights in a decoded file, in the order of the file.
 
-    A set that holds less than half of the largest one's tensors is a part of something else.
-
     Raises:
         InputError: a tensor under a PoseMamba key that is no dense floating-point tensor, a key
             twice, a key that is no name, or tensors without numbers.
@@ -116,12 +114,14 @@ def find_weight_sets(content: object) -> list[WeightSet]:
             "its tensors are empty: DeepSpeed's ZeRO-3 keeps their numbers in other files, gather "
             "them with the zero_to_fp32.py beside it"
         )
-    most = max((len(each.tensors) for each in found), default=0)
-    return [each for each in found if 2 * len(each.tensors) > most]
+    return found
 
 
-def choose(sets: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | None]:
+def choose(found: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | None]:
     """One of the sets, and a sentence on the choice where there was one.
+
+    A set that holds less than half of the largest one's tensors is a part of something else. Where
+    it is an average, of what was trained alone, say, that is told.
 
     Args:
         asked: ``averaged``, ``raw``, the name of a set, or None for the averaged one, which is what
@@ -130,6 +130,13 @@ def choose(sets: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | N
     Raises:
         InputError: no set that was asked for.
     """
+    most = max(len(each.tensors) for each in found)
+    sets = [each for each in found if 2 * len(each.tensors) > most]
+    parts = [
+        f"'{_label(each)}' is an average of {len(each.tensors)} of the {most} tensors: passed over"
+        for each in found
+        if each.averaged and 0 < 2 * len(each.tensors) <= most
+    ]
     if asked is None:
         chosen = next((each for each in sets if each.averaged), sets[0])
     else:
@@ -141,16 +148,36 @@ def choose(sets: list[WeightSet], asked: str | None) -> tuple[WeightSet, str | N
         ]
         if not fits:
             held = ", ".join(f"'{_label(each)}'" for each in sets)
-            raise InputError(f"has no weights '{printable(asked)}': it has {held}")
+            said = "; ".join([f"it has {held}", *parts])
+            raise InputError(f"has no weights '{printable(asked)}': {said}")
         chosen = fits[0]
     if len(sets) == 1:
-        return chosen, None
+        return chosen, "; ".join(parts) or None
     others = ", ".join(f"'{_label(each)}'" for each in sets if each is not chosen)
     kind = "averaged weights" if chosen.averaged else "weights"
-    return chosen, (
+    choice = (
         f"holds {plural(len(sets), 'set')} of weights: taking the {kind} '{_label(chosen)}', "
         f"not {others}; --weights chooses another"
     )
+    return chosen, "; ".join([choice, *parts])
+
+
+def unfitting_averages(content: object, found: list[WeightSet]) -> list[str]:
+    """What a file calls an average and is no set: of frozen parts nobody averages, or of another
+    network. A sentence each.
+    """
+    known = {each.name for each in found}
+    said = []
+    for path, values, _ in _containers(content, Mapping | list | tuple):
+        held = values.values() if isinstance(values, Mapping) else values
+        count = sum(isinstance(value, Tensor) and value.ndim > 0 for value in held)
+        here = WeightSet("/".join(path), {}, {})
+        if count and here.averaged and not here.of_optimizer and here.name not in known:
+            said.append(
+                f"'{here.name}' is called an average and holds {plural(count, 'tensor')}, not all "
+                "that the network has: passed over"
+            )
+    return said
 
 
 def tensor_names(content: object) -> list[str]:

@@ -84,7 +84,12 @@ def train(
     """
     from posemamba.data.clip_set import load_clip_set
     from posemamba.model.device import pick_device
-    from posemamba.training.clip_checks import check_training, check_validation, warn_of_units
+    from posemamba.training.clip_checks import (
+        check_training,
+        check_validation,
+        warn_of_the_same,
+        warn_of_units,
+    )
     from posemamba.training.config import read_train_config, train_config
     from posemamba.training.processes import join_processes
     from posemamba.training.run import Run, check_run_folder
@@ -104,6 +109,7 @@ def train(
     if held_out is not None:
         check_validation(held_out, f"'{val}'")
         warn_of_units(held_out, f"'{val}'")
+        warn_of_the_same(held_out, sets, f"'{val}'")
     processes = join_processes(chosen)
     with _progress(config.minutes, shown=processes.leads) as on_step:
         run = Run(config, sets, held_out, out, chosen, processes, on_step)

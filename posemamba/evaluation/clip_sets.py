@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 
 def why_unmeasurable(clips: ClipSet) -> str | None:
-    """Why errors over these clips mean nothing, with what to do; None where they do.
-
-    A truth of no extent is one: aligned with it, any pose has no error at all.
-    """
+    """Why errors over these clips mean nothing, with what to do; None where they do."""
     if clips.frames < 2:
         return "clips of one frame have no velocity to measure: make longer ones"
+    return why_no_truth(clips)
+
+
+def why_no_truth(clips: ClipSet) -> str | None:
+    """Which pose is a point and none of a person, with what to do; None where there is none.
+
+    Aligned with it, any pose has no error at all, and a network learns from it to answer a point.
+    """
     extent = np.ptp(clips.poses_3d, axis=2).max(axis=-1)  # (clips, frames)
     for clip, frame in np.argwhere(extent <= 0.0):
         return (

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posemamba.errors import InputError
-from posemamba_runtime.file_names import LONGEST_NAME, temporary_name
+from posemamba_runtime.file_names import LONGEST_NAME, place_of, temporary_name
 
 
 @contextmanager
@@ -145,12 +145,10 @@ def _place(path: Path) -> Path:
     Raises:
         InputError: a link that leads to itself.
     """
-    if not path.is_symlink():
-        return path
-    place = Path(os.path.realpath(path))
-    if place.is_symlink():
-        raise InputError(f"'{path}' is a link that leads to itself: remove it, or name another")
-    return place
+    try:
+        return place_of(path)
+    except OSError as error:
+        raise InputError(f"'{path}' is {error.strerror}: remove it, or name another") from None
 
 
 def _check_exists(folder: Path, whose: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
-from posemamba.evaluation.clip_sets import doubtful_size, why_unmeasurable
+from posemamba.evaluation.clip_sets import doubtful_size, why_no_truth, why_unmeasurable
 from posemamba.skeleton import ROOT
 from posemamba.text import plural
 from posemamba.training.config import TrainConfig
@@ -29,9 +29,11 @@ def check_training(clips: ClipSet, frames: int, name: str) -> None:
         name: of the clips, for the message.
 
     Raises:
-        InputError: clips that are too short, or poses that are not root-relative: the network would
-            learn where people stand.
+        InputError: clips that are too short, poses that are points, or that are not root-relative:
+            the network would learn where people stand.
     """
+    if (reason := why_no_truth(clips)) is not None:
+        raise InputError(f"{name}: {reason}")
     offset = float(np.abs(clips.poses_3d[:, :, ROOT]).max())
     if offset > ROOT_OFFSET:
         raise InputError(
@@ -68,6 +70,14 @@ def warn_of_units(clips: ClipSet, name: str) -> None:
             f"{name}: people measure {sizes[0]:.3g} units in poses_3d and {sizes[1]:.3g} in "
             "keypoints_2d: both should be in the image's unit",
             stacklevel=2,
+        )
+
+
+def warn_of_the_same(val: ClipSet, sets: Sequence[ClipSet], name: str) -> None:
+    """Tell where a network is validated on what it learned by heart."""
+    if val.sha256 in {clips.sha256 for clips in sets}:
+        warnings.warn(
+            f"{name}: is trained on too, so its error says nothing of other clips", stacklevel=2
         )
 
 

@@ -46,6 +46,7 @@ ORDERS: dict[str, list[str]] = {
         "rear",
         "lear",
     ],
+    "trtpose18": [*COCO, "neck"],
     "body25": [
         *("nose", "neck", "rsho", "relb", "rwri", "lsho", "lelb", "lwri", "midhip", "rhip", "rkne"),
         *("rank", "lhip", "lkne", "lank", "reye", "leye", "rear", "lear"),
@@ -194,7 +195,7 @@ def openpose_frame(people: Sequence[Array] | Array, confidence: float = 0.8) -> 
 def write_openpose(
     folder: Path, positions: Array, name: str = "clip_{:012d}_keypoints.json"
 ) -> Path:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True, parents=True)
     for frame, people in enumerate(positions):
         dump(folder / name.format(frame), openpose_frame(people))
     return folder

@@ -88,7 +88,9 @@ class Scrubber:
             names.append(getpass.getuser())
         hosts = [platform.node(), socket.gethostname(), environment.get("HOSTNAME", "")]
         hosts += [host.partition(".")[0] for host in hosts]
-        homes = [environment.get("HOME", ""), environment.get("USERPROFILE", ""), str(Path.home())]
+        homes = [environment.get("HOME", ""), environment.get("USERPROFILE", "")]
+        with suppress(RuntimeError):  # no such account
+            homes.append(str(Path.home()))
         return Scrubber(environment, names, hosts, [home.rstrip("/\\") for home in homes])
 
     def text(self, text: str) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 
 from pmexport.format.files import file_sha256
 from posemamba.errors import InputError
+from posemamba_runtime.file_names import cache_folder
 
 ENGINE, SIDECAR, FIELDS = "engine", "sidecar.json", "fields.json"
 DEFAULT_LIMIT_BYTES = 4 * 10**9
@@ -51,9 +52,15 @@ class Nearest:
 
 
 def default_folder() -> Path:
-    """``$XDG_CACHE_HOME/pmexport/engines``, by default under ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base, "pmexport", "engines")
+    """``$XDG_CACHE_HOME/pmexport/engines``, by default under ``~/.cache``.
+
+    Raises:
+        InputError: no home is known.
+    """
+    try:
+        return cache_folder() / "pmexport" / "engines"
+    except OSError as error:
+        raise InputError(f"{error.strerror}, or name a folder with --cache") from None
 
 
 def cache_key(fields: Mapping[str, Any]) -> str:

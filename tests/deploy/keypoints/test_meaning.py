@@ -351,3 +351,10 @@ def test_a_size_is_two_whole_numbers(size: object, tmp_path: Path) -> None:
     path = _results(tmp_path / "k.json", files.film("coco17", 2))
     with pytest.raises(InputError, match=r"it must be \(width, height\) in whole pixels"):
         read(path, size=size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [SIZE, list(SIZE), np.array(SIZE)], ids=lambda s: type(s).__name__)
+def test_a_size_that_the_file_says_too(size: object, tmp_path: Path) -> None:
+    """However Python has it: JSON gives lists, a picture's shape an array."""
+    path = files.dump(tmp_path / "c.json", files.coco_annotations(files.film("coco17", 2)))
+    assert read(path, size=size).size == SIZE  # type: ignore[arg-type]

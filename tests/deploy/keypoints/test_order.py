@@ -12,6 +12,7 @@ import pytest
 
 from posemamba.pose.clips import bundled_clips
 from posemamba_runtime.keypoints import InputError, read
+from posemamba_runtime.keypoints.layouts import LAYOUTS
 from posemamba_runtime.keypoints.order import settle_layout
 from posemamba_runtime.keypoints.recording import Detections
 
@@ -66,6 +67,44 @@ def test_17_joints_in_the_other_order(write: str, who: int, tmp_path: Path) -> N
     assert read(path, size=size, layout=right).layout == right
     fine = writer(tmp_path / "g.json", files.film(right, 9, 2)[:, who : who + 1])
     assert read(fine, size=size).layout == right
+
+
+NECK_LAST = 17
+
+
+@pytest.mark.parametrize("lost", [[], [NECK_LAST], [1], [1, NECK_LAST]], ids=str)
+@pytest.mark.parametrize("write", ["openpose", "lines", "mmpose"])
+def test_18_joints_with_the_neck_last(write: str, lost: list[int], tmp_path: Path) -> None:
+    """trt_pose's are COCO's 17 and a neck, and would be a twisted skeleton as OpenPose's."""
+    film = files.film("trtpose18", 9)
+    film[:, :, lost] = 0.0
+    recording = read(WRITERS[write](tmp_path / "f.json", film), size=SIZE)
+    assert recording.layout == "coco17"
+    assert any("as trt_pose writes" in note for note in recording.summary.notes)
+    found = np.delete(np.arange(17), [joint for joint in lost if joint < 17])
+    (track,) = recording.tracks
+    assert np.abs(track.values[:, found, :2] - film[:, 0, found]).max() < files.EXACT
+    assert read(tmp_path / "f.json", size=SIZE, layout="coco18").layout == "coco18"
+
+
+@pytest.mark.parametrize("lost", [[], [NECK_LAST], [1], [1, NECK_LAST], [0, 14, 15]], ids=str)
+def test_18_joints_of_openpose(lost: list[int], tmp_path: Path) -> None:
+    film = files.film("coco18", 9)
+    film[:, :, lost] = 0.0
+    recording = read(_openpose(tmp_path / "f.json", film), size=SIZE)
+    assert recording.layout == "coco18"
+    assert not any("trt_pose" in note for note in recording.summary.notes)
+
+
+def test_18_real_joints_frame_by_frame(pose2sim_frames: Path) -> None:
+    """A detector's BODY_25B in the order of either 18, judged as a stream's first frame is."""
+    at = {name: place for place, name in enumerate(LAYOUTS["body25b"].joints)}
+    openpose = [at[{"neck": "upper_neck"}.get(name, name)] for name in LAYOUTS["coco18"].joints]
+    last = [*range(17), at["upper_neck"]]
+    for track in read(pose2sim_frames, size=(1920, 1080)).tracks:
+        for row in track.values:
+            assert settle_layout(Detections(), row[None, openpose], None) == "coco18"
+            assert settle_layout(Detections(), row[None, last], None) == "coco17"
 
 
 def test_our_own_clips_lie_as_they_should() -> None:

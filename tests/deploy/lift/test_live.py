@@ -112,7 +112,8 @@ def test_a_latency_chooses_window_and_lag(model: Path) -> None:
     assert [json.loads(line)["frame"] for line in out.splitlines()] == list(range(20))
 
 
-def test_datagrams_until_it_is_stopped(model: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_datagrams_until_it_is_stopped(stop: signal.Signals, model: Path) -> None:
     # Where the tests run in a shell's background they ignore it, and so would what they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -128,7 +129,7 @@ def test_datagrams_until_it_is_stopped(model: Path) -> None:
             if live.poll() is not None or _ready(live):
                 break
     first = json.loads(live.stdout.readline())
-    live.send_signal(signal.SIGINT)
+    live.send_signal(stop)
     _, told = live.communicate(timeout=60)
     assert live.returncode == 0
     assert first["units"] == "mm"

@@ -1,12 +1,18 @@
-"""A process whose standard streams are full or were closed by who started it."""
+"""A process whose standard streams are full or were closed by who started it, or that is told to
+end."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from posemamba_runtime.cli import main
+from posemamba_runtime.outputs import csv_table
 
 LIFT = f"'{sys.executable}' -m posemamba_runtime lift '$MODEL' keypoints.npz -o"
 
@@ -51,3 +57,25 @@ def test_a_file_needs_no_streams(shut: str, model: Path, folder: Path) -> None:
 
 def test_the_exit_code_stays_where_nobody_reads(model: Path, folder: Path) -> None:
     assert shell(f"{LIFT} no_ending 2>&-", model, folder).returncode == 2
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+def test_nothing_half_written_stays(
+    stop: signal.Signals, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to end in the middle of a file, by a person or by a service manager."""
+
+    def half(path: Path, *_: object) -> None:
+        path.write_text("half")
+        os.kill(os.getpid(), stop)
+
+    monkeypatch.setattr(csv_table, "write", half)
+    former = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    try:
+        words = ["lift", str(model), str(folder / "keypoints.npz"), "-o", str(folder / "o.csv")]
+        assert main(words) == 130
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+    assert [path.name for path in folder.iterdir()] == ["keypoints.npz"]

@@ -34,6 +34,10 @@ WORDS: dict[str, tuple[list[str], str]] = {
     "output is input": (["lift", "m.onnx", "good.json", "-o", "good.json"], "is the input"),
     "output is the model": (["lift", "m.npz", "good.json", "-o", "m.npz"], "is the model"),
     "output among frames": (["lift", "m.onnx", ".", "-o", "o.json"], "among the frames"),
+    "output among frames, in capitals": (
+        ["lift", "m.onnx", ".", "-o", "O.JSON"], "among the frames"),
+    "output among frames of a folder inside": (
+        ["lift", "m.onnx", "take", "-o", "take/json/o.json"], "among the frames"),
     "lengths without a height": (["lift", "m.onnx", "good.json", "-o", "o.bvh"], "--height-m"),
     "units without a height": (
         ["lift", "m.onnx", "good.json", "-o", "o.npz", "--units", "mm"], "needs --height-m"),
@@ -101,6 +105,7 @@ def test_words(words: list[str], says: str, here: Path, refused: Refused) -> Non
     for name in ("m.onnx", "m.npz"):
         (here / name).write_bytes(b"model")
     (here / "dir.npz").mkdir()
+    files.write_openpose(here / "take" / "json", files.film("body25", 2))
     lives = {"--size", "--live", "--udp", "--vmc"} & set(words)
     asks = [] if lives or len(words) < 3 else ["--size", "1280x720"]
     refused([*words, *asks], says)

@@ -72,6 +72,30 @@ def test_numpy_alone_is_imported() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_one(there: bool, tmp_path: Path) -> None:
+    """As ``open(path, "w")`` has it: what the link leads to is written, there or not."""
+    (tmp_path / "far").mkdir()
+    if there:
+        (tmp_path / "far" / "walk.csv").write_text("old")
+    link = tmp_path / "walk.csv"
+    link.symlink_to("far/walk.csv")
+    write(link, motion())
+    assert link.is_symlink()
+    assert (tmp_path / "far" / "walk.csv").read_text().startswith("person,")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["far", "walk.csv", "walk.csv"]
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "says"), [("o.csv", "a link that leads to itself"), ("no/o.csv", "does not exist")]
+)
+def test_a_link_to_nowhere(leads_to: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "o.csv").symlink_to(leads_to)
+    with pytest.raises(BadArgument, match=says):
+        write(tmp_path / "o.csv", motion())
+    assert (tmp_path / "o.csv").is_symlink()
+
+
 UNKNOWN = {
     "out.trcc": "did you mean '.trc'?",
     "out.jsn": "did you mean '.json'?",

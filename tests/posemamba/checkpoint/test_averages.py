@@ -62,6 +62,41 @@ def test_what_is_no_average_is_left_alone(name: str, tmp_path: Path) -> None:
     assert_right(tmp_path / "w.pth")
 
 
+KEYS = list(RIGHT)
+HEAD = {key: ZEROS[key] for key in KEYS[-2:]}
+BLOCK = {key: value for key, value in ZEROS.items() if key.startswith("STEblocks.0.")}
+
+#: Averages of a part of the network, beside all of it, and what is said of them.
+PARTS: dict[str, tuple[Any, str]] = {
+    "a block": (BLOCK, f"'ema' is an average of {len(BLOCK)} of the {len(KEYS)} tensors"),
+    "the head": (HEAD, "'ema' is called an average and holds 2 tensors, not all that the network"),
+    "a list": ({"shadow_params": LISTED[:-1]},
+               f"'ema/shadow_params' is called an average and holds {len(KEYS) - 1} tensors"),
+    "LitEma": (named("", BLOCK, ""),
+               f"'ema' is called an average and holds {len(BLOCK)} tensors, not all"),
+    "one tensor": ([torch.zeros(3)], "'ema' is called an average and holds 1 tensor, not all"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_an_average_of_a_part_is_passed_over_and_told(name: str, tmp_path: Path) -> None:
+    average, says = PARTS[name]
+    torch.save({"model": RIGHT, "ema": average}, tmp_path / "w.pth")
+    with pytest.warns(UserWarning, match=f"{says}.*: passed over"):
+        read_checkpoint(tmp_path / "w.pth")
+    assert_right(tmp_path / "w.pth")
+
+
+def test_an_average_that_lacks_a_block_is_told_with_the_way_out(tmp_path: Path) -> None:
+    average = {key: value for key, value in ZEROS.items() if not key.startswith("TTEblocks.1.")}
+    torch.save({"model": RIGHT, "ema": average}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"missing keys.*'ema', not 'model'; --weights chooses"):
+        read_checkpoint(tmp_path / "w.pth")
+    torch.save({"model": RIGHT, "ema": BLOCK}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match="has no weights 'averaged': it has 'model'; 'ema' is an"):
+        read_checkpoint(tmp_path / "w.pth", weights="averaged")
+
+
 FC1 = "STEblocks.0.mlp.fc1.weight"
 REST = {key: value for key, value in RIGHT.items() if key != FC1}
 WEIGHT = RIGHT[FC1]

@@ -38,6 +38,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_clip_set(tmp_path / "train.npz", clips(6))
     save_clip_set(tmp_path / "val.npz", clips(3))
     save_clip_set(tmp_path / "still.npz", clips(3, frames=1))
+    lost = clips(6)
+    lost.poses_3d[1, 2] = 0.0  # a frame that nobody measured
+    save_clip_set(tmp_path / "lost.npz", lost)
     save_object_npz(tmp_path / "mpi.npz", mpi_test())
     with np.load(tmp_path / "val.npz") as arrays:
         cut = {name: arrays[name][:, :, :16] for name in ("keypoints_2d", "poses_3d")}
@@ -80,6 +83,8 @@ def refused(here: Path, *arguments: str) -> str:
         (("--frames", "27"), "'train.npz': clips of 9 frames cannot train a network on 27"),
         (("--val", "coco.npz"), "'coco.npz': keypoints_2d has shape (3, 9, 16, 2)"),
         (("--val", "still.npz"), "'still.npz': clips of one frame"),
+        (("--val", "lost.npz"), "'lost.npz': poses_3d of clip '1', frame 2, has all joints at one"),
+        (("--data", "lost.npz"), "'lost.npz': poses_3d of clip '1', frame 2, has all joints"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -184,3 +189,14 @@ def test_frames_of_3dhp_are_27_unless_said() -> None:
         for frames in ((), ("--frames", "27"), ("--frames", "9"))
     ]
     assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.mark.parametrize(
+    ("val", "told"), [("train.npz", True), ("copy.npz", True), ("val.npz", False)]
+)
+def test_validation_on_what_is_trained_on_is_told(here: Path, val: str, told: bool) -> None:
+    shutil.copy(here / "train.npz", here / "copy.npz")
+    words = [*TRAIN, "--batch", "2", "--val", val, "-o", f"run-{val}"]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    assert (f"'{val}': is trained on too, so its error says nothing" in result.stderr) == told

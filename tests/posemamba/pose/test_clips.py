@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import ROOT
 
+from posemamba.data.clip_set import ClipSet, save_clip_set
 from posemamba.errors import InputError
 from posemamba.pose.clips import Reading, bundled_clips, load_clips, save_clips
 from posemamba.pose.keypoints import detections_to_h36m
@@ -56,6 +57,17 @@ def test_several_arrays_of_any_float(tmp_path: Path) -> None:
         "run": (9, 17, 2),
     }
     assert all(clip.dtype == np.float32 for clip in clips.values())
+
+
+def test_a_clip_set_has_keypoints_too(tmp_path: Path) -> None:
+    """What 'posemamba data' makes to train on; its poses are left out."""
+    values = np.random.default_rng(0).uniform(-1, 1, (2, 5, 17, 2)).astype(np.float32)
+    poses = np.zeros((2, 5, 17, 3), np.float32)
+    made = ClipSet(values, poses, np.ones(2, np.float32), ("walk/0/0", "run/0/0"), "somebody")
+    save_clip_set(tmp_path / "val.npz", made)
+    clips = load_clips(tmp_path / "val.npz")
+    assert list(clips) == ["keypoints_2d[0]", "keypoints_2d[1]"]
+    np.testing.assert_allclose(clips["keypoints_2d[1]"], values[1], atol=SAME)
 
 
 def test_pixels_with_the_image_size(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,6 +49,9 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
             serve(arguments)
             return 0
+        if threading.current_thread() is threading.main_thread():
+            # Service managers and 'timeout' send it: it ends as Ctrl-C does, nothing half-written.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         if arguments.ray is not None:
             from posemamba_runtime.cli.archive import archive
 

@@ -6,7 +6,6 @@ This package imports nothing of the exporter's: it runs its command, where that 
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from posemamba_runtime.errors import Missing
-from posemamba_runtime.file_names import temporary_name
+from posemamba_runtime.file_names import cache_folder, temporary_name
 
 _DIGITS = 12
 """Of a SHA-256, in a name."""
@@ -25,10 +24,16 @@ def has_exporter() -> bool:
 
 
 def cache_path(name: str, made_of: Path, suffix: str) -> Path:
-    """Where a file is kept that belongs to the bytes of another."""
+    """Where a file is kept that belongs to the bytes of another.
+
+    Raises:
+        Missing: there is no such place.
+    """
     digest = hashlib.sha256(made_of.read_bytes()).hexdigest()[:_DIGITS]
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
-    return Path(root) / "posemamba" / f"{name}-{digest}{suffix}"
+    try:
+        return cache_folder() / "posemamba" / f"{name}-{digest}{suffix}"
+    except OSError as error:
+        raise Missing(str(error.strerror)) from None
 
 
 def make(path: Path, words: Sequence[str], failed: str) -> None:

@@ -18,6 +18,7 @@ from posemamba_runtime.cli.progress import Bar
 from posemamba_runtime.cli.summary import people, size_text, speed, what_was_lifted, what_was_read
 from posemamba_runtime.detectors.video import check_video, read_video
 from posemamba_runtime.keypoints.errors import InputError
+from posemamba_runtime.keypoints.folders import with_frames
 from posemamba_runtime.keypoints.reader import STANDARD_INPUT, read
 from posemamba_runtime.keypoints.recording import Recording
 from posemamba_runtime.live.poses import pose_line
@@ -163,7 +164,8 @@ def _check_places(arguments: argparse.Namespace, options: LiftOptions) -> None:
         return
     if output.exists() and output.samefile(source):
         raise InputError(f"'{output}' is the input: name another file to write")
-    if source.is_dir() and output.suffix == ".json" and output.resolve().parent == source.resolve():
+    is_json = output.suffix.lower() == ".json"
+    if source.is_dir() and is_json and output.resolve().parent == with_frames(source).resolve():
         raise InputError(
             f"'{output}' would lie among the frames and be read as one the next time: "
             "name another folder"

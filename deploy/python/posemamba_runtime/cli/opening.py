@@ -51,8 +51,8 @@ def rewritten(model: Path, info: Mapping[str, Any], tell: Tell) -> Path | None:
     """
     if info.get("backend") != CUDA or info.get("ops") != _REWRITABLE or _is_rewritten(model):
         return None
-    path = cache_path(model.stem, model, ".cuda.onnx")
     try:
+        path = cache_path(model.stem, model, ".cuda.onnx")
         if not path.is_file():
             if not has_exporter():
                 raise Missing("pmexport is not installed here")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from posemamba_runtime.errors import Missing
+from posemamba_runtime.file_names import cache_folder
 from posemamba_runtime.keypoints.errors import InputError, problem
 from posemamba_runtime.keypoints.reader import read_frames
 from posemamba_runtime.keypoints.recording import Recording
@@ -84,8 +85,10 @@ def python_of(detector: Detector, given: str | None) -> str:
         return named
     if find_spec(detector.package) is not None:
         return sys.executable
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
-    folder = Path(cache) / "posemamba" / detector.package
+    try:
+        folder = cache_folder() / "posemamba" / detector.package
+    except OSError as error:
+        raise Missing(f"{detector.package} is not installed, and {error.strerror}") from None
     python = folder / "bin" / "python"
     if not python.is_file():
         raise Missing(

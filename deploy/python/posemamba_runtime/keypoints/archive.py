@@ -83,6 +83,8 @@ def objects(members: Mapping[str, Member], name: str) -> Plain:
 
 def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, Member]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if any(entry.filename.endswith("/data.pkl") for entry in entries):
+        raise problem(path, "is a file of torch.save, which could run code: save JSON or .npz")
     if not any(entry.filename.endswith(".npy") for entry in entries):
         raise problem(path, "is a zip of other files, no .npz: unpack it and name what is in it")
     if len(entries) > _MOST_MEMBERS or sum(entry.file_size for entry in entries) > MAX_BYTES:

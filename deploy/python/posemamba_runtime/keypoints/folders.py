@@ -31,7 +31,7 @@ def read_folder(folder: str | os.PathLike[str], wanted: str | None) -> tuple[Det
         InputError: no frames, or a file that is none, named.
     """
     folder = Path(folder)
-    inner = _with_frames(folder)
+    inner = with_frames(folder)
     files = _files(inner)
     jsons = [name for name in files if name.lower().endswith(".json")]
     if not jsons:
@@ -100,7 +100,7 @@ def _read_labels(folder: Path, names: Sequence[str], wanted: str | None) -> tupl
     return found, "yolo"
 
 
-def _with_frames(folder: Path) -> Path:
+def with_frames(folder: Path) -> Path:
     """The folder, or the only one in it that has frames."""
     found = _search(folder, _has_json) or _search(folder, _has_labels)
     if len(found) == 1:

@@ -10,7 +10,7 @@ import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats import FRAME_FORMATS
-from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
+from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, take_size
 from posemamba_runtime.keypoints.formats.coco import numbers_by_names
 from posemamba_runtime.keypoints.formats.lines import ABOUT, is_header, says_facts
 from posemamba_runtime.keypoints.formats.mmpose import take_meta
@@ -26,7 +26,7 @@ from posemamba_runtime.keypoints.numbering import (
     time_of,
 )
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import keys_of
+from posemamba_runtime.keypoints.points import first, keys_of
 from posemamba_runtime.keypoints.recording import Detections, Origins
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.text import printable
@@ -176,9 +176,10 @@ class FrameReader:
         rate = first(document, _RATE_KEYS)
         if rate is None:
             return
-        if isinstance(rate, str):  # as ffprobe writes it
-            with suppress(ValueError):
-                rate = float(rate)
+        if isinstance(rate, str):  # ffprobe writes 30000/1001
+            with suppress(ValueError, ZeroDivisionError):
+                above, _, below = rate.partition("/")
+                rate = float(above) / float(below or 1)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e6:
             raise InputError(f"a rate of {printable(rate, 20)} frames a second is none")
         self.found.rate = float(rate)

@@ -82,6 +82,7 @@ def judge(
     numbers, persons, values = found.people.take()
     name = settle_layout(found, values, layout)
     values = values[:, : len(LAYOUTS[name].joints)]
+    size = None if size is None else (int(size[0]), int(size[1]))  # a list or an array, too
     if found.size is not None and size is not None and found.size != size:
         raise InputError(
             f"the file says {found.size[0]}x{found.size[1]} pixels, --size {size[0]}x{size[1]}: "

@@ -213,10 +213,11 @@ LAYOUTS: Mapping[str, Layout] = {
     ),
 }
 
-#: Number of keypoints a person to the layouts it may be; of 135 and 136 the body comes first.
+#: Number of keypoints a person to the layouts it may be; of 135 and 136 the body comes first,
+#: and trt_pose's 18 are COCO's 17 and a neck.
 BY_COUNT: Mapping[int, tuple[str, ...]] = {
     17: ("coco17",),
-    18: ("coco18",),
+    18: ("coco18", "coco17"),
     25: ("body25", "body25b"),
     26: ("halpe26",),
     33: ("mediapipe33",),

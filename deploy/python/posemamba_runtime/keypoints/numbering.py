@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from typing import TypeVar
 
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.keypoints.formats.base import first
 from posemamba_runtime.keypoints.names import MAX_FRAME
+from posemamba_runtime.keypoints.points import first
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.text import printable
 

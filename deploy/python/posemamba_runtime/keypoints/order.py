@@ -1,9 +1,9 @@
 """Which joints a recording's keypoints are: by their names, their number, and where they lie.
 
 Two layouts may have one number of joints. Then the points themselves are asked: BODY_25 and
-BODY_25B differ in where neck and middle hip lie, COCO-17 and Human3.6M's 17 in what the first five
-joints are. A layout that the points contradict is refused: it would be a twisted skeleton,
-silently.
+BODY_25B differ in where neck and middle hip lie, OpenPose's 18 and trt_pose's in where the neck
+does, COCO-17 and Human3.6M's 17 in what the first five joints are. A layout that the points
+contradict is refused: it would be a twisted skeleton, silently.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ _LIMBS = tuple(
     for side in ("left", "right")
     for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 )
+_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+"""PoseTrack's 17 have COCO's limbs, and the head's bottom and top in place of its eyes. What stands
+in the middle has many names, and Human3.6M's nose is a neck to some."""
+
 _FEWEST = 8
 """Joints of COCO's that names must have where they have not all."""
 
@@ -60,6 +64,12 @@ def settle_layout(found: Detections, values: Floats, given: str | None) -> str:
     points = _points(values)
     if found.layout is None and count == 25:
         return _body_25_or_25b(points)
+    if found.layout is None and count == 18 and _has_its_neck_last(points):
+        found.notes.append(
+            "18 keypoints that lie as COCO-17's with a neck behind them, as trt_pose writes: say "
+            "--layout coco18 if they are OpenPose's"
+        )
+        return "coco17"
     if count == 17:
         _refuse_the_other_17(points, name)
     return name
@@ -81,7 +91,8 @@ def place_named(names: Sequence[str]) -> tuple[str, list[int]]:
     layouts = [*BY_COUNT.get(len(names), ()), *(["h36m17"] if len(names) == 17 else [])]
     for layout in layouts:
         joints = _named(layout)
-        if all(known[place] == joint for place, joint in enumerate(joints) if joint in _LIMBS):
+        telling = _LIMBS if layout == "h36m17" else (*_LIMBS, *_FACE)
+        if all(known[place] == joint for place, joint in enumerate(joints) if joint in telling):
             return layout, list(range(len(joints)))
     for layout in (*layouts, "coco17"):
         joints = _named(layout)
@@ -169,6 +180,16 @@ def _body_25_or_25b(points: Floats) -> str:
             "BODY_25B: say --layout body25 or body25b"
         )
     return best
+
+
+def _has_its_neck_last(points: Floats) -> bool:
+    """OpenPose's neck is the second of its 18; trt_pose's, as NVIDIA's programs have it, is the
+    last, and the first five are a face."""
+    second, last = (_middle_one(_apart(points, *each)) for each in ((1, 2, 5), (17, 5, 6)))
+    if second <= last:
+        return False
+    # An arm above the head has its middle near the ear that is OpenPose's last.
+    return 2 * last < second or _middle_one(_extent(points[:, :5]) / _extent(points)) < _HEAD
 
 
 def _refuse_the_other_17(points: Floats, name: str) -> None:

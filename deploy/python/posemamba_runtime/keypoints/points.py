@@ -28,6 +28,12 @@ _BESIDE = (
 _LANDMARKS, _LANDMARK_COLUMNS = 33, [0, 1, 3]  # MediaPipe's x, y, z, visibility
 
 
+def first(value: Mapping[str, Json], keys: Sequence[str]) -> Json:
+    """The value of the first key that has one, else None: programs write null for what they do not
+    know, and the next key may."""
+    return next((value[key] for key in keys if value.get(key) is not None), None)
+
+
 def to_points(value: object) -> Floats:
     """One person's keypoints.
 
@@ -54,7 +60,7 @@ def to_points(value: object) -> Floats:
         return np.empty((0, 3))
     if all(isinstance(point, Mapping) for point in value):
         points = np.stack([_object(point) for point in value])
-        names = [next((point[key] for key in _NAMES if key in point), None) for point in value]
+        names = [first(point, _NAMES) for point in value]
         given = [name for name in names if isinstance(name, str)]
         return _in_order(given, points) if len(given) == len(points) else points
     array = to_numbers(value)
@@ -168,8 +174,9 @@ def _object(point: Mapping[str, Json]) -> Floats:
         point = {**point, **point["position"]}  # PoseNet's
     if "x" not in point or "y" not in point:
         raise InputError(f"a keypoint has {_keys(point)}, not 'x' and 'y'")
-    confidence = next((point[key] for key in _CONFIDENCE if key in point), 1.0)
-    return to_numbers([point["x"], point["y"], confidence])
+    unsaid = None if any(key in point for key in _CONFIDENCE) else 1.0
+    confidence = first(point, _CONFIDENCE)
+    return to_numbers([point["x"], point["y"], unsaid if confidence is None else confidence])
 
 
 def _columns(value: Mapping[str, Json]) -> Floats:

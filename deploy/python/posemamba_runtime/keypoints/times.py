@@ -47,20 +47,9 @@ _NOW = (1e9, 1e10)  # seconds since 1970: from 2001 on
 _PAIRS = 300  # of frames, by which movement is judged
 
 
-def settle_times(
-    judged: Judged, ids: Ints, found: Detections, rate: float | None
-) -> tuple[Ints, float, tuple[Floats, Floats] | None]:
-    """Frame numbers of the rows, frames a second, and times as (frames, seconds) to interpolate in.
-
-    Args:
-        ids: (rows,) who it is.
-        rate: frames a second, where the user says it.
-
-    Raises:
-        InputError: times that run backwards, or of no camera.
-    """
-    numbers = _by_time(_consecutive(judged.numbers, found), found)
-    return numbers, *_times(judged, ids, numbers, found, rate)
+def settle_numbers(numbers: Ints, found: Detections) -> Ints:
+    """(rows,) frame numbers that count frames: what the file's numbers or its times say."""
+    return _by_time(_consecutive(numbers, found), found)
 
 
 def _consecutive(numbers: Ints, found: Detections) -> Ints:
@@ -94,14 +83,18 @@ def _by_time(numbers: Ints, found: Detections) -> Ints:
     return places[np.searchsorted(frames, numbers)]
 
 
-def _times(
+def settle_times(
     judged: Judged, ids: Ints, numbers: Ints, found: Detections, rate: float | None
 ) -> tuple[float, tuple[Floats, Floats] | None]:
     """Frames a second, and the file's times as (frames, seconds) to interpolate in.
 
     Args:
         ids: (rows,) who it is.
-        numbers: (rows,) the frames as they are counted from here on.
+        numbers: (rows,) of :func:`settle_numbers`.
+        rate: frames a second, where the user says it.
+
+    Raises:
+        InputError: times that run backwards, or of no camera.
     """
     asked, rate, original = rate, rate or found.rate, judged.numbers
     timed, seconds = found.people.timed()

@@ -12,7 +12,7 @@ from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.judge import Judged
 from posemamba_runtime.keypoints.people import Floats32, Ints, Person, Persons, areas
 from posemamba_runtime.keypoints.recording import Detections, Floats, PersonTrack
-from posemamba_runtime.keypoints.times import settle_times
+from posemamba_runtime.keypoints.times import settle_numbers, settle_times
 from posemamba_runtime.keypoints.tracker import Tracker
 from posemamba_runtime.text import nearest, printable
 
@@ -22,6 +22,10 @@ MAX_GAP = 30
 """Frames that may be missing within a track; over more, nothing tells what the person did."""
 
 _MOST_PEOPLE = 100
+
+_CROWD = 5  # people of a frame, and three times as many as there are frames
+_GOES_ON = 0.1  # of a person's size, from one frame to the next; people stand farther apart
+_ROWS_TO_TELL = 1000
 
 _FRAMES_TO_TELL = 3  # by which ids are doubted
 _JOINTS_TO_TELL = 4  # by which two detections are one person,
@@ -36,8 +40,10 @@ def make_tracks(
     Raises:
         InputError: nobody of the wanted id, or times that run backwards.
     """
-    ids = _ids(judged, found)
-    numbers, rate, times = settle_times(judged, ids, found, rate)
+    _refuse_time_as_people(judged)
+    numbers = settle_numbers(judged.numbers, found)
+    ids = _ids(judged, numbers, found)
+    rate, times = settle_times(judged, ids, numbers, found, rate)
     shown = _shown(judged.values)
     tracks = []
     for who in np.unique(ids[ids >= 0]).tolist():
@@ -53,6 +59,24 @@ def make_tracks(
     return _wanted(tracks, person), rate
 
 
+def _refuse_time_as_people(judged: Judged) -> None:
+    """Lists of (people, frames, ...) are read as few frames with a crowd in each, where everybody
+    is nearly where the one before is."""
+    frames = len(np.unique(judged.numbers))
+    crowd = len(judged.numbers) / frames
+    if crowd < max(_CROWD, 3 * frames) or judged.persons.given != (None,):
+        return
+    some = judged.values[:_ROWS_TO_TELL]
+    together = np.diff(judged.numbers[:_ROWS_TO_TELL]) == 0
+    ways = np.linalg.norm(np.diff(some[..., :2], axis=0)[together], axis=-1)
+    ways = ways[np.isfinite(ways)]
+    if len(ways) and float(np.median(ways)) < _GOES_ON * float(np.median(areas(some))) ** 0.5:
+        raise InputError(
+            f"{crowd:g} people in a frame, each where the one before is, as somebody is in frame "
+            "after frame: write a list of frames, each with its people"
+        )
+
+
 def _shown(values: Floats32) -> Bools:
     """(rows,) whether anything was found of somebody."""
     shown = np.empty(len(values), np.bool_)
@@ -61,8 +85,8 @@ def _shown(values: Floats32) -> Bools:
     return shown
 
 
-def _ids(judged: Judged, found: Detections) -> Ints:
-    """A number for the person of each row."""
+def _ids(judged: Judged, numbers: Ints, found: Detections) -> Ints:
+    """A number for the person of each row, whose frames ``numbers`` count."""
     given = judged.persons.given
     if None not in given:
         doubt = _doubt(judged.numbers, judged.persons)
@@ -76,7 +100,7 @@ def _ids(judged: Judged, found: Detections) -> Ints:
     if len(np.unique(judged.numbers[kept])) == len(kept):  # never two at once
         ids[kept] = 0
         return ids
-    return _followed(judged, kept, ids, found)
+    return _followed(judged, kept, numbers, ids, found)
 
 
 def _doubt(numbers: Ints, persons: Persons) -> str:
@@ -143,10 +167,10 @@ def _natural(text: str) -> list[tuple[int, str]]:
     return [(int(part[:18]), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _followed(judged: Judged, kept: Ints, ids: Ints, found: Detections) -> Ints:
+def _followed(judged: Judged, kept: Ints, numbers: Ints, ids: Ints, found: Detections) -> Ints:
     """``ids`` with those of the rows ``kept`` filled in."""
     tracker = Tracker()
-    numbers = judged.numbers[kept]
+    numbers = numbers[kept]
     starts = np.flatnonzero(np.r_[True, np.diff(numbers) > 0])
     for start, end in zip(starts, np.r_[starts[1:], len(kept)], strict=True):
         rows = kept[start:end]

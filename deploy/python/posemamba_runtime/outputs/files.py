@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from posemamba_runtime.errors import BadArgument
-from posemamba_runtime.file_names import temporary_name
+from posemamba_runtime.file_names import place_of, temporary_name
 
 
 def check_place(path: Path) -> None:
@@ -22,11 +22,12 @@ def check_place(path: Path) -> None:
             raise BadArgument(f"'{path}' is a folder: name the file to write")
         if path.exists() and not path.is_file():
             raise BadArgument(f"'{path}' is a pipe or a device: name the file to write")
-        if not path.parent.is_dir():
-            what = "is a file" if path.parent.exists() else "does not exist: create it first"
-            raise BadArgument(f"'{path}': the folder '{path.parent}' {what}")
+        folder = place_of(path).parent
+        if not folder.is_dir():
+            what = "is a file" if folder.exists() else "does not exist: create it first"
+            raise BadArgument(f"'{path}': the folder '{folder}' {what}")
         # Access rights say nothing for root, full disks and /proc.
-        with tempfile.TemporaryFile(dir=path.parent) as probe:
+        with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
 
 
@@ -34,19 +35,21 @@ def check_place(path: Path) -> None:
 def replacing(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """Temporary names beside ``paths``, which take their places when the block ends well.
 
-    An error inside leaves what was there as it was, and no temporary file.
+    A link stays one: what it leads to is written. An error inside leaves what was there as it was,
+    and no temporary file.
 
     Raises:
         BadArgument: a place that takes no file.
     """
     for path in paths:
         check_place(path)
-    temporary = [path.with_name(temporary_name(path.name)) for path in paths]
+    places = [place_of(path) for path in paths]
+    temporary = [place.with_name(temporary_name(place.name)) for place in places]
     try:
         with _in_one_line(paths[0]):
             yield temporary
-            for made, path in zip(temporary, paths, strict=True):
-                made.replace(path)
+            for made, place in zip(temporary, places, strict=True):
+                made.replace(place)
     finally:
         for made in temporary:
             with suppress(OSError):

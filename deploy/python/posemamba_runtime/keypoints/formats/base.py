@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import person_id, to_points, with_confidences
+from posemamba_runtime.keypoints.points import first, person_id, to_points, with_confidences
 from posemamba_runtime.keypoints.recording import Detections
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.text import printable
 
+_CORNER = {"x", "y"}
 ID_KEYS = ("person", "track_id", "track", "idx", "person_id", "id")
 
 
@@ -33,11 +34,6 @@ class FrameFormat:
     read_frame: Callable[[Json, Detections], list[Detection]]
 
 
-def first(value: Mapping[str, Json], keys: Sequence[str]) -> Json:
-    """The value of the first key that is there, else None."""
-    return next((value[key] for key in keys if key in value), None)
-
-
 def is_objects(value: object) -> bool:
     """A list of objects with one in it."""
     return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
@@ -56,11 +52,14 @@ def detection(
 
 
 def take_size(value: Mapping[str, Json], found: Detections) -> None:
-    """Width and height of the image out of the keys tools write them under.
+    """Width and height of the image out of the keys tools write them under; beside a corner they
+    are a box's.
 
     Raises:
         InputError: not two positive numbers, or other ones than before.
     """
+    if set(value) >= _CORNER:
+        return
     for wide, high in (
         ("width", "height"),
         ("image_width", "image_height"),
@@ -68,7 +67,7 @@ def take_size(value: Mapping[str, Json], found: Detections) -> None:
         ("img_width", "img_height"),
         ("w", "h"),
     ):
-        if wide in value and high in value:
+        if value.get(wide) is not None and value.get(high) is not None:
             set_size((value[wide], value[high]), found)
             return
     for key in ("size", "image_size", "resolution"):

@@ -49,6 +49,9 @@ def read_clips(
     arrays = dict(members)
     if {"poses_3d", "rotations", "rest_offsets"} <= arrays.keys():
         raise InputError("holds the poses that 'lift' wrote: give the keypoints they were made of")
+    if {"keypoints_2d", "mm_per_unit", "names"} <= arrays.keys():  # a clip set, for training
+        for key in ("mm_per_unit", "names", "origin"):
+            arrays.pop(key, None)
     if "fps" in arrays or "rate" in arrays:
         key = "fps" if "fps" in arrays else "rate"
         found.rate = _number(arrays.pop(key), key)

@@ -9,15 +9,16 @@ in time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, set_size
+from posemamba_runtime.keypoints.formats.base import FrameFormat, detection, is_objects, take_size
 from posemamba_runtime.keypoints.names import MAX_FRAME, frame_numbers
 from posemamba_runtime.keypoints.order import take_names
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import keys_of
+from posemamba_runtime.keypoints.points import first, keys_of
 from posemamba_runtime.keypoints.recording import Detections
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.text import printable
@@ -26,6 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _PERSON = (1, 0, "person")  # 0: of data sets of one's own, which count from there
+_VIDEO = ("video_id", "vid_id")
 _IDS = ("idx", "track_id", "person_id", "track", "instance_id")
 
 
@@ -126,18 +128,27 @@ def _image_numbers(images: object, found: Detections) -> dict[int | str, int]:
     if not isinstance(images, Sequence) or not all(isinstance(image, Mapping) for image in images):
         raise InputError("'images' is no list of objects: not a COCO annotation file")
     by_id: dict[int | str, str] = {}
+    videos = {str(first(image, _VIDEO)) for image in images}
+    if len(videos) > 1:
+        shown = ", ".join(printable(video, 20) for video in sorted(videos)[:3])
+        raise InputError(f"images of several videos ({shown}): keep one recording in a file")
     for image in images:
-        if "width" in image and "height" in image:
-            set_size((image["width"], image["height"]), found)
+        take_size(image, found)
         key = image.get("id")
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError("an image has no 'id' of a number or a name")
-        by_id[key] = str(image.get("file_name", key))
-    return (
-        dict(zip(by_id, numbers_by_names(list(by_id.values()), found), strict=True))
-        if by_id
-        else {}
-    )
+        name = str(image.get("file_name", key))
+        if by_id.setdefault(key, name) != name:
+            raise InputError(f"two images have the id {printable(key, 20)}: keep one recording")
+    names = list(by_id.values())
+    if len(names) > 1 == len(set(names)):  # of the video, which tells no frame
+        return _numbers(list(by_id), found)
+    repeated = next((name for name, count in Counter(names).items() if count > 1), None)
+    if repeated is not None:
+        raise InputError(
+            f"several images are called '{printable(repeated, 40)}': keep one recording in a file"
+        )
+    return dict(zip(by_id, numbers_by_names(names, found), strict=True)) if by_id else {}
 
 
 def _numbers(images: Sequence[int | str], found: Detections) -> dict[int | str, int]:

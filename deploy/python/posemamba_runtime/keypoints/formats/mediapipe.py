@@ -14,9 +14,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from posemamba_runtime.keypoints.errors import InputError
-from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, first, take_size
+from posemamba_runtime.keypoints.formats.base import ID_KEYS, FrameFormat, take_size
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import person_id, to_numbers, to_points
+from posemamba_runtime.keypoints.points import first, person_id, to_numbers, to_points
 from posemamba_runtime.keypoints.recording import Detections, Floats
 from posemamba_runtime.keypoints.source import Json
 

@@ -12,12 +12,11 @@ from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.formats.base import (
     FrameFormat,
     detection,
-    first,
     is_objects,
     take_size,
 )
 from posemamba_runtime.keypoints.people import Detection
-from posemamba_runtime.keypoints.points import keys_of
+from posemamba_runtime.keypoints.points import first, keys_of
 from posemamba_runtime.keypoints.recording import Detections
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.text import printable
