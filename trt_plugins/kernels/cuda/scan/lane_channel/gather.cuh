@@ -7,7 +7,7 @@
 
 namespace posemamba::cuda::lane_channel {
 
-template <typename Type, int Rank, int Channels, int Threads>
+template <typename Type, int Rank, int Channels, int Threads, int Tile>
 struct Config {
   using T = Type;
   static constexpr int kRank = Rank;
@@ -16,10 +16,7 @@ struct Config {
   static constexpr int kLanes = Threads / Channels;        // that share a channel
   static constexpr int kStates = kOnePassStates / kLanes;  // of a lane
   static constexpr int kGroup = 32 / kLanes;               // channels of a warp
-  // Steps of a stage, found by a lane 32 apart. Twice as many where three blocks still fit an SM;
-  // at rank 4 the scan gains 2 % by it, and what follows in a block loses more: an SM that has been
-  // divided for so much shared memory leaves them less L1 (docs/design/kernels-tried.md).
-  static constexpr int kTile = kLanes == 2 && Rank == 8 ? 64 : 32;
+  static constexpr int kTile = Tile;  // steps of a stage, found by a lane 32 apart
   static constexpr int kParts = kTile / 32;
   // Steps of a body: the same work for every number of lanes. Twice as many no longer fit the
   // instruction cache: a third slower.
