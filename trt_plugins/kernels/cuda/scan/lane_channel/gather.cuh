@@ -2,12 +2,20 @@
 #pragma once
 
 #include "cuda/device/copy_async.cuh"
-#include "cuda/device/occupancy.cuh"
 #include "cuda/scan/one_pass.cuh"
 
 namespace posemamba::cuda::lane_channel {
 
-template <typename Type, int Rank, int Channels, int Threads, int Tile>
+// Blocks that an SM is to hold, in float16. With 128 registers a thread the compiler puts reads
+// nearer to their use, 1 to 3 % faster on sm_90; elsewhere some kernels would spill a few words.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+constexpr int kHalfBlocks = 4;
+#else
+constexpr int kHalfBlocks = 3;
+#endif
+
+// Longer: tiles for SMs that hold two blocks at most.
+template <typename Type, int Rank, int Channels, int Threads, bool Longer>
 struct Config {
   using T = Type;
   static constexpr int kRank = Rank;
@@ -16,7 +24,10 @@ struct Config {
   static constexpr int kLanes = Threads / Channels;        // that share a channel
   static constexpr int kStates = kOnePassStates / kLanes;  // of a lane
   static constexpr int kGroup = 32 / kLanes;               // channels of a warp
-  static constexpr int kTile = Tile;  // steps of a stage, found by a lane 32 apart
+  // Steps of a stage, found by a lane 32 apart. Twice as many where three blocks still fit an SM;
+  // at rank 4 a third one costs what follows in a block more than it gains: an SM that has been
+  // divided for so much shared memory leaves them less L1 (docs/design/kernels-tried.md).
+  static constexpr int kTile = Longer || (kLanes == 2 && Rank == 8) ? 64 : 32;
   static constexpr int kParts = kTile / 32;
   // Steps of a body: the same work for every number of lanes. Twice as many no longer fit the
   // instruction cache: a third slower.
@@ -24,9 +35,7 @@ struct Config {
   static constexpr int kStages = 4;     // of x
   static constexpr int kRowStages = 3;  // of the rest, which come in through registers
   static constexpr int kRow = 2 * kOnePassStates + kRank;
-  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM; two lanes at rank 16
-  // are faster with 128, 3 %.
-  static constexpr int kMinBlocks = kLanes == 1 || Rank <= 8 ? 3 : blocks_of_sm(4);
+  static constexpr int kMinBlocks = sizeof(T) == 2 && !Longer ? kHalfBlocks : 3;
   static_assert(kRank % 4 == 0 && kTile % kUnroll == 0 && kUnroll % kLanes == 0, "layout");
 
   static __device__ __forceinline__ float value(T v) {
@@ -107,7 +116,8 @@ class Walk {
 
 // A thread's share of the tiles: some 16-byte pieces of x, copied asynchronously, and up to three
 // quads of x_dbl, which pass through registers; start() and finish() with most of another tile's
-// scan in between.
+// scan in between. Whether the direction has a limb sum is decided here, while the kernel runs: an
+// SM holds blocks of both kinds, and two copies of the scan do not fit its instruction cache.
 template <class C>
 class Gather {
   using T = typename C::T;
@@ -199,7 +209,7 @@ class Gather {
       }
       if (reads_rank_) {
         put<kMasked>(rows, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4,
-            part * kQuads + kTurns);
+                     part * kQuads + kTurns);
       }
     }
     copies_done();

@@ -180,7 +180,7 @@ __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int b
   }
 }
 
-template <class C>
+template <class C, bool kUsual>
 __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
     lane_channel_kernel(const __grid_constant__ CrossArgs a) {
   Shared<C>& shared = *reinterpret_cast<Shared<C>*>(dynamic_shared());
@@ -194,11 +194,7 @@ __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
   if (threadIdx.x < PM_MAX_JOINTS) shared.limb[threadIdx.x] = a.limb_index[threadIdx.x];
   if (threadIdx.x < 2) barrier_init(shared.ready + threadIdx.x, C::kThreads);
   __syncthreads();  // the barriers and the limb table are ready
-  if (a.d_inner == 32 * C::kRank) {
-    run<C, true>(a, shared, batch, direction, first);
-  } else {
-    run<C, false>(a, shared, batch, direction, first);
-  }
+  run<C, kUsual>(a, shared, batch, direction, first);
 }
 
 }  // namespace posemamba::cuda::lane_channel
