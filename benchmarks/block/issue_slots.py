@@ -56,8 +56,10 @@ class Design:
 
 def _lane(rank: int, lanes: int) -> Design:
     channels = 128 // lanes
-    config = f"posemamba::cuda::lane_channel::Config<__half, {rank}, {channels}, 128>"
-    return Design(f"lane_channel_kernel<{config}", channels, 4, 17, converters=False, steps=lanes)
+    longer = "true" if lanes == 2 and rank != 8 else "false"
+    config = f"posemamba::cuda::lane_channel::Config<__half, {rank}, {channels}, 128, {longer}>"
+    kernel = f"lane_channel_kernel<{config}, true>"
+    return Design(kernel, channels, 4, 17, converters=False, steps=lanes)
 
 
 def _split(rank: int, states: int, channels: int, tail: str) -> Design:

@@ -226,8 +226,9 @@ and 9.0, with PTX for the last. For source lines in Nsight Compute build with
 Names of scans are `<states, channels per lane, channels, producer warps, blocks per SM; type, dt
 rank>`, rank 0 standing for any; of `block_tail` `<d_model, warps, positions>`; of
 `conv_proj_prepared` `<channels, positions of a thread>`; of `lane_channel` `<type, dt rank,
-channels, threads>`; of `split_channel` `<dt rank, states per lane, channels, tile, stages,
-converter warps>`. A `-`: no code for that architecture; `*`: spills, below.
+channels, threads, tiles longer; whether d_inner is 32 dt ranks>`; of `split_channel` `<dt rank,
+states per lane, channels, tile, stages, converter warps>`. A `-`: no code for that architecture;
+`*`: spills, below.
 
 {table}
 

@@ -35,6 +35,7 @@ ONE_OF_EACH = [
     (9, HALF, 16),
     (10, HALF, 4),
     (11, HALF, 4),
+    (12, HALF, 4),
     (12, HALF, 8),
 ]
 
@@ -184,6 +185,14 @@ def test_one_pass(
 ) -> None:
     inputs = oracle.make_cross(batch=2, d_inner=d_inner, rank=rank, dtype=dtype)
     check(lib, inputs, Tuning(0, 0, config))
+
+
+@pytest.mark.parametrize("rank", [4, 16])
+def test_three_blocks_of_an_sm(lib: ctypes.CDLL, rank: int) -> None:
+    """Configuration 12 in tiles of 32; on fewer blocks they are longer."""
+    batch = torch.cuda.get_device_properties(0).multi_processor_count // 2 + 1
+    inputs = oracle.make_cross(batch=batch, frames=5, d_inner=64, rank=rank, dtype=HALF)
+    check(lib, inputs, Tuning(0, 0, 12))
 
 
 @pytest.mark.parametrize(

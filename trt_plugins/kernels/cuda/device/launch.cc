@@ -1,5 +1,6 @@
 #include "cuda/device/launch.h"
 
+#include <algorithm>
 #include <atomic>
 
 namespace posemamba::cuda {
@@ -62,12 +63,21 @@ cudaError_t error_of(pm_status status) {
 }
 
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
-                   const Device& device, cudaStream_t stream, std::size_t shared,
-                   unsigned cluster) {
+                   const Device& device, cudaStream_t stream, std::size_t shared, unsigned cluster,
+                   unsigned blocks) {
   if (shared > device.shared_bytes) return cudaErrorNotSupported;
   if (shared > kDefaultShared) {  // idempotent, allowed while a stream captures
     const cudaError_t error = cudaFuncSetAttribute(
         kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) return error;
+  }
+  if (blocks > 0) {
+    // The launch's attribute of the same name is younger than some toolkits of CUDA 12.
+    const std::size_t whole = device.shared_bytes + kReservedShared;
+    const std::size_t percent = (100 * blocks * (shared + kReservedShared) + whole - 1) / whole;
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                             static_cast<int>(std::min<std::size_t>(percent, 100)));
     if (error != cudaSuccess) return error;
   }
   cudaLaunchAttribute attributes[2] = {};

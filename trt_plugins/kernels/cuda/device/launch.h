@@ -20,6 +20,10 @@ struct Device {
 // The current device; queried once per device, cached for the life of the process.
 Device current_device();
 
+// Shared memory that every thread block takes beside its own; an SM has as much more than a thread
+// block may have.
+constexpr std::size_t kReservedShared = 1024;
+
 struct Kernel {
   const void* function;
   std::size_t shared;  // bytes of dynamic shared memory
@@ -30,10 +34,12 @@ cudaError_t error_of(pm_status status);
 // `overlap`: the kernel waits for its predecessor itself (programmatic dependent launch), so its
 // prologue may run early. Only where the device has it and runs code that waits. `shared`: bytes of
 // dynamic shared memory; cudaErrorNotSupported where a thread block cannot have as much. `cluster`:
-// neighbours along x that are a cluster.
+// neighbours along x that are a cluster. `blocks`: how many an SM shall have shared memory for,
+// every launch of the kernel the same number; the rest is L1, for the kernels after it too, since
+// an SM is not divided anew for one that needs less. 0: for as many as the SM can hold.
 cudaError_t launch(const void* kernel, dim3 grid, dim3 block, void** args, bool overlap,
                    const Device& device, cudaStream_t stream, std::size_t shared = 0,
-                   unsigned cluster = 1);
+                   unsigned cluster = 1, unsigned blocks = 0);
 
 // Whether a row-wise kernel should put 16 warps on its 32 positions rather than 8: twice the
 // parallelism a block, for grids that give an SM no second block.

@@ -111,14 +111,20 @@ cudaError_t merge(const pm_cross_scan_params& p, CrossArgs& a, const Device& dev
 cudaError_t launch_lane_channel(const pm_cross_scan_params& p, OnePass config, const Device& device,
                                 cudaStream_t stream, CrossArgs* args) {
   const OnePassShape& shape = kOnePassShapes[config];
-  const Kernel kernel = lane_channel_kernel(config, p);
   args->blocks_per_row = (p.d_inner + shape.channels - 1) / shape.channels;
   const auto blocks = static_cast<unsigned>(p.batch * p.directions * int64_t{args->blocks_per_row});
+  constexpr unsigned kBlocks = 2;  // of an SM, for longer tiles
+  const Kernel longer = lane_channel_long_kernel(config, p);
+  const bool has_room =
+      longer.function != nullptr &&
+      blocks <= kBlocks * static_cast<unsigned>(device.multiprocessors) &&
+      kBlocks * (longer.shared + kReservedShared) <= device.shared_bytes + kReservedShared;
+  const Kernel kernel = has_room ? longer : lane_channel_kernel(config, p);
   void* arguments[] = {args};
   // Not before the previous kernel is done: early blocks go where there is room, and an SM that
   // holds four would finish long after one that holds one.
   return launch(kernel.function, dim3(blocks), dim3(static_cast<unsigned>(shape.threads)),
-                arguments, false, device, stream, kernel.shared);
+                arguments, false, device, stream, kernel.shared, 1, has_room ? kBlocks : 0);
 }
 
 cudaError_t launch_chunked(const pm_cross_scan_params& p, const Plan& plan, const Device& device,

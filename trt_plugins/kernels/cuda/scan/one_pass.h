@@ -36,6 +36,9 @@ constexpr bool reads_prepared(int32_t config) {
 // {nullptr, 0} where the configuration has no kernel for the type and dt rank. Where there is none
 // with float16 sums, that with float32 sums does.
 Kernel lane_channel_kernel(OnePass config, const pm_cross_scan_params& params);
+// The same scan in longer tiles, whose shared memory an SM has for two blocks. {nullptr, 0} where
+// it has none: take the other.
+Kernel lane_channel_long_kernel(OnePass config, const pm_cross_scan_params& params);
 Kernel split_channel_kernel(OnePass config, const pm_cross_scan_params& params);
 Kernel resident_kernel(const pm_cross_scan_params& params);
 

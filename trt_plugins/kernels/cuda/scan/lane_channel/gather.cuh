@@ -2,12 +2,20 @@
 #pragma once
 
 #include "cuda/device/copy_async.cuh"
-#include "cuda/device/occupancy.cuh"
 #include "cuda/scan/one_pass.cuh"
 
 namespace posemamba::cuda::lane_channel {
 
-template <typename Type, int Rank, int Channels, int Threads>
+// Blocks that an SM is to hold, in float16. With 128 registers a thread the compiler puts reads
+// nearer to their use, 1 to 3 % faster on sm_90; elsewhere some kernels would spill a few words.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+constexpr int kHalfBlocks = 4;
+#else
+constexpr int kHalfBlocks = 3;
+#endif
+
+// Longer: tiles for SMs that hold two blocks at most.
+template <typename Type, int Rank, int Channels, int Threads, bool Longer>
 struct Config {
   using T = Type;
   static constexpr int kRank = Rank;
@@ -17,21 +25,17 @@ struct Config {
   static constexpr int kStates = kOnePassStates / kLanes;  // of a lane
   static constexpr int kGroup = 32 / kLanes;               // channels of a warp
   // Steps of a stage, found by a lane 32 apart. Twice as many where three blocks still fit an SM;
-  // at rank 4 the scan gains 2 % by it, and what follows in a block loses more: an SM that has been
+  // at rank 4 a third one costs what follows in a block more than it gains: an SM that has been
   // divided for so much shared memory leaves them less L1 (docs/design/kernels-tried.md).
-  static constexpr int kTile = kLanes == 2 && Rank == 8 ? 64 : 32;
+  static constexpr int kTile = Longer || (kLanes == 2 && Rank == 8) ? 64 : 32;
   static constexpr int kParts = kTile / 32;
-  // Steps of a body, as registers allow: the same work for every number of lanes. Twice as many no
-  // longer fit the instruction cache: a third slower.
-  static constexpr int kUnroll = kLanes * (Rank <= 8 ? 8 : 4);
+  // Steps of a body: the same work for every number of lanes. Twice as many no longer fit the
+  // instruction cache: a third slower.
+  static constexpr int kUnroll = 8 * kLanes;
   static constexpr int kStages = 4;     // of x
   static constexpr int kRowStages = 3;  // of the rest, which come in through registers
   static constexpr int kRow = 2 * kOnePassStates + kRank;
-  // Occupancy: 168 registers a thread, three blocks and twelve warps an SM; two lanes at rank 16
-  // are faster with 128, 2 %. The limb sum is a template parameter of what follows: with one loop
-  // for both kinds the compiler keeps to 133 registers and schedules reads right before their use,
-  // a fifth slower.
-  static constexpr int kMinBlocks = kLanes == 1 || Rank <= 8 ? 3 : blocks_of_sm(4);
+  static constexpr int kMinBlocks = sizeof(T) == 2 && !Longer ? kHalfBlocks : 3;
   static_assert(kRank % 4 == 0 && kTile % kUnroll == 0 && kUnroll % kLanes == 0, "layout");
 
   static __device__ __forceinline__ float value(T v) {
@@ -112,8 +116,9 @@ class Walk {
 
 // A thread's share of the tiles: some 16-byte pieces of x, copied asynchronously, and up to three
 // quads of x_dbl, which pass through registers; start() and finish() with most of another tile's
-// scan in between.
-template <class C, bool kMasked>
+// scan in between. Whether the direction has a limb sum is decided here, while the kernel runs: an
+// SM holds blocks of both kinds, and two copies of the scan do not fit its instruction cache.
+template <class C>
 class Gather {
   using T = typename C::T;
   static constexpr int kPiece = 16 / sizeof(T);               // channels
@@ -132,6 +137,7 @@ class Gather {
       : a_(args),
         shared_(shared),
         walk_(args, direction, static_cast<int>(threadIdx.x) % 32, 32),
+        masked_(args.limb_mask[direction] != 0),
         thread_(static_cast<int>(threadIdx.x)),
         // From one lane: the compiler sees that a warp goes one way, and makes no second path for
         // lanes that have parted.
@@ -145,6 +151,28 @@ class Gather {
     dbl_bytes_ = static_cast<unsigned>(args.x_dbl_stride * sizeof(T));
   }
 
+  __device__ __forceinline__ void start(const Tile<C>& tile) {
+    if (masked_) {
+      start<true>(tile);
+    } else {
+      start<false>(tile);
+    }
+  }
+
+  // Puts the rows of x_dbl where the scan reads them, and adds the limb neighbours' x to pieces
+  // that this thread copied itself.
+  __device__ __forceinline__ void finish(const Tile<C>& tile) const {
+    if (masked_) {
+      finish<true>(tile);
+    } else {
+      finish<false>(tile);
+    }
+  }
+
+ private:
+  static constexpr int kPart = 32 * C::kChannels;  // elements of x
+
+  template <bool kMasked>
   __device__ __forceinline__ void start(const Tile<C>& tile) {
 #pragma unroll
     for (int part = 0; part < C::kParts; ++part) {
@@ -162,27 +190,26 @@ class Gather {
       }
 #pragma unroll
       for (int i = 0; i < kTurns; ++i) {
-        read(at, state_step(i), C::kRank + thread_ % kStateQuads * 4, part * kQuads + i);
+        read<kMasked>(at, state_step(i), C::kRank + thread_ % kStateQuads * 4, part * kQuads + i);
       }
       if (reads_rank_) {
-        read(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, part * kQuads + kTurns);
+        read<kMasked>(at, thread_ / kRankQuads, thread_ % kRankQuads * 4, part * kQuads + kTurns);
       }
     }
   }
 
-  // Puts the rows of x_dbl where the scan reads them, and adds the limb neighbours' x to pieces
-  // that this thread copied itself.
+  template <bool kMasked>
   __device__ __forceinline__ void finish(const Tile<C>& tile) const {
 #pragma unroll
     for (int part = 0; part < C::kParts; ++part) {
       float* rows = tile.rows + part * 32 * C::kRow;
 #pragma unroll
       for (int i = 0; i < kTurns; ++i) {
-        put(rows, state_step(i), thread_ % kStateQuads * 4, part * kQuads + i);
+        put<kMasked>(rows, state_step(i), thread_ % kStateQuads * 4, part * kQuads + i);
       }
       if (reads_rank_) {
-        put(rows, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4,
-            part * kQuads + kTurns);
+        put<kMasked>(rows, thread_ / kRankQuads, 2 * kOnePassStates + thread_ % kRankQuads * 4,
+                     part * kQuads + kTurns);
       }
     }
     copies_done();
@@ -195,9 +222,6 @@ class Gather {
       }
     }
   }
-
- private:
-  static constexpr int kPart = 32 * C::kChannels;  // elements of x
 
   // Step, inside a part, of this thread's i-th quad of B and C.
   __device__ __forceinline__ int state_step(int i) const {
@@ -216,14 +240,16 @@ class Gather {
     const unsigned at = __shfl_sync(~0u, place, step);
     return reinterpret_cast<const char*>(base) + static_cast<uint64_t>(at) * bytes;
   }
+  template <bool kMasked>
   __device__ __forceinline__ void read(const Places& at, int step, int column, int i) {
     own_[i].load(row_of(dbl_ + column, at.own, step, dbl_bytes_));
     if constexpr (kMasked) other_[i].load(row_of(dbl_ + column, at.limb, step, dbl_bytes_));
   }
+  template <bool kMasked>
   __device__ __forceinline__ void put(float* rows, int step, int word, int i) const {
     const float4 v = own_[i].value();
     *reinterpret_cast<float4*>(rows + step * C::kRow + word) =
-        kMasked ? sum4(v, other_[kMasked ? i : 0].value()) : v;
+        kMasked ? sum4(v, other_[i].value()) : v;
   }
 
   const CrossArgs& a_;
@@ -233,10 +259,11 @@ class Gather {
   const T* dbl_;
   unsigned x_bytes_;  // from a position's row to the next
   unsigned dbl_bytes_;
+  bool masked_;  // the direction has a limb sum
   int thread_;
   bool reads_rank_;  // whole warps do
   Quad<T> own_[C::kParts * kQuads];
-  Quad<T> other_[kMasked ? C::kParts * kQuads : 1];  // the limb neighbours'
+  Quad<T> other_[C::kParts * kQuads];  // the limb neighbours'
 };
 
 }  // namespace posemamba::cuda::lane_channel

@@ -135,7 +135,7 @@ struct Lane {
 // stages of x hold what others may still read, what is read, what is complete and what comes in.
 //
 // kUsual: d_inner is 32 dt ranks, as in every PoseMamba, so that stores have constant distances.
-template <class C, bool kMasked, bool kUsual>
+template <class C, bool kUsual>
 __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch, int direction,
                                     int first) {
   using T = typename C::T;
@@ -145,7 +145,7 @@ __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int b
   const Share<C> own;
   const bool owned = first + own.channel < a.d_inner;
   lane.start(a, direction, min(first + own.channel, a.d_inner - 1), own.lane);
-  Gather<C, kMasked> gather(a, batch, direction, first, shared);
+  Gather<C> gather(a, batch, direction, first, shared);
   dependency_wait();  // x and x_dbl come from earlier launches
   dependency_release();
   gather.start(shared.tile(0));
@@ -181,16 +181,6 @@ __device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int b
 }
 
 template <class C, bool kUsual>
-__device__ __forceinline__ void run(const CrossArgs& a, Shared<C>& shared, int batch, int direction,
-                                    int first) {
-  if (a.limb_mask[direction] != 0) {
-    run<C, true, kUsual>(a, shared, batch, direction, first);
-  } else {
-    run<C, false, kUsual>(a, shared, batch, direction, first);
-  }
-}
-
-template <class C>
 __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
     lane_channel_kernel(const __grid_constant__ CrossArgs a) {
   Shared<C>& shared = *reinterpret_cast<Shared<C>*>(dynamic_shared());
@@ -204,11 +194,7 @@ __global__ void __launch_bounds__(C::kThreads, C::kMinBlocks)
   if (threadIdx.x < PM_MAX_JOINTS) shared.limb[threadIdx.x] = a.limb_index[threadIdx.x];
   if (threadIdx.x < 2) barrier_init(shared.ready + threadIdx.x, C::kThreads);
   __syncthreads();  // the barriers and the limb table are ready
-  if (a.d_inner == 32 * C::kRank) {
-    run<C, true>(a, shared, batch, direction, first);
-  } else {
-    run<C, false>(a, shared, batch, direction, first);
-  }
+  run<C, kUsual>(a, shared, batch, direction, first);
 }
 
 }  // namespace posemamba::cuda::lane_channel
