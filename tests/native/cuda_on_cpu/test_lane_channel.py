@@ -93,7 +93,10 @@ def test_every_rank(library: ctypes.CDLL, config: Config, rank: int) -> None:
         {"frames": 8, "joints": 16},  # whole tiles
         {"frames": 31},  # more tiles than there are stages
         {"batch": 3, "frames": 2},
-        {"frames": 5, "d_inner": 128, "dt_rank": 4},  # 32 channels a dt rank
+        # 32 channels a dt rank, which have kernels of their own
+        {"frames": 5, "d_inner": 128, "dt_rank": 4},
+        {"frames": 3, "d_inner": 256, "dt_rank": 8},
+        {"frames": 2, "d_inner": 512, "dt_rank": 16},
         {"order": (3, 2), "reverse": (0, 1), "limb_mask": (0, 1)},
         {"a_scale": 0.0},  # no decay
         {"a_scale": 100.0},
