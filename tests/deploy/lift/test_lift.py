@@ -265,6 +265,17 @@ def test_a_root_needs_the_images_size(
     assert main([*words, "--height-m", "1.8", "--root", *SIZE]) == 0
 
 
+def test_who_cannot_be_placed_is_told(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Poses that no place before the camera fits stay about the origin, which is no place."""
+    monkeypatch.setattr("posemamba_runtime.outputs.trajectory.estimate_root", lambda *_: None)
+    (tmp_path / "k.jsonl").write_text(files.lines(files.film("coco17", 4, 2)))
+    words = ["--size", "1280x720", "--height-m", "1.75", "--root", "-o", str(tmp_path / "o.npz")]
+    assert main(["lift", str(model), str(tmp_path / "k.jsonl"), *words]) == 0
+    assert "no place before the camera fits person 0, 1: pelvis at 0" in capsys.readouterr().out
+
+
 def test_names_that_are_no_text(model: Path, tmp_path: Path) -> None:
     """A file name is bytes; Latin-1 ones are met."""
     name = tmp_path / b"caf\xe9.json".decode(errors="surrogateescape")

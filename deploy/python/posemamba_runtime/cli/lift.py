@@ -74,6 +74,9 @@ def lift(arguments: argparse.Namespace) -> None:
         motion, camera = with_root(motion, arguments.focal)
         if camera.assumed:
             _tell(report, [f"Remark: focal length {camera.focal:.0f} pixels assumed: --focal"])
+        lost = ", ".join(str(track.person) for track in motion.tracks if track.root is None)
+        if lost:
+            _tell(report, [f"Remark: no place before the camera fits person {lost}: pelvis at 0"])
     _write(motion, arguments.output, report)
 
 
