@@ -41,8 +41,12 @@ LIMITS = {"float16": 2**-11 * 2**0.5, "float32": 2**-24 * 32}
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     made = ctypes.CDLL(str(compile_library(tmp_path_factory.mktemp("lane_channel"), SOURCES)))
-    arguments = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
-    made.cuda_on_cpu_lane_channel.argtypes = arguments
+    made.cuda_on_cpu_lane_channel.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_int,
+        ctypes.c_int,
+        ctypes.c_void_p,
+    ]
     return made
 
 
