@@ -19,7 +19,7 @@ struct Call {
 }  // namespace
 
 cudaError_t launch(const void* function, dim3 grid, dim3 block, void** args, bool, const Device&,
-                   cudaStream_t, std::size_t shared, unsigned) {
+                   cudaStream_t, std::size_t shared, unsigned, unsigned) {
   const Call call{reinterpret_cast<Function>(const_cast<void*>(function)), args};
   return cuda_on_cpu::run(
       grid, static_cast<int>(block.x), shared,
