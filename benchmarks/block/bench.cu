@@ -249,7 +249,7 @@ void time_prepared(Shape s, const Device& device, int launches) {
   Time few = {}, all = {};
   if (conv_proj_prepares(c.params, device)) {
     few = time_of(launches, [&](cudaStream_t stream) {
-      return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, {}, device, stream);
+      return launch_conv_proj_prepared(c.params, plan.args, plan.prepared, device, stream);
     });
   }
   if (conv_proj_walks(scan, device)) {

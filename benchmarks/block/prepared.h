@@ -42,11 +42,10 @@ class PreparedCase {
     });
     bool good = true;
     if (conv_proj_prepares(conv_.params, device)) {
-      good =
-          agrees("few frames", two, made_by([&] {
-                   return launch_conv_proj_prepared(conv_.params, args_, to_, {}, device, nullptr);
-                 }),
-                 said);
+      good = agrees("few frames", two, made_by([&] {
+                      return launch_conv_proj_prepared(conv_.params, args_, to_, device, nullptr);
+                    }),
+                    said);
     }
     good = sums_agree(device, said) && good;
     if (!conv_proj_walks(scan_, device)) return good;

@@ -17,17 +17,6 @@ cudaError_t check(const pm_block_tail_params* params) {
   return complete(*params) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-// The parameters whose first read a scan or a tail waits for; matrices are read ahead anyway.
-Ahead parameters_of(const pm_block_tail_params& tail) {
-  const pm_cross_scan_params& scan = tail.scan;
-  constexpr int kFloat = sizeof(float);
-  const int channels = scan.directions * scan.d_inner;
-  return {{{scan.A, channels * scan.d_state * kFloat},
-           {scan.dt_weight, channels * scan.dt_rank * kFloat},
-           {scan.dt_bias, channels * kFloat},
-           {tail.vectors, 17 * tail.d_model * kFloat}}};
-}
-
 }  // namespace
 
 TailDesign choose_tail(const pm_block_tail_params& params, const Device& device) {
@@ -90,8 +79,7 @@ extern "C" cudaError_t pm_cuda_block(const pm_conv_proj_params* conv,
     error = pm_cuda_conv_proj(conv, stream);
     return error != cudaSuccess ? error : pm_cuda_block_tail(tail, workspace, stream);
   }
-  error = few ? launch_conv_proj_prepared(*conv, plan.args, plan.prepared, parameters_of(*tail),
-                                          device, stream)
+  error = few ? launch_conv_proj_prepared(*conv, plan.args, plan.prepared, device, stream)
               : launch_conv_proj_walked(*conv, plan.args, plan.prepared, device, stream);
   if (error != cudaSuccess) return error;
   error = launch_prepared_scan(tail->scan, device, stream, &plan);

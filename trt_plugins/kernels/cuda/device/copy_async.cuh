@@ -23,11 +23,6 @@ __device__ __forceinline__ void copies_arrive(uint64_t* barrier) {
                : "memory");
 }
 
-// Brings the line of an address into the L2; nobody waits for it.
-__device__ __forceinline__ void prefetch_l2(const void* from) {
-  asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
-}
-
 // Makes initialised barriers known to the engine that does bulk copies.
 __device__ __forceinline__ void bulk_barriers_ready() {
 #if __CUDA_ARCH__ >= 900

@@ -26,24 +26,14 @@ cudaError_t launch_conv_proj_parted(const pm_conv_proj_params& params, const Dev
 bool conv_proj_can_part(const pm_conv_proj_params& params, const Device& device);
 bool conv_proj_parts(const pm_conv_proj_params& params, const Device& device);
 
-// Parameters that the launches after this one read, brought into the L2 meanwhile: from one clip to
-// the next a network's activations push them out.
-struct Ahead {
-  struct Range {
-    const void* from;
-    int bytes;
-  };
-  Range ranges[4];
-};
-
 // Two that write u and, instead of x_dbl, what a split-channel scan reads of both; `scan` says how
 // it walks. A thread block for a few whole frames, if it has room for one:
 bool conv_proj_prepares(const pm_conv_proj_params& params, const Device& device);
 // and if every block gets a multiprocessor at once.
 bool conv_proj_prepares_at_once(const pm_conv_proj_params& params, const Device& device);
 cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const CrossArgs& scan,
-                                      const split_channel::Prepared& to, const Ahead& ahead,
-                                      const Device& device, cudaStream_t stream);
+                                      const split_channel::Prepared& to, const Device& device,
+                                      cudaStream_t stream);
 // And one thread block a multiprocessor, which walks through all frames, for batches.
 bool conv_proj_walks(const pm_cross_scan_params& scan, const Device& device);
 cudaError_t launch_conv_proj_walked(const pm_conv_proj_params& params, const CrossArgs& scan,

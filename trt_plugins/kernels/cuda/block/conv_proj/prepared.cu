@@ -231,39 +231,13 @@ __device__ __forceinline__ void write_rows(const Shared<Channels>& shared, const
   }
 }
 
-// Neighbouring lines are different blocks' affair.
-__device__ __forceinline__ void bring(const Ahead& ahead) {
-  constexpr int kLine = 128;  // bytes
-  const int blocks = static_cast<int>(gridDim.x * gridDim.y);
-  const int block = static_cast<int>(blockIdx.y * gridDim.x + blockIdx.x);
-  const int first = (static_cast<int>(threadIdx.x) * blocks + block) * kLine;
-#pragma unroll
-  for (const Ahead::Range& range : ahead.ranges) {
-    for (int at = first; at < range.bytes; at += kThreads * blocks * kLine) {
-      prefetch_l2(static_cast<const char*>(range.from) + at);
-    }
-  }
-}
-
-// Taps and bias into the L1, a sector a thread.
-template <int Channels>
-__device__ __forceinline__ void touch_taps(const pm_conv_proj_params& a) {
-  constexpr int kSector = 8;  // floats
-  constexpr int kTaps = 9 * Channels;
-  const int first = static_cast<int>(threadIdx.x) * kSector;
-  for (int at = first; at < kTaps + Channels; at += kThreads * kSector) {
-    load_here(at < kTaps ? a.weight + at : a.bias + at - kTaps);
-  }
-}
-
 // A block owns `frames` frames of one batch item, at most kFrameRows rows. 16 warps of 128
 // registers: one block an SM. Warps that have no columns to multiply write the panels meanwhile.
 template <int Channels, int Run, bool Staged>
 __global__ void __launch_bounds__(kThreads, 1)
     conv_proj_prepared_kernel(const __grid_constant__ pm_conv_proj_params a,
                               const __grid_constant__ CrossArgs c,
-                              const __grid_constant__ Prepared to,
-                              const __grid_constant__ Ahead ahead, int frames) {
+                              const __grid_constant__ Prepared to, int frames) {
   extern __shared__ __align__(16) unsigned char memory[];
   auto& shared = *reinterpret_cast<Shared<Channels>*>(memory);
   auto* products = reinterpret_cast<float*>(memory + sizeof(Shared<Channels>));
@@ -286,8 +260,6 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
     weights = staged;
   }
-  touch_taps<Channels>(a);
-  bring(ahead);
   dependency_wait();  // x comes from the previous launch
   dependency_release();
   clear_share(to.clear);
@@ -320,12 +292,11 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 template <int Channels, int Run, bool Staged>
 cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const Prepared& to,
-                const Ahead& ahead, int frames, const Device& device, cudaStream_t stream) {
+                int frames, const Device& device, cudaStream_t stream) {
   pm_conv_proj_params copy = params;
   CrossArgs args_of_scan = scan;
   Prepared prepared = to;
-  Ahead weights = ahead;
-  void* args[] = {&copy, &args_of_scan, &prepared, &weights, &frames};
+  void* args[] = {&copy, &args_of_scan, &prepared, &frames};
   const dim3 grid(static_cast<unsigned>((params.frames + frames - 1) / frames),
                   static_cast<unsigned>(params.batch));
   return launch(reinterpret_cast<const void*>(&conv_proj_prepared_kernel<Channels, Run, Staged>),
@@ -335,10 +306,10 @@ cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const 
 
 template <int Channels, int Run>
 cudaError_t run(const pm_conv_proj_params& params, const CrossArgs& scan, const Prepared& to,
-                const Ahead& ahead, int frames, const Device& device, cudaStream_t stream) {
+                int frames, const Device& device, cudaStream_t stream) {
   return Shared<Channels>::bytes(params.columns, true) <= device.shared_bytes
-             ? run<Channels, Run, true>(params, scan, to, ahead, frames, device, stream)
-             : run<Channels, Run, false>(params, scan, to, ahead, frames, device, stream);
+             ? run<Channels, Run, true>(params, scan, to, frames, device, stream)
+             : run<Channels, Run, false>(params, scan, to, frames, device, stream);
 }
 
 // Frames of a thread block: as few as give every multiprocessor one block, or as many as its rows
@@ -369,7 +340,7 @@ bool conv_proj_prepares_at_once(const pm_conv_proj_params& params, const Device&
 }
 
 cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const CrossArgs& scan,
-                                      const Prepared& to, const Ahead& ahead, const Device& device,
+                                      const Prepared& to, const Device& device,
                                       cudaStream_t stream) {
   const int frames = frames_of_block(params, device);
   // The shortest runs with which no thread has two.
@@ -377,14 +348,14 @@ cudaError_t launch_conv_proj_prepared(const pm_conv_proj_params& params, const C
     return (frames * params.joints + length - 1) / length * (params.channels / 8) <= kThreads;
   };
   if (params.channels == 128) {
-    return fits(1) ? run<128, 1>(params, scan, to, ahead, frames, device, stream)
-                   : run<128, 2>(params, scan, to, ahead, frames, device, stream);
+    return fits(1) ? run<128, 1>(params, scan, to, frames, device, stream)
+                   : run<128, 2>(params, scan, to, frames, device, stream);
   }
   if (params.channels == 256) {
-    return fits(2) ? run<256, 2>(params, scan, to, ahead, frames, device, stream)
-                   : run<256, 3>(params, scan, to, ahead, frames, device, stream);
+    return fits(2) ? run<256, 2>(params, scan, to, frames, device, stream)
+                   : run<256, 3>(params, scan, to, frames, device, stream);
   }
-  if (params.channels == 512) return run<512, 3>(params, scan, to, ahead, frames, device, stream);
+  if (params.channels == 512) return run<512, 3>(params, scan, to, frames, device, stream);
   return cudaErrorNotSupported;
 }
 
