@@ -147,6 +147,8 @@ class TailWeights {
     const uint64_t from =
         Core::descriptor(rows) + static_cast<unsigned>(part<Product>() * kSteps) * Core::kStep;
     uint32_t a[kSteps][4];
+    // Later tiles are loaded with norms before their use, where copies cost nothing: with the zero
+    // for them too the tail takes 0.2 us more.
 #pragma unroll
     for (int i = 0; i < kSteps; ++i)
       left_operand(ring_[(kFirst + i) % kRing], Product == kOutProj ? zero_ : 0, a[i]);
