@@ -26,12 +26,12 @@ import torch
 
 from benchmarks.environment import environment
 from benchmarks.networks.forward import build
-from pmexport.bench.compare import Comparison, compare_samples
 from pmexport.bench.find_meter import find_meter
 from pmexport.bench.measure import Effort, HostBound
 from pmexport.bench.meters import INTERVAL_S, Meter, Watch
 from pmexport.bench.report import condition_lines
 from pmexport.bench.timed import RuntimeTimes, time_bound
+from pmexport.bench.verdict import Comparison, compare_samples
 from pmexport.runtimes.base import Bindable, Bound, FloatArray, RuntimeOptions
 from pmexport.runtimes.registry import RUNTIMES
 from pmexport.runtimes.torch_cpu import torch_lift

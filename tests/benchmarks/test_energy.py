@@ -20,7 +20,7 @@ def times(ms: float, conditions: Conditions | None) -> RuntimeTimes:
     total = Times.of([ms / 1e3] * 9)
     return RuntimeTimes(
         load_s=0.1, warmup=Warmup(9, 0.5, True), runs=9, total=total, steps={"compute": total},
-        unstable=False, best_spread_ms=0.0, host=Host(None, None, 0.01, False, ""),
+        unstable=False, best_spread_ms=0.0, host=Host(None, None, None, 0.01, False, ""),
         clips_per_s=1e3 / ms, frames_per_s=243e3 / ms, host_peak_mib=100.0, device_mib=80.0,
         conditions=conditions,
         energy_mj_per_frame=None if conditions is None else 8.0, settings={}, samples_ms=[],

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pmexport.bench.compare import hides_a_change
+from pmexport.bench.verdict import hides_a_change
 from pmexport.runtimes.base import Bound, Enqueues, FloatArray, Lift
 
 UNSTABLE_CV = 0.025

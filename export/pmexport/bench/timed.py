@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pmexport.bench.compare import Sample, best_spread
 from pmexport.bench.host import HOST_BOUND_SHARE, LAUNCH_BOUND_SHARE, Idle
 from pmexport.bench.measure import Effort, HostBound, Measurement, Times, Warmup, measure
 from pmexport.bench.meters import Conditions, Meter, Watch
+from pmexport.bench.verdict import Sample, best_spread
+from pmexport.bench.yardstick import Yardstick
 from pmexport.format.environment import has_module
 from pmexport.runtimes.base import Bound
 
@@ -31,6 +32,8 @@ class Host:
             where the system does not tell, or a device works instead.
         waited_share: of the same, all threads' waiting for cores that other programs had; None as
             above.
+        yardstick_ms: what :class:`pmexport.bench.yardstick.Yardstick` took beside the calls; None
+            where a device works.
         launch_share: of a call's computing that the host needs to start the work; None where a
             runtime cannot tell.
         bound: the host sets the pace.
@@ -39,6 +42,7 @@ class Host:
 
     idle_share: float | None
     waited_share: float | None
+    yardstick_ms: float | None
     launch_share: float | None
     bound: bool
     why: str
@@ -84,8 +88,16 @@ class RuntimeTimes:
     @property
     def sample(self) -> Sample:
         """For a comparison with other times."""
-        total, waited = self.total, self.host.waited_share
-        return Sample(total.median, total.best, total.mad, self.runs, self.best_spread_ms, waited)
+        total, host = self.total, self.host
+        return Sample(
+            total.median,
+            total.best,
+            total.mad,
+            self.runs,
+            self.best_spread_ms,
+            host.waited_share,
+            host.yardstick_ms,
+        )
 
 
 def time_bound(
@@ -112,7 +124,14 @@ def time_bound(
     bound.download()
     load_s = time.perf_counter() - start
     idle, watch = Idle(), None if meter is None else Watch(meter)
-    measured = measure(bound, effort, on_run=on_run, watching=_both(watch, idle))
+    yardstick = Yardstick() if isinstance(bound, HostBound) else None
+
+    def after_run() -> None:
+        for called in (yardstick, on_run):
+            if called is not None:
+                called()
+
+    measured = measure(bound, effort, on_run=after_run, watching=_both(watch, idle))
     after = _device_bytes()
     clips = 1e3 * batch / measured.total.median
     conditions = None if watch is None else watch.conditions()
@@ -124,7 +143,7 @@ def time_bound(
         steps=measured.steps,
         unstable=measured.unstable,
         best_spread_ms=best_spread(measured.samples_ms),
-        host=judge_host(measured, idle, on_host=isinstance(bound, HostBound)),
+        host=judge_host(measured, idle, yardstick),
         clips_per_s=clips,
         frames_per_s=clips * frames,
         host_peak_mib=_host_peak_bytes() / 2**20,
@@ -144,7 +163,7 @@ def _both(watch: Watch | None, idle: Idle) -> Iterator[None]:
         yield
 
 
-def judge_host(measured: Measurement, idle: Idle, on_host: bool) -> Host:
+def judge_host(measured: Measurement, idle: Idle, yardstick: Yardstick | None) -> Host:
     """Who set the pace.
 
     A device's work is compared with the time that the host needs to start it, where the runtime can
@@ -152,18 +171,19 @@ def judge_host(measured: Measurement, idle: Idle, on_host: bool) -> Host:
     device as CUDA usually does, keep one busy.
 
     Args:
-        on_host: there is no device to wait for.
+        yardstick: measured beside it; None where there is a device to wait for.
     """
     launch = measured.launch_ms
     share = None if launch is None else launch / measured.steps["compute"].median
-    if share is not None and not on_host:
+    if share is not None and yardstick is None:
         bound = share > LAUNCH_BOUND_SHARE
         why = f"starting the work takes {100 * share:.0f} % of computing" if bound else ""
-        return Host(None, None, share, bound, why)
+        return Host(None, None, None, share, bound, why)
     bound = idle.share is not None and idle.share > HOST_BOUND_SHARE
     why = f"for {100 * (idle.share or 0):.0f} % of the time no thread computed" if bound else ""
-    waited = idle.waited if on_host else None  # a device may be kept from its work, too
-    return Host(idle.share, waited, None, bound, why)
+    if yardstick is None:  # a device may be kept from its work, too
+        return Host(idle.share, None, None, None, bound, why)
+    return Host(idle.share, idle.waited, yardstick.best_ms, None, bound, why)
 
 
 def _forget_peak() -> None:

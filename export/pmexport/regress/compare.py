@@ -9,12 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pmexport.bench.compare import (
-    checked_sample,
-    compare_samples,
-    measured_on,
-    refuse_other_machine,
-)
+from pmexport.bench.compare import checked_sample, measured_on, refuse_other_machine
+from pmexport.bench.verdict import compare_samples
 from pmexport.format.environment import environment
 from pmexport.format.files import read_report_json
 from pmexport.regress.run import Cell, RegressReport, RegressRequest, cell_key

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pmexport.bench.compare import Sample
 from pmexport.bench.measure import Effort
 from pmexport.bench.run import BenchRequest, run_bench
+from pmexport.bench.verdict import Sample
 from pmexport.check.request import CheckRequest
 from pmexport.check.run import CheckReport, run_check
 from pmexport.exporting.export import export_onnx

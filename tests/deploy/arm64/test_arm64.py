@@ -23,11 +23,10 @@ from arm64 import (
 )
 from example_lines import SIZE, coco_walk, file_text, poses, stream_text
 from native_build import install, run
-from places import ROOT
+from places import ROOT, TINY
 
 from pmexport.exporting.export import ExportOptions, export_onnx
 from posemamba import load_checkpoint
-from posemamba.checkpoint.bundled import demo_checkpoint
 from posemamba_runtime import Lifter
 
 EXAMPLES = ROOT / "deploy" / "cpp" / "examples"
@@ -62,9 +61,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled network for live streams: 81 frames."""
-    path = tmp_path_factory.mktemp("network") / "streaming.onnx"
-    export_onnx(load_checkpoint(demo_checkpoint("streaming")), path, ExportOptions())
+    """A small one, for emulation takes a hundred times as long."""
+    path = tmp_path_factory.mktemp("network") / "tiny.onnx"
+    export_onnx(load_checkpoint(TINY), path, ExportOptions())
     return path
 
 

@@ -32,7 +32,7 @@ def times(ms: float, *, warm: bool = True, host: bool = False, seen: bool = Fals
     why = "starting the work takes 80 % of computing" if host else ""
     return RuntimeTimes(
         load_s=0.1, warmup=Warmup(9, 0.5, warm), runs=3, total=total, steps={"compute": total},
-        unstable=True, best_spread_ms=0.1, host=Host(None, None, 0.8, host, why),
+        unstable=True, best_spread_ms=0.1, host=Host(None, None, None, 0.8, host, why),
         clips_per_s=1e3 / ms, frames_per_s=9e3 / ms, host_peak_mib=100.0, device_mib=None,
         conditions=SEEN if seen else None, energy_mj_per_frame=12.5 if seen else None, settings={},
         samples_ms=[],

@@ -16,6 +16,7 @@ from pmexport.bench.host import Idle, ThreadSeconds, thread_seconds
 from pmexport.bench.measure import Effort, HostBound, measure
 from pmexport.bench.report import condition_lines
 from pmexport.bench.timed import RuntimeTimes, judge_host, time_bound
+from pmexport.bench.yardstick import Yardstick
 from pmexport.runtimes.base import Bound, FloatArray, Lift
 
 CLIP = np.zeros((1, 2, 17, 2), np.float32)
@@ -98,12 +99,21 @@ def test_waiting_is_of_all_threads_that_may_have_waited_for_each_other() -> None
     assert watched.waited == pytest.approx(0.5)
 
 
-def test_waiting_for_a_core_is_told_of_the_host_alone() -> None:
+def test_waiting_and_the_yardstick_are_told_of_the_host_alone() -> None:
     measured = measure(HostBound(lambda keypoints: keypoints, CLIP), Effort(0.001, 0.001, 5))
-    idle = Idle()
+    idle, yardstick = Idle(), Yardstick()
     idle.share, idle.waited = 0.1, 0.4
-    assert judge_host(measured, idle, on_host=True).waited_share == 0.4
-    assert judge_host(measured, idle, on_host=False).waited_share is None
+    yardstick()
+    on_host, on_device = (judge_host(measured, idle, each) for each in (yardstick, None))
+    assert (on_host.waited_share, on_host.yardstick_ms) == (0.4, yardstick.best_ms)
+    assert (on_device.waited_share, on_device.yardstick_ms) == (None, None)
+
+
+def test_a_measurement_keeps_its_yardstick() -> None:
+    found = timed(working(0.0))
+    assert found.sample.yardstick == found.host.yardstick_ms
+    assert found.sample.yardstick is not None
+    assert 0.0 < found.sample.yardstick < found.total.best  # far less than a call of 4 ms
 
 
 class Device:
@@ -142,7 +152,7 @@ def test_launches_that_take_longer_than_the_work(start_s: float, bound: bool) ->
     assert measured.launch_ms == pytest.approx(1e3 * start_s)
     idle = Idle()
     idle.share = 0.9  # threads that wait for a device
-    host = judge_host(measured, idle, on_host=False)
+    host = judge_host(measured, idle, yardstick=None)
     assert host.bound is bound
     assert host.launch_share == pytest.approx(start_s / (start_s + 0.003))
     assert bool(host.why) is bound

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pmexport.bench.compare import Sample
 from pmexport.bench.measure import Effort
+from pmexport.bench.verdict import Sample
 from pmexport.cli.main import cli
 from pmexport.format.environment import environment
 from pmexport.regress import run as regress
