@@ -56,7 +56,7 @@ class RuntimeTimes:
         load_s: from the file to the first result.
         warmup, total, steps, runs, unstable, samples_ms: as
             :class:`pmexport.bench.measure.Measurement`.
-        best_spread_ms: as :func:`pmexport.bench.compare.best_spread`, for a later comparison.
+        best_spread_ms: as :func:`pmexport.bench.verdict.best_spread`, for a later comparison.
         host: who set the pace.
         clips_per_s, frames_per_s: at the median.
         host_peak_mib: most resident memory of the process from loading on; where the system cannot
