@@ -20,7 +20,8 @@ test: lint
 	$(MAKE) -j2 test-first test-second
 	$(BIN)/pytest -m "alone and not gpu"
 
-FIRST_HALF := tests/benchmarks tests/deploy tests/docs tests/packages tests/posemamba tests/tools
+FIRST_HALF := tests/benchmarks tests/deploy tests/docs tests/packages tests/pmexport/check tests/posemamba \
+              tests/tools
 test-first:
 	$(BIN)/pytest -m "not gpu and not alone" $(FIRST_HALF)
 

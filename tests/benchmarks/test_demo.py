@@ -76,7 +76,19 @@ def invoke(call: Call, *more: str, code: int = 0) -> str:
     return str(result.output)
 
 
+@pytest.fixture
+def drift_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S's and L's exports are checked; the others' would be the same half a minute again."""
+    drift = demo_run.drift
+
+    def of_one(call: Call, name: str, weights: Path) -> list[tuple[str, Path]]:
+        return drift(call, name, weights) if name in ("S", "L") else []
+
+    monkeypatch.setattr(demo_run, "drift", of_one)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("drift_of_one")
 def test_from_motions_to_cards(call: Call) -> None:
     assert "S: finished" in invoke(call)
     for name, path in call.sets.items():
@@ -89,11 +101,11 @@ def test_from_motions_to_cards(call: Call) -> None:
         reports[name] = report = json.loads((card / "report.json").read_text())
         assert set(report["results"]["trained"]) == set(demo_run.HELD_OUT)
         assert report["model"]["file"] == f"demo_{name}.safetensors"
-        assert set(report["precision"]) == {"fp32", "fp16"}
-        assert report["precision"]["fp32"]["ort-cpu"]["max_abs"] < 1e-3
         text = (card / "MODEL_CARD.md").read_text()
         assert "| bundled before |" in text
         assert "metadata claims Apache-2.0" in text
+    assert set(reports["S"]["precision"]) == {"fp32", "fp16"}
+    assert reports["S"]["precision"]["fp32"]["ort-cpu"]["max_abs"] < 1e-3
     # Each card shows the other, with the very figures of the other's own card.
     for one, other, title in (
         ("S", "S_pybullet", "without the climbs"),
@@ -283,6 +295,7 @@ def test_nothing_goes_on_from_what_is_unfinished(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("drift_of_one")
 def test_two_stages_and_their_card_elsewhere(call: Call) -> None:
     """The second goes on from the first's weights; what comes back is enough for the card."""
     call = dataclasses.replace(call, networks=("L", "L_27"))
