@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -100,6 +102,9 @@ class Tool(click.Group):
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
+        if threading.current_thread() is threading.main_thread():
+            # Service managers and 'timeout' send it: it ends as Ctrl-C does, nothing half-written.
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             code: object = run()
         except _PipeClosed:

@@ -296,13 +296,30 @@ def test_errors_of_a_real_process_are_one_line(here: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_interrupt_is_one_line_and_130(here: Path) -> None:
+#: The end of every writer's work, and of a command that writes nothing.
+WHERE = {
+    "doctor": "import pmexport.doctor.diagnose as d; d.diagnose = end",
+    **dict.fromkeys(
+        ("onnx --ckpt tiny.pth.tr --no-check -o m.onnx", "optimize fused.onnx -o m.onnx",
+         "inspect fused.onnx --html m.html", "triton fused.onnx -o ."),
+        "pathlib.Path.replace = pathlib.Path.rename = end",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("command", WHERE)
+def test_told_to_end_it_says_one_line_and_leaves_nothing(
+    here: Path, command: str, stop: str
+) -> None:
     code = (
-        "import os, signal, pmexport.doctor.diagnose as d\n"
+        "import os, pathlib, signal\n"
+        f"def end(*_): os.kill(os.getpid(), signal.{stop})\n"
+        f"{WHERE[command]}\n"
         "from pmexport.cli.main import cli\n"
-        "d.diagnose = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
-        "cli(['doctor'])"
+        f"cli({command.split()!r})"
     )
+    before = sorted(here.iterdir())
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=here,
@@ -311,8 +328,9 @@ def test_interrupt_is_one_line_and_130(here: Path) -> None:
         check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert done.returncode == 130
-    assert done.stderr == "Error: interrupted\n"
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1] == "Error: interrupted"
+    assert sorted(here.iterdir()) == before
 
 
 def test_an_interrupt_that_became_an_error_of_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
