@@ -12,13 +12,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ SIZE = (1280, 720)
 PERIOD = 40
 """Frames after which a camera's movement repeats, and so do the poses of full windows."""
 
-_START_S = 120.0
+_START_S, _END_S, _ANSWER_S = 120.0, 60.0, 30.0  # at most, on a machine with other work
 _CLOSE = 5e-5  # network units: five digits of JSON, and windows in other batches
 
 Floats = npt.NDArray[np.float64]
@@ -56,6 +57,7 @@ class Seen:
         poses: (generation, frame, joints); a new generation after each lost connection.
         delays: seconds from a frame to its pose.
         refused: (generation, frame) without a pose, and one sentence of each kind.
+        left_out: (generation, frame) that this client, itself too late, never sent.
     """
 
     sent: int = 0
@@ -63,18 +65,17 @@ class Seen:
     poses: list[tuple[int, int, Floats]] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
     refused: set[tuple[int, int]] = field(default_factory=set)
+    left_out: set[tuple[int, int]] = field(default_factory=set)
     sentences: set[str] = field(default_factory=set)
     strangers: int = 0
 
 
-async def run_cameras(port: int, cameras: int, rate: float, seconds: float) -> list[Seen]:
-    """That many cameras at once, each on a connection of its own."""
-    seen = [Seen() for _ in range(cameras)]
+async def run_cameras(port: int, seen: Sequence[Seen], rate: float, seconds: float) -> None:
+    """A camera for each of ``seen``, all at once, each on a connection of its own."""
     start = time.perf_counter() + 0.5
     await asyncio.gather(
         *(_camera(number, port, rate, start, seconds, one) for number, one in enumerate(seen))
     )
-    return seen
 
 
 async def _camera(
@@ -97,7 +98,9 @@ async def _camera(
                 reader = asyncio.ensure_future(_read(socket, f"cam{number}", times, seen))
                 try:
                     while (now := time.perf_counter()) < end:
-                        frame = max(frame, int((now - begin) * rate) - 1)  # a camera does not wait
+                        due = max(frame, int((now - begin) * rate) - 1)  # a camera does not wait
+                        seen.left_out.update((seen.connections, gone) for gone in range(frame, due))
+                        frame = due
                         await asyncio.sleep(max(0.0, begin + frame / rate - time.perf_counter()))
                         times[frame] = time.perf_counter()
                         await socket.send(
@@ -133,7 +136,7 @@ class Judged:
     """Every pose held against a lifter of its camera alone.
 
     Attributes:
-        compared: poses of full windows without a refused frame.
+        compared: poses of full windows without a frame that was refused or left out.
         wrong: those that are not the lifter's for their camera and frame.
         out_of_order: poses that came after a later one, or twice.
     """
@@ -157,7 +160,8 @@ def judge(model: Path, window: int, seen: Sequence[Seen]) -> Judged:
                 rows = [row for row in one.poses if row[0] == generation]
                 frames = np.array([row[1] for row in rows])
                 disorder += int((np.diff(frames) <= 0).sum())
-                gone = np.array(sorted(f for g, f in one.refused if g == generation))
+                lost = one.refused | one.left_out
+                gone = np.array(sorted(f for g, f in lost if g == generation))
                 for frame, joints in ((row[1], row[2]) for row in rows):
                     whole = (
                         frame - frames[0] >= 2 * window
@@ -188,24 +192,23 @@ def _alone(lifter: Lifter, number: int, window: int) -> dict[int, Floats]:
 def server(model: Path, port: int, *words: str) -> Iterator[dict[str, Any]]:
     """A running ``serve``; gives its health at the start."""
     command = [sys.executable, "-m", "posemamba_runtime", "serve", str(model)]
-    process = subprocess.Popen(
-        [*command, "--port", str(port), *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield _wait_for(port, process)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+    with tempfile.TemporaryFile("w+") as told:  # nobody reads a pipe: a full one would stop it
+        process = subprocess.Popen(
+            [*command, "--port", str(port), *words], stdout=told, stderr=subprocess.STDOUT
+        )
+        try:
+            yield _wait_for(port, process, told)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(_END_S)
 
 
-def _wait_for(port: int, process: subprocess.Popen[str]) -> dict[str, Any]:
+def _wait_for(port: int, process: subprocess.Popen[bytes], told: TextIO) -> dict[str, Any]:
     end = time.monotonic() + _START_S
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise AssertionError(process.communicate()[0])
+            told.seek(0)
+            raise AssertionError(told.read())
         try:
             return health(port)
         except OSError:
@@ -215,14 +218,14 @@ def _wait_for(port: int, process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def health(port: int) -> dict[str, Any]:
     """What the server says of itself."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=_ANSWER_S) as answer:
         told: dict[str, Any] = json.load(answer)
         return told
 
 
 def metrics(port: int) -> dict[str, float]:
     """Prometheus' numbers, by name and labels."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=_ANSWER_S) as answer:
         lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
 

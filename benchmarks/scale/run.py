@@ -114,16 +114,17 @@ def _serve(
         length = seconds(int(health["hop"]))
         memory: list[float] = []
 
-        async def run() -> list[cameras.Seen]:
+        seen = [cameras.Seen() for _ in range(CAMERAS)]
+
+        async def run() -> None:
             watching = asyncio.ensure_future(_watch(memory))
             killing = asyncio.ensure_future(cameras.killing(PORT, length / 2)) if kill else None
-            seen = await cameras.run_cameras(PORT, CAMERAS, RATE, length)
+            await cameras.run_cameras(PORT, seen, RATE, length)
             watching.cancel()
             if killing is not None:
                 await killing
-            return seen
 
-        seen = asyncio.run(run())
+        asyncio.run(run())
     delays = np.concatenate([one.delays for one in seen]) * 1e3
     sent, refused = sum(one.sent for one in seen), sum(len(one.refused) for one in seen)
     return {

@@ -197,7 +197,7 @@ def floats(name: str, values: npt.ArrayLike) -> Floats:
     if array.dtype.kind not in "fiu":
         raise BadArgument(f"{name} holds no numbers but {array.dtype}")
     with np.errstate(over="ignore"):  # infinite then, which the library refuses
-        return np.asarray(array, np.float32, order="C")
+        return np.require(array, np.float32, ["C", "ALIGNED"])
 
 
 _CONVERT: dict[Any, Callable[[str, object], Any]] = {

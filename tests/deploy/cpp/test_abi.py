@@ -102,6 +102,12 @@ def test_needs_nothing_but_the_c_library(built: Path) -> None:
     assert "[libposemamba_runtime.so.0]" in dynamic
 
 
+def test_a_program_that_opens_and_closes_it_does_not_grow(built: Path) -> None:
+    """The C++ runtime inside loses its emergency memory whenever it is unmapped: it stays."""
+    dynamic = run("readelf", "-d", built / "libposemamba_runtime.so")
+    assert "NODELETE" in dynamic
+
+
 def test_what_it_says_of_itself(runtime: Runtime) -> None:
     version = re.search(r"project\(posemamba VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text())
     assert version is not None

@@ -17,6 +17,7 @@ from stream_oracle import blended, lagging, normalised, rooted, with_flip
 from posemamba.pose.clips import bundled_clips
 from posemamba.pose.preprocess import denormalize_2d
 from posemamba_runtime import BadArgument, Lifter, Pose, Stream
+from posemamba_runtime._structs import floats
 
 SIZE = (1920, 1080)
 #: The issue's bound; float32 sums go in other orders in batches of other sizes.
@@ -131,6 +132,14 @@ def test_joints_that_were_not_found_are_marked(lifter: Lifter, people: Any) -> N
     assert filled == [[], [0, 1, 2, 3], list(range(17)), []]
 
 
+def unaligned(values: Any) -> Any:
+    """As in a message with an odd header: C may not read a float there."""
+    found = np.frombuffer(b"\0" + values.tobytes(), np.float32, offset=1).reshape(values.shape)
+    assert not found.flags.aligned
+    assert floats("values", found).flags.aligned
+    return found
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -140,6 +149,7 @@ def test_joints_that_were_not_found_are_marked(lifter: Lifter, people: Any) -> N
         lambda a: np.asfortranarray(a),
         lambda a: [list(row) for row in a],
         lambda a: memoryview(a),
+        lambda a: unaligned(a),
     ],
 )
 def test_any_layout_of_numbers(change: Callable[[Any], Any], lifter: Lifter) -> None:

@@ -77,6 +77,26 @@ def test_every_camera_gets_its_own_poses_in_order(lifter: Lifter, hop: int) -> N
         np.testing.assert_allclose(joints, wanted, rtol=0, atol=TOLERANCE)
 
 
+def test_people_who_come_and_go_by_the_thousand_in_one_batch(lifter: Lifter) -> None:
+    """A stream keeps 1,024 people until a step; each frame here ends sixteen."""
+    messages, people = 80, 16
+    got: list[dict[str, Any]] = []
+    held = Held(lifter)
+    hub = Hub(held, limits(batch=messages), Lifting(WINDOW, 1, 0.0), Metrics())  # type: ignore[arg-type]
+    camera = hub.open("door", intake(), got.extend)
+    hub.submit(camera, frame(0, 0))  # its step is held until all others wait
+    keypoints = movement(0)[0].ravel().tolist()
+    for number in range(1, messages):
+        ids = range(number * people, (number + 1) * people)
+        crowd = [{"id": who, "keypoints": keypoints} for who in ids]
+        assert hub.submit(camera, {"frame": 1000 * number, "people": crowd}) == ""
+    held.go.set()
+    wait_for(lambda: len(got) > (messages - 1) * people or not hub.alive)
+    hub.end()
+    assert hub.failure == ""
+    assert len({message["person"] for message in got}) == (messages - 1) * people + 1
+
+
 class Held:
     """A lifter whose steps wait, as a machine's do that has too much to do."""
 

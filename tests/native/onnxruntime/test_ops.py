@@ -292,3 +292,11 @@ def test_a_machine_without_cuda_can_load_the_library() -> None:
     assert "libc.so" in needed
     assert "cuda" not in needed.lower()
     assert "stdc++" not in needed
+
+
+def test_sessions_that_come_and_go_do_not_unmap_it() -> None:
+    """ONNX Runtime closes it with each session, and the C++ runtime inside would lose memory."""
+    dynamic = subprocess.run(
+        ["readelf", "-d", custom_op_library()], capture_output=True, text=True, check=True
+    ).stdout
+    assert "NODELETE" in dynamic

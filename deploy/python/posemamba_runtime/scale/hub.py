@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from posemamba_runtime.errors import BadArgument, Error
+from posemamba_runtime.errors import BadArgument, Error, NotReady
 from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.lifter import Lifter
-from posemamba_runtime.live.intake import Intake
+from posemamba_runtime.live.intake import Intake, Seen
 from posemamba_runtime.live.poses import pose_line
 from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.stream import Pose, Stream
@@ -225,19 +225,28 @@ class Hub:
             for seen in camera.intake.take(document):
                 if camera.stream is None:
                     camera.stream = self._open_stream(camera)
-                camera.stream.push(
-                    seen.values, seen.frame, timestamp=seen.timestamp, person=seen.person
-                )
+                self._push_one(camera, camera.stream, seen)
                 if len(camera.arrivals) >= _REMEMBERED:
                     camera.arrivals.clear()
                 camera.arrivals[seen.frame] = arrived
-        except BadArgument as error:
+        except (BadArgument, NotReady) as error:
             self._refuse(camera, document, "no frame", str(error))
         except Error:  # of the lifter, not of the frame
             raise
         except Exception as error:  # a fault of ours in one camera's frame must not stop the others
             self._refuse(camera, document, "defect", f"{type(error).__name__} in its frame")
         return camera.stream is not None
+
+    def _push_one(self, camera: Camera, stream: Stream, seen: Seen) -> None:
+        def push() -> None:
+            stream.push(seen.values, seen.frame, timestamp=seen.timestamp, person=seen.person)
+
+        try:
+            push()
+        except NotReady:  # people who came and went in one batch: lifted, they make room
+            self._metrics.batch.observe(self._lifter.step())
+            self._hand_out(camera)
+            push()
 
     def _open_stream(self, camera: Camera) -> Stream:
         settled = camera.intake.settled
