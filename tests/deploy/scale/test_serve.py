@@ -40,9 +40,9 @@ def test_a_replica_that_is_killed_is_replaced(model: Path) -> None:
     async def run() -> int:
         running = asyncio.ensure_future(cameras.run_cameras(port, seen, RATE, MOST_S))
         await asyncio.wait_for(until_seen([1] * CAMERAS), MOST_S / 2)
+        back = [one.connections + 1 for one in seen]
         killed = await cameras.killing(port, 0.0)
-        back = until_seen([one.connections + 1 for one in seen])
-        await asyncio.wait_for(back, MOST_S / 2)
+        await asyncio.wait_for(until_seen(back), MOST_S / 2)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         return killed

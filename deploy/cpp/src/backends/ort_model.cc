@@ -90,7 +90,8 @@ void OrtModel::explain(ort::Status* status) const {
   if (op_library_.empty() && message.find("posemamba") != std::string::npos) {
     fail(PM_MISSING,
          "'%s' needs the operators of libposemamba_ort.so, which was not found; looked in %s: name "
-         "it with op_library, or export with --ops standard",
+         "its folder with POSEMAMBA_LIBRARY_PATH or the file with op_library, or export with --ops "
+         "standard",
          path, places_searched().c_str());
   }
   if (code == ort::kOrtInvalidProtobuf || code == ort::kOrtNoModel) {

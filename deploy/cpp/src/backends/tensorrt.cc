@@ -175,8 +175,8 @@ class TensorRt : public Backend {
       library_.load_plugins(facts_.op_library);
     } else if (plan_.sidecar && !library_.has_plugins()) {
       fail(PM_MISSING,
-           "'%s' needs the plugins of %s, which was not found; looked in %s: name it with "
-           "op_library",
+           "'%s' needs the plugins of %s, which was not found; looked in %s: name its "
+           "folder with POSEMAMBA_LIBRARY_PATH or the file with op_library",
            request.path.c_str(), kPluginLibrary, places_searched().c_str());
     }
   }
@@ -194,8 +194,8 @@ class TensorRt : public Backend {
     const std::string reason = TrtLibrary::last_message();
     if (facts_.op_library.empty() && reason.find("posemamba") != std::string::npos) {
       fail(PM_MISSING,
-           "'%s' needs the plugins of %s, which was not found (%s); looked in %s: name it with "
-           "op_library",
+           "'%s' needs the plugins of %s, which was not found (%s); looked in %s: name its "
+           "folder with POSEMAMBA_LIBRARY_PATH or the file with op_library",
            model_.path.c_str(), kPluginLibrary, reason.c_str(), places_searched().c_str());
     }
     fail(PM_MISMATCH, "'%s' cannot be opened by %s %s (%s): %s", model_.path.c_str(),
