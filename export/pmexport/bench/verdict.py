@@ -12,6 +12,12 @@ verdict is ``cannot tell``. So that it is seldom needed, a measurement goes on w
 would hide a change (:func:`hides_a_change`). Nor can noise explain everything: where the system
 tells how long a measurement's threads waited for cores that others had, it would have lost no more
 than that without them, and :data:`UNSEEN` times what is left for caches and clocks.
+
+The machine itself changes too: a core shares its units with one that others use, its clock falls.
+Then every call takes longer, and nothing of the above shows it. The yardstick does
+(:mod:`pmexport.bench.yardstick`). Where it changed (:data:`OTHER_PACE`), or threads waited for
+cores much of the time (:data:`CROWDED`), a change counts from :data:`UNSEEN` times that of the
+yardstick.
 """
 
 from __future__ import annotations
