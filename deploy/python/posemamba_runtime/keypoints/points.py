@@ -173,7 +173,7 @@ def _object(point: Mapping[str, Json]) -> Floats:
     if "x" not in point and isinstance(point.get("position"), Mapping):
         point = {**point, **point["position"]}  # PoseNet's
     if "x" not in point or "y" not in point:
-        raise InputError(f"a keypoint has {_keys(point)}, not 'x' and 'y'")
+        raise InputError(f"a keypoint has {keys_of(point)}, not 'x' and 'y'")
     unsaid = None if any(key in point for key in _CONFIDENCE) else 1.0
     confidence = first(point, _CONFIDENCE)
     return to_numbers([point["x"], point["y"], unsaid if confidence is None else confidence])
@@ -183,10 +183,10 @@ def _columns(value: Mapping[str, Json]) -> Floats:
     if "x" not in value and value and all(isinstance(v, list | dict) for v in value.values()):
         points = [_one(point, name) for name, point in value.items()]
         if len({len(point) for point in points}) > 1:
-            raise InputError(f"keypoints {_keys(value)}, ... are not written alike")
+            raise InputError(f"keypoints {keys_of(value)}, ... are not written alike")
         return _in_order(list(value), np.stack(points))
     if "x" not in value or "y" not in value:
-        raise InputError(f"keypoints have {_keys(value)}, not 'x' and 'y'")
+        raise InputError(f"keypoints have {keys_of(value)}, not 'x' and 'y'")
     columns = [value["x"], value["y"]]
     columns += [value[key] for key in _CONFIDENCE if value.get(key) is not None][:1]
     numbers = [to_numbers(column) for column in columns]
@@ -205,14 +205,10 @@ def _one(point: object, name: str) -> Floats:
     return numbers
 
 
-def _keys(value: Mapping[str, Json]) -> str:
+def keys_of(value: Mapping[str, Json]) -> str:
+    """The first four keys of an object, quoted, for a message; 'nothing' of an empty one."""
     names = ", ".join(f"'{printable(key, 20)}'" for key in list(value)[:4])
     return names or "nothing"
-
-
-def keys_of(value: Mapping[str, Json]) -> str:
-    """The first keys of an object, for a message."""
-    return _keys(value)
 
 
 def person_id(value: object) -> int | str | None:
