@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from float64_tolerance import check
 from motions import JOINTS, PARENTS, STANDING, bone_slack, motion, poses, upright
 
 from posemamba_runtime import skeleton
@@ -63,7 +64,7 @@ def test_forward_gives_the_pose_back_to_within_the_change_of_bones() -> None:
     error = np.linalg.norm(back - upright(pose), axis=-1)
     assert (error <= bone_slack(pose) + EXACT).all()
     assert error.max() > 1e-3, "the bones of this test must change, or it shows nothing"
-    np.testing.assert_allclose(upright(forward(local, offsets)), back, atol=1e-12)
+    check(upright(forward(local, offsets)), back)
 
 
 @pytest.mark.parametrize("frame", range(0, 300, 7))
@@ -71,19 +72,19 @@ def test_any_pose_is_exact_with_its_own_bones(frame: int) -> None:
     """Whatever the pose: nothing but the length of bones is given up."""
     pose = random_poses(300)[frame : frame + 1]
     back = by_matrices(rotations(pose), rest_offsets(pose))
-    np.testing.assert_allclose(back, upright(pose), atol=1e-9)  # float64
+    check(back, upright(pose))
 
 
 def test_unit_quaternions_that_follow_each_other() -> None:
     local = rotations(poses(120))
-    np.testing.assert_allclose(np.linalg.norm(local, axis=-1), 1.0, atol=1e-12)
+    check(np.linalg.norm(local, axis=-1), 1.0)
     assert ((local[1:] * local[:-1]).sum(-1) > 0.9).all()
 
 
 def test_the_rest_pose_is_the_identity() -> None:
     offsets = rest_offsets(STANDING[None])
     rest = forward(np.tile([1.0, 0, 0, 0], (1, 17, 1)), offsets)
-    np.testing.assert_allclose(rotations(rest), np.tile([1.0, 0, 0, 0], (1, 17, 1)), atol=1e-12)
+    check(rotations(rest), np.tile([1.0, 0, 0, 0], (1, 17, 1)))
     pose = upright(rest)[0]
     assert pose[13, 0] > 0.5, "the left arm points to the image's right"
     assert pose[3, 1] < -0.5, "feet are down"
@@ -94,7 +95,7 @@ def test_bones_swing_and_do_not_twist() -> None:
     """The shortest arc from a bone at rest has an axis across it."""
     local = rotations(poses(40))
     along = np.einsum("njk,jk->nj", local[..., 1:], REST_DIRECTIONS)
-    np.testing.assert_allclose(along[:, 1:], 0.0, atol=1e-9)
+    check(along[:, 1:], 0.0)
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.5, 1.57, 3.1, np.pi])
@@ -133,12 +134,12 @@ def test_quaternions_turn_as_their_matrices() -> None:
     q, p = (value / np.linalg.norm(value, axis=-1, keepdims=True) for value in (q, p))
     vector = rng.normal(size=(50, 3))
     mats = np.stack([matrix(row) for row in q])
-    np.testing.assert_allclose(quat.to_matrices(q), mats, atol=1e-12)
+    check(quat.to_matrices(q), mats)
     np.testing.assert_allclose(quat.rotate(q, vector), np.einsum("nij,nj->ni", mats, vector))
     both = np.stack([matrix(a) @ matrix(b) for a, b in zip(q, p, strict=True)])
-    np.testing.assert_allclose(quat.to_matrices(quat.multiply(q, p)), both, atol=1e-12)
+    check(quat.to_matrices(quat.multiply(q, p)), both)
     again = quat.from_axes(*(mats[:, :, axis] for axis in range(3)))
-    np.testing.assert_allclose(quat.to_matrices(again), mats, atol=1e-12)
+    check(quat.to_matrices(again), mats)
 
 
 def test_scene_stands_on_its_floor_and_keeps_people_apart() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import keypoint_files as files
 import numpy as np
 import pytest
+from float64_tolerance import check
 
 from posemamba_runtime.keypoints import InputError
 from posemamba_runtime.live.budget import choose
@@ -212,7 +213,7 @@ def test_fractions_and_text_ids() -> None:
         (seen,) = intake.take({"pose_landmarks": [landmarks], "track_id": "anna"})
         assert seen.frame == number
         assert seen.person == 0
-        assert np.abs(seen.values[:, :2] - people[0]).max() < 1e-9
+        check(seen.values[:, :2], people[0])
     assert intake.settled is not None
     assert intake.settled.layout == "mediapipe33"
 

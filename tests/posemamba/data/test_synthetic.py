@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from float64_tolerance import ROUNDING, check
 from places import DATA
 
 from posemamba.data.synthetic import motion_clips
@@ -60,7 +61,7 @@ def test_save_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     motion_clips.save_motions(tmp_path / "m.npz", motions)
     for before, after in zip(motions, motion_clips.bundled_motions(), strict=True):
         assert (before.name, before.loops) == (after.name, after.loops)
-        np.testing.assert_allclose(before.positions, after.positions, atol=1e-9)
+        check(before.positions, after.positions)
 
 
 def test_resampling_keeps_time_and_rotates_evenly(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_resampling_keeps_time_and_rotates_evenly(tmp_path: Path) -> None:
     assert (motion.name, motion.loops, len(motion.positions)) == ("turn", True, 51)
     hip = motion.positions[:, 1]
     turned = np.unwrap(np.arctan2(hip[:, 0], hip[:, 2]))
-    np.testing.assert_allclose(np.diff(turned), np.pi / 2 / 50, atol=1e-9)
+    check(np.diff(turned), np.pi / 2 / 50)
 
 
 ALL_CAMERAS = [cameras for pair in CAMERAS.values() for cameras in pair]
@@ -92,7 +93,7 @@ def test_labels_are_metric(cameras: CameraRange) -> None:
     # Distances do not depend on the camera: poses * mm are the same body in millimetres.
     across = np.linalg.norm(positions[:, :, None] - positions[:, None], axis=-1) * 1000
     seen = np.linalg.norm(poses[:, :, None] - poses[:, None], axis=-1) * mm
-    np.testing.assert_allclose(seen, across, rtol=1e-9, atol=1e-9)
+    check(seen, across)
     np.testing.assert_array_equal(poses[:, 0], 0)
     assert keypoints.shape == (5, 17, 2)
 
@@ -106,10 +107,10 @@ def test_a_step_along_the_lens_does_not_move_the_root() -> None:
     pose[0, 3] = [0, 0, -0.5]  # to its right: y is up and the axes are right-handed
     keypoints, poses, mm = look(pose, level, np.random.default_rng(0))
     assert mm == pytest.approx(2000)  # at 4 m, a focal length of the image's width
-    np.testing.assert_allclose(poses[0, 1], [0, -0.25, 0], atol=1e-12)
-    np.testing.assert_allclose(poses[0, 2], [0, 0, -0.25], atol=1e-12)
-    np.testing.assert_allclose(poses[0, 3], [0.25, 0, 0], atol=1e-12)
-    np.testing.assert_allclose(keypoints[0, [0, 2]], 0, atol=1e-12)
+    check(poses[0, 1], [0, -0.25, 0])
+    check(poses[0, 2], [0, 0, -0.25])
+    check(poses[0, 3], [0.25, 0, 0])
+    check(keypoints[0, [0, 2]], 0)
 
 
 def test_clips_are_reproducible_and_continuous() -> None:
@@ -155,8 +156,8 @@ def test_where_a_camera_has_the_person() -> None:
     rolled = CameraRange(azimuth=(0, 0), roll=(30, 30), **fixed)
     keypoints, poses, _ = look(pose, rolled, np.random.default_rng(0))
     up = np.array([np.sin(np.pi / 6), -np.cos(np.pi / 6)])  # clockwise: up leans to the right
-    np.testing.assert_allclose(keypoints[0, 1] - keypoints[0, 0], 0.1 * up, atol=1e-12)
-    np.testing.assert_allclose(poses[0, 1, :2] / np.linalg.norm(poses[0, 1]), up, atol=1e-12)
+    check(keypoints[0, 1] - keypoints[0, 0], 0.1 * up)
+    check(poses[0, 1, :2] / np.linalg.norm(poses[0, 1]), up)
     for seed in range(5):
         aside = CameraRange(azimuth=(0, 0), aside=0.5, aspect=(0.5, 0.5), **fixed)
         keypoints, poses, mm = look(pose, aside, np.random.default_rng(seed))
@@ -165,8 +166,8 @@ def test_where_a_camera_has_the_person() -> None:
         x, y = rng.uniform(-0.5, 0.5, 2) * [1.0, 0.5]
         depth = 2 / np.sqrt(1 + (x / 2) ** 2 + (y / 2) ** 2)  # 2 m along the ray, focal length 2
         mean = keypoints[0, 0]
-        np.testing.assert_allclose(mean, [x, y], atol=1e-12)  # the target is the root's mean
-        assert mm == pytest.approx(1000 * depth / 2, rel=1e-12)
+        check(mean, [x, y])  # the target is the root's mean
+        assert mm == pytest.approx(1000 * depth / 2, rel=ROUNDING)
 
 
 def test_a_person_aside_is_kept_in_any_image() -> None:
@@ -186,7 +187,7 @@ def test_a_mirrored_clip_is_seen_from_the_negative_azimuth() -> None:
     mirrored, _, _ = look(
         positions * [1, 1, -1], CameraRange(azimuth=(-40, -40), **fixed), np.random.default_rng(0)
     )
-    np.testing.assert_allclose(mirrored, seen * [-1, 1], atol=1e-12)
+    check(mirrored, seen * [-1, 1])
 
 
 @pytest.mark.parametrize("cameras", [TRAINING_CAMERAS, HELD_OUT_CAMERAS])
@@ -206,7 +207,7 @@ def test_the_camera_goes_along_with_a_walker_only() -> None:
         look(clip, TRAINING_CAMERAS, np.random.default_rng(1)) for clip in (on_the_spot, walking)
     )
     for still, moving in zip(first, last, strict=True):
-        np.testing.assert_allclose(moving, still, atol=1e-9)
+        check(moving, still)
     # Up and down is motion to be seen: the camera does not follow it.
     rising = on_the_spot + np.linspace([0, 0, 0], [0, 1, 0], 50)[:, None]
     keypoints, _, _ = look(rising, TRAINING_CAMERAS, np.random.default_rng(1))

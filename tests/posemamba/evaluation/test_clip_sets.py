@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
+from float64_tolerance import ROUNDING
 
 from posemamba.data.clip_set import ClipSet
 from posemamba.errors import InputError
@@ -60,10 +61,10 @@ def test_errors_are_those_of_the_formulas(root: float) -> None:
     given = clips(root=root)
     means, joints = detailed_errors(lift, given)
     expected, by_joint = written_out(given)
-    assert list(means.values()) == pytest.approx(expected, rel=1e-9)
-    assert list(joints.values()) == pytest.approx(by_joint, rel=1e-9)
+    assert list(means.values()) == pytest.approx(expected, rel=ROUNDING)
+    assert list(joints.values()) == pytest.approx(by_joint, rel=ROUNDING)
     assert clip_errors(lift, given) == pytest.approx(
-        {name: value for name, value in means.items() if name != "n_mpjpe_mm"}, rel=1e-12
+        {name: value for name, value in means.items() if name != "n_mpjpe_mm"}, rel=ROUNDING
     )
 
 

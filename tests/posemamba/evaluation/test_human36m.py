@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from data_set_files import CAMERAS, human36m, save_pickle
+from float64_tolerance import ROUNDING
 
 from posemamba.evaluation import evaluate_h36m
 from posemamba.pose.lift import Floats
@@ -92,10 +93,12 @@ def test_against_a_slow_one(tmp_path: Path, frames: int, gt: bool, flipped: bool
     assert set(report.p1) == set(expected)
     for name, (p1, p2) in expected.items():
         # Float64 from the network's output on, in another order of sums.
-        assert report.p1[name] == pytest.approx(p1, rel=1e-9)
-        assert report.p2[name] == pytest.approx(p2, rel=1e-9)
-    assert report.mpjpe == pytest.approx(np.mean([p1 for p1, _ in expected.values()]), rel=1e-9)
-    assert report.p_mpjpe == pytest.approx(np.mean([p2 for _, p2 in expected.values()]), rel=1e-9)
+        assert report.p1[name] == pytest.approx(p1, rel=ROUNDING)
+        assert report.p2[name] == pytest.approx(p2, rel=ROUNDING)
+    assert report.mpjpe == pytest.approx(np.mean([p1 for p1, _ in expected.values()]), rel=ROUNDING)
+    assert report.p_mpjpe == pytest.approx(
+        np.mean([p2 for _, p2 in expected.values()]), rel=ROUNDING
+    )
     assert sum(done) > 0
     assert report.frames + report.skipped_frames == len(content["test"]["source"])
 
@@ -106,7 +109,7 @@ def test_short_recordings_count_each_frame_once(tmp_path: Path) -> None:
     report = evaluate_h36m(lift, path, flip=False, frames=12)
     assert report.frames == 9 + 12 + 8
     assert report.p1["Action 02"] == pytest.approx(
-        slow(human36m(), 12, gt=False, flipped=False)["Action 02"][0], rel=1e-9
+        slow(human36m(), 12, gt=False, flipped=False)["Action 02"][0], rel=ROUNDING
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from float64_tolerance import ROUNDING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,10 @@ ALL: list[Callable[..., object]] = [
 ]
 
 
+#: Of errors that should be none, in millimetres, between joints up to two metres off the origin.
+NOTHING = 2000 * ROUNDING
+
+
 def poses(seed: int, frames: int = 6) -> Array:
     return np.random.default_rng(seed).normal(scale=400.0, size=(frames, 17, 3))
 
@@ -34,7 +39,7 @@ def rotations(seed: int, frames: int = 6) -> Array:
 @pytest.mark.parametrize("metric", [metrics.mpjpe, metrics.p_mpjpe, metrics.n_mpjpe,
                                     metrics.velocity_error])  # fmt: skip
 def test_perfect_prediction_has_no_error(metric: Callable[[Array, Array], float]) -> None:
-    assert metric(poses(0), poses(0)) == pytest.approx(0.0, abs=1e-9)
+    assert metric(poses(0), poses(0)) <= NOTHING
 
 
 def test_known_offset() -> None:
@@ -42,7 +47,7 @@ def test_known_offset() -> None:
     predicted = target + np.array([3.0, 4.0, 12.0])  # 13 long
     assert metrics.mpjpe(predicted, target) == pytest.approx(13.0)
     assert metrics.mpjpe_per_joint(predicted, target) == pytest.approx(np.full(17, 13.0))
-    assert metrics.velocity_error(predicted, target) == pytest.approx(0.0, abs=1e-9)
+    assert metrics.velocity_error(predicted, target) <= NOTHING
     assert metrics.p_mpjpe(predicted, target) == pytest.approx(0.0, abs=1e-6)
 
 
@@ -104,7 +109,7 @@ def test_poses_without_extent() -> None:
 def test_scale_is_undone_frame_by_frame(seed: int) -> None:
     target = poses(seed)
     scale = np.random.default_rng(seed).uniform(0.2, 5.0, (6, 1, 1))
-    assert metrics.n_mpjpe(scale * target, target) < 1e-9
+    assert metrics.n_mpjpe(scale * target, target) <= NOTHING
 
 
 def test_velocity_is_per_frame() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from float64_tolerance import ROUNDING
 from torch import Tensor
 
 from posemamba.pose.metrics import mpjpe, n_mpjpe, velocity_error
@@ -47,7 +48,7 @@ def test_losses_are_the_metrics_they_are_named_after(
 ) -> None:
     predicted, target = pair()
     # the same sums in another order, float64
-    assert loss(predicted, target).item() == pytest.approx(metric(predicted, target), rel=1e-12)
+    assert loss(predicted, target).item() == pytest.approx(metric(predicted, target), rel=ROUNDING)
 
 
 def test_smoothness_weighs_joints() -> None:
@@ -55,7 +56,7 @@ def test_smoothness_weighs_joints() -> None:
         predicted = torch.zeros(1, 2, 17, 3, dtype=torch.float64)
         predicted[0, 1, joint] = torch.tensor([0.0, 3.0, 0.0])
         # one squared difference of 9, mean over 17 joints and 3 coordinates
-        assert losses.smoothness(predicted).item() == pytest.approx(weight * 9 / 51, rel=1e-12)
+        assert losses.smoothness(predicted).item() == pytest.approx(weight * 9 / 51, rel=ROUNDING)
 
 
 def test_weights_multiply_the_parts() -> None:
@@ -65,7 +66,7 @@ def test_weights_multiply_the_parts() -> None:
                 "lambda_scale": 0.5}  # fmt: skip
     assert set(parts) == set(official)
     total = sum(official[name] * part.item() for name, part in parts.items())
-    assert PoseLoss()(predicted, target).item() == pytest.approx(total, rel=1e-12)
+    assert PoseLoss()(predicted, target).item() == pytest.approx(total, rel=ROUNDING)
     assert set(PoseLoss(lambda_diff=0, lambda_scale=0).parts(predicted, target)) == {
         "lambda_3d",
         "lambda_3d_velocity",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from float64_tolerance import ROUNDING
 from safetensors import safe_open
 from safetensors.torch import load_file
 from swings import swings
@@ -122,7 +123,7 @@ def test_the_rate_rises_first(here: Path, schedule: str) -> None:
     )
     shares = (0.25, 0.5, 0.75, 1, 1, 1)
     wanted = [rate * share for rate, share in zip(plain, shares, strict=True)]
-    assert warm == pytest.approx(wanted, rel=1e-12)
+    assert warm == pytest.approx(wanted, rel=ROUNDING)
 
 
 @pytest.mark.slow
@@ -193,7 +194,7 @@ def test_train_evaluate_and_go_on(here: Path) -> None:
     assert 0 < figures["p_mpjpe_mm"] < figures["n_mpjpe_mm"] < figures["mpjpe_mm"] < 10_000
     by_joint = figures["mpjpe_per_joint_mm"]
     assert by_joint["root"] == 0.0  # of both poses subtracted
-    assert np.mean(list(by_joint.values())) == pytest.approx(figures["mpjpe_mm"], rel=1e-9)
+    assert np.mean(list(by_joint.values())) == pytest.approx(figures["mpjpe_mm"], rel=ROUNDING)
 
 
 def test_authors_checkpoint_format(here: Path) -> None:
