@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -20,6 +18,7 @@ import click
 
 from posemamba.errors import Caution, InputError
 from posemamba.text import one_line, suggestion
+from posemamba_runtime.ending import end_at_sigterm
 
 #: The exit codes every command keeps to.
 SUCCESS, CHECK_FAILED, BAD_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -102,9 +101,7 @@ class Tool(click.Group):
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         if not standalone_mode:
             return run()
-        if threading.current_thread() is threading.main_thread():
-            # Service managers and 'timeout' send it: it ends as Ctrl-C does, nothing half-written.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        end_at_sigterm()
         try:
             code: object = run()
         except _PipeClosed:

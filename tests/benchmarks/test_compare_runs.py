@@ -17,7 +17,7 @@ RUNS = {
     for name, rows in json.loads(PLACE.read_text(encoding="utf-8"))["samples"].items()
 }
 PAIRS = 60 * 59
-#: Of "alone": before the twentieth a neighbour of the virtual machine worked, after it nobody.
+#: Of "alone": in the first twenty somebody had the other half of the core, whoever it was.
 QUIET = RUNS["alone"][20:]
 
 

@@ -130,8 +130,8 @@ class Comparison:
         old_ms, new_ms: of the witness.
         change: of the witness, a share: 0.1 is 10 % slower.
         noise: the least change that would count, a share.
-        machine: by which share the machine itself was slower than then; None where nobody knows.
         verdict: ``no change``, ``faster``, ``slower`` or ``cannot tell``.
+        machine: by which share the machine itself was slower than then; None where nobody knows.
     """
 
     runtime: str

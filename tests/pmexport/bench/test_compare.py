@@ -14,10 +14,18 @@ from pmexport.bench.measure import Times
 from posemamba.errors import InputError
 
 
-@pytest.mark.parametrize("waited", [-0.1, 1.1, "much", float("nan")])
-def test_a_share_that_is_none_is_no_report(tmp_path: Path, waited: object) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("waited_share", value) for value in (-0.1, 1.1, "much", float("nan"))),
+        *(("yardstick_ms", value) for value in (0, -0.1, "long", float("nan"), float("inf"))),
+    ],
+)
+def test_what_the_host_cannot_have_told_is_no_report(
+    tmp_path: Path, key: str, value: object
+) -> None:
     whole = report()
-    whole["runtimes"]["ort-cpu"]["host"] = {"waited_share": waited}
+    whole["runtimes"]["ort-cpu"]["host"] = {key: value}
     with pytest.raises(InputError, match=r"old.json: lacks"):
         read_report(write(tmp_path / "old.json", whole))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
+
+from posemamba_runtime.ending import end_at_sigterm
 
 BAD_REQUEST = 2
 INTERRUPTED = 130
@@ -49,9 +49,7 @@ def main(argv: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
             serve(arguments)
             return 0
-        if threading.current_thread() is threading.main_thread():
-            # Service managers and 'timeout' send it: it ends as Ctrl-C does, nothing half-written.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        end_at_sigterm()
         if arguments.ray is not None:
             from posemamba_runtime.cli.archive import archive
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import time
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from posemamba_runtime.ending import end_at_sigterm
 from posemamba_runtime.errors import BackendFailed, BadArgument, Error
 from posemamba_runtime.scale import cluster, require
 from posemamba_runtime.scale.options import ServeOptions
@@ -76,7 +76,7 @@ def serve(
             raise
         except Exception as error:  # Ray's, with a traceback for a message
             raise BackendFailed(_reason(api, error)) from None
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # service managers send it
+        end_at_sigterm()
         try:
             while True:
                 time.sleep(_LOOK_EVERY_S)
