@@ -133,7 +133,7 @@ class PreparedCase {
   // Scans of what is prepared with float16 sums over a channel's states, against float32 ones.
   bool sums_agree(const Device& device, std::string* said) {
     double worst = 0.0;
-    for (const OnePass config : {kTwoStates, kOneState}) {
+    for (const OnePass config : {kTwoStates, kInTurns}) {
       Floats sums[2];
       for (const int half : {0, 1}) {
         scan_.half_sums = half;

@@ -37,6 +37,7 @@ CONFIGS = {
     (5, 0): (64, (4,)),
 }
 RESIDENT = (5, 0)
+TURNS = ((4, 0), (4, 1))
 H200 = 132  # multiprocessors
 #: Relative to the root mean square: two independent roundings to float16 of at most 2^-11 each, one
 #: of the output and one of u's limb sum. What is seen is 2.1e-4 but for the shortest cases.
@@ -117,9 +118,9 @@ def test_every_rank(library: ctypes.CDLL, config: tuple[int, int], rank: int) ->
         {"frames": 1, "joints": 1},
         {"frames": 1, "joints": 3},
         {"frames": 8, "joints": 16},  # whole tiles
-        {"frames": 6, "joints": 6},  # a short tile alone
-        {"frames": 14, "joints": 16},  # the longest short tile of 128, and a whole one
-        {"frames": 15, "joints": 15},  # one step more
+        {"frames": 1, "joints": 16},  # of warps that take turns the first alone has steps
+        {"frames": 3, "joints": 11},  # one step for the third
+        {"frames": 15, "joints": 15},  # the last tile ends within its second round of turns
         {"frames": 15},  # one less than two whole tiles
         {"frames": 31},  # more tiles than a ring has stages
         {"batch": 3, "frames": 2},
@@ -134,6 +135,15 @@ def test_shapes_and_walks(
     library: ctypes.CDLL, config: tuple[int, int], changes: dict[str, Any]
 ) -> None:
     check(library, case_of(config, **changes), config)
+
+
+@pytest.mark.parametrize("config", TURNS)
+@pytest.mark.parametrize("changes", [{"frames": 128, "joints": 16}, {"frames": 121}], ids=str)
+def test_long_segments(
+    library: ctypes.CDLL, config: tuple[int, int], changes: dict[str, Any]
+) -> None:
+    """From 2,048 steps on a turn is 32 steps. Of 2,057 the last tile has nine, for one warp."""
+    check(library, case_of(config, d_inner=8, **changes), config)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -151,12 +161,11 @@ def test_same_bits_in_any_order_of_threads(library: ctypes.CDLL, config: tuple[i
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("step", [28, 89])
+@pytest.mark.parametrize("step", [28, 89, 128])
 def test_nothing_later_reaches_a_step(
     library: ctypes.CDLL, config: tuple[int, int], step: int
 ) -> None:
-    """Every output before a step that is no number is what it was. The first tile is short (28
-    steps), and what lies behind it in shared memory are the steps of the second."""
+    """Every output before a step that is no number is what it was."""
     case = case_of(config, order=(0,), reverse=(0,), limb_mask=(0,), d_inner=8)
     plain = run(library, case, config)[0, 0]
     case.x.reshape(-1, 8)[step] = np.nan

@@ -116,7 +116,7 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
     if (100 * blocks >= kBalance * each * sms) return kWholeChannel;
   }
   if (steps < kLeastSteps) return -1;
-  for (const int32_t config : {kFourStatesWide, kFourStates, kTwoStates, kOneState}) {
+  for (const int32_t config : {kFourStatesWide, kFourStates, kTwoStates, kInTurns}) {
     if (!usable(config)) continue;
     const int64_t percent = fill(config);
     if (percent >= kLeastFill && percent <= kFull) return config;
@@ -126,7 +126,7 @@ int32_t automatic(const pm_cross_scan_params& p, bool prepared, const Device& de
     if (config == kTwoStates && two_fit(config) && percent >= kLeastTwice && percent <= 2 * kFull) {
       return config;
     }
-    if (config == kOneState && percent <= kFull && steps <= kShort) return config;
+    if (config == kInTurns && percent <= kFull && steps <= kShort) return config;
   }
   const bool resident =
       usable(kResident) && 100 * resident_division(p, device).blocks() >= kLeastFill * sms;

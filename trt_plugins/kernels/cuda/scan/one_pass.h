@@ -20,14 +20,14 @@ enum OnePass : int32_t {
   kFourStatesWide = 1,  // split_channel: 4 states a lane, 64 channels a block
   kFourStates = 2,      // the same, 32 channels
   kTwoStates = 3,       // 2 states a lane, 16 channels
-  kOneState = 4,        // 1 state a lane, 8 channels
+  kInTurns = 4,         // 2 states a lane, 8 channels, four warps in turn
   kResident = 5,        // resident: 4 states a lane, 64 channels a block, two passes
   kHalfChannel = 6,     // lane_channel: two lanes hold 8 states each
   kOnePassConfigs = 7
 };
 
 constexpr OnePassShape kOnePassShapes[kOnePassConfigs] = {
-    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 256}, {64, 512}, {64, 128}};
+    {128, 128}, {64, 512}, {32, 256}, {16, 256}, {8, 384}, {64, 512}, {64, 128}};
 
 constexpr bool reads_prepared(int32_t config) {
   return config >= kFourStatesWide && config <= kResident;

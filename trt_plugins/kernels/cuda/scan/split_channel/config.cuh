@@ -6,35 +6,38 @@
 
 namespace posemamba::cuda::split_channel {
 
-// Spl         states a lane holds: 16 / Spl lanes share a channel
+// Spl         states a lane holds, 2 or 4: 16 / Spl lanes share a channel
 // Channels    channels of a thread block
+// Turns       warps that scan the same channels, a segment each in turn
+// Segment     steps of a segment
 // Tile        steps of a shared-memory stage
 // Stages      stages of the ring
 // Converters  warps that read, convert and project the tiles ahead and store the outputs behind
 // HalfSums    whether the sum over a channel's lanes is float16
-template <int Rank, int Spl, int Channels, int Tile, int Stages, int Converters, bool HalfSums>
+template <int Rank, int Spl, int Channels, int Turns, int Segment, int Tile, int Stages,
+          int Converters, bool HalfSums>
 struct Config {
   static constexpr bool kHalfSums = HalfSums;
   static constexpr int kRank = Rank;
   static constexpr int kSpl = Spl;
   static constexpr int kChannels = Channels;
+  static constexpr int kTurns = Turns;
+  static constexpr int kSegment = Segment;
   static constexpr int kTile = Tile;
   static constexpr int kStages = Stages;
   static constexpr int kConverters = Converters;
   static constexpr int kLanes = kOnePassStates / Spl;
-  static constexpr int kGroups = 32 / kLanes;  // channels of a scan warp
-  static constexpr int kScanThreads = Channels * kLanes;
+  static constexpr int kGroups = 32 / kLanes;        // channels of a scan warp
+  static constexpr int kTeams = Channels / kGroups;  // of warps that scan the same channels
+  static constexpr int kScanThreads = 32 * kTeams * Turns;
   static constexpr int kThreads = kScanThreads + 32 * Converters;
   static constexpr int kPanels = Channels / kPanel;
   static constexpr int kWarpsOfPanel = Converters / kPanels;  // a warp keeps one panel's weights
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
   // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
   static constexpr bool kSharedWeights = Rank > 8 && kThreads == 512;
-  // At its start a scan waits for its second tile, too. Either the first one is short and is
-  // scanned meanwhile, or the reads of two tiles are under way at once. Measured: both do not pay,
-  // and which does depends on what else the compiler makes of it.
-  static constexpr bool kShortTile = Spl == 1 && !HalfSums;
-  static constexpr int kAhead = Spl <= 2 && !kShortTile ? 2 : 1;
+  // Tiles whose reads are under way: at its start a scan that makes decays ahead waits for two.
+  static constexpr int kAhead = Spl == 2 ? 2 : 1;
   // What is summed in float16 is a sixteenth: 16 terms of float16's range do not leave it.
   static constexpr float kScale = HalfSums ? 1.0f / kOnePassStates : 1.0f;
   // Padded: 16-byte reads of eight channels' rows, and 4-byte writes along one, hit all banks.
@@ -42,8 +45,9 @@ struct Config {
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
   static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
   static_assert(!kSharedWeights || kWarpsOfPanel == 1, "each of one warp");
-  static_assert(!HalfSums || Spl <= 2, "fewer than eight lanes gain nothing");
+  static_assert(!HalfSums || Spl == 2, "fewer than eight lanes gain nothing");
   static_assert(kUnits >= 1 && kScanThreads % 128 == 0, "warps for every scheduler");
+  static_assert(Tile % (Turns * Segment) == 0 && Segment % kLanes == 0, "whole rounds of turns");
 };
 
 template <class C>
@@ -59,27 +63,9 @@ struct Shared {
   Stage<C> stages[C::kStages];
   uint64_t full[C::kStages];
   uint64_t empty[C::kStages];
+  uint64_t handed[C::kTurns][C::kTeams];  // the states of a warp to the next of its team:
+  alignas(16) float states[C::kTurns][C::kTeams][32 * C::kSpl];
   alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
-};
-
-// How a sequence is cut into tiles. A step past the end costs as much as any other, so what whole
-// tiles leave over, if it is little, comes first as a short tile.
-template <class C>
-struct Tiles {
-  // Of a short tile, at most: a whole one, in one straight line, takes no longer than more.
-  static constexpr int kMostHead = 48;
-  int head;  // steps of the first tile, a multiple of four as B and C lie
-  int count;
-
-  __device__ __forceinline__ explicit Tiles(int steps) {
-    const int rest = ((steps - 1) % C::kTile + 4) / 4 * 4;
-    head = C::kShortTile && rest <= kMostHead ? rest : C::kTile;
-    count = 1 + (max(steps - head, 0) + C::kTile - 1) / C::kTile;
-  }
-  __device__ __forceinline__ int start(int tile) const {
-    return tile == 0 ? 0 : head + (tile - 1) * C::kTile;
-  }
-  __device__ __forceinline__ int size(int tile) const { return tile == 0 ? head : C::kTile; }
 };
 
 // Floats (B, then C) of a step.

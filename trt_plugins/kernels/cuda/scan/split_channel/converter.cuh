@@ -115,10 +115,9 @@ class Converter {
     }
   }
 
-  // Stores the outputs of the tile of `size` steps that begins at `step`, 16 bytes of channels at a
-  // time.
-  __device__ __forceinline__ void flush(const Stage<C>& stage, int step, int size) const {
-    const int there = min(size, a_.steps - step);
+  // Stores the outputs of the tile that begins at `step`, 16 bytes of channels at a time.
+  __device__ __forceinline__ void flush(const Stage<C>& stage, int step) const {
+    const int there = a_.steps - step;
     constexpr int kTurns = C::kTile * C::kPanels / (32 * C::kConverters);
 #pragma unroll
     for (int i = 0; i < kTurns; ++i) {

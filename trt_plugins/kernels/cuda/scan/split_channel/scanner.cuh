@@ -19,21 +19,18 @@ class Scanner {
  public:
   // A 16-byte shared read is served at full rate only if neighbouring lanes share addresses: bit 0
   // of the lane chooses between channels, bit 1 between states.
-  __device__ __forceinline__ Scanner(const CrossArgs& a, int direction, int first) {
+  __device__ __forceinline__ Scanner(const CrossArgs& a, int direction, int first, int team) {
     const int l = static_cast<int>(threadIdx.x) % 32;
     int group;
-    if constexpr (C::kLanes == 16) {
-      lane_ = l >> 1;
-      group = l & 1;
-    } else if constexpr (C::kLanes == 8) {
+    if constexpr (C::kLanes == 8) {
       lane_ = (l >> 1 & 1) | (l >> 3 & 1) << 1 | (l >> 4 & 1) << 2;
       group = (l & 1) | (l >> 2 & 1) << 1;
     } else {
-      static_assert(C::kLanes == 16 || C::kLanes == 8 || C::kLanes == 4, "lane layout");
+      static_assert(C::kLanes == 8 || C::kLanes == 4, "lane layout");
       lane_ = (l >> 1 & 1) | (l >> 4 & 1) << 1;
       group = (l & 1) | (l >> 2 & 3) << 1;
     }
-    group += static_cast<int>(threadIdx.x) / 32 * C::kGroups;
+    group += team * C::kGroups;
     row_ = group * C::kRow;
     out_ = lane_ * C::kOutRow + group;
     // A lane without a channel repeats the last one; the converters store nothing of it.
@@ -49,64 +46,69 @@ class Scanner {
     }
   }
 
-  // Decays and inputs of the kSum steps from `t0` on.
+  // Decays and inputs of the segment at `t0`.
   __device__ __forceinline__ void prepare(const Stage<C>& stage, int t0) {
 #pragma unroll
-    for (int t = 0; t < kSum; t += 4) {
-      float dt[4];
-      float du[4];
-      read(stage.dt + row_ + t0 + t, dt);
-      read(stage.du + row_ + t0 + t, du);
+    for (int at = 0; at < C::kSegment; at += kSum) prepare(stage, t0, at);
+  }
+
+  // What a warp of a team tells the next: the states that its segment begins with.
+  __device__ __forceinline__ void take_over(const float (&states)[32 * kSpl]) {
+    const float* from = states + threadIdx.x % 32 * kSpl;
+#pragma unroll
+    for (int i = 0; i < kSpl; ++i) h_[i] = from[i];
+  }
+  __device__ __forceinline__ void hand_on(float (&states)[32 * kSpl]) const {
+    float* to = states + threadIdx.x % 32 * kSpl;
+#pragma unroll
+    for (int i = 0; i < kSpl; ++i) to[i] = h_[i];
+  }
+
+  // The states after each step of the prepared segment take the place of its inputs.
+  __device__ __forceinline__ void walk() {
+#pragma unroll
+    for (int t = 0; t < C::kSegment; ++t) {
 #pragma unroll
       for (int i = 0; i < kSpl; ++i) {
-        float b[4];
-        read(stage.bc + (t0 + t) * kStates2 + b_[i], b);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          decay_[t + j][i] = exp2_fast(dt[j] * a_[i]);
-          input_[t + j][i] = du[j] * b[j];
-        }
+        h_[i] = fmaf(decay_[t][i], h_[i], input_[t][i]);
+        input_[t][i] = h_[i];
       }
     }
   }
 
-  // A tile in one straight line, for a lone warp on its scheduler. Decays are made kSum steps
-  // ahead, the last ones of the next tile, which must be full (behind the last tile they come from
-  // whatever lies there and are not used). All outputs are stored at the end: a store in between
-  // would hold back every later read.
-  __device__ __forceinline__ void pipelined(Stage<C>& stage, const Stage<C>& next) {
-    constexpr int kGroups = C::kTile / kSum;
-    Total y[kGroups];
+  // Outputs of the walked segment at `t0`, and what prepares the one at `t1` of `next`. Behind the
+  // last tile that is made of whatever lies there, and not used.
+  __device__ __forceinline__ void finish(Stage<C>& stage, int t0, const Stage<C>& next, int t1) {
+    constexpr int kSums = C::kSegment / kSum;
+    Total y[kSums];
 #pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
+    for (int g = 0; g < kSums; ++g) {
+      float v[kSum];
+      terms(stage, t0, g * kSum, v);
+      prepare(next, t1, g * kSum);
+      y[g] = total(v);
+    }
+    store(stage, t0, y);
+  }
+
+  // A tile in one straight line, for a lone warp on its scheduler: a segment's decays are made one
+  // ahead, the last ones of the next tile.
+  __device__ __forceinline__ void pipelined(Stage<C>& stage, const Stage<C>& next) {
+    static_assert(C::kTurns > 1 || C::kSpl > 2 || C::kSegment == kSum, "sums of whole segments");
+    constexpr int kSums = C::kTile / kSum;
+    Total y[kSums];
+#pragma unroll
+    for (int g = 0; g < kSums; ++g) {
       float v[kSum];
       advance(stage, g * kSum, v);
-      if (g + 1 < kGroups) {
+      if (g + 1 < kSums) {
         prepare(stage, (g + 1) * kSum);
       } else {
         prepare(next, 0);
       }
       y[g] = total(v);
     }
-#pragma unroll
-    for (int g = 0; g < kGroups; ++g) {
-      stage.y[g * kSum * C::kOutRow + out_] = rounded(y[g]);
-    }
-  }
-
-  // The first `steps` of a tile, a multiple of four, in bodies of kSum: half as fast a step, but
-  // only these. What else lies there may be anything.
-  __device__ __forceinline__ void shortened(Stage<C>& stage, int steps) {
-    prepare(stage, 0);
-    stop_at(steps);
-#pragma unroll 1
-    for (int t0 = 0; t0 < steps; t0 += kSum) {
-      float v[kSum];
-      advance(stage, t0, v);
-      prepare(stage, t0 + kSum);
-      stop_at(steps - t0 - kSum);
-      stage.y[t0 * C::kOutRow + out_] = rounded(total(v));
-    }
+    store(stage, 0, y);
   }
 
   // A tile in bodies of kBlock steps, for two warps on a scheduler: the compiler's own order wins.
@@ -146,7 +148,28 @@ class Scanner {
   }
 
  private:
-  // The kSum steps from `t0` on, prepared: states, and what of each output is this lane's.
+  // Decays and inputs of the kSum steps from `at` on of the segment at `t0`.
+  __device__ __forceinline__ void prepare(const Stage<C>& stage, int t0, int at) {
+#pragma unroll
+    for (int t = at; t < at + kSum; t += 4) {
+      float dt[4];
+      float du[4];
+      read(stage.dt + row_ + t0 + t, dt);
+      read(stage.du + row_ + t0 + t, du);
+#pragma unroll
+      for (int i = 0; i < kSpl; ++i) {
+        float b[4];
+        read(stage.bc + (t0 + t) * kStates2 + b_[i], b);
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          decay_[t + j][i] = exp2_fast(dt[j] * a_[i]);
+          input_[t + j][i] = du[j] * b[j];
+        }
+      }
+    }
+  }
+
+  // Both at once, where no other warp waits for the states: the kSum prepared steps at `t0`.
   __device__ __forceinline__ void advance(const Stage<C>& stage, int t0, float (&v)[kSum]) {
 #pragma unroll
     for (int t = 0; t < kSum; t += 4) {
@@ -164,15 +187,32 @@ class Scanner {
     }
   }
 
-  // Of the kSum prepared steps those from `steps` on, a multiple of four, leave the states alone.
-  __device__ __forceinline__ void stop_at(int steps) {
+  // Sums of so many groups of kSum steps from `t0` on, all together: a store in between would hold
+  // back every later read.
+  template <int Sums>
+  __device__ __forceinline__ void store(Stage<C>& stage, int t0, const Total (&y)[Sums]) const {
+#pragma unroll
+    for (int g = 0; g < Sums; ++g) {
+      stage.y[(t0 + g * kSum) * C::kOutRow + out_] = rounded(y[g]);
+    }
+  }
+
+  // What of the outputs of the kSum steps from `at` on of the walked segment at `t0` is this
+  // lane's.
+  __device__ __forceinline__ void terms(const Stage<C>& stage, int t0, int at,
+                                        float (&v)[kSum]) const {
 #pragma unroll
     for (int t = 0; t < kSum; t += 4) {
-      if (t < steps) continue;
+      float c[kSpl][4];
+#pragma unroll
+      for (int i = 0; i < kSpl; ++i) read(stage.bc + (t0 + at + t) * kStates2 + c_[i], c[i]);
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
 #pragma unroll
-        for (int i = 0; i < kSpl; ++i) decay_[t + j][i] = 1.0f, input_[t + j][i] = 0.0f;
+        for (int i = 0; i < kSpl; ++i) {
+          const float h = input_[at + t + j][i];
+          v[t + j] = i == 0 ? h * c[0][j] : fmaf(h, c[i][j], v[t + j]);
+        }
       }
     }
   }
@@ -185,7 +225,6 @@ class Scanner {
   // Distance, in lanes, of the neighbours whose state lanes differ in bit `half`.
   static __device__ constexpr int distance(int half) {
     if (half == 1) return 2;
-    if (C::kLanes == 16) return 2 * half;
     return C::kLanes == 8 && half == 2 ? 8 : 16;
   }
 
@@ -245,9 +284,9 @@ class Scanner {
 
   float a_[kSpl];  // A * log2(e)
   float h_[kSpl];
-  float decay_[kSum][kSpl];
-  float input_[kSum][kSpl];
-  int b_[kSpl];  // where this lane's states of B and C lie in four steps
+  float decay_[C::kSegment][kSpl];
+  float input_[C::kSegment][kSpl];  // once walked, states
+  int b_[kSpl];                     // where this lane's states of B and C lie in four steps
   int c_[kSpl];
   int row_;   // of the lane's channel in Stage::dt and du
   int out_;   // of its output in Stage::y, in a group of kSum steps
