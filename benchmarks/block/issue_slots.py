@@ -63,6 +63,7 @@ def _lane(rank: int, lanes: int) -> Design:
 
 
 def _split(rank: int, states: int, channels: int, tail: str) -> Design:
+    """Of warps that take turns (the first two numbers of `tail`) one at a time scans a step."""
     config = f"posemamba::cuda::split_channel::Config<{rank}, {states}, {channels}, {tail}, false>"
     return Design(f"split_channel_kernel<{config}", channels, channels // states // 2, states)
 
@@ -79,9 +80,9 @@ DESIGNS: dict[tuple[int, int], Design] = {
     (6, 4): _lane(4, 1),
     (6, 8): _lane(8, 1),
     (6, 16): _lane(16, 1),
-    (7, 8): _split(8, 4, 64, "32, 3, 8"),
-    (9, 4): _split(4, 2, 16, "64, 4, 4"),
-    (10, 8): _split(8, 1, 8, "128, 3, 4"),
+    (7, 8): _split(8, 4, 64, "1, 4, 32, 3, 8"),
+    (9, 4): _split(4, 2, 16, "1, 8, 64, 4, 4"),
+    (10, 8): _split(8, 2, 8, "4, 32, 128, 3, 4"),
     (12, 4): _lane(4, 2),
     (12, 8): _lane(8, 2),
     (12, 16): _lane(16, 2),

@@ -52,7 +52,7 @@ BATCHES, LENGTHS, WIDTHS = (1, 4, 8), (27, FRAMES), (128, 256, 512)
 #: design (1) what the fused op took less its merge (docs/design/kernels.md).
 MEASURED = {
     (6, 8): (256, 32, 749.8), (7, 8): (256, 8, 202.9), (9, 4): (128, 8, 107.1),
-    (10, 8): (256, 1, 41.9), (12, 4): (128, 32, 399.7), (12, 8): (256, 16, 408.3),
+    (10, 8): (256, 1, 35.1), (12, 4): (128, 32, 399.7), (12, 8): (256, 16, 408.3),
     (12, 16): (512, 8, 453.9), (1, 4): (128, 32, 521.0 - 73), (1, 16): (512, 8, 557.3 - 75),
 }  # fmt: skip
 #: What prepares a split-channel scan's inputs there: the fused op less its scan and its merge.

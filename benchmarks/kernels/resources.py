@@ -227,8 +227,8 @@ Names of scans are `<states, channels per lane, channels, producer warps, blocks
 rank>`, rank 0 standing for any; of `block_tail` `<d_model, warps, positions>`; of
 `conv_proj_prepared` `<channels, positions of a thread>`; of `lane_channel` `<type, dt rank,
 channels, threads, tiles longer; whether d_inner is 32 dt ranks>`; of `split_channel` `<dt rank,
-states per lane, channels, tile, stages, converter warps>`. A `-`: no code for that architecture;
-`*`: spills, below.
+states per lane, channels, warps in turn, steps of a turn, tile, stages, converter warps; whether
+sums are float16>`. A `-`: no code for that architecture; `*`: spills, below.
 
 {table}
 

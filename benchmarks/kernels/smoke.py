@@ -38,6 +38,9 @@ def main() -> None:
     for config, rank in ((9, 16), (10, 8)):
         cross = replace(oracle.make_cross(frames=31, d_inner=72, rank=rank), half_sums=1)
         Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, config))()
+    for half_sums in (0, 1):  # long segments of warps that take turns
+        cross = replace(oracle.make_cross(frames=121, d_inner=24, rank=8), half_sums=half_sums)
+        Op(lib, cross, torch.empty_like(cross.x), Tuning(0, 0, 10))()
     for name in ("float16", "float32"):  # version 2: every group of lanes, repeats, resets
         for states in (5, 20, 40, 100, 200):
             for d_inner in (21, 72):

@@ -120,6 +120,6 @@ def test_the_page_holds_each_row_against_what_was_asked() -> None:
 
 
 def test_the_committed_page_is_of_its_data() -> None:
-    report = json.loads((REPORTS / "2026-11-30-gpu-compare.json").read_text(encoding="utf-8"))
-    page = (REPORTS / "2026-11-30-gpu-compare.md").read_text(encoding="utf-8")
+    report = json.loads((REPORTS / "2026-12-01-gpu-compare.json").read_text(encoding="utf-8"))
+    page = (REPORTS / "2026-12-01-gpu-compare.md").read_text(encoding="utf-8")
     assert table.markdown(report) == page

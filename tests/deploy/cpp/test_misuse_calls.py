@@ -203,6 +203,22 @@ def test_a_network_that_gives_nan(
     stream.close()
 
 
+def test_nan_keeps_no_other_window_waiting(
+    stand_in_lifter: Lifter, stand_in_words: pytest.MonkeyPatch
+) -> None:
+    """Windows of one and of two frames are two batches; the first clip of each is no number."""
+    first, second = (stand_in_lifter.stream(**SIZE) for _ in range(2))
+    first.push(0, PIXELS)
+    second.push(0, PIXELS)
+    second.push(1, PIXELS)
+    stand_in_words.setenv("STAND_IN_ORT", "nan=1")
+    fails(stand_in_lifter.step, BACKEND_FAILED, "NaN or infinity in 2 of 3 windows")
+    assert stand_in_lifter.step() == 0
+    assert [[pose.frame for pose in stream.poses()] for stream in (first, second)] == [[], [0]]
+    first.close()
+    second.close()
+
+
 def test_a_model_that_names_no_frames(
     runtime: Runtime, any_model: Path, stand_ins: Path, stand_in_words: pytest.MonkeyPatch
 ) -> None:

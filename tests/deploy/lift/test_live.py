@@ -67,6 +67,18 @@ def test_a_pose_comes_before_the_next_frame_goes(model: Path) -> None:
     assert "8 frames in, 16 poses out" in told
 
 
+def test_a_window_without_numbers_is_passed_over(edge_model: Path) -> None:
+    """The wrist at the edge is in the windows of five frames, of nine that are lifted."""
+    film = files.film("coco17", 9)
+    film[2, 0, 9] = (2, 300)  # a wrist
+    live = _lift(edge_model, "-", "--live", "--window", "5", *WORDS)
+    out, told = live.communicate(files.lines(film), timeout=60)
+    assert live.returncode == 0, told
+    assert [json.loads(line)["frame"] for line in out.splitlines()] == [0, 1, 7, 8]
+    assert told.count("the network gave NaN or infinity in 1 of 1 windows") == 5, told
+    assert "9 frames in, 4 poses out" in told
+
+
 def test_bad_frames_are_passed_over(model: Path) -> None:
     film = files.film("coco17", 6)
     texts = files.lines(film).splitlines()

@@ -21,6 +21,7 @@ from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.scale.pace import choose
 
 WINDOW = 9
+WRIST = 9  # of COCO's joints
 # Five digits in a message, and windows that were lifted in batches of another size.
 TOLERANCE = 2e-5
 
@@ -219,6 +220,29 @@ def test_a_fault_of_ours_in_a_frame_stops_no_other_camera(lifter: Lifter) -> Non
     wait_for(lambda: got["b"])
     hub.end()
     assert [message["refused"] for message in got["a"]] == ["ZeroDivisionError in its frame"]
+
+
+def test_a_camera_whose_windows_give_no_numbers_stops_no_other(edge_model: Path) -> None:
+    """Camera a's third frame has a wrist at the edge: it has no pose, nor have windows with it."""
+    got: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
+    with Lifter(edge_model, threads=1) as lifter:
+        hub = Hub(lifter, limits(batch=2), Lifting(WINDOW, 1, 0.0), Metrics())
+        cameras = {name: hub.open(name, intake(), got[name].extend) for name in got}
+        for number in range(WINDOW + 6):
+            document = frame(0, number)
+            if number == 2:
+                document["people"][0]["keypoints"][3 * WRIST : 3 * WRIST + 2] = [5.0, 300.0]
+            hub.submit(cameras["a"], document)
+            hub.submit(cameras["b"], frame(1, number))
+        wait_for(lambda: len(got["b"]) == WINDOW + 6 and got["a"][-1].get("frame") == WINDOW + 5)
+        hub.end()
+    assert hub.failure == ""
+    frames = [message["frame"] for message in got["a"] if "joints" in message]
+    assert frames == [0, 1, *range(2 + WINDOW, WINDOW + 6)]
+    told = [message["refused"] for message in got["a"] if "refused" in message]
+    assert len(told) == WINDOW
+    assert all("the network gave NaN or infinity in 1 of" in text for text in told), told
+    assert [message["frame"] for message in got["b"]] == list(range(WINDOW + 6))
 
 
 def test_a_lifter_that_fails_ends_the_hub_with_its_sentence(lifter: Lifter) -> None:

@@ -144,16 +144,25 @@ int Lifter::step() {
   } clear{*this};
   // Cameras that are faster than the network would else keep the caller here.
   for (const auto& stream : serving_) stream->begin_step();
-  int windows = 0;
-  for (int lifted; (lifted = lift_batch()) > 0;) windows += lifted;
-  return windows;
+  Lifted all{};
+  for (Lifted batch; (batch = lift_batch()).windows > 0;) {
+    all.windows += batch.windows, all.wrong += batch.wrong;
+  }
+  // Told once all is lifted: one person's window keeps no other waiting, and is not due again.
+  if (all.wrong > 0) {
+    fail(PM_BACKEND_FAILED,
+         "the network gave NaN or infinity in %d of %d windows, which have no pose: check the "
+         "model with 'pmexport check %s'",
+         all.wrong, all.windows, model().path.c_str());
+  }
+  return all.windows;
 }
 
-// One batch through the network; 0 when nothing is due.
-int Lifter::lift_batch() {
+// One batch through the network; no window when nothing is due.
+Lifter::Lifted Lifter::lift_batch() {
   batch_.clear();
   for (const auto& stream : serving_) stream->gather(batch_, filler_);
-  if (batch_.items.empty()) return 0;
+  if (batch_.items.empty()) return {};
   const int64_t clip = batch_.frames * kOutputFloats;
   const auto wanted = static_cast<size_t>(batch_.clips * clip);
   if (batch_.output.size() < wanted) batch_.output.resize(wanted);
@@ -174,13 +183,7 @@ int Lifter::lift_batch() {
     item.stream->commit(item.track, item.window, numbers ? poses : nullptr);
     wrong += !numbers;
   }
-  if (wrong > 0) {
-    fail(PM_BACKEND_FAILED,
-         "the network gave NaN or infinity in %d of %zu windows, which have no pose: check the "
-         "model with 'pmexport check %s'",
-         wrong, batch_.items.size(), model().path.c_str());
-  }
-  return static_cast<int>(batch_.items.size());
+  return {static_cast<int>(batch_.items.size()), wrong};
 }
 
 }  // namespace posemamba::runtime

@@ -19,13 +19,17 @@ class Lifter : public std::enable_shared_from_this<Lifter> {
   const ModelFacts& model() const { return backend_->model(); }
 
   void lift(const float* keypoints_2d, int64_t batch, int64_t frames, float* poses_3d);
-  // Windows lifted.
+  // Windows lifted. One whose pose is no number fails it, once all that was due is lifted.
   int step();
   std::shared_ptr<Stream> open_stream(const pm_stream_options& options);
 
  private:
   void run(const float* input, int64_t batch, int64_t frames, float* output);
-  int lift_batch();
+  struct Lifted {
+    int windows;
+    int wrong;  // of these, whose poses are no numbers
+  };
+  Lifted lift_batch();
 
   std::unique_ptr<Backend> backend_;
   std::string info_;

@@ -10,6 +10,7 @@ from posemamba_runtime.keypoints.errors import InputError
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.intake import Intake, Settled
 from posemamba_runtime.live.sources import Item
+from posemamba_runtime.live.steps import lift_due
 from posemamba_runtime.stream import Pose, Stream
 from posemamba_runtime.text import counted
 
@@ -65,25 +66,32 @@ def run(
                 counts.refused += 1
                 _warn(warn, counts.refused, str(error))
             if stream is not None:
-                counts.poses += _hand_out(lifter, stream, sink)
+                _hand_out(lifter, stream, sink, warn, counts)
     except KeyboardInterrupt:
         pass  # the usual end of a live stream
     if stream is not None:
         stream.flush()
-        counts.poses += _hand_out(lifter, stream, sink)
+        _hand_out(lifter, stream, sink, warn, counts)
         stream.close()
     if counts.refused > _WARNINGS:
         warn(f"{counted(counts.refused, 'frame')} passed over in all")
     return counts
 
 
-def _hand_out(lifter: Lifter, stream: Stream, sink: Callable[[Pose], None]) -> int:
-    lifter.step()
-    count = 0
+def _hand_out(
+    lifter: Lifter,
+    stream: Stream,
+    sink: Callable[[Pose], None],
+    warn: Callable[[str], None],
+    counts: Counts,
+) -> None:
+    _, lost = lift_due(lifter)
+    if lost:
+        counts.refused += 1
+        _warn(warn, counts.refused, lost)
     for pose in stream:
         sink(pose)
-        count += 1
-    return count
+        counts.poses += 1
 
 
 def _warn(warn: Callable[[str], None], count: int, text: str) -> None:

@@ -19,6 +19,7 @@ from posemamba_runtime.keypoints.source import Json
 from posemamba_runtime.lifter import Lifter
 from posemamba_runtime.live.intake import Intake, Seen
 from posemamba_runtime.live.poses import pose_line
+from posemamba_runtime.live.steps import lift_due
 from posemamba_runtime.scale.metrics import Metrics
 from posemamba_runtime.stream import Pose, Stream
 from posemamba_runtime.text import counted
@@ -216,9 +217,15 @@ class Hub:
                 touched[id(camera)] = camera
         if not touched:
             return
-        self._metrics.batch.observe(self._lifter.step())
-        for camera in touched.values():
-            self._hand_out(camera)
+        self._lift(list(touched.values()))
+
+    def _lift(self, cameras: list[Camera]) -> None:
+        """One step, and what it gave to these cameras."""
+        windows, why = lift_due(self._lifter)
+        self._metrics.batch.observe(windows)
+        for camera in cameras:
+            if not self._hand_out(camera) and why:
+                self._refuse(camera, None, "no number", why)
 
     def _push(self, camera: Camera, document: Json, arrived: float) -> bool:
         try:
@@ -244,8 +251,7 @@ class Hub:
         try:
             push()
         except NotReady:  # people who came and went in one batch: lifted, they make room
-            self._metrics.batch.observe(self._lifter.step())
-            self._hand_out(camera)
+            self._lift([camera])
             push()
 
     def _open_stream(self, camera: Camera) -> Stream:
@@ -266,15 +272,17 @@ class Hub:
         frame = document.get("frame") if isinstance(document, dict) else None
         camera.sink([refusal(camera.name, frame, why)])
 
-    def _hand_out(self, camera: Camera) -> None:
+    def _hand_out(self, camera: Camera) -> bool:
+        """Whether there were poses."""
         assert camera.stream is not None
         poses = list(camera.stream)
         if not poses:
-            return
+            return False
         camera.sink([self._message(camera, pose) for pose in poses])
         self._metrics.poses.inc(len(poses))
         newest = poses[-1].frame  # frames between two poses give none and are forgotten with them
         camera.arrivals = {frame: at for frame, at in camera.arrivals.items() if frame > newest}
+        return True
 
     def _message(self, camera: Camera, pose: Pose) -> dict[str, Json]:
         arrived = camera.arrivals.get(pose.frame)

@@ -102,7 +102,8 @@ PM_RUNTIME_API pm_result pm_lifter_lift(pm_lifter* lifter, const float* keypoint
 
 /* Lifts every window that is due in the streams of this lifter when it is called; windows of one
  * length go as one batch. Nothing else runs the network. windows_lifted may be NULL. If the back
- * end fails, what was due stays due. */
+ * end fails, what was due stays due. A window for which the network gives NaN or infinity has no
+ * pose and is not due again; the call says so with PM_BACKEND_FAILED once it has lifted all. */
 PM_RUNTIME_API pm_result pm_lifter_step(pm_lifter* lifter, int32_t* windows_lifted);
 
 typedef struct pm_stream_options {

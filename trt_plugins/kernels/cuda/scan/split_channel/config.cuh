@@ -34,8 +34,9 @@ struct Config {
   static constexpr int kPanels = Channels / kPanel;
   static constexpr int kWarpsOfPanel = Converters / kPanels;  // a warp keeps one panel's weights
   static constexpr int kUnits = Tile / 32 / kWarpsOfPanel;    // of 32 steps, for a warp
-  // Whether the dt weights stay in shared memory: registers of 16 warps do not hold more.
-  static constexpr bool kSharedWeights = Rank > 8 && kThreads == 512;
+  // Whether the dt weights stay in shared memory, each converter's own: registers of 12 and 16
+  // warps do not hold more.
+  static constexpr bool kSharedWeights = Rank > 8 && kThreads > 256;
   // Tiles whose reads are under way: at its start a scan that makes decays ahead waits for two.
   static constexpr int kAhead = Spl == 2 ? 2 : 1;
   // What is summed in float16 is a sixteenth: 16 terms of float16's range do not leave it.
@@ -44,7 +45,6 @@ struct Config {
   static constexpr int kRow = Tile + 4;
   static constexpr int kOutRow = Channels > 8 ? Channels + 8 : Channels;
   static_assert(Converters % kPanels == 0 && Tile % (32 * kWarpsOfPanel) == 0, "units");
-  static_assert(!kSharedWeights || kWarpsOfPanel == 1, "each of one warp");
   static_assert(!HalfSums || Spl == 2, "fewer than eight lanes gain nothing");
   static_assert(kUnits >= 1 && kScanThreads % 128 == 0, "warps for every scheduler");
   static_assert(Tile % (Turns * Segment) == 0 && Segment % kLanes == 0, "whole rounds of turns");
@@ -65,7 +65,7 @@ struct Shared {
   uint64_t empty[C::kStages];
   uint64_t handed[C::kTurns][C::kTeams];  // the states of a warp to the next of its team:
   alignas(16) float states[C::kTurns][C::kTeams][32 * C::kSpl];
-  alignas(16) float weights[C::kSharedWeights ? C::kChannels * C::kRank : 4];
+  alignas(16) float weights[C::kSharedWeights ? C::kConverters * kPanel * C::kRank : 4];
 };
 
 // Floats (B, then C) of a step.

@@ -35,10 +35,9 @@ class Converter {
 #pragma unroll
     for (int c = 0; c < kPanel; ++c) bias_[c] = load_here(args.dt_bias + at + c);
     if constexpr (C::kSharedWeights) {
-      shared_ = weights + panel_ * C::kRank;
-      for (int i = lane_; i < kPanel * C::kRank; i += 32) {
-        weights[panel_ * C::kRank + i] = load_here(weights_of_panel + i);
-      }
+      float* own = weights + warp * kPanel * C::kRank;
+      for (int i = lane_; i < kPanel * C::kRank; i += 32) own[i] = load_here(weights_of_panel + i);
+      shared_ = own;
       __syncwarp();  // this warp alone reads them
     } else {
 #pragma unroll

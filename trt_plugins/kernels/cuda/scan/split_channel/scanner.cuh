@@ -81,10 +81,13 @@ class Scanner {
   __device__ __forceinline__ void finish(Stage<C>& stage, int t0, const Stage<C>& next, int t1) {
     constexpr int kSums = C::kSegment / kSum;
     Total y[kSums];
+#if __CUDA_ARCH__ == 800
+    asm volatile("" : "+r"(t0));  // addresses made of it ahead would spill there, and there alone
+#endif
 #pragma unroll
     for (int g = 0; g < kSums; ++g) {
       float v[kSum];
-      terms(stage, t0, g * kSum, v);
+      terms(stage, t0 + g * kSum, v, [&](int t, int i) { return input_[g * kSum + t][i]; });
       prepare(next, t1, g * kSum);
       y[g] = total(v);
     }
@@ -94,13 +97,14 @@ class Scanner {
   // A tile in one straight line, for a lone warp on its scheduler: a segment's decays are made one
   // ahead, the last ones of the next tile.
   __device__ __forceinline__ void pipelined(Stage<C>& stage, const Stage<C>& next) {
-    static_assert(C::kTurns > 1 || C::kSpl > 2 || C::kSegment == kSum, "sums of whole segments");
+    static_assert(C::kSegment == kSum, "a sum a segment");
     constexpr int kSums = C::kTile / kSum;
     Total y[kSums];
 #pragma unroll
     for (int g = 0; g < kSums; ++g) {
       float v[kSum];
-      advance(stage, g * kSum, v);
+      terms(stage, g * kSum, v,
+            [&](int t, int i) { return h_[i] = fmaf(decay_[t][i], h_[i], input_[t][i]); });
       if (g + 1 < kSums) {
         prepare(stage, (g + 1) * kSum);
       } else {
@@ -169,24 +173,6 @@ class Scanner {
     }
   }
 
-  // Both at once, where no other warp waits for the states: the kSum prepared steps at `t0`.
-  __device__ __forceinline__ void advance(const Stage<C>& stage, int t0, float (&v)[kSum]) {
-#pragma unroll
-    for (int t = 0; t < kSum; t += 4) {
-      float c[kSpl][4];
-#pragma unroll
-      for (int i = 0; i < kSpl; ++i) read(stage.bc + (t0 + t) * kStates2 + c_[i], c[i]);
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-#pragma unroll
-        for (int i = 0; i < kSpl; ++i) {
-          h_[i] = fmaf(decay_[t + j][i], h_[i], input_[t + j][i]);
-          v[t + j] = i == 0 ? h_[0] * c[0][j] : fmaf(h_[i], c[i][j], v[t + j]);
-        }
-      }
-    }
-  }
-
   // Sums of so many groups of kSum steps from `t0` on, all together: a store in between would hold
   // back every later read.
   template <int Sums>
@@ -197,20 +183,20 @@ class Scanner {
     }
   }
 
-  // What of the outputs of the kSum steps from `at` on of the walked segment at `t0` is this
-  // lane's.
-  __device__ __forceinline__ void terms(const Stage<C>& stage, int t0, int at,
-                                        float (&v)[kSum]) const {
+  // What of the outputs of the kSum steps from `t0` on is this lane's; state(step, i) of them.
+  template <class State>
+  __device__ __forceinline__ void terms(const Stage<C>& stage, int t0, float (&v)[kSum],
+                                        const State& state) const {
 #pragma unroll
     for (int t = 0; t < kSum; t += 4) {
       float c[kSpl][4];
 #pragma unroll
-      for (int i = 0; i < kSpl; ++i) read(stage.bc + (t0 + at + t) * kStates2 + c_[i], c[i]);
+      for (int i = 0; i < kSpl; ++i) read(stage.bc + (t0 + t) * kStates2 + c_[i], c[i]);
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
 #pragma unroll
         for (int i = 0; i < kSpl; ++i) {
-          const float h = input_[at + t + j][i];
+          const float h = state(t + j, i);
           v[t + j] = i == 0 ? h * c[0][j] : fmaf(h, c[i][j], v[t + j]);
         }
       }
