@@ -46,7 +46,9 @@ __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from
 
 // The warps of a team take turns at its channels: while one walks its segment, the others sum what
 // they have walked and make the decays of what they will walk. A walk is one FMA a state and step,
-// and begins with what the last one ended with: all arithmetic is that of one warp.
+// and begins with what the last one ended with: all arithmetic is that of one warp. `handed` is the
+// word of the warp before that its states are there. They are overwritten a round of turns later,
+// when whoever read them has handed on: no barrier says that they are read.
 template <class C>
 __device__ __forceinline__ void scan_in_turns(const CrossArgs& a, Shared<C>& shared,
                                               Scanner<C>& scanner, int team, int turn) {
