@@ -2,7 +2,7 @@
 # On a machine with an NVIDIA GPU: build the CUDA kernels, test, sanitize, profile and time them.
 #   benchmarks/gpu_run.sh [STEP]...   (default: build test sanitize bench forward)
 #   build      the libraries and posemamba_block_bench, for this GPU
-#   test       tests/gpu; sanitize: four checkers at once; verify: test and sanitize at once
+#   test       tests/gpu; sanitize: the checkers $TOOLS (all four) at once; verify: test and sanitize at once
 #   bench      the scans; block: every row of the tail and conv_proj, then their times
 #   forward    whole networks, fused; composed: also the composed paths
 #   compare    one table: ours in PyTorch and, with $ORT_DIR, in ONNX Runtime, the authors' flow with mamba-ssm,
@@ -66,7 +66,7 @@ check_one() {
 # apart, for racecheck takes minutes for each.
 sanitize() {
   local tool width job jobs=() failed=0
-  for tool in racecheck memcheck initcheck synccheck; do
+  for tool in ${TOOLS:-racecheck memcheck initcheck synccheck}; do
     check_one "$tool" smoke "$PYTHON" -m benchmarks.kernels.smoke &
     jobs+=($!)
     for width in 64 128 256; do
