@@ -20,6 +20,7 @@ export POSEMAMBA_RUNTIME_LIB=$PWD/$BUILD/deploy/cpp/libposemamba_runtime.so
 export POSEMAMBA_LIBRARY_PATH=$PWD/$BUILD/trt_plugins/onnxruntime
 export PYTHONPATH=$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
 source benchmarks/machine/ort_path.sh
+source benchmarks/machine/gpu_tests.sh
 
 build() {
   cmake -S . -B "$BUILD" -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
@@ -41,19 +42,13 @@ export_models() {
   return "$failed"
 }
 
-# Four at once, each with sessions of its own; one after another they take five minutes on an H200.
-run_tests() {
-  local workers=()
-  if "$PYTHON" -c 'import xdist' 2>/dev/null; then workers=(-n 4); fi
-  "$PYTHON" -m pytest -v -m gpu -p no:cacheprovider "${workers[@]}" tests/gpu/test_ort_cuda.py tests/gpu/test_ort_version_2.py
-}
-
 for step in "${@:-all}"; do
   case $step in
     all) "$0" build export test run report runtime ;;
     build) build ;;
     export) export_models ;;
-    test) run_tests ;;
+    # Four at once, each with sessions of its own: one after another they take five minutes on an H200.
+    test) gpu_tests 4 tests/gpu/test_ort_cuda.py tests/gpu/test_ort_version_2.py ;;
     run) "$PYTHON" -m benchmarks.networks.ort run --models "$MODELS" --out "$OUT" --budget "${BUDGET:-1200}" ;;
     report) "$PYTHON" -m benchmarks.networks.ort_report "$OUT/ort.json" --out "$OUT" ;;
     runtime) "$PYTHON" -m benchmarks.networks.live run --models "$MODELS" --out "$OUT" ;;

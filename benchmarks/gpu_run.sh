@@ -32,6 +32,7 @@ export POSEMAMBA_CUDA_LIB=$PWD/build/gpu/trt_plugins/kernels/cuda/libposemamba_c
 export POSEMAMBA_ORT_LIB=$PWD/build/gpu/trt_plugins/onnxruntime/libposemamba_ort.so
 block=$PWD/build/gpu/trt_plugins/kernels/cuda/posemamba_block_bench
 export PYTHONPATH=$PWD:$PWD/export:$PWD/deploy/python:${PYTHONPATH:-}
+source benchmarks/machine/gpu_tests.sh
 
 build() {
   cmake -S . -B build/gpu -G Ninja -DPOSEMAMBA_CUDA=ON -DCMAKE_CUDA_ARCHITECTURES=native >/dev/null
@@ -39,12 +40,9 @@ build() {
   cmake --build build/gpu --target posemamba_block_bench | tail -1
 }
 
-# A line a test: what has failed stands in the log of a run that is cut, too. Eight at once take 2 minutes on an H200.
+# Eight at once take 2 minutes on an H200.
 run_tests() {
-  local workers=()
-  if "$PYTHON" -c 'import xdist' 2>/dev/null; then workers=(-n 8); fi
-  "$PYTHON" -m pytest -v -m gpu -p no:cacheprovider "${workers[@]}" tests/gpu \
-    --ignore=tests/gpu/test_ort_cuda.py --ignore=tests/gpu/test_ort_version_2.py
+  gpu_tests 8 tests/gpu --ignore=tests/gpu/test_ort_cuda.py --ignore=tests/gpu/test_ort_version_2.py
 }
 
 # check_one TOOL NAME COMMAND...: runs it under a checker, and says what that found.

@@ -135,7 +135,12 @@ class Lifter(_library.Handle):
         return poses
 
     def step(self) -> int:
-        """Lift every window that is due in this lifter's streams, as one batch; how many it was."""
+        """Lift every window that is due in this lifter's streams, as one batch; how many it was.
+
+        Raises:
+            BackendFailed: the back end failed, and what was due stays due; or the network gave NaN
+                or infinity for a window, which has no pose and is not due again, and all was lifted.
+        """
         lifted = c_int32()
         _library.check(self._library.pm_lifter_step(self._pointer, byref(lifted)))
         return lifted.value

@@ -13,7 +13,8 @@ def lift_due(lifter: Lifter) -> tuple[int, str]:
     end that has failed keeps what was due, and fails once more.
 
     Returns:
-        Windows lifted, and what is to be said of windows without a pose: "" if there were none.
+        Windows of the step that went through, and what is to be said of windows without a pose: ""
+        if there were none. Then the step that lifted them failed, and does not say how many it was.
 
     Raises:
         BackendFailed: it has failed twice.

@@ -9,11 +9,6 @@
 
 namespace posemamba::cuda::split_channel {
 
-template <class C>
-__device__ __forceinline__ int tiles_of(const CrossArgs& a) {
-  return (a.steps + C::kTile - 1) / C::kTile;
-}
-
 // `full` is the converters' word that a stage is complete, `empty` the scan warps' that its inputs
 // are read and its outputs written. Every thread arrives for itself, so that a sanitizer can tell
 // that each is ordered.
@@ -25,7 +20,7 @@ __device__ __forceinline__ void convert(const CrossArgs& a, const Prepared& from
   dependency_release();
 #pragma unroll
   for (int n = 0; n < C::kAhead; ++n) converter.load(n * C::kTile, n);
-  const int tiles = tiles_of<C>(a);
+  const int tiles = (a.steps + C::kTile - 1) / C::kTile;
   Cursor<C> at;
 #pragma unroll 1
   for (int t = 0; t < tiles + C::kStages; ++t, at.next()) {

@@ -142,12 +142,11 @@ class Scanner {
           }
         }
       }
+      constexpr int kSums = kBlock / kSum;
+      Total y[kSums];
 #pragma unroll
-      for (int m = 0; m < kBlock; m += kSum) v[m] = total(v + m);
-#pragma unroll
-      for (int m = 0; m < kBlock; m += kSum) {
-        stage.y[(t0 + m) * C::kOutRow + out_] = rounded(v[m]);
-      }
+      for (int g = 0; g < kSums; ++g) y[g] = total(v + g * kSum);
+      store(stage, t0, y);
     }
   }
 
