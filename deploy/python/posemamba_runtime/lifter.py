@@ -139,7 +139,7 @@ class Lifter(_library.Handle):
 
         Raises:
             BackendFailed: the back end failed, and what was due stays due; or the network gave NaN
-                or infinity for a window, which has no pose and is not due again, and all was lifted.
+                or infinity for a window, which has none and is not due again; the rest is lifted.
         """
         lifted = c_int32()
         _library.check(self._library.pm_lifter_step(self._pointer, byref(lifted)))
